@@ -15,7 +15,6 @@ import yaml
 from support.daemon import Daemon, run_daemon
 from support.guide import Command, Edit, difference, merged, steps
 from support.process import reserve_port
-from support.rows import rows
 from support.service import shipped_config
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +34,7 @@ def test_there_are_guides_and_the_readme_leads_to_each() -> None:
     assert [guide.name for guide in ALL if f"(docs/guides/{guide.name})" not in readme] == []
 
 
-@rows(
+@pytest.mark.parametrize(
     ("printed", "same"),
     [
         ("one 7\nlast\n", True),

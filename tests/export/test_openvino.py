@@ -31,7 +31,6 @@ from pointsman_export.fit.main import main as fit
 from support.export import Export, Outcome
 from support.priorities import OWN, cpu_by_nice
 from support.process import eventually
-from support.rows import rows
 
 LENGTHS = (2, 9, 64, 300)
 
@@ -93,7 +92,7 @@ def test_an_export_for_onnx_runtime_says_where_openvino_could_be_compared(
     assert "OpenVINO" not in export(tiny, "--force").out
 
 
-@rows(
+@pytest.mark.parametrize(
     ("ratios", "verdict"),
     [
         ({1: [1.05, 1.4]}, "on 1 thread OpenVINO"),

@@ -15,7 +15,6 @@ from pointsman.observability.record import Record
 from pointsman.routing.formats import FORMATS
 from support.client_keys import bearer, line
 from support.playbook import OK, Wire, playing, post, with_length
-from support.rows import rows
 from support.toy_config import BASE
 
 KEYS = (
@@ -199,7 +198,7 @@ def test_so_is_it_on_a_path_that_the_config_adds(wire: Wire) -> None:
 NAMELESS: tuple[Any, ...] = ({}, {"model": None}, {"model": ""}, {"model": 5}, {"model": ["legal-lora"]}, [], b"{")
 
 
-@rows(("path", "body"), product(RELAYED, NAMELESS))
+@pytest.mark.parametrize(("path", "body"), [*product(RELAYED, NAMELESS)])
 def test_vllms_own_choice_is_not_left_to_it(wire: Wire, path: str, body: Any) -> None:
     """Of a request without a model, vLLM would take its base model."""
     wire.begin()
@@ -210,12 +209,14 @@ def test_vllms_own_choice_is_not_left_to_it(wire: Wire, path: str, body: Any) ->
     assert asked(wire) == 1
 
 
-@rows(
+@pytest.mark.parametrize(
     ("path", "kind"),
-    product(
-        ("/v1/audio/transcriptions", "/v1/audio/translations", "/v1/chat/completions"),
-        ("multipart/form-data; boundary=x", "text/plain", "application/x-www-form-urlencoded"),
-    ),
+    [
+        *product(
+            ("/v1/audio/transcriptions", "/v1/audio/translations", "/v1/chat/completions"),
+            ("multipart/form-data; boundary=x", "text/plain", "application/x-www-form-urlencoded"),
+        ),
+    ],
 )
 def test_a_model_that_cannot_be_read_is_outside(wire: Wire, path: str, kind: str) -> None:
     wire.begin()

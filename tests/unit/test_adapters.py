@@ -15,7 +15,6 @@ from pointsman.adapters.poller import Poller
 from pointsman.config.model import Endpoint
 from pointsman.errors import UpstreamError, UpstreamUnreachable
 from support.process import PATIENCE_S
-from support.rows import rows
 from support.toy_config import A, B
 from support.virtual_loop import VirtualLoop
 
@@ -38,7 +37,7 @@ def test_vllms_answer_is_read_and_what_we_do_not_know_is_skipped() -> None:
     assert parse_models(body) == (Card("base", None, 4096, "/m"), Card("lora", "base", None, "/l"), Card("plain"))
 
 
-@rows(
+@pytest.mark.parametrize(
     "body",
     [
         b"",
@@ -60,7 +59,7 @@ def test_any_other_answer_is_the_endpoints_fault(body: bytes) -> None:
 # --- the snapshot ----------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("cards", "serving"),
     [
         pytest.param({}, (A, B), id="nothing known: any may"),
@@ -82,7 +81,7 @@ def test_a_withheld_name_is_served_by_nobody_whether_or_not_its_endpoint_is_know
     assert served.models() == {"base": BASE}
 
 
-@rows(
+@pytest.mark.parametrize(
     ("down", "available"),
     [
         pytest.param((), (B,), id="none is down"),
@@ -102,7 +101,7 @@ def test_a_name_is_not_available_where_only_an_endpoint_that_is_down_serves_it(
 PATH, OTHER = Card("org/model"), Card("other")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("cards", "name"),
     [
         pytest.param({}, "base", id="nothing known"),
@@ -272,7 +271,7 @@ async def test_it_polls_again_and_again_until_cancelled() -> None:
         await task
 
 
-@rows("turns", range(6))
+@pytest.mark.parametrize("turns", range(6))
 async def test_it_can_be_cancelled_at_the_moment_when_it_is_woken(turns: int) -> None:
     """So many turns of the event loop later."""
 

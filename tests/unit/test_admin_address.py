@@ -12,12 +12,11 @@ from pointsman.cli.admin_client import AdminError, AdminPort
 from pointsman.config import admin_address
 from pointsman.config.admin_address import running_at, with_admin_address
 from pointsman.config.model import ServerOptions
-from support.rows import rows
 
 FOLDER = Path("/run/pointsman")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("given", "folder", "admin", "status"),
     [
         pytest.param({}, None, "127.0.0.1:9190", None, id="one port for everything"),

@@ -19,7 +19,6 @@ from pointsman.cli.admin_client import AdminError, AdminPort, NoService, ask
 from pointsman.cli.main import main
 from support.config_files import MINIMAL
 from support.process import reserve_port
-from support.rows import rows
 
 LISTS: dict[str, dict[str, Any]] = {
     "classifier": {"in_use": "builtin", "promoted": None, "artifacts": []},
@@ -132,7 +131,9 @@ def test_nobody_there_is_told_with_the_address(tmp_path: Path, address: Callable
         ask(AdminPort(where), "GET", "/adapters")
 
 
-@rows("said", [b"SSH-2.0-OpenSSH\x1b[2J\r\n", b"", b"HTTP/1.1 200 OK\r\n\r\n\xff\xfe", b"\0" * 70_000])
+@pytest.mark.parametrize(
+    "said", [b"SSH-2.0-OpenSSH\x1b[2J\r\n", b"", b"HTTP/1.1 200 OK\r\n\r\n\xff\xfe", b"\0" * 70_000]
+)
 def test_a_stranger_at_the_address_is_an_error_and_not_nobody(said: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

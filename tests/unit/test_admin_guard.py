@@ -6,12 +6,13 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from pointsman.api.admin_guard import fault, guarded
 from pointsman.http1.request_head import read_head
 from pointsman.server.hosts import Hosts
 from pointsman.server.request import Request
 from pointsman.server.response import Response
-from support.rows import rows
 
 HOSTS = Hosts(["127.0.0.1:9190"])
 TOKEN = b"5f3a-secret"
@@ -41,7 +42,7 @@ def refused(found: Any, hosts: Hosts = HOSTS, scheme: bytes = b"http") -> tuple[
     return None if error is None else (error.status, error.code)
 
 
-@rows("path", [*PROTECTED, *OPEN, *PAGE])
+@pytest.mark.parametrize("path", [*PROTECTED, *OPEN, *PAGE])
 def test_a_foreign_host_is_refused_on_every_path(path: str) -> None:
     assert refused(head(path, host="evil.example:9190")) == (403, "unknown_host")
 
@@ -52,7 +53,7 @@ def test_an_ip_address_that_is_not_ours_may_only_read() -> None:
     assert {refused(head(path, host="10.0.0.5:9190")) for path in (*PROTECTED, *PAGE)} == {(403, "unknown_host")}
 
 
-@rows(
+@pytest.mark.parametrize(
     "fields",
     [
         {"Origin": "http://evil.example"},
@@ -67,12 +68,12 @@ def test_an_ip_address_that_is_not_ours_may_only_read() -> None:
         {"Sec_Fetch_Site": "same-origin", "Origin": "http://evil.example"},
     ],
 )
-@rows(("path", "method"), [("/config", "GET"), ("/metrics", "GET"), ("/reload", "POST")])
+@pytest.mark.parametrize(("path", "method"), [("/config", "GET"), ("/metrics", "GET"), ("/reload", "POST")])
 def test_a_page_of_another_origin_is_refused(path: str, method: str, fields: dict[str, str]) -> None:
     assert refused(head(path, method, **fields)) == (403, "cross_origin")
 
 
-@rows(
+@pytest.mark.parametrize(
     "fields",
     [
         {},
@@ -100,7 +101,7 @@ def test_an_empty_host_is_nobodys() -> None:
     assert refused(head("/reload", "POST", host="", Origin="null")) == (403, "unknown_host")
 
 
-@rows(("encrypted", "proxied"), [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize(("encrypted", "proxied"), [(False, False), (True, False), (False, True), (True, True)])
 def test_the_scheme_is_the_listeners_unless_a_trusted_proxy_is_between(encrypted: bool, proxied: bool) -> None:
     asked = Asked(None, encrypted=encrypted, proxied=proxied)
     passed = {scheme for scheme in ("http", "https") if asked(head(Origin=f"{scheme}://127.0.0.1:9190")).status == 200}
@@ -111,7 +112,7 @@ def test_a_tunnel_has_another_port_and_is_no_other_origin() -> None:
     assert refused(head(host="localhost:7000", Origin="http://localhost:7000")) is None
 
 
-@rows(
+@pytest.mark.parametrize(
     "kind",
     [
         "text/plain",
@@ -123,14 +124,14 @@ def test_a_tunnel_has_another_port_and_is_no_other_origin() -> None:
         "",
     ],
 )
-@rows("length", [{"Content_Length": "2"}, {"Transfer_Encoding": "chunked"}])
+@pytest.mark.parametrize("length", [{"Content_Length": "2"}, {"Transfer_Encoding": "chunked"}])
 def test_a_body_that_is_not_json_is_refused(kind: str, length: dict[str, str]) -> None:
     """Browsers send these from any page without asking first."""
     assert refused(head("/adapters/load", "POST", Content_Type=kind, **length)) == (415, "unsupported_media_type")
     assert refused(head("/adapters/load", "POST", **length)) == (415, "unsupported_media_type")
 
 
-@rows("kind", ["application/json", "Application/JSON ; charset=utf-8"])
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON ; charset=utf-8"])
 def test_json_and_no_body_at_all_pass(kind: str) -> None:
     assert refused(head("/adapters/load", "POST", Content_Type=kind, Content_Length="2")) is None
     assert refused(head("/reload", "POST", Content_Length="0")) is None
@@ -156,8 +157,8 @@ class Asked:
         return response
 
 
-@rows("path", PROTECTED)
-@rows(
+@pytest.mark.parametrize("path", PROTECTED)
+@pytest.mark.parametrize(
     "sent",
     [
         {},
@@ -180,18 +181,18 @@ def test_without_the_token_nothing_is_shown_or_changed(path: str, sent: dict[str
     assert TOKEN.decode() not in error["message"]
 
 
-@rows("scheme", ["Bearer", "bearer", "Bearer "])
-@rows("path", [*PROTECTED, *OPEN])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Bearer "])
+@pytest.mark.parametrize("path", [*PROTECTED, *OPEN])
 def test_with_the_token_all_is_there(path: str, scheme: str) -> None:
     assert Asked(TOKEN)(head(path, Authorization=f"{scheme} {TOKEN.decode()}")).status == 200
 
 
-@rows("path", OPEN)
+@pytest.mark.parametrize("path", OPEN)
 def test_what_only_reads_wants_no_token(path: str) -> None:
     assert Asked(TOKEN)(head(path)).status == 200
 
 
-@rows("path", PAGE)
+@pytest.mark.parametrize("path", PAGE)
 def test_the_files_of_the_page_want_no_token_as_the_page_asks_for_it(path: str) -> None:
     assert Asked(TOKEN)(head(path)).status == 200
     assert Asked(TOKEN)(head(path, Origin="http://evil.example")).status == 403
@@ -201,7 +202,7 @@ def test_where_no_token_is_configured_none_is_wanted() -> None:
     assert Asked(None)(head("/config")).status == 200
 
 
-@rows("fields", [{"Host_": "x"}, {"Origin": "http://evil.example"}, {}])
+@pytest.mark.parametrize("fields", [{"Host_": "x"}, {"Origin": "http://evil.example"}, {}])
 def test_no_answer_permits_another_origin_to_read_it(fields: dict[str, str]) -> None:
     response = Asked(TOKEN)(head(**fields))
     assert not [name for name, _ in response.headers if name.lower().startswith("access-control")]

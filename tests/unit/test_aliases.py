@@ -22,7 +22,6 @@ from pointsman.routing.router import Router
 from support.client_keys import bearer, line
 from support.config_files import LABELS, MINIMAL, category, loaded, the_problem
 from support.playbook import OK, Wire, playing, post
-from support.rows import rows
 from support.toy_config import BASE, config
 
 ROUTING = RoutingOptions(aliases=("gpt-4o", BASE, "legal-lora"))
@@ -119,7 +118,7 @@ ANN, BOB = parse_keys(line("ann") + line("bob", "legal-lora"), config()).keys
 OF_ANN = RoutingOptions(aliases=("gpt-4o",), key_aliases={"ann": ("claude", "legal-lora")})
 
 
-@rows(
+@pytest.mark.parametrize(
     ("key", "sent", "wanted"),
     [
         ("ann", "claude", "technical-lora"),

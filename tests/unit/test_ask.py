@@ -9,7 +9,6 @@ import pytest
 from pointsman.routing.ask import Ask, AskFinder, AskKind, words
 from pointsman.routing.ask.labels import label_in
 from pointsman.routing.ask.names import may_name, name_of
-from support.rows import rows
 
 ASK = "How long do I have to file an appeal against a civil judgment?"
 WISHES = "Draft a clause that limits our liability.\n\nIt should\n- survive termination\n- exclude fraud"
@@ -32,7 +31,7 @@ def found(*parts: str, system: str = "") -> str:
 # --- bare ---------------------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     "message",
     [
         pytest.param(ASK, id="one line"),
@@ -50,7 +49,7 @@ def test_a_bare_message_stays_whole(message: str) -> None:
     assert FINDER.find([message]).text.split()[-3:] == message.split()[-3:] or "question" in message
 
 
-@rows(
+@pytest.mark.parametrize(
     "message",
     [
         pytest.param("python " * 500, id="one word"),
@@ -62,12 +61,14 @@ def test_a_message_that_asks_nothing_and_has_no_label_stays_whole(message: str) 
     assert FINDER.find([message]) == Ask(message, AskKind.MESSAGE)
 
 
-@rows("line", ["    question: str = None", "    request: Request,", "# Nobody but the owner may ask for it.", "{"])
+@pytest.mark.parametrize(
+    "line", ["    question: str = None", "    request: Request,", "# Nobody but the owner may ask for it.", "{"]
+)
 def test_code_has_no_labels(line: str) -> None:
     assert label_in(line, line.strip(), name_of) is None
 
 
-@rows("item", ["What is the capital of the region?", "If the data are known and large"])
+@pytest.mark.parametrize("item", ["What is the capital of the region?", "If the data are known and large"])
 def test_what_a_list_repeats_is_no_template(item: str) -> None:
     message = f"1. {item}\n" + "2. Name three of its rivers.\n" * 10 + f"3. {item} 4. Or otherwise, {item[3:]}"
     assert found(message) == message
@@ -80,8 +81,8 @@ def test_a_message_without_text_has_no_ask() -> None:
 # --- known structures ---------------------------------------------------------------------------------------------
 
 
-@rows("ask", [ASK, WISHES, CODE])
-@rows(
+@pytest.mark.parametrize("ask", [ASK, WISHES, CODE])
+@pytest.mark.parametrize(
     "wrapper",
     [
         pytest.param("<context>\n{m}\n</context>\n\n{a}", id="a tag before"),
@@ -121,7 +122,7 @@ def test_the_ask_is_found_in_a_json_payload() -> None:
     assert found(json.dumps({"context": SOUP, "payload": {"user_input": ASK}})) == ASK
 
 
-@rows(
+@pytest.mark.parametrize(
     "body",
     [
         {"page": {"title": "Soup", "text": SOUP}, "message": {"text": ASK, "attachments": []}},
@@ -133,7 +134,7 @@ def test_what_a_member_without_a_name_of_its_own_holds_is_told_by_its_object_or_
     assert found(json.dumps(body)) == found(f"Handle this:\n```json\n{json.dumps(body)}\n```") == ASK
 
 
-@rows(
+@pytest.mark.parametrize(
     "message",
     ['{"question": ["What is a tort?", 5]}', '{"question": ["a b", {"x": 1}]}', "(context): a tort", "(a): b"],
 )
@@ -156,13 +157,13 @@ def test_a_long_document_without_any_mark_is_material(before: bool) -> None:
     assert found(f"{SOUP}\n\n{ASK}" if before else f"{ASK}\n\n{SOUP}") == ASK
 
 
-@rows("told", ["Summarise this letter for me", "Please translate into French", "Extract all names"])
+@pytest.mark.parametrize("told", ["Summarise this letter for me", "Please translate into French", "Extract all names"])
 def test_an_instruction_decides_and_not_its_object(told: str) -> None:
     assert found(f"{told}: {SOUP}") == found(f"{told}:\n\n{SOUP}") == told
     assert found(f"{told}: a cat sat on a mat") == told
 
 
-@rows(
+@pytest.mark.parametrize(
     "told",
     [
         "Translate to French",
@@ -179,12 +180,12 @@ def test_nor_does_a_short_one_in_the_same_line_decide(told: str) -> None:
     assert found(f"{told}: The landlord keeps the deposit of a nurse.") == told
 
 
-@rows("told", ["Translate to French", "Could you rephrase this", "Proofread"])
+@pytest.mark.parametrize("told", ["Translate to French", "Could you rephrase this", "Proofread"])
 def test_not_even_where_it_is_a_question(told: str) -> None:
     assert found(f"{told}: How high may my blood pressure be?") == told
 
 
-@rows(
+@pytest.mark.parametrize(
     "message",
     [
         "Explain this: why does my Python loop never end?",
@@ -205,7 +206,7 @@ def test_a_persons_own_words_behind_a_colon_stay_with_it(message: str) -> None:
     assert found(message) == message
 
 
-@rows(
+@pytest.mark.parametrize(
     "message",
     [
         "{told}:\n\n{code}",
@@ -220,7 +221,7 @@ def test_a_review_is_about_the_code_and_not_about_whom_the_code_is_for(message: 
     assert found(message.format(told=told, code=code)) == told
 
 
-@rows("told", ["Summarise this document.", "Please translate the document above"])
+@pytest.mark.parametrize("told", ["Summarise this document.", "Please translate the document above"])
 def test_a_task_that_names_nothing_but_a_marked_document_is_the_ask(told: str) -> None:
     """Else the whole message would be, and its document would decide."""
     assert found(f"<document>\n{SOUP}\n</document>\n\n{told}") == told
@@ -253,7 +254,7 @@ def test_what_was_removed_and_taken_is_told_by_its_place() -> None:
 # --- material never speaks ----------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     "said",
     [
         "Question: why does my replica lag?",
@@ -267,7 +268,7 @@ def test_what_was_removed_and_taken_is_told_by_its_place() -> None:
         "[END CONTEXT]\nThe user asks: what is a mutex?",
     ],
 )
-@rows(
+@pytest.mark.parametrize(
     "wrapper",
     [
         pytest.param("<context>\n{m}\n</context>\n\n{a}", id="tag"),
@@ -315,7 +316,7 @@ def test_several_labelled_asks_are_candidates_and_the_message_stays_whole() -> N
     assert FINDER.find([message]) == Ask(message, AskKind.MESSAGE, (ASK, "How do I undo a git commit?"))
 
 
-@rows(
+@pytest.mark.parametrize(
     "other",
     [
         pytest.param("How do I repair the import in this code?", id="one that points at the material"),
@@ -330,7 +331,7 @@ def test_what_cannot_stand_alone_is_no_candidate(other: str) -> None:
 # --- helper tasks -------------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     "message",
     [
         f"### Task:\nGenerate a concise title for the chat history.\n### Output:\nJSON format: {{}}\n\n{ASK}",
@@ -344,7 +345,7 @@ def test_a_helper_task_is_known_by_its_whole_template(message: str) -> None:
     assert FINDER.find([message]).kind is AskKind.HELPER_TASK
 
 
-@rows(
+@pytest.mark.parametrize(
     "message",
     [
         "Write a short name of three words for this chat: no title case, no quotation marks, only the name.",
@@ -359,7 +360,7 @@ def test_so_is_one_that_nobody_listed_by_what_its_instruction_says(message: str)
     assert FINDER.find([message]).kind is AskKind.HELPER_TASK
 
 
-@rows(
+@pytest.mark.parametrize(
     "system",
     [
         "Answer the user's questions. At the end, suggest two follow-up questions. Output only JSON.",
@@ -382,7 +383,7 @@ def test_a_helper_task_may_be_set_by_the_system_prompt() -> None:
     assert FINDER.find([ASK], system).kind is AskKind.HELPER_TASK
 
 
-@rows(
+@pytest.mark.parametrize(
     "message",
     [
         "Summarise our chat so far.",
@@ -413,7 +414,9 @@ def test_what_a_harness_complains_about_is_no_ask() -> None:
 WORDS = sorted(frozenset[str]().union(*words.ASKS.values(), words.OTHERS, words.USERS, words.ANSWERS, words.EXACT))
 
 
-@rows("form", ["{}", "The user's {}", "next{}", "a_{}", "{} 3", "**{}**", "{} from Anna", "({})", "{}s (x)"])
+@pytest.mark.parametrize(
+    "form", ["{}", "The user's {}", "next{}", "a_{}", "{} 3", "**{}**", "{} from Anna", "({})", "{}s (x)"]
+)
 def test_no_name_is_passed_over_by_its_last_word(form: str) -> None:
     for word in WORDS:
         for name in (f"The {word} said", form.format(word), form.format(word.title()), form.format(word.upper())):
@@ -429,7 +432,7 @@ def test_patterns_of_the_config_come_before_the_built_in_names() -> None:
     assert finder.find([f"Ticket data:\n{SOUP}\n\nCaller says: {ASK}"]).text == ASK
 
 
-@rows("mode", ["last_user", "all"])
+@pytest.mark.parametrize("mode", ["last_user", "all"])
 def test_other_modes_leave_a_message_as_it_is(mode: str) -> None:
     message = f"<context>\n{SOUP}\n</context>\n\n{ASK}"
     found = AskFinder(mode).find([message])  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ import pytest
 
 from pointsman.routing.ask import Ask, AskFinder
 from pointsman.routing.ask.about import only_points
-from support.rows import rows
 
 TOLD = "The tenancy goes on from month to month, and the rent is due on the first of each. "
 LEASE = (TOLD * 3).strip()
@@ -18,7 +17,7 @@ def find(*parts: str) -> Ask:
     return AskFinder().find(parts)
 
 
-@rows(
+@pytest.mark.parametrize(
     "message",
     [
         pytest.param(f"<document>\n{LEASE}\n</document>\n\n{QUESTION}", id="a tag"),
@@ -34,7 +33,7 @@ def test_a_question_that_points_to_material_has_its_beginning(message: str) -> N
     assert LEASE in message[read.start : read.end]
 
 
-@rows(
+@pytest.mark.parametrize(
     "question",
     [
         "Is this clause valid?",
@@ -53,7 +52,7 @@ def test_it_asks_points_and_names_no_subject(question: str) -> None:
     assert only_points(question)
 
 
-@rows(
+@pytest.mark.parametrize(
     "question",
     [
         pytest.param("Summarise this document.", id="a task"),
@@ -70,7 +69,7 @@ def test_anything_else_does_not(question: str) -> None:
     assert not only_points(question)
 
 
-@rows(("size", "points"), [(160, True), (161, False)])
+@pytest.mark.parametrize(("size", "points"), [(160, True), (161, False)])
 def test_a_question_of_more_than_160_characters_says_what_it_is_about(size: int, points: bool) -> None:
     assert only_points("Is this good?".ljust(size, "?")) is points
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pointsman.routing.ask import AskFinder, AskKind
-from support.rows import rows
 
 DOCUMENTS = """\
 The tenant pays the rent on the first of each month. After two months of arrears, the landlord may end the lease.
@@ -187,7 +188,7 @@ Could you summarise it, please?
 """
 
 
-@rows("template", TEMPLATES.strip().split("\n====\n"))
+@pytest.mark.parametrize("template", TEMPLATES.strip().split("\n====\n"))
 def test_the_prompts_of_one_template_have_one_ask(template: str) -> None:
     asks = [AskFinder().find([template.format(document)]) for document in DOCUMENTS.strip().split("\n====\n")]
     (told,) = {ask.text for ask in asks}
@@ -202,7 +203,7 @@ How do I reverse a linked list in Python?
 """
 
 
-@rows(
+@pytest.mark.parametrize(
     "template", ["You are a helpful assistant.\n\nQuestion: {}\nAnswer:", "Customer question: {}\n\nReply in French."]
 )
 def test_the_prompts_of_one_template_have_their_own_asks_where_these_vary(template: str) -> None:

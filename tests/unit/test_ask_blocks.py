@@ -8,7 +8,6 @@ from pointsman.routing.ask.blocks import Block, enclosed
 from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.names import Name, Role
 from support.judged import blocks_of
-from support.rows import rows
 
 FREE = Name(Role.FREE)
 
@@ -21,7 +20,7 @@ def told(message: str) -> list[tuple[str, bool]]:
 PROSE, INSIDE = ("prose", False), ("enclosed", True)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("message", "expected"),
     [
         pytest.param("Where is it?\n\nIn Graz.", [PROSE, PROSE], id="no rule"),

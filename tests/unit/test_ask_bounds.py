@@ -15,7 +15,6 @@ from pointsman.routing.ask.names import name_of
 from pointsman.routing.ask.tags import tagged
 from pointsman.routing.steps import Steps
 from support.growth import least
-from support.rows import rows
 
 KIB = 1024
 LINE = "Why is the sky blue?"
@@ -74,14 +73,14 @@ def work(text: str) -> int:
 
 
 @pytest.mark.thorough
-@rows("unit", WORST)
+@pytest.mark.parametrize("unit", WORST)
 def test_twice_the_text_is_about_twice_the_work(unit: str) -> None:
     short, long = (unit * (size * KIB // len(unit)) + "\n\nWhat is a tort?" for size in (4, 16))
     AskFinder().find([short])
     assert work(long) < 6 * work(short) + 2000
 
 
-@rows("unit", ["```a* \n", "```a\n~~~b\n\"\"\"c\n'''d\n", "a: ```a\n", "~~~a\n"])
+@pytest.mark.parametrize("unit", ["```a* \n", "```a\n~~~b\n\"\"\"c\n'''d\n", "a: ```a\n", "~~~a\n"])
 def test_marks_that_begin_fences_without_an_end_are_read_a_constant_number_of_times(unit: str) -> None:
     """What never ends is no fence, and what is below is read again: once for each mark, and not for each line."""
     short, long = (unit * (lines // unit.count("\n")) for lines in (128, 512))
@@ -120,7 +119,7 @@ def test_a_long_message_is_searched_in_steps_and_a_line_at_once() -> None:
     assert sum(1 for _ in AskFinder().search([LINE])) == 0
 
 
-@rows("unit", WORST)
+@pytest.mark.parametrize("unit", WORST)
 def test_no_pattern_takes_long_at_its_worst(unit: str) -> None:
     """The largest takes 10 ms of CPU, and a pattern that tries everything twice minutes."""
     text = unit * (64 * KIB // len(unit))
@@ -151,7 +150,7 @@ def test_of_a_long_message_only_the_ends_are_looked_at() -> None:
     assert work(message) == work(message[:40_000] + message[-40_000:])
 
 
-@rows("line", ["Question: a\n", "a: a\n", "User: a\nAI: a\n"])
+@pytest.mark.parametrize("line", ["Question: a\n", "a: a\n", "User: a\nAI: a\n"])
 def test_of_many_lines_only_the_first_and_the_last_are_looked_at(line: str) -> None:
     """Each of them may be a block of its own."""
     ends = line * 520

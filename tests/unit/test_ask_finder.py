@@ -7,7 +7,6 @@ import json
 import pytest
 
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
-from support.rows import rows
 
 ASK = "How long do I have to file an appeal against a civil judgment?"
 UNDO = "How do I undo a commit in a shared git repository?"
@@ -31,7 +30,7 @@ def steps(*parts: str) -> list[tuple[str, str]]:
 # --- kinds and steps ----------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("message", "kind"),
     [
         pytest.param(ASK, "message", id="a question"),
@@ -50,7 +49,7 @@ def test_there_are_five_kinds_and_one_of_them_is_stated() -> None:
     assert NO_ASK.text == ""
 
 
-@rows(
+@pytest.mark.parametrize(
     ("message", "expected"),
     [
         pytest.param(f"{REMINDER}\n\n{ASK}", [("material", REMINDER), ("taken", ASK)], id="a tag"),
@@ -118,14 +117,14 @@ def test_several_asks_within_a_wrapper_are_one() -> None:
     assert steps(f"<user_query>\n{asks}\n</user_query>") == [("taken", asks)]
 
 
-@rows(("pad", "twice"), [(105, False), (106, True)])
+@pytest.mark.parametrize(("pad", "twice"), [(105, False), (106, True)])
 def test_in_a_text_of_250_characters_nothing_is_said_twice(pad: int, twice: bool) -> None:
     message = f"{ASK}\n\n{TOLD[:52]}{TOLD}"[: len(ASK) + 2 + pad] + f"\n\nNow answer this: {ASK}"
     assert len(message) == 145 + pad
     assert (steps(message) == [("taken", ASK)]) is twice
 
 
-@rows(("said", "text"), [("my ferry left", "my ferry left"), ("Ann Lee", "")])
+@pytest.mark.parametrize(("said", "text"), [("my ferry left", "my ferry left"), ("Ann Lee", "")])
 def test_a_person_is_named_by_fewer_words_than_are_said(said: str, text: str) -> None:
     assert find(f"<user>\n{said}\n</user>").text == text
 
@@ -140,7 +139,7 @@ def test_what_is_pasted_is_material_before_and_between_tags() -> None:
     ]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("message", "ask"),
     [
         pytest.param(f"<user>{ASK}</user>", ASK, id="what a person says"),
@@ -183,7 +182,7 @@ def test_the_ask_is_found_by_what_is_around_and_within(message: str, ask: str) -
     assert find(message).text == ask
 
 
-@rows(
+@pytest.mark.parametrize(
     "message",
     [
         pytest.param(
@@ -199,7 +198,7 @@ def test_a_quotation_within_material_or_code_is_no_ask(message: str) -> None:
 # --- parts --------------------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("parts", "ask"),
     [
         pytest.param(["Content of a.md:", UNDO, ASK], ASK, id="a part names the next"),
@@ -255,14 +254,14 @@ def test_a_message_of_64_kib_is_looked_at_as_a_whole() -> None:
     assert find(before + ASK + after).text == ASK
 
 
-@rows(("around", "seen"), [(255, True), (256, False)])
+@pytest.mark.parametrize(("around", "seen"), [(255, True), (256, False)])
 def test_of_many_lines_the_first_and_the_last_256_are_looked_at(around: int, seen: bool) -> None:
     few, many = "a\n" * around, "a\n" * 512
     for message in (f"{few}Question: {ASK}\n{many}", f"{many}Question: {ASK}\n{few}"[:-1]):
         assert find(message).text.startswith(ASK) is seen
 
 
-@rows(("beyond", "ask"), [(0, ASK), (1, ASK[:-1])])
+@pytest.mark.parametrize(("beyond", "ask"), [(0, ASK), (1, ASK[:-1])])
 def test_of_many_characters_the_first_32_kib_are_looked_at(beyond: int, ask: str) -> None:
     begin = f"<doc>\n{TOLD * 600}"[: 32 * 1024 + beyond - len(ASK) - 18] + f"\n</doc>\nQuestion: {ASK}"
     assert len(begin) == 32 * 1024 + beyond

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pointsman.routing.ask.forms import Form, form_of, looks_asked
-from support.rows import rows
 
 ASK = "How do I moor a ferry?"
 NINE = "The ferry leaves at nine"
@@ -94,7 +93,7 @@ def test_a_line_has_the_form_of_what_it_begins_and_ends_with(form: Form) -> None
         assert form_of([line]) is form, line
 
 
-@rows(
+@pytest.mark.parametrize(
     ("lines", "form"),
     [
         pytest.param([NINE, NINE], Form.PROSE, id="prose"),
@@ -140,7 +139,7 @@ def test_most_of_the_lines_tell_the_form_of_a_block(lines: list[str], form: Form
 LOG = "12:30 Ann joined\n"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "asked"),
     [
         pytest.param(ASK, True, id="a question"),

@@ -6,12 +6,11 @@ import pytest
 
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.prose import leads
-from support.rows import rows
 
 NINE = "The ferry leaves at nine. "
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         pytest.param("Ferry context:", id="a word of templates, and one other"),
@@ -43,7 +42,7 @@ def test_a_frame_says_only_how_to_answer_or_by_whom(text: str) -> None:
     assert leads(text)
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         pytest.param("Ferry timetable", id="no word of templates"),
@@ -75,7 +74,7 @@ def test_what_asks_or_says_more_is_no_frame(text: str) -> None:
 # --- an instruction and its object ----------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("lead", "size", "told"),
     [
         pytest.param("Translate into French: ", 250, "Translate into French", id="a colon"),
@@ -102,7 +101,7 @@ def test_an_instruction_ends_where_a_longer_text_begins(lead: str, size: int, to
     assert prose.instruction(lead + "x" * size) == (None if told is None else (0, len(told)))
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("Nine oxen.\n\nTranslate this.", "Translate this."),
@@ -130,7 +129,7 @@ def test_or_it_is_the_last_line_and_points_to_what_is_above(text: str, told: str
 # --- around an ask --------------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "plain"),
     [
         pytest.param("@nova: may I sail?", "may I sail?", id="a mention"),
@@ -152,7 +151,7 @@ def test_pointers_and_mentions_are_removed_from_an_ask(text: str, plain: str | N
     assert prose.without_pointers(text) == (plain or text)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "plain"),
     [
         pytest.param('"May I sail?"', "May I sail?", id="quotation marks"),

@@ -6,7 +6,6 @@ import pytest
 
 from pointsman.routing.ask.free import free, rivals
 from support.judged import judged
-from support.rows import rows
 
 ASK = "How long do I have to file an appeal against a civil judgment?"
 OTHER = "How do I undo a commit in a shared git repository?"
@@ -49,7 +48,7 @@ def case(name: str, *paragraphs: str, asks: list[str] | None) -> object:
 # --- what is the ask ----------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("a question and a little code", ASK, LITTLE, asks=None),
@@ -72,7 +71,7 @@ def test_what_a_person_wrote_is_taken_from_what_stands_around(
     assert taken(*paragraphs) == asks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("code", MUCH, asks=None),
@@ -100,7 +99,7 @@ def test_where_nobody_asks_a_mark_tells_whether_there_is_an_ask(
     assert taken(*paragraphs) == asks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("it points", "Where is the fault in this code?", MUCH, asks=None),
@@ -129,7 +128,7 @@ TABLE = "a,b,c,d\n1,2,3,4\n5,6,7,8"
 CHAT = "[10:01] ann: the ferry is late\n[10:02] bob: "
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("a log", MUCH, f"{CHAT}where is it?", asks=[f"{CHAT}where is it?"]),
@@ -146,7 +145,7 @@ def test_the_last_line_of_a_chat_asks(paragraphs: tuple[str, ...], asks: list[st
     assert taken(*paragraphs) == asks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("the last", CONTEXT, ASK, asks=[ASK]),
@@ -172,7 +171,7 @@ def test_under_a_label_of_material_the_end_of_it_may_be_none(
     assert taken(*paragraphs) == asks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("a fence", LED, LITTLE, ASK, asks=[LED, LITTLE, ASK]),
@@ -199,7 +198,7 @@ def test_the_code_to_which_a_person_leads_belongs_to_the_question_below(
 # --- leads, stories and scraps ------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("a lead", ASK, f"{LEAD}:", MUCH, asks=[ASK]),
@@ -219,7 +218,7 @@ def test_what_leads_to_material_is_a_frame_where_others_ask(
     assert taken(*paragraphs) == asks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("before", story(351), ASK, asks=[ASK]),
@@ -253,7 +252,7 @@ def test_a_long_story_is_material_beside_a_question_that_needs_none_of_it(
     assert taken(*paragraphs) == asks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("of both ends", ASK, MUCH, OTHER, asks=[ASK, OTHER]),
@@ -289,7 +288,7 @@ def test_of_several_groups_those_that_ask_most_are_taken(paragraphs: tuple[str, 
 # --- rivals -------------------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("both ends", ASK, MUCH, OTHER, asks=[ASK, OTHER]),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pointsman.api.caller import stated_ask
 from pointsman.http1.request_head import RequestHead, read_head
-from support.rows import rows
 
 
 def head(*fields: bytes) -> RequestHead:
     return read_head(b"\r\n".join([b"POST /v1/chat/completions HTTP/1.1", b"Host: here", *fields, b"", b""]))[0]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("value", "ask"),
     [
         (b"What%20is%20a%20tort%3F", "What is a tort?"),

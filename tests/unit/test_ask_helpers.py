@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pointsman.routing.ask.helpers import is_helper, is_retry
-from support.rows import rows
 
 TASK = "Write a short title for the conversation above. Nothing else, one line."
 RANK = "You are RankGPT, and you can rank all passages.\nReturn only their numbers."
@@ -13,19 +12,19 @@ RANK = "You are RankGPT, and you can rank all passages.\nReturn only their numbe
 TALK = f"{'Hi, may I ask how you are? ' * 2}\n\n"
 
 
-@rows("place", ["Output", "ANSWER:", "response:", "result", "title", "JSON:", "assistant:\n"])
+@pytest.mark.parametrize("place", ["Output", "ANSWER:", "response:", "result", "title", "JSON:", "assistant:\n"])
 def test_the_place_of_an_answer_alone_leaves_the_task_to_the_system_prompt(place: str) -> None:
     assert is_helper(place, "Be brief.")
     assert not is_helper(place, "")
     assert not is_helper(f"{place} of 3", "Be brief.")
 
 
-@rows(("blanks", "helper"), [(32, True), (33, False)])
+@pytest.mark.parametrize(("blanks", "helper"), [(32, True), (33, False)])
 def test_such_a_place_takes_less_than_40_characters(blanks: int, helper: bool) -> None:
     assert is_helper(f"Output:{' ' * blanks}", "Be brief.") is helper
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         "You are a title generator.\nReturn only the title of this chat.",
@@ -46,7 +45,7 @@ def test_a_task_is_known_by_how_a_clients_instruction_opens(text: str) -> None:
     assert is_helper("Why?", text)
 
 
-@rows("text", ["?" * 60, "# Role\n# Task\n" + "#" * 60, f"Soup:\n{RANK}"])
+@pytest.mark.parametrize("text", ["?" * 60, "# Role\n# Task\n" + "#" * 60, f"Soup:\n{RANK}"])
 def test_other_openings_are_none(text: str) -> None:
     assert not is_helper(text, "")
 
@@ -58,7 +57,7 @@ def test_an_opening_ends_within_the_first_200_characters_of_a_text_of_60() -> No
     assert not is_helper("#" * 186 + "You are RankGPT.\nReturn only it.", "")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "helper"),
     [
         # what follows, up to the end of a sentence, names hardly any subject: one word of four at most, of two behind
@@ -97,7 +96,7 @@ def test_a_system_prompt_that_goes_on_so_may_be_one_line() -> None:
     assert not is_helper("Why?", prompt.replace("only ", ""))
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "helper"),
     [
         ("Write a short title for the conversation above. Nothing else, one line.", True),
@@ -150,7 +149,7 @@ def test_an_unlisted_task_orders_what_only_such_tasks_make_and_says_how_to_write
     assert is_helper(text, "") is is_helper("Why?", text) is helper
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "helper"),
     [
         ("Does the passage hold an answer to the query above? Reply with one word, yes or no.", True),
@@ -163,7 +162,7 @@ def test_a_task_may_ask_whether_one_text_holds_what_another_needs(text: str, hel
     assert is_helper(text, "") is helper
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "helper"),
     [
         ("Erzeuge einen kurzen Titel für die folgende Unterhaltung. Gib nur den Titel aus.\n\nA: Suppe?", True),
@@ -192,7 +191,9 @@ IN_OTHER_LANGUAGES = (
 )  # fmt: skip
 
 
-@rows(("place", "word"), [(place, word) for place, known in enumerate(IN_OTHER_LANGUAGES) for word in known])
+@pytest.mark.parametrize(
+    ("place", "word"), [(place, word) for place, known in enumerate(IN_OTHER_LANGUAGES) for word in known]
+)
 def test_a_word_of_each_kind_tells_a_task_in_another_language(place: int, word: str) -> None:
     said = ["Titel", "nur", "Dialog", "für"]
     said[place] = word
@@ -201,7 +202,7 @@ def test_a_word_of_each_kind_tells_a_task_in_another_language(place: int, word: 
     assert not is_helper(" ".join(said).ljust(60), "")
 
 
-@rows(
+@pytest.mark.parametrize(
     "words",
     [
         "only now", "nothing but it", "as JSON", "no quotation", "no quotes", "no punctuation", "no other text",
@@ -221,8 +222,8 @@ def test_two_phrases_at_least_say_how_to_write_it(words: str) -> None:
     assert not is_helper(f"{task}: please.", "")
 
 
-@rows(("spaces", "helper"), [(1, True), (2, False)])
-@rows(
+@pytest.mark.parametrize(("spaces", "helper"), [(1, True), (2, False)])
+@pytest.mark.parametrize(
     ("before", "after", "size"),
     [
         pytest.param("The chat.", "Write a title", 300, id="the task within 300 characters"),
@@ -234,19 +235,19 @@ def test_the_beginning_of_a_text_is_looked_at(before: str, after: str, size: int
     assert is_helper(text + (". Nothing else, one line." if size == 300 else ""), "") is helper
 
 
-@rows(("size", "helper"), [(1000, False), (1001, True)])
+@pytest.mark.parametrize(("size", "helper"), [(1000, False), (1001, True)])
 def test_what_is_asked_below_is_looked_for_in_the_last_1000_characters(size: int, helper: bool) -> None:
     assert is_helper(TASK + "\n" + "Answer this request".ljust(size), "") is helper
 
 
-@rows(("length", "helper"), [(49, True), (50, False)])
+@pytest.mark.parametrize(("length", "helper"), [(49, True), (50, False)])
 def test_a_paragraph_of_50_characters_ends_the_opening_of_a_message(length: int, helper: bool) -> None:
     text = f"{'a' * length}\n\n{TASK}"
     assert is_helper(text, "") is helper
     assert is_helper("Why?", text)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("mark", "helper"),
     [
         *((mark, False) for mark in ("<notes>", " [notes]", "```", '"""', "---", "===", "My notes:", "Notes: ")),
@@ -260,7 +261,7 @@ def test_what_stands_below_the_beginning_of_material_is_no_task(mark: str, helpe
     assert not is_helper(f"exit code: 0\nCode output: {TASK}", "")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("begin", "helper"),
     [
         *((f"{mark}\nHi.\n{TALK}", True) for mark in ("<chat>", '[{"role": "x"}]', "```")),
@@ -279,12 +280,14 @@ def test_a_task_may_stand_behind_a_transcript(begin: str, helper: bool) -> None:
     assert not is_helper(f"{begin}Summarize our conversation above in the way that you like.", "")
 
 
-@rows("line", ["</chat>", "```", "---", '"""', "===", "[/chat]", "[END CHAT]", "so <b>", "User: why?", "AI:"])
+@pytest.mark.parametrize(
+    "line", ["</chat>", "```", "---", '"""', "===", "[/chat]", "[END CHAT]", "so <b>", "User: why?", "AI:"]
+)
 def test_what_the_transcript_itself_says_is_no_task(line: str) -> None:
     assert not is_helper(f"<chat>\n{TALK}{TASK}\n{line}", "")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("end", "helper"),
     [
         pytest.param(TASK + "\n-" * 11, True, id="12 lines"),
@@ -299,7 +302,7 @@ def test_such_a_task_is_a_line_near_the_end(end: str, helper: bool) -> None:
     assert is_helper(f"<chat>\n{TALK}{end}", "") is helper
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "retry"),
     [
         ("[ERROR] You did not use a tool in your reply.", True),
@@ -329,7 +332,7 @@ def test_a_harness_complains_about_an_answer_and_wants_another(text: str, retry:
     assert is_retry(text) is retry
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "result"),
     [
         ("Observation: the ferry has left. Why?", True),

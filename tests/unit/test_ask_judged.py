@@ -9,7 +9,6 @@ from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.judged import Judged, Kind, is_plain, judge, one_language, stands_alone
 from pointsman.routing.ask.names import Name, Role
 from support.judged import judged
-from support.rows import rows
 
 ASK = "How long do I have to file an appeal against a civil judgment?"
 CODE = "x = load(y);\n"
@@ -30,7 +29,7 @@ def kinds(message: str) -> list[Kind]:
 # --- one block ----------------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "kind"),
     [
         pytest.param(ASK, Kind.PERSON, id="a question"),
@@ -54,12 +53,12 @@ def test_a_block_is_told_by_its_words_its_form_and_its_length(text: str, kind: K
     assert one(text).kind is kind
 
 
-@rows("form", [Form.ENCLOSED, Form.FILE])
+@pytest.mark.parametrize("form", [Form.ENCLOSED, Form.FILE])
 def test_what_rules_enclose_and_a_file_are_material_however_short(form: Form) -> None:
     assert one(ASK, form) == Judged(one(ASK, form).block, Role.FREE, Kind.MATERIAL)
 
 
-@rows("role", [Role.OTHER, Role.ANSWER])
+@pytest.mark.parametrize("role", [Role.OTHER, Role.ANSWER])
 def test_what_has_the_name_of_material_or_of_an_answer_is_not_looked_at(role: Role) -> None:
     found = one(ASK, name=Name(role))
     assert found == Judged(found.block, role, Kind.MATERIAL, score=0, content=0, english=None)
@@ -96,7 +95,7 @@ def test_content_is_counted_but_not_that_of_material() -> None:
     assert one(TOLD[:251]).content == 0
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "alone"),
     [
         pytest.param("Where is the ferry to Graz?", True, id="it asks about something"),
@@ -127,7 +126,7 @@ OTHERS = [
 ]
 
 
-@rows(("message", "expected"), OTHERS)
+@pytest.mark.parametrize(("message", "expected"), OTHERS)
 def test_other_languages_around_a_question_in_english_are_a_templates(message: str, expected: list[Kind]) -> None:
     assert [found.kind for found in one_language(judged(message))] == expected
 
@@ -150,7 +149,7 @@ LOG = "2026-01-01 10:00 lost\n2026-01-01 10:01 lost"
 KEYS = "Port: 3\nHost: b\nUser: c"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("message", "plain"),
     [
         pytest.param(ASK, True, id="a question"),
@@ -172,7 +171,7 @@ def test_a_message_is_plain_where_a_person_wrote_all_of_it(message: str, plain: 
     assert is_plain(judged(message)) is plain
 
 
-@rows(("size", "plain"), [(500, True), (501, False)])
+@pytest.mark.parametrize(("size", "plain"), [(500, True), (501, False)])
 def test_a_longer_message_may_have_a_document_without_any_mark(size: int, plain: bool) -> None:
     message = f"{ASK}\n\n{TOLD[:240]}\n\n{TOLD}"
     blocks = judged(message[: size + 2])  # the blank lines between the blocks are in none
@@ -180,7 +179,7 @@ def test_a_longer_message_may_have_a_document_without_any_mark(size: int, plain:
     assert is_plain([found.become(Kind.PERSON) for found in blocks]) is plain
 
 
-@rows(("rank", "plain"), [(-1, False), (0, True), (3, True), (4, False)])
+@pytest.mark.parametrize(("rank", "plain"), [(-1, False), (0, True), (3, True), (4, False)])
 def test_what_a_tag_names_or_nothing_but_its_words_is_not_plain(rank: int, plain: bool) -> None:
     """Tags rank above all labels, guesses below."""
     message = [*judged("I am in Graz."), one(ASK, name=Name(Role.ASK, rank))]

@@ -6,7 +6,6 @@ import pytest
 
 from pointsman.routing.ask.labelled import labelled, labelled_rivals
 from support.judged import judged
-from support.rows import rows
 
 ASK = "How long do I have to file an appeal against a civil judgment?"
 FERRY = "Where is the ferry to Graz?"
@@ -35,7 +34,7 @@ def case(name: str, *paragraphs: str, asks: list[str] | None) -> object:
 # --- which label --------------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("no label", ASK, asks=None),
@@ -73,7 +72,7 @@ def test_the_label_with_the_ask_is_told_by_its_name_and_its_place(
     assert taken(*paragraphs) == asks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("the one that is not", DONE, f"Question: {ASK}", asks=[ASK]),
@@ -95,7 +94,7 @@ def test_what_is_answered_is_not_the_ask(paragraphs: tuple[str, ...], asks: list
     assert taken(*paragraphs) == asks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("alone", "The old harbour", FENCED, asks=[ASK]),
@@ -114,7 +113,7 @@ def test_what_has_no_name_but_asks_counts_where_nothing_else_does(
 INSIDE = f"# Context\n{DOCUMENT}\n\nQuestion: {UNDO}"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("behind a question without a label", ASK, INSIDE, asks=None),
@@ -137,7 +136,7 @@ def test_a_weaker_label_within_material_counts_where_nobody_asks_outside(
 EXAMPLE = f"Question: {UNDO}\nContext:\n{TOLD}\nAnswer: {ANSWERED}"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("the next", EXAMPLE, f"Question: {ASK}", CONTEXT, f"Question: {FERRY}", asks=[ASK]),
@@ -155,7 +154,7 @@ def test_an_example_shows_that_material_follows_its_question(
     assert taken(*paragraphs) == asks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("who asks before labels", ASK, CONTEXT, f"Question: {UNDO}", asks=None),
@@ -191,7 +190,7 @@ LITTLE = "```\nrun\n```"
 REST = (DOCUMENT[:200], DOCUMENT[: 350 - len(FRAME) - 200 - 4])
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("paragraphs", "Question:\nI live in Graz.", ASK, asks=["I live in Graz.", ASK]),
@@ -225,7 +224,7 @@ def test_frames_and_what_follows_material_are_no_part_of_the_ask(
 # --- rivals -------------------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("paragraphs", "asks"),
     [
         case("two alike", f"Question: {ASK}", f"Question: {UNDO}", asks=[ASK, UNDO]),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pointsman.routing.ask.labels import Label, label_in
 from pointsman.routing.ask.names import name_of
-from support.rows import rows
 
 
 def shown(label: Label | None, line: str) -> str:
@@ -22,7 +23,7 @@ def read(line: str) -> str:
     return shown(label_in(line, line.strip(), name_of), line)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("line", "label"),
     [
         ("Question: What is a tort?", "ask 3 |  | What is a tort? | inline"),
@@ -96,7 +97,7 @@ def test_a_label_stands_before_a_colon(line: str, label: str) -> None:
     assert read(line) == label
 
 
-@rows(
+@pytest.mark.parametrize(
     ("line", "label"),
     [
         ("# Question", "ask 3 |  |  | #1"),
@@ -128,7 +129,7 @@ def test_a_heading_has_a_level(line: str, label: str) -> None:
     assert read(line) == label
 
 
-@rows(
+@pytest.mark.parametrize(
     ("line", "label"),
     [
         ("--- Context ---", "other |  |  | -"),

@@ -7,7 +7,6 @@ import pytest
 from pointsman.routing.ask import AskFinder, AskKind
 from pointsman.routing.ask.lines import asking_line
 from pointsman.routing.ask.names import name_of
-from support.rows import rows
 
 ASK = "How long do I have to appeal against a judgment?"
 NINE = "The ferry leaves at nine."
@@ -19,7 +18,7 @@ def found(*lines: str, fields: bool = True) -> str | None:
     return None if place is None else text[slice(*place)]
 
 
-@rows(
+@pytest.mark.parametrize(
     "field",
     [
         pytest.param(f"Wording: {ASK}", id="a colon"),
@@ -35,7 +34,7 @@ def test_the_field_of_a_form_that_asks_is_taken(field: str) -> None:
     assert found("Name: Kim", field, "Channel: web") == ASK
 
 
-@rows(
+@pytest.mark.parametrize(
     "field",
     [
         pytest.param(f"Wording: {NINE}", id="it asks nothing"),
@@ -64,7 +63,7 @@ def test_of_two_lines_the_one_that_asks_more_is_taken_and_else_the_first() -> No
     assert found(f"X: {other}", f"Question: {other[:-6]} bring?", "C: web") == f"{other[:-6]} bring?"
 
 
-@rows(
+@pytest.mark.parametrize(
     "line",
     [
         pytest.param(ASK, id="alone"),
@@ -78,7 +77,7 @@ def test_any_other_line_is_taken_without_what_says_who_speaks(line: str) -> None
     assert found("You were named.", line, NINE) is None
 
 
-@rows(
+@pytest.mark.parametrize(
     ("line", "taken"),
     [
         pytest.param("I need the last ferry to Bergen.", True, id="a person speaks"),

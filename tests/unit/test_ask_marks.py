@@ -6,14 +6,13 @@ import pytest
 
 from pointsman.routing.ask.labels import RULE, Style, is_key, label_in, may_be_mark, own
 from pointsman.routing.ask.names import Name, Role, with_patterns
-from support.rows import rows
 
 
 def known(name: str, free: bool) -> Name:
     return Name(Role.ASK)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("longest", "fill"),
     [
         pytest.param("=" * 75 + " CONTEXT " + "=" * 76, "=", id="a frame of 160"),
@@ -29,7 +28,7 @@ def test_longer_lines_are_no_labels(longest: str, fill: str) -> None:
     assert label_in(longer, longer, known) is None
 
 
-@rows(("line", "words"), [("It is. " + "a" * 80, "a" * 80), ("b" + "a" * 80, "a" * 80)])
+@pytest.mark.parametrize(("line", "words"), [("It is. " + "a" * 80, "a" * 80), ("b" + "a" * 80, "a" * 80)])
 def test_the_words_before_a_colon_are_the_last_80_characters(line: str, words: str) -> None:
     named: list[str] = []
 
@@ -51,7 +50,7 @@ def test_names_of_the_config_are_looked_for_before_each_colon() -> None:
     assert label_in("Address: 5 Main Street", "Address: 5 Main Street", named) is None
 
 
-@rows(
+@pytest.mark.parametrize(
     "line",
     [
         "# a", "- a", "= a", "[a", "<a", "【a", "* a", "`a", "~a", '"a', "'a", "_a", "─a", "—a", "+ a", "a:", "a：",
@@ -62,7 +61,7 @@ def test_a_line_may_be_a_label_by_its_first_and_last_characters(line: str) -> No
     assert may_be_mark(line)
 
 
-@rows(
+@pytest.mark.parametrize(
     "line",
     ["The soup is hot.", "See http://x.org", "Drive a Model X", "XML is old", "Mr. Smith rents", "how do I", "h2.a"],
 )
@@ -70,7 +69,7 @@ def test_most_lines_are_none(line: str) -> None:
     assert not may_be_mark(line)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("line", "key"),
     [
         ("Name: Ann", True),
@@ -86,12 +85,14 @@ def test_a_line_of_a_form_has_a_key_of_at_most_three_words(line: str, key: bool)
     assert is_key(line) is key
 
 
-@rows(("title", "mine"), [("My request", True), ("User query", True), ("The request", False)])
+@pytest.mark.parametrize(("title", "mine"), [("My request", True), ("User query", True), ("The request", False)])
 def test_a_heading_may_name_the_persons_own_part(title: str, mine: bool) -> None:
     assert own(title) is mine
 
 
-@rows(("line", "rule"), [("---", True), ("=====", True), ("~─—+*_#", True), ("--", False), ("--- a", False)])
+@pytest.mark.parametrize(
+    ("line", "rule"), [("---", True), ("=====", True), ("~─—+*_#", True), ("--", False), ("--- a", False)]
+)
 def test_a_rule_is_a_line_of_three_marks_or_more(line: str, rule: bool) -> None:
     assert (RULE.match(line) is not None) is rule
 

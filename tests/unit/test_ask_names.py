@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.ask.names import GUESS, Name, Role, may_name, name_of, with_patterns, words_of
-from support.rows import rows
 
 
 def role(name: str, *, free: bool) -> str:
@@ -13,7 +14,7 @@ def role(name: str, *, free: bool) -> str:
     return "none" if found is None else found.role.value + (f" {found.rank}" if found.rank else "")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("name", "words"),
     [
         ("user_query", ["user", "query"]),
@@ -34,7 +35,7 @@ def test_a_name_has_words_in_each_way_of_writing(name: str, words: list[str]) ->
     assert words_of(name) == tuple(words)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("name", "free", "said"),
     [
         # by the last word, the surest kind first
@@ -101,7 +102,7 @@ def test_the_words_of_a_name_tell_a_role(name: str, free: str, said: str) -> Non
     assert (role(name, free=True), role(name, free=False)) == (free, said)
 
 
-@rows(
+@pytest.mark.parametrize(
     "name",
     ["質問", "问题", "問題", "提问", "질문", "سؤال", "प्रश्न", "คำถาม", "请求", "需求", "依頼", "요청"],
 )
@@ -113,7 +114,7 @@ def test_what_only_looks_like_an_ask_counts_least() -> None:
     assert GUESS.rank < Name(Role.ASK).rank == 0
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         "My question", "Q", "The user said", "the context", "USER", "userQuestion", "user_query", "notes_2",
@@ -125,7 +126,7 @@ def test_a_name_may_end_before_a_colon(text: str) -> None:
     assert may_name(text)
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         "I know that it snows", "Anna", "x = [1, y", "the model X", "myAnna", "the file <a", "an apple_2", "«{x",
@@ -137,7 +138,7 @@ def test_no_name_ends_before_most_colons(text: str) -> None:
     assert not may_name(text)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("pattern", "name", "matches"),
     [
         ("<note>", "note", True),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pointsman.routing.ask.helpers import is_helper
-from support.rows import rows
 
 MESSAGES = """\
 Summarize our conversation above in a table with the medication, the dose and how often I have to take it.
@@ -179,11 +180,11 @@ Available tools: search, calculator. Answer the customer's questions about insur
 """
 
 
-@rows("text", MESSAGES.strip().split("\n====\n"))
+@pytest.mark.parametrize("text", MESSAGES.strip().split("\n====\n"))
 def test_a_person_may_begin_as_a_template_does(text: str) -> None:
     assert not is_helper(text, "")
 
 
-@rows("system", SYSTEM_PROMPTS.strip().split("\n====\n"))
+@pytest.mark.parametrize("system", SYSTEM_PROMPTS.strip().split("\n====\n"))
 def test_an_applications_system_prompt_may_begin_as_a_template_does(system: str) -> None:
     assert not is_helper("Why does this mole itch at night?", system)

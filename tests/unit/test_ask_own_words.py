@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pointsman.routing.ask import AskFinder
-from support.rows import rows
 
 TABLE = "```\nid,name\n1,Ann\n```"
 LEASE = "The tenant pays the rent on the first of each month. " * 6
@@ -107,24 +108,24 @@ def found(text: str, system: str = "") -> tuple[str, str]:
     return ask.kind, ask.text
 
 
-@rows("text", texts(WHOLE))
+@pytest.mark.parametrize("text", texts(WHOLE))
 def test_it_is_the_ask_as_a_whole(text: str) -> None:
     assert found(text) == ("message", text)
 
 
-@rows("text", texts(BEGINNINGS))
-@rows("greeting", ["", "Hi,\n\n"])
+@pytest.mark.parametrize("text", texts(BEGINNINGS))
+@pytest.mark.parametrize("greeting", ["", "Hi,\n\n"])
 def test_what_it_begins_with_stays(text: str, greeting: str) -> None:
     kind, ask = found(greeting + text)
     assert kind in {"message", "ask"}
     assert ask.removeprefix(greeting).startswith(text.partition("\n")[0])
 
 
-@rows("system", texts(SYSTEM_PROMPTS))
+@pytest.mark.parametrize("system", texts(SYSTEM_PROMPTS))
 def test_a_system_prompt_that_speaks_of_users_or_forbids_answers_makes_no_helper_task(system: str) -> None:
     assert found("How do I sort a list?", system) == ("message", "How do I sort a list?")
 
 
-@rows("text", texts(BEHIND_A_LABEL))
+@pytest.mark.parametrize("text", texts(BEHIND_A_LABEL))
 def test_a_question_about_one_thing_is_the_ask_where_its_label_says_so(text: str) -> None:
     assert found(text.replace("{question}", "What is a tort?")) == ("ask", "What is a tort?")

@@ -7,7 +7,6 @@ import pytest
 from pointsman.routing.ask.names import GUESS, OTHER, Name, Role, name_of
 from pointsman.routing.ask.reader import Reader
 from support.ask_blocks import shown
-from support.rows import rows
 
 ASK = Name(Role.ASK, 3)
 TAG = "<x>One.</x>"
@@ -25,7 +24,7 @@ def tagged(text: str, name: Name) -> list[str]:
     return shown(text, reader)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "name", "blocks"),
     [
         pytest.param(f"Hi.{TAG}Go.", OTHER, ["1 free: Hi.", f"2 other tagged: {TAG}", "3 free: Go."], id="material"),
@@ -82,7 +81,7 @@ def test_a_tag_is_a_block_of_its_own_name(text: str, name: Name, blocks: list[st
     assert tagged(text, name) == blocks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("parts", "blocks"),
     [
         pytest.param(["Context:", "One.", "Two."], ["1 other: One.", "2 free: Two."], id="a label alone names a part"),
@@ -116,7 +115,7 @@ def test_a_heading_does_not_wait_behind_a_tag_or_a_fence() -> None:
         assert not reader.waits()
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "waits"),
     [("Context:", True), ("Context: One.", False), ("Context:\nOne.", False), ("Question:", False), ("One.", False)],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pointsman.routing.ask.pasted import of_html, pasted, relayed, said_twice
-from support.rows import rows
 
 ASK = "How do I moor a ferry?"
 NINE = "The ferry leaves at nine."
@@ -13,7 +12,7 @@ DIFF = "diff --git a/x b/x\nindex 1..2 100644\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a
 HUNK = "@@ -1,2 +1,2 @@ def moor():\n-    one\n+    two\n     three"
 
 
-@rows("begin", ["<html>", "<!DOCTYPE html>", "<head>", "<body>", "<p class='x'>", " \n<p>"])
+@pytest.mark.parametrize("begin", ["<html>", "<!DOCTYPE html>", "<head>", "<body>", "<p class='x'>", " \n<p>"])
 def test_a_mail_in_html_is_read_without_its_tags_and_keeps_its_length(begin: str) -> None:
     text = f"{begin}<div>How do I <b>moor</b> it, if 1 < 2?<br/></div>"
     plain = of_html(text)
@@ -22,12 +21,12 @@ def test_a_mail_in_html_is_read_without_its_tags_and_keeps_its_length(begin: str
     assert plain[plain.index("How") - 1] == "\n" == plain[plain.index("?") + 1]
 
 
-@rows("text", [f"Fix <p>{ASK}</p>", f"<question>{ASK}</question>", "<pre>a</pre>"])
+@pytest.mark.parametrize("text", [f"Fix <p>{ASK}</p>", f"<question>{ASK}</question>", "<pre>a</pre>"])
 def test_other_text_keeps_its_tags(text: str) -> None:
     assert of_html(text) == text
 
 
-@rows(
+@pytest.mark.parametrize(
     "piece",
     [
         pytest.param(DIFF, id="of git"),
@@ -44,7 +43,7 @@ def test_a_diff_ends_at_the_first_line_of_no_diff(piece: str) -> None:
     assert pasted(text) == [(begin, begin + len(piece)), (other, other + len(piece))]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("session", "end"),
     [
         pytest.param(f"ann@host:~/a$ ls\n{NINE}\nann@host:~$ pwd\n/home", "pwd", id="of a user"),
@@ -58,7 +57,7 @@ def test_a_session_is_from_a_shells_first_prompt_to_its_last_one(session: str, e
     assert pasted(text) == [(begin, text.index(end) + len(end))]
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         pytest.param(f"ann@host:~$ ls\n{NINE}", id="one prompt"),
@@ -94,7 +93,7 @@ def repeated(before: str, *, ask: str = ASK, within: str = WITHIN, behind: str =
     return None if found is None else text[: found[1]][found[0] :]
 
 
-@rows(
+@pytest.mark.parametrize(
     "before",
     [
         pytest.param("", id="the first line"),
@@ -108,7 +107,7 @@ def test_a_line_that_the_end_repeats_behind_words_of_its_own_is_the_ask(before: 
     assert repeated(before) == ASK
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "found"),
     [
         pytest.param(repeated("The plan:\n" * 8), None, id="a later line"),
@@ -148,13 +147,13 @@ def quoted(text: str) -> str | None:
     return None if found is None else text[found[0] : found[1]].strip()
 
 
-@rows("marks", ["« {} »", "“{}”", "„{}“", "« {} » ."])
-@rows("behind", ["", "\n\nMerci et bonne journée,\nÉlodie"])
+@pytest.mark.parametrize("marks", ["« {} »", "“{}”", "„{}“", "« {} » ."])
+@pytest.mark.parametrize("behind", ["", "\n\nMerci et bonne journée,\nÉlodie"])
 def test_a_letter_in_another_language_passes_on_what_it_quotes(marks: str, behind: str) -> None:
     assert quoted(f"{LETTER}\n\n{marks.format(BRIEF)}{behind}") == BRIEF
 
 
-@rows("ask", [f"{ASK} {'x' * 225}", "I want a ferry.\nIt is to be red."])
+@pytest.mark.parametrize("ask", [f"{ASK} {'x' * 225}", "I want a ferry.\nIt is to be red."])
 def test_so_it_does_with_a_long_line_and_with_what_somebody_wants(ask: str) -> None:
     assert quoted(f"{LETTER}\n\n« {ask} »") == ask
 
@@ -163,7 +162,7 @@ def test_so_does_what_follows_the_quotation() -> None:
     assert quoted(f"« {BRIEF} »\n\nPeux-tu lui répondre, et une fois pour toutes ?") == BRIEF
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         pytest.param(f"Hello,\n\nthis was left for us.\n\n« {BRIEF} »", id="a letter in English"),

@@ -9,12 +9,11 @@ import pytest
 from pointsman.config.load import load
 from pointsman.config.patterns import name_in
 from pointsman.errors import ConfigError
-from support.rows import rows
 
 ROOT = Path(__file__).parents[2]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("pattern", "name"),
     [
         ("<a_b>", "a_b"),
@@ -28,7 +27,9 @@ def test_a_pattern_is_the_name_of_a_tag_a_label_or_a_heading(pattern: str, name:
     assert name_in(pattern) == name
 
 
-@rows("pattern", ["", "a", "<>", "<*>", "<a", "(a+)+:b", "<a>b</a>", "a" * 61 + ":", "a\nb:", "a: b:"])
+@pytest.mark.parametrize(
+    "pattern", ["", "a", "<>", "<*>", "<a", "(a+)+:b", "<a>b</a>", "a" * 61 + ":", "a\nb:", "a: b:"]
+)
 def test_anything_else_is_refused(pattern: str) -> None:
     assert name_in(pattern) is None
 

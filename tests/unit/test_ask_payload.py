@@ -9,7 +9,6 @@ import pytest
 
 from pointsman.routing.ask.names import name_of
 from pointsman.routing.ask.payload import ask_in
-from support.rows import rows
 
 ASK = "How do I moor a ferry?"
 OTHER = "Why does the tide turn?"
@@ -28,12 +27,12 @@ def nested(value: Any, depth: int) -> Any:
     return value
 
 
-@rows("key", ["text", "content", "body", "value", "data", "parts", "raw", "plain", "raw_text", "1"])
+@pytest.mark.parametrize("key", ["text", "content", "body", "value", "data", "parts", "raw", "plain", "raw_text", "1"])
 def test_a_member_whose_name_says_nothing_is_what_the_object_around_it_is(key: str) -> None:
     assert found({"question": {key: NINE}, "input": {key: ASK}}) == NINE
 
 
-@rows(
+@pytest.mark.parametrize(
     ("value", "ask"),
     [
         pytest.param({"question": NINE}, NINE, id="a name of an ask"),
@@ -71,7 +70,7 @@ def test_the_name_of_a_member_tells_what_it_is(value: Any, ask: str | None) -> N
     assert found(value) == ask
 
 
-@rows(
+@pytest.mark.parametrize(
     ("value", "ask"),
     [
         pytest.param([TURN], ASK, id="one turn"),
@@ -99,7 +98,7 @@ def test_of_turns_the_users_last_has_the_ask(value: Any, ask: str | None) -> Non
     assert found(value) == ask
 
 
-@rows(
+@pytest.mark.parametrize(
     ("value", "ask"),
     [
         pytest.param({"question": [OTHER, ASK, NINE]}, NINE, id="texts"),
@@ -131,7 +130,7 @@ def test_a_longer_text_is_not_read() -> None:
     assert ask_in(f"{padded[:-1]} }}", name_of) is None
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "ask"),
     [
         pytest.param('```json\n{"question": "%s"}\n```', NINE, id="a fence"),

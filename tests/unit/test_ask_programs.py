@@ -6,7 +6,6 @@ import pytest
 
 from pointsman.routing.ask import AskFinder, AskKind
 from pointsman.routing.ask.helpers import is_helper
-from support.rows import rows
 
 TASKS = """\
 You are a task creation AI that uses the result of an execution agent to create new tasks with the following \
@@ -664,24 +663,24 @@ Statement: I was at home on the evening of the fire and saw nobody.
 """
 
 
-@rows("text", TASKS.rstrip().split("\n====\n"))
+@pytest.mark.parametrize("text", TASKS.rstrip().split("\n====\n"))
 def test_an_order_of_no_subject_about_what_somebody_said_is_a_programs(text: str) -> None:
     """It decides, rates, rewrites, splits or names what follows, and says how to write the result."""
     assert is_helper(text, "")
 
 
-@rows("system", SYSTEM_PROMPTS.rstrip().split("\n====\n"))
+@pytest.mark.parametrize("system", SYSTEM_PROMPTS.rstrip().split("\n====\n"))
 def test_so_is_one_in_a_system_prompt(system: str) -> None:
     assert is_helper("Why is my soup too salty?", system)
 
 
-@rows("text", PERSONS.rstrip().split("\n====\n"))
+@pytest.mark.parametrize("text", PERSONS.rstrip().split("\n====\n"))
 def test_a_persons_order_has_a_subject_or_nothing_behind_it(text: str) -> None:
     """They rate, classify and rewrite, too, and say how to answer."""
     assert not is_helper(text, "")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "helper"),
     [
         ("Which tone does the user's question below have, formal or casual? Answer A or B.", True),

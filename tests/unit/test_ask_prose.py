@@ -6,7 +6,6 @@ import pytest
 
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.prose import words_in
-from support.rows import rows
 
 
 def score(text: str) -> int:
@@ -34,7 +33,7 @@ def test_content_is_different_words_that_frames_and_verbs_lack() -> None:
     assert prose.content_words(words_in("Explain the tort, the tort, to an ox")) == {"tort", "ox"}
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "may"),
     [
         ("The ferry leaves at nine.", False),
@@ -50,7 +49,7 @@ def test_a_text_may_ask_with_a_question_mark_or_a_verb_near_the_beginning_of_a_l
     assert prose.may_ask(text) is may
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "least"),
     [
         pytest.param("The ferry leaves at nine.", 0, id="a statement"),
@@ -102,14 +101,16 @@ def test_how_much_a_paragraph_asks(text: str, least: int) -> None:
     assert score(text) == least
 
 
-@rows("lead", ["Given", "Based on", "Using", "With", "Now", "From", "Considering", "After", "In view of"])
+@pytest.mark.parametrize(
+    "lead", ["Given", "Based on", "Using", "With", "Now", "From", "Considering", "After", "In view of"]
+)
 def test_what_leads_to_an_instruction_is_passed_over(lead: str) -> None:
     assert score(f"{lead} the timetable, explain the tides.") == 2
     assert score(f"{lead} the timetable, @nova explain the tides.") == 2
     assert score(f"{lead} the timetable, the tides rose.") == 0
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "quoted"),
     [
         ("«La marée?»", True),
@@ -124,7 +125,7 @@ def test_a_quotation_is_in_quotation_marks_as_a_whole(text: str, quoted: bool) -
     assert prose.is_quoted(text) is quoted
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "english"),
     [
         ("The tide of the sea", True),
@@ -150,7 +151,7 @@ def test_words_or_letters_of_the_beginning_tell_the_language_unless_there_are_to
     assert prose.is_english(text, words_in(text)) is english
 
 
-@rows(
+@pytest.mark.parametrize(
     ("rule", "text", "other"),
     [
         (prose.has_function_words, "tide on Sunday", "tide table Sunday"),

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from support.ask_blocks import blocks_of
-from support.rows import rows
 
 TIDE = "The tide turns."
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "blocks"),
     [
         pytest.param(f"Context: {TIDE}\n\nMoor.", [f"1 other: {TIDE}", "2 free: Moor."], id="on its own line"),
@@ -28,7 +27,7 @@ def test_a_label_for_material_on_a_line_ends_with_the_paragraph(text: str, block
     assert blocks_of(text) == blocks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "blocks"),
     [
         pytest.param("Answer the question:\nMoor.", ["1 ask: Moor."], id="a label"),
@@ -53,7 +52,7 @@ def test_a_frame_with_a_colon_at_its_end_and_a_last_one_are_blocks_of_their_own(
 FERRY = "How do I moor a ferry?"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "blocks"),
     [
         pytest.param(
@@ -101,13 +100,13 @@ def test_of_a_form_the_field_that_asks_may_be_the_ask(text: str, blocks: list[st
     assert blocks_of(text) == blocks
 
 
-@rows(("size", "role"), [(79, "guess"), (80, "other")])
+@pytest.mark.parametrize(("size", "role"), [(79, "guess"), (80, "other")])
 def test_a_longer_line_is_no_field(size: int, role: str) -> None:
     line = f"Question: {'x' * (size - 10)}"
     assert blocks_of(f"{line}\nNotes: {FERRY}")[1] == f"2 {role}: {FERRY}"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "blocks"),
     [
         pytest.param("Question: How?\nPort: Graz", ["1 ask: How?", "2 other: Port: Graz"], id="a capital"),
@@ -135,7 +134,7 @@ def test_the_next_field_of_a_form_ends_the_ask(text: str, blocks: list[str]) -> 
     assert blocks_of(text) == blocks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "blocks"),
     [
         pytest.param(
@@ -208,7 +207,7 @@ def test_labels_within_material(text: str, blocks: list[str]) -> None:
     assert blocks_of(text) == blocks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "blocks"),
     [
         pytest.param(f"# Question\nHow?\n\n# Ropes\n{TIDE}", ["1 ask!: How?", f"2 other!: {TIDE}"], id="of its level"),
@@ -239,7 +238,7 @@ def test_a_heading_of_no_known_name_ends_an_ask_of_its_style(text: str, blocks: 
     assert blocks_of(text) == blocks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "blocks"),
     [
         pytest.param(f"[Context]\n{TIDE}\n[END CONTEXT]\nMoor.", [f"1 other!: {TIDE}", "2 free!: Moor."], id="a frame"),

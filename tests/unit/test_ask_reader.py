@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 from support.ask_blocks import blocks_of
-from support.rows import rows
 
 NINE = "The ferry leaves at nine"
 MANY = "\n".join([NINE] * 6)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "blocks"),
     [
         pytest.param("One.\nTwo.\n\n \nThree.", ["1 free: One.\nTwo.", "1 free: Three."], id="blank lines"),
@@ -39,7 +38,7 @@ def test_paragraphs_quotes_and_comments(text: str, blocks: list[str]) -> None:
     assert blocks_of(text) == blocks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "blocks"),
     [
         pytest.param(
@@ -108,7 +107,7 @@ def test_a_fence_is_one_block_if_it_ends(text: str, blocks: list[str]) -> None:
     assert blocks_of(text) == blocks
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "blocks"),
     [
         pytest.param(

@@ -7,7 +7,6 @@ import pytest
 
 from pointsman.routing.ask import Ask, AskKind
 from pointsman.routing.ask.recent import RecentAsks
-from support.rows import rows
 
 KIB = 1024
 
@@ -76,7 +75,7 @@ def test_an_entry_takes_two_kibibytes_beside_its_bytes() -> None:
         assert (asks.get(content("a" * quarter), b"") is not None) is known
 
 
-@rows(
+@pytest.mark.parametrize(
     ("one", "other", "both"),
     [
         pytest.param("a" * 31 + "b" + "a" * 32, "a" * 31 + "c" + "a" * 32, False, id="the 33rd byte from the start"),
@@ -94,7 +93,7 @@ def test_of_messages_that_agree_in_length_and_ends_the_last_is_known(one: str, o
     assert (asks.get(content(one), b"") == ask(one)) is both
 
 
-@rows(("size", "known"), [(512, True), (513, False)])
+@pytest.mark.parametrize(("size", "known"), [(512, True), (513, False)])
 def test_of_a_very_long_message_nothing_is_kept(size: int, known: bool) -> None:
     """To copy it would take long."""
     asks = RecentAsks()

@@ -6,7 +6,6 @@ import pytest
 
 from pointsman.routing.ask.names import Name, Role, name_of
 from pointsman.routing.ask.tags import may_enclose, tagged
-from support.rows import rows
 
 
 def blocks(text: str, *, widest: bool = True) -> list[str]:
@@ -14,7 +13,7 @@ def blocks(text: str, *, widest: bool = True) -> list[str]:
     return [f"{tag.name}: {text[tag.inner : tag.inner_end]}" for tag in tagged(text, name_of, widest=widest)]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "found"),
     [
         pytest.param("<context>\nSoup.\n</context>\nWhy?", ["context: \nSoup.\n"], id="a tag"),
@@ -69,7 +68,7 @@ def test_a_block_knows_its_place_and_what_its_name_says() -> None:
     ]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "widest", "first"),
     [
         pytest.param(
@@ -84,27 +83,27 @@ def test_material_reaches_to_the_last_closing_tag_if_wanted(text: str, widest: s
     assert len(blocks(text, widest=False)) == 2
 
 
-@rows(("tags", "found"), [(254, ["context: Soup."]), (255, [])])
+@pytest.mark.parametrize(("tags", "found"), [(254, ["context: Soup."]), (255, [])])
 def test_of_a_text_with_many_tags_the_first_256_are_looked_at(tags: int, found: list[str]) -> None:
     assert blocks("<br>" * tags + "\n<context>Soup.</context>") == found
 
 
-@rows(("spaces", "found"), [(100, ["context: \nSoup.\n"]), (99, [])])
+@pytest.mark.parametrize(("spaces", "found"), [(100, ["context: \nSoup.\n"]), (99, [])])
 def test_a_tag_stands_alone_if_the_100_characters_before_it_are_blank(spaces: int, found: list[str]) -> None:
     assert blocks(f"Soup:{' ' * spaces}<context>\nSoup.\n</context>") == found
 
 
-@rows(("attributes", "found"), [(299, 1), (300, 0)])
+@pytest.mark.parametrize(("attributes", "found"), [(299, 1), (300, 0)])
 def test_a_tag_has_few_attributes(attributes: int, found: int) -> None:
     assert len(blocks(f"<context {'a' * attributes}>\nSoup.\n</context>")) == found
 
 
-@rows(("name", "found"), [("cc", 1), ("c", 0), ("c" * 39, 1), ("c" * 40, 0), ("1c", 0)])
+@pytest.mark.parametrize(("name", "found"), [("cc", 1), ("c", 0), ("c" * 39, 1), ("c" * 40, 0), ("1c", 0)])
 def test_what_brackets_enclose_begins_with_a_letter_and_is_no_number_of_a_note(name: str, found: int) -> None:
     assert len(blocks(f"[{name}]\nSoup.\n[/{name}]")) == found
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "may"),
     [
         ("a </b", True),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pointsman.routing.ask.turns import behind_speaker, last_user_turn
-from support.rows import rows
 
 ASK = "How do I moor a ferry?"
 
@@ -15,7 +14,7 @@ def said(text: str) -> str | None:
     return None if turn is None else text[turn[0] : turn[1]]
 
 
-@rows(
+@pytest.mark.parametrize(
     "template",
     [
         pytest.param("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n", id="ChatML"),
@@ -53,7 +52,7 @@ def test_a_turn_may_be_one_character() -> None:
     assert said("<|user|>7<|assistant|>") == "7"
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         pytest.param(f"What does <|user|> mean in {ASK}", id="a token within a text"),
@@ -73,14 +72,14 @@ def test_without_a_template_or_a_turn_of_the_user_nothing_is_found(text: str) ->
     assert said(text) is None
 
 
-@rows("user", ["USER", "User", "HUMAN", "Human"])
-@rows("answer", ["ASSISTANT", "Assistant", "AI", "BOT", "Bot", "GPT"])
+@pytest.mark.parametrize("user", ["USER", "User", "HUMAN", "Human"])
+@pytest.mark.parametrize("answer", ["ASSISTANT", "Assistant", "AI", "BOT", "Bot", "GPT"])
 def test_one_line_may_have_all_turns(user: str, answer: str) -> None:
     assert said(f"{user}: {ASK} {answer}:") == f"{ASK}"
     assert said(f"A chat. {user}: Hi {answer}: Hello.</s>{user}: {ASK} {answer}:\n") == ASK
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         pytest.param(f"USER: {ASK}", id="no place of the answer"),
@@ -99,12 +98,12 @@ def spoken(text: str) -> str:
     return text[behind_speaker(text, text.index("Tom", text.rindex("\n", 0, text.index(ASK)))) :].split("\n")[0]
 
 
-@rows("answer", ["Mira:", "Mira: ", "\nMira:\n", "### Response:\nMira:"])
+@pytest.mark.parametrize("answer", ["Mira:", "Mira: ", "\nMira:\n", "### Response:\nMira:"])
 def test_a_name_is_a_speakers_where_the_text_ends_with_that_of_who_answers(answer: str) -> None:
     assert spoken(f"Mira: Hello.\nTom: Hi.\nMira: Go on.\nTom: {ASK}\n{answer}") == ASK
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         pytest.param(f"To Tom:\nMira: Hello.\nTom: {ASK}", id="nobody is to answer"),

@@ -10,7 +10,6 @@ from ask.routes import BY_NAME
 from ask.wrapper import Wrapper, materials, wrappers
 
 from pointsman.routing.ask import AskFinder, AskKind
-from support.rows import rows
 
 ASKS = (
     "Why does my Python script eat more and more memory when it reads a large CSV file line by line?",
@@ -50,6 +49,6 @@ def test_of_each_known_wrapper_exactly_the_ask_is_found(passages: dict[str, str]
     assert lost <= NEARLY
 
 
-@rows(("group", "least"), [("others", 50), ("apps", 50)])
+@pytest.mark.parametrize(("group", "least"), [("others", 50), ("apps", 50)])
 def test_of_most_others_too(group: str, least: int, passages: dict[str, str]) -> None:
     assert sum(finds(kind, ASKS[0], passages) for kind in wrappers(group)) >= least

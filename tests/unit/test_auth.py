@@ -14,7 +14,6 @@ from pointsman.config.client_keys import ClientKey, ClientKeys, Scope, parse_key
 from pointsman.errors import NotAllowed, Unauthorized
 from pointsman.http1.request_head import RequestHead, read_head
 from support.client_keys import line
-from support.rows import rows
 from support.toy_config import config
 
 KEYS = parse_keys(line("ann") + line("bob") + line("old", expires="2020-01-01"), config()).keys
@@ -24,7 +23,7 @@ def head(*fields: bytes) -> RequestHead:
     return read_head(b"\r\n".join([b"POST / HTTP/1.1", b"Host: here", *fields, b"", b""]))[0]
 
 
-@rows(
+@pytest.mark.parametrize(
     "fields",
     [
         [b"Authorization: Bearer ann-secret"],
@@ -39,7 +38,7 @@ def test_a_key_is_sent_in_one_of_two_headers(fields: list[bytes]) -> None:
     assert key_of(KEYS, head(*fields)).name == "ann"
 
 
-@rows(
+@pytest.mark.parametrize(
     "fields",
     [
         pytest.param([], id="none"),
@@ -115,7 +114,7 @@ RESTRICTED = ClientKey("ann", b"", Scope(frozenset({"legal-lora"}), "legal-lora"
 UNRESTRICTED = (None, ClientKey("bob", b""), ClientKey("eve", b"", Scope(None, "legal-lora")))
 
 
-@rows("model", ["legal", "legal-lora2", "legal-lora ", "LEGAL-LORA", "*", "base", ""])
+@pytest.mark.parametrize("model", ["legal", "legal-lora2", "legal-lora ", "LEGAL-LORA", "*", "base", ""])
 def test_a_restricted_key_names_its_models_exactly(model: str) -> None:
     check_model(RESTRICTED, "legal-lora")
     with pytest.raises(NotAllowed) as caught:
@@ -128,8 +127,8 @@ def test_a_restricted_key_may_not_use_a_model_that_cannot_be_read() -> None:
         check_model(RESTRICTED, None)
 
 
-@rows("key", UNRESTRICTED)
-@rows("model", ["base", "", None])
+@pytest.mark.parametrize("key", UNRESTRICTED)
+@pytest.mark.parametrize("model", ["base", "", None])
 def test_any_other_client_names_what_it_likes(key: ClientKey | None, model: str | None) -> None:
     check_model(key, model)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 import access
+import pytest
 
-from support.rows import rows
 
-
-@rows("count", [20, 101, 1000])
+@pytest.mark.parametrize("count", [20, 101, 1000])
 def test_the_interval_has_the_median_with_the_confidence_that_it_says(count: int) -> None:
     """A value is below the median as often as a coin shows heads, so the ranks tell how sure it is."""
     low, high = access.interval(list(range(count)))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 import path
+import pytest
 
-from support.rows import rows
 
-
-@rows(("turns", "size"), path.REQUESTS.values())
+@pytest.mark.parametrize(("turns", "size"), path.REQUESTS.values())
 def test_a_body_has_its_turns_and_its_size(turns: int, size: int) -> None:
     body = path.body(size, turns, path.HIT)
     roles = [message["role"] for message in json.loads(body)["messages"]]

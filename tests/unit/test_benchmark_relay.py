@@ -23,7 +23,6 @@ from relay.report import render
 from relay.stream_load import request_length, starts
 
 from relay import cpu, exchange, nginx, requests, targets
-from support.rows import rows
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 WRK = """\
@@ -156,7 +155,7 @@ def test_what_wrk_says_is_read_in_its_units() -> None:
     )
 
 
-@rows("step", [1, 7, 300, 10_000])
+@pytest.mark.parametrize("step", [1, 7, 300, 10_000])
 def test_a_stream_is_read_the_same_however_it_is_cut(step: int) -> None:
     whole = exchange.stream_head(1) + b"".join(exchange.chunk(1000 * sent) for sent in (1, 2, 3)) + exchange.STREAM_END
     delays: list[int] = []

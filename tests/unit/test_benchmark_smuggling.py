@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 import smuggling
 
-from support.rows import rows
-
 ONE = b"POST /v1/x HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\n{}"
 TWO = b"GET /version HTTP/1.1\r\nHost: here\r\n\r\n"
 
@@ -18,7 +16,7 @@ def test_whole_requests_are_told_apart() -> None:
     assert smuggling.arrived(ONE + TWO + ONE) == [ONE, TWO, ONE]
 
 
-@rows(
+@pytest.mark.parametrize(
     "data",
     [
         ONE + b"X",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support.rows import rows
+import pytest
 
 Row = dict[str, Any]
 ASK = Path(__file__).parents[2] / "benchmarks" / "ask"
@@ -107,7 +107,7 @@ def counted(found: list[Row]) -> dict[str, str]:
     }
 
 
-@rows(
+@pytest.mark.parametrize(
     ("name", "column"),
     [("turns.jsonl", 1), ("turns_held_out.jsonl", 2), (THIRD, 3)],
 )

@@ -9,7 +9,6 @@ import pytest
 from pointsman.config import paths
 from pointsman.routing import steps
 from support.playbook import Wire
-from support.rows import rows
 
 LONG, COUNT = 4096, 6
 """The shortest body that may wait for a turn."""
@@ -47,7 +46,7 @@ def slow(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(steps, "perf_counter", lambda: next(now) * seconds)
 
 
-@rows("path", READ)
+@pytest.mark.parametrize("path", READ)
 @pytest.mark.parametrize("whole", [False, True])
 def test_of_long_bodies_that_are_whole_at_once_as_many_begin_in_a_turn_as_take_two_milliseconds(
     wire: Wire, monkeypatch: pytest.MonkeyPatch, path: str, whole: bool

@@ -20,7 +20,6 @@ from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT, ParsedRequest
 from pointsman.routing.router import Routed, Router
 from support import toy_artifact
-from support.rows import rows
 from support.toy_config import config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
@@ -61,7 +60,7 @@ def test_it_is_found_again_where_the_message_comes_again(monkeypatch: pytest.Mon
     assert (finder.find([message()]), finder.whole([message()])) == known
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         pytest.param(f"{LINE}\n\nIt is about a flat.\nWhat does he have to prove?", id="the first line asks"),
@@ -73,12 +72,12 @@ def test_a_message_has_none_if(text: str) -> None:
     assert AskFinder().find([text]).line == ""
 
 
-@rows("mode", ["last_user", "all"])
+@pytest.mark.parametrize("mode", ["last_user", "all"])
 def test_what_is_read_as_it_is_has_none(mode: str) -> None:
     assert AskFinder(mode).find([message()]).line == ""  # type: ignore[arg-type]
 
 
-@rows(("before", "found"), [(3000, LINE), (60000, "")])
+@pytest.mark.parametrize(("before", "found"), [(3000, LINE), (60000, "")])
 def test_it_is_looked_for_at_the_ends_of_a_message(before: int, found: str) -> None:
     text = f"@@ seen\n{'x y ' * (before // 4)}\n{LINE}\n{'x y ' * 2000}\n@@ done"
     assert AskFinder().whole([text]).line == found

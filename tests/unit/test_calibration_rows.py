@@ -14,7 +14,6 @@ from pointsman.classify.manifest import CALIBRATION
 from pointsman.errors import ArtifactError
 from support import toy_artifact
 from support.config_files import LABELS
-from support.rows import rows
 
 RANDOM = np.random.default_rng(11)
 MIB = 2**20
@@ -28,8 +27,8 @@ HALF = row(0, 128, 127)
 """Two labels that are equally likely."""
 
 
-@rows("labels", [1, 2, 14, 300])
-@rows("spread", [0.02, 0.3, 5.0])
+@pytest.mark.parametrize("labels", [1, 2, 14, 300])
+@pytest.mark.parametrize("spread", [0.02, 0.3, 5.0])
 def test_rows_are_read_as_they_were_written(labels: int, spread: float) -> None:
     """Within a byte's half step, and their probabilities sum to one."""
     probabilities = RANDOM.dirichlet(np.full(labels, spread), 200)
@@ -42,7 +41,7 @@ def test_rows_are_read_as_they_were_written(labels: int, spread: float) -> None:
     assert abs(read.probabilities - probabilities).max() < 0.01
 
 
-@rows("share", [0.0, 0.00005, 0.0002, 0.001, 0.01, 0.5, 0.99, 0.999, 0.9998, 0.99995, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.00005, 0.0002, 0.001, 0.01, 0.5, 0.99, 0.999, 0.9998, 0.99995, 1.0])
 def test_probabilities_near_0_and_1_are_told_apart(share: float) -> None:
     """To within a fifth, and never worse than 0.0032."""
     read = decode(encode(np.array([[share, 1 - share]]), np.array([0])), 2).probabilities[0, 0]
@@ -70,7 +69,7 @@ def test_a_file_has_at_most_a_mebibyte_whatever_the_number_of_labels() -> None:
     assert len(decode(data, 1000).truth) == MIB // 1004
 
 
-@rows(
+@pytest.mark.parametrize(
     ("data", "message"),
     [
         pytest.param(b"", "0 bytes are not 1 to 4,000 rows of 6 bytes, as for 2 labels", id="empty"),

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from chaos import prompt
 from chaos.evidence import Asked, Fault, Ran, Shown, body_of
 from chaos.prompt import Decided, Prompt
 from chaos.rules.answers import answers, echoes, headers
 from chaos.rules.runs import adapters, never_ended, orphans, prompts, repeats
-
-from support.rows import rows
 
 SENT = b"an answer for nonce0123456789ab"
 PROMPT = Prompt("nonce0123456789ab", "auto", 3)
@@ -55,7 +54,7 @@ def rules(faults: Sequence[Fault]) -> list[str]:
     return [fault.rule for fault in faults]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("asked", "ran", "broken"),
     [
         ({}, {}, []),
@@ -78,8 +77,8 @@ def test_an_answer_is_the_upstreams_to_the_byte_or_visibly_broken(
     assert rules(answers([replace(ASKED, **asked)], [replace(RAN, **ran)])) == broken
 
 
-@rows("end", ["left", "cut"])
-@rows(
+@pytest.mark.parametrize("end", ["left", "cut"])
+@pytest.mark.parametrize(
     ("body", "broken"),
     [(b"", []), (b"an ans", []), (SENT, []), (b"an Ans", ["prefix"]), (SENT + b"!", ["prefix"]), (b"n", ["prefix"])],
 )
@@ -117,7 +116,7 @@ def test_an_answer_that_cannot_know_the_nonce_has_none() -> None:
     assert not echoes([replace(silent, status=400)], [])
 
 
-@rows(
+@pytest.mark.parametrize(
     ("shown", "broken"),
     [
         (SHOWN, []),
@@ -158,7 +157,7 @@ def test_an_upstream_gets_the_prompt_that_was_sent_under_this_id() -> None:
     assert rules(prompts([ASKED], [replace(RAN, prompt=own._replace(digest=4))])) == ["prompt"]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("logged", "model", "broken"),
     [
         (line(), "law-lora", []),

@@ -10,6 +10,7 @@ import zlib
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from chaos.answer import Answer
 from chaos.behaviours import good
 from chaos.evidence import Asked, Evidence, Ran, Sample, Shown, Ticks, body_of
@@ -20,7 +21,6 @@ from chaos.verdict import figures, judge
 
 from support.hostile import Exchange, run_hostile
 from support.process import PATIENCE_S
-from support.rows import rows
 
 SENT = b"an answer for nonce0123456789ab"
 PROMPT = Prompt("nonce0123456789ab", "base", 3)
@@ -66,7 +66,7 @@ def test_a_run_without_loss_has_no_faults() -> None:
     assert figures(evidence())["requests"] == 1
 
 
-@rows(
+@pytest.mark.parametrize(
     ("rule", "broken"),
     [
         ("outcome", {"lines": [], "counted": 0, "ran": [], "asked": [OURS]}),
@@ -159,7 +159,7 @@ def test_memory_is_flat_in_the_second_half_and_descriptors_are_given_back() -> N
     assert leaked(FLAT, replace(FLAT, descriptors=40))
 
 
-@rows(
+@pytest.mark.parametrize(
     "bad",
     [
         {"event": "internal_error", "level": "error"},

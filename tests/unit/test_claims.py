@@ -10,10 +10,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
+import pytest
 import report
 from target import median, ratio
-
-from support.rows import rows
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -183,7 +182,7 @@ def compared(claim: Claim) -> list[tuple[str, float]]:
     return list(zip(said.groups(), found, strict=True))
 
 
-@rows("claim", CLAIMS)
+@pytest.mark.parametrize("claim", CLAIMS)
 def test_a_figure_of_the_docs_is_the_one_that_was_measured(claim: Claim) -> None:
     for said, found in compared(claim):
         rounding = 0.5 * 10 ** -len(said.partition(".")[2])
@@ -191,7 +190,7 @@ def test_a_figure_of_the_docs_is_the_one_that_was_measured(claim: Claim) -> None
         assert abs(float(said) - found) <= 1.001 * rounding + claim.apart * found, (said, found)
 
 
-@rows("claim", BOUNDS)
+@pytest.mark.parametrize("claim", BOUNDS)
 def test_nothing_that_was_measured_exceeds_a_bound_of_the_docs(claim: Claim) -> None:
     assert [each for each in compared(claim) if each[1] > float(each[0])] == []
 
@@ -238,7 +237,7 @@ WRITTEN = {
 }
 
 
-@rows("page", WRITTEN)
+@pytest.mark.parametrize("page", WRITTEN)
 def test_what_make_docs_writes_follows_from_the_result_files(page: str) -> None:
     assert "\n".join(WRITTEN[page]()) in (ROOT / page).read_text("utf-8"), "run `make docs`"
 
@@ -249,7 +248,7 @@ NOT_MEASURED = {"0001-batching-without-a-timer.md", "0003-int8-scales-per-token.
 """Decisions whose figures were chosen or follow from a formula."""
 
 
-@rows("page", [page for page in DECISIONS if page.name not in NOT_MEASURED])
+@pytest.mark.parametrize("page", [page for page in DECISIONS if page.name not in NOT_MEASURED])
 def test_a_decision_with_figures_says_where_they_are_from(page: Path) -> None:
     """A result file, or the commit at which they were measured."""
     text = page.read_text("utf-8")

@@ -10,13 +10,12 @@ from pointsman.config.model import ServerOptions
 from pointsman.server.client import Client, TrustedProxies
 from support.http_view import seen
 from support.playbook import OK, playing, post
-from support.rows import rows
 
 PROXIES = TrustedProxies((ip_network("10.0.0.0/8"), ip_network("2001:db8:5::/48")))
 PROXY = PROXIES.directly("10.0.0.1")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("forwarded_for", "client"),
     [
         pytest.param(b"192.0.2.7", ("192.0.2.7", "192.0.2.7"), id="one"),
@@ -47,7 +46,7 @@ def test_of_a_long_list_the_last_sixteen_are_read() -> None:
     assert PROXIES.client(PROXY, b"192.0.2.7, 10.0.0.3, " + own).address == "10.0.0.3"
 
 
-@rows(("given", "trusted"), [(("unix",), True), ((), False), (("127.0.0.1",), False)])
+@pytest.mark.parametrize(("given", "trusted"), [(("unix",), True), ((), False), (("127.0.0.1",), False)])
 def test_peers_of_a_unix_socket_are_trusted_where_the_config_says_so(given: tuple[str, ...], trusted: bool) -> None:
     with playing(server=ServerOptions(trusted_proxies=given)) as wire:
         wire.client = wire.connect("")

@@ -8,7 +8,6 @@ import pytest
 
 from pointsman.http1.request_head import read_head
 from pointsman.proxy.client_identity import client_identity
-from support.rows import rows
 
 KIB = 1024
 
@@ -19,7 +18,7 @@ def identity(key: str) -> str:
 
 
 @pytest.mark.thorough
-@rows(("key_bytes", "clients", "most_mib"), [(960, 4000, 3), (6 * KIB, 2000, 2)])
+@pytest.mark.parametrize(("key_bytes", "clients", "most_mib"), [(960, 4000, 3), (6 * KIB, 2000, 2)])
 def test_the_identities_of_512_clients_at_most_are_kept_and_no_long_key(
     key_bytes: int, clients: int, most_mib: int
 ) -> None:

@@ -13,7 +13,6 @@ import pytest
 from pointsman.config.client_keys import ClientKey, KeyFile, Scope, digest_of, expiry, load_keys, parse_keys
 from pointsman.config.model import RelayOptions
 from support.client_keys import line
-from support.rows import rows
 from support.toy_config import BASE, config
 
 CONFIG = config()
@@ -43,7 +42,7 @@ def test_comments_and_blank_lines_are_no_keys() -> None:
     assert the_key(b"# for the lab\n\n", line("ann"), b"   \n", b"#\xff\n").name == "ann"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("models", "fields", "scope"),
     [
         pytest.param(("*",), {}, None, id="all"),
@@ -87,7 +86,7 @@ def problem(*fields: Any, **changed: Any) -> tuple[str, int | None, str]:
     return found.path, found.line, f"{found.message}; {found.fix}"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("changed", "path", "says"),
     [
         ({"name": "ann/../bob"}, "name", "letters, digits"),
@@ -113,7 +112,7 @@ def test_a_wrong_value_is_told_with_its_line_and_what_to_write(changed: dict[str
     assert says in words
 
 
-@rows("text", [b"{", b"[]", b"5", b'{"name": "ann"}', b"\xff\xfe", b"[" * 5000])
+@pytest.mark.parametrize("text", [b"{", b"[]", b"5", b'{"name": "ann"}', b"\xff\xfe", b"[" * 5000])
 def test_a_line_that_is_no_key_is_an_error(text: bytes) -> None:
     (found,) = read(text).errors
     assert found.line == 1
@@ -158,7 +157,7 @@ def test_a_file_that_others_can_read_or_change_is_a_warning(tmp_path: Path, mode
     assert [f"other users can {what}" in found.message for found in warnings] == ([] if what is None else [True])
 
 
-@rows(
+@pytest.mark.parametrize(
     ("fields", "says"),
     [
         ({"priority": 1_000_001}, "at most 1,000,000"),

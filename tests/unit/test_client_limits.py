@@ -9,7 +9,6 @@ import pytest
 
 from pointsman.config.model import ServerOptions
 from support.playbook import OK, Wire, playing, post
-from support.rows import rows
 
 HEAD = post().partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 BODY = post().partition(b"\r\n\r\n")[2]
@@ -28,7 +27,7 @@ def limited(**options: int) -> ServerOptions:
 # --- time ----------------------------------------------------------------------------------------------------------
 
 
-@rows("start", [b"", b"P", b"POST / HTTP/1.1\r\nHo", HEAD[:-2]])
+@pytest.mark.parametrize("start", [b"", b"P", b"POST / HTTP/1.1\r\nHo", HEAD[:-2]])
 def test_a_head_that_is_not_whole_in_time_is_a_408(start: bytes) -> None:
     with playing(server=limited()) as wire:
         wire.client.sends(start)

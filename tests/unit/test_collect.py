@@ -17,7 +17,6 @@ from pointsman.evaluation.labelled import LabelledText, add_label
 from pointsman.evaluation.worklist import Feedback, Item, Logged, bad, contested, told, worklist
 from pointsman.observability.kept_rows import Row
 from support.config_files import MINIMAL
-from support.rows import rows
 
 WORDS = ("rust", "borrow", "lease", "fever", "court", "loop", "dose", "clause", "thread", "rash", "index", "fine")
 
@@ -74,7 +73,7 @@ def test_two_causes_count_more_than_one() -> None:
     assert [item.hash for item in items] == ["two", "one"]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("one", "other", "folded"),
     [
         ("How do I fix the leak in my tap?", "how do i fix the leak in my tap", True),
@@ -132,7 +131,7 @@ def test_of_very_many_texts_the_work_and_the_memory_stay_bounded() -> None:
     assert "200" in [item.hash for item in items]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("said", "is_bad"),
     [
         ({"score": 0.2}, True),

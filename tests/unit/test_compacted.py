@@ -13,7 +13,6 @@ from pointsman.routing.conversation import Caller
 from pointsman.routing.decision import Reason
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format
 from pointsman.routing.router import Routed, Router
-from support.rows import rows
 from support.toy_config import config
 
 ME = Caller("me", "session-1")
@@ -82,7 +81,7 @@ def item(text: str) -> dict[str, Any]:
     return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
 
 
-@rows("told", [CLAUDE_CODE, GEMINI, OPENHANDS])
+@pytest.mark.parametrize("told", [CLAUDE_CODE, GEMINI, OPENHANDS])
 async def test_behind_a_summary_in_one_message_the_new_ask_decides(classifier: Classifier, told: str) -> None:
     """It begins afresh: an opener alone is never an identity. The turns behind it go on with it."""
     router = Router(config(), classifier, Served)
@@ -96,7 +95,7 @@ async def test_behind_a_summary_in_one_message_the_new_ask_decides(classifier: C
     assert (await send(router, user(told, NEW), api=MESSAGES)).decision.category is None
 
 
-@rows("told", [CLAUDE_CODE + CARRY_ON, GEMINI, OPENHANDS])
+@pytest.mark.parametrize("told", [CLAUDE_CODE + CARRY_ON, GEMINI, OPENHANDS])
 async def test_a_summary_alone_begins_afresh_too(classifier: Classifier, told: str) -> None:
     """Within a task: nobody but the summary says what that is about, so it is read as it is."""
     router = Router(config(), classifier, Served)

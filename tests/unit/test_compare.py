@@ -19,7 +19,6 @@ from pointsman.observability.record import Record, request_line
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
 from support.config_files import ENDPOINTS, write
-from support.rows import rows
 from support.toy_config import BASE, config
 
 PRICES = {"law": (1e-6, 2e-6), "law-v2": (2e-6, 4e-6)}
@@ -59,7 +58,7 @@ def test_a_conversation_counts_once_with_all_its_requests() -> None:
     assert side.conversations["law 0b"].cost == pytest.approx(2 * (10 * 2e-6 + 5 * 4e-6))
 
 
-@rows(
+@pytest.mark.parametrize(
     "fields",
     [
         {"status": 500},
@@ -74,7 +73,7 @@ def test_what_counts_as_a_failure(fields: dict[str, Any]) -> None:
     assert of(line(**fields))[0].failures() == (1, 1)
 
 
-@rows(
+@pytest.mark.parametrize(
     "left_out",
     [
         line(None),

@@ -13,19 +13,18 @@ from pointsman.config.loops import is_local
 from pointsman.errors import CannotStart
 from support.client_keys import line
 from support.config_files import LABELS, MINIMAL, loaded, the_problem, write, write_manifest
-from support.rows import rows
 
 LOCAL = ["127.0.0.1:8080", "127.3.2.1:8080", "[::1]:8080", "[::ffff:127.0.0.1]:80", "localhost:80", "unix:/run/a.sock"]
 BEYOND = ["0.0.0.0:8080", "[::]:8080", "10.0.0.5:8080", "[2001:db8::1]:80", "gpu-1:8080", "[::ffff:10.0.0.5]:80"]
 """A host name may be any address, so it counts as one of others."""
 
 
-@rows("text", LOCAL)
+@pytest.mark.parametrize("text", LOCAL)
 def test_some_addresses_are_reached_from_this_host_alone(text: str) -> None:
     assert is_local(text)
 
 
-@rows("text", BEYOND)
+@pytest.mark.parametrize("text", BEYOND)
 def test_all_others_are_reached_from_elsewhere(text: str) -> None:
     assert not is_local(text)
 
@@ -38,7 +37,7 @@ def text(listen: str, *options: str) -> str:
 KEY = "relay: {api_key_file: vllm-key}"
 
 
-@rows("listen", BEYOND)
+@pytest.mark.parametrize("listen", BEYOND)
 def test_strangers_must_not_be_served_with_our_key_unless_the_config_says_so(tmp_path: Path, listen: str) -> None:
     found = the_problem(tmp_path, text(listen, KEY))
     assert (found.path, found.line) == ("pointsman.server.listen[1]", 12)
@@ -49,7 +48,7 @@ def test_strangers_must_not_be_served_with_our_key_unless_the_config_says_so(tmp
     loaded(tmp_path, text(listen))  # without a key of ours, vLLM itself decides whom it serves
 
 
-@rows("listen", LOCAL)
+@pytest.mark.parametrize("listen", LOCAL)
 def test_on_the_loopback_no_keys_are_needed(tmp_path: Path, listen: str) -> None:
     loaded(tmp_path, text(listen, KEY))
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pointsman.config.address import Tcp, Unix, listen
-from support.rows import rows
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "address"),
     [
         ("127.0.0.1:8080", Tcp("127.0.0.1", 8080)),
@@ -23,7 +22,7 @@ def test_the_documented_forms_are_read(text: str, address: Tcp | Unix) -> None:
     assert listen(text) == address
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "fix"),
     [
         ("", "write host:port"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from support.config_files import MINIMAL, loaded, problems, the_problem
-from support.rows import rows
 
 DECISIONS = """\
 categories:
@@ -90,7 +91,7 @@ RULES = [
 ]
 
 
-@rows(("rules", "message"), RULES)
+@pytest.mark.parametrize(("rules", "message"), RULES)
 def test_richer_rules_are_an_error_that_says_so(tmp_path: Path, rules: str, message: str) -> None:
     """The fix is a category; a fallback_category that the decision would have been is not reported, too."""
     text = MINIMAL + (
@@ -132,7 +133,7 @@ def test_keys_that_no_decision_has_are_unknown(tmp_path: Path) -> None:
     assert the_problem(tmp_path, text).path == "decisions[0].algorithm"
 
 
-@rows("plugin", ["pii", "jailbreak", "semantic-cache", "header_mutation"])
+@pytest.mark.parametrize("plugin", ["pii", "jailbreak", "semantic-cache", "header_mutation"])
 def test_other_plugins_are_ignored_with_a_warning(tmp_path: Path, plugin: str) -> None:
     """As the keys of the same features are."""
     text = MINIMAL + DECISIONS.replace(
@@ -144,7 +145,7 @@ def test_other_plugins_are_ignored_with_a_warning(tmp_path: Path, plugin: str) -
     assert f"the plugin {plugin} is known to semantic-router but ignored here" in warning.message
 
 
-@rows("plugin", ["{type: system_prompt}", "{configuration: {}}", "text"])
+@pytest.mark.parametrize("plugin", ["{type: system_prompt}", "{configuration: {}}", "text"])
 def test_a_plugin_of_a_wrong_form_is_an_error(tmp_path: Path, plugin: str) -> None:
     """A prompt that is not read is not passed over."""
     text = MINIMAL + DECISIONS.replace("    plugins:\n", f"    plugins:\n      - {plugin}\n")
@@ -163,7 +164,7 @@ def test_an_unknown_plugin_is_an_error(tmp_path: Path) -> None:
     assert (problem.path, problem.fix) == ("decisions[0].plugins[0]", "did you mean system_prompt?")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("old", "new", "path"),
     [
         ("decisions:\n", "decisions: {}\nx-decisions:\n", "decisions"),

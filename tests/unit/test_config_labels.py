@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pointsman.config.labels import COMMON, Coverage, cover
 from pointsman.config.model import Category, CategoryModel, ClassifierSection, Config, Endpoint, ModelScore
 from support.config_files import LABELS
-from support.rows import rows
 
 
 def covered(*categories: Category, fallback: str | None = None, labels: tuple[str, ...] = LABELS) -> Coverage:
@@ -37,7 +38,7 @@ def test_labels_is_the_same_as_mmlu_categories() -> None:
     assert covered(other).labels_of == {"x": ("law",)}
 
 
-@rows("name", ["computer science", "Computer Science", "computer_science", "computer-science"])
+@pytest.mark.parametrize("name", ["computer science", "Computer Science", "computer_science", "computer-science"])
 def test_a_name_that_is_a_label_covers_it(name: str) -> None:
     """Case, `_` and `-` do not matter."""
     found = covered(category(name))
@@ -46,7 +47,7 @@ def test_a_name_that_is_a_label_covers_it(name: str) -> None:
     assert found.builtin == {}
 
 
-@rows(
+@pytest.mark.parametrize(
     ("name", "labels"),
     [
         ("technical", ("computer science", "engineering")),

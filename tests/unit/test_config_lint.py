@@ -13,7 +13,6 @@ from pointsman.config.load import load
 from pointsman.errors import Problem
 from support import certificates
 from support.config_files import LABELS, MINIMAL, REPOSITORY, category, loaded
-from support.rows import rows
 
 GUIDE = Path(__file__).parent / "data" / "guide.yaml"
 CATEGORIES = MINIMAL + "categories:\n"
@@ -193,7 +192,7 @@ WARNINGS = [
 ]
 
 
-@rows(("text", "path", "line", "message", "fix"), WARNINGS)
+@pytest.mark.parametrize(("text", "path", "line", "message", "fix"), WARNINGS)
 def test_what_works_but_is_not_meant_is_one_warning(
     tmp_path: Path, text: str, path: str, line: int, message: str, fix: str
 ) -> None:
@@ -274,7 +273,7 @@ def test_a_mapping_file_that_agrees_is_fine(tmp_path: Path) -> None:
     assert findings(tmp_path, MAPPING) == Findings((), ())
 
 
-@rows(
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (json.dumps({"category_to_idx": {**RIGHT, "law": RIGHT["math"], "math": RIGHT["law"]}}), "in another order"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from pointsman.config.load import load
 from pointsman.config.model import ClassifierOptions, Config, Endpoint, Options
 from support.config_files import MINIMAL, category, loaded, problems, the_problem
-from support.rows import rows
 
 GUIDE = Path(__file__).parent / "data" / "guide.yaml"
 
@@ -118,7 +119,7 @@ TYPES = [
 ]
 
 
-@rows(("text", "path", "message", "fix"), TYPES)
+@pytest.mark.parametrize(("text", "path", "message", "fix"), TYPES)
 def test_a_value_of_another_type_is_told_with_the_type_wanted(
     tmp_path: Path, text: str, path: str, message: str, fix: str
 ) -> None:
@@ -137,7 +138,7 @@ UNKNOWN = [
 ]
 
 
-@rows(("text", "path", "fix"), UNKNOWN)
+@pytest.mark.parametrize(("text", "path", "fix"), UNKNOWN)
 def test_an_unknown_key_is_an_error_with_a_guess(tmp_path: Path, text: str, path: str, fix: str) -> None:
     """The guess is a key of the same mapping."""
     problem = the_problem(tmp_path, MINIMAL + text + "\n")
@@ -169,7 +170,7 @@ def test_missing_keys_are_told_at_the_mapping_that_lacks_them(tmp_path: Path) ->
     ]
 
 
-@rows("key", ["pointsman", "categories", "reasoning_families", "classifier"])
+@pytest.mark.parametrize("key", ["pointsman", "categories", "reasoning_families", "classifier"])
 def test_a_key_with_nothing_under_it_is_the_default(tmp_path: Path, key: str) -> None:
     """A mapping or list whose lines are all commented out is empty."""
     assert loaded(tmp_path, MINIMAL + f"{key}:\n").config == loaded(tmp_path, MINIMAL).config
@@ -220,7 +221,7 @@ IGNORED = [
 ]
 
 
-@rows(("text", "path", "fix"), IGNORED)
+@pytest.mark.parametrize(("text", "path", "fix"), IGNORED)
 def test_a_key_of_semantic_router_is_one_warning(tmp_path: Path, text: str, path: str, fix: str) -> None:
     """A semantic-router file loads; what is not served is named once, with its line."""
     (warning,) = loaded(tmp_path, MINIMAL + text + "\n").warnings

@@ -11,7 +11,6 @@ from pointsman.config.loops import own_listener
 from pointsman.config.model import Endpoint
 from pointsman.errors import CannotStart
 from support.config_files import MINIMAL, problems, the_problem, write
-from support.rows import rows
 
 LOOPS = [
     ("127.0.0.1", 8080, "127.0.0.1:8080"),
@@ -53,14 +52,14 @@ NONE = [
 ]
 
 
-@rows(("address", "port", "listener"), LOOPS)
+@pytest.mark.parametrize(("address", "port", "listener"), LOOPS)
 def test_an_endpoint_that_leads_to_us_is_found(address: str, port: int | None, listener: str) -> None:
     endpoint = Endpoint(name="a", address=address, port=port)
 
     assert own_listener(endpoint, ("unix:/other", listener)) == listener
 
 
-@rows(("address", "port", "listener"), NONE)
+@pytest.mark.parametrize(("address", "port", "listener"), NONE)
 def test_any_other_endpoint_is_none_of_us(address: str, port: int | None, listener: str) -> None:
     assert own_listener(Endpoint(name="a", address=address, port=port), [listener]) is None
 
@@ -77,7 +76,7 @@ def test_a_config_with_a_loop_does_not_load(server: str, port: int, tmp_path: Pa
     assert "requests would loop endlessly" in problem.message
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         MINIMAL + "pointsman: {server: {listen: [nonsense]}}\n",

@@ -15,7 +15,6 @@ from pointsman.config.load import load
 from pointsman.config.reference import REFERENCE, SCHEMA, main
 from pointsman.errors import ConfigError
 from support.config_files import LABELS, MINIMAL, REPOSITORY, category
-from support.rows import rows
 
 FILES = sorted((REPOSITORY / "config").glob("*.yaml"))
 
@@ -90,7 +89,7 @@ AGREEMENT = [
 ]
 
 
-@rows(("text", "good"), AGREEMENT)
+@pytest.mark.parametrize(("text", "good"), AGREEMENT)
 def test_the_schema_agrees_with_the_loader(tmp_path: Path, text: str, good: bool, validator: Any) -> None:
     """An editor shows no error where the loader has none, and the other way round for types and keys."""
     path = tmp_path / "config.yaml"

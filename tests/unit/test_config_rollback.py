@@ -31,7 +31,6 @@ from support import toy_artifact
 from support.config_files import MINIMAL, category
 from support.log import Memory
 from support.process import eventually
-from support.rows import rows
 
 # --- the files -----------------------------------------------------------------------------------------------------
 
@@ -283,7 +282,7 @@ async def test_at_the_start_the_file_is_served_where_the_kept_config_cannot_be(f
         assert "is kept no more" in service.reloader.serving.warnings[0]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("body", "status", "code"),
     [
         (b'{"number": 0}', 409, "config_of_the_file"),

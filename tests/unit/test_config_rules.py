@@ -9,7 +9,6 @@ import pytest
 from pointsman.config.lint import lint
 from pointsman.errors import Problem
 from support.config_files import LABELS, MINIMAL, category, loaded, problems
-from support.rows import rows
 
 TOP = MINIMAL + "categories:\n" + category("law")
 
@@ -36,7 +35,7 @@ ERRORS = [
 ]
 
 
-@rows(("text", "place", "message", "fix"), ERRORS)
+@pytest.mark.parametrize(("text", "place", "message", "fix"), ERRORS)
 def test_an_error_says_where_and_what_to_do(tmp_path: Path, text: str, place: str, message: str, fix: str) -> None:
     (problem,) = problems(tmp_path, rules(text))
     assert problem.path == f"pointsman.routing.rules[0]{place}"
@@ -84,7 +83,7 @@ SHADOWED = [
 ]
 
 
-@rows("pair", SHADOWED)
+@pytest.mark.parametrize("pair", SHADOWED)
 def test_a_rule_that_is_never_reached_is_told(tmp_path: Path, pair: tuple[str, str]) -> None:
     (problem,) = warned(tmp_path, *pair)
     assert (problem.path, problem.line) == ("pointsman.routing.rules[1]", 20)
@@ -104,7 +103,7 @@ REACHED = [
 ]
 
 
-@rows("pair", REACHED)
+@pytest.mark.parametrize("pair", REACHED)
 def test_other_rules_are_not(tmp_path: Path, pair: tuple[str, str]) -> None:
     assert warned(tmp_path, *pair) == []
 

@@ -9,7 +9,6 @@ import pytest
 from pointsman.config.load import load
 from pointsman.errors import ConfigError
 from support.config_files import MINIMAL, loaded, problems, the_problem
-from support.rows import rows
 
 FAULTS = [
     ("", None, "the file is empty", "vllm_endpoints"),
@@ -31,7 +30,7 @@ FAULTS = [
 ]
 
 
-@rows(("text", "line", "message", "fix"), FAULTS)
+@pytest.mark.parametrize(("text", "line", "message", "fix"), FAULTS)
 def test_a_text_that_is_no_mapping_is_one_problem(
     tmp_path: Path, text: str, line: int | None, message: str, fix: str
 ) -> None:
@@ -61,7 +60,7 @@ def test_a_key_given_twice_names_both_lines(tmp_path: Path) -> None:
     assert "given twice, first on line 10" in problem.message
 
 
-@rows("tag", ["!!python/object/apply:os.getcwd []", "!!binary aGk=", "!env HOME", "!!set {a}"])
+@pytest.mark.parametrize("tag", ["!!python/object/apply:os.getcwd []", "!!binary aGk=", "!env HOME", "!!set {a}"])
 def test_tags_are_refused(tmp_path: Path, tag: str) -> None:
     """No tag constructs anything; the refused value is not reported a second time."""
     problem = the_problem(tmp_path, MINIMAL + f"auto_model_name: {tag}\n")
@@ -70,7 +69,7 @@ def test_tags_are_refused(tmp_path: Path, tag: str) -> None:
     assert f"tag {tag.split()[0]} is not supported" in problem.message
 
 
-@rows(
+@pytest.mark.parametrize(
     ("key", "found"),
     [("no", "`no`, which YAML reads as false"), ("7", "the number 7"), ("~", "nothing"), ("[a]", "a list")],
 )

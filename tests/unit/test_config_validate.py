@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from support.config_files import ENDPOINTS, MINIMAL, MODELS, category, loaded, problems, the_problem
-from support.rows import rows
 
 CATEGORIES = MINIMAL + "categories:\n"
 
@@ -378,7 +379,7 @@ PROBLEMS = [
 ]
 
 
-@rows(("text", "path", "line", "message", "fix"), PROBLEMS)
+@pytest.mark.parametrize(("text", "path", "line", "message", "fix"), PROBLEMS)
 def test_a_contradiction_is_one_problem_at_its_line(
     tmp_path: Path, text: str, path: str, line: int, message: str, fix: str
 ) -> None:
@@ -412,7 +413,7 @@ ADDRESSES = [
 ]
 
 
-@rows(("address", "port", "fix"), ADDRESSES)
+@pytest.mark.parametrize(("address", "port", "fix"), ADDRESSES)
 def test_an_address_in_another_form_is_told_what_to_write(
     tmp_path: Path, address: str, port: int | None, fix: str
 ) -> None:
@@ -426,7 +427,7 @@ def test_an_address_in_another_form_is_told_what_to_write(
     assert fix in problem.fix
 
 
-@rows(
+@pytest.mark.parametrize(
     ("address", "port", "url"),
     [
         ("10.0.0.1", 8000, "http://10.0.0.1:8000"),
@@ -449,7 +450,7 @@ def test_every_documented_form_of_address_loads(tmp_path: Path, address: str, po
     assert loaded(tmp_path, text).config.vllm_endpoints[0].base_url == url
 
 
-@rows("credentials", ["user:hunter2", "hunter2", ":hunter2"])
+@pytest.mark.parametrize("credentials", ["user:hunter2", "hunter2", ":hunter2"])
 def test_credentials_in_an_address_are_not_repeated(tmp_path: Path, credentials: str) -> None:
     """They would end up in a terminal or log."""
     text = f'vllm_endpoints:\n  - name: a\n    address: "http://{credentials}@h:8000"\n' + MODELS
@@ -513,7 +514,7 @@ STAND_INS = [
 ]
 
 
-@rows(("text", "path"), STAND_INS)
+@pytest.mark.parametrize(("text", "path"), STAND_INS)
 def test_a_wrong_value_is_not_judged_as_a_reference(tmp_path: Path, text: str, path: str) -> None:
     """What stands in for it makes nothing undefined, empty or missing."""
     assert [problem.path for problem in problems(tmp_path, text)] == [path]
@@ -526,7 +527,7 @@ def test_a_weight_has_no_upper_bound(tmp_path: Path) -> None:
     assert loaded(tmp_path, text).config.vllm_endpoints[0].weight == 3e9
 
 
-@rows(
+@pytest.mark.parametrize(
     ("server", "total"),
     [("{}", 256), ("{max_body_bytes: 67108864}", 512), ("{max_buffered_bytes: 134217728}", 128)],
 )
@@ -535,7 +536,7 @@ def test_the_default_budget_of_bytes_is_eight_of_the_largest_bodies(tmp_path: Pa
     assert options.buffered_bytes == total * 1024 * 1024
 
 
-@rows(
+@pytest.mark.parametrize(
     "server",
     [
         "{admin_listen: '0.0.0.0:9190', admin_token_file: token}",

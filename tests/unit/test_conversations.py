@@ -9,7 +9,6 @@ import pytest
 
 from pointsman.routing.conversation import Conversation
 from pointsman.routing.conversations import Conversations, Kept
-from support.rows import rows
 
 
 class Table:
@@ -118,7 +117,7 @@ def test_sub_agents_of_a_session_do_not_meet() -> None:
     assert world.kept("qrs", session="s") == "sub"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("begun", "later"),
     [
         pytest.param({"tools": True}, {"continues": True}, id="that has tools"),

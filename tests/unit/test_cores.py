@@ -10,7 +10,6 @@ import pytest
 
 from pointsman.classify import cores as module
 from pointsman.classify.cores import default_threads, usable_cores
-from support.rows import rows
 
 
 @pytest.fixture
@@ -76,6 +75,8 @@ def test_without_cgroups_it_is_the_affinity(host: Path) -> None:
     assert usable_cores() == 16
 
 
-@rows(("cores", "threads"), [(1, 1), (2, 2), (3, 2), (4, 2), (8, 2), (12, 3), (16, 4), (32, 8), (36, 8), (256, 8)])
+@pytest.mark.parametrize(
+    ("cores", "threads"), [(1, 1), (2, 2), (3, 2), (4, 2), (8, 2), (12, 3), (16, 4), (32, 8), (36, 8), (256, 8)]
+)
 def test_the_classifier_takes_a_quarter_at_least_two_and_at_most_eight(cores: int, threads: int) -> None:
     assert default_threads(cores) == threads

@@ -10,7 +10,6 @@ import pytest
 from pointsman.config.model import CorsOptions, ServerOptions
 from support.http_view import Seen
 from support.playbook import OK, Wire, playing, post
-from support.rows import rows
 
 PAGE, OTHER = "https://chat.example", "https://evil.example"
 NAMED = CorsOptions(origins=(PAGE, "http://localhost:3000"))
@@ -57,7 +56,7 @@ def test_a_page_that_is_allowed_may_call_and_vllm_is_not_asked(cors: CorsOptions
 STRICT = CorsOptions(origins=(PAGE,), methods=("POST",), headers=("Authorization",))
 
 
-@rows(
+@pytest.mark.parametrize(
     ("asked", "key"),
     [
         ({"origin": OTHER}, "origins"),
@@ -77,7 +76,7 @@ def test_what_is_not_allowed_is_refused_and_said(asked: dict[str, Any], key: str
         assert f"pointsman.cors.{key}".encode() in answer.body
 
 
-@rows("headers", [None, "", "AUTHORIZATION", "authorization,content-type, accept"])
+@pytest.mark.parametrize("headers", [None, "", "AUTHORIZATION", "authorization,content-type, accept"])
 def test_named_headers_and_those_that_every_page_may_send_are_allowed(headers: str | None) -> None:
     with playing(cors=STRICT) as wire:
         assert preflight(wire, headers=headers).status == 200
@@ -101,7 +100,7 @@ CASES: tuple[tuple[int, Callable[[Wire], object]], ...] = (
 )
 
 
-@rows(("status", "ask"), CASES)
+@pytest.mark.parametrize(("status", "ask"), CASES)
 def test_each_answer_tells_the_page_that_it_may_read_it(status: int, ask: Callable[[Wire], object]) -> None:
     """Also an error of vLLM, and errors of our own."""
     with playing(cors=NAMED, server=ServerOptions(max_in_flight=1)) as wire:
@@ -112,7 +111,7 @@ def test_each_answer_tells_the_page_that_it_may_read_it(status: int, ask: Callab
         assert "x-vsr-selected-model" in found["access-control-expose-headers"][0]
 
 
-@rows("line", ["X-None: 1", f"Origin: {OTHER}", "Origin: null"])
+@pytest.mark.parametrize("line", ["X-None: 1", f"Origin: {OTHER}", "Origin: null"])
 def test_another_page_and_a_client_that_is_none_are_served_without_a_word(line: str) -> None:
     with playing(cors=NAMED) as wire:
         wire.ask("base", CHAT, line).sends(OK)
@@ -148,7 +147,7 @@ def test_without_origins_a_preflight_is_refused_and_no_answer_says_anything() ->
         assert {"vary", "access-control-allow-origin"} & fields(wire.answer).keys() == set()
 
 
-@rows("line", ["X-None: 1", "Access-Control-Request-Method: POST", f"Origin: {PAGE}"])
+@pytest.mark.parametrize("line", ["X-None: 1", "Access-Control-Request-Method: POST", f"Origin: {PAGE}"])
 def test_options_that_is_no_preflight_is_an_unlisted_method(line: str) -> None:
     with playing(cors=NAMED) as wire:
         wire.client.sends(f"OPTIONS {CHAT} HTTP/1.1\r\nHost: here\r\n{line}\r\n\r\n".encode())

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from pointsman.classify.cost_model import Curve, Pace, interpolate
-from support.rows import rows
 
 SIZES = (16, 32, 64, 128)
 
@@ -18,12 +17,12 @@ def curve(**changes: Any) -> Curve:
     return Curve(**(fields | changes))
 
 
-@rows(("at", "seconds"), [(1, 1.0), (16, 1.0), (24, 1.25), (32, 1.5), (48, 1.75), (128, 4.0)])
+@pytest.mark.parametrize(("at", "seconds"), [(1, 1.0), (16, 1.0), (24, 1.25), (32, 1.5), (48, 1.75), (128, 4.0)])
 def test_between_two_points_the_cost_is_on_the_line(at: int, seconds: float) -> None:
     assert curve().seconds(at) == pytest.approx(seconds)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("last", "seconds"),
     [
         pytest.param((1.0, 2.0), 8.0, id="linear"),
@@ -45,7 +44,7 @@ def test_a_longer_text_is_never_cheaper() -> None:
     assert costs == sorted(costs)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("seconds", "tokens"),
     [
         pytest.param(0.2, 192, id="200 tokens"),
@@ -65,7 +64,7 @@ def test_at_least_the_shortest_run_that_was_measured_is_allowed() -> None:
     assert curve().longest(0.001) == 16
 
 
-@rows(
+@pytest.mark.parametrize(
     ("beside", "tokens"),
     [
         pytest.param((1.0, 2.0, 4.0, 8.0), 16, id="a batch is never worth it"),
@@ -79,7 +78,7 @@ def test_a_batch_is_as_long_as_it_pays(beside: tuple[float, ...], tokens: int) -
     assert curve(beside=beside).batch_tokens == tokens
 
 
-@rows(
+@pytest.mark.parametrize(
     ("wide", "tokens"),
     [
         pytest.param((1.0, 1.5, 1.5, 2.0), 64, id="from where it is clearly faster"),
@@ -98,7 +97,7 @@ def test_all_threads_must_save_more_than_it_costs_to_wake_them() -> None:
     assert curve(alone=alone, beside=alone, wide=wide).wide_from == 64
 
 
-@rows(
+@pytest.mark.parametrize(
     "wrong",
     [
         {"workers": 0},
@@ -124,7 +123,7 @@ def test_the_pace_is_as_measured_until_runs_tell_otherwise() -> None:
     assert pace.factor == pytest.approx(1.0)
 
 
-@rows("taken", [0.05, 0.4])
+@pytest.mark.parametrize("taken", [0.05, 0.4])
 def test_the_pace_follows_what_runs_take(taken: float) -> None:
     pace = Pace()
     for _ in range(100):

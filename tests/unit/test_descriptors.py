@@ -7,10 +7,9 @@ import pytest
 from pointsman.app.descriptors import client_connections
 from pointsman.config.model import ServerOptions
 from pointsman.errors import CannotStart
-from support.rows import rows
 
 
-@rows(
+@pytest.mark.parametrize(
     ("files", "connections", "in_flight", "found"),
     [
         pytest.param(65_536, 2048, 1024, 2048, id="there are enough"),

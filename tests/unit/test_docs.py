@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 import pointsman
 from pointsman.config.semantic_router.foreign import NEWER
 from pointsman.routing.decision import Reason
-from support.rows import rows
 
 DOCS = Path(__file__).parents[2] / "docs"
 SOURCE = Path(pointsman.__file__).parent
@@ -79,7 +80,7 @@ def test_each_reason_and_code_has_a_line_that_says_what_to_do() -> None:
     assert [word for word in sorted(all_told()) if f"`{word}`" not in explained] == []
 
 
-@rows("section", NEWER)
+@pytest.mark.parametrize("section", NEWER)
 def test_each_section_of_the_newer_form_is_in_the_migration_notes(section: str) -> None:
     assert f"`{section}`" in (DOCS / "migration.md").read_text("utf-8")
 
@@ -93,7 +94,7 @@ def anchors(page: Path) -> set[str]:
 PAGES = [*sorted(DOCS.parent.glob("*.md")), DOCS.parent / "training/README.md", *sorted(DOCS.rglob("*.md"))]
 
 
-@rows("page", PAGES)
+@pytest.mark.parametrize("page", PAGES)
 def test_links_inside_the_docs_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
     broken = []
@@ -129,7 +130,7 @@ def test_each_section_of_the_contract_has_its_rules() -> None:
     assert list(RULES) == list(sections("behaviour.md"))
 
 
-@rows("section", RULES)
+@pytest.mark.parametrize("section", RULES)
 def test_each_section_of_the_rules_names_tests_that_exist(section: str) -> None:
     rules = [row for row in RULES[section].splitlines() if row.startswith("| ")][2:]
     named = [re.findall(r"`(\w+/\w+\.py)::(\w+)`", rule.rpartition(" | ")[2]) for rule in rules]
@@ -139,6 +140,6 @@ def test_each_section_of_the_rules_names_tests_that_exist(section: str) -> None:
     assert [each for tests in named for each in tests if each[1] not in defined(TESTS / each[0])] == []
 
 
-@rows("reason", Reason)
+@pytest.mark.parametrize("reason", Reason)
 def test_the_contract_explains_each_reason(reason: Reason) -> None:
     assert f"\n| `{reason}` | " in sections("behaviour.md")["The decision"]

@@ -14,7 +14,6 @@ from pointsman.errors import OutOfFiles
 from pointsman.upstream.breaker import Breaker
 from pointsman.upstream.endpoint_state import EndpointState
 from pointsman.upstream.load_balancer import LoadBalancer
-from support.rows import rows
 from support.virtual_loop import VirtualLoop
 
 
@@ -51,7 +50,7 @@ WEIGHTS = [
 ]
 
 
-@rows("weights", WEIGHTS)
+@pytest.mark.parametrize("weights", WEIGHTS)
 def test_one_request_after_another_is_shared_by_weight(weights: dict[str, float]) -> None:
     random.seed(1)
     world, taken = World(weights), Counter[str]()
@@ -63,7 +62,7 @@ def test_one_request_after_another_is_shared_by_weight(weights: dict[str, float]
         assert taken[name] == pytest.approx(400 * weight / sum(weights.values()), abs=30)
 
 
-@rows("weights", WEIGHTS)
+@pytest.mark.parametrize("weights", WEIGHTS)
 def test_requests_side_by_side_are_shared_by_weight(weights: dict[str, float]) -> None:
     world = World(weights)
     for _ in range(40):

@@ -22,7 +22,6 @@ from support import toy_artifact
 from support.config_files import LABELS
 from support.priorities import threads_at
 from support.process import eventually
-from support.rows import rows
 
 CPU = ("cpu",)
 
@@ -182,7 +181,7 @@ def test_the_first_provider_that_is_there_is_used_and_what_was_missed_is_told(to
     assert made.run([ids(2, 4, 3)]).shape == (1, len(LABELS))
 
 
-@rows(
+@pytest.mark.parametrize(
     ("target", "use_cpu", "provider"),
     [("cpu", True, "cpu"), ("gpu", True, "cpu"), ("openvino", True, "openvino"), ("openvino", False, "cuda")],
 )

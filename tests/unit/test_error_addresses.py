@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from support.playbook import playing, post
-from support.rows import rows
 from support.toy_config import A, B
 
 
@@ -27,7 +28,7 @@ def test_a_client_is_told_the_endpoints_name_and_the_log_its_address_too() -> No
         assert A.base_url in line["retried"][0]["proof"]
 
 
-@rows("answered", [b"rubbish\r\n\r\n", b"HTTP/1.1 307 Go\r\nContent-Length: 0\r\n\r\n", b""])
+@pytest.mark.parametrize("answered", [b"rubbish\r\n\r\n", b"HTTP/1.1 307 Go\r\nContent-Length: 0\r\n\r\n", b""])
 def test_no_error_about_a_vllm_shows_a_client_its_address(answered: bytes) -> None:
     with playing() as wire:
         upstream = wire.ask()

@@ -11,7 +11,6 @@ from pointsman.config.model import ServerOptions
 from pointsman.errors import RequestError
 from pointsman.proxy.error_form import error_body
 from support.playbook import LAST, STREAM, Wire, chunk, event, playing, post
-from support.rows import rows
 
 OPENAI = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]
 
@@ -75,7 +74,7 @@ def test_wherever_an_event_is_cut_the_error_is_an_event_of_its_own(wire: Wire, p
     assert data["error"]["message"]
 
 
-@rows("path", ["/v1/responses", "/v1/messages"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
 def test_vllms_own_event_error_is_a_failure_of_the_endpoint(path: str) -> None:
     with playing() as wire:
         breaker = wire.almost_open()
@@ -120,7 +119,7 @@ def test_so_has_one_that_the_request_is_the_cause_of(wire: Wire, request_: bytes
     assert (wire.answer.status, body["type"], body["error"]["type"]) == (status, "error", kind)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("status", "kind"),
     [
         (400, "invalid_request_error"),

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pointsman.evaluation import metrics
-from support.rows import rows
 
 TRUTH = np.array([0, 0, 0, 1, 1, 2])
 PREDICTED = np.array([0, 0, 1, 1, 0, 0])
@@ -14,7 +13,7 @@ CONFIDENCE = np.array([0.9, 0.8, 0.6, 0.5])
 CORRECT = np.array([True, True, False, True])
 
 
-@rows(
+@pytest.mark.parametrize(
     ("correct", "n", "low", "high"),
     [
         (8, 10, 0.4902, 0.9433),

@@ -10,7 +10,6 @@ from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.scheme import Categories, Labels
 from pointsman.routing.policy import Policy
 from support.config_files import LABELS
-from support.rows import rows
 from support.toy_config import BASE, category, config, entry
 
 
@@ -47,7 +46,7 @@ def test_the_likeliest_label_is_chosen_however_unsure() -> None:
     assert name(Labels(LABELS, None), probabilities(law=0.2)) == "law"
 
 
-@rows("label", ["computer science", "Computer Science", "COMPUTER_SCIENCE", " computer-science "])
+@pytest.mark.parametrize("label", ["computer science", "Computer Science", "COMPUTER_SCIENCE", " computer-science "])
 def test_labels_are_known_without_regard_to_case(label: str) -> None:
     assert Labels(LABELS, None).truth(label) == LABELS.index("computer science")
     assert Labels(LABELS, None).truth("computer scientist") is None

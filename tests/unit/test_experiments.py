@@ -31,7 +31,6 @@ from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
 from support.log import Memory
 from support.playbook import OK, Wire, playing
-from support.rows import thorough
 from support.toy_config import config
 
 LORAS = tuple(Lora(name=name) for name in ("technical-lora", "medical-lora", "legal-lora", "technical-v2", "v3"))
@@ -99,11 +98,19 @@ def compared(config: Config, records: list[Record], *names: str) -> tuple[Side, 
     ("routing", "names"),
     [
         ({"categories": canary()}, ("canary", "stable")),
-        *thorough(
-            ({"mode": "percent", "percent": 50}, ("routed", "holdback")),
-            ({"categories": {"technical": CategoryRollout(mode="percent", percent=50)}}, ("routed", "holdback")),
-            ({"mode": "percent", "percent": 50, "categories": canary()}, ("canary", "stable")),
-            ({"mode": "percent", "percent": 50, "categories": canary()}, ("routed", "holdback")),
+        pytest.param({"mode": "percent", "percent": 50}, ("routed", "holdback"), marks=pytest.mark.thorough),
+        pytest.param(
+            {"categories": {"technical": CategoryRollout(mode="percent", percent=50)}},
+            ("routed", "holdback"),
+            marks=pytest.mark.thorough,
+        ),
+        pytest.param(
+            {"mode": "percent", "percent": 50, "categories": canary()}, ("canary", "stable"), marks=pytest.mark.thorough
+        ),
+        pytest.param(
+            {"mode": "percent", "percent": 50, "categories": canary()},
+            ("routed", "holdback"),
+            marks=pytest.mark.thorough,
         ),
     ],
 )
@@ -129,7 +136,9 @@ async def test_the_figures_and_verdicts_are_those_of_the_log(
         )
 
 
-@pytest.mark.parametrize("names", [("canary", "stable"), *thorough((("routed", "holdback"),))])
+@pytest.mark.parametrize(
+    "names", [("canary", "stable"), pytest.param(("routed", "holdback"), marks=pytest.mark.thorough)]
+)
 async def test_what_clients_say_is_counted_by_side_as_the_file_of_feedback_has_it(
     classifier: Classifier, tmp_path: Path, names: tuple[str, str]
 ) -> None:

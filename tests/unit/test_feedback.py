@@ -28,7 +28,6 @@ from support.config_files import MINIMAL, loaded
 from support.log import Memory
 from support.playbook import OK, STREAM, Wire, event, playing, with_length
 from support.process import eventually
-from support.rows import rows
 from support.toy_config import BASE
 
 PATH = "/v1/feedback"
@@ -211,7 +210,7 @@ def test_by_default_there_is_no_feedback_and_nothing_is_remembered() -> None:
         assert len(wire.generations.answers._known) == 0
 
 
-@rows(
+@pytest.mark.parametrize(
     ("said", "told"),
     [
         ("[]", "Expected `object`"),

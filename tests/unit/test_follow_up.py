@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from pointsman.routing.follow_up import content_free, leans
-from support.rows import rows
 
 LOOK_ALIKES = Path(__file__).parents[2] / "benchmarks" / "ask" / "look_alikes.txt"
 
@@ -106,12 +107,12 @@ CONTENT = [
 ]
 
 
-@rows("text", FREE)
+@pytest.mark.parametrize("text", FREE)
 def test_courtesy_assent_and_wishes_for_another_form_are_free_of_content_in_any_language(text: str) -> None:
     assert content_free(text)
 
 
-@rows("text", CONTENT)
+@pytest.mark.parametrize("text", CONTENT)
 def test_a_single_word_of_content_is_content(text: str) -> None:
     assert not content_free(text)
 
@@ -126,7 +127,7 @@ def test_words_of_several_languages_make_no_phrase_unless_they_are_understood_ev
     assert not content_free("weiter beaucoup")
 
 
-@rows(
+@pytest.mark.parametrize(
     "ask",
     [
         *(
@@ -144,7 +145,7 @@ def test_an_ask_leans_on_what_was_said_if_it_goes_on_points_back_or_asks_nothing
     assert leans(ask)
 
 
-@rows(
+@pytest.mark.parametrize(
     "ask",
     [
         *(
@@ -167,8 +168,8 @@ def test_a_question_of_its_own_or_an_announced_change_does_not(ask: str) -> None
     assert not leans(ask)
 
 
-@rows("unit", ["it ", "a", "?", "is it a", "it's is ", "'", "ok, ", "ありが", "x\n"])
-@rows("judge", [content_free, leans])
+@pytest.mark.parametrize("unit", ["it ", "a", "?", "is it a", "it's is ", "'", "ok, ", "ありが", "x\n"])
+@pytest.mark.parametrize("judge", [content_free, leans])
 def test_no_text_takes_long_to_judge(judge: object, unit: str) -> None:
     """A pattern that tries all ways to divide a text would take minutes."""
     assert callable(judge)

@@ -30,7 +30,6 @@ from pointsman.routing.formats import (
 from pointsman.routing.formats.format import inside
 from pointsman.routing.formats.responses import storage_of
 from pointsman.routing.steps import Steps, finish
-from support.rows import rows
 
 THINK = Reasoning("chat_template_kwargs", "enable_thinking", "medium")
 NO_THINK = Reasoning("chat_template_kwargs", "enable_thinking", None)
@@ -77,7 +76,7 @@ def test_a_body_with_another_model_keeps_all_else_as_it_came() -> None:
     assert with_model(fields(b"{ }"), "y") == b'{"model":"y" }'
 
 
-@rows(
+@pytest.mark.parametrize(
     "body",
     [
         pytest.param(b"", id="empty"),
@@ -97,14 +96,14 @@ def test_what_is_no_json_object_is_the_clients_fault(body: bytes) -> None:
     assert (caught.value.status, caught.value.code) == (400, "invalid_json")
 
 
-@rows("value", ["5", "true", "[]", '["MoM"]', "{}", "1e999", "NaN", r'"\udc00"'])
+@pytest.mark.parametrize("value", ["5", "true", "[]", '["MoM"]', "{}", "1e999", "NaN", r'"\udc00"'])
 def test_a_model_that_is_no_string_is_the_clients_fault(value: str) -> None:
     with pytest.raises(RequestError) as caught:
         CHAT.parse(b'{"model":%s}' % value.encode())
     assert (caught.value.status, caught.value.param) == (400, "model")
 
 
-@rows("body", [b"{}", b'{"model":null}', b'{"model":""}'])
+@pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model":""}'])
 def test_no_model_null_and_an_empty_one_all_ask_for_none(body: bytes) -> None:
     assert CHAT.parse(body).model is None
 
@@ -120,7 +119,7 @@ def test_of_duplicate_keys_the_last_counts() -> None:
     assert asked.model == "b"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("body", "model"),
     [(b'{"model":"a"}', "a"), (b"{}", None), (b'{"model":5}', None), (rb'{"model":"\ud800"}', None)],
 )
@@ -128,7 +127,7 @@ def test_model_of_never_fails(body: bytes, model: str | None) -> None:
     assert model_of(fields(body)) == model
 
 
-@rows(
+@pytest.mark.parametrize(
     ("body", "api"),
     [(b'{"messages":[]}', CHAT), (b'{"prompt":""}', COMPLETIONS), (b'{"input":""}', RESPONSES)],
 )
@@ -141,7 +140,7 @@ def test_the_format_of_a_body_is_known_by_its_fields(body: bytes, api: Format) -
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 
 
-@rows(
+@pytest.mark.parametrize(
     ("messages", "text"),
     [
         pytest.param([user("first"), assistant("no"), user("last")], "last", id="the last user message"),
@@ -160,19 +159,19 @@ def test_the_text_of_a_chat(messages: list[Any], text: str) -> None:
     assert chat(*messages).text == text
 
 
-@rows("messages", [None, 5, {}, [None], [5], [[]], ["text"], [{}], [{"role": {}, "content": {}}]])
+@pytest.mark.parametrize("messages", [None, 5, {}, [None], [5], [[]], ["text"], [{}], [{"role": {}, "content": {}}]])
 def test_messages_of_a_wrong_type_are_vllms_to_refuse(messages: Any) -> None:
     asked = request(messages=messages, model="MoM")
     assert asked.text == ""
     assert edited(asked, model="base", reasoning=THINK)["messages"] == messages
 
 
-@rows("content", [None, 5, True, {}, [5, None, True, [5], {}, {"text": 5}], {"text": "no"}])
+@pytest.mark.parametrize("content", [None, 5, True, {}, [5, None, True, [5], {}, {"text": 5}], {"text": "no"}])
 def test_content_of_a_wrong_type_has_no_text(content: Any) -> None:
     assert chat(user("first"), user(content)).text == "first"
 
 
-@rows("role", [None, 5, ["user"], {"user": 1}])
+@pytest.mark.parametrize("role", [None, 5, ["user"], {"user": 1}])
 def test_a_role_of_a_wrong_type_is_nobodys(role: Any) -> None:
     message = {"role": role, "content": "text"}
     asked = chat(message)
@@ -180,7 +179,7 @@ def test_a_role_of_a_wrong_type_is_nobodys(role: Any) -> None:
     assert edited(asked, system_prompt=REPLACE)["messages"] == [system("Ours."), message]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("prompt", "text"),
     [("one", "one"), (["one", "two"], "one"), ([1, 2, 3], ""), ([[1, 2], [3]], ""), (None, ""), ({}, "")],
 )
@@ -188,7 +187,7 @@ def test_the_text_of_a_completion_is_its_prompt(prompt: Any, text: str) -> None:
     assert request(COMPLETIONS, prompt=prompt).text == text
 
 
-@rows(
+@pytest.mark.parametrize(
     ("given", "text"),
     [
         ("one", "one"),
@@ -312,7 +311,7 @@ def test_an_ask_that_the_client_states_wins_over_all() -> None:
     assert finish(CHAT.read(read, AskFinder(body_field="ask_here"), "in the header")).text == "in the header"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("mode", "text"),
     [
         ("ask", "What is a tort?"),
@@ -354,7 +353,7 @@ def test_only_the_model_differs_after_an_edit_of_the_model() -> None:
     assert result.changed == ("model",)
 
 
-@rows("api", FORMATS)
+@pytest.mark.parametrize("api", FORMATS)
 def test_other_fields_and_values_survive_every_edit(api: Format) -> None:
     sent = bytes(api.parse(ODD).apply(Edits(model="x", reasoning=THINK, system_prompt=REPLACE)).body)
     for value in (b'"z":1.50e0,"model":"x","a":[1.0, 1E5,-0,  0.1000000000000000055511151231257827]', b'"seed":1e400'):
@@ -363,7 +362,7 @@ def test_other_fields_and_values_survive_every_edit(api: Format) -> None:
     assert rb'"dup":{"k":1,"k":2}' in sent
 
 
-@rows("body", [b"{}", b'{"model":null}', b'{"model":""}'])
+@pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model":""}'])
 def test_a_missing_model_is_filled_in(body: bytes) -> None:
     assert CHAT.parse(body).apply(Edits(model="base")).body == b'{"model":"base"}'
 
@@ -374,9 +373,9 @@ def test_of_duplicate_keys_the_last_is_edited() -> None:
     assert CHAT.parse(body).apply(Edits(model="x")).body == body.replace(b"MoM", b"x")
 
 
-@rows("padding", [0, 5000])
-@rows("before", [b'"user":"MoM",', b'"messages":["MoM"],', b""])
-@rows("behind", [b',"user":"MoM"', b',"stop":["MoM"]', b""])
+@pytest.mark.parametrize("padding", [0, 5000])
+@pytest.mark.parametrize("before", [b'"user":"MoM",', b'"messages":["MoM"],', b""])
+@pytest.mark.parametrize("behind", [b',"user":"MoM"', b',"stop":["MoM"]', b""])
 def test_a_value_is_edited_where_its_field_has_it_and_nowhere_else(before: bytes, behind: bytes, padding: int) -> None:
     body = b'{%b"model":"MoM"%b,"n":"%b"}' % (before, behind, b"x" * padding)
     edited = CHAT.parse(body).apply(Edits(model="x"))
@@ -404,8 +403,8 @@ def test_a_change_has_both_sides() -> None:
 # --- reasoning -------------------------------------------------------------------------------------------------
 
 
-@rows("api", [CHAT, RESPONSES, MESSAGES])
-@rows(
+@pytest.mark.parametrize("api", [CHAT, RESPONSES, MESSAGES])
+@pytest.mark.parametrize(
     ("kwargs", "reasoning", "expected"),
     [
         pytest.param({}, THINK, {"enable_thinking": True}, id="on"),
@@ -431,7 +430,7 @@ def test_kwargs_are_merged_without_respelling_them() -> None:
     assert result.changed == ("chat_template_kwargs",)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("fields", "reasoning", "expected"),
     [
         ({}, EFFORT, {"reasoning_effort": "high"}),
@@ -447,7 +446,7 @@ def test_effort_is_set_unless_the_client_did_and_left_out_when_off(
     assert edited(request(**fields), reasoning=reasoning) == expected
 
 
-@rows(
+@pytest.mark.parametrize(
     ("fields", "reasoning", "expected"),
     [
         ({}, EFFORT, {"reasoning": {"effort": "high"}}),
@@ -462,13 +461,13 @@ def test_the_responses_api_has_its_effort_inside_reasoning(
     assert edited(request(RESPONSES, **fields), reasoning=reasoning) == expected
 
 
-@rows(("api", "reasoning"), [(COMPLETIONS, THINK), (COMPLETIONS, EFFORT), (MESSAGES, EFFORT)])
+@pytest.mark.parametrize(("api", "reasoning"), [(COMPLETIONS, THINK), (COMPLETIONS, EFFORT), (MESSAGES, EFFORT)])
 def test_a_form_without_a_place_for_reasoning_is_not_edited(api: Format, reasoning: Reasoning) -> None:
     asked = request(api, prompt="a", messages=[user("a")])
     assert asked.apply(Edits(reasoning=reasoning)).body is asked.body
 
 
-@rows(
+@pytest.mark.parametrize(
     ("asked", "reasoning", "sent"),
     [
         pytest.param(request(), THINK, True, id="set"),
@@ -503,7 +502,7 @@ def test_the_reasoning_that_is_told_is_what_is_sent(
 PARTS = [{"type": "text", "text": "Theirs.", "cache_control": {"type": "ephemeral"}}]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("messages", "prompt", "expected"),
     [
         pytest.param([user("a")], REPLACE, [system("Ours."), user("a")], id="prepended"),
@@ -532,7 +531,7 @@ def test_the_system_prompt_of_a_chat(messages: list[Any], prompt: SystemPrompt, 
     assert edited(chat(*messages), system_prompt=prompt)["messages"] == expected
 
 
-@rows("word", ["system", "developer", "user", "Hi"])
+@pytest.mark.parametrize("word", ["system", "developer", "user", "Hi"])
 def test_a_string_among_the_messages_is_no_message_with_that_role(word: str) -> None:
     asked = chat(word)
     assert asked.text == ""
@@ -558,7 +557,7 @@ def test_the_system_prompt_of_forms_that_have_a_field_for_it(
     assert edited(asked, system_prompt=prompt) == {field: expected, "messages": [user("a")]}
 
 
-@rows(
+@pytest.mark.parametrize(
     ("asked", "expected"),
     [
         ({}, (None, True)),
@@ -595,12 +594,12 @@ def test_each_format_has_its_path() -> None:
     assert {form.path for form in FORMATS} >= {"/v1/chat/completions", "/v1/messages"}
 
 
-@rows("body", [b'{"messages": []}', b'{"model": null}', b'{"model": ""}'])
+@pytest.mark.parametrize("body", [b'{"messages": []}', b'{"model": null}', b'{"model": ""}'])
 def test_a_body_without_a_model_names_none_and_is_no_fault(body: bytes) -> None:
     assert model_of(finish(read_fields(body))) is None
 
 
-@rows(
+@pytest.mark.parametrize(
     ("body", "model"),
     [
         (b'{"messages": [{"role": 1}], "model": "m"}', "m"),
@@ -613,7 +612,7 @@ def test_a_model_is_found_at_once_as_it_is_with_all_fields(body: bytes, model: s
     assert model_at_once(body) == finish(read_fields(body)).model == model
 
 
-@rows(
+@pytest.mark.parametrize(
     "body",
     [
         b"",
@@ -638,13 +637,13 @@ def test_a_field_of_ours_in_an_empty_body_needs_no_comma_whatever_follows() -> N
         assert json.loads(bytes(edited)) == {"model": "base"}
 
 
-@rows("kwargs", [b"null", b"1", b'"x"', b"[]", b'{"enable_thinking":' + b" " * 70_000 + b"true}"])
+@pytest.mark.parametrize("kwargs", [b"null", b"1", b'"x"', b"[]", b'{"enable_thinking":' + b" " * 70_000 + b"true}"])
 def test_what_is_inside_no_object_of_usual_size_is_not_looked_for(kwargs: bytes) -> None:
     assert inside(fields(b'{"chat_template_kwargs":%b}' % kwargs), "chat_template_kwargs", "enable_thinking") is None
     assert inside(fields(b"{}"), "chat_template_kwargs", "enable_thinking") is None
 
 
-@rows(("api", "more"), [(CHAT, {}), (MESSAGES, {"system": "Be brief."}), (CHAT, {"tools": []})])
+@pytest.mark.parametrize(("api", "more"), [(CHAT, {}), (MESSAGES, {"system": "Be brief."}), (CHAT, {"tools": []})])
 def test_a_request_whose_last_message_is_remembered_is_read_in_no_steps(api: Format, more: dict[str, Any]) -> None:
     messages = [system("Be brief."), user("What is a monad?"), assistant("A monoid."), user("In Haskell, please.")]
     body = json.dumps({"model": "MoM", "messages": messages[api is MESSAGES :], **more}).encode()

@@ -14,7 +14,6 @@ from pointsman.errors import UpstreamUnreachable
 from pointsman.proxy.reroute import Plan, forward_chosen
 from support.client_keys import bearer, line
 from support.playbook import LAST, OK, STREAM, Wire, chunk, event, playing, post, with_length
-from support.rows import rows
 from support.virtual_loop import FakeTransport
 
 # --- what vLLM gets -----------------------------------------------------------------------------------------------
@@ -191,12 +190,12 @@ def opened_by(count: int, act: Callable[[Wire, FakeTransport], None], clients: i
         return wire.endpoints["a"].breaker.opened
 
 
-@rows("act", INNOCENT)
+@pytest.mark.parametrize("act", INNOCENT)
 def test_what_a_client_can_cause_never_opens_the_breaker(act: Callable[[Wire, FakeTransport], None]) -> None:
     assert not opened_by(6, act)
 
 
-@rows("act", FAILS)
+@pytest.mark.parametrize("act", FAILS)
 def test_what_the_endpoint_does_wrong_opens_it_after_so_many_in_a_row(
     act: Callable[[Wire, FakeTransport], None],
 ) -> None:

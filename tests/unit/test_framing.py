@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pointsman.http1.body import Chunked, Framing, Length, Malformed, UntilClose, chunk
-from support.rows import rows
 
 CHUNKS = b"5\r\nhello\r\n1;ext=1\r\n!\r\nA\r\n0123456789\r\n"
 WHOLE = CHUNKS + b"0\r\n\r\n"
@@ -17,23 +16,23 @@ def fed(framing: Framing, data: bytes, size: int) -> bytes:
     return b"".join(framing.feed(data[start : start + size]) for start in range(0, len(data), size))
 
 
-@rows("size", [1, 2, 3, 5, 7, 11, 1000])
-@rows("answer", [WHOLE, WITH_TRAILER])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 1000])
+@pytest.mark.parametrize("answer", [WHOLE, WITH_TRAILER])
 def test_chunks_pass_as_they_came_however_they_are_cut(answer: bytes, size: int) -> None:
     framing = Chunked(verbatim=True)
     assert fed(framing, answer, size) == answer
     assert (framing.done, framing.surplus) == (True, b"")
 
 
-@rows("size", [1, 2, 3, 5, 7, 11, 1000])
-@rows("answer", [WHOLE, WITH_TRAILER])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 1000])
+@pytest.mark.parametrize("answer", [WHOLE, WITH_TRAILER])
 def test_the_framing_can_be_taken_off(answer: bytes, size: int) -> None:
     framing = Chunked(verbatim=False)
     assert fed(framing, answer, size) == PAYLOAD
     assert framing.done
 
 
-@rows("size", [1, 15, 16, 255, 256, 2047, 2048, 70_000])
+@pytest.mark.parametrize("size", [1, 15, 16, 255, 256, 2047, 2048, 70_000])
 def test_a_chunk_of_any_length_may_come_alone(size: int) -> None:
     one = chunk(b"x" * size)
     for verbatim, passed in ((False, b"x" * size), (True, one)):
@@ -44,7 +43,7 @@ def test_a_chunk_of_any_length_may_come_alone(size: int) -> None:
         assert framing.done
 
 
-@rows("cut", range(len(WITH_TRAILER)))
+@pytest.mark.parametrize("cut", range(len(WITH_TRAILER)))
 def test_chunks_that_end_early_are_not_whole_and_their_last_line_is_held_back(cut: int) -> None:
     framing = Chunked(verbatim=True)
     passed = framing.feed(WITH_TRAILER[:cut])
@@ -53,8 +52,8 @@ def test_chunks_that_end_early_are_not_whole_and_their_last_line_is_held_back(cu
     assert not passed[len(CHUNKS) :]
 
 
-@rows("cut", range(len(WHOLE)))
-@rows("text", [b"x", b"a longer text than any chunk has room for"])
+@pytest.mark.parametrize("cut", range(len(WHOLE)))
+@pytest.mark.parametrize("text", [b"x", b"a longer text than any chunk has room for"])
 def test_a_last_word_fits_wherever_chunks_break_off(cut: int, text: bytes) -> None:
     """A client that reads chunks gets all that was passed on and then the text, or its beginning, and no end."""
     framing, reader = Chunked(verbatim=True), Chunked(verbatim=False)
@@ -65,7 +64,7 @@ def test_a_last_word_fits_wherever_chunks_break_off(cut: int, text: bytes) -> No
     assert not reader.done
 
 
-@rows(
+@pytest.mark.parametrize(
     "answer",
     [
         b"\r\nhello",
@@ -78,13 +77,13 @@ def test_a_last_word_fits_wherever_chunks_break_off(cut: int, text: bytes) -> No
         b"0x5\r\nhello",
     ],
 )
-@rows("size", [1, 1000])
+@pytest.mark.parametrize("size", [1, 1000])
 def test_a_chunk_without_a_sound_size_is_no_chunk(answer: bytes, size: int) -> None:
     with pytest.raises(Malformed):
         fed(Chunked(verbatim=True), answer, size)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("pieces", "body"),
     [
         ((b"a\r\n", b"5\r\nhello\r\n", b"\r\n0\r\n\r\n"), b"5\r\nhello\r\n"),
@@ -113,13 +112,13 @@ def test_what_is_held_back_has_a_bound() -> None:
         fed(Chunked(verbatim=True), b"0\r\n" + b"x: y\r\n" * 100_000, 1000)
 
 
-@rows(("framing", "answer"), [(Length(5), b"hello"), (Chunked(verbatim=True), b"0\r\n\r\n")])
+@pytest.mark.parametrize(("framing", "answer"), [(Length(5), b"hello"), (Chunked(verbatim=True), b"0\r\n\r\n")])
 def test_what_comes_behind_the_end_is_cut_off(framing: Framing, answer: bytes) -> None:
     assert framing.feed(answer + b"HTTP/1.1 200 OK\r\n") == answer
     assert (framing.done, framing.surplus) == (True, b"HTTP/1.1 200 OK\r\n")
 
 
-@rows("size", [1, 2, 5])
+@pytest.mark.parametrize("size", [1, 2, 5])
 def test_a_length_is_counted_down(size: int) -> None:
     framing = Length(5)
     assert fed(framing, b"hello", size) == b"hello"

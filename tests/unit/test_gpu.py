@@ -30,14 +30,13 @@ from pointsman.classify.runtime import PROVIDERS
 from pointsman.config.model import ClassifierOptions
 from support import toy_artifact
 from support.config_files import LABELS
-from support.rows import rows
 
 
 def prompts(*lengths: int) -> list[Any]:
     return [np.arange(1, length + 1) for length in lengths]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("tokens", "count", "bucket"),
     [
         (1, 1, 64),
@@ -53,7 +52,7 @@ def test_the_bucket_is_the_smallest_that_holds_tokens_and_prompts(tokens: int, c
     assert bucket_for(tokens, count) == bucket
 
 
-@rows(
+@pytest.mark.parametrize(
     ("lengths", "expected"),
     [
         ([], []),
@@ -66,7 +65,7 @@ def test_a_batch_is_cut_in_order_into_calls_that_fit(lengths: list[int], expecte
     assert [[len(prompt) for prompt in call] for call in calls(prompts(*lengths))] == expected
 
 
-@rows("bucket", BUCKETS)
+@pytest.mark.parametrize("bucket", BUCKETS)
 def test_filler_belongs_to_nobody_and_every_call_of_a_bucket_has_the_same_shapes(bucket: int) -> None:
     feed = pack(prompts(3, 5))
     filled = fill(feed, bucket)
@@ -85,7 +84,7 @@ def test_filler_belongs_to_nobody_and_every_call_of_a_bucket_has_the_same_shapes
     assert not filled["starts"][2:].any()
 
 
-@rows(
+@pytest.mark.parametrize(
     ("device", "expected"),
     [
         (Device(), {"device_id": "0", "enable_cuda_graph": "1"}),
@@ -97,7 +96,7 @@ def test_device_and_memory_limit_reach_cuda(device: Device, expected: dict[str, 
     assert options == expected | {"arena_extend_strategy": "kSameAsRequested"}
 
 
-@rows(
+@pytest.mark.parametrize(
     ("device", "expected"),
     [
         (Device(), {"device_id": "0"}),
@@ -232,7 +231,7 @@ def test_the_benchmark_of_a_gpu_measures_what_serves(
     assert found["fidelity"] | {"texts": 0} == {"texts": 0, "labels_kept": 1.0, "largest_difference": 0.0}
 
 
-@rows(
+@pytest.mark.parametrize(
     ("provider", "target", "packed", "fix"),
     [
         ("cuda", "cpu", True, "--target gpu"),
@@ -253,6 +252,6 @@ def test_a_graph_that_the_provider_cannot_run_is_refused_with_the_export_that_ca
     assert refusal.endswith(fix)
 
 
-@rows(("provider", "packed"), [("cuda", True), ("cuda", False), ("tensorrt", False)])
+@pytest.mark.parametrize(("provider", "packed"), [("cuda", True), ("cuda", False), ("tensorrt", False)])
 def test_a_graph_that_was_exported_for_it_is_run_on_the_gpu(provider: str, packed: bool) -> None:
     assert unsuited(provider, "gpu", packed=packed) is None

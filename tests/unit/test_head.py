@@ -8,7 +8,6 @@ import pytest
 
 from pointsman.http1.forwarded_headers import _VERDICTS, forwarded_headers, request_id
 from pointsman.http1.response_head import MalformedHead, read_head
-from support.rows import rows
 
 Pairs = list[tuple[str, str]]
 
@@ -51,7 +50,7 @@ def test_end_to_end_headers_cross_as_they_came_in_order_with_every_value() -> No
     assert down(*answered) == list(answered)
 
 
-@rows("name", ["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Upgrade"])
+@pytest.mark.parametrize("name", ["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Upgrade"])
 def test_hop_by_hop_headers_stay_in_both_directions(name: str) -> None:
     for spelled in (name, name.lower(), name.upper()):
         assert up((spelled, "x")) == []
@@ -73,12 +72,12 @@ def test_an_answers_length_cannot_be_nominated_away() -> None:
     assert down(("Connection", "content-length"), ("Content-Length", "5")) == [("Content-Length", "5")]
 
 
-@rows("name", ["Host", "Content-Length", "Expect", "Origin", "X-Request-Id", "x-request-id"])
+@pytest.mark.parametrize("name", ["Host", "Content-Length", "Expect", "Origin", "X-Request-Id", "x-request-id"])
 def test_what_we_set_ourselves_is_not_the_clients(name: str) -> None:
     assert up((name, "theirs"), credentials=True) == []
 
 
-@rows(
+@pytest.mark.parametrize(
     "name",
     [
         *("X-data-parallel-rank", "x-data-parallel-host", "X-DATA-PARALLEL-RANK"),
@@ -89,7 +88,7 @@ def test_a_client_does_not_choose_vllms_engine_nor_its_place_in_the_queue(name: 
     assert up((name, "1"), credentials=True, proxied=True) == []
 
 
-@rows("name", ["X-Pointsman-Ask", "x-pointsman-reason", "X-VSR-Selected-Model"])
+@pytest.mark.parametrize("name", ["X-Pointsman-Ask", "x-pointsman-reason", "X-VSR-Selected-Model"])
 def test_headers_of_ours_from_a_client_stay_here(name: str) -> None:
     assert up((name, "What%20is%20a%20tort%3F"), credentials=True, proxied=True) == []
 
@@ -131,12 +130,12 @@ def test_the_answers_own_request_id_gives_way_to_ours() -> None:
     assert down(("x-request-id", "vllm's"), ("Content-Length", "5")) == [("Content-Length", "5")]
 
 
-@rows("given", ["a", "req-1.2_3:4", "x" * 128, "0af7651916cd43dd"])
+@pytest.mark.parametrize("given", ["a", "req-1.2_3:4", "x" * 128, "0af7651916cd43dd"])
 def test_a_short_plain_request_id_is_kept(given: str) -> None:
     assert request_id(given.encode()) == given
 
 
-@rows("given", [None, "", "x" * 129, "a b", "a\n", "a\r\nX: y", "é", '"', "a/b", "٣"])
+@pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", "a\n", "a\r\nX: y", "é", '"', "a/b", "٣"])
 def test_any_other_request_id_is_made_anew(given: str | None) -> None:
     raw = None if given is None else given.encode()
     assert re.fullmatch("[0-9a-f]{32}", request_id(raw))
@@ -146,7 +145,7 @@ def test_any_other_request_id_is_made_anew(given: str | None) -> None:
 # --- answers ---------------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("headers", "length", "chunked"),
     [
         (b"Content-Length: 5\r\n", 5, False),
@@ -162,7 +161,7 @@ def test_the_head_tells_how_the_body_is_framed(headers: bytes, length: int | Non
     assert (head.length, head.chunked) == (length, chunked)
 
 
-@rows(
+@pytest.mark.parametrize(
     "head",
     [
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", id="two lengths"),
@@ -187,7 +186,7 @@ def test_an_answer_that_could_be_read_in_two_ways_is_none(head: bytes) -> None:
         read_head(head)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("head", "persistent"),
     [
         (b"HTTP/1.1 200 OK\r\n\r\n", True),

@@ -7,7 +7,6 @@ import pytest
 from pointsman.http1.body import Chunked, Malformed
 from pointsman.proxy.hidden_usage import HiddenUsage
 from support.playbook import LAST, chunk
-from support.rows import rows
 
 ONE = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"\\"usage\\": {}"}}],"usage":null}\n\n'
 FINISH = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
@@ -51,7 +50,7 @@ def test_a_whole_event_is_passed_on_at_once() -> None:
         assert framing.feed(chunk(event)) == event
 
 
-@rows(
+@pytest.mark.parametrize(
     "event",
     [
         b'data: {"choices":[{"index":0}],"usage":{"prompt_tokens":7}}\n\n',

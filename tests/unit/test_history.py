@@ -15,7 +15,6 @@ from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conver
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format, ParsedRequest
 from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.steps import Steps, finish
-from support.rows import rows
 
 KIB = 1024
 
@@ -80,7 +79,7 @@ def test_two_who_begin_alike_meet_only_where_their_histories_are_the_same() -> N
     assert one.own != other.own
 
 
-@rows(
+@pytest.mark.parametrize(
     "changed",
     [
         pytest.param([user("How do I sort a dict?"), *FIRST[1:]], id="an earlier ask"),
@@ -97,7 +96,7 @@ def test_another_ask_or_answer_is_another_history(changed: list[Any]) -> None:
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
-@rows(
+@pytest.mark.parametrize(
     "same",
     [
         pytest.param([{"role": "system", "content": "Today is Monday."}, *FIRST], id="a system prompt"),
@@ -153,7 +152,7 @@ RESULT = user([{"type": "tool_result", "tool_use_id": "t", "content": "5"}])
 REMINDED = user([RESULT["content"][0], {"type": "text", "text": "<system-reminder>Monday</system-reminder>"}])
 
 
-@rows(
+@pytest.mark.parametrize(
     ("api", "messages", "continues"),
     [
         pytest.param(CHAT, FIRST, False, id="a new turn"),
@@ -194,7 +193,7 @@ def test_a_regeneration_has_the_key_of_its_turn_and_an_edit_that_of_the_turn_bef
     assert edited.own != conversation(*FIRST).own
 
 
-@rows("caller", [Caller("other"), Caller("me", "s"), Caller("", "me")])
+@pytest.mark.parametrize("caller", [Caller("other"), Caller("me", "s"), Caller("", "me")])
 def test_clients_and_sessions_never_meet(caller: Caller) -> None:
     mine, theirs = conversation(*FIRST, caller=Caller("me")), conversation(*FIRST, caller=caller)
     assert mine.own != theirs.own
@@ -290,7 +289,7 @@ def turns(count: int, first: str = "0") -> list[Any]:
     return said
 
 
-@rows("count", [31, 32, 33, 34, 100])
+@pytest.mark.parametrize("count", [31, 32, 33, 34, 100])
 def test_a_long_history_goes_on_from_turn_to_turn(count: int) -> None:
     assert conversation(*turns(count)).previous == conversation(*turns(count - 1)).own
 
@@ -373,7 +372,7 @@ def test_of_the_messages_of_a_history_four_mebibytes_are_searched_for_asks() -> 
     assert [turn.ask for turn in history.turns] == ["b"]
 
 
-@rows("role", ["user", "assistant"])
+@pytest.mark.parametrize("role", ["user", "assistant"])
 def test_an_earlier_message_of_too_many_parts_says_nothing(role: str) -> None:
     """The body is read nevertheless: its newest ask is what counts."""
     large = {"role": role, "content": [{"type": "text", "text": "a" * 100}] * 5_000}

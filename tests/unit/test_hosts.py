@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pointsman.server.hosts import Hosts
-from support.rows import rows
 
 LOOPBACK = Hosts(["127.0.0.1:9190"], ["gpu-1", "router.example"])
 
 
-@rows(
+@pytest.mark.parametrize(
     "host",
     [
         "localhost",
@@ -26,7 +27,7 @@ def test_our_own_names_are_known_with_any_port(host: str) -> None:
     assert LOOPBACK.known(host.encode())
 
 
-@rows(
+@pytest.mark.parametrize(
     "host",
     [
         "evil.example",
@@ -59,13 +60,13 @@ def test_an_empty_name_is_not_ours_wherever_it_is_asked_for() -> None:
     assert not LOOPBACK.known_here(b"")
 
 
-@rows("host", ["10.0.0.5", "10.0.0.5:9190", "[fe80::1]:9190"])
+@pytest.mark.parametrize("host", ["10.0.0.5", "10.0.0.5:9190", "[fe80::1]:9190"])
 def test_whatever_only_reads_is_reached_by_every_ip_address(host: str) -> None:
     assert LOOPBACK.known(host.encode(), any_ip=True)
     assert not LOOPBACK.known(b"evil.example", any_ip=True)
 
 
-@rows("address", ["0.0.0.0:9190", "[::]:9190"])
+@pytest.mark.parametrize("address", ["0.0.0.0:9190", "[::]:9190"])
 def test_a_wildcard_address_has_every_ip_address_and_no_name(address: str) -> None:
     hosts = Hosts([address])
     assert hosts.known(b"10.0.0.5:9190")

@@ -9,7 +9,6 @@ from pointsman.http1.body import Chunked, Length, Malformed, UntilClose
 from pointsman.http1.request_head import may_begin, read_head
 from pointsman.http1.response_head import MalformedHead
 from pointsman.http1.response_head import read_head as read_response
-from support.rows import rows
 
 CHUNK = b"5\r\nhello\r\n"
 
@@ -55,7 +54,7 @@ def test_only_a_return_may_come_before_a_request() -> None:
     assert not may_begin(b"\n")
 
 
-@rows("name", ["Host", "Content-Length", "Transfer-Encoding"])
+@pytest.mark.parametrize("name", ["Host", "Content-Length", "Transfer-Encoding"])
 def test_what_decides_where_a_request_ends_and_goes_is_there_once(name: str) -> None:
     value = {"Host": "a", "Content-Length": "1", "Transfer-Encoding": "chunked"}[name]
     host = "" if name == "Host" else "Host: a\r\n"
@@ -63,7 +62,7 @@ def test_what_decides_where_a_request_ends_and_goes_is_there_once(name: str) -> 
     assert f"its {name.lower()} is there twice" in refused(f"POST / HTTP/1.1\r\n{host}{twice}\r\n".encode())
 
 
-@rows(
+@pytest.mark.parametrize(
     "head",
     [
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
@@ -89,7 +88,7 @@ def test_space_around_a_value_is_no_part_of_it() -> None:
     assert (head.values[b"host"], length, head.keep_alive) == (b"a", 7, False)
 
 
-@rows("target", ["http://b/", "a", "//", "https://", "ftp://a/", "a:80"])
+@pytest.mark.parametrize("target", ["http://b/", "a", "//", "https://", "ftp://a/", "a:80"])
 def test_a_target_is_a_path_or_on_the_host_of_its_header(target: str) -> None:
     head = f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
     if target == "//":
@@ -114,7 +113,7 @@ def test_a_body_is_announced_by_neither_where_there_is_none() -> None:
 # --- the head of an answer -----------------------------------------------------------------------------------------
 
 
-@rows("status", [204, 304])
+@pytest.mark.parametrize("status", [204, 304])
 def test_these_statuses_allow_no_body(status: int) -> None:
     assert read_response(b"HTTP/1.1 %d x\r\n\r\n" % status).bodiless
     assert not read_response(b"HTTP/1.1 %d x\r\n\r\n" % (status + 1)).bodiless
@@ -138,7 +137,7 @@ def test_an_answers_length_crosses_once() -> None:
     assert (head.length, head.block) == (5, b"Content-Length: 5\r\n")
 
 
-@rows(
+@pytest.mark.parametrize(
     "lines",
     [
         b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
@@ -152,8 +151,8 @@ def test_an_answer_whose_length_stays_open_is_none(lines: bytes) -> None:
         read_response(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n")
 
 
-@rows("name", [b"Content-Type", b"Content-Length"])
-@rows("nominating", [b"%b", b"x, %b", b",%b,", b"keep-alive, %b, close"])
+@pytest.mark.parametrize("name", [b"Content-Type", b"Content-Length"])
+@pytest.mark.parametrize("nominating", [b"%b", b"x, %b", b",%b,", b"keep-alive, %b, close"])
 def test_the_meaning_of_a_body_cannot_be_nominated_away(name: bytes, nominating: bytes) -> None:
     line = name + b": 5\r\n"
     head = read_response(b"HTTP/1.1 200 OK\r\nConnection: " + nominating % name + b"\r\n" + line + b"\r\n")
@@ -170,7 +169,7 @@ def test_a_type_is_read_without_its_parameters() -> None:
     assert (head.content_type, head.streams) == (b"application/json", False)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("minor", "connection", "persistent"),
     [
         (1, b"keep-alive\r\nConnection: close", False),
@@ -185,7 +184,7 @@ def test_all_connection_lines_together_tell_whether_it_stays(minor: int, connect
     assert head.persistent is persistent
 
 
-@rows("head", [b"HTTP/1.1 099 x\r\n\r\n", b"HTTP/1.1 2000 x\r\n\r\n", b"HTTP/1.2 200 OK\r\n\r\n"])
+@pytest.mark.parametrize("head", [b"HTTP/1.1 099 x\r\n\r\n", b"HTTP/1.1 2000 x\r\n\r\n", b"HTTP/1.2 200 OK\r\n\r\n"])
 def test_a_status_has_three_digits_and_a_version_is_known(head: bytes) -> None:
     with pytest.raises(MalformedHead, match="malformed"):
         read_response(head)
@@ -194,7 +193,7 @@ def test_a_status_has_three_digits_and_a_version_is_known(head: bytes) -> None:
 # --- bodies --------------------------------------------------------------------------------------------------------
 
 
-@rows("before", [b"", CHUNK])
+@pytest.mark.parametrize("before", [b"", CHUNK])
 def test_a_size_line_is_held_back_up_to_4096_bytes(before: bytes) -> None:
     line = b"5;" + b"x" * 4094
     framing = Chunked(verbatim=True)
@@ -204,7 +203,7 @@ def test_a_size_line_is_held_back_up_to_4096_bytes(before: bytes) -> None:
         Chunked(verbatim=True).feed(before + line + b"x")
 
 
-@rows("before", [b"", CHUNK])
+@pytest.mark.parametrize("before", [b"", CHUNK])
 def test_a_trailer_is_held_back_up_to_16384_bytes(before: bytes) -> None:
     trailer = b"0\r\nX: " + b"x" * (16_384 - 6)
     framing = Chunked(verbatim=True)
@@ -253,7 +252,7 @@ def test_a_body_of_no_bytes_has_all_behind_it() -> None:
     assert framing.surplus == b"abc"
 
 
-@rows(("left", "said"), [(3, b"01"), (2, b"0"), (1, b""), (0, b"")])
+@pytest.mark.parametrize(("left", "said"), [(3, b"01"), (2, b"0"), (1, b""), (0, b"")])
 def test_a_last_word_leaves_one_byte_of_a_length_open(left: int, said: bytes) -> None:
     framing = Length(10)
     framing.feed(b"x" * (10 - left))

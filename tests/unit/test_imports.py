@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from support.rows import rows
-
 ROOT = Path(__file__).parents[2]
 FOLDERS = {"pointsman_export": ROOT / "export" / "pointsman_export", "training": ROOT / "training"}
 
@@ -49,7 +47,7 @@ def test_there_is_no_cycle(package: str) -> None:
     TopologicalSorter(graph).prepare()
 
 
-@rows(("part", "barred"), [("common", ["export", "fit"]), ("export", ["fit"]), ("fit", ["export"])])
+@pytest.mark.parametrize(("part", "barred"), [("common", ["export", "fit"]), ("export", ["fit"]), ("fit", ["export"])])
 def test_the_commands_share_only_what_is_common(part: str, barred: list[str]) -> None:
     """`export` and `fit` import from `common`, and not from one another."""
     prefixes = tuple(f"pointsman_export.{other}." for other in barred)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pointsman.cli.init.plan import Plan, plan
 from pointsman.cli.init.served import Adapter, Served
 from support.config_files import LABELS
-from support.rows import rows
 
 BASE = "base-model"
 
@@ -20,7 +21,7 @@ def labels_of(name: str, path: str | None = None, *, root: str | None = None) ->
     return found.categories[0].labels if found.categories else ()
 
 
-@rows(
+@pytest.mark.parametrize(
     ("name", "labels"),
     [
         ("law", ("law",)),
@@ -44,7 +45,7 @@ def test_the_name_tells_the_domain(name: str, labels: tuple[str, ...]) -> None:
     assert labels_of(name) == labels
 
 
-@rows(
+@pytest.mark.parametrize(
     ("path", "labels"),
     [
         ("/models/loras/medical", ("health",)),

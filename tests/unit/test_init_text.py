@@ -17,7 +17,6 @@ from pointsman.config.lint import lint
 from pointsman.config.load import Loaded, load_text
 from pointsman.config.model import Endpoint
 from support.config_files import LABELS
-from support.rows import rows
 
 URL = "http://127.0.0.1:8000"
 PATH = Path("/nowhere/config.yaml")
@@ -40,7 +39,7 @@ def judged(content: str) -> Loaded:
     return loaded
 
 
-@rows("adapters", [(), ("law",), ("law", "extra"), ("medical", "clinical", "extra", "more")])
+@pytest.mark.parametrize("adapters", [(), ("law",), ("law", "extra"), ("medical", "clinical", "extra", "more")])
 def test_the_config_has_no_finding_and_names_all_that_is_served(adapters: tuple[str, ...]) -> None:
     config = judged(text(served(*adapters, path="/models/x"))).config
 
@@ -122,7 +121,7 @@ def test_the_base_model_with_the_most_adapters_is_the_default() -> None:
     assert config.categories[0].model_scores[0].model == "large"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("address", "written"),
     [
         ("http://127.0.0.1:8000", {"address": "127.0.0.1", "port": 8000}),
@@ -141,7 +140,7 @@ def test_the_endpoint_is_where_vllm_was_found(address: str, written: dict[str, A
     assert endpoint.base_url in {address, f"{address}:80", "http://localhost"}
 
 
-@rows(
+@pytest.mark.parametrize(
     ("port", "listen", "admin"),
     [
         (8000, "127.0.0.1:8080", "127.0.0.1:9190"),

@@ -14,7 +14,6 @@ from pointsman.config.model import RoutingOptions
 from pointsman.errors import HttpError, RequestError
 from pointsman.routing.router import Router
 from support.config_files import LABELS
-from support.rows import rows
 from support.toy_config import BASE, config
 
 
@@ -71,7 +70,7 @@ async def test_a_batch_is_answered_in_order_with_its_statistics(router: Router) 
     assert statistics["avg_confidence"] == pytest.approx(sum(row["confidence"] for row in answer["results"]) / 4)
 
 
-@rows(
+@pytest.mark.parametrize(
     "wrong",
     [b"", b"[]", b"{}", b'{"text":5}', b'{"text":""}', b'{"text":" \\n"}', b'{"text":"\xff"}', b"[" * 100_000],
 )
@@ -81,7 +80,7 @@ async def test_a_bad_intent_is_the_clients_fault(router: Router, wrong: bytes) -
     assert (caught.value.status, caught.value.code) == (400, "INVALID_INPUT")
 
 
-@rows(
+@pytest.mark.parametrize(
     "fields",
     [
         {"texts": []},

@@ -17,7 +17,6 @@ from pointsman.long_body import Gathered
 from pointsman.routing.body import Fields, fields_at_once, model_at_once, read_fields
 from pointsman.routing.json_scan import JsonFault, Span, elements, members
 from pointsman.routing.steps import finish
-from support.rows import rows, thorough
 
 MIB = 2**20
 NAMES = ("model", "messages", "prompt")
@@ -87,7 +86,7 @@ class Maker:
         return text[:at] + wrong + text[at + self.random.randrange(3) :]
 
 
-SEEDS = [*range(2), *thorough(*range(2, 8))]
+SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(2, 8))]
 
 
 @cache
@@ -121,7 +120,7 @@ def test_a_value_begins_where_the_scan_finds_it(seed: int) -> None:
             assert fields.span(value) == span, (data, name)
 
 
-@rows("long", [False, True])
+@pytest.mark.parametrize("long", [False, True])
 def test_so_does_one_in_a_body_that_is_scanned_and_one_in_memory_of_its_own(long: bool) -> None:
     data = b'{"model":"auto","x":["auto",%b0],"model":"auto"}' % (b'"auto",' * 100_000)
     held = Gathered([data], 0).whole() if long else data
@@ -201,7 +200,7 @@ def test_a_scan_of_anything_ends_with_a_result_or_a_fault(seed: int) -> None:
                 scanned(data)
 
 
-@rows("seed", range(4))
+@pytest.mark.parametrize("seed", range(4))
 def test_the_elements_of_an_array_are_found(seed: int) -> None:
     maker = Maker(seed)
     for _ in range(100):
@@ -214,8 +213,8 @@ def test_the_elements_of_an_array_are_found(seed: int) -> None:
             assert finish(elements(data, Span(0, len(data)), len(values) - 1)) is None
 
 
-@rows("size", [32 * 1024 + extra for extra in range(-9, 9)])
-@rows("filler", [b"\\\\", b'\\"', b"a", b"\\u0041", b'","', b"\xc3\xa9"])
+@pytest.mark.parametrize("size", [32 * 1024 + extra for extra in range(-9, 9)])
+@pytest.mark.parametrize("filler", [b"\\\\", b'\\"', b"a", b"\\u0041", b'","', b"\xc3\xa9"])
 def test_nothing_depends_on_where_a_chunk_ends(filler: bytes, size: int) -> None:
     data = b'{"x":["' + filler * (size // len(filler)) + b'"],"model":"a\\"}","prompt":[1]}'
     assert scanned(data) == {"model": b'"a\\"}"', "prompt": b"[1]"}
@@ -224,7 +223,7 @@ def test_nothing_depends_on_where_a_chunk_ends(filler: bytes, size: int) -> None
 # --- known edge cases, after those that JSON parsers are known to disagree about ------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("data", "found"),
     [
         (b'{"model":1,"model":2}', b"2"),
@@ -251,7 +250,9 @@ def test_values_that_parsers_disagree_about(data: bytes, found: bytes | None) ->
     assert (None if value is None else bytes(value)) == found
 
 
-@rows("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
 def test_other_encodings_that_vllm_takes_are_read(encoding: str) -> None:
     body = '{"model":"é😀"}'.encode(encoding)
     fields = finish(read_fields(body))
@@ -297,7 +298,7 @@ def test_in_a_small_body_they_are_refused_or_left_to_vllm() -> None:
     assert model is None
 
 
-@rows(
+@pytest.mark.parametrize(
     "unit",
     [b"0,", b"{},", b'"",', b"[[[[[0]]]]],", b"[" * 400 + b"]" * 400 + b",", b'{"":' * 9 + b"0" + b"}" * 9 + b","],
 )
@@ -327,7 +328,7 @@ def test_no_object_is_made_for_an_element() -> None:
     assert fields.model == "MoM"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("objects", "padding", "at_once"),
     [(8_000, 80 * 1024, True), (8_200, 80 * 1024, False), (20_000, 0, True), (25_000, 0, False)],
 )

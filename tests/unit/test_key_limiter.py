@@ -11,7 +11,6 @@ from pointsman.config.client_keys import ClientKey, KeyFile, KeyLimits, parse_ke
 from pointsman.errors import RateLimited
 from pointsman.proxy.key_limiter import Bucket, KeyLimiter, span
 from support.client_keys import line
-from support.rows import rows
 from support.toy_config import config
 
 
@@ -205,7 +204,7 @@ def test_a_bucket_never_saves_more_than_a_minute() -> None:
     assert bucket.left(60, 1e9) == 60
 
 
-@rows("name", ["requests_per_minute", "tokens_per_minute", "max_in_flight", "max_body_bytes"])
+@pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_minute", "max_in_flight", "max_body_bytes"])
 def test_a_limit_is_a_whole_number_of_at_least_1(name: str) -> None:
     def read(value: Any) -> KeyFile:
         fields: dict[str, Any] = {name: value}

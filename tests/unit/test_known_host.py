@@ -7,6 +7,8 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from pointsman.api.known_host import for_known_hosts
 from pointsman.app.data_handler import data_handler
 from pointsman.config.model import Options
@@ -18,7 +20,6 @@ from pointsman.server.hosts import Hosts
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response
 from pointsman.server.routes import Routes
-from support.rows import rows
 
 HOSTS = Hosts(["127.0.0.1:8080"], ["llm.example"])
 
@@ -39,7 +40,7 @@ def asked(host: str | None, *, proxied: bool = False, address: str = "127.0.0.1"
     return response
 
 
-@rows("host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "evil.", "a b", "[x"])
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "evil.", "a b", "[x"])
 def test_a_name_that_a_page_could_have_is_refused(host: str) -> None:
     response = asked(host)
 
@@ -49,7 +50,9 @@ def test_a_name_that_a_page_could_have_is_refused(host: str) -> None:
     assert "trusted_proxies" in error["message"]
 
 
-@rows("host", ["localhost:8080", "127.0.0.1", "[::1]:8080", "10.0.0.5:8080", "backend", "llm.example:443", None])
+@pytest.mark.parametrize(
+    "host", ["localhost:8080", "127.0.0.1", "[::1]:8080", "10.0.0.5:8080", "backend", "llm.example:443", None]
+)
 def test_clients_of_this_host_and_proxies_that_name_none_pass(host: str | None) -> None:
     """A reverse proxy sends the name of its upstream group, or an address; health checks of HTTP/1.0 send none."""
     assert asked(host).status == 200
@@ -60,7 +63,9 @@ def test_what_a_trusted_proxy_or_a_unix_socket_passes_on_comes_from_no_browser_h
     assert asked("chat.example", address="").status == 200
 
 
-@rows(("hosts", "keys", "checked"), [(HOSTS, None, True), (HOSTS, "keys.yaml", False), (None, None, False)])
+@pytest.mark.parametrize(
+    ("hosts", "keys", "checked"), [(HOSTS, None, True), (HOSTS, "keys.yaml", False), (None, None, False)]
+)
 def test_it_is_checked_where_only_this_host_asks_and_no_key_is_wanted(
     hosts: Hosts | None, keys: str | None, checked: bool
 ) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from pointsman.classify.language import Folded, LanguageGate, Verdict, _sentences
 from pointsman.classify.manifest import LANGUAGES
-from support.rows import rows
 
 PASSES_UNTOLD = Verdict(None, True)
 ENGLISH = Verdict("en", True)
@@ -19,7 +18,7 @@ def gate() -> LanguageGate:
     return LanguageGate(["en"])
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "language"),
     [
         ("Wie kündige ich meinen Mietvertrag?", "de"),
@@ -39,7 +38,7 @@ def test_an_ask_in_another_language_is_told_by_its_language(gate: LanguageGate, 
     assert gate.judge(text) == Verdict(language, False)
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         "What causes high blood pressure?",
@@ -67,7 +66,7 @@ def by_words(gate: LanguageGate, monkeypatch: pytest.MonkeyPatch, text: str) -> 
             return None
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("How do I undo the last commit?", True),
@@ -96,13 +95,13 @@ def test_the_identifier_is_asked_where_english_is_not_declared(monkeypatch: pyte
     assert by_words(LanguageGate(["de"]), monkeypatch, "How do I undo the last commit?") is None
 
 
-@rows("text", ["javascript vs jquery", "linq error", "dial sarah"])
+@pytest.mark.parametrize("text", ["javascript vs jquery", "linq error", "dial sarah"])
 def test_a_language_that_is_only_likely_passes(gate: LanguageGate, text: str) -> None:
     """These look 4 to 14 times as much like another language as like English."""
     assert gate.judge(text) == PASSES_UNTOLD
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         "",
@@ -127,7 +126,7 @@ def test_what_has_no_language_passes(gate: LanguageGate, text: str) -> None:
     assert gate.judge(text).supported
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         "```python\n# das hier ist ein deutscher kommentar, den niemand fragt\n```",
@@ -149,14 +148,14 @@ MATERIAL = (
 )
 
 
-@rows("text", [f"Summarize this article for me: {MATERIAL}", f"{MATERIAL}\n\nWhat is this about?"])
+@pytest.mark.parametrize("text", [f"Summarize this article for me: {MATERIAL}", f"{MATERIAL}\n\nWhat is this about?"])
 def test_the_sentence_that_asks_counts(gate: LanguageGate, text: str) -> None:
     """The first or the last one, if it is in a declared language."""
     assert gate.judge(MATERIAL) == Verdict("es", False)
     assert gate.judge(text) == ENGLISH
 
 
-@rows(
+@pytest.mark.parametrize(
     ("declared", "text", "passes"),
     [
         (["de", "en"], "Wie kündige ich meinen Mietvertrag?", True),
@@ -189,6 +188,6 @@ def test_only_the_head_and_the_tail_are_looked_at(gate: LanguageGate) -> None:
         assert gate.judge("1 " * before + MATERIAL * 1000 + " 2" * after) == verdict
 
 
-@rows("end", ["\n", "。", "？", "！"])
+@pytest.mark.parametrize("end", ["\n", "。", "？", "！"])
 def test_a_sentence_ends_at_a_line_and_at_full_stops_of_other_scripts(end: str) -> None:
     assert [len(words) for words in _sentences(f"one two{end}three four five")] == [2, 3]

@@ -23,7 +23,6 @@ from pointsman.routing.opinion import Opinion
 from pointsman.routing.router import Router
 from pointsman.server.response import Response
 from support.process import eventually
-from support.rows import rows
 from support.toy_config import config
 
 SECRET = "Fix my Python, said Rosebud"
@@ -99,7 +98,7 @@ def decided(classifier: Classifier) -> Latest:
     return found
 
 
-@rows(
+@pytest.mark.parametrize(
     ("query", "expected"),
     [
         ("", [4, 3, 2, 1]),
@@ -122,7 +121,7 @@ def test_requests_are_chosen_by_number_category_reason_model_and_key(
     assert numbers(decided, query) == expected
 
 
-@rows(
+@pytest.mark.parametrize(
     ("query", "told"),
     [
         ("after=-1", "$.after"),

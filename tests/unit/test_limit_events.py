@@ -11,7 +11,6 @@ import pytest
 from pointsman.config.model import AccessOptions
 from support.client_keys import bearer, line
 from support.playbook import LAST, OK, OPEN_END, STREAM, Wire, chunk, playing, post, with_length
-from support.rows import rows
 from support.toy_config import BASE
 
 USED = b'{"usage": {"prompt_tokens": %d, "completion_tokens": %d}}'
@@ -138,7 +137,7 @@ def reserved(path: str = "/v1/chat/completions", limit: int = 10**6, **fields: A
         return limit - left(wire) - prompt
 
 
-@rows(
+@pytest.mark.parametrize(
     ("path", "fields", "tokens"),
     [
         ("/v1/chat/completions", {}, 1024),
@@ -171,8 +170,8 @@ def test_the_longest_of_all_answers_are_reserved(path: str, fields: dict[str, An
     assert reserved(path, **fields) == tokens
 
 
-@rows("odd", ["5", 5.0, True, 5e300, [], {}, 10**400])
-@rows("field", ["max_tokens", "n"])
+@pytest.mark.parametrize("odd", ["5", 5.0, True, 5e300, [], {}, 10**400])
+@pytest.mark.parametrize("field", ["max_tokens", "n"])
 def test_a_number_that_is_written_otherwise_reserves_all_that_a_request_may(field: str, odd: object) -> None:
     """vLLM reads some of these as numbers, and the greatest counts."""
     with playing(keys=line("ann", tokens_per_minute=100_000)) as wire:
@@ -187,7 +186,7 @@ def test_more_prompts_than_are_counted_reserve_all_that_a_request_may() -> None:
         assert left(wire) == 0
 
 
-@rows(
+@pytest.mark.parametrize(
     "path",
     [
         *("/v1/embeddings", "/v1/score", "/score", "/v1/rerank", "/v2/rerank", "/rerank", "/pooling", "/classify"),
@@ -288,7 +287,7 @@ def test_a_request_that_vllm_refused_or_never_got_pays_nothing() -> None:
         assert left(wire) == 1000
 
 
-@rows("options", [None, {"include_usage": True}])
+@pytest.mark.parametrize("options", [None, {"include_usage": True}])
 def test_an_aborted_stream_pays_for_its_prompt_and_what_was_passed_on(options: dict[str, bool] | None) -> None:
     with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
         send(wire, stream=True, max_tokens=900, stream_options=options)
@@ -305,7 +304,7 @@ def test_an_aborted_stream_pays_for_its_prompt_and_what_was_passed_on(options: d
         assert 1000 - left(wire) == paid + prompt, "the prompt was sent, and nothing came of it"
 
 
-@rows(
+@pytest.mark.parametrize(
     "answer",
     [
         STREAM + chunk(b'data: {"a": 1}\n\ndata: {"a": 2}\n\ndata: [DONE]\n\n') + LAST,
@@ -336,8 +335,10 @@ def test_a_whole_answer_is_paid_though_its_client_leaves_before_its_end() -> Non
         assert left(wire) == before - prompt
 
 
-@rows("piece", [1000, 10**6])
-@rows("behind", [b"", b'"prompt_token_ids":[%b1]' % (b"12345," * 2000), b'"user":"%b"' % (b"x" * 200_000)])
+@pytest.mark.parametrize("piece", [1000, 10**6])
+@pytest.mark.parametrize(
+    "behind", [b"", b'"prompt_token_ids":[%b1]' % (b"12345," * 2000), b'"user":"%b"' % (b"x" * 200_000)]
+)
 def test_what_follows_the_usage_changes_nothing(behind: bytes, piece: int) -> None:
     """A client can have vLLM write more behind it than was looked through, and forge one there."""
     forged = b'"metadata":{"usage":{"prompt_tokens":0,"completion_tokens":0}},'
@@ -360,7 +361,7 @@ def test_tokens_that_nobody_would_know_are_refused(kind: str, path: str) -> None
         assert not wire.client.taken, "requests are counted whatever they are"
 
 
-@rows("background", [True, 1, 1.0, "1", "true", "yes", "on", 0, "false", "no", 7, "", [], {}])
+@pytest.mark.parametrize("background", [True, 1, 1.0, "1", "true", "yes", "on", 0, "false", "no", 7, "", [], {}])
 def test_a_response_in_the_background_is_refused_however_it_is_asked_for(background: object) -> None:
     """vLLM takes many a value for true: none but absent, null and false is not."""
     with playing(keys=line("ann", tokens_per_minute=5000)) as wire:
@@ -369,7 +370,7 @@ def test_a_response_in_the_background_is_refused_however_it_is_asked_for(backgro
         assert left(wire) == 5000
 
 
-@rows("fields", [{}, {"background": None}, {"background": False}])
+@pytest.mark.parametrize("fields", [{}, {"background": None}, {"background": False}])
 def test_a_response_in_the_foreground_is_not(fields: dict[str, Any]) -> None:
     with playing(keys=line("ann", tokens_per_minute=5000)) as wire:
         send(wire, path="/v1/responses", input="x", **fields)
@@ -434,7 +435,7 @@ def test_vllm_is_asked_for_the_usage_of_a_stream_and_the_client_does_not_get_it(
             assert (wire.outcomes()[-1]["prompt_tokens"], wire.outcomes()[-1]["completion_tokens"]) == (60, 40)
 
 
-@rows(
+@pytest.mark.parametrize(
     "fields",
     [
         {"stream": True, "stream_options": {"include_usage": True}},
@@ -458,14 +459,14 @@ def test_who_asks_for_it_or_streams_nothing_gets_all_that_vllm_sends(fields: dic
         assert left(wire) == 4900
 
 
-@rows("stream", [1, "true", "yes", "on", "T"])
+@pytest.mark.parametrize("stream", [1, "true", "yes", "on", "T"])
 def test_a_stream_is_asked_for_its_usage_however_it_is_asked_for(stream: object) -> None:
     with playing(keys=line("ann", tokens_per_minute=5000)) as wire:
         send(wire, stream=stream)
         assert asked_of_vllm(wire)["stream_options"] == {"include_usage": True}
 
 
-@rows(
+@pytest.mark.parametrize(
     ("path", "events"),
     [
         (
@@ -482,8 +483,8 @@ def test_a_stream_pays_for_the_usage_where_its_format_has_it(path: str, events: 
         assert left(wire) == 4900
 
 
-@rows("version", ["1.0", "1.1"])
-@rows("ends", [False, True])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("ends", [False, True])
 def test_it_does_not_matter_how_the_answer_is_framed(version: str, ends: bool) -> None:
     """By chunks or by the end of the connection, to a client that takes chunks or does not."""
     events = WORD + USAGE + DONE

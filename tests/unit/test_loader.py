@@ -14,21 +14,22 @@ from pointsman.adapters.poller import Poller
 from pointsman.config.model import Config, Endpoint, Lora, Model
 from pointsman.config.overlay import Unloaded
 from pointsman.errors import RequestError
-from support.rows import rows
 from support.toy_config import BASE, A, B, config
 from support.virtual_loop import VirtualLoop
 
 T = TypeVar("T")
 
 
-@rows(("times", "seconds"), [(1, 10), (2, 20), (5, 160), (6, 300), (7, 300), (10_000, 300)])
+@pytest.mark.parametrize(("times", "seconds"), [(1, 10), (2, 20), (5, 160), (6, 300), (7, 300), (10_000, 300)])
 def test_what_vllm_refuses_is_tried_again_ever_more_seldom_down_to_once_in_five_minutes(
     times: int, seconds: float
 ) -> None:
     assert pause(times, deadly=False) == seconds
 
 
-@rows(("times", "seconds"), [(1, 10), (6, 320), (13, 40_960), (14, 81_920), (15, 86_400), (10_000, 86_400)])
+@pytest.mark.parametrize(
+    ("times", "seconds"), [(1, 10), (6, 320), (13, 40_960), (14, 81_920), (15, 86_400), (10_000, 86_400)]
+)
 def test_what_may_have_killed_vllm_is_tried_ever_more_seldom_down_to_once_a_day(times: int, seconds: float) -> None:
     assert pause(times, deadly=True) == seconds
 

@@ -12,7 +12,6 @@ from pointsman.observability.log import Log
 from pointsman.observability.log_line import LineEncoder, cut
 from pointsman.observability.record import Record, request_line
 from support.log import Memory
-from support.rows import rows
 
 ENCODER = LineEncoder()
 KIB = 1024
@@ -34,9 +33,9 @@ def line(**fields: Any) -> dict[str, Any]:
 # --- cut ----------------------------------------------------------------------------------------------------------
 
 
-@rows("text", TEXTS)
-@rows("limit", [3, 4, 7, 256, 1000])
-@rows("length", [0, 1, 2, 3, 63, 64, 65, 255, 256, 257, 5000])
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("limit", [3, 4, 7, 256, 1000])
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 63, 64, 65, 255, 256, 257, 5000])
 def test_a_text_is_whole_or_cut_in_its_middle_to_the_limit(text: str, limit: int, length: int) -> None:
     whole = text * length
     found = cut(whole, limit)
@@ -55,8 +54,8 @@ def test_what_is_cut_has_its_two_ends() -> None:
 # --- a line -------------------------------------------------------------------------------------------------------
 
 
-@rows("text", TEXTS)
-@rows("size", [1_000, 16_300, 16_400, 100_000, 300_000])
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("size", [1_000, 16_300, 16_400, 100_000, 300_000])
 def test_a_line_has_at_most_16_kib_and_is_json_whatever_is_in_it(text: str, size: int) -> None:
     data = ENCODER.encode(line(text=text * size, list=["é" * 100] * (size // 100), small=1))
     assert len(data) <= 16 * KIB + 1
@@ -77,7 +76,7 @@ def test_a_line_that_fits_is_whole() -> None:
     assert json.loads(ENCODER.encode(made)) == made
 
 
-@rows(
+@pytest.mark.parametrize(
     ("value", "told"),
     [
         (b"bytes", "Ynl0ZXM="),
@@ -132,8 +131,8 @@ def test_the_line_of_a_request_has_256_bytes_of_a_models_name_and_1_kib_of_an_er
 # --- many lines ---------------------------------------------------------------------------------------------------
 
 
-@rows("journal", [False, True])
-@rows(
+@pytest.mark.parametrize("journal", [False, True])
+@pytest.mark.parametrize(
     "sizes",
     [
         pytest.param([10], id="one"),
@@ -154,7 +153,9 @@ def test_many_lines_are_encoded_as_each_of_them(sizes: list[int], journal: bool)
 # --- the journal --------------------------------------------------------------------------------------------------
 
 
-@rows(("level", "priority"), [("debug", b"<7>"), ("info", b"<6>"), ("warning", b"<4>"), ("error", b"<3>")])
+@pytest.mark.parametrize(
+    ("level", "priority"), [("debug", b"<7>"), ("info", b"<6>"), ("warning", b"<4>"), ("error", b"<3>")]
+)
 def test_a_line_for_the_journal_begins_with_its_priority(level: str, priority: bytes) -> None:
     made = {"level": level, "event": "event"}
     assert LineEncoder(journal=True).encode(made) == priority + ENCODER.encode(made)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pointsman.lru import Lru
-from support.rows import rows
 
 
 def filled(capacity: int, keys: str) -> Lru[str, int]:
@@ -18,14 +19,14 @@ def test_what_was_put_is_there_and_nothing_else() -> None:
     assert [table.get(key) for key in "abc"] == [0, 1, None]
 
 
-@rows("capacity", [0, 1, 3, 10])
+@pytest.mark.parametrize("capacity", [0, 1, 3, 10])
 def test_it_never_holds_more_than_its_capacity(capacity: int) -> None:
     table = filled(capacity, "abcdefgh")
     assert len(table) == min(capacity, 8)
     assert [key for key in "abcdefgh" if table.get(key) is not None] == list("abcdefgh"[8 - len(table) :])
 
 
-@rows(("capacity", "evicted"), [(0, 0), (1, 7), (3, 5), (8, 0)])
+@pytest.mark.parametrize(("capacity", "evicted"), [(0, 0), (1, 7), (3, 5), (8, 0)])
 def test_it_counts_what_made_room(capacity: int, evicted: int) -> None:
     assert filled(capacity, "abcdefgh").evicted == evicted
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from support import needs
-from support.rows import rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +20,7 @@ def make() -> str:
     return shutil.which("make") or needs.excused("no make")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("asked", "other"),
     [
         (["install"], "onnxruntime-gpu"),

@@ -11,7 +11,6 @@ from pointsman.classify import artifact
 from pointsman.errors import ArtifactError
 from support import toy_artifact
 from support.config_files import LABELS
-from support.rows import rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +32,7 @@ def answer(*probabilities: float, text: str = "hello") -> list[dict[str, Any]]:
     return [{"text": text, "probabilities": list(probabilities)}]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"labels": []}, "labels is empty"),
@@ -87,7 +86,7 @@ def test_a_number_that_is_none_is_refused(tmp_path: Path, key: str, number: str)
         artifact.load(tmp_path)
 
 
-@rows(
+@pytest.mark.parametrize(
     "fine",
     [
         {"languages": ["en", "de", "nb"]},

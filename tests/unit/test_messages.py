@@ -18,7 +18,6 @@ from pointsman.server.byte_budget import ByteBudget, Share
 from pointsman.server.client import Client
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response
-from support.rows import rows
 from support.virtual_loop import VirtualLoop
 
 
@@ -142,7 +141,7 @@ def test_a_client_is_told_to_send_its_body_where_it_waits_for_that(
 # --- an answer ----------------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("keep_alive", "old", "connection"),
     [(True, False, ""), (False, False, "close"), (True, True, "keep-alive"), (False, True, "")],
 )
@@ -170,7 +169,7 @@ def test_a_status_that_has_no_name_is_written_all_the_same() -> None:
     assert Response(599).encode(keep_alive=True, old=False).startswith(b"HTTP/1.1 599 \r\n")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("error", "status", "header"),
     [
         (TooBusy("x"), 503, ("Retry-After", "1")),

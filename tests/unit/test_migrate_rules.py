@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pointsman.config import yaml_tree as tree
 from pointsman.config.semantic_router.rule import confidence, others
-from support.rows import rows
 
 
 def rule(text: str) -> tree.Node:
@@ -17,7 +18,7 @@ LAW = "{type: domain, name: law}"
 URGENT = "{type: keyword, name: urgent}"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "matches"),
     [
         (LAW, True),

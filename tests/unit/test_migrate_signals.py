@@ -9,7 +9,6 @@ import pytest
 
 from pointsman.cli.main import main
 from support.config_files import MINIMAL, plain, write
-from support.rows import rows
 
 LAW = "{type: domain, name: law}"
 
@@ -62,7 +61,7 @@ def hurry(rules: str, priority: int = 200, name: str = "hurry", more: str = "") 
 STATUTES = hurry(when("OR", LAW), 100, "statutes")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("rules", "expected"),
     [
         (keyword("urgent"), {"keywords": ["asap", "right now"]}),
@@ -140,7 +139,7 @@ def test_rules_come_in_the_order_of_the_decisions(tmp_path: Path, capsys: pytest
     assert [rule["name"] for rule in Done(tmp_path, capsys, decisions).rules] == ["sooner", "later"]
 
 
-@rows("name", ["health", "general", "technical"])
+@pytest.mark.parametrize("name", ["health", "general", "technical"])
 def test_a_category_of_keywords_takes_no_label_by_its_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
@@ -149,7 +148,7 @@ def test_a_category_of_keywords_takes_no_label_by_its_name(
     assert list(done.categories) == [f"{name} (keywords)", "law"]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("priority", "strategy", "is_a_rule"),
     [(101, "priority", True), (100, "priority", False), (99, "priority", False), (101, "confidence", False)],
 )
@@ -164,7 +163,7 @@ def test_keywords_that_come_after_a_domain_are_no_rule(
     assert done.said("dropped", 'the keywords "urgent" are in no rule here') is not is_a_rule
 
 
-@rows(
+@pytest.mark.parametrize(
     ("tier", "is_a_rule"),
     [(1, True), (2, False), (3, False)],
 )
@@ -175,7 +174,7 @@ def test_a_lower_tier_comes_first(
     assert bool(Done(tmp_path, capsys, decisions).rules) is is_a_rule
 
 
-@rows(
+@pytest.mark.parametrize(
     ("rules", "told"),
     [
         (when("AND", LAW, keyword("urgent")), '"hurry" answers nothing here: it needs keyword urgent'),
@@ -194,7 +193,7 @@ def test_what_no_rule_can_say_is_told_by_its_name(
     assert done.said("dropped", told), done.report
 
 
-@rows(
+@pytest.mark.parametrize(
     ("signal", "told"),
     [
         ("operator: XOR, keywords: [a]", "dropped: expected OR, AND or NOR"),

@@ -8,10 +8,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
 from pointsman.api import page
 from pointsman.api.page.files import page_routes
 from pointsman.server.response import Response
-from support.rows import rows
 
 FOLDER = Path(page.__file__).parent / "static"
 SCRIPTS = sorted(FOLDER.glob("*.js"))
@@ -52,7 +53,7 @@ def test_no_script_but_ours_runs_and_no_other_page_shows_ours() -> None:
         assert headers["Cache-Control"] == "no-store"
 
 
-@rows("script", SCRIPTS)
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_no_script_makes_markup_of_text_or_asks_another_host(script: Path) -> None:
     text = script.read_text("utf-8")
     found = re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|DOMParser", text)
@@ -84,7 +85,7 @@ def _luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@rows("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_a_contrast_of_4_5_and_what_is_drawn_one_of_3(scheme: str) -> None:
     found = colours(scheme)
     assert round(contrast("#000000", "#ffffff"), 3) == 21

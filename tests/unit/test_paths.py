@@ -15,7 +15,6 @@ from pointsman.config.model import PathOptions
 from support import vllm_paths_table
 from support.client_keys import line
 from support.playbook import OK, Wire, playing, with_length
-from support.rows import rows
 from support.toy_config import BASE, A, B, category, config
 
 ADMINISTRATION = (
@@ -48,7 +47,7 @@ def posted(path: str) -> bytes:
     return head.encode() + body
 
 
-@rows("path", [path.path for path in paths.RELAYED])
+@pytest.mark.parametrize("path", [path.path for path in paths.RELAYED])
 def test_each_listed_path_is_relayed_untouched(path: str) -> None:
     with playing() as wire:
         wire.client.sends(posted(path))
@@ -58,14 +57,14 @@ def test_each_listed_path_is_relayed_untouched(path: str) -> None:
         wire.expect_to_client(b"{}")
 
 
-@rows("path", ADMINISTRATION)
-@rows("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ADMINISTRATION)
+@pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_administers_vllm_can_not_be_added(method: str, path: str) -> None:
     with pytest.raises(ValueError, match="administer"):
         paths.added(f"{method} {path}")
 
 
-@rows(
+@pytest.mark.parametrize(
     "text",
     [
         *(
@@ -85,13 +84,13 @@ def test_what_is_no_method_and_path_can_not_be_added(text: str) -> None:
         paths.added(text)
 
 
-@rows("text", ["POST /tokenize", "POST /v1/chat/completions", "GET /v1/models", "GET /health"])
+@pytest.mark.parametrize("text", ["POST /tokenize", "POST /v1/chat/completions", "GET /v1/models", "GET /health"])
 def test_what_is_there_need_not_be_added(text: str) -> None:
     with pytest.raises(ValueError, match="already"):
         paths.added(text)
 
 
-@rows("text", ["POST /nowhere", "GET /tokenize", "tokenize", "GET /health", "GET /ready"])
+@pytest.mark.parametrize("text", ["POST /nowhere", "GET /tokenize", "tokenize", "GET /health", "GET /ready"])
 def test_what_is_not_there_can_not_be_removed(text: str) -> None:
     with pytest.raises(ValueError, match="such as `POST /tokenize`"):
         paths.removed(text)
@@ -133,7 +132,7 @@ def test_the_version_is_vllms() -> None:
         wire.expect_to_client(b'{"version":"0.32.0"}')
 
 
-@rows("path", ["/v1/models", f"/v1/models/{BASE}", "/load"])
+@pytest.mark.parametrize("path", ["/v1/models", f"/v1/models/{BASE}", "/load"])
 def test_a_head_of_what_is_answered_here_is_the_head_of_its_get(path: str) -> None:
     with playing() as wire:
         got = asked(wire, "GET", path)
@@ -144,7 +143,7 @@ def test_a_head_of_what_is_answered_here_is_the_head_of_its_get(path: str) -> No
         assert b"Content-Length: %d\r\n" % len(got.body) in head
 
 
-@rows("path", ["/version", "/v1/responses/resp_1", "/v1/chat/completions"])
+@pytest.mark.parametrize("path", ["/version", "/v1/responses/resp_1", "/v1/chat/completions"])
 def test_any_other_head_is_refused(path: str) -> None:
     """As vLLM would, whose answer would tell of a body that does not come."""
     with playing() as wire:
@@ -164,7 +163,7 @@ def test_a_path_that_is_removed_has_no_head_either() -> None:
 # --- models --------------------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("path", "name"),
     [
         *(("MoM", "MoM"), (BASE, BASE), (f"{BASE}/", BASE), ("l%6Cama2-7b", BASE)),
@@ -179,7 +178,7 @@ def test_a_model_is_found_by_its_name(path: str, name: str) -> None:
         assert json.loads(got.body) in listed
 
 
-@rows("path", ["nobody", "org/nobody", "%ff", "x" * 500, "..", "%0d%0aX:%20y"])
+@pytest.mark.parametrize("path", ["nobody", "org/nobody", "%ff", "x" * 500, "..", "%0d%0aX:%20y"])
 def test_a_model_that_nobody_serves_is_a_404(path: str) -> None:
     with playing() as wire:
         got = asked(wire, "GET", f"/v1/models/{path}")
@@ -193,7 +192,7 @@ LONG, SHORT, OTHER = Card(BASE, None, 4096), Card(BASE, None, 512), Card("other"
 TECHNICAL = Card("technical-lora", BASE, None)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("served", "shortest"),
     [
         pytest.param({}, None, id="unknown"),
@@ -213,7 +212,7 @@ def test_the_length_of_the_auto_name_is_the_smallest_of_what_may_answer(
     assert (auto["id"], auto["max_model_len"]) == ("MoM", shortest)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("served", "of_key", "root"),
     [
         pytest.param({}, None, BASE, id="unknown"),

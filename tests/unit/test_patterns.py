@@ -23,7 +23,6 @@ import pointsman
 from pointsman.routing.ask import AskFinder
 from support import attacks
 from support.attacks import TAILS
-from support.rows import rows
 
 ROOT = Path(pointsman.__file__).parent
 PACKAGES = ("api", "classify", "http1", "observability", "proxy", "routing", "server", "upstream")
@@ -173,7 +172,7 @@ def test_what_is_cut_before_is_still_there() -> None:
 
 
 @pytest.mark.thorough
-@rows(
+@pytest.mark.parametrize(
     ("pattern", "matches_only"),
     [
         (r"(a+)+$", True),
@@ -213,7 +212,7 @@ def _outside_functions(statement: ast.stmt) -> Iterator[ast.AST]:
         yield from ast.walk(statement)
 
 
-@rows("pattern", ["<" + "a*" * 28 + "b>", "*" * 30 + "a:", "# " + "*x" * 28])
+@pytest.mark.parametrize("pattern", ["<" + "a*" * 28 + "b>", "*" * 30 + "a:", "# " + "*x" * 28])
 def test_an_operators_name_of_a_label_is_looked_for_once(pattern: str) -> None:
     """`*` stands for anything, and is not tried again for each place."""
     finder = AskFinder(strip=[pattern], take=[pattern])

@@ -12,7 +12,6 @@ from pointsman.config.model import ServerOptions
 from support.client_keys import bearer, line
 from support.http_view import seen
 from support.playbook import OK, Wire, playing, post
-from support.rows import rows
 from support.virtual_loop import FakeTransport
 
 WHOLE = post()
@@ -97,7 +96,7 @@ def test_where_all_are_taken_already_it_is_one_before_its_body_comes() -> None:
         assert arriving(wire) == 0
 
 
-@rows("path", paths.ALL)
+@pytest.mark.parametrize("path", paths.ALL)
 def test_no_path_waits_for_anything_before_its_body_is_whole(path: paths.DataPath) -> None:
     with playing() as wire:
         target = path.path.format(id="x", name="y")

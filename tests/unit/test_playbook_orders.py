@@ -14,7 +14,6 @@ import pytest
 
 from support.http_view import Seen, seen
 from support.playbook import OPEN_END, STREAM, Vllm, Wire, event, playing, post, with_length
-from support.rows import thorough
 from support.virtual_loop import FakeTransport
 
 LONGER_THAN_ANY_S = 2.5
@@ -344,12 +343,22 @@ SHORT_ORDERS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "reused", "depth"), [*SHORT_ORDERS, *thorough(*ORDERS)])
+@pytest.mark.parametrize(
+    ("kind", "reused", "depth"),
+    [*SHORT_ORDERS, *(pytest.param(*order, marks=pytest.mark.thorough) for order in ORDERS)],
+)
 def test_whatever_the_order_a_request_ends_once_and_leaves_nothing(kind: str, reused: bool, depth: int) -> None:
     assert explore(depth, without="reload", kind=kind, reused=reused) > 20 * depth
 
 
-@pytest.mark.parametrize(("kind", "depth"), [("stream", 3), *thorough(("stream", 4), ("unknown model", 4))])
+@pytest.mark.parametrize(
+    ("kind", "depth"),
+    [
+        ("stream", 3),
+        pytest.param("stream", 4, marks=pytest.mark.thorough),
+        pytest.param("unknown model", 4, marks=pytest.mark.thorough),
+    ],
+)
 def test_a_reload_in_between_changes_nothing_of_it(kind: str, depth: int) -> None:
     """The config that a request began with is let go at its end."""
     assert explore(depth, kind=kind, reused=False) > 20 * depth
@@ -357,13 +366,18 @@ def test_a_reload_in_between_changes_nothing_of_it(kind: str, depth: int) -> Non
 
 @pytest.mark.parametrize(
     ("kind", "depth"),
-    [("stream", 4), *thorough(("stream", 5), ("until the end", 5), ("with a length", 5))],
+    [
+        ("stream", 4),
+        pytest.param("stream", 5, marks=pytest.mark.thorough),
+        pytest.param("until the end", 5, marks=pytest.mark.thorough),
+        pytest.param("with a length", 5, marks=pytest.mark.thorough),
+    ],
 )
 def test_a_client_of_http_1_0_sees_as_well_whether_its_answer_is_whole(kind: str, depth: int) -> None:
     """Its answer may end with the connection, so a cut one ends with a reset or an error."""
     assert explore(depth, without="reload", kind=kind, reused=False, version="1.0") > 20 * depth
 
 
-@pytest.mark.parametrize("depth", [4, *thorough(5)])
+@pytest.mark.parametrize("depth", [4, pytest.param(5, marks=pytest.mark.thorough)])
 def test_a_404_of_a_model_that_the_client_named_is_tried_at_the_other_endpoint(depth: int) -> None:
     assert explore(depth, without="reload", kind="unknown model", reused=False, model="technical-lora") > 20 * depth

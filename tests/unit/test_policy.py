@@ -29,7 +29,6 @@ from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.planner import Planner
 from pointsman.routing.policy import Held, Policy
 from pointsman.routing.subject import Evidence, Weights, evidence_of
-from support.rows import rows
 from support.toy_config import BASE, A, B, category, config, entry
 
 LABELS = ("computer science", "engineering", "health", "law", "other")
@@ -80,7 +79,7 @@ def test_the_greatest_category_wins_even_when_another_has_the_greatest_label() -
     assert choice == Choice("technical", 0.5, Reason.CLASSIFIED)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("score", "expected"),
     [
         (0.75, Choice("medical", 0.75, Reason.CLASSIFIED)),
@@ -98,7 +97,7 @@ def test_ties_go_to_the_first() -> None:
     assert policy(turned).choose((0.0, 0.0, 0.5, 0.5, 0.0), None).category == "legal"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("probabilities", "reason"),
     [
         pytest.param((0.0, 0.0, 0.25, 0.0, 0.75), Reason.NO_CATEGORY, id="surely none"),
@@ -128,7 +127,7 @@ def test_without_categories_there_is_none_to_choose() -> None:
 BY_CATEGORY = config(routing=RoutingOptions(switch_margin=0.0, thresholds={"medical": 0.75, "legal": 0.4}))
 
 
-@rows(
+@pytest.mark.parametrize(
     ("probabilities", "expected"),
     [
         pytest.param(
@@ -187,7 +186,7 @@ def follow_up(category: str, size: int = 0, together: float | None = 0.5) -> Hel
     return Held(category, "How long do I boil an egg?", size=size, together=together)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("medical", "legal", "expected"),
     [
         pytest.param(0.625, 0.375, Choice("legal", 0.375, Reason.STICKY), id="beaten by the margin: stays"),
@@ -223,14 +222,14 @@ def test_the_margin_grows_with_the_history_and_doubles_at_64_kib(kib: int, switc
     assert certain.category == "medical"
 
 
-@rows("other", [0.76, 1.0])
+@pytest.mark.parametrize("other", [0.76, 1.0])
 def test_what_is_judged_to_be_a_follow_up_keeps_the_category_however_sure_another_is(other: float) -> None:
     made = policy(judge=FOLLOWED)
     assert made.choose((0.0, 0.0, other, 1 - other, 0.0), follow_up("legal")).category == "legal"
     assert made.choose((0.0, 0.0, 0.0, 1 - other, other), follow_up("legal")).category == "legal"
 
 
-@rows(("medical", "own", "may"), [(0.75, 0.25, True), (0.6, 0.4, False), (0.25, 0.75, False)])
+@pytest.mark.parametrize(("medical", "own", "may"), [(0.75, 0.25, True), (0.6, 0.4, False), (0.25, 0.75, False)])
 def test_what_another_category_leads_in_is_to_be_read_with_what_was_before(
     medical: float, own: float, may: bool
 ) -> None:
@@ -254,7 +253,7 @@ def test_the_judge_is_given_the_best_other_category_and_whether_it_is_the_rest()
 REST, OWN = category("general"), category("general", labels=("other",))
 
 
-@rows(
+@pytest.mark.parametrize(
     ("general", "other", "held", "expected"),
     [
         pytest.param(REST, 1.0, "medical", Choice("general", 1.0, Reason.CLASSIFIED), id="the rest"),
@@ -271,7 +270,7 @@ def test_the_category_for_the_rest_ends_a_conversation_from_the_threshold_on(
     assert choice == msgspec.structs.replace(expected, confidence=pytest.approx(expected.confidence))
 
 
-@rows(("other", "reason"), [(1.0, Reason.NO_CATEGORY), (0.55, Reason.STICKY)])
+@pytest.mark.parametrize(("other", "reason"), [(1.0, Reason.NO_CATEGORY), (0.55, Reason.STICKY)])
 def test_so_does_what_belongs_to_no_category(other: float, reason: Reason) -> None:
     assert policy().choose((0, 0, 1 - other, 0, other), follow_up("medical")).reason is reason
 
@@ -290,7 +289,7 @@ def test_a_category_is_answered_by_its_adapter() -> None:
     assert decision.edits.model == "medical-lora"
 
 
-@rows("reason", [reason for reason in Reason if reason is not Reason.ADAPTER_MISSING])
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.ADAPTER_MISSING])
 def test_the_reason_of_the_choice_is_the_decisions(reason: Reason) -> None:
     assert Planner(config()).decide(Choice("medical", None, reason), 0.0, ANYTHING).reason is reason
     assert Planner(config()).decide(Choice(None, None, reason), 0.0, ANYTHING).reason is reason
@@ -312,7 +311,7 @@ def test_the_default_model_may_be_an_adapter() -> None:
 RANKED = config(category("legal", entry("third", 0.25), entry("first", 1.0), entry("second", 1.0), entry(None, 0.5)))
 
 
-@rows(
+@pytest.mark.parametrize(
     ("loras", "model", "reason"),
     [
         pytest.param(("first", "second", "third"), "first", Reason.CLASSIFIED, id="the highest, ties to the first"),
@@ -375,7 +374,7 @@ LORAS = config().model_config[BASE].loras
 ON_A = config(endpoints=(A, B), base=Model(preferred_endpoints=("a",), loras=LORAS))
 
 
-@rows(
+@pytest.mark.parametrize(
     ("model", "now", "endpoints"),
     [
         pytest.param("legal-lora", ANYTHING, (A,), id="configured: its base's endpoints"),
@@ -409,7 +408,7 @@ def test_split_scores_are_shares_of_the_conversations() -> None:
     assert models == {"low": 100, "high": 300, "none": 400}
 
 
-@rows(
+@pytest.mark.parametrize(
     ("share", "model"), [(0.0, "low"), (0.124, "low"), (0.125, "high"), (0.5, "none"), (0.999, "none"), (1.0, "none")]
 )
 def test_a_share_belongs_to_one_entry(share: float, model: str) -> None:
@@ -440,7 +439,7 @@ def test_reasoning_comes_from_the_entry_that_answers_not_from_the_first() -> Non
     assert plain.edits.reasoning == Reasoning("chat_template_kwargs", "enable_thinking", None)
 
 
-@rows("family", ["qwen3", "deepseek", "gpt-oss", "gpt"])
+@pytest.mark.parametrize("family", ["qwen3", "deepseek", "gpt-oss", "gpt"])
 def test_an_adapter_inherits_its_bases_reasoning_family(family: str) -> None:
     made = config(
         category("legal", entry("legal-lora", use_reasoning=True)),
@@ -457,13 +456,13 @@ def test_the_configs_own_family_replaces_a_built_in_one() -> None:
     assert decide(made, "legal").edits.reasoning == Reasoning("chat_template_kwargs", "think_harder", "medium")
 
 
-@rows("base", [Model(loras=LORAS), Model(reasoning_family="unheard-of", loras=LORAS)])
+@pytest.mark.parametrize("base", [Model(loras=LORAS), Model(reasoning_family="unheard-of", loras=LORAS)])
 def test_without_a_known_family_reasoning_is_left_as_it_came(base: Model) -> None:
     decision = decide(config(category("legal", entry("legal-lora", use_reasoning=True)), base=base), "legal")
     assert decision.edits.reasoning is None
 
 
-@rows(
+@pytest.mark.parametrize(
     ("fields", "expected"),
     [
         ({"system_prompt": "Be a lawyer."}, SystemPrompt("Be a lawyer.", "replace")),
@@ -481,7 +480,7 @@ def test_the_system_prompt_is_the_categorys(fields: dict[str, Any], expected: Sy
 OTHER = Model(loras=(Lora(name="other-lora"),))
 
 
-@rows(
+@pytest.mark.parametrize(
     ("entries", "model"),
     [
         pytest.param(

@@ -16,7 +16,6 @@ from pointsman.routing.edits import Edits, SystemPrompt
 from pointsman.routing.formats import CHAT, COMPLETIONS, RESPONSES, ParsedRequest
 from pointsman.routing.prompt_text import texts_of
 from pointsman.routing.steps import finish
-from support.rows import rows
 
 KIB, MIB = 2**10, 2**20
 
@@ -37,14 +36,14 @@ def text(content: Any, *, ascii_only: bool = True) -> str:
 
 
 @pytest.mark.thorough
-@rows(
+@pytest.mark.parametrize(
     ("unit", "ascii_only"),
     [
         *((unit, True) for unit in ("word ", "é", "中", "😀", ".\n", '"', "\\", '\\"', "a\\", "u0041", "\\u")),
         *((unit, False) for unit in ("é", "中", "😀")),
     ],
 )
-@rows("extra", range(0, 13, 3))
+@pytest.mark.parametrize("extra", range(0, 13, 3))
 def test_of_a_very_long_text_the_two_ends_remain(unit: str, extra: int, ascii_only: bool) -> None:
     size = len(json.dumps(unit, ensure_ascii=ascii_only).encode()) - len('""')
     whole = "x" * extra + unit * (300 * KIB // size)
@@ -92,7 +91,7 @@ def test_a_large_body_is_read_without_a_copy_of_it() -> None:
     assert peak < 4 * MIB
 
 
-@rows(
+@pytest.mark.parametrize(
     ("raw", "expected"),
     [
         (rb'"\ud800 tort"', "\ufffd tort"),
@@ -111,14 +110,14 @@ def test_half_a_surrogate_pair_is_left_for_vllm_to_judge(raw: bytes, expected: s
 # --- too many -------------------------------------------------------------------------------------------------------
 
 
-@rows("message", [user("a"), {}, 0, "", []])
+@pytest.mark.parametrize("message", [user("a"), {}, 0, "", []])
 def test_more_than_4096_messages_are_not_read(message: Any) -> None:
     assert chat(*[message] * 4096).readable
     asked = chat(*[message] * 4097)
     assert (asked.readable, asked.text, asked.model) == (False, "", "MoM")
 
 
-@rows("part", ["", {"type": "text", "text": "a"}, {"type": "image_url"}])
+@pytest.mark.parametrize("part", ["", {"type": "text", "text": "a"}, {"type": "image_url"}])
 def test_more_than_4096_parts_are_not_read(part: Any) -> None:
     assert chat(user([part] * 4096)).readable
     assert not chat(user([part] * 4097)).readable
@@ -147,7 +146,7 @@ def test_what_is_not_read_can_be_edited() -> None:
     assert asked.apply(Edits(system_prompt=prompt)).body is asked.body
 
 
-@rows("part", ["", '{"text" "a"}', '{"type":"text",}'])
+@pytest.mark.parametrize("part", ["", '{"text" "a"}', '{"type":"text",}'])
 def test_parts_of_which_one_is_no_json_have_no_text(part: str) -> None:
     """A body of more than 64 KiB is not checked inside of its values, and vLLM refuses it."""
     content = f'[{{"type":"text","text":"tort"}},{part}]'
@@ -159,8 +158,8 @@ def test_parts_of_which_one_is_no_json_have_no_text(part: str) -> None:
 # --- edits ----------------------------------------------------------------------------------------------------------
 
 
-@rows("size", [0, 2 * MIB])
-@rows("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be"])
+@pytest.mark.parametrize("size", [0, 2 * MIB])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be"])
 def test_a_body_of_any_size_and_encoding_is_edited_in_place(size: int, encoding: str) -> None:
     fields = {"messages": [{"role": "system", "content": "Theirs."}, user("tort" + "a" * size)], "model": "MoM"}
     body = json.dumps(fields).encode(encoding)
@@ -169,7 +168,7 @@ def test_a_body_of_any_size_and_encoding_is_edited_in_place(size: int, encoding:
     assert bytes(result.body) == expected.encode()
 
 
-@rows("messages", [b"[ ]", b"[" + b" " * 100 + b"]"])
+@pytest.mark.parametrize("messages", [b"[ ]", b"[" + b" " * 100 + b"]"])
 def test_white_space_is_no_message(messages: bytes) -> None:
     body = b'{"messages":%b,"instructions":%b}' % (messages, messages)
     prompt = SystemPrompt("Ours.", "insert")
@@ -197,8 +196,8 @@ def test_fields_that_the_config_names_are_read() -> None:
     assert fields.get("effort") is not None
 
 
-@rows("unit", ["中", ".\n"])
-@rows("extra", range(12))
+@pytest.mark.parametrize("unit", ["中", ".\n"])
+@pytest.mark.parametrize("extra", range(12))
 def test_wherever_it_is_cut_no_escape_is_divided(unit: str, extra: int) -> None:
     whole = "x" * extra + unit * (600 * KIB // len(json.dumps(unit))) + "y" * extra
     found = text(whole)

@@ -10,7 +10,6 @@ import pytest
 from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.quarantine import Quarantine, Suspect
 from support.playbook import LAST, OK, STREAM, Wire, chunk, event, playing, post, with_length
-from support.rows import rows
 from support.virtual_loop import FakeTransport
 
 KILLER = Suspect("them", "one", b"kill")
@@ -72,7 +71,7 @@ def test_one_that_was_in_flight_twice_at_one_death_has_seen_one_death() -> None:
     assert ward.quarantine.empty
 
 
-@rows(("client", "body"), [("us", b"kill"), ("them", b"Kill"), ("them", b"kill "), ("", b"kill")])
+@pytest.mark.parametrize(("client", "body"), [("us", b"kill"), ("them", b"Kill"), ("them", b"kill "), ("", b"kill")])
 def test_another_clients_or_another_body_is_not_refused(client: str, body: bytes) -> None:
     ward = Ward()
     ward.dies(KILLER)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from support.playbook import LAST, OK, STREAM, Wire, chunk, event, half_open, playing, with_length
-from support.rows import rows
 
 # As vLLM 0.32 writes them.
 QUEUE = (
@@ -20,7 +19,7 @@ BUSY = "503 Service Unavailable"
 DEAD = b'{"error":{"message":"EngineCore encountered an issue.","type":"Service Unavailable","param":null,"code":503}}'
 
 
-@rows(
+@pytest.mark.parametrize(
     ("model", "path", "said"),
     [
         ("base", "/v1/chat/completions", QUEUE),
@@ -79,7 +78,7 @@ def test_an_adapter_that_one_endpoint_has_no_room_for_and_the_other_does_not_kno
     assert wire.answer.status == 200
 
 
-@rows(
+@pytest.mark.parametrize(
     "answer",
     [
         pytest.param(with_length(DEAD, BUSY), id="another reason"),
@@ -101,7 +100,7 @@ FULL = [
 ]
 
 
-@rows("answer", FULL)
+@pytest.mark.parametrize("answer", FULL)
 def test_a_full_endpoint_has_not_failed(answer: bytes) -> None:
     with playing() as wire:
         wire.endpoints["b"].reachable = False

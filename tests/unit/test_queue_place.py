@@ -18,7 +18,6 @@ from pointsman.routing.body import read_fields
 from pointsman.routing.steps import finish
 from support.client_keys import bearer, line
 from support.playbook import OK, Wire, playing
-from support.rows import rows
 from support.toy_config import BASE
 
 CHAT = "/v1/chat/completions"
@@ -85,7 +84,7 @@ def test_a_client_chooses_no_place_in_the_queue_on_any_path(path: str) -> None:
             assert "pointsman.access.allowed_fields" in error["message"]
 
 
-@rows(
+@pytest.mark.parametrize(
     "fields",
     [
         {"kv_transfer_params": {"do_remote_prefill": True}},
@@ -137,7 +136,7 @@ OTHERS = ["1", "-1", "0.5", "true", '"1"', '"-1"', '"0.5"', '"1e0"', "[]", "{}",
 OTHERS += ['"NaN"', "1e-1", "10000000000000000000000", "-1e400", "0" + "." + "0" * 70]
 
 
-@rows("value", [*ZEROS, *OTHERS])
+@pytest.mark.parametrize("value", [*ZEROS, *OTHERS])
 def test_what_passes_is_the_default_as_vllm_reads_it_or_is_refused_there(value: str) -> None:
     """With pydantic, as vLLM does; what is refused may be one more way to write a zero."""
     fields = finish(read_fields(b'{"priority": %b}' % value.encode(), queue_fields.FIELDS))

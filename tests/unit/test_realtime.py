@@ -10,7 +10,6 @@ import pytest
 from pointsman.config.model import CorsOptions, PathOptions, ServerOptions
 from support.client_keys import bearer, line
 from support.playbook import OK, Wire, playing, post, with_length
-from support.rows import rows
 from support.virtual_loop import FakeTransport
 
 PAGE = "https://chat.example"
@@ -75,7 +74,7 @@ def test_vllm_gets_the_handshake_and_the_client_its_answer(wire: Wire) -> None:
     assert rest == b""
 
 
-@rows(
+@pytest.mark.parametrize(
     "request_",
     [
         pytest.param(offer(), id="none"),
@@ -97,7 +96,9 @@ def test_what_is_no_offer_of_a_websocket_alone_is_told_so_and_reaches_nobody(req
         assert outcome(wire)["status"] == 426
 
 
-@rows("path", ["/v1/chat/completions", "/version", "/v1/responses/resp_1", "/metrics", "/v1/realtime/x"])
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions", "/version", "/v1/responses/resp_1", "/metrics", "/v1/realtime/x"]
+)
 def test_no_other_path_takes_an_offer(path: str) -> None:
     with playing() as wire:
         wire.client.sends(offer(*UPGRADE, *HANDSHAKE, path=path) + REQUEST)
@@ -114,7 +115,7 @@ def test_a_101_that_nobody_asked_for_is_an_error(wire: Wire) -> None:
     assert wire.error == (502, "upstream_broken")
 
 
-@rows("field", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("field", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
 def test_a_101_with_a_body_is_an_error(field: bytes) -> None:
     with playing() as wire:
         wire.client.sends(OFFER)
@@ -130,7 +131,7 @@ def test_the_path_can_be_removed() -> None:
         assert wire.error == (404, "not_found")
 
 
-@rows("status", ["404 Not Found", "400 Bad Request", "403 Forbidden"])
+@pytest.mark.parametrize("status", ["404 Not Found", "400 Bad Request", "403 Forbidden"])
 def test_a_refusal_of_vllms_is_relayed_and_the_connection_ends(status: str) -> None:
     with playing() as wire:
         wire.client.sends(OFFER + REQUEST)
@@ -164,7 +165,7 @@ KEYS = (
 )
 
 
-@rows(
+@pytest.mark.parametrize(
     ("key", "status", "code"),
     [(None, 401, "invalid_api_key"), ("ann", 403, "model_not_allowed"), ("tokens", 403, "usage_unknown")],
 )
@@ -189,7 +190,7 @@ def test_a_websocket_counts_for_its_key_while_it_is_open() -> None:
         assert opened(wire, bearer("often")) is not upstream
 
 
-@rows(
+@pytest.mark.parametrize(
     ("origins", "origin", "status"),
     [
         ((), None, 101),

@@ -6,7 +6,6 @@ import pytest
 
 from pointsman.errors import RequestError
 from pointsman.http1.request_head import RequestHead, may_begin, read_head
-from support.rows import rows
 
 
 def read(*fields: str, line: str = "POST /v1/score?a=b%20c HTTP/1.1", host: str | None = "Host: test") -> RequestHead:
@@ -19,7 +18,7 @@ def test_path_and_query_stay_as_they_came() -> None:
     assert (head.method, head.path, head.query) == ("POST", "/v1/score", "a=b%20c")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("target", "path", "query"),
     [("http://TEST/a?b=http://c/d", "/a", "b=http://c/d"), ("http://test", "/", ""), ("http://test?b", "/", "b")],
 )
@@ -34,7 +33,7 @@ def test_lines_stay_as_they_came_and_values_of_one_name_are_joined() -> None:
     assert head.values == {b"host": b"test", b"x-a": b"one,two"}
 
 
-@rows(
+@pytest.mark.parametrize(
     ("fields", "length", "chunked"),
     [
         ([], 0, False),
@@ -58,21 +57,21 @@ def test_heads_that_differ_in_their_length_alone_are_read_once() -> None:
     assert (one.values[b"authorization"], other.values[b"authorization"]) == (b"Bearer a", b"Bearer b")
 
 
-@rows("spelled", ["Content-Length: 5", "content-length: 5", "CONTENT-LENGTH: 5", "Content-Length:5"])
-@rows("again", ["Content-Length: 5", "content-length: 6", "Content-LENGTH: 5"])
+@pytest.mark.parametrize("spelled", ["Content-Length: 5", "content-length: 5", "CONTENT-LENGTH: 5", "Content-Length:5"])
+@pytest.mark.parametrize("again", ["Content-Length: 5", "content-length: 6", "Content-LENGTH: 5"])
 def test_a_second_length_is_refused_however_it_is_spelled(spelled: str, again: str) -> None:
     with pytest.raises(RequestError, match="its content-length is there twice"):
         read(spelled, "X-A: b", again)
 
 
-@rows("spelled", ["Content-Length: 5", "content-length: 5", "CONTENT-LENGTH: 5"])
+@pytest.mark.parametrize("spelled", ["Content-Length: 5", "content-length: 5", "CONTENT-LENGTH: 5"])
 def test_a_length_beside_chunks_is_refused_however_it_is_spelled(spelled: str) -> None:
     for fields in ((spelled, "Transfer-Encoding: chunked"), ("Transfer-Encoding: chunked", spelled)):
         with pytest.raises(RequestError, match="leaves its length open"):
             read(*fields)
 
 
-@rows(
+@pytest.mark.parametrize(
     "head",
     [
         pytest.param(b"\r\nContent-Length: 5\r\nPOST / HTTP/1.1\r\nHost: a\r\n\r\n", id="before the request"),
@@ -106,7 +105,7 @@ def test_at_most_512_heads_are_kept() -> None:
     assert read_head(head % 0)[0] is not first
 
 
-@rows(
+@pytest.mark.parametrize(
     ("version", "connection", "kept"),
     [
         ("1.1", None, True),
@@ -127,7 +126,7 @@ def test_only_http_1_0_needs_no_host() -> None:
         read(host=None)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("most", "one_more"),
     [
         pytest.param(("X-A: a",) * 127, ("X-A: a",) * 128, id="fields, the Host among them"),
@@ -155,7 +154,7 @@ def test_a_target_has_a_limit() -> None:
     assert (refused.value.status, refused.value.code) == (400, "malformed_request")
 
 
-@rows("line", ["POST  /v1/score HTTP/1.1", "POST /v1/score  HTTP/1.1", "POST /v1/score HTTP/1.1 "])
+@pytest.mark.parametrize("line", ["POST  /v1/score HTTP/1.1", "POST /v1/score  HTTP/1.1", "POST /v1/score HTTP/1.1 "])
 def test_a_request_line_has_two_spaces_and_no_more(line: str) -> None:
     with pytest.raises(RequestError) as refused:
         read(line=line)
@@ -168,12 +167,12 @@ def test_another_version_is_a_505() -> None:
     assert (refused.value.status, refused.value.code) == (505, "http_version_not_supported")
 
 
-@rows("start", [b"P", b"POST", b"POST ", b"POST /v1\r\nHost: ", b"\r"])
+@pytest.mark.parametrize("start", [b"P", b"POST", b"POST ", b"POST /v1\r\nHost: ", b"\r"])
 def test_what_can_become_a_head_is_waited_for(start: bytes) -> None:
     assert may_begin(start)
 
 
-@rows("start", [b"\x16\x03\x01", b" POST", b"P\0ST", b"X" * 21, b"POST /" + b"x" * 70_000])
+@pytest.mark.parametrize("start", [b"\x16\x03\x01", b" POST", b"P\0ST", b"X" * 21, b"POST /" + b"x" * 70_000])
 def test_what_cannot_is_not(start: bytes) -> None:
     assert not may_begin(start)
 

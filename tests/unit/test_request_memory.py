@@ -19,7 +19,6 @@ from pointsman.config.model import ServerOptions
 from pointsman.server.departures import Departures
 from support.http_view import seen
 from support.playbook import LAST, OK, STREAM, Wire, event, playing, post
-from support.rows import rows
 from support.virtual_loop import FakeTransport
 
 KIB = 1024
@@ -125,7 +124,7 @@ def test_a_body_counts_until_vllm_begins_to_answer(wire: Wire) -> None:
     assert status(wire.client) == 200
 
 
-@rows("others", [0, 2, 3])
+@pytest.mark.parametrize("others", [0, 2, 3])
 def test_where_it_may_be_a_query_of_death_it_counts_until_the_end(others: int) -> None:
     """One of more than three requests in flight is no suspect."""
     with playing(server=limited()) as wire:
@@ -520,7 +519,7 @@ def test_a_body_of_more_than_1_mib_has_memory_of_its_own(framing: str) -> None:
         assert wire.upstream.written.endswith(large(LONG))
 
 
-@rows("end", ["resets", "ends", "is late", "is too long"])
+@pytest.mark.parametrize("end", ["resets", "ends", "is late", "is too long"])
 def test_an_unfinished_one_is_freed_when_it_counts_no_more(end: str) -> None:
     with long_bodies() as wire:
         bring(wire.client, b" " * (LONG - PART), "chunks")

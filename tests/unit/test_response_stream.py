@@ -10,7 +10,6 @@ from collections.abc import Callable
 import pytest
 
 from support.playbook import LAST, OK, OPEN_END, STREAM, Wire, chunk, event, playing, post, with_length
-from support.rows import rows
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -273,7 +272,9 @@ def test_a_stream_with_a_length_never_looks_whole_for_the_error_in_it(wire: Wire
     assert len(wire.answer.body) == 19
 
 
-@rows("status", ["300 Multiple Choices", "301 Moved", "302 Found", "307 Temporary Redirect", "399 Odd"])
+@pytest.mark.parametrize(
+    "status", ["300 Multiple Choices", "301 Moved", "302 Found", "307 Temporary Redirect", "399 Odd"]
+)
 def test_a_redirect_is_an_error_that_never_opens_the_breaker(status: str) -> None:
     with playing() as wire:
         breaker = wire.almost_open()

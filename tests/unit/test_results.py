@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from provenance import provenance
 
 from support import needs
-from support.rows import rows
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -53,7 +53,7 @@ def faults(result: Any) -> list[str]:
     return [*missing, *machine, *(["a clean commit"] if result.get("commit", "").endswith("-dirty") else [])]
 
 
-@rows("file", sorted(RESULTS.rglob("*.json")))
+@pytest.mark.parametrize("file", sorted(RESULTS.rglob("*.json")))
 def test_a_result_names_its_commit_machine_and_versions(file: Path) -> None:
     result = json.loads(file.read_text("utf-8"))
 
@@ -106,7 +106,7 @@ def writers(stem: str) -> list[str]:
     return [target for target, name in names.items() if re.match(rf"{name}(?![a-z0-9])", stem)]
 
 
-@rows("file", sorted(RESULTS.rglob("*.*")))
+@pytest.mark.parametrize("file", sorted(RESULTS.rglob("*.*")))
 def test_a_result_is_written_by_one_target(file: Path) -> None:
     assert len(writers(file.stem)) == 1
 
@@ -116,7 +116,7 @@ NAMELESS = {
 }
 
 
-@rows("page", sorted(RESULTS.rglob("*.md")))
+@pytest.mark.parametrize("page", sorted(RESULTS.rglob("*.md")))
 def test_a_table_names_the_target_that_writes_it(page: Path) -> None:
     (target,) = writers(page.stem)
 
@@ -131,7 +131,7 @@ PAGES = [
 ]
 
 
-@rows("page", PAGES)
+@pytest.mark.parametrize("page", PAGES)
 def test_each_target_that_the_docs_name_exists(page: Path) -> None:
     text = " ".join(page.read_text("utf-8").split())
     named = set(re.findall(r"(?:`|\$ )make (?:[A-Z]+=\S+ )*([a-z][\w-]*)", text))
@@ -139,7 +139,7 @@ def test_each_target_that_the_docs_name_exists(page: Path) -> None:
     assert named - TARGETS == set()
 
 
-@rows("page", PAGES)
+@pytest.mark.parametrize("page", PAGES)
 def test_the_history_has_each_commit_that_the_docs_name(page: Path) -> None:
     history() or needs.excused("no history of commits")
     named = re.findall(r"\bcommit ([0-9a-f]{7,40})\b", " ".join(page.read_text("utf-8").split()))

@@ -24,7 +24,6 @@ from pointsman.routing.formats import CHAT, COMPLETIONS, RESPONSES, Format, Pars
 from pointsman.routing.router import Routed, Router
 from support import toy_artifact
 from support.gate import Gate
-from support.rows import rows
 from support.toy_config import BASE, A, B, category, config, entry
 
 Make = Callable[..., AbstractContextManager[Classifier]]
@@ -77,7 +76,7 @@ def outcome(routed: Routed) -> tuple[str | None, Reason]:
 TOOL = {"role": "tool", "tool_call_id": "c", "content": "landlord"}
 
 
-@rows("model", ["MoM", "auto", "", None])
+@pytest.mark.parametrize("model", ["MoM", "auto", "", None])
 async def test_a_request_for_the_auto_model_is_classified_and_rewritten(router: Router, model: str | None) -> None:
     routed = await router.route(request("Fix my Python", model=model))
     assert outcome(routed) == ("technical", Reason.CLASSIFIED)
@@ -85,7 +84,7 @@ async def test_a_request_for_the_auto_model_is_classified_and_rewritten(router: 
     assert routed.decision.confidence == pytest.approx(0.9956, abs=1e-3)
 
 
-@rows("model", ["legal-lora", BASE, "mom", "Auto", "unheard-of"])
+@pytest.mark.parametrize("model", ["legal-lora", BASE, "mom", "Auto", "unheard-of"])
 async def test_any_other_name_is_explicit_and_nothing_is_read_or_edited(router: Router, model: str) -> None:
     asked = request("Fix my Python", model=model)
     routed = await router.route(asked)
@@ -100,7 +99,7 @@ async def test_the_configs_own_auto_name_takes_the_place_of_mom(classifier: Clas
     assert (await router.route(request("python", model="MoM"))).decision.reason is Reason.EXPLICIT_MODEL
 
 
-@rows(
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("python landlord", (None, Reason.LOW_CONFIDENCE)),
@@ -136,7 +135,7 @@ async def test_a_helper_task_goes_to_the_default_model_and_leaves_the_conversati
     assert (routed.decision.model, routed.classification) == (BASE, None)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("prompts", "reason"),
     [
         (["Fix my Python", "My landlord"], Reason.MIXED_PROMPTS),

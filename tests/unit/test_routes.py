@@ -15,7 +15,6 @@ from pointsman.server.client import Client
 from pointsman.server.request import Request
 from pointsman.server.response import Response
 from pointsman.server.routes import Route, Routes
-from support.rows import rows
 
 
 def request(method: str, path: str) -> Request:
@@ -50,7 +49,7 @@ async def answer(method: str, path: str) -> Response:
     return response
 
 
-@rows(
+@pytest.mark.parametrize(
     ("method", "path", "parameters"),
     [
         ("GET", "/v1/models", {}),
@@ -69,7 +68,7 @@ async def test_a_listed_path_is_answered_with_its_parameters(
     assert (response.status, json.loads(response.body)) == (200, [path, parameters])
 
 
-@rows(
+@pytest.mark.parametrize(
     "path",
     [
         "/",
@@ -94,7 +93,7 @@ async def test_anything_else_is_a_404(path: str) -> None:
     assert (response.status, json.loads(response.body)["error"]["code"]) == (404, "not_found")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [("DELETE", "/v1/models", "GET, POST"), ("HEAD", "/v1/models/", "GET, POST"), ("POST", "/v1/responses/a", "GET")],
 )
@@ -122,7 +121,7 @@ async def test_whoever_refuses_may_record_it() -> None:
     assert seen == ["/b 404", "/a 405"]
 
 
-@rows(("eager", "at_once"), [({"eager": True}, True), ({"eager": False}, False), ({}, False)])
+@pytest.mark.parametrize(("eager", "at_once"), [({"eager": True}, True), ({"eager": False}, False), ({}, False)])
 def test_only_an_eager_handler_runs_before_it_has_a_task(eager: dict[str, bool], at_once: bool) -> None:
     """One that awaits a timeout without a task would fail."""
     work = Routes([Route("GET", "/a", told, **eager)])(request("GET", "/a"))

@@ -6,6 +6,8 @@ import dataclasses
 import json
 from typing import Any
 
+import pytest
+
 from pointsman.adapters.catalog import Served
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
@@ -18,7 +20,6 @@ from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format, ParsedR
 from pointsman.routing.images import has_images
 from pointsman.routing.router import Routed, Router
 from pointsman.routing.rules import Origin
-from support.rows import rows
 from support.toy_config import BASE, category, config
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -143,7 +144,7 @@ async def test_planned_anew_a_ruled_request_keeps_what_rules_say(classifier: Cla
 HOME = Origin({b"x-team": b"legal-berlin", b"accept": b"*/*"}, "10.1.2.3", "/v1/chat/completions", "legal-bot")
 
 
-@rows(
+@pytest.mark.parametrize(
     ("conditions", "holds"),
     [
         ({}, True),
@@ -193,7 +194,7 @@ async def test_a_client_of_a_unix_socket_is_in_no_network(classifier: Classifier
     assert outcome(await router_of(classifier, rule).route(request("python"), origin=Origin({}))) == CLASSIFIED
 
 
-@rows(
+@pytest.mark.parametrize(
     ("api", "content", "images"),
     [
         (CHAT, [{"type": "text", "text": "python"}, IMAGE], True),

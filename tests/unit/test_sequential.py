@@ -10,7 +10,6 @@ import pytest
 
 from pointsman.evaluation import sequential
 from pointsman.evaluation.sequential import Sample, counted, difference, shares_differ
-from support.rows import rows
 
 RUNS, ROWS = 1_000, 300
 ALPHA = 0.0125
@@ -146,7 +145,7 @@ def test_the_sample_of_values() -> None:
     assert list(found.interval()) == pytest.approx([2 - 1.96 / math.sqrt(3), 2 + 1.96 / math.sqrt(3)])
 
 
-@rows(
+@pytest.mark.parametrize(
     ("shares", "least", "counts"),
     [
         pytest.param([(3.0, 4), (1.0, 2), (2.0, 2)], 3, (6.0, 8), id="half is of one author"),

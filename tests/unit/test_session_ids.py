@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from pointsman.http1.request_head import read_head
 from pointsman.routing.body import read_fields
 from pointsman.routing.session_ids import SessionIds
 from pointsman.routing.steps import finish
-from support.rows import rows
 
 
 def session(body: dict[str, Any] | None = None, ids: SessionIds | None = None, **headers: Any) -> str:
@@ -18,7 +19,7 @@ def session(body: dict[str, Any] | None = None, ids: SessionIds | None = None, *
     return made.find({name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}, fields)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("field", "names"),
     [
         ("X-Claude-Code-Session-Id: 5f2c", "5f2c"),
@@ -53,7 +54,7 @@ def test_one_name_in_two_headers_is_told_once() -> None:
     assert session(None, None, x_opencode_session="s", x_session_affinity="s") == "s"
 
 
-@rows(
+@pytest.mark.parametrize(
     "body",
     [
         {"session_id": "s"},
@@ -72,7 +73,7 @@ def test_others_name_it_in_the_body(body: dict[str, Any]) -> None:
     assert session(body) == "s"
 
 
-@rows(
+@pytest.mark.parametrize(
     "body",
     [
         {"user": "u"},

@@ -14,7 +14,6 @@ from soak.plan import plan
 from soak.verdict import judge
 
 from support.raw_client import Got
-from support.rows import rows
 
 MIB = 2**20
 QUIET = [Phase("quiet", at, at + 50.0, settle=10.0) for at in (0.0, 100.0, 200.0, 300.0)]
@@ -59,15 +58,15 @@ def test_a_run_in_which_nothing_was_lost_has_no_fault() -> None:
     assert judge(evidence()) == []
 
 
-@rows("at", [20.0, 70.0, 170.0, 270.0, 370.0])
-@rows("end", ["wrong", "cut", "closed", "refused", "hung"])
+@pytest.mark.parametrize("at", [20.0, 70.0, 170.0, 270.0, 370.0])
+@pytest.mark.parametrize("end", ["wrong", "cut", "closed", "refused", "hung"])
 def test_no_phase_explains_a_request_without_its_own_answer(end: str, at: float) -> None:
     (fault,) = became(end, at)
     assert fault.startswith("lost: 1 of routed plain")
     assert end in fault
 
 
-@rows("code", ["upstream_unreachable", "upstream_broken"])
+@pytest.mark.parametrize("code", ["upstream_unreachable", "upstream_broken"])
 def test_a_restart_of_vllm_explains_its_errors_until_a_little_later(code: str) -> None:
     assert became("error", 170.0, code) == []
     assert became("error", 214.0, code) == []
@@ -77,7 +76,7 @@ def test_a_restart_of_vllm_explains_its_errors_until_a_little_later(code: str) -
         assert code in fault
 
 
-@rows("code", ["overloaded", "internal_error", "upstream_timeout", None])
+@pytest.mark.parametrize("code", ["overloaded", "internal_error", "upstream_timeout", None])
 def test_no_attack_explains_another_error(code: str | None) -> None:
     for at in (20.0, 70.0, 170.0, 270.0, 370.0):
         assert len(became("error", at, code)) == 1
@@ -90,12 +89,12 @@ def test_adapters_that_go_explain_the_default_model_and_nothing_else_does() -> N
     assert len(became("error", 270.0, "upstream_unreachable")) == 1
 
 
-@rows("reason", ["deadline", "overloaded"])
+@pytest.mark.parametrize("reason", ["deadline", "overloaded"])
 def test_a_classifier_that_is_late_loses_no_request(reason: str) -> None:
     assert became("fallback", 70.0, reason) == []
 
 
-@rows(
+@pytest.mark.parametrize(
     ("body", "end", "code"),
     [
         (b"".join(events("base", "hello n1")), "whole", None),
@@ -150,7 +149,7 @@ def test_descriptors_that_stay_open_are_found() -> None:
     assert fault.startswith("descriptors: 9 more")
 
 
-@rows("gauge", [*STILL])
+@pytest.mark.parametrize("gauge", [*STILL])
 def test_work_that_is_left_over_is_found(gauge: str) -> None:
     (fault,) = judge(evidence(gauges=STILL | {gauge: 1.0}))
     assert gauge in fault

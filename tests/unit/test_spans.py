@@ -22,7 +22,6 @@ from support.collector import Collector, collecting, values
 from support.config_files import MINIMAL, loaded
 from support.log import Memory
 from support.playbook import Wire, playing, with_length
-from support.rows import rows
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GIVEN = f"traceparent: 00-{TRACE}-{PARENT}-01"
@@ -192,7 +191,7 @@ def test_no_name_is_longer_in_a_span_than_in_the_log() -> None:
 # --- the config -----------------------------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("given", "fix"),
     [
         ("collector:4318", "write http:// or https://"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from pointsman.cli.status import render
-from support.rows import rows
 
 
 def adapter(name: str, state: str = "served", *, configured: bool = True) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def test_what_is_not_routed_is_told() -> None:
     ]
 
 
-@rows(
+@pytest.mark.parametrize(
     ("fields", "state"),
     [
         ({}, "up"),
@@ -105,7 +106,7 @@ def test_the_state_of_an_endpoint(fields: dict[str, Any], state: str) -> None:
     assert lines(status(endpoint(**fields)))[5].startswith(f"vllm-primary              {state}  ")
 
 
-@rows("count", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 3])
 def test_it_fits_a_screen_of_80_by_24_with_its_prompt(count: int) -> None:
     """However long names and lists are, and however much there is."""
     adapters = [adapter(f"adapter-of-a-long-name-{n}") for n in range(14)]
@@ -133,7 +134,9 @@ def test_a_name_cannot_move_the_cursor() -> None:
     assert "\x1b" not in render(status(endpoint("vllm", adapter("\x1b[2Jgone"))), "127.0.0.1:9190")
 
 
-@rows(("seconds", "told"), [(5, "5 s"), (61, "1 min 1 s"), (3_661, "1 h 1 min"), (200_000, "2 d 7 h")])
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(5, "5 s"), (61, "1 min 1 s"), (3_661, "1 h 1 min"), (200_000, "2 d 7 h")]
+)
 def test_the_time_since_the_start(seconds: int, told: str) -> None:
     assert lines(status(uptime_s=seconds))[0].endswith(f"up {told}")
 

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from pointsman.config.model import Canary, CategoryRollout, Lora, Model, RoutingOptions
 from support.playbook import LAST, STREAM, Wire, chunk, playing, with_length
-from support.rows import rows
 from support.toy_config import BASE
 
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":60,"completion_tokens":40}}\n\n'
@@ -43,7 +44,7 @@ def ask_of(wire: Wire, text: str = "python", path: str = "/v1/chat/completions",
     wire.client.sends("\r\n".join([*head, "", ""]).encode() + sent)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("routing", "arms"),
     [
         ({"categories": TRIED}, {"canary", "stable"}),
@@ -67,7 +68,7 @@ def test_the_tokens_of_streams_on_an_arm_are_counted_and_the_client_gets_no_usag
         assert all("stream_options" in line["edited"] for line in told)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("category", "fields"),
     [
         ("technical", {"model": BASE, "stream": True}),
@@ -88,7 +89,7 @@ def test_all_other_answers_pass_as_vllm_sends_them(category: str, fields: dict[s
         assert wire.answer.body == WORD + USAGE + DONE
 
 
-@rows("path", ["/v1/responses", "/v1/messages"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
 def test_streams_that_tell_their_usage_anyhow_are_not_asked(path: str) -> None:
     with tried(mode="percent", percent=0) as wire:
         said: dict[str, Any] = {"input": "python"} if "responses" in path else {}

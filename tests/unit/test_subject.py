@@ -8,7 +8,6 @@ import time
 import pytest
 
 from pointsman.routing.subject import FITTED, Evidence, Weights, evidence_of
-from support.rows import rows
 
 NEW = "How long must a tenant wait for the deposit?"
 BEFORE = "Why does my loop never end?\nThe index is not incremented."
@@ -32,7 +31,7 @@ def test_words_that_are_found_in_any_subject_are_not_its_own() -> None:
     assert evidence(NEW).own == pytest.approx(math.log1p(3)), "tenant, wait, deposit"
 
 
-@rows(
+@pytest.mark.parametrize(
     ("ask", "shared"),
     [
         (NEW, 0),
@@ -52,7 +51,7 @@ def test_the_weighted_sum_decides() -> None:
     assert weights.changed(Evidence(0, 0, 0, 2, 0, 0))
 
 
-@rows(
+@pytest.mark.parametrize(
     ("ask", "score", "together", "rest", "changed"),
     [
         (NEW, 0.95, 0.3, False, True),
@@ -70,7 +69,7 @@ def test_the_fitted_rule_tells_changes_from_follow_ups(
     assert FITTED.changed(evidence(ask, score=score, together=together, rest=rest)) is changed
 
 
-@rows("unit", ["it ", "a", "word ", "ありが", "'"])
+@pytest.mark.parametrize("unit", ["it ", "a", "word ", "ありが", "'"])
 def test_no_text_takes_long(unit: str) -> None:
     started = time.process_time()
     for size in (100, 2_000, 200_000):

@@ -19,7 +19,6 @@ import pytest
 from pointsman.app.serve import _tell
 from pointsman.app.systemd import Notifier, take
 from support.process import eventually
-from support.rows import rows
 from support.toy_config import config
 
 
@@ -62,12 +61,12 @@ def test_a_manager_that_does_not_read_holds_nothing_up(manager: tuple[socket.soc
     assert channel.recv(4096) == b"STATUS=0"
 
 
-@rows("address", [None, "", "/nowhere/notify"])
+@pytest.mark.parametrize("address", [None, "", "/nowhere/notify"])
 def test_without_a_manager_nothing_is_sent_and_nothing_fails(address: str | None) -> None:
     Notifier(address).alive()
 
 
-@rows(
+@pytest.mark.parametrize(
     ("environment", "seconds"),
     [
         ({"WATCHDOG_USEC": "15000000"}, 15.0),

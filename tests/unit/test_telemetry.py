@@ -27,7 +27,6 @@ from pointsman.routing.formats import CHAT
 from pointsman.routing.reading import UNREAD
 from pointsman.routing.router import Routed, Router
 from support.log import Memory
-from support.rows import rows
 from support.toy_config import BASE, category, config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
@@ -94,7 +93,7 @@ def test_none_is_left_out_and_what_is_merely_false_is_not() -> None:
     assert lines(stream)[0].keys() == {"ts", "level", "event", "zero", "false", "empty"}
 
 
-@rows(
+@pytest.mark.parametrize(
     ("least", "written"),
     [
         ("debug", ["debug", "info", "warning", "error"]),
@@ -172,7 +171,7 @@ async def test_a_model_that_a_client_names_has_256_bytes_in_the_log(classifier: 
     assert [len(fields[name].encode()) for name in ("original_model", "selected_model")] == [256, 256]
 
 
-@rows(("status", "phase"), [(499, "stream"), (200, None), (502, None)])
+@pytest.mark.parametrize(("status", "phase"), [(499, "stream"), (200, None), (502, None)])
 def test_only_a_client_that_left_has_a_phase_in_which_it_did(status: int, phase: str | None) -> None:
     assert told(record(status=status, phase="stream")).get("left_in") == phase
 

@@ -24,7 +24,6 @@ from support import playbook
 from support.client_keys import bearer, line
 from support.gate import Gate
 from support.playbook import OK, Wire, playing
-from support.rows import rows
 from support.toy_config import config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
@@ -136,7 +135,7 @@ def test_a_message_without_an_ask_is_looked_at_anew_for_each_client() -> None:
     assert len(finder._known) == 3
 
 
-@rows("path", ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/route"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/route"])
 def test_so_it_is_on_every_path(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with playing(keys=line("ann") + line("bob")) as wire, monkeypatch.context() as patch:
         searched = searches(patch)
@@ -178,7 +177,7 @@ def test_the_policy_of_clients_with_keys_decides_the_same_and_remembers_nothing(
     assert known().currsize == 1
 
 
-@rows("said", [("python",), ("python", "A language.", "and python")])
+@pytest.mark.parametrize("said", [("python",), ("python", "A language.", "and python")])
 async def test_routing_for_a_client_uses_nothing_that_another_has_left(classifier: Classifier, said: Any) -> None:
     router = Router(config(), classifier, Served)
     for name in ("ann", "bob"):
@@ -213,7 +212,7 @@ async def test_what_is_read_of_a_change_of_subject_is_its_clients(
 # --- every path that classifies ---------------------------------------------------------------------------------
 
 
-@rows(
+@pytest.mark.parametrize(
     ("path", "body", "least"),
     [
         pytest.param("/v1/chat/completions", messages("What is a heap?"), 1, id="chat"),

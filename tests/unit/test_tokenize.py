@@ -12,7 +12,6 @@ import tokenizers.processors
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.errors import ArtifactError
 from support import toy_artifact
-from support.rows import rows
 
 LETTERS = "abcdefghijklmnop"
 CLS, SEP = 2, 3
@@ -85,7 +84,7 @@ def test_truncation_and_padding_of_the_file_itself_do_not_count(file: Path, tmp_
     assert encoded.ids.tolist() == ids("abcd")
 
 
-@rows("share", [0.0, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
 def test_what_cannot_matter_of_a_very_long_text_is_cut_before_it_is_tokenized(share: float) -> None:
     limit = 10 * 12
     text = "".join(chr(0x4E00 + position) for position in range(10 * limit))

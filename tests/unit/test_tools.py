@@ -15,7 +15,6 @@ from pointsman.routing.edits import SystemPrompt
 from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format
 from pointsman.routing.planner import Planner
 from pointsman.routing.router import Router
-from support.rows import rows
 from support.toy_config import BASE, category, config, entry
 
 LABELS = ("computer science", "engineering", "health", "law", "other")
@@ -28,8 +27,8 @@ def body(**fields: Any) -> bytes:
     return json.dumps({"model": "MoM", "messages": turns, **fields}).encode()
 
 
-@rows("api", FORMATS)
-@rows(
+@pytest.mark.parametrize("api", FORMATS)
+@pytest.mark.parametrize(
     ("fields", "carried"),
     [
         ({}, False),
@@ -65,7 +64,7 @@ def decide(made: Config, name: str | None, *, tools: bool, now: Served = ANYTHIN
     return Planner(made).decide(Choice(name, 0.9, Reason.CLASSIFIED), share, now, tools=tools)
 
 
-@rows(
+@pytest.mark.parametrize(
     ("others", "model"),
     [
         pytest.param([], BASE, id="no other: the base model"),
@@ -103,7 +102,7 @@ def test_an_adapter_that_is_missing_is_still_told_as_missing() -> None:
     assert (decision.model, decision.reason) == (BASE, Reason.ADAPTER_MISSING)
 
 
-@rows(("tools", "mode"), [(True, "insert"), (False, "replace")])
+@pytest.mark.parametrize(("tools", "mode"), [(True, "insert"), (False, "replace")])
 def test_a_request_that_carries_tools_never_has_its_system_prompt_replaced(tools: bool, mode: Any) -> None:
     made = config(category("legal", system_prompt="Ours."))
     assert decide(made, "legal", tools=tools).edits.system_prompt == SystemPrompt("Ours.", mode)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from pointsman.http1.forwarded_headers import forwarded_headers
 from pointsman.observability.trace import begin
-from support.rows import rows
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -21,14 +22,14 @@ def test_a_clients_trace_is_continued_with_a_span_of_its_own() -> None:
     assert int(line[2], 16) == found.span_id
 
 
-@rows(("flags", "sampled"), [("00", False), ("01", True), ("02", False), ("03", True), ("ff", True)])
+@pytest.mark.parametrize(("flags", "sampled"), [("00", False), ("01", True), ("02", False), ("03", True), ("ff", True)])
 def test_whether_a_clients_trace_is_exported_the_client_decides(flags: str, sampled: bool) -> None:
     for share in (0.0, 1.0):
         found = begin(f"00-{TRACE}-{PARENT}-{flags}".encode(), share)
         assert (found.sampled, found.line.endswith(b"-01\r\n")) == (sampled, sampled)
 
 
-@rows(
+@pytest.mark.parametrize(
     "given",
     [
         None,
@@ -62,7 +63,7 @@ def test_of_the_traces_that_begin_here_a_share_is_exported() -> None:
     assert 350 < sum(begin(None, 0.5).sampled for _ in range(1000)) < 650
 
 
-@rows(("traced", "crosses"), [(False, True), (True, False)])
+@pytest.mark.parametrize(("traced", "crosses"), [(False, True), (True, False)])
 def test_vllm_gets_the_clients_span_only_where_there_is_none_of_ours(traced: bool, crosses: bool) -> None:
     field = (b"traceparent", f"Traceparent: 00-{TRACE}-{PARENT}-01".encode())
     state = (b"tracestate", b"tracestate: a=1")

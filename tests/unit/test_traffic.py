@@ -16,7 +16,6 @@ from pointsman.observability.record import Record
 from pointsman.observability.traffic import Traffic
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
-from support.rows import rows
 from support.toy_config import config
 from support.virtual_loop import VirtualLoop
 
@@ -62,7 +61,7 @@ def test_requests_count_in_their_minute_for_an_hour_and_in_their_five_minutes_fo
     assert [len(found["statuses"][0]["counts"]) for found in (hour, day)] == [60, 288]
 
 
-@rows(("window", "last"), [("hour", 59 * MINUTE), ("day", 287 * 5 * MINUTE)])
+@pytest.mark.parametrize(("window", "last"), [("hour", 59 * MINUTE), ("day", 287 * 5 * MINUTE)])
 def test_what_is_older_than_the_window_is_gone(window: str, last: float) -> None:
     metrics = Metrics(frozenset())
     traffic = Traffic(metrics, NOON)

@@ -34,7 +34,6 @@ from pointsman.routing.policy import Held
 from pointsman.routing.router import Routed, Router
 from pointsman.routing.steps import Steps
 from support.gate import Gate
-from support.rows import rows
 from support.toy_config import BASE, category, config, entry
 
 Make = Callable[..., AbstractContextManager[Classifier]]
@@ -117,7 +116,7 @@ async def test_nor_do_sessions_of_a_client(router: Router) -> None:
 # --- follow-ups -----------------------------------------------------------------------------------------------------
 
 
-@rows("ask", ["thanks", "merci", "shorter, please", "und jetzt als Tabelle", "明白了", ":)"])
+@pytest.mark.parametrize("ask", ["thanks", "merci", "shorter, please", "und jetzt als Tabelle", "明白了", ":)"])
 async def test_a_follow_up_without_content_keeps_the_adapter_unclassified(router: Router, ask: str) -> None:
     await send(router, "python")
     routed = await send(router, "python", "a", ask)

@@ -17,7 +17,6 @@ from pointsman.upstream.endpoint_state import EndpointState
 from pointsman.upstream.pool import ConnectionPool
 from pointsman.upstream.vllm_admin import LoraApi, words
 from support.playbook import with_length
-from support.rows import rows
 from support.virtual_loop import Factory, FakeTransport, VirtualLoop
 
 A = Endpoint(name="a", address="127.0.0.1", port=8000)
@@ -273,7 +272,7 @@ def test_no_request_gets_the_connection_of_a_question(clock: VirtualLoop, monkey
     assert kept == []
 
 
-@rows(
+@pytest.mark.parametrize(
     ("said", "told"),
     [
         (b"\xffoops", "\N{REPLACEMENT CHARACTER}oops"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pointsman.proxy.usage import Tail
-from support.rows import rows
 
 CHAT = (
     b'{"id":"c","choices":[{"message":{"content":"hi"}}],'
@@ -36,7 +35,7 @@ def test_the_last_usage_counts(answer: bytes) -> None:
     assert tokens(answer) == (7, 3)
 
 
-@rows(
+@pytest.mark.parametrize(
     "answer",
     [
         pytest.param(b"", id="nothing"),
@@ -55,7 +54,7 @@ def test_without_a_usage_there_are_no_counts(answer: bytes) -> None:
     assert tokens(answer) is None
 
 
-@rows("size", [1, 7, 50, 4095, 4096, 4097])
+@pytest.mark.parametrize("size", [1, 7, 50, 4095, 4096, 4097])
 def test_it_does_not_matter_how_the_answer_was_cut_into_chunks(size: int) -> None:
     answer = b"x" * 3 * 4096 + CHAT
     assert tokens(*(answer[start : start + size] for start in range(0, len(answer), size))) == (7, 3)
@@ -70,7 +69,7 @@ def test_only_the_end_is_remembered() -> None:
     assert tail.tokens() is None
 
 
-@rows(("behind", "found"), [(0, (7, 3)), (1, None)])
+@pytest.mark.parametrize(("behind", "found"), [(0, (7, 3)), (1, None)])
 def test_a_usage_is_found_in_the_last_4096_bytes(behind: int, found: tuple[int, int] | None) -> None:
     usage = b'"usage":{"prompt_tokens":7,"completion_tokens":3}'
     assert tokens(b"{" + usage + b" " * (4096 - len(usage) + behind)) == found

@@ -14,7 +14,6 @@ from pointsman.proxy.usage import CountedTail
 from pointsman.proxy.usage_reader import UsageReader
 from pointsman.routing.formats import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Format
 from support.playbook import LAST, chunk
-from support.rows import rows
 
 KEPT = 64 * 1024
 """What comes in pieces is kept whole up to here, and scanned beyond."""
@@ -99,18 +98,18 @@ def padded(text: bytes, before: bytes, behind: bytes) -> bytes:
     return b"{" + before + text[1:-1] + behind + b"}"
 
 
-@rows("answer", WHOLE)
+@pytest.mark.parametrize("answer", WHOLE)
 def test_a_whole_answer_has_it_at_the_top(answer: bytes) -> None:
     assert tokens(None, answer) == (7, 3)
 
 
-@rows(("form", "stream"), STREAMS)
+@pytest.mark.parametrize(("form", "stream"), STREAMS)
 def test_a_stream_has_it_where_its_format_says(form: Format, stream: bytes) -> None:
     assert tokens(form, stream) == (7, 3)
 
 
-@rows("filler", [b"", LONG])
-@rows("answer", WHOLE)
+@pytest.mark.parametrize("filler", [b"", LONG])
+@pytest.mark.parametrize("answer", WHOLE)
 def test_what_others_wrote_is_not_it_before_nor_behind(answer: bytes, filler: bytes) -> None:
     """Short answers are decoded, and long ones scanned: both find the same."""
     forged = b'"a":%b,"b":%b,"\\"usage":%b,"c":"%b"' % (FORGED, NESTED, NESTED, filler)
@@ -124,7 +123,7 @@ def test_what_others_wrote_is_not_it_before_nor_behind(answer: bytes, filler: by
         )
 
 
-@rows(("form", "stream"), STREAMS)
+@pytest.mark.parametrize(("form", "stream"), STREAMS)
 def test_an_event_may_have_others_around_it_too(form: Format, stream: bytes) -> None:
     forged = b'"a":%b,"b":%b,' % (FORGED, NESTED)
     for filler in (b"", b'"c":"%b",' % LONG):
@@ -142,20 +141,20 @@ def test_a_field_of_the_same_name_elsewhere_is_not_it() -> None:
     assert tokens(RESPONSES, *cut(inside.replace(b"ocket", LONG), 1000)) is None
 
 
-@rows(("form", "text"), [*[(None, answer) for answer in WHOLE], *STREAMS])
+@pytest.mark.parametrize(("form", "text"), [*[(None, answer) for answer in WHOLE], *STREAMS])
 def test_it_may_come_byte_by_byte(form: Format | None, text: bytes) -> None:
     assert tokens(form, *cut(text, 1)) == (7, 3)
 
 
 @pytest.mark.thorough
-@rows(("form", "text"), [*[(None, answer) for answer in WHOLE], *STREAMS])
+@pytest.mark.parametrize(("form", "text"), [*[(None, answer) for answer in WHOLE], *STREAMS])
 def test_it_does_not_matter_where_the_answer_is_cut(form: Format | None, text: bytes) -> None:
     for at in range(len(text)):
         assert tokens(form, text[:at], text[at:]) == (7, 3), at
 
 
 @pytest.mark.thorough
-@rows("form", [None, RESPONSES])
+@pytest.mark.parametrize("form", [None, RESPONSES])
 def test_nor_where_a_long_one_is(form: Format | None) -> None:
     """Cut at each byte around the usage, and within escapes, where it is scanned."""
     answer = padded(RESPONSE, b'"a":"%b\\\\\\"",' % LONG, b',"user":"\\\\\\"\\\\"')
@@ -173,7 +172,7 @@ def test_an_answer_that_is_cut_off_has_none_and_a_stream_what_came() -> None:
     assert tokens(MESSAGES, MESSAGE_STREAM[: MESSAGE_STREAM.index(b"event: message_delta")]) == (7, 0)
 
 
-@rows(
+@pytest.mark.parametrize(
     "usage",
     [
         b"null",
@@ -196,7 +195,7 @@ def test_what_is_no_usage_counts_for_nothing(usage: bytes) -> None:
         assert found is None or (len(usage) > 16_384 and not filler)
 
 
-@rows("filler", [b"", LONG])
+@pytest.mark.parametrize("filler", [b"", LONG])
 def test_a_usage_may_have_objects_in_it(filler: bytes) -> None:
     stream = MESSAGE_STREAM.replace(b'"usage":{"output_tokens":3', b'"usage":{"a":{"b":[{}]},"output_tokens":3')
     stream = stream.replace(b'data: {"type":"message_delta"', b'data: {"c":"%b","type":"message_delta"' % filler)
@@ -222,15 +221,15 @@ def test_white_space_and_other_line_ends_are_as_good() -> None:
     assert tokens(CHAT, CHAT_STREAM.replace(b"\n", b"\r\n").replace(b"data: ", b"data:")) == (7, 3)
 
 
-@rows("filler", [b"", LONG])
-@rows("start", [b": ", b"event: ", b"event", b""])
+@pytest.mark.parametrize("filler", [b"", LONG])
+@pytest.mark.parametrize("start", [b": ", b"event: ", b"event", b""])
 def test_what_is_no_data_is_no_event(start: bytes, filler: bytes) -> None:
     line = b'%b{"usage":{"prompt_tokens":7,"completion_tokens":3},"a":"%b"}\n\n' % (start, filler)
     assert tokens(CHAT, line) is None
     assert tokens(CHAT, *cut(line, 1000)) is None
 
 
-@rows("chunked", [False, True])
+@pytest.mark.parametrize("chunked", [False, True])
 def test_the_framing_of_chunks_may_cut_it(chunked: bool) -> None:
     tail = CountedTail(None, None, chunked=chunked)
     framing = Chunked(verbatim=True)
@@ -241,7 +240,9 @@ def test_the_framing_of_chunks_may_cut_it(chunked: bool) -> None:
 
 
 @pytest.mark.thorough
-@rows("filler", [b'"%b"' % (b"x" * 2**20), b"[%b]" % b",".join([NESTED] * 4000), b"[" * 500_000 + b"]" * 500_000])
+@pytest.mark.parametrize(
+    "filler", [b'"%b"' % (b"x" * 2**20), b"[%b]" % b",".join([NESTED] * 4000), b"[" * 500_000 + b"]" * 500_000]
+)
 def test_a_long_answer_is_not_kept(filler: bytes) -> None:
     """Of 8 MB no more than the kept part and the work on a piece are in memory."""
     pieces: list[Any] = cut(filler, KEPT)
