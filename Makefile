@@ -80,13 +80,10 @@ nightly: wheel
 	.ci/matrix all
 
 # The unit tests on the sources, in seconds: without what runs the built-in classifier or processes of its own, and
-# without thorough tests, which look at thousands of things. Their many small folders are in memory where the system has
-# a file system for that, and they are compiled only once. They use none of the plugins left out.
-unit: export PYTHONDONTWRITEBYTECODE =
-unit: export PYTEST_DEBUG_TEMPROOT = $(firstword $(wildcard /dev/shm) /tmp)
+# without thorough tests, which look at thousands of things.
 unit: .venv-test/installed
 	PYTHONPATH=$(CURDIR)/daemon:$(CURDIR)/export .venv-test/bin/python -m pytest -q -n 2 \
-		-p no:logging -p no:subtests -p no:rerunfailures -m 'not heavy and not thorough and not long and not nightly' tests/unit
+		-m 'not heavy and not thorough and not long and not nightly' tests/unit
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check

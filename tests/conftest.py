@@ -26,17 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("vllm") is None)
 
 
-def pytest_collectstart() -> None:
-    """Nothing that is collected is garbage."""
-    gc.disable()
-
-
 def pytest_collection_finish() -> None:
     """What was collected stays to the end: the garbage collector need not go through it again and again."""
-    gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000)  # tests make many objects, and few cycles of them
-    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -64,15 +56,6 @@ def pytest_runtest_makereport(
     if needs.in_ci() and isinstance(skipped, pytest.skip.Exception) and not isinstance(skipped, needs.Excused):
         report.outcome, report.longrepr = "failed", f"skipped in CI: {skipped}"
     return report
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_report_to_serializable() -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
-    """A worker of pytest-xdist sends no keywords: nothing reads them, and they are many."""
-    data = yield
-    if data is not None and "keywords" in data:
-        data["keywords"] = {}
-    return data
 
 
 @pytest.hookimpl(wrapper=True)
