@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from faults.planted import CLASSES, Fault, faults, unmatched
-
-from support.rows import rows
 
 ROOT = Path(__file__).parents[2]
 
 
-@rows("fault", faults())
+@pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
 def test_a_fault_has_one_place_in_a_file_of_ours(fault: Fault) -> None:
     source = (ROOT / fault.file).read_text("utf-8")
 
