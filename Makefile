@@ -7,8 +7,13 @@ HELD_OUT_WORK ?= .cache/held-out
 SHARE ?= 1
 CHAOS_SECONDS ?= 600
 SOAK_SECONDS ?= 1800
-# Tests that run at the same time: more than two cores, since many of them wait.
+# Tests that run at the same time: those that compute, and those that mostly wait for processes. TIMED wait as well, but
+# their bounds are times.
 WORKERS ?= 3
+WAITERS ?= 5
+WAITING = tests/e2e tests/packaging tests/relay
+TIMED = $(addprefix tests/relay/test_,bodies.py large_answers.py places.py)
+COMPUTING = tests/export tests/fit tests/training tests/unit $(TIMED)
 # Up to three tests that fail are run once more. The summary names them, with what failed first: see CONTRIBUTING.md.
 RERUNS = --reruns 1 --max-suite-reruns 3
 PREFIX ?= /opt/pointsman
@@ -53,11 +58,15 @@ run-vllm: .venv/installed
 # Lint, types, and the tests on the built wheel, with a real vLLM. CI runs `test-long` as well, and COVERAGE=1 adds which
 # lines and branches none of them runs, in the daemons that they start too; it fails below pyproject.toml's `fail_under`.
 test: export COVERAGE_FILE = $(CURDIR)/.cache/coverage/data
+test: TESTED = .venv-test/bin/python $(if $(COVERAGE),-m coverage run) -m pytest $(RERUNS) -m 'not long and not nightly'
 test:
 	$(MAKE) --jobs 2 --output-sync=target lint wheel .venv-vllm
 	rm -rf .cache/coverage
 	mkdir -p .cache/coverage
-	.venv-test/bin/python $(if $(COVERAGE),-m coverage run) -m pytest -n $(WORKERS) $(RERUNS) -m 'not long and not nightly'
+	failed=0; \
+	$(TESTED) -n $(WAITERS) $(WAITING) $(addprefix --ignore=,$(TIMED)) || failed=1; \
+	$(TESTED) -n $(WORKERS) $(COMPUTING) || failed=1; \
+	exit $$failed
 	$(if $(COVERAGE),.venv-test/bin/python -m coverage combine --quiet)
 	$(if $(COVERAGE),.venv-test/bin/python -m coverage report)
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-FILE = "TEST_TIMES"
+# Not for the workers, and not for a pytest that a test starts.
+_FILE = os.environ.pop("TEST_TIMES", "")
 CPU = "cpu_s"
 """The property of a report."""
 
@@ -60,6 +61,6 @@ def failure(report: pytest.TestReport) -> str:
 
 def append(lines: Iterable[Mapping[str, Any]]) -> None:
     """Append the lines to the file, if one is named."""
-    if file := os.environ.get(FILE):
-        with Path(file).open("a") as out:
+    if _FILE:
+        with Path(_FILE).open("a") as out:
             out.writelines(json.dumps(line) + "\n" for line in lines)
