@@ -10,9 +10,9 @@ SOAK_SECONDS ?= 1800
 # Tests that run at the same time: those that compute, and those that mostly wait for processes. TIMED wait as well, but
 # their bounds are times.
 WORKERS ?= 3
-WAITERS ?= 5
+WAITERS ?= 4
 WAITING = tests/e2e tests/packaging tests/relay
-TIMED = $(addprefix tests/relay/test_,bodies.py large_answers.py places.py)
+TIMED = tests/e2e/test_overload.py $(addprefix tests/relay/test_,bodies.py large_answers.py places.py)
 COMPUTING = tests/export tests/fit tests/training tests/unit $(TIMED)
 # Up to three tests that fail are run once more. The summary names them, with what failed first: see CONTRIBUTING.md.
 RERUNS = --reruns 1 --max-suite-reruns 3

@@ -71,6 +71,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Name each test that needed its second try, with what failed first."""
     if hasattr(config, "workerinput"):  # what its reports say is told by the process that starts the workers
         return
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"first try of {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
     lines = lines_of(terminalreporter.stats)
     append(lines)
     for line in lines:
