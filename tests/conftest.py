@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -14,11 +15,18 @@ from support import cost_curve, needs
 from support.times import CPU, CpuMeter, append, lines_of
 
 
-def pytest_configure() -> None:
-    """Set what programs inherit: a shell's background job, and all that it starts, would ignore SIGINT."""
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Set what programs inherit, and have the workers wait for nothing."""
+    # A shell's background job ignores SIGINT, and so would each program that a test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # torch's threads spin where others use the cores, and models as small as these gain nothing by them.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # pytest-rerunfailures sends two messages for each test, of which the second would wait for the first's
+    # acknowledgment, 40 ms.
+    connection = getattr(getattr(config, "failures_db", None), "sock", None)
+    if connection is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
