@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.head_flood import HEADS, SOURCE, HeadFlood
+from support.head_flood import SOURCE, flooding
 from support.hostile import Hostile
 from support.metrics import until
 from support.process import PATIENCE_S
@@ -31,20 +31,13 @@ HALF = pytest.param(request_head(66_000) + b" " * 65_536, id="heads and 64 KiB")
 
 
 @contextlib.asynccontextmanager
-async def attacked(
-    folder: Path, upstream: Hostile, data: bytes, **server: Any
-) -> AsyncIterator[tuple[Relay, HeadFlood]]:
+async def attacked(folder: Path, upstream: Hostile, data: bytes, **server: Any) -> AsyncIterator[Relay]:
     """A daemon in which the attack has taken whatever it gets."""
+    (folder / "request").write_bytes(data)
     async with run_relay(folder, upstream, server=server) as relay:
-        attack = HeadFlood(relay.url, data)
-        running = asyncio.create_task(attack.run())
-        try:
-            await until(relay.daemon, "refused_total", HEADS - ARRIVING)
-            yield relay, attack
-            assert not running.done()
-        finally:
-            running.cancel()
-            await asyncio.wait([running])
+        async with flooding(relay.url, folder / "request"):
+            await until(relay.daemon, "bodies_arriving", ARRIVING)
+            yield relay
         await until(relay.daemon, "connections", 0)
         await until(relay.daemon, "buffered_bytes", 0)
 
@@ -75,7 +68,7 @@ async def test_heads_without_bodies_of_one_address_delay_nobody_else(
     tmp_path: Path, upstream: Hostile, data: bytes
 ) -> None:
     """From their own address, what comes whole is answered; what does not is told to wait."""
-    async with attacked(tmp_path, upstream, data) as (relay, _):
+    async with attacked(tmp_path, upstream, data) as relay:
         assert await worst(relay, 20) < DELAY_S
         await until(relay.daemon, "bodies_arriving", ARRIVING)
         assert (await relay.ask(source=SOURCE)).status == 200
@@ -90,7 +83,7 @@ async def test_nor_do_they_where_each_that_is_cut_off_is_sent_anew(
     tmp_path: Path, upstream: Hostile, data: bytes
 ) -> None:
     """So often that each is cut off twice, for which the time of a body is short."""
-    async with attacked(tmp_path, upstream, data, body_timeout_ms=2_000) as (relay, attack):
+    async with attacked(tmp_path, upstream, data, body_timeout_ms=2_000) as relay:
         async with asyncio.timeout(2 * PATIENCE_S):
-            while attack.sent < HEADS + 2 * ARRIVING:
+            while (await relay.metrics()).total("refused_total", reason="body_timeout") < 2 * ARRIVING:
                 assert await worst(relay, 5) < DELAY_S

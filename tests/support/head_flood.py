@@ -1,4 +1,4 @@
-"""Send heads whose bodies never come to their end, by the thousand from one address, or as a program of its own.
+"""Send heads whose bodies never come to their end, by the thousand from one address, in a process of its own.
 
 `python -m support.head_flood URL REQUEST`, where REQUEST is a file with what each sends, floods until it is terminated.
 """
@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -27,8 +26,6 @@ class HeadFlood:
         self._url = url
         self._data = data
         self._free = asyncio.Semaphore(0)
-        self.sent = 0
-        self.answers: Counter[int] = Counter()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -39,12 +36,10 @@ class HeadFlood:
         while True:
             async with connect(self._url, source=SOURCE) as client:
                 client.send(self._data)
-                self.sent += 1
                 try:
                     status = (await client.answer(within_s=2 * PATIENCE_S)).status
                 except (Cut, ConnectionError):
                     status = 0
-            self.answers[status] += 1
             if status == 408:
                 self._free.release()
             await self._free.acquire()
