@@ -78,7 +78,7 @@ coverage:
 		COVERAGE_FILE=.cache/coverage/data .venv-test/bin/python -m coverage report --format=markdown) \
 		>benchmarks/results/coverage.md
 
-# What takes minutes: a Debian that boots, a minute of chaos, an export at ModernBERT-base's shape.
+# What takes minutes: a Debian that boots, real clients, two vLLMs, an export at ModernBERT-base's shape.
 test-long: wheel .venv-vllm
 	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) -m long
 

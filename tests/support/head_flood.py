@@ -19,30 +19,25 @@ SOURCE = "127.0.0.2"
 HEADS = 1_100
 
 
-class HeadFlood:
-    """Requests whose bodies never come to their end; as soon as one has lost its place, another one is sent."""
+async def flood(url: str, data: bytes) -> None:
+    """Send requests whose bodies never come to their end; as soon as one has lost its place, send another one."""
+    free = asyncio.Semaphore(0)
 
-    def __init__(self, url: str, data: bytes) -> None:
-        self._url = url
-        self._data = data
-        self._free = asyncio.Semaphore(0)
-
-    async def run(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(HEADS):
-                tasks.create_task(self._hold())
-
-    async def _hold(self) -> None:
+    async def hold() -> None:
         while True:
-            async with connect(self._url, source=SOURCE) as client:
-                client.send(self._data)
+            async with connect(url, source=SOURCE) as client:
+                client.send(data)
                 try:
                     status = (await client.answer(within_s=2 * PATIENCE_S)).status
                 except (Cut, ConnectionError):
                     status = 0
             if status == 408:
-                self._free.release()
-            await self._free.acquire()
+                free.release()
+            await free.acquire()
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(HEADS):
+            tasks.create_task(hold())
 
 
 @contextlib.asynccontextmanager
@@ -63,4 +58,4 @@ async def flooding(url: str, request: Path) -> AsyncIterator[None]:
 
 
 if __name__ == "__main__":
-    asyncio.run(HeadFlood(sys.argv[1], Path(sys.argv[2]).read_bytes()).run())
+    asyncio.run(flood(sys.argv[1], Path(sys.argv[2]).read_bytes()))

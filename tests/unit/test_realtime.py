@@ -9,7 +9,7 @@ import pytest
 
 from pointsman.config.model import CorsOptions, PathOptions, ServerOptions
 from support.client_keys import bearer, line
-from support.playbook import OK, Wire, playing, post, with_length
+from support.playbook import OK, Wire, half_open, playing, post, with_length
 from support.virtual_loop import FakeTransport
 
 PAGE = "https://chat.example"
@@ -450,12 +450,7 @@ def test_a_reload_leaves_it_open(wire: Wire) -> None:
 
 def test_an_endpoint_on_trial_has_passed_with_its_101() -> None:
     """Not with the end, which may be hours away."""
-    with playing(breaker_open_ms=1_000) as wire:
-        breaker = wire.almost_open()
-        wire.ask().resets()
-        assert breaker.opened
-        wire.clock.advance(1.1)
-        wire.client = wire.connect()
+    with half_open() as (wire, breaker):
         upstream = opened(wire)
         assert upstream in wire.a.connections
         assert not breaker.opened
