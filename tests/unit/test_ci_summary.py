@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def summary(folder: Path, *options: str, **logs: tuple[str, int]) -> subprocess.
         (folder / f"{name}.end").write_text(f"60 {code}\n")
         line = {"test": f"{name}.py::test_slow", "seconds": 2.5, "cpu_s": 0.5}
         (folder / f"{name}.tests").write_text(json.dumps(line) + "\n")
-    return subprocess.run([SUMMARY, folder, *options], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, SUMMARY, folder, *options], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
