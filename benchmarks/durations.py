@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -33,7 +34,9 @@ def run() -> dict[str, Any]:
     """Run all of it; what it needs may be here already."""
     there = all((ROOT / name).exists() for name in ENVIRONMENTS)
     started = time.monotonic()
-    code = subprocess.run([ROOT / ".ci/run"], check=False).returncode
+    own = {"PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # of this program, and of the `make` that runs it
+    environment = {name: value for name, value in os.environ.items() if name not in own}
+    code = subprocess.run([ROOT / ".ci/run"], env=environment, check=False).returncode
     seconds = round(time.monotonic() - started)
     said = subprocess.run(
         [ROOT / ".ci/summary", ROOT / ".cache/ci", "--json"], check=True, capture_output=True, text=True

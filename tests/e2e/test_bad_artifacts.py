@@ -140,11 +140,13 @@ async def selected(daemon: Daemon) -> str:
 async def until_loading(pid: int) -> None:
     """Poll until another thread than the event loop's computes, as one that loads an artifact does."""
 
-    def computes() -> bool:
-        states = [task.joinpath("stat").read_text().rpartition(")")[2].split()[0] for task in tasks()]
-        return "R" in states
+    def computes(task: Path) -> bool:
+        try:
+            return task.joinpath("stat").read_text().rpartition(")")[2].split()[0] == "R"
+        except (FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+            return False
 
-    def tasks() -> list[Path]:
-        return [task for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid)]
+    def any_computes() -> bool:
+        return any(task.name != str(pid) and computes(task) for task in Path(f"/proc/{pid}/task").iterdir())
 
-    await eventually(computes, "an artifact is loaded")
+    await eventually(any_computes, "an artifact is loaded")
