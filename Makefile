@@ -85,7 +85,7 @@ test-long: wheel .venv-vllm
 # What checks in full what .ci/run checks in short: any three marks that the readers of messages know, all large bodies, a
 # minute of chaos, fifty reloads, each Python with each set of dependencies. Two hours of CPU.
 nightly: wheel
-	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) -m nightly
+	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) --timeout 0 -m nightly
 	.ci/matrix all
 
 # The unit tests on the sources, in seconds: without what runs the built-in classifier or processes of its own, and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -26,6 +27,7 @@ from support.browser import Browser
 from support.config_files import MINIMAL, category
 from support.log import Memory
 from support.page import cells, run_page, shows
+from support.process import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -162,20 +164,27 @@ async def test_the_last_fit_is_shown_with_samples_as_text_and_is_promoted_by_a_c
         ["0.50", "0.50", "0", "the config sets it"],
         ["0.60", "0.60", "9", "lower bound"],
     ]
-    await browser.run("[...document.querySelectorAll('button')].find(one => one.textContent === 'Promote').click()")
+    await press(browser, "Promote")
     await shows(browser, "9 → 33 of 40")
     page.classifiers |= {"in_use": "/a/fit-1", "promoted": {"path": "/a/fit-1"}}
     await shows(browser, "Go back")
-    await browser.run("[...document.querySelectorAll('button')].find(one => one.textContent === 'Go back').click()")
-    while len(page.promoted) < 2:
-        await shows(browser, "Go back")
+    await press(browser, "Go back")
+    await eventually(lambda: len(page.promoted) == 2, "the second click has counted")
     assert page.promoted == [("promote", {"artifact": "fit-1"}), ("rollback", {})]
 
 
 async def press(browser: Browser, name: str) -> None:
-    await browser.run(
-        "[...document.querySelectorAll('button')].find(one => one.textContent === arguments[0]).click()", name
-    )
+    """Click a button, once the click before has been answered: until then none counts."""
+    script = """
+        const busy = document.querySelector("[aria-busy]") !== null;
+        if (!busy) {
+            [...document.querySelectorAll("button")].find(one => one.textContent === arguments[0]).click();
+        }
+        return busy;
+        """
+    async with asyncio.timeout(PATIENCE_S):
+        while await browser.run(script, name):  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.05)
 
 
 async def test_a_fit_is_discarded_by_a_second_click_unless_it_serves_or_is_in_shadow(
@@ -192,12 +201,10 @@ async def test_a_fit_is_discarded_by_a_second_click_unless_it_serves_or_is_in_sh
     await browser.run(f"[...document.querySelectorAll('button.bad')][0].{double}")
     assert page.promoted == []
     await press(browser, "Promote")
-    while not page.promoted:
-        await shows(browser, HOSTILE)
+    await eventually(lambda: bool(page.promoted), "the click has counted")
     assert page.promoted.pop()[0] == "promote", "the double click discarded it"
     await press(browser, "Discard for ever")
-    while not page.promoted:
-        await shows(browser, HOSTILE)
+    await eventually(lambda: bool(page.promoted), "the click has counted")
     assert page.promoted == [("discard", {"artifact": HOSTILE})]
 
 

@@ -37,6 +37,7 @@ export function open(main) {
             return;
         }
         busy = true;
+        main.setAttribute("aria-busy", "true");
         said.textContent = "";
         try {
             await attempt(async () => {
@@ -51,6 +52,7 @@ export function open(main) {
             });
         } finally {
             busy = false;
+            main.removeAttribute("aria-busy");
         }
         refresh();
     }
