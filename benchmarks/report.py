@@ -15,7 +15,7 @@ from target import at_least, at_most
 from pointsman.classify import artifact
 from pointsman.config.load import load as load_config
 from pointsman.evaluation.metrics import accuracy_interval
-from pointsman.routing.thresholds import thresholds
+from pointsman.routing.thresholds import at_precision
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
@@ -403,9 +403,9 @@ def wanted() -> list[str]:
 def _tried() -> list[str]:
     """Return what was tried for the targets that are not met, each in a sentence or two."""
     config, shipped = load_config(ROOT / "config" / "config.yaml").config, artifact.load(artifact.BUILTIN)
-    fitted = thresholds(config, shipped.manifest.labels, shipped.calibration)
+    fitted = at_precision(config, shipped.manifest.labels, shipped.calibration)
     counts = {name: each.measured for name, each in fitted.items() if name in ADAPTERS and each.measured}
-    shares = ", ".join(f"{name} {each.right} of {each.reached}" for name, each in counts.items())
+    shares = ", ".join(f"{name} {each.right} of {each.chosen}" for name, each in counts.items())
     exported = shipped.manifest.verification["latency_ms"]["median_by_tokens"]
     five = statistics.median(_one_thread("128")) * 5 / 6
     return [

@@ -14,7 +14,7 @@ from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route
 from support.browser import Browser
-from support.page import run_page, shows
+from support.page import cells, run_page, shows
 from support.process import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -26,8 +26,10 @@ DECISION = {
     "category": "law",
     "confidence": 0.9,
     "threshold": 0.6,
+    "threshold_origin": "routing.thresholds",
     "reason": "classified",
     "missed": None,
+    "near": {"category": "art", "confidence": 0.5},
     "rule": None,
     "would": None,
     "reasoning": None,
@@ -40,6 +42,7 @@ TOLD = {
     "conversation": None,
     "categories": {"law": 0.9},
     "thresholds": {"law": 0.6},
+    "threshold_origins": {"law": "routing.thresholds"},
     "labels": {"law": 0.9},
     "edits": [],
     "text": None,
@@ -53,6 +56,7 @@ class Trying:
     """The page's port, and what became of the requests for the candidate `slow`."""
 
     url: str = ""
+    status: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
 
@@ -87,7 +91,7 @@ async def page() -> AsyncIterator[Trying]:
         Route("GET", "/classifiers", listed),
     ]
     async with run_page(*routes) as port:
-        found.url = port.url
+        found.url, found.status = port.url, port.status
         yield found
 
 
@@ -136,3 +140,23 @@ async def test_a_candidate_that_is_late_is_told_in_words_of_its_own(browser: Bro
     shown = await shows(browser, "The candidate is still loading; try again")
     assert "law-lora" in shown
     assert "the service does not answer" not in shown
+
+
+async def test_it_names_the_threshold_that_counted_and_what_is_near(browser: Browser, page: Trying) -> None:
+    await opened(browser, page)
+    await tried(browser, "")
+    shown = await shows(browser, "art (0.50)")
+    assert "0.900, threshold 0.60 by routing.thresholds" in shown
+    assert await cells(browser, "Categories") == [["law", "", "0.900", "0.60", "routing.thresholds"]]
+
+
+async def test_both_errors_of_each_threshold_are_shown_in_use_and_at_95_of_100(browser: Browser, page: Trying) -> None:
+    """As `pointsman check` shows them; a share of no rows is none."""
+    reach = {"part": 1, "whole": 2, "low": 0.095, "high": 0.905}
+    none = {"part": 0, "whole": 0, "low": 0, "high": 1}
+    used, stated = {"threshold": 0.5, "reach": reach, "precision": reach}, {"reach": reach, "precision": none}
+    told = {"category": "law", "origin": "routing.precision", **used, "at_precision": {"threshold": 0.875, **stated}}
+    page.status["thresholds"] = [told]
+    await opened(browser, page)
+    half = "50 % (10 to 91) of 2"
+    assert await cells(browser, "Thresholds") == [["law", "0.50", half, half, "routing.precision", "0.88", half, "–"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import aiohttp
@@ -49,6 +50,26 @@ async def test_a_command_sets_the_mode_at_once_and_for_the_next_start(tmp_path: 
             assert await answered(daemon) == (BASE, "off")
             assert await pointsman(daemon, "mode", "config") == "ROUTING  on\n"
             assert await answered(daemon) == ("technical-lora", "classified")
+
+
+async def test_how_to_keep_former_routes_is_told_by_the_first_start_with_a_state_directory_alone(
+    tmp_path: Path,
+) -> None:
+    """Without one by each; who has set a precision, even to none, is not told."""
+    state, nowhere = {"STATE_DIRECTORY": str(tmp_path / "state")}, {"STATE_DIRECTORY": ""}
+    async with run_fake_vllm() as vllm:
+        config = quick_config(vllm.port)
+        settled = config | {"pointsman": {"routing": {"precision": None}}}
+        config.pop("pointsman", None)
+        del config["classifier"]["category_model"]["threshold"]
+
+        async def told(config: Any, env: dict[str, str]) -> int:
+            async with run_daemon(config, tmp_path, env=env) as daemon:
+                pass
+            return daemon.log_text().count("is now the threshold of each category")
+
+        assert [await told(config, env) for env in (state, state, nowhere, nowhere)] == [1, 0, 1, 1]
+        assert await told(settled, nowhere) == 0
 
 
 async def test_a_command_goes_back_to_the_config_before_and_leaves_the_file_alone(tmp_path: Path) -> None:

@@ -72,6 +72,9 @@ async def test_explain_tells_what_the_service_would_do_and_status_what_it_did(tm
         assert states == {"technical-lora": "missing", "medical-lora": "served", "legal-lora": "served"}
         assert (told["classifier"]["artifact"], told["classifier"]["precision"]) == ("toy", "fp32")
         assert (told["trouble"], told["config"]["reload_failed"]) == (None, None)
+        names = {one["category"]: (one["threshold"], one["origin"]) for one in told["thresholds"]}
+        assert names["medical"] == (0.5, "category_model.threshold")
+        assert told["thresholds"][0]["reach"]["whole"] == 0, "the toy has no calibration rows"
         assert told["traffic"]["decisions"] == [
             {"category": "medical", "reason": "classified", "requests": 1},
             {"category": "medical", "reason": "adapter_without_tools", "requests": 1},

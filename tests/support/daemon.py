@@ -89,8 +89,8 @@ async def run_daemon(
     data_port, admin_port = (
         reserve_port() if given is None else given.getsockname()[1] for given in (listener, admin_listener)
     )
-    if env is not None and "STATE_DIRECTORY" in env:
-        _give_curves(Path(env["STATE_DIRECTORY"]))
+    if env is not None and (state := env.get("STATE_DIRECTORY")):
+        _give_curves(Path(state))
     inherited = {"data": listener, "admin": admin_listener}
     listeners = {name: given for name, given in inherited.items() if given is not None}
     file = tmp_path / f"pointsman-{data_port}.yaml"

@@ -46,6 +46,7 @@ STATUS: dict[str, Any] = {
     },
     "routing": {"mode": "on", "percent": None, "overridden": False},
     "shadow": None,
+    "thresholds": [],
     "traffic": {"run_ms": {"p50": None, "p95": None}},
 }
 

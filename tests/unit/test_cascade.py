@@ -27,6 +27,7 @@ from pointsman.classify.classifier import Classification, Classifier, Sure, Timi
 from pointsman.classify.workers import NICE_LONG, NICE_SHORT
 from pointsman.cli.check import check
 from pointsman.config.options.classifier import CascadeOptions, ClassifierOptions
+from pointsman.config.options.routing import RoutingOptions
 from pointsman.errors import ArtifactError, ConfigError, Overloaded
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
@@ -214,12 +215,16 @@ def says_law(confidence: float) -> tuple[float, ...]:
 
 
 def fitted(sure_from: float = 0.9) -> Policy:
-    """Of the first artifact only 0.95 is precise, of the larger one everything from the lower bound of 0.6 on."""
+    """Of the first artifact only 0.95 is precise, of the larger one everything from the common threshold of 0.6 on."""
     sure, unsure = rows(0.95, 100, 0), rows(0.7, 50, 50)
     said = np.concatenate([sure.probabilities, unsure.probabilities])
     first = Calibration(said, np.concatenate([sure.truth, unsure.truth]))
     options = ClassifierOptions(cascade=CascadeOptions(model_id="x", sure_from=sure_from))
-    return Policy(config(classifier=options), LABELS, calibrations=[first, rows(0.7, 100, 0)])
+    return Policy(
+        config(classifier=options, routing=RoutingOptions(precision=0.95)),
+        LABELS,
+        calibrations=[first, rows(0.7, 100, 0)],
+    )
 
 
 def test_an_answer_is_judged_by_the_threshold_of_the_artifact_that_gave_it() -> None:

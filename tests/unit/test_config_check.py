@@ -95,7 +95,7 @@ def test_the_fallback_category_answers_the_unsure(tmp_path: Path) -> None:
     code, out = checked(tmp_path, MINIMAL + model + "categories:\n" + category("general"))
 
     assert code == 0
-    assert out.splitlines()[-1].split() == ["(unsure)", "probability", "below", "0.6", "category", "general"]
+    assert out.splitlines()[-1].split() == ["(unsure)", "probability", "below", "0.5", "category", "general"]
 
 
 ROLLOUT = "pointsman: {routing: {mode: percent, percent: 10, categories: {law: {mode: on}, health: {mode: shadow}}}}\n"
@@ -206,8 +206,10 @@ def adapter(name: str) -> str:
     return category(name).replace("model: base\n", "model: base\n        lora_name: law-lora\n")
 
 
-def test_each_threshold_is_shown_with_where_it_comes_from_and_what_passes(tmp_path: Path) -> None:
-    """With Wilson's intervals; a warning says which is not precise. Too few rows to know are none."""
+def test_each_threshold_is_shown_with_both_errors_in_use_and_at_a_precision_of_95_of_100(tmp_path: Path) -> None:
+    """With Wilson's intervals: the share of the category's own rows that reach it, and that of the right among all that
+    do. A warning says which is not precise; too few rows to know are none.
+    """
     calibrated(
         tmp_path / "artifact",
         ("law", 1.0, "law", 50),
@@ -220,25 +222,37 @@ def test_each_threshold_is_shown_with_where_it_comes_from_and_what_passes(tmp_pa
     )
     names = ("law", "health", "math", "history")
     text = MINIMAL + MODEL_ID + "categories:\n" + "".join(map(adapter, names)) + category("biology")
-    code, out = checked(tmp_path, text + "pointsman: {routing: {thresholds: {history: 0.25}}}\n")
+    own = "pointsman: {routing: {thresholds: {history: 0.25}%s}}\n"
+    every = "100 % ({} to 100) of {}".format
+    ten, forty = every(72, 10), every(91, 40)
+    stated = [f"0.9999 56 % (45 to 65) of 90 {every(93, 50)}", f"0.4 {forty} 50 % (39 to 61) of 80"]
 
+    code, out = checked(tmp_path, text + own % "")
     assert code == 0
-    assert [line.partition(": ")[2] for line in out.splitlines() if "warning" in line][1:] == [
-        (
-            f'{tmp_path}/config.yaml:18: categories[1]: no threshold gives "health" a precision of 95% on the '
-            "calibration rows; the most precise one, 0.4, is used; set another in pointsman.routing.thresholds "
-            "(health: 1 chooses it only when certain), or calibrate anew"
-        ),
-    ]
+    assert "no threshold gives" not in out
     head, *rows = out.split("\n\n")[-1].splitlines()
-    assert head.split("  ")[0] == "category"
-    assert [" ".join(row.split()) for row in rows] == [
-        "law 0.9999 50.0 % (40.4 to 59.6), 50 of 100 100.0 % (92.9 to 100.0), 50 of 50 fitted",
-        ("health 0.4 100.0 % (95.4 to 100.0), 80 of 80 50.0 % (39.3 to 60.7), 40 of 80 precision not reached"),
-        "math 0.4 100.0 % (72.2 to 100.0), 10 of 10 100.0 % (72.2 to 100.0), 10 of 10 lower bound: too few rows",
-        "history 0.25 100.0 % (91.2 to 100.0), 40 of 40 100.0 % (91.2 to 100.0), 40 of 40 routing.thresholds",
-        "biology 0.4 100.0 % (94.0 to 100.0), 60 of 60 100.0 % (94.0 to 100.0), 60 of 60 lower bound",
+    assert " ".join(head.split()) == "category threshold reach precision by at precision 0.95: reach precision"
+    assert [" ".join(row.split()) for row in rows[:4]] == [
+        f"law 0.4 56 % (45 to 65) of 90 50 % (40 to 60) of 100 category_model.threshold {stated[0]}",
+        f"health 0.4 {forty} 50 % (39 to 61) of 80 category_model.threshold {stated[1]}",
+        f"math 0.4 {ten} {ten} category_model.threshold 0.4 {ten} {ten}",
+        f"history 0.25 {forty} {forty} routing.thresholds 0.4 {forty} {forty}",
     ]
+
+    code, out = checked(tmp_path, text + own % ", precision: 0.95")
+    assert code == 0
+    assert (
+        f'{tmp_path}/config.yaml:18: categories[1]: no threshold gives "health" a precision of 0.95 on the calibration '
+        "rows; the most precise one, 0.4, is used; set another in pointsman.routing.thresholds (health: 1 chooses it "
+        "only when certain), or calibrate anew\n"
+    ) in out
+    rows = [" ".join(row.split()) for row in out.split("\n\n")[-1].splitlines()[1:]]
+    assert rows[:2] == [
+        f"law {stated[0]} routing.precision {stated[0]}",
+        f"health {stated[1]} routing.precision is not reached {stated[1]}",
+    ]
+    assert " category_model.threshold: too few rows for routing.precision " in rows[2]
+    assert " routing.thresholds " in rows[3]
 
 
 def test_without_calibration_rows_the_configs_own_thresholds_are_shown(tmp_path: Path) -> None:
@@ -248,9 +262,9 @@ def test_without_calibration_rows_the_configs_own_thresholds_are_shown(tmp_path:
     _, out = checked(tmp_path, text + "pointsman: {routing: {thresholds: {law: 0.8}}}\n")
 
     assert "routing.thresholds" not in plain
-    assert [row.split() for row in out.splitlines()[-2:]] == [
+    assert [row.split()[:5] for row in out.splitlines()[-2:]] == [
         ["law", "0.8", "-", "-", "routing.thresholds"],
-        ["health", "0.4", "-", "-", "lower", "bound"],
+        ["health", "0.4", "-", "-", "category_model.threshold"],
     ]
 
 

@@ -13,6 +13,7 @@ from pointsman.adapters.catalog import Served
 from pointsman.classify import artifact
 from pointsman.classify.calibration import Calibration
 from pointsman.classify.classifier import Classifier
+from pointsman.config.model import RoutingOptions
 from pointsman.evaluation.dataset import Row
 from pointsman.evaluation.decisions import Decided, decide
 from pointsman.evaluation.reader import Reader, Reading
@@ -95,7 +96,13 @@ def test_the_thresholds_that_the_artifacts_rows_give_count(toy_folder: Path) -> 
     said = np.zeros((80, len(LABELS)))
     said[:, code], said[:, other] = np.repeat([0.9999, 0.999], 40), np.repeat([0.0001, 0.001], 40)
     rows = Calibration(said, np.repeat([code, other], 40))
-    made = decided(toy_folder, Row(1, "Is python slow?", None), Row(2, "My landlord", None), calibration=rows)
+    made = decided(
+        toy_folder,
+        Row(1, "Is python slow?", None),
+        Row(2, "My landlord", None),
+        calibration=rows,
+        routing=RoutingOptions(precision=0.95),
+    )
     assert made.categories == [None, "legal"]
 
 

@@ -110,14 +110,14 @@ def test_the_sweep_counts_what_is_sure_and_what_changes_against_before(compared:
     assert steps[1.0] == (0.0, 1.0)
 
 
-def test_a_categorys_own_threshold_holds_at_any_lower_bound(tmp_path: Path) -> None:
-    """That of the config is not moved, and one that is fitted does not go below the bound."""
+def test_a_categorys_own_threshold_holds_at_any_common_one(tmp_path: Path) -> None:
+    """That of the config is not moved, and one that is fitted does not go below the common one."""
     said = np.full((100, 14), 0.0)
     said[:, HEALTH], said[:, LABELS.index("other")] = np.repeat([0.9, 0.7], 50), np.repeat([0.1, 0.3], 50)
     rows = encode(said, np.repeat([HEALTH, LAW], 50))
     contents = {MODEL: toy_artifact.model(), TOKENIZER: toy_artifact.tokenizer(), CALIBRATION: rows}
     folder = toy_artifact.build(tmp_path / "artifact", contents)
-    made = config(routing=RoutingOptions(thresholds={"legal": 0.5}))
+    made = config(routing=RoutingOptions(precision=0.95, thresholds={"legal": 0.5}))
     found = judge(folder, [(LAW, 0.55), (HEALTH, 0.85), (HEALTH, 0.92), (HEALTH, 0.97)], made)
 
     decided = {lower: found.side(lower).chosen for lower in (0.0, 0.6, 0.95)}
@@ -138,7 +138,7 @@ def test_without_a_config_an_unsure_label_is_unsure(toy_folder: Path) -> None:
 def test_a_judge_has_the_configs_threshold(toy_folder: Path) -> None:
     """Without a config, the artifact's, and without that the config's default."""
     assert judge(toy_folder, [(LAW, 0.7)], config(threshold=0.3)).threshold == 0.3
-    assert judge(toy_folder, [(LAW, 0.7)]).threshold == 0.6
+    assert judge(toy_folder, [(LAW, 0.7)]).threshold == 0.5
 
 
 def test_against_the_log_its_models_count(toy_folder: Path, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ ROWS = [
 
 @pytest.fixture
 def of_labels(origin: Provenance) -> Report:
-    return report(origin, ROWS, Labels(THREE, None))
+    return report(origin, ROWS, Labels(THREE, 0.6))
 
 
 # --- figures ---------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def test_the_most_confident_mistakes_come_first(of_labels: Report) -> None:
 
 
 def test_only_rows_out_of_scope_are_a_report_too(origin: Provenance) -> None:
-    found = report(origin, ROWS[4:], Labels(THREE, None))
+    found = report(origin, ROWS[4:], Labels(THREE, 0.6))
 
     assert found.judged is None
     assert "out_of_scope caught" in table.render(found)
@@ -116,15 +116,17 @@ def test_with_a_config_the_decision_counts_and_its_model_apart(origin: Provenanc
     assert (points[0.0], points[0.6]) == ((1.0, 1.0), (0.5, 1.0))
 
 
-def test_each_class_has_what_passes_its_threshold_and_what_of_that_is_right(origin: Provenance) -> None:
-    """Among the rows with the highest score for it. What is out of scope is wrong, unless the class is no domain."""
+def test_each_class_has_the_share_of_its_rows_that_reach_it_and_that_of_its_own_among_those(
+    origin: Provenance,
+) -> None:
+    """What is out of scope belongs to the class that is no domain."""
     passed = report(origin, ROWS, Labels(THREE, 0.6)).passed
 
     shares = {
-        name: [None if it is None else (it.part, it.whole) for it in (one.coverage, one.precision)]
+        name: [None if it is None else (it.part, it.whole) for it in (one.reach, one.precision)]
         for name, one in passed.items()
     }
-    assert shares == {"law": [(2, 3), (1, 2)], "health": [(2, 2), (1, 2)], "other": [(1, 2), (1, 1)]}
+    assert shares == {"law": [(1, 2), (1, 2)], "health": [(1, 1), (1, 2)], "other": [(1, 4), (1, 1)]}
     assert {one.threshold for one in passed.values()} == {0.6}
 
 
@@ -133,15 +135,15 @@ def test_with_a_config_each_category_has_its_own_threshold(origin: Provenance) -
     found = report(origin, ROWS, Categories(made, THREE))
 
     law, health = found.passed["law"], found.passed["health"]
-    assert (law.threshold, law.coverage and law.coverage.part, law.precision and law.precision.part) == (0.95, 1, 0)
-    assert (health.threshold, health.coverage and health.coverage.part) == (0.6, 2)
+    assert (law.threshold, law.reach and law.reach.part, law.precision and law.precision.part) == (0.95, 0, 0)
+    assert (health.threshold, health.reach and health.reach.part) == (0.6, 1)
     assert list(found.passed) == ["law", "health"]
     told, page = table.render(found), html.render(found, dict.fromkeys(range(1, 8), "x"))
-    assert re.search(r"\nlaw +0\.95 +25\.0 % +4\.6 to 69\.9 % +0\.0 % +0\.0 to 79\.3 %\n", told)
-    assert "4.6 to 69.9 %" in page
+    assert re.search(r"\nlaw +0\.95 +0\.0 % +0\.0 to 65\.8 % +0\.0 % +0\.0 to 79\.3 %\n", told)
+    assert "0.0 to 65.8 %" in page
 
 
-def test_what_the_threshold_does_not_decide_is_not_counted_with_it(origin: Provenance) -> None:
+def test_what_is_in_another_language_or_not_classified_does_not_reach_its_class(origin: Provenance) -> None:
     """A row in another language, and one that was not classified, get the fallback at any threshold."""
     rows = [Row(line, "x", 0) for line in (1, 2, 3)]
     found = reading([(0.9, 0.1, 0.0), (0.9, 0.1, 0.0), (0.0, 0.0, 0.0)])
@@ -150,17 +152,17 @@ def test_what_the_threshold_does_not_decide_is_not_counted_with_it(origin: Prove
 
     law = evaluate(rows, foreign, made, origin).passed["law"]
 
-    assert law.coverage is not None
-    assert (law.coverage.part, law.coverage.whole) == (1, 1)
-    labels = evaluate(rows, foreign, Labels(THREE, None), origin).passed["law"]
-    assert labels.coverage is not None
-    assert labels.coverage.whole == 2
+    assert law.reach is not None
+    assert (law.reach.part, law.reach.whole) == (1, 3)
+    labels = evaluate(rows, foreign, Labels(THREE, 0.6), origin).passed["law"]
+    assert labels.reach is not None
+    assert (labels.reach.part, labels.reach.whole) == (2, 3)
 
 
 def test_a_class_that_no_row_is_taken_for_has_no_shares(origin: Provenance) -> None:
-    found = report(origin, ROWS[:1], Labels(THREE, None))
+    found = report(origin, ROWS[:1], Labels(THREE, 0.6))
     health = found.passed["health"]
-    assert (health.coverage, health.precision) == (None, None)
+    assert (health.reach, health.precision) == (None, None)
     assert re.search(r"\nhealth +0\.6 +- +-\n", table.render(found))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pointsman.classify.calibration import Calibration
+from pointsman.config.model import CategoryModel, RoutingOptions
 from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.scheme import Categories, Labels
 from pointsman.routing.policy import Policy
@@ -61,7 +62,7 @@ def test_out_of_scope_is_caught_by_other_or_under_the_suggested_threshold() -> N
 
 
 def test_without_a_suggested_threshold_it_is_the_configs_default() -> None:
-    assert Labels(LABELS, None).threshold == 0.6 == config().classifier.category_model.threshold
+    assert Labels(LABELS, None).threshold == 0.5 == CategoryModel().threshold
 
 
 def test_a_classifier_without_other_catches_by_the_threshold_alone() -> None:
@@ -90,12 +91,14 @@ def test_categories_are_scored_and_chosen_as_the_policy_does() -> None:
         assert scheme.names[chosen] == policy.choose(row, None).category
 
 
-def test_categories_are_chosen_from_the_thresholds_that_the_artifacts_rows_give() -> None:
+def test_categories_are_chosen_from_the_thresholds_that_a_stated_precision_gives() -> None:
     """100 rows at 0.8 and 0.7, of which only those at 0.8 are right."""
     law, other = LABELS.index("law"), LABELS.index("other")
     said = np.zeros((100, len(LABELS)))
     said[:, law], said[:, other] = np.repeat([0.8, 0.7], 50), np.repeat([0.2, 0.3], 50)
-    scheme = Categories(config(), LABELS, Calibration(said, np.repeat([law, other], 50)))
+    scheme = Categories(
+        config(routing=RoutingOptions(precision=0.95)), LABELS, Calibration(said, np.repeat([law, other], 50))
+    )
 
     assert scheme.least == pytest.approx((0.6, 0.6, 0.8))
     assert (name(scheme, probabilities(law=0.75)), name(scheme, probabilities(law=0.85))) == ("(none)", "legal")

@@ -40,8 +40,10 @@ async def test_a_decision_is_told_with_all_that_led_to_it(classifier: Classifier
         "endpoints": ["a", "b"],
         "category": "technical",
         "threshold": 0.6,
+        "threshold_origin": "category_model.threshold",
         "reason": "classified",
         "missed": None,
+        "near": None,
         "rule": None,
         "would": None,
         "reasoning": False,
@@ -136,9 +138,25 @@ async def test_a_threshold_that_was_missed_is_told_with_its_category(classifier:
     decision = told["decision"]
     assert (decision["category"], decision["reason"]) == ("medical", "low_confidence")
     assert (decision["threshold"], decision["missed"]) == (0.9, {"category": "technical", "threshold": 0.9})
-    assert f"reason     low_confidence (confidence {decision['confidence']:.3f}, threshold 0.9 of technical)" in render(
-        told
-    )
+    reason = f"reason     low_confidence (confidence {decision['confidence']:.3f}, threshold 0.9 of technical"
+    assert f"{reason} by routing.thresholds)" in render(told)
+
+
+async def test_a_second_category_with_half_of_the_score_is_told_as_near(classifier: Classifier) -> None:
+    told = await explained(classifier, request("python landlord"))
+    assert told["decision"]["near"] == {
+        "category": "legal",
+        "confidence": pytest.approx(told["categories"]["legal"], abs=1e-4),
+    }
+    assert f"near       legal ({told['categories']['legal']:.2f})" in render(told)
+
+
+async def test_each_categorys_threshold_is_told_with_where_it_is_from(classifier: Classifier) -> None:
+    made = config(routing=RoutingOptions(thresholds={"legal": 0.8}))
+    told = await explained(classifier, request("Fix my Python"), made)
+    assert told["thresholds"] == {"technical": 0.6, "medical": 0.6, "legal": 0.8}
+    assert told["threshold_origins"]["legal"] == "routing.thresholds"
+    assert told["threshold_origins"]["medical"] == "category_model.threshold"
 
 
 async def test_the_threshold_of_the_category_is_told(classifier: Classifier) -> None:
@@ -162,6 +180,7 @@ DESCRIPTION: dict[str, Any] = {
         "category": "law",
         "confidence": 0.98765,
         "threshold": 0.6,
+        "threshold_origin": "category_model.threshold",
         "reason": "classified",
         "missed": None,
         "reasoning": True,
@@ -187,7 +206,7 @@ def test_a_terminal_shows_it_in_columns() -> None:
     assert render(DESCRIPTION).splitlines() == [
         "model      law-lora (adapter of base)",
         "category   law",
-        "reason     classified (confidence 0.988, threshold 0.6)",
+        "reason     classified (confidence 0.988, threshold 0.6 by category_model.threshold)",
         "endpoints  a, b",
         "tools      the request carries tools",
         "prompt     insert",
@@ -225,7 +244,7 @@ def test_a_terminal_shows_a_dash_for_what_there_is_not() -> None:
     lines = render(DESCRIPTION | {"decision": decision}).splitlines()
 
     assert lines[:2] == ["model      base", "category   -"]
-    assert "(confidence -, threshold 0.6)" in lines[2]
+    assert "(confidence -, threshold 0.6 by " in lines[2]
 
 
 @pytest.mark.parametrize(("supported", "line"), [(True, "language   en"), (False, "language   en (not declared)")])

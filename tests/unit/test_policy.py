@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from pointsman.config.model import (
     ReasoningFamily,
     RoutingOptions,
 )
-from pointsman.routing.decision import Choice, Decision, Missed, Reason
+from pointsman.routing.decision import Choice, Decision, Missed, Near, Reason
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 from pointsman.routing.planner import Planner
 from pointsman.routing.policy import Held, Policy
@@ -42,6 +42,11 @@ CHANGED, FOLLOWED = Weights(1, NOTHING), Weights(-1, NOTHING)
 
 def policy(made: Config | None = None, labels: tuple[str, ...] = LABELS, judge: Weights = CHANGED) -> Policy:
     return Policy(made or config(), labels, judge)
+
+
+def choose(made: Policy, probabilities: Sequence[float], held: Held | None) -> Choice:
+    """What it chooses, without what the score was compared with."""
+    return msgspec.structs.replace(made.choose(probabilities, held), threshold=None, near=None)
 
 
 def served(**cards: Mapping[str, str | None]) -> Served:
@@ -75,7 +80,7 @@ def test_a_categorys_score_is_the_sum_over_its_labels() -> None:
 
 
 def test_the_greatest_category_wins_even_when_another_has_the_greatest_label() -> None:
-    choice = policy(config(threshold=0.5)).choose((0.25, 0.25, 0.375, 0.125, 0.0), None)
+    choice = choose(policy(config(threshold=0.5)), (0.25, 0.25, 0.375, 0.125, 0.0), None)
     assert choice == Choice("technical", 0.5, Reason.CLASSIFIED)
 
 
@@ -87,14 +92,14 @@ def test_the_greatest_category_wins_even_when_another_has_the_greatest_label() -
     ],
 )
 def test_a_score_at_the_threshold_is_enough(score: float, expected: Choice) -> None:
-    assert policy(config(threshold=0.75)).choose((1 - score, 0.0, score, 0.0, 0.0), None) == expected
+    assert choose(policy(config(threshold=0.75)), (1 - score, 0.0, score, 0.0, 0.0), None) == expected
 
 
 def test_ties_go_to_the_first() -> None:
     two = config(category("medical"), category("legal"), threshold=0.5)
-    assert policy(two).choose((0.0, 0.0, 0.5, 0.5, 0.0), None).category == "medical"
+    assert choose(policy(two), (0.0, 0.0, 0.5, 0.5, 0.0), None).category == "medical"
     turned = config(category("legal"), category("medical"), threshold=0.5)
-    assert policy(turned).choose((0.0, 0.0, 0.5, 0.5, 0.0), None).category == "legal"
+    assert choose(policy(turned), (0.0, 0.0, 0.5, 0.5, 0.0), None).category == "legal"
 
 
 @pytest.mark.parametrize(
@@ -108,17 +113,17 @@ def test_ties_go_to_the_first() -> None:
 def test_no_category_is_for_prompts_that_are_surely_about_something_else(
     probabilities: tuple[float, ...], reason: Reason
 ) -> None:
-    assert policy().choose(probabilities, None).reason is reason
+    assert choose(policy(), probabilities, None).reason is reason
 
 
 def test_the_fallback_category_answers_what_is_unsure() -> None:
-    choice = policy(config(fallback="legal")).choose((0.25, 0.25, 0.5, 0.0, 0.0), None)
+    choice = choose(policy(config(fallback="legal")), (0.25, 0.25, 0.5, 0.0, 0.0), None)
     assert choice == Choice("legal", 0.5, Reason.LOW_CONFIDENCE, Missed("technical", 0.6))
 
 
 def test_without_categories_there_is_none_to_choose() -> None:
     none = Policy(Config(vllm_endpoints=(A,), default_model=BASE), LABELS)
-    assert none.choose((0.2,) * 5, None) == Choice(None, 0.0, Reason.NO_CATEGORY)
+    assert choose(none, (0.2,) * 5, None) == Choice(None, 0.0, Reason.NO_CATEGORY)
 
 
 # --- a threshold for each category -----------------------------------------------------------------------------
@@ -146,29 +151,58 @@ BY_CATEGORY = config(routing=RoutingOptions(switch_margin=0.0, thresholds={"medi
     ],
 )
 def test_each_category_has_its_own_threshold(probabilities: tuple[float, ...], expected: Choice) -> None:
-    assert policy(BY_CATEGORY).choose(probabilities, None) == expected
+    assert choose(policy(BY_CATEGORY), probabilities, None) == expected
 
 
 def test_a_threshold_that_is_fitted_to_the_classifiers_rows_counts() -> None:
     """Of 80 rows for medical, those at 0.9 are right, and those at 0.8 are not."""
     said = np.zeros((80, len(LABELS)))
     said[:, 2], said[:, 4] = np.repeat([0.9, 0.8], 40), np.repeat([0.1, 0.2], 40)
-    fitted = Policy(config(), LABELS, calibrations=[Calibration(said, np.repeat([2, 4], 40))])
+    fitted = Policy(
+        config(routing=RoutingOptions(precision=0.95)), LABELS, calibrations=[Calibration(said, np.repeat([2, 4], 40))]
+    )
 
-    assert fitted.choose((0.0, 0.0, 0.875, 0.125, 0.0), None).missed == Missed("medical", 0.9)
-    assert fitted.choose((0.0, 0.0, 0.125, 0.875, 0.0), None) == Choice("legal", 0.875, Reason.CLASSIFIED)
+    assert choose(fitted, (0.0, 0.0, 0.875, 0.125, 0.0), None).missed == Missed("medical", 0.9)
+    assert choose(fitted, (0.0, 0.0, 0.125, 0.875, 0.0), None) == Choice("legal", 0.875, Reason.CLASSIFIED)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "near"),
+    [
+        pytest.param((0.0, 0.0, 0.6, 0.3, 0.1), Near("legal", 0.3), id="half of it"),
+        pytest.param((0.0, 0.0, 0.6, 0.299, 0.101), None, id="less than half"),
+        pytest.param((0.0, 0.0, 0.4, 0.3, 0.3), Near("legal", 0.3), id="below the threshold"),
+        pytest.param((0.1, 0.1, 0.6, 0.1, 0.1), None, id="each far from it"),
+        pytest.param((0.0, 0.0, 0.0, 0.0, 1.0), None, id="no category"),
+    ],
+)
+def test_a_second_category_with_half_of_the_best_ones_score_is_near(
+    probabilities: tuple[float, ...], near: Near | None
+) -> None:
+    assert policy().choose(probabilities, None).near == near
+
+
+def test_a_choice_says_which_threshold_counted_and_why() -> None:
+    """Whether it was reached or missed."""
+    made = policy(config(routing=RoutingOptions(thresholds={"medical": 0.8})))
+    found = [made.choose((0.0, 0.0, share, 1 - share, 0.0), None).threshold for share in (0.9, 0.7, 0.2)]
+    assert [(one.value, one.origin) for one in found if one is not None] == [
+        (0.8, "routing.thresholds"),
+        (0.8, "routing.thresholds"),
+        (0.6, "category_model.threshold"),
+    ]
 
 
 def test_another_category_ends_a_conversation_from_its_own_threshold_on() -> None:
     """And the conversation's own is surely meant from its own on; what is no category's, from the lower bound on."""
     judge = policy(BY_CATEGORY)
     held = {name: follow_up(name) for name in ("technical", "legal", "medical")}
-    assert judge.choose((0.26, 0.0, 0.74, 0.0, 0.0), held["technical"]).reason is Reason.STICKY
-    assert judge.choose((0.25, 0.0, 0.75, 0.0, 0.0), held["technical"]).category == "medical"
-    assert judge.choose((0.3, 0.0, 0.3, 0.4, 0.0), held["technical"]).category == "legal"
-    assert judge.choose((0.0, 0.0, 0.7, 0.3, 0.0), held["medical"]).reason is Reason.STICKY
-    assert judge.choose((0.3, 0.0, 0.3, 0.4, 0.0), held["legal"]).reason is Reason.CLASSIFIED
-    assert judge.choose((0.0, 0.0, 0.4, 0.0, 0.6), held["medical"]).reason is Reason.NO_CATEGORY
+    assert choose(judge, (0.26, 0.0, 0.74, 0.0, 0.0), held["technical"]).reason is Reason.STICKY
+    assert choose(judge, (0.25, 0.0, 0.75, 0.0, 0.0), held["technical"]).category == "medical"
+    assert choose(judge, (0.3, 0.0, 0.3, 0.4, 0.0), held["technical"]).category == "legal"
+    assert choose(judge, (0.0, 0.0, 0.7, 0.3, 0.0), held["medical"]).reason is Reason.STICKY
+    assert choose(judge, (0.3, 0.0, 0.3, 0.4, 0.0), held["legal"]).reason is Reason.CLASSIFIED
+    assert choose(judge, (0.0, 0.0, 0.4, 0.0, 0.6), held["medical"]).reason is Reason.NO_CATEGORY
 
 
 def test_a_decision_says_which_threshold_was_missed() -> None:
@@ -200,12 +234,12 @@ def test_a_conversation_keeps_its_category_unless_beaten_by_more_than_the_margin
     medical: float, legal: float, expected: Choice
 ) -> None:
     made = policy(config(threshold=0.5625, routing=MARGIN))
-    assert made.choose((1 - medical - legal, 0.0, medical, legal, 0.0), follow_up("legal")) == expected
+    assert choose(made, (1 - medical - legal, 0.0, medical, legal, 0.0), follow_up("legal")) == expected
 
 
 def test_a_margin_of_nothing_still_keeps_the_category_of_a_tie() -> None:
     made = policy(config(threshold=0.5, routing=RoutingOptions(switch_margin=0)))
-    assert made.choose((0.0, 0.0, 0.5, 0.5, 0.0), follow_up("legal")) == Choice("legal", 0.5, Reason.STICKY)
+    assert choose(made, (0.0, 0.0, 0.5, 0.5, 0.0), follow_up("legal")) == Choice("legal", 0.5, Reason.STICKY)
 
 
 @pytest.mark.parametrize(
@@ -216,17 +250,17 @@ def test_a_margin_of_nothing_still_keeps_the_category_of_a_tie() -> None:
 def test_the_margin_grows_with_the_history_and_doubles_at_64_kib(kib: int, switches: bool) -> None:
     """At 32 KiB it is 0.375, which the lead is a little more than at 31."""
     made = policy(config(threshold=0.5, routing=MARGIN))
-    choice = made.choose((0.0, 0.0, 0.6875, 0.3125, 0.0), follow_up("legal", size=kib * 1024))
+    choice = choose(made, (0.0, 0.0, 0.6875, 0.3125, 0.0), follow_up("legal", size=kib * 1024))
     assert (choice.category == "medical") is switches
-    certain = made.choose((0.0, 0.0, 0.76, 0.24, 0.0), follow_up("legal", size=kib * 1024))
+    certain = choose(made, (0.0, 0.0, 0.76, 0.24, 0.0), follow_up("legal", size=kib * 1024))
     assert certain.category == "medical"
 
 
 @pytest.mark.parametrize("other", [0.76, 1.0])
 def test_what_is_judged_to_be_a_follow_up_keeps_the_category_however_sure_another_is(other: float) -> None:
     made = policy(judge=FOLLOWED)
-    assert made.choose((0.0, 0.0, other, 1 - other, 0.0), follow_up("legal")).category == "legal"
-    assert made.choose((0.0, 0.0, 0.0, 1 - other, other), follow_up("legal")).category == "legal"
+    assert choose(made, (0.0, 0.0, other, 1 - other, 0.0), follow_up("legal")).category == "legal"
+    assert choose(made, (0.0, 0.0, 0.0, 1 - other, other), follow_up("legal")).category == "legal"
 
 
 @pytest.mark.parametrize(("medical", "own", "may"), [(0.75, 0.25, True), (0.6, 0.4, False), (0.25, 0.75, False)])
@@ -237,7 +271,7 @@ def test_what_another_category_leads_in_is_to_be_read_with_what_was_before(
     made, scores = policy(config(threshold=0.5, routing=MARGIN)), (0.0, 0.0, medical, own, 0.0)
     assert made.may_end(scores, follow_up("legal")) is may
     assert not made.may_end(scores, follow_up("gone"))
-    assert made.choose(scores, follow_up("legal", together=None)).category == "legal"
+    assert choose(made, scores, follow_up("legal", together=None)).category == "legal"
 
 
 def test_the_judge_is_given_the_best_other_category_and_whether_it_is_the_rest() -> None:
@@ -266,17 +300,17 @@ REST, OWN = category("general"), category("general", labels=("other",))
 def test_the_category_for_the_rest_ends_a_conversation_from_the_threshold_on(
     general: Category, other: float, held: str, expected: Choice
 ) -> None:
-    choice = policy(config(category("medical"), general)).choose((0, 0, 1 - other, 0, other), follow_up(held))
+    choice = choose(policy(config(category("medical"), general)), (0, 0, 1 - other, 0, other), follow_up(held))
     assert choice == msgspec.structs.replace(expected, confidence=pytest.approx(expected.confidence))
 
 
 @pytest.mark.parametrize(("other", "reason"), [(1.0, Reason.NO_CATEGORY), (0.55, Reason.STICKY)])
 def test_so_does_what_belongs_to_no_category(other: float, reason: Reason) -> None:
-    assert policy().choose((0, 0, 1 - other, 0, other), follow_up("medical")).reason is reason
+    assert choose(policy(), (0, 0, 1 - other, 0, other), follow_up("medical")).reason is reason
 
 
 def test_a_remembered_category_that_is_no_more_does_not_stick() -> None:
-    assert policy().choose((0.0, 0.0, 1.0, 0.0, 0.0), follow_up("gone")) == Choice("medical", 1.0, Reason.CLASSIFIED)
+    assert choose(policy(), (0.0, 0.0, 1.0, 0.0, 0.0), follow_up("gone")) == Choice("medical", 1.0, Reason.CLASSIFIED)
 
 
 # --- deciding --------------------------------------------------------------------------------------------------

@@ -136,6 +136,8 @@ async def test_a_requests_line_tells_the_decision_and_never_the_prompt(classifie
         "category": "technical",
         "confidence": pytest.approx(0.9956, abs=1e-3),
         "reason": "classified",
+        "threshold": 0.6,
+        "threshold_origin": "category_model.threshold",
         "reasoning": False,
         "edited": ["model", "chat_template_kwargs"],
         "text_hash": hashlib.blake2b(SECRET.encode(), digest_size=16).hexdigest(),
@@ -147,6 +149,12 @@ async def test_a_requests_line_tells_the_decision_and_never_the_prompt(classifie
 async def test_the_line_of_an_unsure_decision_says_which_threshold_was_missed(classifier: Classifier) -> None:
     fields = told(record(await route(classifier, text="python landlord")))
     assert (fields["reason"], fields["missed"]) == ("low_confidence", {"category": "technical", "threshold": 0.6})
+
+
+async def test_the_line_names_threshold_and_what_is_near(classifier: Classifier) -> None:
+    fields = told(record(await route(classifier, text="python landlord")))
+    assert (fields["threshold"], fields["threshold_origin"]) == (0.6, "category_model.threshold")
+    assert fields["near"] == {"category": "legal", "confidence": pytest.approx(0.499, abs=0.01)}
 
 
 @pytest.mark.parametrize(("tools", "mode"), [([], "replace"), ([{"type": "function"}], "insert")])

@@ -48,12 +48,29 @@ def ladder(label: int, right: int, wrong: int, truth: int = OTHER) -> list[tuple
 MINE = {CODE: "technical", HEALTH: "medical"}
 
 
-def given(**values: float) -> RoutingOptions:
-    return RoutingOptions(thresholds=values)
+def precise(precision: float | None = 0.95, **given: float) -> RoutingOptions:
+    """A stated precision, and thresholds of their own."""
+    return RoutingOptions(precision=precision, thresholds=given)
 
 
 def found(calibration: Calibration | None, made: Config | None = None) -> dict[str, Threshold]:
-    return thresholds(made or config(), LABELS, calibration)
+    return thresholds(made or config(routing=precise()), LABELS, calibration)
+
+
+@pytest.mark.parametrize("common", [0.3, 0.5, 0.9])
+def test_without_a_stated_precision_the_common_threshold_is_that_of_each_category(common: float) -> None:
+    """However wrong the rows that reach it are."""
+    said = rows(*ladder(HEALTH, 57, 400), *ladder(LAW, 57, 400))
+    both = found(said, config(threshold=common, routing=precise(None, legal=0.7)))
+    assert (both["medical"].value, both["medical"].origin) == (common, Origin.COMMON)
+    assert (both["legal"].value, both["legal"].origin) == (0.7, Origin.GIVEN)
+
+
+def test_the_higher_the_stated_precision_the_higher_the_threshold() -> None:
+    """Of 57 right and 43 wrong rows, the wrong ones below: 57 of 71 are 0.8, and 57 of 60 are 0.95."""
+    said = rows(*ladder(HEALTH, 57, 43))
+    values = [found(said, config(routing=precise(precision)))["medical"] for precision in (0.5, 0.8, 0.95)]
+    assert [one.measured for one in values] == [Measured(57, 100, 57), Measured(57, 71, 57), Measured(57, 60, 57)]
 
 
 def test_a_threshold_is_the_lowest_that_is_right_for_95_of_100_rows_at_or_above_it() -> None:
@@ -65,7 +82,7 @@ def test_a_threshold_is_the_lowest_that_is_right_for_95_of_100_rows_at_or_above_
 
     assert threshold.value == pytest.approx(third_wrong, abs=1e-4)
     assert threshold.value <= third_wrong
-    assert (threshold.origin, threshold.measured) == (Origin.FITTED, Measured(97, 60, 57))
+    assert (threshold.origin, threshold.measured) == (Origin.FITTED, Measured(57, 60, 57))
 
 
 @pytest.mark.parametrize(
@@ -78,13 +95,15 @@ def test_a_threshold_is_the_lowest_that_is_right_for_95_of_100_rows_at_or_above_
 )
 def test_rows_of_any_other_label_count_against_a_category(truth: int) -> None:
     measured = [found(rows(*ladder(label, 57, 40, truth)))[name].measured for label, name in MINE.items()]
-    assert measured == [Measured(97, 60, 57)] * 2
+    assert measured == [Measured(57, 60, 57)] * 2
 
 
 def test_each_label_of_a_category_is_right_and_its_scores_are_summed() -> None:
     """Confusions within a category cost nothing."""
     said = np.array([[0.45, 0.45, 0.1, 0.0, 0.0]] * 40)
-    threshold = found(Calibration(said, np.array([CODE, BUILDING] * 20)), config(threshold=0.8))["technical"]
+    threshold = found(Calibration(said, np.array([CODE, BUILDING] * 20)), config(threshold=0.8, routing=precise()))[
+        "technical"
+    ]
     assert threshold == Threshold(0.8, Origin.FITTED, Measured(40, 40, 40))
 
 
@@ -95,15 +114,17 @@ def test_only_rows_that_would_choose_the_category_count() -> None:
 
 
 @pytest.mark.parametrize("lower", [0.0, 0.6, 0.72])
-def test_the_categorys_threshold_is_the_lower_bound_where_that_has_the_precision(lower: float) -> None:
-    threshold = found(rows(*ladder(LAW, 50, 1)), config(threshold=lower))["legal"]
+def test_the_common_threshold_stays_where_it_has_the_precision(lower: float) -> None:
+    threshold = found(rows(*ladder(LAW, 50, 1)), config(threshold=lower, routing=precise()))["legal"]
     assert (threshold.value, threshold.origin) == (lower, Origin.FITTED)
 
 
-def test_rows_below_the_lower_bound_do_not_count() -> None:
+def test_rows_below_the_common_threshold_do_not_count() -> None:
     """A precision that a lower threshold would have does not make up for the rows above the bound."""
     wrong_above = [(LAW, 0.97, HEALTH)] * 10 + [(LAW, 0.95, LAW)] * 60 + [(LAW, 0.5, LAW)] * 1000
-    below, above = (found(rows(*wrong_above), config(threshold=lower))["legal"] for lower in (0.4, 0.9))
+    below, above = (
+        found(rows(*wrong_above), config(threshold=lower, routing=precise()))["legal"] for lower in (0.4, 0.9)
+    )
     assert (below.value, below.origin) == (0.4, Origin.FITTED)
     assert (above.value, above.origin) == (0.9, Origin.NOT_REACHED)
 
@@ -122,17 +143,17 @@ def test_rows_below_the_lower_bound_do_not_count() -> None:
         ),
         pytest.param(
             [(LAW, 0.9, LAW), (LAW, 0.9, HEALTH)] * 40,
-            Threshold(0.6, Origin.NOT_REACHED, Measured(80, 80, 40)),
+            Threshold(0.6, Origin.NOT_REACHED, Measured(40, 80, 40)),
             id="half are wrong at any threshold",
         ),
         pytest.param(
             [(LAW, 0.9, LAW)] * 32 + [(LAW, 0.9, HEALTH)] * 8 + [(LAW, 0.8, LAW), (LAW, 0.8, HEALTH)] * 40,
-            Threshold(0.9, Origin.NOT_REACHED, Measured(120, 40, 32)),
+            Threshold(0.9, Origin.NOT_REACHED, Measured(72, 40, 32)),
             id="the most precise one of those that 30 rows reach",
         ),
         pytest.param(
             [(LAW, 0.95, LAW)] * 29 + [(LAW, 0.9, HEALTH)] * 11 + [(LAW, 0.8, HEALTH)] * 40,
-            Threshold(0.9, Origin.NOT_REACHED, Measured(80, 40, 29)),
+            Threshold(0.9, Origin.NOT_REACHED, Measured(29, 40, 29)),
             id="29 rows prove nothing of it",
         ),
         pytest.param(
@@ -140,7 +161,7 @@ def test_rows_below_the_lower_bound_do_not_count() -> None:
         ),
     ],
 )
-def test_what_the_rows_cannot_tell_leaves_the_lower_bound(
+def test_what_the_rows_cannot_tell_leaves_the_common_threshold(
     said: list[tuple[int, float, int]], expected: Threshold
 ) -> None:
     """From 30 rows on they tell. Else a new classifier would switch an adapter off; `check` warns."""
@@ -149,8 +170,8 @@ def test_what_the_rows_cannot_tell_leaves_the_lower_bound(
 
 @pytest.mark.parametrize("value", [0.1, 0.9, 1.0])
 def test_the_configs_own_threshold_of_a_category_goes_before_all_others(value: float) -> None:
-    """It may be below the lower bound, too."""
-    threshold = found(rows(*ladder(LAW, 50, 50)), config(routing=given(legal=value)))["legal"]
+    """It may be below the common one, too."""
+    threshold = found(rows(*ladder(LAW, 50, 50)), config(routing=precise(legal=value)))["legal"]
     assert (threshold.value, threshold.origin) == (value, Origin.GIVEN)
     assert threshold.measured is not None
 
@@ -158,21 +179,26 @@ def test_the_configs_own_threshold_of_a_category_goes_before_all_others(value: f
 @pytest.mark.parametrize(
     "made",
     [
-        pytest.param(config(category("legal", entry()), category("medical")), id="the default model answers it"),
-        pytest.param(config(category("legal"), category("medical"), fallback="legal"), id="it is the fallback"),
+        pytest.param(
+            config(category("legal", entry()), category("medical"), routing=precise()),
+            id="the default model answers it",
+        ),
+        pytest.param(
+            config(category("legal"), category("medical"), fallback="legal", routing=precise()), id="it is the fallback"
+        ),
     ],
 )
-def test_where_no_adapter_depends_on_it_the_lower_bound_is_enough(made: Config) -> None:
+def test_where_no_adapter_depends_on_it_the_common_threshold_is_enough(made: Config) -> None:
     calibration = rows(*ladder(LAW, 60, 40), *ladder(HEALTH, 60, 40))
     both = found(calibration, made)
-    assert (both["legal"].value, both["legal"].origin) == (0.6, Origin.LOWER_BOUND)
+    assert (both["legal"].value, both["legal"].origin) == (0.6, Origin.COMMON)
     assert both["medical"].origin is Origin.FITTED
     assert both["medical"].value > 0.6
 
 
 def test_a_category_without_labels_is_not_fitted() -> None:
-    made = config(category("legal"), category("nothing"))
-    assert found(rows(*ladder(LAW, 50, 0)), made)["nothing"].origin is Origin.LOWER_BOUND
+    made = config(category("legal"), category("nothing"), routing=precise())
+    assert found(rows(*ladder(LAW, 50, 0)), made)["nothing"].origin is Origin.COMMON
 
 
 def test_a_score_that_misses_1_by_a_rounding_error_can_reach_every_fitted_threshold() -> None:
@@ -182,8 +208,8 @@ def test_a_score_that_misses_1_by_a_rounding_error_can_reach_every_fitted_thresh
 
 
 def test_without_calibration_rows_each_category_has_the_configs_threshold() -> None:
-    made = config(threshold=0.7, routing=given(legal=0.9))
-    lower = Threshold(0.7, Origin.LOWER_BOUND)
+    made = config(threshold=0.7, routing=precise(legal=0.9))
+    lower = Threshold(0.7, Origin.COMMON)
     assert found(None, made) == {"technical": lower, "medical": lower, "legal": Threshold(0.9, Origin.GIVEN)}
 
 
@@ -201,7 +227,9 @@ def test_no_lower_threshold_has_the_precision_on_random_rows() -> None:
     owner = np.array([0, 0, 1, 2, -1])[truth]
     scores = np.stack([probabilities[:, :2].sum(axis=1), probabilities[:, 2], probabilities[:, 3]], axis=1)
 
-    for position, threshold in enumerate(found(Calibration(probabilities, truth), config(threshold=0.3)).values()):
+    for position, threshold in enumerate(
+        found(Calibration(probabilities, truth), config(threshold=0.3, routing=precise())).values()
+    ):
         mine = scores.argmax(axis=1) == position
         score, right = np.floor(scores[mine, position] * 10_000) / 10_000, owner[mine] == position
         steps = np.arange(3000, 10_000) / 10_000
@@ -215,7 +243,7 @@ def test_no_lower_threshold_has_the_precision_on_random_rows() -> None:
 # --- where it is loaded ----------------------------------------------------------------------------------------
 
 
-def written_config(folder: Path, *, calibrated: bool) -> Path:
+def written_config(folder: Path, *, calibrated: bool, precise: bool) -> Path:
     """A config with an artifact; of its rows, those for law at 0.99 are right, and those at 0.7 are wrong."""
     law, other = FOURTEEN.index("law"), FOURTEEN.index("other")
     probabilities = np.zeros((100, 14))
@@ -224,17 +252,29 @@ def written_config(folder: Path, *, calibrated: bool) -> Path:
     toy_artifact.build_measured(folder / "artifact", contents)
     model = "classifier: {category_model: {model_id: artifact, threshold: 0.4}}\ncategories:\n"
     adapter = written("law").replace("model: base\n", "model: base\n        lora_name: law-lora\n")
-    return write(folder, MINIMAL + model + adapter + written("health"))
+    routing = "pointsman: {routing: {precision: 0.95}}\n" if precise else ""
+    return write(folder, MINIMAL + model + adapter + written("health") + routing)
 
 
 @pytest.mark.parametrize(
-    ("calibrated", "model", "threshold"), [(False, "law-lora", 0.4), (True, "base", pytest.approx(0.99, abs=0.002))]
+    ("calibrated", "precise", "model", "threshold", "origin"),
+    [
+        (True, False, "law-lora", 0.4, "category_model.threshold"),
+        (False, True, "law-lora", 0.4, "category_model.threshold"),
+        (True, True, "base", pytest.approx(0.99, abs=0.002), "routing.precision"),
+    ],
 )
-def test_a_config_is_loaded_with_the_thresholds_of_its_artifacts_rows(
-    tmp_path: Path, calibrated: bool, model: str, threshold: float, capsys: pytest.CaptureFixture[str]
+def test_a_config_is_loaded_with_its_thresholds(
+    tmp_path: Path,
+    calibrated: bool,
+    precise: bool,
+    model: str,
+    threshold: float,
+    origin: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """By explain, as by the service, and by eval. Two labels, law and health, have 0.5 each."""
-    path, rows = written_config(tmp_path, calibrated=calibrated), tmp_path / "rows.jsonl"
+    path, rows = written_config(tmp_path, calibrated=calibrated, precise=precise), tmp_path / "rows.jsonl"
     rows.write_text('{"text": "landlord blood", "label": "law"}\n')
 
     assert main(["explain", "landlord blood", "--offline", "--json", "--config", str(path)]) == 0
@@ -242,9 +282,10 @@ def test_a_config_is_loaded_with_the_thresholds_of_its_artifacts_rows(
     assert main(["eval", str(tmp_path / "artifact"), str(rows), "--config", str(path), "--json", f"{rows}.json"]) == 0
     report = json.loads((tmp_path / "rows.jsonl.json").read_text())
 
-    assert (told["model"], told["threshold"]) == (model, threshold)
-    assert told["missed"] == ({"category": "law", "threshold": threshold} if calibrated else None)
-    assert report["judged"]["accuracy"]["part"] == (0 if calibrated else 1)
+    missed = {"category": "law", "threshold": threshold} if model == "base" else None
+    assert (told["model"], told["threshold"], told["missed"]) == (model, threshold, missed)
+    assert told["threshold_origin"] == origin
+    assert report["judged"]["accuracy"]["part"] == (0 if missed else 1)
     assert report["passed"]["law"]["threshold"] == told["threshold"]
 
 

@@ -32,6 +32,8 @@ from pointsman.config.secret import read_secret
 from pointsman.errors import ArtifactError, CannotStart, ConfigError, Problem
 from pointsman.observability import spans
 from pointsman.observability.log_line import Level
+from pointsman.routing import threshold_problems
+from pointsman.routing.thresholds import thresholds
 from pointsman.upstream.client import read_key
 
 
@@ -62,6 +64,8 @@ class Prepared:
     """Why the content is not that of the operator's file."""
     promoted: Promoted | None = None
     """Why the classifier is not the one that the config names."""
+    former: str | None = None
+    """What keeps the routes of when thresholds were fitted unasked; None where there is nothing to tell."""
     hash_key: bytes = b""
     """The key of what is hashed in the log and in the file of feedback."""
 
@@ -102,7 +106,11 @@ def prepare(
     if findings.errors:
         raise ConfigError(str(origin), findings.errors)
     warnings = [] if promoted is None else [promoted.told()]
-    warnings += [problem.render(str(origin)) for problem in (*findings.warnings, *shadow.warnings)]
+    first = artifacts[0]
+    found = thresholds(config, first.manifest.labels, first.calibration)
+    about_thresholds = threshold_problems.problems(loaded, found, first.calibration)
+    warnings += [problem.render(str(origin)) for problem in (*findings.warnings, *shadow.warnings, *about_thresholds)]
+    former = threshold_problems.former(loaded, [(one.manifest.labels, one.calibration) for one in artifacts])
     if keys is not None:
         warnings += [problem.render(config.pointsman.access.keys_file or "") for problem in keys.warnings]
     config = _started(config, vllm, log_level)
@@ -130,6 +138,7 @@ def prepare(
         shadow.error,
         held,
         promoted=promoted,
+        former=None if former is None else former.render(str(origin)),
         hash_key=hash_key,
     )
 

@@ -26,9 +26,11 @@ from pointsman.app.remembered import remembered
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Systemd
 from pointsman.config import running as running_service
+from pointsman.config.told import remember_told, was_told
 from pointsman.observability import loop_lag
 from pointsman.observability.library_log import adopt_library_log
 from pointsman.observability.log import Log
+from pointsman.routing.threshold_problems import FORMER
 
 # Maximum delay of READY=1 while no vLLM answers; vLLM may take minutes to load its model.
 GRACE_S = 5.0
@@ -43,6 +45,10 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
     config, server = prepared.config, prepared.config.pointsman.server
     for warning in prepared.warnings:
         log.write("warning", "config", message=warning)
+    if prepared.former is not None and not was_told(source.state, FORMER):
+        log.write("warning", "config", message=prepared.former)
+        with contextlib.suppress(OSError):  # then the next start tells it again
+            remember_told(source.state, FORMER)
     adopt_library_log(log)
     stop, interrupt = _signals()
     async with contextlib.AsyncExitStack() as stack:

@@ -16,6 +16,7 @@ from pointsman.app.generations import Generations
 from pointsman.app.reload import Reloader
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.text_classifier import TextClassifier
+from pointsman.evaluation.both_errors import Errors, both_errors
 from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route
@@ -44,6 +45,7 @@ def status_route(generations: Generations, reloader: Reloader, ready: Callable[[
                 "classifier": _classifier(current.classifier),
                 "shadow": None if current.shadow is None else current.shadow.report(),
                 "routing": _routing(generations),
+                "thresholds": _thresholds(current),
                 "traffic": metrics.recent.summary(),
             }
         )
@@ -65,6 +67,29 @@ def _routing(generations: Generations) -> dict[str, Any]:
             for name, one in routing.categories.items()
             if one.mode is not None
         ],
+    }
+
+
+def _thresholds(current: Generation) -> list[dict[str, Any]]:
+    """Return both errors of each category, by the first artifact of a cascade."""
+    policy = current.backend.router.policy
+    found = both_errors(policy.thresholds[0], policy.at_precision[0])
+    return [
+        {
+            "category": one.category,
+            "origin": one.origin,
+            **_errors(one.in_use),
+            "at_precision": _errors(one.at_precision),
+        }
+        for one in found
+    ]
+
+
+def _errors(found: Errors) -> dict[str, Any]:
+    return {
+        "threshold": found.threshold,
+        "reach": found.reach._asdict(),
+        "precision": found.precision._asdict(),
     }
 
 

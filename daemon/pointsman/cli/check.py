@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TextIO
 from urllib.parse import urlsplit
 
+from pointsman import files
 from pointsman.classify import artifact
 from pointsman.classify.availability import unavailable
 from pointsman.classify.calibration import Calibration
@@ -21,12 +22,14 @@ from pointsman.config.access import KEEP_OUT, REACHABLE, serves_anybody
 from pointsman.config.client_keys import load_keys
 from pointsman.config.labels import cover
 from pointsman.config.lint import lint, lint_shadow, shadow_unread
-from pointsman.config.load import Loaded, default_path, in_order, load
+from pointsman.config.load import INSTALLED, Loaded, default_path, in_order, load
 from pointsman.config.loops import is_local
 from pointsman.config.model import Category, Config
+from pointsman.config.told import was_told
 from pointsman.errors import ArtifactError, ConfigError, Problem
-from pointsman.evaluation.metrics import accuracy_interval
-from pointsman.routing.thresholds import PRECISION, Measured, Origin, Threshold, thresholds
+from pointsman.evaluation.both_errors import HEAD, both_errors, cells
+from pointsman.routing import threshold_problems
+from pointsman.routing.thresholds import Threshold, at_precision, thresholds
 
 LOOK_UP_SECONDS = 3.0
 _MODEL_IDS = (("classifier", "category_model", "model_id"), ("pointsman", "classifier", "cascade", "model_id"))
@@ -68,7 +71,8 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
     errors = [*findings.errors, *_strangers(loaded, listen)]
     _print("error", errors, file, out)
     elsewhere = _unavailable(loaded, [one.manifest for one in artifacts])
-    warnings = [*findings.warnings, *trouble, *elsewhere, *_unresolved(loaded), *_imprecise(loaded, found)]
+    about_thresholds = _about_thresholds(loaded, found, artifacts)
+    warnings = [*findings.warnings, *trouble, *elsewhere, *_unresolved(loaded), *about_thresholds]
     _print("warning", in_order(warnings), file, out)
     count = len(errors) + _keys(loaded, out)
     if count:
@@ -76,12 +80,12 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
         return 1
     print("\n".join(_summary(loaded, first.manifest.labels)), file=out)
     if first.calibration is not None or loaded.config.pointsman.routing.thresholds:
-        print("\n".join(["", *_columns(_thresholds(found))]), file=out)
+        print("\n".join(["", *first.table(loaded.config)]), file=out)
     others = [("of the larger artifact:", one) for one in larger]
     if shadow is not None:
         others.append(("of the classifier in shadow, which was loaded:", shadow))
     for title, one in others:
-        print("\n".join(["", title, *_columns(_thresholds(one.thresholds(loaded.config)))]), file=out)
+        print("\n".join(["", title, *one.table(loaded.config)]), file=out)
     if lines := list(shares.lines(loaded)):
         print("\n".join(["", *lines]), file=out)
     return 0
@@ -101,6 +105,11 @@ class _Artifact(NamedTuple):
 
     def thresholds(self, config: Config) -> dict[str, Threshold]:
         return thresholds(config, self.manifest.labels, self.calibration)
+
+    def table(self, config: Config) -> Iterator[str]:
+        """Yield lines of what the thresholds do."""
+        stated = at_precision(config, self.manifest.labels, self.calibration)
+        return _columns([HEAD, *map(cells, both_errors(self.thresholds(config), stated))])
 
 
 def _shadow(loaded: Loaded) -> tuple[_Artifact | None, list[Problem]]:
@@ -177,34 +186,14 @@ def _unresolved(loaded: Loaded) -> Iterator[Problem]:
             yield loaded.places.problem(("vllm_endpoints", i, "address"), message, "check its spelling and the DNS")
 
 
-def _imprecise(loaded: Loaded, found: Mapping[str, Threshold]) -> Iterator[Problem]:
-    """Yield the categories that no threshold makes precise; too few rows to know are only shown in the table."""
-    for i, category in enumerate(loaded.config.categories):
-        name, threshold = category.name, found[category.name]
-        if threshold.origin is Origin.NOT_REACHED:
-            message = (
-                f'no threshold gives "{name}" a precision of {PRECISION:.0%} on the calibration rows; '
-                f"the most precise one, {threshold.value:g}, is used"
-            )
-            another = f"set another in pointsman.routing.thresholds ({name}: 1 chooses it only when certain)"
-            fix = f"{another}, or calibrate anew"
-            yield loaded.places.problem(("categories", i), message, fix)
-
-
-def _thresholds(found: Mapping[str, Threshold]) -> Iterator[tuple[str, ...]]:
-    yield "category", "threshold", "coverage (95 %), calibration rows", "precision (95 %), rows", "from"
-    for name, threshold in found.items():
-        rows = threshold.measured or Measured(0, 0, 0)
-        shares = _share(rows.reached, rows.rows), _share(rows.right, rows.reached)
-        yield name, f"{threshold.value:g}", *shares, threshold.origin
-
-
-def _share(part: int, whole: int) -> str:
-    """Return a share in percent, with its interval and rows."""
-    if not whole:
-        return "-"
-    low, high = accuracy_interval(part, whole)
-    return f"{100 * part / whole:.1f} % ({100 * low:.1f} to {100 * high:.1f}), {part} of {whole}"
+def _about_thresholds(
+    loaded: Loaded, found: Mapping[str, Threshold], artifacts: Sequence[_Artifact]
+) -> Iterator[Problem]:
+    yield from threshold_problems.problems(loaded, found, artifacts[0].calibration)
+    told = threshold_problems.former(loaded, [(one.manifest.labels, one.calibration) for one in artifacts])
+    state = files.service_state() if loaded.path == INSTALLED else files.state_directory()
+    if told is not None and not was_told(state, threshold_problems.FORMER):
+        yield told
 
 
 def _columns(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

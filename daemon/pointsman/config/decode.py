@@ -121,6 +121,7 @@ class Walker:
     def _optional(self, annotation: Any, node: Node, where: Keys, field: dataclasses.Field[Any]) -> Any:
         kind = without_none(annotation)
         if kind is not annotation and isinstance(node, Scalar) and node.value is None:
+            self._given[where] = Place(node.keys, node.line)
             return None
         found = self._value(kind, node, where, field.metadata)
         return _placeholder(annotation, field) if found is None else found

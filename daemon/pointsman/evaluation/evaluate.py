@@ -14,7 +14,6 @@ from pointsman.evaluation.metrics import Bin, Floats, Ints, LabelScore, Point
 from pointsman.evaluation.provenance import Provenance
 from pointsman.evaluation.reader import Reading
 from pointsman.evaluation.scheme import Categories, Scheme
-from pointsman.routing.thresholds import measure
 
 MOST_MISTAKES = 50
 STEPS = 100  # of the curve's thresholds, from 0 to 1
@@ -68,12 +67,16 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a class's threshold lets pass of the rows with the highest score for the class; None for a share of none."""
+    """Both errors at a class's threshold; None for a share of no rows.
+
+    A row reaches the class if that has its highest score, and the score the threshold.
+    """
 
     threshold: float
-    coverage: Share | None
+    reach: Share | None
+    """The share of the class's own rows that reach it; where the class is no domain, rows out of scope are its own."""
     precision: Share | None
-    """Of the rows that pass; those out of scope count as wrong, unless the class is no domain."""
+    """The share of the rows that reach it that are its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,21 +156,20 @@ def share(part: int, whole: int) -> Share:
     return Share(part, whole, part / whole, *metrics.accuracy_interval(part, whole))
 
 
+def _part(part: int, whole: int) -> Share | None:
+    return share(part, whole) if whole else None
+
+
 def _passed(rows: Sequence[Row], reading: Reading, scores: Floats, scheme: Scheme) -> dict[str, Passed]:
     confidence = scores.max(axis=-1)
     counted = (confidence > 0) & (reading.supported | (not isinstance(scheme, Categories)))
     best = np.where(counted, scores.argmax(axis=-1), -1)
     found = {}
     for position, (name, threshold) in enumerate(zip(scheme.names, scheme.least, strict=False)):  # NONE has no scores
-        mine = np.flatnonzero(best == position)
-        truths = [rows[i].truth for i in mine.tolist()]
-        right = [name in scheme.outside if truth is None else truth == position for truth in truths]
-        measured = measure(confidence[mine], np.array(right, dtype=bool), threshold)
-        found[name] = Passed(
-            threshold,
-            share(measured.reached, measured.rows) if measured.rows else None,
-            share(measured.right, measured.reached) if measured.reached else None,
-        )
+        own = np.array([name in scheme.outside if row.truth is None else row.truth == position for row in rows])
+        reaching = (best == position) & (confidence >= threshold)
+        right = int((own & reaching).sum())
+        found[name] = Passed(threshold, _part(right, int(own.sum())), _part(right, int(reaching.sum())))
     return found
 
 

@@ -179,7 +179,7 @@ def _confusions_table(report: Report, judged: Judged) -> str:
 
 def _passed(report: Report) -> str:
     head, *rows = passed_rows(report)
-    note = "Of the rows with the highest score for a class: the share at its threshold, and of these the right ones."
+    note = "Reach: the share of a class's own rows that get it. Precision: the share of its own among all that get it."
     return section("Thresholds by class", note, f'<div class="wide">{table(head, rows, range(1, len(head)))}</div>')
 
 

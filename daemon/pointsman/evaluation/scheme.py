@@ -10,7 +10,7 @@ import numpy as np
 from pointsman.adapters.catalog import Served
 from pointsman.classify.calibration import Calibration
 from pointsman.config.labels import cover
-from pointsman.config.model import Config
+from pointsman.config.model import CategoryModel, Config
 from pointsman.config.words import fold
 from pointsman.evaluation.metrics import Bools, Floats, Ints
 from pointsman.observability.kept_rows import NO_CATEGORY
@@ -21,8 +21,8 @@ from pointsman.routing.policy import Policy
 NONE = NO_CATEGORY
 """The class of prompts that go to `default_model` without a category."""
 OTHER = "other"
-DEFAULT_THRESHOLD = 0.6
-"""Threshold for out-of-scope rows if neither artifact nor config has one; the config's default."""
+DEFAULT_THRESHOLD = CategoryModel().threshold
+"""For out-of-scope rows, if neither artifact nor config has one."""
 
 
 class Scheme(Protocol):

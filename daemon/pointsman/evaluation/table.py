@@ -68,11 +68,11 @@ def interval(share: Share) -> str:
 
 def passed_rows(report: Report) -> list[tuple[str, ...]]:
     """Return the head and the rows of a table of what the thresholds let pass."""
-    head = ("class", "threshold", "coverage", "95 %", "precision", "95 %")
+    head = ("class", "threshold", "reach", "95 %", "precision", "95 %")
     return [
         head,
         *(
-            (name, f"{one.threshold:.4g}", *_share(one.coverage), *_share(one.precision))
+            (name, f"{one.threshold:.4g}", *_share(one.reach), *_share(one.precision))
             for name, one in report.passed.items()
         ),
     ]

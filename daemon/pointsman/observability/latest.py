@@ -37,6 +37,10 @@ class Summary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     confidence: float | None = None
     missed: tuple[str, float] | None = None
     """The category that was not chosen, and its threshold."""
+    threshold: tuple[float, str] | None = None
+    """What the score was compared with, and where that is from."""
+    near: tuple[str, float] | None = None
+    """The second category, if it has half of the best one's score."""
     would: str | None = None
     """The model that would have answered without the rollout."""
     rule: str | None = None
@@ -125,6 +129,8 @@ def _summary(number: int, record: Record) -> Summary:
         decision.reason,
         None if decision.confidence is None else _rounded(decision.confidence, 10_000),
         None if decision.missed is None else (decision.missed.category, decision.missed.threshold),
+        routed.threshold,
+        None if routed.near is None else (routed.near.category, _rounded(routed.near.confidence, 10_000)),
         None if decision.would is None else decision.would.model,
         decision.rule,
         decision.arm,

@@ -131,8 +131,7 @@ def _add_decision(line: Line, routed: Routed) -> None:
     if decision.confidence is not None:
         line["confidence"] = round(decision.confidence, 4)
     line["reason"] = decision.reason
-    if decision.missed is not None:
-        line["missed"] = decision.missed
+    _add_threshold(line, routed)
     if decision.arm is not None:
         _add_experiment(line, decision.arm, routed)
     if decision.rule is not None:
@@ -147,6 +146,15 @@ def _add_decision(line: Line, routed: Routed) -> None:
         if routed.system_prompt is not None:
             line["system_prompt"] = routed.system_prompt
     _add_ask(line, routed)
+
+
+def _add_threshold(line: Line, routed: Routed) -> None:
+    if (threshold := routed.threshold) is not None:
+        line["threshold"], line["threshold_origin"] = threshold
+    if routed.decision.missed is not None:
+        line["missed"] = routed.decision.missed
+    if routed.near is not None:
+        line["near"] = routed.near
 
 
 def _add_experiment(line: Line, arm: Arm, routed: Routed) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from pointsman.config.model import Endpoint
 from pointsman.routing.canaries import Arm
 from pointsman.routing.edits import Edits
+from pointsman.routing.thresholds import Threshold
 
 
 class Reason(enum.StrEnum):
@@ -44,10 +45,18 @@ class Missed(msgspec.Struct, frozen=True, gc=False):
     threshold: float
 
 
+class Near(msgspec.Struct, frozen=True, gc=False):
+    """A second category that has at least half of the best one's score."""
+
+    category: str
+    confidence: float
+
+
 class Choice(msgspec.Struct, frozen=True, gc=False):
     """A category (None for no category), its confidence, and the reason for choosing it.
 
-    `missed` says what the score was too low for, if that is the reason. `model` answers, whatever the category is,
+    `threshold` is what the best category's score was compared with. `missed` says what it was too low for, if that is
+    the reason. `model` answers, whatever the category is,
     where a `rule` says so; `never` are adapters that must not, with the names of the rules that say so. `arm` is that
     of the category's canary, and `canary` the adapter that comes before all others there.
     """
@@ -61,6 +70,8 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     never: tuple[tuple[str, str], ...] = ()
     arm: Arm | None = None
     canary: str | None = None
+    threshold: Threshold | None = None
+    near: Near | None = None
 
 
 class Would(msgspec.Struct, frozen=True, gc=False):

@@ -49,6 +49,7 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
         "conversation": _conversation(router, routed),
         "categories": greatest_first(categories),
         "thresholds": {name: _threshold(router, routed, name) for name in categories},
+        "threshold_origins": {name: _origin(router, routed, name) for name in categories},
         "labels": greatest_first(labels),
         "edits": [
             {"field": change.field, "from": old and _shown(old), "to": _shown(new)}
@@ -62,15 +63,18 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
 
 def _decision(router: Router, request: ParsedRequest, routed: Routed) -> dict[str, Any]:
     decision, missed = routed.decision, routed.decision.missed
+    judged = decision.category if missed is None else missed.category
     return {
         "model": decision.model,
         "base_model": decision.base_model,
         "endpoints": [endpoint.name for endpoint in decision.endpoints],
         "category": decision.category,
         "confidence": decision.confidence,
-        "threshold": _threshold(router, routed, decision.category if missed is None else missed.category),
+        "threshold": _threshold(router, routed, judged),
+        "threshold_origin": _origin(router, routed, judged),
         "reason": decision.reason,
         "missed": None if missed is None else structs.asdict(missed),
+        "near": None if routed.near is None else structs.asdict(routed.near),
         "rule": decision.rule,
         "would": None if decision.would is None else structs.asdict(decision.would),
         "reasoning": routed.edited.reasoning,
@@ -81,9 +85,17 @@ def _decision(router: Router, request: ParsedRequest, routed: Routed) -> dict[st
 
 def _threshold(router: Router, routed: Routed, category: str | None) -> float:
     """Return the threshold that the category had to reach."""
-    stage = 0 if routed.classification is None else routed.classification.stage
-    threshold = router.policy.threshold(category, stage)
+    threshold = router.policy.threshold(category, _stage(routed))
     return raised(threshold) if routed.reading.surely else threshold
+
+
+def _origin(router: Router, routed: Routed, category: str | None) -> str:
+    """Return where it is from."""
+    return router.policy.origin(category, _stage(routed))
+
+
+def _stage(routed: Routed) -> int:
+    return 0 if routed.classification is None else routed.classification.stage
 
 
 def _text(classification: Classification, routed: Routed) -> dict[str, Any]:
@@ -176,9 +188,9 @@ def render(description: dict[str, Any]) -> str:
     lines = [
         f"model      {decision['model']}" + _aside(decision["base_model"], decision["model"]),
         f"category   {decision['category'] or '-'}",
-        f"reason     {decision['reason']} (confidence {confidence}, threshold {decision['threshold']}"
-        + (f" of {decision['missed']['category']})" if decision.get("missed") else ")"),
+        f"reason     {decision['reason']} (confidence {confidence}, threshold {_compared(decision)})",
         f"endpoints  {', '.join(decision['endpoints'])}",
+        *_near(decision),
         *_asides(decision),
         *_artifact(description["text"]),
         *_language(description["text"]),
@@ -197,6 +209,18 @@ def render(description: dict[str, Any]) -> str:
         *(f"  {phase:<10} {milliseconds:.3f}" for phase, milliseconds in description["timing_ms"].items()),
     ]
     return "\n".join(map(_plain, lines))
+
+
+def _compared(decision: dict[str, Any]) -> str:
+    """Return the threshold with its category, if that missed it, and where it is from."""
+    missed, origin = decision.get("missed"), decision.get("threshold_origin")  # an earlier release has no origin
+    of = f" of {missed['category']}" if missed else ""
+    return f"{decision['threshold']:g}{of}" + (f" by {origin}" if origin else "")
+
+
+def _near(decision: dict[str, Any]) -> list[str]:
+    near = decision.get("near")
+    return [f"near       {near['category']} ({near['confidence']:.2f})"] if near else []
 
 
 def _plain(line: str) -> str:

@@ -11,9 +11,9 @@ import msgspec
 from pointsman.classify.calibration import Calibration
 from pointsman.config.labels import cover
 from pointsman.config.model import Config
-from pointsman.routing.decision import Choice, Missed, Reason
+from pointsman.routing.decision import Choice, Missed, Near, Reason
 from pointsman.routing.subject import FITTED, Evidence, Weights, evidence_of
-from pointsman.routing.thresholds import thresholds
+from pointsman.routing.thresholds import Origin, Threshold, at_precision, thresholds
 
 # A switch throws away vLLM's prefix cache, so its margin grows with the history: from this many bytes on it is twofold.
 LONG_HISTORY = 64 * 1024
@@ -52,8 +52,14 @@ class Policy:
         """`judge` tells changes of subject from follow-ups; `calibrations` are those of the classifier's stages."""
         self._config = config
         self._judge = judge
-        self._lower = config.classifier.category_model.threshold
-        self._least = [_least(config, labels, calibration) for calibration in calibrations]
+        self._rows = list(calibrations)
+        self._labels = labels
+        self._common = config.classifier.category_model.threshold
+        self.thresholds = [thresholds(config, labels, calibration) for calibration in calibrations]
+        """By stage, those of the categories."""
+        self._least: list[Mapping[str | None, float]] = [
+            {None: self._common} | {name: one.value for name, one in found.items()} for found in self.thresholds
+        ]
         """By stage, the score from which a category is chosen; that of None is from which none is."""
         cascade = config.pointsman.classifier.cascade
         self._sure_from = 0.0 if cascade is None else cascade.sure_from
@@ -79,7 +85,17 @@ class Policy:
 
     def threshold(self, category: str | None, stage: int = 0) -> float:
         """Return the score from which a category is chosen; that of None is from which none is."""
-        return self._least[stage].get(category, self._lower)
+        return self._least[stage].get(category, self._common)
+
+    @functools.cached_property
+    def at_precision(self) -> list[dict[str, Threshold]]:
+        """Return, by stage, what the thresholds would be at SHOWN_PRECISION."""
+        return [at_precision(self._config, self._labels, rows) for rows in self._rows]
+
+    def origin(self, category: str | None, stage: int = 0) -> Origin:
+        """Return where that threshold comes from."""
+        found = self.thresholds[stage].get(category or "")
+        return Origin.COMMON if found is None else found.origin
 
     def sure(self, probabilities: Sequence[float]) -> bool:
         """Return whether the first artifact of a cascade is sure: of a category, or that none covers the text."""
@@ -106,17 +122,17 @@ class Policy:
 
     def _afresh(self, probabilities: tuple[float, ...], stage: int) -> Choice:
         """Return the choice where no conversation counts."""
-        least = self._least[stage]
         scores = self.scores(probabilities)
-        best = max(scores, key=scores.__getitem__, default=None)
-        score = 0.0 if best is None else scores[best]
-        uncovered = 1.0 - sum(scores.values())
-        if best is not None and score >= least[best]:
-            return Choice(best, score, Reason.CLASSIFIED)
-        if uncovered >= max(self._lower, score):
+        if not scores:
+            return Choice(self.fallback, 0.0, Reason.NO_CATEGORY)
+        best = max(scores, key=scores.__getitem__)
+        score, threshold, near = scores[best], self.thresholds[stage][best], _near(scores, best)
+        if score >= threshold.value:
+            return Choice(best, score, Reason.CLASSIFIED, threshold=threshold, near=near)
+        if 1.0 - sum(scores.values()) >= max(self._common, score):
             return Choice(self.fallback, score, Reason.NO_CATEGORY)
-        missed = None if best is None else Missed(best, least[best])
-        return Choice(self.fallback, score, Reason.LOW_CONFIDENCE, missed)
+        missed = Missed(best, threshold.value)
+        return Choice(self.fallback, score, Reason.LOW_CONFIDENCE, missed, threshold=threshold, near=near)
 
     def evidence(self, held: Held, scores: dict[str, float]) -> Evidence:
         """Return the evidence whether an ask with these scores is about something else."""
@@ -168,6 +184,7 @@ class Policy:
         return self._config.classifier.category_model.fallback_category
 
 
-def _least(config: Config, labels: Sequence[str], calibration: Calibration | None) -> Mapping[str | None, float]:
-    found = thresholds(config, labels, calibration)
-    return {None: config.classifier.category_model.threshold} | {name: one.value for name, one in found.items()}
+def _near(scores: Mapping[str, float], best: str) -> Near | None:
+    """Return the second category, if it has at least half of the best one's score."""
+    second = max(((score, name) for name, score in scores.items() if name != best), default=(0.0, ""))
+    return Near(second[1], round(second[0], 4)) if second[0] and 2 * second[0] >= scores[best] else None

@@ -21,13 +21,13 @@ from pointsman.routing.body import FIELDS
 from pointsman.routing.canaries import Arm, Canaries, canaries_of
 from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
 from pointsman.routing.conversations import Conversations, Kept, Place, Recalled
-from pointsman.routing.decision import Choice, Decision, Reason, Would
+from pointsman.routing.decision import Choice, Decision, Near, Reason, Would
 from pointsman.routing.edits import Edited, Edits
 from pointsman.routing.formats import FORMATS, Format, ParsedRequest
 from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.planner import Planner
 from pointsman.routing.policy import Held, Policy
-from pointsman.routing.reading import UNREAD, Reading, TextReader
+from pointsman.routing.reading import UNREAD, Reading, TextReader, raised
 from pointsman.routing.rollout import Rollout, rollout_of
 from pointsman.routing.rules import NO_RULING, NOWHERE, Origin, Rules, Ruling
 from pointsman.routing.session_ids import SessionIds
@@ -70,6 +70,19 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
         """Return how the category's system prompt was set, None if it was not."""
         prompt = self.decision.edits.system_prompt
         return prompt.mode if prompt is not None and self.edited.prompted else None
+
+    @property
+    def threshold(self) -> tuple[float, str] | None:
+        """Return what the best category's score was compared with, and where that is from; None if with nothing."""
+        found = None if self.choice is None else self.choice.threshold
+        if found is None:
+            return None
+        return (raised(found.value) if self.reading.surely else found.value), found.origin
+
+    @property
+    def near(self) -> Near | None:
+        """Return the second category, if it is near."""
+        return None if self.choice is None else self.choice.near
 
     def phases(self) -> dict[str, float]:
         """Return the seconds by phase; a classification from the cache had none."""

@@ -1,10 +1,10 @@
-"""Fit the categories' thresholds on the rows that an artifact was calibrated on; pure functions."""
+"""Find the categories' thresholds, and what they do to the rows that an artifact was calibrated on; pure functions."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,8 @@ from pointsman.classify.calibration import Calibration, Floats
 from pointsman.config.labels import cover
 from pointsman.config.model import Category, Config
 
-PRECISION = 0.95
-"""Least share of right rows among those that a fitted threshold lets pass."""
+SHOWN_PRECISION = 0.95
+"""Stated precision that `check` and the page show beside the thresholds in use."""
 LEAST_ROWS = 30
 """Minimum rows above a threshold: even 30 right ones of 30 are compatible with a precision of 0.89."""
 _STEPS = 10_000
@@ -24,25 +24,26 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Origin(enum.StrEnum):
-    """Where a threshold comes from; the lower bound is `category_model.threshold`."""
+    """Where a threshold comes from."""
 
     GIVEN = "routing.thresholds"
-    FITTED = "fitted"
-    LOWER_BOUND = "lower bound"
-    FEW_ROWS = "lower bound: too few rows"
-    NOT_REACHED = "precision not reached"
+    COMMON = "category_model.threshold"
+    FITTED = "routing.precision"
+    FEW_ROWS = "category_model.threshold: too few rows for routing.precision"
+    NOT_REACHED = "routing.precision is not reached"
     """It is the threshold with the highest precision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The rows with the highest score for a category, those of them at its threshold, and those of these that are its.
+    """The rows that are a category's, those that choose it, and those of both.
 
-    A row is a category's if its true label is one of the category's labels.
+    A row is a category's if its true label is one of the category's labels. It chooses the category with its highest
+    score, if that reaches the threshold.
     """
 
-    rows: int
-    reached: int
+    own: int
+    chosen: int
     right: int
 
 
@@ -57,8 +58,9 @@ class Threshold:
 
 def thresholds(config: Config, labels: Sequence[str], calibration: Calibration | None) -> dict[str, Threshold]:
     """Return the threshold of each category."""
-    given, lower = config.pointsman.routing.thresholds, config.classifier.category_model.threshold
-    found = {category.name: Threshold(lower, Origin.LOWER_BOUND) for category in config.categories}
+    routing, common = config.pointsman.routing, config.classifier.category_model.threshold
+    given, precision = routing.thresholds, routing.precision
+    found = {category.name: Threshold(common, Origin.COMMON) for category in config.categories}
     found |= {name: Threshold(value, Origin.GIVEN) for name, value in given.items()}
     if calibration is None or not config.categories:
         return found
@@ -71,10 +73,19 @@ def thresholds(config: Config, labels: Sequence[str], calibration: Calibration |
         confidence, right = _rounded(scores[mine, position]), own[mine] == position
         threshold = found[category.name]
         value, origin = threshold.value, threshold.origin
-        if origin is Origin.LOWER_BOUND and shares[:, position].any() and not _answered_alike(category, config):
-            value, origin = _fit(confidence, right, lower)
-        found[category.name] = Threshold(value, origin, measure(confidence, right, value))
+        fits = origin is Origin.COMMON and shares[:, position].any() and not answered_alike(category, config)
+        if precision is not None and fits:
+            value, origin = _fit(confidence, right, common, precision)
+        reached = confidence >= value
+        measured = Measured(int((own == position).sum()), int(reached.sum()), int(right[reached].sum()))
+        found[category.name] = Threshold(value, origin, measured)
     return found
+
+
+def at_precision(config: Config, labels: Sequence[str], calibration: Calibration | None) -> dict[str, Threshold]:
+    """Return the thresholds as they would be at SHOWN_PRECISION, of all that the config sets by itself as well."""
+    routing = replace(config.pointsman.routing, precision=SHOWN_PRECISION, thresholds={})
+    return thresholds(replace(config, pointsman=replace(config.pointsman, routing=routing)), labels, calibration)
 
 
 def expected_confidence(config: Config, labels: Sequence[str], calibration: Calibration | None) -> float | None:
@@ -90,12 +101,6 @@ def _scores(config: Config, labels: Sequence[str], calibration: Calibration) -> 
     shares = np.array([[label in labels_of[category.name] for category in config.categories] for label in labels])
     # Not a product of matrices: its threads would wait for cores that other processes use.
     return shares, np.stack([calibration.probabilities[:, mine].sum(axis=1) for mine in shares.T], axis=1)
-
-
-def measure(confidence: Floats, right: Bools, threshold: float) -> Measured:
-    """Count the rows with the highest score for a category, and those of them that reach its threshold."""
-    reached = confidence >= threshold
-    return Measured(len(confidence), int(reached.sum()), int(right[reached].sum()))
 
 
 def suggest_threshold(confidence: Floats, correct: Bools, precision: float) -> float | None:
@@ -121,21 +126,21 @@ def _precisions(confidence: Floats, correct: Bools) -> tuple[Floats, Floats]:
     return ranked[usable], share[usable]
 
 
-def _answered_alike(category: Category, config: Config) -> bool:
+def answered_alike(category: Category, config: Config) -> bool:
     """Return whether no adapter depends on the category's threshold: who is unsure gets the same model."""
     fallback = config.classifier.category_model.fallback_category
     return category.name == fallback or all(entry.target == config.default_model for entry in category.model_scores)
 
 
-def _fit(confidence: Floats, right: Bools, lower: float) -> tuple[float, Origin]:
-    """Return the lowest threshold from `lower` on that has PRECISION on the rows, else the most precise one.
+def _fit(confidence: Floats, right: Bools, lower: float, precision: float) -> tuple[float, Origin]:
+    """Return the lowest threshold from `lower` on that has the precision on the rows, else the most precise one.
 
     With too few rows it is `lower`.
     """
     kept = confidence >= lower
     if kept.sum() < LEAST_ROWS:
         return lower, Origin.FEW_ROWS
-    found, origin = suggest_threshold(confidence[kept], right[kept], PRECISION), Origin.FITTED
+    found, origin = suggest_threshold(confidence[kept], right[kept], precision), Origin.FITTED
     if found is None:
         values, shares = _precisions(confidence[kept], right[kept])
         found, origin = float(values[shares == shares.max()].min()), Origin.NOT_REACHED

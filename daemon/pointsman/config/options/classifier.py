@@ -14,9 +14,9 @@ class CategoryModel:
     model_id: str = option("Folder of an exported artifact (relative to this file), or `builtin`.", "builtin")
     use_modernbert: bool = option("Accepted for compatibility; the artifact says what is served.", True)
     threshold: float = option(
-        "Minimum probability of a category; below it the fallback applies. A category may need more, see "
-        "`pointsman.routing.thresholds`.",
-        0.6,
+        "Minimum score of a category; below it the fallback applies. `pointsman.routing.thresholds` overrides it for a "
+        "category, and `pointsman.routing.precision` may raise it.",
+        0.5,
         minimum=0,
         maximum=1,
     )

@@ -63,9 +63,13 @@ class RoutingOptions:
         "`best`: the highest score wins; `score`: scores are shares (A/B), drawn once for each conversation.", "best"
     )
     thresholds: Mapping[str, float] = option(
-        "Minimum probability of a category, by its name; by default `threshold`, or more where the artifact's "
-        "calibration rows demand it.",
-        EMPTY,
+        "Minimum score of a category, by its name, in place of `category_model.threshold`.", EMPTY, minimum=0, maximum=1
+    )
+    precision: float | None = option(
+        "Share of an adapter's prompts that must be right. Each category without one in `thresholds` gets the lowest "
+        "threshold from `category_model.threshold` on that has it on the artifact's calibration rows: fewer prompts "
+        "reach their adapter. Without it `category_model.threshold` counts alone.",
+        None,
         minimum=0,
         maximum=1,
     )

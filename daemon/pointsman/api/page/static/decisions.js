@@ -16,7 +16,7 @@ const COLUMNS = [
     ["Text", "text", (one, texts) => prompt(texts?.[one.text_hash])],
     ["Reason", null, one => one.reason ? [one.reason, why(one)] : h("span", {class: "quiet", title: one.error}, one.error)],
     ["Category", null, one => one.category],
-    ["Score", "number", one => one.confidence?.toFixed(3)],
+    ["Score", "number", score],
     ["Model", null, one => one.model],
     ["Asked for", null, one => one.asked],
     ["Key", null, one => one.key],
@@ -123,9 +123,15 @@ function row(one, texts) {
 
 const prompt = text => text && h("span", {title: text}, text);
 
+function score(one) {
+    const least = one.threshold && `threshold ${one.threshold[0].toFixed(2)} by ${one.threshold[1]}`;
+    return h("span", {title: least}, one.confidence?.toFixed(3));
+}
+
 function why(one) {
     const notes = [
         one.missed && `${one.missed[0]} below ${one.missed[1].toFixed(2)}`,
+        one.near && `near: ${one.near[0]} (${one.near[1].toFixed(2)})`,
         one.would && `would be ${one.would}`,
         one.rule,
         one.arm === one.reason ? null : one.arm,

@@ -5,6 +5,7 @@ import {bar} from "./chart.js";
 import {choice, facts, h, table} from "./dom.js";
 import {count, duration} from "./format.js";
 import {attempt} from "./poll.js";
+import {watch} from "./status.js";
 
 export const title = "Try";
 
@@ -32,7 +33,7 @@ export function open(main) {
         onkeydown: event => event.key === "Enter" && (event.ctrlKey || event.metaKey) && tryIt(),
     });
     const said = h("p", {class: "bad", role: "alert"});
-    const found = h("div", {class: "grid"});
+    const found = h("div", {class: "grid"}), levels = h("div", {class: "panel"});
     const beside = h("select", {onchange: () => { candidate = beside.value; }}, h("option", {value: ""}, "nothing else"));
     const button = h("button", {type: "button", class: "main", onclick: tryIt}, "Route it");
     let tries = 0, asking = new AbortController();
@@ -107,6 +108,7 @@ export function open(main) {
 
     use(kind);
     attempt(offer);
+    const unwatch = watch(status => levels.replaceChildren(...bothErrors(status.thresholds)));
     main.append(
         h("div", {class: "title"}, h("h1", {}, title), choice("What is tried", KINDS, kind, use),
             h("p", {class: "quiet"}, "Nothing is sent to vLLM, and nothing is remembered")),
@@ -114,8 +116,8 @@ export function open(main) {
             h("div", {class: "panel entering"},
                 h("label", {for: "tried"}, "Text"), field, hint,
                 h("div", {class: "fields"}, h("label", {}, "Beside the classifier in use", beside), button, said))),
-        found);
-    return leave;
+        found, h("div", {class: "grid"}, levels));
+    return () => { leave(); unwatch(); };
 }
 
 const body = text => JSON.stringify({model: "auto", messages: [{role: "user", content: text}]});
@@ -127,7 +129,7 @@ function parts(told, other) {
         h("div", {class: "panel half"}, h("h2", {}, "Decision"), facts(decision(told, other))),
         h("div", {class: "panel half"}, h("h2", {}, "The ask"), ask(told.ask)),
         h("div", {class: `panel half ${beside ? "beside" : ""}`}, scores("Category", "Categories", told.categories, told.thresholds,
-            beside && {scores: beside.categories, thresholds: beside.thresholds})),
+            beside && {scores: beside.categories, thresholds: beside.thresholds}, told.threshold_origins)),
         h("div", {class: "panel half"}, scores("Label", "Labels", told.labels, null, beside && {scores: beside.labels})),
         h("div", {class: "panel two-thirds"}, edits(told.edits)),
         h("div", {class: "panel third"}, timings(told.timing_ms)),
@@ -143,7 +145,8 @@ function decision(told, other) {
         ["Model", [h("strong", {}, one.model), adapter]],
         ["Reason", [one.reason, missed ? h("span", {class: "warn"}, ` ${missed}`) : ""]],
         ["Category", one.category ?? "none"],
-        ["Confidence", `${confidence}, threshold ${one.threshold.toFixed(2)}`],
+        ["Confidence", `${confidence}, threshold ${one.threshold.toFixed(2)} by ${one.threshold_origin}`],
+        one.near && ["Near", `${one.near.category} (${one.near.confidence.toFixed(2)})`],
         one.rule && ["Rule", one.rule],
         one.would && ["Would be", `${one.would.model} (${one.would.reason})`],
         ["Endpoints", one.endpoints.join(", ") || "none serves it"],
@@ -204,7 +207,7 @@ function marked({message, steps}) {
 }
 
 // Scores, perhaps with thresholds, and beside them those of a candidate, which may have other names.
-function scores(kind, name, values, thresholds, other) {
+function scores(kind, name, values, thresholds, other, origins) {
     const more = Object.keys(other?.scores ?? {}).filter(one => !(one in values));
     const score = (found, one) => found[one]?.toFixed(3) ?? "–";
     const least = (found, one) => found[one]?.toFixed(2) ?? "–";
@@ -213,9 +216,32 @@ function scores(kind, name, values, thresholds, other) {
         {name: "", kind: "bar", cell: one => bar(values[one] ?? 0, thresholds?.[one])},
         {name: "Score", kind: "number", cell: one => score(values, one)},
         thresholds && {name: "Threshold", kind: "number", cell: one => least(thresholds, one)},
+        origins && {name: "By", kind: "quiet", cell: one => origins[one]},
         other && {name: "Candidate", kind: "number", cell: one => score(other.scores, one)},
         other?.thresholds && {name: "Its threshold", kind: "number", cell: one => least(other.thresholds, one)},
     ].filter(Boolean), [...Object.keys(values), ...more], "Nothing was classified");
+}
+
+// What the thresholds do to the calibration rows, in use and at a precision of 0.95.
+function bothErrors(levels) {
+    const whole = value => Math.round(100 * value);
+    const share = ({part, whole: rows, low, high}) =>
+        rows ? `${whole(part / rows)} % (${whole(low)} to ${whole(high)}) of ${count(rows)}` : "–";
+    const errors = (from, of) => [
+        {name: `Threshold${from}`, kind: "number", cell: one => of(one).threshold.toFixed(2)},
+        {name: "Reach", kind: "number", cell: one => share(of(one).reach)},
+        {name: "Precision", kind: "number", cell: one => share(of(one).precision)},
+    ];
+    return [
+        table("Thresholds", [
+            {name: "Category", cell: one => one.category},
+            ...errors("", one => one),
+            {name: "By", kind: "quiet", cell: one => one.origin},
+            ...errors(" at precision 0.95", one => one.at_precision),
+        ], levels, "The config has no categories"),
+        h("p", {class: "quiet"}, "Reach: of a category’s calibration rows, those that get it. Precision: of all rows that get it, "
+            + "its own. With 95 % intervals."),
+    ];
 }
 
 function edits(found) {

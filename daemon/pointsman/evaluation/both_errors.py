@@ -1,0 +1,65 @@
+"""Tell both errors of thresholds on calibration rows: what misses its category, and what reaches a wrong one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from pointsman.evaluation.metrics import accuracy_interval
+from pointsman.routing.thresholds import SHOWN_PRECISION, Measured, Threshold
+
+
+class Part(NamedTuple):
+    """A share of rows, with Wilson's 95 % interval."""
+
+    part: int
+    whole: int
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if not self.whole:
+            return "-"
+        share, low, high = (round(100 * value) for value in (self.part / self.whole, self.low, self.high))
+        return f"{share} % ({low} to {high}) of {self.whole}"
+
+
+class Errors(NamedTuple):
+    """A threshold, the share of the category's rows that reach it, and the share that is right of all that do."""
+
+    threshold: float
+    reach: Part
+    precision: Part
+
+
+class CategoryErrors(NamedTuple):
+    """The errors of a category in use, and those at SHOWN_PRECISION."""
+
+    category: str
+    origin: str
+    in_use: Errors
+    at_precision: Errors
+
+
+HEAD = ("category", "threshold", "reach", "precision", "by", f"at precision {SHOWN_PRECISION:g}:", "reach", "precision")
+
+
+def both_errors(found: Mapping[str, Threshold], at_precision: Mapping[str, Threshold]) -> Iterator[CategoryErrors]:
+    """Yield those of each category."""
+    for name, threshold in found.items():
+        yield CategoryErrors(name, threshold.origin, _errors(threshold), _errors(at_precision[name]))
+
+
+def cells(one: CategoryErrors) -> tuple[str, ...]:
+    """Return a row of the table with this HEAD."""
+    used, stated = ((f"{it.threshold:g}", str(it.reach), str(it.precision)) for it in (one.in_use, one.at_precision))
+    return one.category, *used, one.origin, *stated
+
+
+def _errors(threshold: Threshold) -> Errors:
+    rows = threshold.measured or Measured(0, 0, 0)
+    return Errors(threshold.value, _part(rows.right, rows.own), _part(rows.right, rows.chosen))
+
+
+def _part(part: int, whole: int) -> Part:
+    return Part(part, whole, *accuracy_interval(part, whole))

@@ -1,0 +1,181 @@
+"""What is said of a config's thresholds, and what keeps the routes of before they were the operator's."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointsman.classify import artifact
+from pointsman.cli.check import check
+from pointsman.config.load import Loaded
+from pointsman.config.model import Config
+from pointsman.config.told import remember_told, was_told
+from pointsman.errors import ConfigError, Problem
+from pointsman.routing.policy import Policy
+from pointsman.routing.threshold_problems import FORMER, former, problems
+from pointsman.routing.thresholds import thresholds
+from support.config_files import MINIMAL, category, loaded, plain, write
+from support.config_files import problems as problems_of
+
+BUILTIN = artifact.read_manifest(artifact.BUILTIN)
+ROWS = artifact.read_calibration(artifact.BUILTIN, BUILTIN)
+CATEGORIES = "categories:\n" + "".join(
+    category(name, f"labels: [{labels}]").replace("model: base", f"model: base\n        lora_name: {lora}")
+    for name, labels, lora in (
+        ("technical", "computer science, engineering", "code-lora"),
+        ("legal", "law", "law-lora"),
+    )
+)
+TEXT = MINIMAL + CATEGORIES + category("general")
+
+
+def common(threshold: float) -> str:
+    return f"classifier: {{category_model: {{threshold: {threshold}}}}}\n"
+
+
+def told(made: Loaded, stages: int = 1) -> Problem | None:
+    return former(made, [(BUILTIN.labels, ROWS)] * stages)
+
+
+def flow(problem: Problem) -> Any:
+    """The lines that the warning says to add."""
+    return plain(problem.fix.split("`")[1])
+
+
+def read_before(config: Config, threshold: float) -> Config:
+    """The config as it was read when thresholds were fitted unasked."""
+    model = dataclasses.replace(config.classifier.category_model, threshold=threshold)
+    routing = dataclasses.replace(config.pointsman.routing, precision=0.95)
+    return dataclasses.replace(
+        config,
+        classifier=dataclasses.replace(config.classifier, category_model=model),
+        pointsman=dataclasses.replace(config.pointsman, routing=routing),
+    )
+
+
+def routes(config: Config) -> list[str | None]:
+    """The category of each calibration row of the built-in classifier."""
+    assert ROWS is not None
+    policy = Policy(config, BUILTIN.labels, calibrations=[ROWS])
+    return [policy.choose(row).category for row in ROWS.probabilities.tolist()]
+
+
+@pytest.mark.parametrize(("given", "before"), [("", 0.6), (common(0.6), 0.6), (common(0.5), 0.5), (common(0.9), 0.9)])
+def test_with_the_lines_of_the_warning_each_row_goes_where_it_went_before(
+    tmp_path: Path, given: str, before: float
+) -> None:
+    """A config without a threshold had 0.6."""
+    made = loaded(tmp_path, TEXT + given)
+    found = told(made)
+    assert found is not None
+    again = flow(found)
+    text = TEXT + ("" if "classifier" in again else given) + "".join(f"{key}: {again[key]}\n" for key in again)
+
+    kept = loaded(tmp_path, text)
+
+    was = routes(read_before(made.config, before))
+    assert routes(kept.config) == was != routes(made.config)
+    assert told(kept) is None
+
+
+def test_the_warning_has_the_numbers_of_before_and_the_line_of_the_threshold(tmp_path: Path) -> None:
+    made = told(loaded(tmp_path, TEXT + common(0.5)))
+    assert made is not None
+    assert made.line == TEXT.count("\n") + 1
+    assert flow(made) == {"pointsman": {"routing": {"thresholds": {"technical": 0.8982, "legal": 0.8544}}}}
+    assert "0.5 is now the threshold of each category" in made.message
+
+
+def test_thresholds_of_two_artifacts_are_kept_by_the_precision(tmp_path: Path) -> None:
+    """Each has its own numbers, and `thresholds` would be those of both."""
+    made = told(loaded(tmp_path, TEXT + common(0.5)), stages=2)
+    assert made is not None
+    assert flow(made) == {"pointsman": {"routing": {"precision": 0.95}}}
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["{thresholds: {legal: 0.7}}", "{thresholds: {}}", "{precision: 0.9}", "{precision: null}"],
+)
+def test_who_has_set_thresholds_or_a_precision_is_told_nothing(tmp_path: Path, given: str) -> None:
+    assert told(loaded(tmp_path, f"{TEXT}pointsman: {{routing: {given}}}\n")) is None
+
+
+def test_where_nothing_is_different_nothing_is_told(tmp_path: Path) -> None:
+    """Without calibration rows a stated threshold was each category's."""
+    made = loaded(tmp_path, TEXT + common(0.6))
+    assert former(made, [(BUILTIN.labels, None)]) is None
+    without = former(loaded(tmp_path, TEXT), [(BUILTIN.labels, None)])
+    assert without is not None
+    assert flow(without) == {"classifier": {"category_model": {"threshold": 0.6}}}
+
+
+def test_names_of_categories_are_quoted_where_yaml_wants_it(tmp_path: Path) -> None:
+    text = (TEXT + common(0.5)).replace("name: technical", 'name: "null: {a}"')
+    made = told(loaded(tmp_path, text))
+    assert made is not None
+    assert list(flow(made)["pointsman"]["routing"]["thresholds"]) == ["null: {a}", "legal"]
+
+
+def test_check_warns_until_the_state_directory_remembers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    path = write(tmp_path, TEXT)
+
+    def warned() -> bool:
+        out = io.StringIO()
+        assert check(path, out) == 0
+        return "is now the threshold of each category" in out.getvalue()
+
+    assert [warned(), warned()] == [True, True]
+    assert not was_told(tmp_path, FORMER)
+    remember_told(tmp_path, FORMER)
+    assert not warned()
+
+
+# --- what is asked for and not given ---------------------------------------------------------------------------
+
+
+def said(made: Loaded, *, calibrated: bool = True) -> Iterator[Problem]:
+    rows = ROWS if calibrated else None
+    return problems(made, thresholds(made.config, BUILTIN.labels, rows), rows)
+
+
+def test_a_precision_without_calibration_rows_is_told_with_its_line(tmp_path: Path) -> None:
+    made = loaded(tmp_path, TEXT + "pointsman:\n  routing:\n    precision: 0.9\n")
+    (found,) = said(made, calibrated=False)
+    assert (found.path, found.line) == ("pointsman.routing.precision", TEXT.count("\n") + 3)
+    assert "no calibration rows" in found.message
+    assert "export --calibrate" in found.fix
+
+
+def test_a_threshold_of_a_category_without_an_adapter_is_told(tmp_path: Path) -> None:
+    made = loaded(tmp_path, TEXT + "pointsman:\n  routing:\n    thresholds:\n      general: 0.9\n      legal: 0.9\n")
+    (found,) = said(made)
+    assert (found.path, found.line) == ("pointsman.routing.thresholds.general", TEXT.count("\n") + 4)
+    assert "no adapter depends on it" in found.message
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("{precision: 1.5}", "pointsman.routing.precision"),
+        ("{precision: -0.1}", "pointsman.routing.precision"),
+        ("{precision: high}", "pointsman.routing.precision"),
+        ("{thresholds: {legal: 1.01}}", "pointsman.routing.thresholds.legal"),
+        ("{thresholds: {lgal: 0.5}}", "pointsman.routing.thresholds.lgal"),
+    ],
+)
+def test_what_cannot_be_is_an_error_with_line_and_remedy(tmp_path: Path, given: str, path: str) -> None:
+    (found,) = problems_of(tmp_path, f"{TEXT}pointsman: {{routing: {given}}}\n")
+    assert (found.path, found.line) == (path, TEXT.count("\n") + 1)
+    assert found.fix
+
+
+def test_a_threshold_beyond_1_is_refused_for_all_categories(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="threshold"):
+        loaded(tmp_path, TEXT + common(1.2))
