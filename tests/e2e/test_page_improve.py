@@ -39,10 +39,10 @@ REPORT: dict[str, Any] = {
     "traffic": 2000,
     "calibrated": 40,
     "levels": [
-        {"category": "law", "before": 0.6, "after": 0.82, "labelled": 40, "origin": "fitted", "few": False},
-        {"category": "math", "before": 0.6, "after": 0.6, "labelled": 0, "origin": "fitted", "few": True},
+        {"category": "law", "before": 0.6, "after": 0.82, "labelled": 40, "origin": "routing.precision", "few": False},
+        {"category": "math", "before": 0.6, "after": 0.6, "labelled": 0, "origin": "routing.precision", "few": True},
         {"category": "art", "before": 0.5, "after": 0.5, "labelled": 0, "origin": "routing.thresholds", "few": True},
-        {"category": "sea", "before": 0.6, "after": 0.6, "labelled": 9, "origin": "lower bound", "few": False},
+        {"category": "sea", "before": 0.6, "after": 0.6, "labelled": 9, "origin": "routing.precision is not reached", "few": False},
     ],
     "labels": [{"label": "law", "texts": 40, "before": 9, "after": 33}],
     "changes": [{"before": "other", "after": "law", "model": "law-lora", "texts": 700, "samples": [HOSTILE, "two"]}],
@@ -162,7 +162,7 @@ async def test_the_last_fit_is_shown_with_samples_as_text_and_is_promoted_by_a_c
         ["0.60", "0.82", "40", "the base’s rows and labels"],
         ["0.60", "0.60", "0", "the base’s rows alone: too few labels"],
         ["0.50", "0.50", "0", "the config sets it"],
-        ["0.60", "0.60", "9", "lower bound"],
+        ["0.60", "0.60", "9", "routing.precision is not reached"],
     ]
     await press(browser, "Promote")
     await shows(browser, "9 → 33 of 40")

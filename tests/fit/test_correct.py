@@ -63,8 +63,10 @@ def digest(text: str) -> str:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A config, kept texts about animals and people, and labels that say of 20 that animals are no medical matter."""
     folder = tmp_path_factory.mktemp("correct")
-    kept = "pointsman: {log: {texts_file: texts.jsonl}}\n"
-    (folder / "config.yaml").write_text((REPOSITORY / "config" / "config.yaml").read_text() + kept)
+    shipped = (REPOSITORY / "config" / "config.yaml").read_text()
+    own = "pointsman:\n  log: {texts_file: texts.jsonl}\n"
+    text = shipped.replace("precision: null", "precision: 0.95").replace("pointsman:\n", own)
+    (folder / "config.yaml").write_text(text)
     rows = [*texts(PETS), *texts(PEOPLE)]
     (folder / "texts.jsonl").write_text("".join(json.dumps({"hash": digest(x), "text": x}) + "\n" for x in rows))
     for text in texts(PETS)[:20]:
@@ -223,13 +225,13 @@ def test_a_threshold_that_was_not_fitted_says_so(world: Path) -> None:
     config, labels = load(world / "config.yaml").config, artifact.load(artifact.BUILTIN).manifest.labels
     labelled = [LabelledText(f"{number}", "x", "medical") for number in range(12)]
     found = tuple(levels(config, labels, labelled, None, None))
-    assert {one.origin for one in found} == {"lower bound"}
+    assert {one.origin for one in found} == {"category_model.threshold"}
     judged = (Judged("medical", 12, 1, 2),)
     report = CorrectionReport(
         base="b", labelled=12, labels=judged, levels=found, calibrated=0, strength=1.0, folds=5, traffic=0, changes=(),
         seconds=1.0,
     )  # fmt: skip
-    assert "12 (lower bound)" in report.table()
+    assert "12 (set in category_model.threshold)" in report.table()
     assert "base's rows" not in report.table()
 
 
@@ -287,7 +289,8 @@ def test_what_root_fits_is_the_services_to_discard_and_old_ones_that_the_config_
     before, _, after = text.partition("model_id: ")
     assert after, "the config names its classifier"
     after = after.partition("\n")[2]
-    config.write_text(f"{before}model_id: {own}\n{after}pointsman: {{classifier: {{shadow: {shadow}}}}}\n")
+    after = after.replace("pointsman:\n", f"pointsman:\n  classifier: {{shadow: {shadow}}}\n")
+    config.write_text(f"{before}model_id: {own}\n{after}")
     report = SimpleNamespace(table=lambda: "told")
 
     def written(request: CorrectionRequest, _: object) -> object:

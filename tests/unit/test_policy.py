@@ -194,7 +194,7 @@ def test_a_choice_says_which_threshold_counted_and_why() -> None:
 
 
 def test_another_category_ends_a_conversation_from_its_own_threshold_on() -> None:
-    """And the conversation's own is surely meant from its own on; what is no category's, from the lower bound on."""
+    """And the conversation's own is surely meant from its own on; what is no category's, from the common one on."""
     judge = policy(BY_CATEGORY)
     held = {name: follow_up(name) for name in ("technical", "legal", "medical")}
     assert choose(judge, (0.26, 0.0, 0.74, 0.0, 0.0), held["technical"]).reason is Reason.STICKY

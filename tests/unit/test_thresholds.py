@@ -220,7 +220,7 @@ def test_without_categories_there_is_nothing_to_fit() -> None:
 
 
 def test_no_lower_threshold_has_the_precision_on_random_rows() -> None:
-    """Counted for each threshold from the lower bound on, in steps of 0.0001."""
+    """Counted for each threshold from the common one on, in steps of 0.0001."""
     random = np.random.default_rng(7)
     probabilities = random.dirichlet(np.full(5, 0.15), 1500)
     truth = np.array([random.choice(5, p=row**2 / (row**2).sum()) for row in probabilities])

@@ -167,7 +167,7 @@ class Policy:
     def _leads(self, held: Held, scores: dict[str, float], stage: int) -> bool:
         """Return whether another category leads.
 
-        It must reach its threshold, and what no category covers the lower bound; and one that is not the rest must
+        It must reach its threshold, and what no category covers the common one; and one that is not the rest must
         lead by the margin.
         """
         own = scores[held.category]

@@ -115,7 +115,7 @@ class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
         yield f"\n  {'threshold':<{width}}  before  after  labelled"
         for one in self.levels:
             note = f" (fewer than {LEAST_LABELS}: by the base's rows alone)" if one.few else ""
-            if one.origin == Origin.GIVEN:
+            if one.origin in (Origin.GIVEN, Origin.COMMON):
                 note = f" (set in {one.origin})"
             elif one.origin != Origin.FITTED:
                 note = f" ({one.origin})"

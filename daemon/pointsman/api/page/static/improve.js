@@ -194,10 +194,10 @@ function shown(report) {
 }
 
 function fittedOn(one) {
-    if (one.origin === "routing.thresholds") {
+    if (one.origin === "routing.thresholds" || one.origin === "category_model.threshold") {
         return "the config sets it";
     }
-    if (one.origin !== "fitted") {
+    if (one.origin !== "routing.precision") {
         return one.origin;
     }
     return one.few ? "the base’s rows alone: too few labels" : "the base’s rows and labels";
