@@ -67,6 +67,7 @@ def test_explain_as_json_is_what_the_dry_run_answers(patient: Path) -> None:
             "edits",
             "text",
             "thresholds",
+            "threshold_origins",
             "timing_ms",
             "service",
         )

@@ -221,9 +221,9 @@ async def test_a_candidate_is_tried_beside_the_classifier_in_use(browser: Browse
     decision = await browser.run("return document.querySelector('.facts').innerText")
     assert f"{CANDIDATE} medical-lora medical, classified" in decision
     rows = {row[0]: row[1:] for row in await cells(browser, "Categories")}
-    score, threshold, other, others = map(float, rows["medical"][1:])
-    assert score < threshold
-    assert other >= others
+    score, threshold, origin, other, others = rows["medical"][1:]
+    assert (float(score) < float(threshold), origin) == (True, "category_model.threshold")
+    assert float(other) >= float(others)
     assert max((float(row[3]), row[0]) for row in await cells(browser, "Labels"))[1] == "health"
     assert await browser.run("return [window.ran, document.images.length]") == [None, 0]
     await tried(browser, "")

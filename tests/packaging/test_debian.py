@@ -58,7 +58,7 @@ def test_the_service_starts_and_answers_with_all_that_is_forbidden_to_it(machine
 async def test_a_reload_is_awaited_and_applied(machine: Booted, suite: str) -> None:
     machine.run("systemctl", "start", SERVICE)
     config = machine.root / CONFIG
-    config.write_text(config.read_text().replace("threshold: 0.6", "threshold: 0.7"))
+    config.write_text(config.read_text().replace("threshold: 0.5", "threshold: 0.7"))
 
     def applied() -> bool:
         at_socket = ("--unix-socket", "/run/pointsman/admin.sock", "http://localhost/config")
