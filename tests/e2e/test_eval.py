@@ -230,7 +230,7 @@ async def test_conversations_and_rules_are_replayed_from_the_journal(tmp_path: P
     async with run_fake_vllm() as fake:
         config: dict[str, Any] = shipped_config(fake.port) | {"pointsman": options}
         async with run_daemon(config, tmp_path) as daemon, aiohttp.ClientSession() as http:
-            for text in (MEDICAL, "Would the same happen with a low one at night?", "ok, thanks", "My drum is loud"):
+            for text in (MEDICAL, "And what about a low one?", "ok, thanks", "My drum is loud"):
                 said.append({"role": "user", "content": text})
                 sent = {"model": "MoM", "messages": said}
                 async with http.post(daemon.base_url + CHAT, json=sent) as response:
@@ -251,7 +251,7 @@ async def test_conversations_and_rules_are_replayed_from_the_journal(tmp_path: P
     assert "changed      0.0 %" in same.stdout
     assert "2 decided again" in other.stdout
     assert "changed      0.0 %" not in other.stdout
-    assert "Would the same happen with a low one at night?" in page.read_text("utf-8")
+    assert "And what about a low one?" in page.read_text("utf-8")
 
 
 async def test_without_texts_there_is_nothing_to_replay(tmp_path: Path) -> None:
