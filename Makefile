@@ -48,7 +48,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: export-bounds chaos smuggling soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
+run: export STATE_DIRECTORY = $(CURDIR)/.cache/state
 run: .venv/installed
+	mkdir -p $(STATE_DIRECTORY)
 	.venv/bin/pointsman serve --config $(CONFIG) $(if $(VLLM),--vllm $(VLLM),--demo)
 
 # The same in front of a real vLLM on CPU that serves a tiny random Llama with three LoRA adapters.

@@ -49,8 +49,8 @@ def measure() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         config = Path(folder) / "config.yaml"
-        listen = f'pointsman:\n  server:\n    listen: ["127.0.0.1:{port}"]\n    admin_listen: "unix:{folder}/admin"\n'
-        config.write_text((ROOT / "config" / "config.yaml").read_text().replace("pointsman:\n", listen))
+        listen = f'\npointsman:\n  server:\n    listen: ["127.0.0.1:{port}"]\n    admin_listen: "unix:{folder}/admin"\n'
+        config.write_text((ROOT / "config" / "config.yaml").read_text() + listen)
         with serving(config, Path(folder), port) as (_, first_seconds):
             pass
         with serving(config, Path(folder), port) as (pid, seconds):

@@ -100,7 +100,11 @@ async def test_each_step_of_a_guide_does_what_the_guide_says(guide: Path, tmp_pa
     todo = steps(guide)
     assert todo.pop(0) == STARTED
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    assert re.search(r"^run: .*\n\t\S+/pointsman serve --config \$\(CONFIG\) .*--demo", makefile, re.MULTILINE)
+    assert re.search(
+        r"^run: \.venv.*\n\tmkdir -p \$\(STATE_DIRECTORY\)\n\t\S+/pointsman serve --config \$\(CONFIG\) .*--demo",
+        makefile,
+        re.MULTILINE,
+    )
     async with run_daemon(shipped_config(reserve_port()), tmp_path / "config", args=["--demo"], env=env) as daemon:
         (tmp_path / "config" / "config.yaml").symlink_to(daemon.config)
         (tmp_path / "service.log").symlink_to(daemon.log)

@@ -63,10 +63,8 @@ def digest(text: str) -> str:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A config, kept texts about animals and people, and labels that say of 20 that animals are no medical matter."""
     folder = tmp_path_factory.mktemp("correct")
-    shipped = (REPOSITORY / "config" / "config.yaml").read_text()
-    own = "pointsman:\n  log: {texts_file: texts.jsonl}\n"
-    text = shipped.replace("precision: null", "precision: 0.95").replace("pointsman:\n", own)
-    (folder / "config.yaml").write_text(text)
+    own = "pointsman: {log: {texts_file: texts.jsonl}, routing: {precision: 0.95}}\n"
+    (folder / "config.yaml").write_text((REPOSITORY / "config" / "config.yaml").read_text() + own)
     rows = [*texts(PETS), *texts(PEOPLE)]
     (folder / "texts.jsonl").write_text("".join(json.dumps({"hash": digest(x), "text": x}) + "\n" for x in rows))
     for text in texts(PETS)[:20]:
@@ -289,8 +287,7 @@ def test_what_root_fits_is_the_services_to_discard_and_old_ones_that_the_config_
     before, _, after = text.partition("model_id: ")
     assert after, "the config names its classifier"
     after = after.partition("\n")[2]
-    after = after.replace("pointsman:\n", f"pointsman:\n  classifier: {{shadow: {shadow}}}\n")
-    config.write_text(f"{before}model_id: {own}\n{after}")
+    config.write_text(f"{before}model_id: {own}\n{after}pointsman: {{classifier: {{shadow: {shadow}}}}}\n")
     report = SimpleNamespace(table=lambda: "told")
 
     def written(request: CorrectionRequest, _: object) -> object:

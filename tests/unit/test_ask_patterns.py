@@ -45,7 +45,7 @@ def test_anything_else_is_refused(pattern: str) -> None:
 def test_check_says_which_pattern_is_none_and_what_to_write(tmp_path: Path, options: str, path: str) -> None:
     file = tmp_path / "config.yaml"
     sample = (ROOT / "config" / "config.yaml").read_text()
-    file.write_text(sample.replace("  routing:\n", f"  routing:\n    ask:\n      {options}\n"))
+    file.write_text(f"{sample}\npointsman:\n  routing:\n    ask:\n      {options}\n")
     with pytest.raises(ConfigError) as refused:
         load(file)
     (problem,) = refused.value.problems

@@ -519,7 +519,7 @@ async def test_a_fault_of_ours_ends_no_comparison(
 def written(path: Path, shadow: str = "second", first: str = "first") -> Path:
     toy_artifact.build_measured(path / first)
     text = (
-        f"{MINIMAL}classifier: {{category_model: {{model_id: {first}}}}}\n"
+        f"{MINIMAL}classifier: {{category_model: {{model_id: {first}, threshold: 0.5}}}}\n"
         f"pointsman: {{classifier: {{threads: 1, shadow: {shadow}}}}}\n"
         "categories:\n" + category("law") + category("health") + category("general")
     )

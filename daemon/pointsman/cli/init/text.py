@@ -15,7 +15,6 @@ from pointsman.config.model import Endpoint, ServerOptions
 from pointsman.config.options.server import DEFAULT_ADMIN
 
 ENDPOINT = "vllm"
-PRECISION = "# 0.95: fewer prompts reach their adapter, and of those more are right"
 
 
 def render(served: Served, planned: Plan, endpoint: Endpoint, key_file: str | None) -> str:
@@ -116,9 +115,10 @@ def _no_adapters() -> list[str]:
 
 
 def _own(endpoint: Endpoint, key_file: str | None) -> Iterator[str]:
-    """Yield Pointsman's own options: that of precision, and those whose defaults do not work."""
-    yield from ("", "pointsman:", "  routing:", f"    precision: null    {PRECISION}")
+    """Yield Pointsman's own options, where the defaults do not work."""
     server = _listeners(endpoint)
+    if server or key_file is not None:
+        yield from ("", "pointsman:")
     if server:
         yield from ("  server:", *server)
     if key_file is not None:

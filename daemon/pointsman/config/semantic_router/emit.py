@@ -11,7 +11,7 @@ import yaml
 from pointsman.config.decode import required
 from pointsman.config.model import Config
 
-_ALWAYS = ("classifier", "category_model", "model_id", "threshold", "use_reasoning", "default_model", "precision")
+_ALWAYS = ("classifier", "category_model", "model_id", "threshold", "use_reasoning", "default_model")
 """Keys that are written even with the default value, since operators look for them."""
 
 
