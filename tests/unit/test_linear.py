@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
+from pointsman.classify import code
 from pointsman.config.options.rules import Rule
 from pointsman.errors import RequestError
 from pointsman.observability.redaction import Redactor
@@ -93,6 +94,10 @@ def ruled(text: str) -> Work:
     return lambda: finish(RULES.judge(request, NOWHERE))
 
 
+def code_in(text: str) -> Work:
+    return lambda: code.mostly_code(text)
+
+
 def redacted(text: str) -> Work:
     return lambda: REDACTOR.redact(text)
 
@@ -150,6 +155,7 @@ READERS = {
     "messages": Reader(messages, ASKS, 4 * KIB, " ", share=0.1),
     "parts": Reader(parts, ASKS, 4 * KIB, share=0.1),
     "rules": Reader(ruled, [*marks.FORMS], 4 * KIB, end="", share=0.5),
+    "code": Reader(code_in, [*marks.FORMS, *marks.of_module(code), *".@/"], 1_900, end="="),
     "redaction": Reader(redacted, marks.of_redaction(), 16 * KIB, end=""),
     "the operator's patterns": Reader(
         redacted_by_patterns, ["a", "b", "c", "why", "x", " ", "\n", "é"], 2 * KIB, end=""

@@ -16,6 +16,7 @@ from itertools import chain
 import numpy as np
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
+from pointsman.classify.code import mostly_code
 from pointsman.classify.manifest import LANGUAGES
 
 
@@ -89,7 +90,7 @@ class LanguageGate:
         """Return the verdict on a text.
 
         If the whole is in another language, but its first or last sentence in a declared one, then that sentence is the
-        question, and the rest is what it is about.
+        question, and the rest is what it is about. What is mostly code is judged by that, though its language is known.
         """
         sentences = _sentences(text)
         whole = self._identify(list(chain.from_iterable(sentences)))
@@ -97,6 +98,8 @@ class LanguageGate:
             for verdict in map(self._identify, (sentences[0], sentences[-1])):
                 if verdict.supported and verdict.language is not None:
                     return verdict
+        if not whole.supported and mostly_code(text):
+            return Verdict(whole.language, supported=True)
         return whole
 
     def _identify(self, words: list[str]) -> Verdict:
