@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from pointsman.classify.code import mostly_code
 from pointsman.lru import Lru
 from pointsman.routing.ask import payload, turns
 from pointsman.routing.ask.about import with_about
@@ -22,7 +23,7 @@ from pointsman.routing.ask.labels import may_be_mark
 from pointsman.routing.ask.lines import ASKS, asking_line, asks_first
 from pointsman.routing.ask.names import GUESS, OTHER, NameOf, Role, name_of, with_patterns
 from pointsman.routing.ask.pasted import of_html, pasted, relayed, said_twice
-from pointsman.routing.ask.prose import instruction, unquoted, without_pointers
+from pointsman.routing.ask.prose import instruction, may_be_english, unquoted, without_pointers
 from pointsman.routing.ask.reader import Reader
 from pointsman.routing.ask.recent import RecentAsks
 from pointsman.routing.ask.tags import may_enclose, tagged
@@ -201,7 +202,9 @@ class AskFinder:
     def _line(self, text: str, *, fields: bool) -> Ask | None:
         """Return the line that asks, such as a field of a form, where nothing else was found that does."""
         line = asking_line(text, self._name_of, fields=fields)
-        return None if line is None else Ask(text[line[0] : line[1]], AskKind.ASK, steps=(Step("taken", *line),))
+        if line is None or _is_beside_code([text[slice(*line)]], text):
+            return None
+        return Ask(text[slice(*line)], AskKind.ASK, steps=(Step("taken", *line),))
 
     def _within(self, parts: list[str], depth: int, *, widest: bool) -> Steps[Ask | None]:
         """Return the ask in a text; None if it is the whole text."""
@@ -259,6 +262,8 @@ class AskFinder:
             return msgspec.structs.replace(NO_ASK, steps=steps)
         alone = len(kept) == 1
         pieces = [said(text, one) if alone else text[one.block.start : one.block.end].strip() for one in kept]
+        if all(one.block.name.rank < _TAG_RANK for one in judged) and _is_beside_code(pieces, text):
+            return None
         asked = "\n\n".join([unquoted(without_pointers(piece)) for piece in pieces])
         return Ask(asked.rstrip(" :："), AskKind.ASK, rivals(text, judged, kept), steps)
 
@@ -333,6 +338,11 @@ def _is_one_line(text: str) -> bool:
 def _encloses(text: str) -> bool:
     """Return whether a text has tags or fences."""
     return any(map(text.__contains__, _ENCLOSING))
+
+
+def _is_beside_code(pieces: Sequence[str], text: str) -> bool:
+    """Return whether an ask in another language stands beside code, which then tells what it is about."""
+    return not any(map(may_be_english, pieces)) and mostly_code(text)
 
 
 def _ask(kept: list[Judged]) -> bool:

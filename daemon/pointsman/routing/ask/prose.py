@@ -104,6 +104,7 @@ NO_WORDS = Words([], set())
 
 # Words of a task that says nothing but what is to be done with which document.
 _SHORT_TASK = 8
+_ORDERS = words.IMPERATIVES | words.TRANSFORMS
 _WORKED_ON = frozenset(["above", "below", "document", "documents", "passages"])
 
 
@@ -322,6 +323,13 @@ def is_english(text: str, found: Words) -> bool | None:
     letters = [char for char in begin if char.isalpha()]
     foreign = sum(not char.isascii() for char in letters)
     return False if (len(found.listed) > 3 and foreign) or (len(letters) > 7 and foreign > len(letters) / 3) else None
+
+
+def may_be_english(text: str) -> bool:
+    """Return whether what asks has English words; beside letters with accents one may be another language's."""
+    found = words_in(text)
+    english = len(words.ENGLISH & found.known)
+    return english > 1 or (text.isascii() and (english > 0 or not _ORDERS.isdisjoint(found.known)))
 
 
 def points(found: Words) -> bool:
