@@ -187,5 +187,7 @@ def test_replay_is_eval_with_a_log(toy_folder: Path, tmp_path: Path, capsys: pyt
     for command in (["replay"], ["eval", "--replay"]):
         assert pointsman([*command, *options]) == 0
         said.append(capsys.readouterr().out)
-    assert said[0] == said[1]
+    assert pointsman(["replay", *options[2:], *options[:2]]) == 0
+    said.append(capsys.readouterr().out)
+    assert said[0] == said[1] == said[2]
     assert "1 decisions" in said[0]

@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import TypeAlias, get_args
 
 from pointsman import __version__
+from pointsman.arguments import ArgumentParser
 from pointsman.config.options.access import QueueField
 
 VERSION = f"pointsman {__version__}"
 WHERE = "/etc/pointsman/config.yaml if it exists, else config/config.yaml"
-_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+_Commands: TypeAlias = "argparse._SubParsersAction[ArgumentParser]"
 
 
 @cache
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; the parsed options hold the `command`."""
-    found = argparse.ArgumentParser(
-        prog="pointsman", description="Routes OpenAI requests to the LoRA adapter that fits."
-    )
+    found = ArgumentParser(prog="pointsman", description="Routes OpenAI requests to the LoRA adapter that fits.")
     found.add_argument("--version", action="version", version=VERSION)
     commands = found.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from pointsman.arguments import ArgumentParser
 from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.hash_key import read_key
@@ -49,20 +50,29 @@ def main(argv: Sequence[str]) -> int:
     Raises EvaluationError for an unusable file, CannotStart for an unusable artifact or config.
     """
     parser = command_parser()
-    options = parser.parse_intermixed_args(argv)
+    return _run(parser, parser.parse_args(argv))
+
+
+def replay_log(argv: Sequence[str]) -> int:
+    """Do what `pointsman eval --replay` does, as `pointsman replay LOG ARTIFACT`."""
+    parser = command_parser()
+    options = parser.parse_args(argv)
+    if options.file is None:
+        parser.error("give a LOG and an ARTIFACT")
+    options.replay = [Path(options.artifact), *(options.replay or ())]
+    options.artifact, options.file = str(options.file), None
+    return _run(parser, options)
+
+
+def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if fault := _misuse(options):
         parser.error(fault)
     return _replay(options) if options.replay else _evaluate(options)
 
 
-def replay_log(argv: Sequence[str]) -> int:
-    """Do what `pointsman eval --replay` does, as `pointsman replay LOG ARTIFACT`."""
-    return main(["--replay", *argv] if argv and argv[0] not in ("-h", "--help") else argv)
-
-
 def command_parser() -> argparse.ArgumentParser:
     """Return the parser of this command."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="pointsman eval",
         usage="%(prog)s ARTIFACT FILE.jsonl [--config FILE] [--json FILE] [--html FILE]\n"
         "       %(prog)s --replay LOG ARTIFACT [--against ARTIFACT] [--threshold T] [--texts FILE] [--hash-key FILE]\n"
