@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import types
 from collections.abc import Mapping
-from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
+from pointsman.config import elsewhere
+from pointsman.config.declared import hints, required, without_none
 from pointsman.config.semantic_router import foreign
 from pointsman.config.source_map import Place, Places
 from pointsman.config.words import Keys, closest, listing, show
@@ -23,24 +23,6 @@ LARGEST = 2**31 - 1
 
 _NO_LIMITS: Mapping[str, Any] = {}
 _WORDS = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
-
-
-@cache
-def hints(kind: Any) -> dict[str, Any]:
-    """Return the evaluated annotations of a dataclass."""
-    return get_type_hints(kind)
-
-
-def required(field: dataclasses.Field[Any]) -> bool:
-    """Return whether the key is required."""
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def without_none(kind: Any) -> Any:
-    """Return `T` for `T | None`, and any other type unchanged."""
-    if get_origin(kind) in (Union, types.UnionType):
-        return next(part for part in get_args(kind) if part is not type(None))
-    return kind
 
 
 def expected(kind: Any, limits: Mapping[str, Any] = _NO_LIMITS) -> str:
@@ -104,8 +86,9 @@ class Walker:
             if fix is not None:
                 self.warnings.append(_at(node, "a key of semantic-router that is ignored here", fix))
                 continue
-            near = closest(name, sorted(names - set(entries)))
-            fix = f"did you mean {near}?" if near else f"remove it; the keys here are: {listing(hints(kind))}"
+            fix = elsewhere.move(node)
+            near = None if fix else closest(name, sorted(names - set(entries)))
+            fix = fix or (f"did you mean {near}?" if near else f"remove it; the keys here are: {listing(hints(kind))}")
             self.problems.append(_at(node, "unknown key", fix))
             if near:
                 entries[near] = node

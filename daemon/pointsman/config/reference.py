@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pointsman.config.decode import LARGEST, expected, hints, required, without_none
+from pointsman.config.declared import hints, mappings, required, without_none
+from pointsman.config.decode import LARGEST, expected
 from pointsman.config.labels import COMMON
 from pointsman.config.model import BUILTIN_FAMILIES, Category, Config, Options
 from pointsman.config.semantic_router.foreign import IGNORED
@@ -34,7 +35,8 @@ what. `config/schema.json` is a JSON schema of the same, for editors.
 
 Without a file argument, commands read `/etc/pointsman/config.yaml` if it exists, else `config/config.yaml`.
 
-- A key that is neither listed here nor known to semantic-router is an error.
+- A key that is neither listed here nor known to semantic-router is an error, which names the place of a key that is
+  known elsewhere.
 - A quoted number is text, and a name like `no`, `on` or `123` needs quotes.
 - Relative paths are relative to the file's folder.
 - Whole numbers are at most 2147483647.
@@ -185,7 +187,7 @@ def reference() -> str:
         by_labels.setdefault(labels, []).append(name)
     rows = [f"| {', '.join(names)} | {', '.join(labels)} |" for labels, names in by_labels.items()]
     sections.append(_LABELS + "\n".join(rows) + "\n")
-    paths = dict(_paths(Config, ""))
+    paths = dict(mappings(Config))
     ignored = [
         f"| {f'`{paths[kind]}`' if paths[kind] else 'top level'} | {', '.join(f'`{key}`' for key in keys)} |"
         for kind, keys in IGNORED.items()
@@ -194,22 +196,8 @@ def reference() -> str:
     return "\n".join(sections)
 
 
-def _paths(kind: type, path: str) -> Iterator[tuple[type, str]]:
-    """Yield each mapping of the file with its key path, in the order of the file."""
-    yield kind, path
-    for field in dataclasses.fields(kind):
-        inner = without_none(hints(kind)[field.name])
-        name = f"{path}.{field.name}" if path else field.name
-        if get_origin(inner) is tuple:
-            inner, name = get_args(inner)[0], f"{name}[]"
-        elif get_origin(inner) is Mapping:
-            inner, name = get_args(inner)[1], f"{name}.NAME"
-        if dataclasses.is_dataclass(inner) and isinstance(inner, type):
-            yield from _paths(inner, name)
-
-
 def _sections(root: type, path: str) -> Iterator[str]:
-    for kind, where in _paths(root, path):
+    for kind, where in mappings(root, path):
         rows = [_row(kind, field) for field in dataclasses.fields(kind)]
         title = f"`{where}`" if where else "Top level"
         about = f"{Options.__doc__}\n\n" if kind is Options else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from pointsman.config.decode import required
+from pointsman.config.declared import required
 from pointsman.config.model import Config
 
 _ALWAYS = ("classifier", "category_model", "model_id", "threshold", "use_reasoning", "default_model")

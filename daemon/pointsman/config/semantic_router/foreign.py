@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-from pointsman.config import model
+from pointsman.config import elsewhere, model
 from pointsman.config.words import listing
 from pointsman.config.yaml_tree import Table
 from pointsman.errors import Problem
@@ -63,7 +63,7 @@ def ignored(kind: type, key: str) -> str | None:
 
 def newer_form(root: Table) -> Problem | None:
     """Return the problem of a file in the format of semantic-router's v0.2 command line or v0.3."""
-    marks = [key for key in NEWER if key in root.entries]
+    marks = [key for key in NEWER if key in root.entries and not elsewhere.is_ours(root.entries[key])]
     if not marks:
         return None
     return Problem(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pointsman.config.decode import Walker, hints
+from pointsman.config.declared import hints
+from pointsman.config.decode import Walker
 from pointsman.config.semantic_router.note import Notes
 from pointsman.config.words import Keys
 from pointsman.config.yaml_tree import Node, Table, describe
