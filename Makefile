@@ -31,6 +31,7 @@ LOCK = .venv-test/bin/uv pip compile --quiet --universal --generate-hashes --pyt
 # DATA is a folder of rows from public data sets, which training/README.md lists. $(call data,FILES,USE) stops where one
 # of the files is not there, and says what a target leaves out without DATA.
 DEV = dev_mmlu_pro dev_user_prompts dev_out_of_scope
+READ = read_labels read_out_of_scope read_prompts
 ABOUT_DATA = (training/README.md says where its rows are from)
 data = $(if $(DATA),$(foreach each,$1,$(if $(wildcard $(DATA)/$(each).jsonl),,$(error DATA=$(DATA) \
 	has no $(each).jsonl $(ABOUT_DATA)))),$(info without DATA=folder $(ABOUT_DATA): $2))
@@ -42,9 +43,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse former-builtin release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
-.PHONY: bench-access bench-ask bench-cascade bench-conversations bench-fit bench-gpu bench-held-out bench-improve
-.PHONY: bench-languages bench-path bench-replay bench-rollout bench-service bench-tenants bench-tls bench-tracing
-.PHONY: bench-unit
+.PHONY: bench-access bench-ask bench-cascade bench-choices bench-conversations bench-fit bench-gpu bench-held-out
+.PHONY: bench-improve bench-languages bench-path bench-replay bench-rollout bench-service bench-tenants bench-tls
+.PHONY: bench-tracing bench-unit
 .PHONY: export-bounds chaos smuggling soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -197,10 +198,15 @@ bench-unit: .venv-test/installed
 bench-startup: .venv/installed
 	.venv/bin/python benchmarks/startup.py
 
-# How good the built-in classifier is; DATA=folder judges the dev_ files there as well.
+# The built-in classifier's 14 labels; DATA=folder judges dev_mmlu_pro as well.
 bench-accuracy: .venv/installed
-	$(call data,$(DEV),accuracy-dev_*.json stay as they are)
+	$(call data,dev_mmlu_pro,accuracy-dev_mmlu_pro.json stays as it is)
 	.venv/bin/python benchmarks/accuracy.py $(DATA)
+
+# Which model prompts get, by labels that were read; needs DATA=folder.
+bench-choices: needs-DATA .venv/installed
+	$(call data,$(READ))
+	.venv/bin/python benchmarks/choices.py $(DATA)
 
 # Beside its peers: 12 GB in WORK for their venvs and for models, and 25 minutes on a quiet machine once those are made.
 # DATA=folder and ENCODER=folder (all-MiniLM-L6-v2, see training/README.md) measure fidelity, too.
@@ -275,9 +281,9 @@ bench-ask: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m ask.pointing
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m ask $(DATA) $(if $(HELD_OUT),--held-out)
 
-# A cascade of an earlier built-in classifier and this one against each alone; DATA=folder judges the dev_ files, too.
+# A cascade of an earlier built-in classifier and this one against each alone; DATA=folder judges other prompts, too.
 bench-cascade: wheel .cache/former/pointsman.json
-	$(call data,$(DEV),the hand-written prompts alone)
+	$(call data,dev_mmlu_pro $(READ),the hand-written prompts alone)
 	PYTHONPATH=benchmarks .venv-test/bin/python benchmarks/cascade.py .cache/former builtin $(DATA)
 
 # Which of the hand-written prompts reach another model with the present built-in than with the former one.

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import choices
+from choices import cell, few_sources, overall
 from inference.workplace import NO_VNNI, RESULTS
+from markdown import table
 from provenance import processor
+from read_labels import FIGURES
 from target import at_least, at_most
 
 from pointsman.classify import artifact
 from pointsman.config.load import load as load_config
-from pointsman.evaluation.metrics import accuracy_interval
 from pointsman.routing.thresholds import at_precision
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +26,17 @@ BUILTIN = ROOT / "daemon" / "pointsman" / "assets" / "builtin"
 RECORD = ROOT / "training" / "builtin.json"
 ADAPTERS = ("technical", "medical", "legal")
 """Categories of the shipped config that an adapter answers."""
-IN_SCOPE = ("dev_mmlu_pro", "dev_user_prompts")
+LABELLED = {"prompts": "hand-written prompts", "dev_mmlu_pro": "dev_mmlu_pro"}
+"""Sets that are judged by the 14 labels."""
+WANTED = (
+    ("reach", "prompts", 0.92),
+    ("reach", "dev_user_prompts", 0.85),
+    ("precision", "prompts", 0.95),
+    ("precision", "dev_user_prompts", 0.95),
+    ("precision", "dev_out_of_scope", 0.95),
+    ("right", "read_prompts", 0.93),
+)
+"""Targets of `make bench-choices`: of a figure on a set, by the mean of its sources."""
 CLASSIFICATION = (
     "## Classification",
     "",
@@ -36,8 +49,11 @@ CLASSIFICATION = (
     "[The language gate](../benchmarks/results/languages.md): what it stops, lets pass and costs, compared with other",
     "detectors (`make bench-languages`).",
     "",
-    "[The built-in classifier](model-card.md): how good it is (`make bench-accuracy`), and on text of an origin that",
-    "it was not trained on (`make bench-held-out`).",
+    "[The built-in classifier](model-card.md): how good its 14 labels are (`make bench-accuracy`), and on text of an",
+    "origin that it was not trained on (`make bench-held-out`).",
+    "",
+    "[Which model a prompt gets](../benchmarks/results/choices.md), and which it should: by labels that were read, by",
+    "category and source, with the thresholds of today and the former ones (`make bench-choices`).",
     "",
     "[On a GPU](../benchmarks/results/inference.md#on-a-gpu): latency and throughput on CUDA (`make bench-gpu`).",
     "",
@@ -130,7 +146,7 @@ def benchmarks() -> list[str]:
 
 def model_card() -> list[str]:
     """Return what stands between the marks of a model card."""
-    return [*accuracy(), "", *wanted(), "", *held_out(), "", *near_copies()]
+    return [*which_model(), "", *accuracy(), "", *wanted(), "", *held_out(), "", *near_copies()]
 
 
 def put(figures: list[str], page: Path) -> None:
@@ -321,20 +337,43 @@ def restarts(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def which_model() -> list[str]:
+    """Return which models prompts get, as a model card tells it."""
+    result = load("choices")
+    rows = []
+    for name, one in result["sets"].items():
+        rows.append([f"**{choices.title(name, one)}**", *_overall(one, "shipped")])
+        if choices.limited(one):
+            rows.append(["of all rows", *(cell(one["ways"]["shipped"]["unlimited"][figure]) for figure in FIGURES)])
+        rows.append(["with the former thresholds", *_overall(one, "former")])
+        figures = [one["ways"]["shipped"]["figures"][figure] for figure in FIGURES]
+        rows += [[category, *(cell(each[category]["rows"]) for each in figures)] for category in result["categories"]]
+    former = ", ".join(f"{name} {result['thresholds']['former'][name]:.3f}" for name in ADAPTERS)
+    return [
+        "Which model a prompt gets with the shipped config, and which it should (`make bench-choices`).",
+        *choices.ABOUT,
+        "",
+        *table(["", *FIGURES], rows),
+        "",
+        "The former thresholds are those of `pointsman.routing.precision: 0.95` above a `category_model.threshold` of",
+        f"0.6: {former}.",
+        "",
+        "Legal rests on few sources. Rows for its reach:",
+        "",
+        *(f"- {choices.TITLES[name]}: {few_sources(one, 'legal')}" for name, one in result["sets"].items()),
+    ]
+
+
+def _overall(one: dict[str, Any], way: str) -> list[str]:
+    return [cell(overall(one, way, figure)) for figure in FIGURES]
+
+
 def accuracy() -> list[str]:
-    """Return the table of a model card."""
-    names = ("prompts", "prompts_by_category", "dev_mmlu_pro", "dev_user_prompts", "dev_out_of_scope")
-    found = {name: load(f"accuracy-{name}") for name in names}
-    titles = {
-        "prompts": "hand-written prompts, 14 labels",
-        "prompts_by_category": "hand-written prompts, sent to the right model",
-        "dev_mmlu_pro": "dev_mmlu_pro, 14 labels",
-        "dev_user_prompts": "dev_user_prompts, sent to the right model",
-        "dev_out_of_scope": "dev_out_of_scope, caught",
-    }
+    """Return the table of the 14 labels."""
+    found = {name: load(f"accuracy-{name}") for name in LABELLED}
     artifact = found["prompts"]["provenance"]["artifact"]
     latency = found["prompts"]["latency"]
-    rows = [accuracy_row(titles[name], found[name]) for name in names]
+    rows = [accuracy_row(f"{title}, 14 labels", found[name]) for name, title in LABELLED.items()]
     temperature, threshold = artifact["temperature"], artifact["suggested_threshold"]
     settings = f"Temperature {temperature:.3f}, suggested threshold {threshold}."
     speed = (
@@ -361,29 +400,22 @@ def accuracy() -> list[str]:
 
 def wanted() -> list[str]:
     """Return what a model card has to show, beside its targets."""
-    users, outside = load("accuracy-dev_user_prompts"), load("accuracy-dev_out_of_scope_by_category")
-    record = json.loads(RECORD.read_text())
-    experts, caught = record["validation"]["expertqa"], record["dev"]["out_of_scope_caught"]
-    right, chosen = _adapter_choices(users)
-    strangers = _adapter_choices(outside)[1]
-    together = f"{chosen + strangers} choices"
+    sets = load("choices")["sets"]
     cpu = f"EPYC of family {load('inference-built_in')['machine']['family']}"
-    errors = {name: load(f"accuracy-{name}")["judged"]["calibration_error"] for name in ("prompts", *IN_SCOPE)}
+    errors = {title: load(f"accuracy-{name}")["judged"]["calibration_error"] for name, title in LABELLED.items()}
+    errors |= {
+        f"{choices.TITLES[name]}, models": one["ways"]["shipped"]["calibration_error"] for name, one in sets.items()
+    }
     new = {source: (alone(source) or found)["calibration_error"] for source, found in _sources().items()}
-    judged = users["judged"]
-    places = [users["classes"].index(name) for name in ADAPTERS]
-    own = sum(judged["labels"][name]["rows"] for name in ADAPTERS)
-    reached = sum(judged["confusion"][place][place] for place in places)
     return [
         "| what | measured | wanted | |",
         "| --- | --- | --- | --- |",
-        at_least("ExpertQA's last eighth, 14 labels, float", 0.65, _with_interval(experts, "labels")).row(),
-        at_least("ExpertQA's last eighth, right model, float", 0.82, _with_interval(experts, "right_model")).row(),
-        at_least("dev_user_prompts, right model", 0.87, {"": judged["right_model"]["share"]}).row(),
-        at_least("out of scope caught where 0.95 in scope are kept, float", 0.88, {"": caught}).row(),
-        at_least("adapter choices that are right, dev_user_prompts", 0.95, {f"{chosen} choices": right / chosen}).row(),
-        at_least("the same, with dev_out_of_scope", 0.95, {together: right / (chosen + strangers)}).row(),
-        at_least("prompts with an adapter that reach it", 0.8, {f"{own} prompts": reached / own}).row(),
+        *(
+            at_least(
+                f"{figure}, {choices.TITLES[name]}", least, _with_interval(overall(sets[name], "shipped", figure))
+            ).row()
+            for figure, name, least in WANTED
+        ),
         at_most("calibration error, the greatest of the sets above", 0.05, errors).row(),
         at_most("calibration error, the greatest of a source held out, float", 0.05, new).row(),
         *(
@@ -391,10 +423,7 @@ def wanted() -> list[str]:
             for tokens, most in (("32", 3), ("128", 8))
         ),
         "",
-        "The last eighth of ExpertQA's questions of each label was not trained on. An annotator's questions stand",
-        "together, so most annotators of that eighth are probably new as well: no row names its annotator, so this",
-        "cannot be proven. What is called float is from the report of the training, before int8 and temperature.",
-        f"Of {outside['rows']} out-of-scope requests, {strangers} reach an adapter.",
+        "What is called float is from the report of the training, before int8 and temperature.",
         "",
         *_tried(),
     ]
@@ -411,13 +440,10 @@ def _tried() -> list[str]:
     return [
         "What was tried for the targets that are not met, in short:",
         "",
-        "- **Experts' questions, right model:** two and three epochs, five layers, weights before and beyond the",
-        "  trained ones, and features of words and letters: none gains more than 0.005.",
-        "- **Out of scope:** seven scores; the best is 0.01 better than the probability that the service compares.",
-        "- **Precision:** a threshold for each category, fitted to sources that were held out. Of the calibration",
+        "- **Prompts of new sources:** nothing yet. The weights are older than these rows and their labels.",
+        "- **Precision:** the former thresholds, which are fitted to sources that were held out. Of the calibration",
         f"  rows that reach theirs, these are right: {shares}.",
-        "  No threshold makes legal choices 0.95 right, so legal has its most precise one. With higher thresholds,",
-        "  fewer of the prompts that have an adapter would reach it.",
+        "  No threshold makes legal choices 0.95 right, so legal has its most precise one. Reach is lower with them.",
         "- **Calibration error of a source held out:** the temperature is fitted to text of other sources; only rows",
         "  of this source would tell what it should be.",
         "- **Time:** five layers, which send 0.739 of ExpertQA to the right model instead of 0.767. Five sixths of the",
@@ -426,10 +452,9 @@ def _tried() -> list[str]:
     ]
 
 
-def _with_interval(found: dict[str, Any], figure: str) -> dict[str, float]:
-    """Return a share of the training's report, keyed by its 95 % interval and rows."""
-    low, high = accuracy_interval(round(found[figure] * found["rows"]), found["rows"])
-    return {f"({low:.3f} to {high:.3f}), {found['rows']} rows": found[figure]}
+def _with_interval(found: dict[str, float]) -> dict[str, float]:
+    """Return a share, keyed by its 95 % interval and of how many it is."""
+    return {cell(found).partition(" ")[2]: found["share"]}
 
 
 def _one_thread(tokens: str) -> list[float]:
@@ -447,12 +472,6 @@ def near_copies() -> list[str]:
         "with a validation row, a dev row or a test prompt, and were left out of the training, which has",
         f"{record['rows']['train']:,} others ({by_source}).",
     ]
-
-
-def _adapter_choices(result: dict[str, Any]) -> tuple[int, int]:
-    """Return how many rows reached an adapter rightly, and how many in all."""
-    passed = [result["passed"][name]["precision"] for name in ADAPTERS if name in result["passed"]]
-    return sum(one["part"] for one in passed if one), sum(one["whole"] for one in passed if one)
 
 
 def _sources() -> dict[str, dict[str, Any]]:
@@ -497,9 +516,9 @@ def _both(alone: dict[str, Any] | None, together: dict[str, Any], figure: str) -
 
 def accuracy_row(title: str, result: dict[str, Any]) -> str:
     judged = result["judged"]
-    share = result["out_of_scope"]["caught"] if judged is None else judged["right_model"] or judged["accuracy"]
+    share = judged["accuracy"]
     cells = [title, str(share["whole"]), f"{share['share']:.3f}", f"{share['low']:.3f} to {share['high']:.3f}"]
-    cells += ["", ""] if judged is None else [f"{judged['macro_f1']:.3f}", f"{judged['calibration_error']:.3f}"]
+    cells += [f"{judged[name]:.3f}" for name in ("macro_f1", "calibration_error")]
     return f"| {' | '.join(cells)} |"
 
 
