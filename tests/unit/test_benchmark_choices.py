@@ -142,6 +142,17 @@ def test_at_most_150_rows_of_a_source_and_label_count_whatever_their_order_in_th
     assert [row.text for row in taken] != [row.text for row in rows if row in taken]
 
 
+def test_the_figures_of_all_rows_stand_beside_those_of_the_sample() -> None:
+    rows = [Row(str(number), "a", ("other",)) for number in range(200)] + [Row("law", "b", ("law",))] * 10
+    made = [choice("legal", BASE, source="a")] * 200 + [choice("legal", "legal", source="b")] * 10
+
+    found = choices.judged(rows, made, ADAPTERS)
+
+    assert found["figures"]["precision"]["legal"]["rows"]["whole"] == 160
+    assert (found["unlimited"]["precision"]["share"], found["unlimited"]["precision"]["sources"]) == (0.5, 2)
+    assert found["unlimited"]["reach"]["whole"] == 10
+
+
 def write(folder: Path, name: str, *rows: dict[str, Any]) -> None:
     common = {"label": "law", "also": [], "source": "koala"}
     lines = [json.dumps({"text": str(number)} | common | row) for number, row in enumerate(rows)]
