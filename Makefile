@@ -49,7 +49,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: export-bounds chaos smuggling soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
-run: export STATE_DIRECTORY = $(CURDIR)/.cache/state
+run: export STATE_DIRECTORY = $(CURDIR)/.state
 run: .venv/installed
 	mkdir -p $(STATE_DIRECTORY)
 	.venv/bin/pointsman serve --config $(CONFIG) $(if $(VLLM),--vllm $(VLLM),--demo)
@@ -86,7 +86,8 @@ test-long: wheel .venv-vllm
 	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) -m long
 
 # What checks in full what .ci/run checks in short: any three marks that the readers of messages know, all large bodies, a
-# minute of chaos, fifty reloads, each Python with each set of dependencies. Two hours of CPU.
+# minute of chaos, fifty reloads, each Python with each set of dependencies. Two hours of CPU; one test takes more than
+# the ten minutes that others have.
 nightly: wheel
 	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) --timeout 0 -m nightly
 	.ci/matrix all

@@ -43,6 +43,7 @@ from pointsman.config.model import Config
 from pointsman.evaluation.provenance import file_id, identify
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
+from pointsman.routing.threshold_problems import as_before
 from pointsman.routing.thresholds import thresholds
 
 ROOT = Path(__file__).parents[1]
@@ -90,7 +91,7 @@ def main() -> None:
 async def measured(rows: dict[str, list[Row]]) -> dict[str, Any]:
     """Return the figures of sets of rows, by the shipped classifier and config, and by the former thresholds."""
     config, shipped = load(CONFIG).config, artifact.load(artifact.BUILTIN)
-    ways = {"shipped": config, "former": former(config)}
+    ways = {"shipped": config, "former": as_before(config, keeps_common=False)}
     labels = shipped.manifest.labels
     options = replace(config.pointsman.classifier, deadline_ms=DEADLINE_MS)
     where = places(config, labels)
@@ -124,17 +125,6 @@ def judged(rows: Sequence[Row], choices: Sequence[Choice], categories: Sequence[
     return judge([of_row[row] for row in sampled(rows)], categories) | {
         "unlimited": {figure: _overall(every[figure]["all"]) for figure in FIGURES}
     }
-
-
-def former(config: Config) -> Config:
-    """Return the config with the thresholds that it had before a precision had to be asked for."""
-    model = replace(config.classifier.category_model, threshold=0.6)
-    routing = replace(config.pointsman.routing, precision=0.95)
-    return replace(
-        config,
-        classifier=replace(config.classifier, category_model=model),
-        pointsman=replace(config.pointsman, routing=routing),
-    )
 
 
 async def chosen(config: Config, classifier: TextClassifier, rows: Sequence[Row]) -> list[Choice]:

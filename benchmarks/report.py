@@ -446,7 +446,7 @@ def _tried() -> list[str]:
         "  No threshold makes legal choices 0.95 right, so legal has its most precise one. Reach is lower with them.",
         "- **Calibration error of a source held out:** the temperature is fitted to text of other sources; only rows",
         "  of this source would tell what it should be.",
-        "- **Time:** five layers, which send 0.739 of ExpertQA to the right model instead of 0.767. Five sixths of the",
+        "- **Time:** five layers, which are right less often. Five sixths of the",
         f"  time would be {five:.1f} ms for 128 tokens, which is still too long. On the host of the export, 32 and 128",
         f"  tokens took {exported['32']['int8']:.2f} and {exported['128']['int8']:.2f} ms.",
     ]

@@ -70,6 +70,9 @@ async def test_how_to_keep_former_routes_is_told_by_the_first_start_with_a_state
 
         assert [await told(config, env) for env in (state, state, nowhere, nowhere)] == [1, 0, 1, 1]
         assert await told(settled, nowhere) == 0
+        other = {"STATE_DIRECTORY": str(tmp_path / "other")}
+        silent = config | {"pointsman": {"log": {"level": "error"}}}
+        assert [await told(silent, other), await told(config, other)] == [0, 1], "what was not logged was not told"
 
 
 async def test_a_command_goes_back_to_the_config_before_and_leaves_the_file_alone(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from read_labels import BASE, Choice, Row
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.config.load import load
+from pointsman.routing.threshold_problems import as_before
 from pointsman.routing.thresholds import thresholds
 from support.config_files import LABELS, REPOSITORY
 from support.toy_config import category, config, entry
@@ -209,7 +210,7 @@ async def test_each_row_is_routed_as_a_request_of_its_own(classifier: Classifier
 
 def test_the_former_thresholds_are_the_fitted_ones() -> None:
     shipped = artifact.load(artifact.BUILTIN)
-    former = choices.former(load(REPOSITORY / "config" / "config.yaml").config)
+    former = as_before(load(REPOSITORY / "config" / "config.yaml").config, keeps_common=False)
 
     found = thresholds(former, shipped.manifest.labels, shipped.calibration)
 

@@ -117,6 +117,8 @@ async def test_against_a_category_it_must_come_half_of_the_way_to_certainty(
     router = Router(config(routing=RoutingOptions(thresholds={"legal": threshold})), classifier, Served)
     routed = await router.route(asked(message(told=OF_PYTHON)))
     assert routed.reading.by_line is by_line
+    if by_line:
+        assert routed.threshold == ((1 + threshold) / 2, "routing.thresholds"), "what counted is told"
 
 
 async def test_it_may_be_in_another_language_than_the_rest(make_classifier: Make, tmp_path: Path) -> None:

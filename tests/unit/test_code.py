@@ -66,6 +66,12 @@ PROSE = {
     "numbers and units": "Ho 38,5 di febbre, 130/85 di pressione e 95 battiti al minuto: devo chiamare il medico?",
     "a list": "Para el viaje necesito:\n- pasaporte;\n- billetes;\n- dinero en efectivo;\n- una maleta pequeña;\n"
     "- crema para el sol.\n¿Qué me falta?",
+    "bullets without a blank": "Einkauf:\n-Milch\n-Brot\n-Butter\n-Mehl\n-Salz\n-Pfeffer\nWas kann ich daraus kochen?",
+    "a dialogue": "-Hola, ¿cómo estás?\n-Bien.\n-¿Vienes?\n-No puedo.\n-¿Por qué?\n-Trabajo.\n¿Qué le digo?",
+    "an indented paragraph": "    Pienso que los hábitos sanos, p.ej. caminar, p.ej. nadar, p.ej. dormir, p.ej. leer, "
+    "p.ej. comer fruta cada día, ayudan a vivir mejor y a sentirse bien con uno mismo",
+    "a letter with gaps": "  Estimado {nombre},\n  le escribimos para informarle de que su pedido {numero} del día "
+    "{fecha} ha salido\n  de nuestro almacén y llegará a {ciudad} antes de las {hora} de mañana por la tarde.",
     "headings and bold": "## Plan\n\n**Lundi :** visite du château\n**Mardi :** plage\n\n### Question\n\nEst-ce trop ?",
     "a table": "| Posten | Kosten |\n|---|---|\n| Miete | achthundert |\n| Strom | siebzig |\n\nWas kann ich sparen?",
     "a chat": "[12:04] Ana: ¿vienes a cenar?\n[12:06] Luis: no sé, estoy cansado\n¿Qué le contesto?",
@@ -104,7 +110,7 @@ PLAIN = """
 
 @pytest.mark.parametrize("piece", SIGNED.split())
 def test_a_piece_of_code_has_signs_that_words_do_not_have(piece: str) -> None:
-    assert mostly_code(f"{piece} " * 5)
+    assert mostly_code("x " + f"{piece} " * 5)
 
 
 @pytest.mark.parametrize("piece", PLAIN.split())
@@ -119,6 +125,7 @@ def test_a_word_or_a_number_has_none(piece: str) -> None:
         ("uno dos tres a=1 b=2", True),
         ("uno dos tres cuatro a=1 b=2", False),
         ("  uno dos tres cuatro a=1 b=2", True),
+        ("  uno dos tres cuatro cinco seis siete ocho nueve a=1 b=2", False),
         ("\tuno dos tres cuatro a=1 b=2", True),
         (" uno dos tres cuatro a=1 b=2", False),
         ("uno dos tres ORDERS 2024 a=1 b=2", True),
@@ -126,7 +133,7 @@ def test_a_word_or_a_number_has_none(piece: str) -> None:
         ("a=1 b=2 字字字字字字字字", False),
     ],
 )
-def test_a_line_is_code_by_its_indent_or_by_two_of_five_pieces(line: str, code: bool) -> None:
+def test_a_line_is_code_by_two_of_five_pieces_or_by_its_indent_and_few_words(line: str, code: bool) -> None:
     """What is in capitals, and what has no letter, is none. Where words have no spaces, two letters are a word."""
     assert mostly_code(f"{line}\n" * 3) is code
 

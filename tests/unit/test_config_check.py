@@ -45,11 +45,11 @@ def test_a_good_file_shows_who_answers_what(tmp_path: Path) -> None:
         ),
         f"{tmp_path}/config.yaml: the service can start",
         "",
-        "category  labels                 answered by",
-        "law       law                    law-lora (on base), else base",
-        "health    health                 base",
-        "(none)    other                  base",
-        "(unsure)  probability below 0.5  base",
+        "category  labels                     answered by",
+        "law       law                        law-lora (on base), else base",
+        "health    health                     base",
+        "(none)    other                      base",
+        "(unsure)  score below its threshold  base",
     ]
 
 
@@ -95,7 +95,7 @@ def test_the_fallback_category_answers_the_unsure(tmp_path: Path) -> None:
     code, out = checked(tmp_path, MINIMAL + model + "categories:\n" + category("general"))
 
     assert code == 0
-    assert out.splitlines()[-1].split() == ["(unsure)", "probability", "below", "0.5", "category", "general"]
+    assert out.splitlines()[-1].split() == [*["(unsure)", "score", "below", "its", "threshold", "category", "general"]]
 
 
 ROLLOUT = "pointsman: {routing: {mode: percent, percent: 10, categories: {law: {mode: on}, health: {mode: shadow}}}}\n"
@@ -225,7 +225,7 @@ def test_each_threshold_is_shown_with_both_errors_in_use_and_at_a_precision_of_9
     own = "pointsman: {routing: {thresholds: {history: 0.25}%s}}\n"
     every = "100 % ({} to 100) of {}".format
     ten, forty = every(72, 10), every(91, 40)
-    stated = [f"0.9999 56 % (45 to 65) of 90 {every(93, 50)}", f"0.4 {forty} 50 % (39 to 61) of 80"]
+    stated = [f"0.9999 56 % (45 to 65) of 90 {every(93, 50)}", f"0.4 (not reached) {forty} 50 % (39 to 61) of 80"]
 
     code, out = checked(tmp_path, text + own % "")
     assert code == 0
@@ -235,7 +235,7 @@ def test_each_threshold_is_shown_with_both_errors_in_use_and_at_a_precision_of_9
     assert [" ".join(row.split()) for row in rows[:4]] == [
         f"law 0.4 56 % (45 to 65) of 90 50 % (40 to 60) of 100 category_model.threshold {stated[0]}",
         f"health 0.4 {forty} 50 % (39 to 61) of 80 category_model.threshold {stated[1]}",
-        f"math 0.4 {ten} {ten} category_model.threshold 0.4 {ten} {ten}",
+        f"math 0.4 {ten} {ten} category_model.threshold 0.4 (too few rows) {ten} {ten}",
         f"history 0.25 {forty} {forty} routing.thresholds 0.4 {forty} {forty}",
     ]
 
@@ -249,7 +249,7 @@ def test_each_threshold_is_shown_with_both_errors_in_use_and_at_a_precision_of_9
     rows = [" ".join(row.split()) for row in out.split("\n\n")[-1].splitlines()[1:]]
     assert rows[:2] == [
         f"law {stated[0]} routing.precision {stated[0]}",
-        f"health {stated[1]} routing.precision is not reached {stated[1]}",
+        f"health 0.4 {stated[1].partition(') ')[2]} routing.precision is not reached {stated[1]}",
     ]
     assert " category_model.threshold: too few rows for routing.precision " in rows[2]
     assert " routing.thresholds " in rows[3]

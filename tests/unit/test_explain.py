@@ -142,6 +142,18 @@ async def test_a_threshold_that_was_missed_is_told_with_its_category(classifier:
     assert f"{reason} by routing.thresholds)" in render(told)
 
 
+def test_a_service_of_a_former_release_names_no_origin() -> None:
+    decision = {name: value for name, value in DESCRIPTION["decision"].items() if name != "threshold_origin"}
+    assert "reason     classified (confidence 0.988, threshold 0.6)" in render(DESCRIPTION | {"decision": decision})
+
+
+async def test_where_no_threshold_counted_none_is_shown(classifier: Classifier) -> None:
+    """As for what is in another language."""
+    told = await explained(classifier, request(""))
+    assert told["decision"]["threshold_origin"] is None
+    assert "threshold" not in render(told).splitlines()[2]
+
+
 async def test_a_second_category_with_half_of_the_score_is_told_as_near(classifier: Classifier) -> None:
     told = await explained(classifier, request("python landlord"))
     assert told["decision"]["near"] == {

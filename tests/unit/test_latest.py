@@ -227,6 +227,17 @@ def test_a_disk_that_hangs_takes_the_texts_and_one_thread(
         texts.free.set()
 
 
+async def test_a_decision_has_its_threshold_and_what_is_near(classifier: Classifier) -> None:
+    metrics, found = latest()
+    record = ended(200)
+    record.decided(await route(classifier, "python landlord"))
+    metrics.count(record)
+    (one,) = found.find({}, 1)
+    assert one.threshold == (0.6, "category_model.threshold")
+    assert one.near is not None
+    assert (one.near[0], round(one.near[1], 1)) == ("legal", 0.5)
+
+
 async def test_all_who_ask_at_the_same_time_are_told_the_texts_of_one_reading(classifier: Classifier) -> None:
     """As two tabs do, which draw a decision once."""
     metrics, found = latest()

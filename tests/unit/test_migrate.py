@@ -374,3 +374,10 @@ def test_the_family_none_is_no_family(tmp_path: Path, capsys: pytest.CaptureFixt
     done = Done(tmp_path, DECISIONS.replace("  base:\n", "  base:\n    reasoning_family: none\n"), capsys)
 
     assert "reasoning_family" not in done.config["model_config"]["base"]
+
+
+def test_what_is_null_is_not_carried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = "classifier: {category_model: {threshold: 0.7, fallback_category: null}}\n"
+    done = Done(tmp_path, DECISIONS + more, capsys)
+    assert done.said("carried", "the threshold 0.7")
+    assert "None" not in done.report

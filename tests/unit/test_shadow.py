@@ -470,6 +470,11 @@ async def test_a_reload_keeps_it_where_nothing_that_it_compares_has_changed(
         generations.swap(replace(another, config=few))
         assert await runs(generations) is not replaced
 
+        for changed in ({"thresholds": {"legal": 0.9}}, {"precision": 0.9}):
+            former, routing = await runs(generations), replace(few.pointsman.routing, **changed)
+            generations.swap(replace(another, config=replace(few, pointsman=replace(few.pointsman, routing=routing))))
+            assert await runs(generations) is not former, changed
+
         generations.swap(Prepared(shadowed(None), classifier, b"", ()))
         assert generations.current.shadow is None
         await eventually(lambda: not sorted(shadow_processes()), "none is left")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Iterator
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from pointsman.app.prepare import prepare
 from pointsman.classify import artifact
 from pointsman.cli.check import check
 from pointsman.config.load import Loaded
@@ -17,8 +22,9 @@ from pointsman.config.model import Config
 from pointsman.config.told import remember_told, was_told
 from pointsman.errors import ConfigError, Problem
 from pointsman.routing.policy import Policy
-from pointsman.routing.threshold_problems import FORMER, former, problems
+from pointsman.routing.threshold_problems import former, problems
 from pointsman.routing.thresholds import thresholds
+from support import toy_artifact
 from support.config_files import MINIMAL, category, loaded, plain, write
 from support.config_files import problems as problems_of
 
@@ -42,9 +48,24 @@ def told(made: Loaded, stages: int = 1) -> Problem | None:
     return former(made, [(BUILTIN.labels, ROWS)] * stages)
 
 
-def flow(problem: Problem) -> Any:
-    """The lines that the warning says to add."""
-    return plain(problem.fix.split("`")[1])
+def to_set(problem: Problem) -> dict[str, Any]:
+    """The values that the warning says to set, by their paths."""
+    found = {}
+    for path, value in re.findall(r"`([\w.]+)` to (`\{.*?\}`|[\d.]+)(?: and|,| to keep)", problem.fix):
+        found[path] = plain(value.strip("`"))
+    return found
+
+
+def nested(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as a config has them."""
+    made: dict[str, Any] = {}
+    for path, value in found.items():
+        *keys, last = path.split(".")
+        inner = made
+        for key in keys:
+            inner = inner.setdefault(key, {})
+        inner[last] = value
+    return made
 
 
 def read_before(config: Config, threshold: float) -> Config:
@@ -73,8 +94,8 @@ def test_with_the_lines_of_the_warning_each_row_goes_where_it_went_before(
     made = loaded(tmp_path, TEXT + given)
     found = told(made)
     assert found is not None
-    again = flow(found)
-    text = TEXT + ("" if "classifier" in again else given) + "".join(f"{key}: {again[key]}\n" for key in again)
+    again = nested(to_set(found))
+    text = TEXT + ("" if "classifier" in again else given) + yaml.safe_dump(again, allow_unicode=True)
 
     kept = loaded(tmp_path, text)
 
@@ -87,15 +108,15 @@ def test_the_warning_has_the_numbers_of_before_and_the_line_of_the_threshold(tmp
     made = told(loaded(tmp_path, TEXT + common(0.5)))
     assert made is not None
     assert made.line == TEXT.count("\n") + 1
-    assert flow(made) == {"pointsman": {"routing": {"thresholds": {"technical": 0.8982, "legal": 0.8544}}}}
-    assert "0.5 is now the threshold of each category" in made.message
+    assert to_set(made) == {"pointsman.routing.thresholds": {"technical": 0.8982, "legal": 0.8544}}
+    assert "0.5 is now the threshold of each category, where higher ones were fitted before" in made.message
 
 
 def test_thresholds_of_two_artifacts_are_kept_by_the_precision(tmp_path: Path) -> None:
     """Each has its own numbers, and `thresholds` would be those of both."""
     made = told(loaded(tmp_path, TEXT + common(0.5)), stages=2)
     assert made is not None
-    assert flow(made) == {"pointsman": {"routing": {"precision": 0.95}}}
+    assert to_set(made) == {"pointsman.routing.precision": 0.95}
 
 
 @pytest.mark.parametrize(
@@ -110,16 +131,26 @@ def test_where_nothing_is_different_nothing_is_told(tmp_path: Path) -> None:
     """Without calibration rows a stated threshold was each category's."""
     made = loaded(tmp_path, TEXT + common(0.6))
     assert former(made, [(BUILTIN.labels, None)]) is None
-    without = former(loaded(tmp_path, TEXT), [(BUILTIN.labels, None)])
-    assert without is not None
-    assert flow(without) == {"classifier": {"category_model": {"threshold": 0.6}}}
 
 
-def test_names_of_categories_are_quoted_where_yaml_wants_it(tmp_path: Path) -> None:
-    text = (TEXT + common(0.5)).replace("name: technical", 'name: "null: {a}"')
-    made = told(loaded(tmp_path, text))
+def test_where_no_adapter_depends_on_it_nothing_is_told(tmp_path: Path) -> None:
+    assert told(loaded(tmp_path, MINIMAL + "categories:\n" + category("general"))) is None
+
+
+def test_where_only_the_default_is_another_the_warning_says_that(tmp_path: Path) -> None:
+    found = former(loaded(tmp_path, TEXT), [(BUILTIN.labels, None)])
+    assert found is not None
+    assert to_set(found) == {"classifier.category_model.threshold": 0.6}
+    assert "where 0.6 was the default before" in found.message
+
+
+@pytest.mark.parametrize("name", ["no", "null: {a}", "on", "1", "😀 é", "a, b", "'quoted'"])
+def test_a_name_of_any_category_can_be_set_as_the_warning_writes_it(tmp_path: Path, name: str) -> None:
+    written = TEXT.replace("name: technical", f"name: {json.dumps(name, ensure_ascii=False)}")
+    made = told(loaded(tmp_path, written + common(0.5)))
     assert made is not None
-    assert list(flow(made)["pointsman"]["routing"]["thresholds"]) == ["null: {a}", "legal"]
+    text = written + common(0.5) + yaml.safe_dump(nested(to_set(made)), allow_unicode=True)
+    assert dict(loaded(tmp_path, text).config.pointsman.routing.thresholds) == {name: 0.8982, "legal": 0.8544}
 
 
 def test_check_warns_until_the_state_directory_remembers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,9 +163,35 @@ def test_check_warns_until_the_state_directory_remembers_it(tmp_path: Path, monk
         return "is now the threshold of each category" in out.getvalue()
 
     assert [warned(), warned()] == [True, True]
-    assert not was_told(tmp_path, FORMER)
-    remember_told(tmp_path, FORMER)
+    assert not was_told(tmp_path)
+    remember_told(tmp_path)
     assert not warned()
+
+
+def test_a_state_directory_that_cannot_be_read_has_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of the service, for a user who is not of its group."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for name in ("stat", "lstat"):
+        monkeypatch.setattr(os, name, refused)
+    assert not was_told(Path("/nowhere"))
+
+
+def test_a_start_and_a_reload_tell_what_check_warns_of(tmp_path: Path) -> None:
+    toy_artifact.build_measured(tmp_path / "artifact")
+    model = "classifier: {category_model: {model_id: artifact, threshold: 0.5}}\n"
+    own = "pointsman: {routing: {precision: 0.9, thresholds: {general: 0.9}}}\n"
+    made = prepare(write(tmp_path, TEXT + model + own))
+    try:
+        assert [one.partition("pointsman.routing.")[2].partition(":")[0] for one in made.warnings] == [
+            "precision",
+            "thresholds.general",
+        ]
+        assert made.former is None
+    finally:
+        made.classifier.close()
 
 
 # --- what is asked for and not given ---------------------------------------------------------------------------
@@ -157,7 +214,7 @@ def test_a_threshold_of_a_category_without_an_adapter_is_told(tmp_path: Path) ->
     made = loaded(tmp_path, TEXT + "pointsman:\n  routing:\n    thresholds:\n      general: 0.9\n      legal: 0.9\n")
     (found,) = said(made)
     assert (found.path, found.line) == ("pointsman.routing.thresholds.general", TEXT.count("\n") + 4)
-    assert "no adapter depends on it" in found.message
+    assert "the same model below it" in found.message
 
 
 @pytest.mark.parametrize(

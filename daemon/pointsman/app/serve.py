@@ -30,7 +30,6 @@ from pointsman.config.told import remember_told, was_told
 from pointsman.observability import loop_lag
 from pointsman.observability.library_log import adopt_library_log
 from pointsman.observability.log import Log
-from pointsman.routing.threshold_problems import FORMER
 
 # Maximum delay of READY=1 while no vLLM answers; vLLM may take minutes to load its model.
 GRACE_S = 5.0
@@ -45,10 +44,10 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
     config, server = prepared.config, prepared.config.pointsman.server
     for warning in prepared.warnings:
         log.write("warning", "config", message=warning)
-    if prepared.former is not None and not was_told(source.state, FORMER):
+    if prepared.former is not None and config.pointsman.log.level != "error" and not was_told(source.state):
         log.write("warning", "config", message=prepared.former)
         with contextlib.suppress(OSError):  # then the next start tells it again
-            remember_told(source.state, FORMER)
+            remember_told(source.state)
     adopt_library_log(log)
     stop, interrupt = _signals()
     async with contextlib.AsyncExitStack() as stack:

@@ -234,4 +234,5 @@ def _basis(prepared: Prepared) -> tuple[object, ...]:
         config.classifier,
         config.categories,
         options.routing.thresholds,
+        options.routing.precision,
     )

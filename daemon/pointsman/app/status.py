@@ -75,22 +75,12 @@ def _thresholds(current: Generation) -> list[dict[str, Any]]:
     policy = current.backend.router.policy
     found = both_errors(policy.thresholds[0], policy.at_precision[0])
     return [
-        {
-            "category": one.category,
-            "origin": one.origin,
-            **_errors(one.in_use),
-            "at_precision": _errors(one.at_precision),
-        }
-        for one in found
+        {"category": one.category} | _errors(one.in_use) | {"at_precision": _errors(one.at_precision)} for one in found
     ]
 
 
 def _errors(found: Errors) -> dict[str, Any]:
-    return {
-        "threshold": found.threshold,
-        "reach": found.reach._asdict(),
-        "precision": found.precision._asdict(),
-    }
+    return found._asdict() | {"reach": found.reach._asdict(), "precision": found.precision._asdict()}
 
 
 def _endpoints(current: Generation) -> list[dict[str, Any]]:

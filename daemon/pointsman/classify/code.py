@@ -11,6 +11,8 @@ MIN_PIECES = 5
 MIN_SHARE = 0.4
 """Of the pieces of a line of code, so many are pieces of code."""
 INDENTED = ("  ", "\t")
+MAX_INDENTED_WORDS = 8
+"""Words of an indented line that is one of code by its indent alone, as a statement or a comment is."""
 
 # Thai, Lao, Burmese, Khmer, kana and Han, which have no spaces between words, with their punctuation.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uff00-\uffef"
@@ -39,12 +41,13 @@ _SIGN = re.compile(
 def mostly_code(text: str) -> bool:
     """Return whether lines of code have at least half of the characters of all words and pieces of code.
 
-    A line is one if it is indented, or if two of five pieces between spaces have signs that words do not have.
+    A line is one of code if two fifths of its pieces between spaces have signs that words do not have, or if it is
+    indented and short.
     """
     found = code = prose = 0
     for line in text[:MAX_CHARS].split("\n"):
         pieces = words = size = 0
-        for piece in _PIECE.findall(line):
+        for piece in _PIECE.findall(line.lstrip().removeprefix("-")):  # a bullet, or somebody speaks
             if _SIGN.search(piece) is not None:
                 if _ADDRESS.match(piece) is None:
                     pieces += 1
@@ -56,8 +59,9 @@ def mostly_code(text: str) -> bool:
         found += pieces
         unspaced = sum(map(len, _UNSPACED_LETTERS.findall(line)))
         size += unspaced
-        many = pieces >= MIN_SHARE * (pieces + words + unspaced / _LETTERS_A_WORD)
-        if line.startswith(INDENTED) or (pieces and many):
+        spoken = words + unspaced / _LETTERS_A_WORD
+        many = pieces >= MIN_SHARE * (pieces + spoken)
+        if (pieces and many) or (line.startswith(INDENTED) and spoken <= MAX_INDENTED_WORDS):
             code += size
         else:
             prose += size

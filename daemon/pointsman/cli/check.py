@@ -192,7 +192,7 @@ def _about_thresholds(
     yield from threshold_problems.problems(loaded, found, artifacts[0].calibration)
     told = threshold_problems.former(loaded, [(one.manifest.labels, one.calibration) for one in artifacts])
     state = files.service_state() if loaded.path == INSTALLED else files.state_directory()
-    if told is not None and not was_told(state, threshold_problems.FORMER):
+    if told is not None and not was_told(state):
         yield told
 
 
@@ -225,7 +225,7 @@ def _summary(loaded: Loaded, labels: list[str]) -> Iterator[str]:
         rows.append(("(none)", ", ".join(coverage.uncovered), config.default_model))
     model = config.classifier.category_model
     below = f"category {model.fallback_category}" if model.fallback_category else config.default_model
-    rows.append(("(unsure)", f"probability below {model.threshold:g}", below))
+    rows.append(("(unsure)", "score below its threshold", below))
     yield f"{loaded.path}: the service can start"
     yield ""
     yield from _columns(rows)

@@ -1,22 +1,21 @@
-"""Remember in the state directory what the operator was told, so that it is told once."""
+"""Remember in the state directory that the operator was told how to keep former routes, so that it is told once."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pointsman import files
 
-
-def was_told(state: Path | None, what: str) -> bool:
-    """Return whether an earlier start has told it; without a state directory none has."""
-    return state is not None and _file(state, what).exists()
+FILE = "told-thresholds"
 
 
-def remember_told(state: Path | None, what: str) -> None:
+def was_told(state: Path | None) -> bool:
+    """Return whether an earlier start has told it; not without a state directory, nor where that cannot be read."""
+    return state is not None and os.path.lexists(state / FILE)
+
+
+def remember_told(state: Path | None) -> None:
     """Have later starts not tell it; raises OSError."""
     if state is not None:
-        files.write(_file(state, what), b"", replace=True)
-
-
-def _file(state: Path, what: str) -> Path:
-    return state / f"told-{what}"
+        files.write(state / FILE, b"", replace=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from pointsman.evaluation.metrics import accuracy_interval
-from pointsman.routing.thresholds import SHOWN_PRECISION, Measured, Threshold
+from pointsman.routing.thresholds import SHOWN_PRECISION, Measured, Origin, Threshold
 
 
 class Part(NamedTuple):
@@ -25,9 +25,12 @@ class Part(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """A threshold, the share of the category's rows that reach it, and the share that is right of all that do."""
+    """A threshold and where it is from, the share of the category's rows that reach it, and that of its own among all
+    that do.
+    """
 
     threshold: float
+    origin: Origin
     reach: Part
     precision: Part
 
@@ -36,29 +39,31 @@ class CategoryErrors(NamedTuple):
     """The errors of a category in use, and those at SHOWN_PRECISION."""
 
     category: str
-    origin: str
     in_use: Errors
     at_precision: Errors
 
 
 HEAD = ("category", "threshold", "reach", "precision", "by", f"at precision {SHOWN_PRECISION:g}:", "reach", "precision")
+_NOTES = {Origin.NOT_REACHED: " (not reached)", Origin.FEW_ROWS: " (too few rows)"}
 
 
 def both_errors(found: Mapping[str, Threshold], at_precision: Mapping[str, Threshold]) -> Iterator[CategoryErrors]:
     """Yield those of each category."""
     for name, threshold in found.items():
-        yield CategoryErrors(name, threshold.origin, _errors(threshold), _errors(at_precision[name]))
+        yield CategoryErrors(name, _errors(threshold), _errors(at_precision[name]))
 
 
 def cells(one: CategoryErrors) -> tuple[str, ...]:
     """Return a row of the table with this HEAD."""
-    used, stated = ((f"{it.threshold:g}", str(it.reach), str(it.precision)) for it in (one.in_use, one.at_precision))
-    return one.category, *used, one.origin, *stated
+    used, stated = one.in_use, one.at_precision
+    threshold = f"{stated.threshold:g}{_NOTES.get(stated.origin, '')}"
+    shares = [(str(it.reach), str(it.precision)) for it in (used, stated)]
+    return one.category, f"{used.threshold:g}", *shares[0], used.origin, threshold, *shares[1]
 
 
 def _errors(threshold: Threshold) -> Errors:
     rows = threshold.measured or Measured(0, 0, 0)
-    return Errors(threshold.value, _part(rows.right, rows.own), _part(rows.right, rows.chosen))
+    return Errors(threshold.value, threshold.origin, _part(rows.right, rows.own), _part(rows.right, rows.chosen))
 
 
 def _part(part: int, whole: int) -> Part:

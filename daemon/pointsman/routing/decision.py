@@ -55,10 +55,10 @@ class Near(msgspec.Struct, frozen=True, gc=False):
 class Choice(msgspec.Struct, frozen=True, gc=False):
     """A category (None for no category), its confidence, and the reason for choosing it.
 
-    `threshold` is what the best category's score was compared with. `missed` says what it was too low for, if that is
-    the reason. `model` answers, whatever the category is,
-    where a `rule` says so; `never` are adapters that must not, with the names of the rules that say so. `arm` is that
-    of the category's canary, and `canary` the adapter that comes before all others there.
+    `threshold` is what the best category's score was compared with, and `missed` that category with it, where the score
+    was too low. `model` answers, whatever the category is, where a `rule` says so; `never` are adapters that must not,
+    with the names of the rules that say so. `arm` is that of the category's canary, and `canary` the adapter that comes
+    before all others there.
     """
 
     category: str | None

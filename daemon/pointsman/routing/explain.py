@@ -63,15 +63,15 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
 
 def _decision(router: Router, request: ParsedRequest, routed: Routed) -> dict[str, Any]:
     decision, missed = routed.decision, routed.decision.missed
-    judged = decision.category if missed is None else missed.category
+    compared = routed.threshold or (_threshold(router, routed, decision.category), None)
     return {
         "model": decision.model,
         "base_model": decision.base_model,
         "endpoints": [endpoint.name for endpoint in decision.endpoints],
         "category": decision.category,
         "confidence": decision.confidence,
-        "threshold": _threshold(router, routed, judged),
-        "threshold_origin": _origin(router, routed, judged),
+        "threshold": compared[0],
+        "threshold_origin": compared[1],
         "reason": decision.reason,
         "missed": None if missed is None else structs.asdict(missed),
         "near": None if routed.near is None else structs.asdict(routed.near),
@@ -188,7 +188,7 @@ def render(description: dict[str, Any]) -> str:
     lines = [
         f"model      {decision['model']}" + _aside(decision["base_model"], decision["model"]),
         f"category   {decision['category'] or '-'}",
-        f"reason     {decision['reason']} (confidence {confidence}, threshold {_compared(decision)})",
+        f"reason     {decision['reason']} (confidence {confidence}{_compared(decision)})",
         f"endpoints  {', '.join(decision['endpoints'])}",
         *_near(decision),
         *_asides(decision),
@@ -212,10 +212,14 @@ def render(description: dict[str, Any]) -> str:
 
 
 def _compared(decision: dict[str, Any]) -> str:
-    """Return the threshold with its category, if that missed it, and where it is from."""
-    missed, origin = decision.get("missed"), decision.get("threshold_origin")  # an earlier release has no origin
+    """Return the threshold that counted, with its category, if that missed it, and where it is from."""
+    missed, origin = decision.get("missed"), decision.get("threshold_origin", "")  # an earlier release has none
+    if origin is None:
+        return ""
     of = f" of {missed['category']}" if missed else ""
-    return f"{decision['threshold']:g}{of}" + (f" by {origin}" if origin else "")
+    return f", threshold {decision['threshold']:g}{of}" + (
+        f" by {origin}" if origin else ""
+    )  # an earlier release has none
 
 
 def _near(decision: dict[str, Any]) -> list[str]:

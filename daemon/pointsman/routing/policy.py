@@ -57,10 +57,6 @@ class Policy:
         self._common = config.classifier.category_model.threshold
         self.thresholds = [thresholds(config, labels, calibration) for calibration in calibrations]
         """By stage, those of the categories."""
-        self._least: list[Mapping[str | None, float]] = [
-            {None: self._common} | {name: one.value for name, one in found.items()} for found in self.thresholds
-        ]
-        """By stage, the score from which a category is chosen; that of None is from which none is."""
         cascade = config.pointsman.classifier.cascade
         self._sure_from = 0.0 if cascade is None else cascade.sure_from
         self._categories = {category.name: category for category in config.categories}
@@ -85,7 +81,8 @@ class Policy:
 
     def threshold(self, category: str | None, stage: int = 0) -> float:
         """Return the score from which a category is chosen; that of None is from which none is."""
-        return self._least[stage].get(category, self._common)
+        found = self.thresholds[stage].get(category or "")
+        return self._common if found is None else found.value
 
     @functools.cached_property
     def at_precision(self) -> list[dict[str, Threshold]]:
@@ -130,7 +127,7 @@ class Policy:
         if score >= threshold.value:
             return Choice(best, score, Reason.CLASSIFIED, threshold=threshold, near=near)
         if 1.0 - sum(scores.values()) >= max(self._common, score):
-            return Choice(self.fallback, score, Reason.NO_CATEGORY)
+            return Choice(self.fallback, score, Reason.NO_CATEGORY, threshold=threshold, near=near)
         missed = Missed(best, threshold.value)
         return Choice(self.fallback, score, Reason.LOW_CONFIDENCE, missed, threshold=threshold, near=near)
 
@@ -152,7 +149,7 @@ class Policy:
         Where it was not read with what was before, it is not sure.
         """
         if scores[held.category] > self._best_other(scores, held.category)[1]:
-            return scores[held.category] >= self._least[stage][held.category]
+            return scores[held.category] >= self.threshold(held.category, stage)
         return (
             held.together is not None
             and self._leads(held, scores, stage)
@@ -172,7 +169,7 @@ class Policy:
         """
         own = scores[held.category]
         other, score = self._best_other(scores, held.category)
-        if own > score or score < self._least[stage][other]:
+        if own > score or score < self.threshold(other, stage):
             return False
         rest = other is None or other == self.rest
         margin = self._config.pointsman.routing.switch_margin * (1 + min(1.0, held.size / LONG_HISTORY))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+
+import yaml
 
 from pointsman.classify.calibration import Calibration
 from pointsman.config.load import Loaded
@@ -16,8 +17,6 @@ from pointsman.routing.thresholds import Origin, Threshold, answered_alike, thre
 
 FORMER_THRESHOLD, FORMER_PRECISION = 0.6, 0.95
 """The default of before, and the precision that thresholds were fitted to without being asked."""
-FORMER = "thresholds"
-"""The name by which `told` remembers that the operator knows of `former`."""
 _COMMON: Keys = ("classifier", "category_model", "threshold")
 _ROUTING: Keys = ("pointsman", "routing")
 
@@ -39,41 +38,40 @@ def problems(loaded: Loaded, found: Mapping[str, Threshold], calibration: Calibr
             another = f"set another in pointsman.routing.thresholds ({name}: 1 chooses it only when certain)"
             yield places.problem(("categories", i), message, f"{another}, or calibrate anew")
         if threshold.origin is Origin.GIVEN and answered_alike(category, loaded.config):
-            message = f'no adapter depends on it: the same model answers "{name}" and what reaches no threshold'
-            yield places.problem((*_ROUTING, "thresholds", name), message, "remove it, or give the category an adapter")
+            message = f'"{name}" gets the same model below it: it decides only which conversations end'
+            yield places.problem((*_ROUTING, "thresholds", name), message, "remove it, unless that is meant")
 
 
 def former(loaded: Loaded, artifacts: Sequence[tuple[Sequence[str], Calibration | None]]) -> Problem | None:
     """Return what keeps the routes of when thresholds were fitted unasked.
 
-    None where the config has `thresholds` or `precision`, or nothing is different.
+    None where the config has `thresholds` or `precision`, or no adapter's threshold is different.
     `artifacts` are labels and calibration rows, those of a cascade's larger artifact last.
     """
-    given = loaded.places.given
+    config, given = loaded.config, loaded.places.given
     if any((*_ROUTING, key) in given for key in ("thresholds", "precision")):
         return None
-    before = _former(loaded.config, keeps_common=_COMMON in given)
+    before = as_before(config, keeps_common=_COMMON in given)
     common = before.classifier.category_model.threshold
-    old, new = ([thresholds(config, *one) for one in artifacts] for config in (before, loaded.config))
-    fitted = {name: one.value for name, one in old[0].items() if one.value != common}
-    if all(_values(one) == _values(other) for one, other in zip(old, new, strict=True)):
+    old, new = ([thresholds(one, *artifact) for artifact in artifacts] for one in (before, config))
+    names = [category.name for category in config.categories if not answered_alike(category, config)]
+    if all(one[name].value == other[name].value for one, other in zip(old, new, strict=True) for name in names):
         return None
-    lines: dict[str, Any] = {} if _COMMON in given else {"classifier": {"category_model": {"threshold": common}}}
+    fitted = {name: old[0][name].value for name in names if old[0][name].value != common}
+    todo = [] if _COMMON in given else [f"`classifier.category_model.threshold` to {common:g}"]
     if len(artifacts) > 1:
-        lines |= {"pointsman": {"routing": {"precision": FORMER_PRECISION}}}
+        todo.append(f"`pointsman.routing.precision` to {FORMER_PRECISION:g}")
     elif fitted:
-        lines |= {"pointsman": {"routing": {"thresholds": fitted}}}
-    now = loaded.config.classifier.category_model.threshold
-    message = (
-        f"{now:g} is now the threshold of each category, where higher ones were fitted before: more prompts reach "
-        "their adapter"
-    )
-    fix = f"add `{_flow(lines)}` to keep the former routes, or `pointsman: {{routing: {{precision: null}}}}`"
+        todo.append(f"`pointsman.routing.thresholds` to `{_yaml(fitted)}`")
+    was = "higher ones were fitted" if fitted else f"{common:g} was the default"
+    now = config.classifier.category_model.threshold
+    message = f"{now:g} is now the threshold of each category, where {was} before: more prompts reach their adapter"
+    fix = f"set {' and '.join(todo)} to keep the former routes, or `pointsman.routing.precision` to null"
     return loaded.places.problem(_COMMON, message, f"{fix} to keep these without this warning")
 
 
-def _former(config: Config, *, keeps_common: bool) -> Config:
-    """Return the config as it was read before."""
+def as_before(config: Config, *, keeps_common: bool) -> Config:
+    """Return the config as it was read when thresholds were fitted unasked; the default was FORMER_THRESHOLD."""
     section, options = config.classifier, config.pointsman
     if not keeps_common:
         model = dataclasses.replace(section.category_model, threshold=FORMER_THRESHOLD)
@@ -82,16 +80,6 @@ def _former(config: Config, *, keeps_common: bool) -> Config:
     return dataclasses.replace(config, classifier=section, pointsman=dataclasses.replace(options, routing=routing))
 
 
-def _values(found: Mapping[str, Threshold]) -> dict[str, float]:
-    return {name: one.value for name, one in found.items()}
-
-
-def _flow(value: object) -> str:
-    """Return YAML in one line."""
-    if not isinstance(value, dict):
-        return json.dumps(value)
-    return "{" + ", ".join(f"{_key(name)}: {_flow(inner)}" for name, inner in value.items()) + "}"
-
-
-def _key(name: str) -> str:
-    return name if name.isascii() and name.replace("_", "").isalpha() else json.dumps(name)
+def _yaml(value: object) -> str:
+    """Return a mapping as YAML in one line."""
+    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf).strip()

@@ -83,7 +83,7 @@ def thresholds(config: Config, labels: Sequence[str], calibration: Calibration |
 
 
 def at_precision(config: Config, labels: Sequence[str], calibration: Calibration | None) -> dict[str, Threshold]:
-    """Return the thresholds as they would be at SHOWN_PRECISION, of all that the config sets by itself as well."""
+    """Return the thresholds as they would be at SHOWN_PRECISION, also of categories that have their own."""
     routing = replace(config.pointsman.routing, precision=SHOWN_PRECISION, thresholds={})
     return thresholds(replace(config, pointsman=replace(config.pointsman, routing=routing)), labels, calibration)
 

@@ -23,7 +23,7 @@ _STEPS = 10_000
 class Calibration:
     """The fitted temperature and suggested threshold, with their effect on the rows.
 
-    `encoded` are the rows for the artifact, from which the daemon fits the thresholds of a config's categories.
+    `encoded` are the rows for the artifact, to which the daemon fits thresholds where a config states a precision.
     NLL (nats per row) and ECE are pairs: at a temperature of 1 and at the fitted one. `coverage` is the share of the
     rows at or above the threshold, and `reached` is their precision. All three are None if no threshold has
     `precision`.

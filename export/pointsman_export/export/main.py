@@ -26,10 +26,10 @@ check fails, the error names it, nothing is written, and the exit code is 1. A g
 this host has no CUDA, it is verified on the CPU, which rounds the weights to fp16 but not the activations.
 
 Rows are JSON lines {"text": ..., "label": ...}, at least 100. A text of no domain has the label `other`, if the model
-has it, or `out_of_scope`. The scores of up to 4,000 rows go into the artifact, without the texts: from them the daemon
-fits a threshold for each category. Calibrate on rows that the model was NOT trained on and
-that are like what users write: a model is more confident on rows that it has seen, so a temperature and a threshold
-from training rows promise a precision that users will not get."""
+has it, or `out_of_scope`. The scores of up to 4,000 rows go into the artifact, without the texts: to them the daemon
+fits a threshold for each category where a config states a precision. Calibrate on rows that the model was NOT trained
+on and that are like what users write: a model is more confident on rows that it has seen, so a temperature and a
+threshold from training rows promise a precision that users will not get."""
 
 _LEAST_TOKENS = 8
 """Least `max_tokens` that the daemon accepts."""

@@ -98,7 +98,11 @@ def _answers(one: Category) -> str:
 def _values(config: Config) -> Iterator[tuple[Keys, str]]:
     model, server = config.classifier.category_model, config.pointsman.server
     yield ("classifier", "category_model", "threshold"), f"the threshold {model.threshold:g}"
-    yield ("classifier", "category_model", "fallback_category"), f'below it the category "{model.fallback_category}"'
+    if model.fallback_category is not None:
+        yield (
+            ("classifier", "category_model", "fallback_category"),
+            f'below it the category "{model.fallback_category}"',
+        )
     yield ("default_model",), f"the default model {config.default_model}"
     yield ("default_reasoning_effort",), f"the effort {config.default_reasoning_effort}"
     yield ("auto_model_name",), f'the name "{config.auto_model_name}" requests routing'

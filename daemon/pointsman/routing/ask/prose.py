@@ -326,7 +326,7 @@ def is_english(text: str, found: Words) -> bool | None:
 
 
 def may_be_english(text: str) -> bool:
-    """Return whether what asks has English words; beside letters with accents one may be another language's."""
+    """Return whether what asks has English words; one is not enough beside letters with accents."""
     found = words_in(text)
     english = len(words.ENGLISH & found.known)
     return english > 1 or (text.isascii() and (english > 0 or not _ORDERS.isdisjoint(found.known)))

@@ -2,7 +2,7 @@
 
 import {get} from "./api.js";
 import {h} from "./dom.js";
-import {clock, count, duration} from "./format.js";
+import {clock, count, duration, threshold} from "./format.js";
 import {attempt, every} from "./poll.js";
 
 export const title = "Decisions";
@@ -123,14 +123,16 @@ function row(one, texts) {
 
 const prompt = text => text && h("span", {title: text}, text);
 
+// The score, and what it was compared with.
 function score(one) {
-    const least = one.threshold && `threshold ${one.threshold[0].toFixed(2)} by ${one.threshold[1]}`;
-    return h("span", {title: least}, one.confidence?.toFixed(3));
+    const [least, origin] = one.threshold ?? [];
+    return [one.confidence?.toFixed(3), origin && h("span", {class: "quiet", title: origin}, ` of ${threshold(least)}`)];
 }
 
 function why(one) {
     const notes = [
-        one.missed && `${one.missed[0]} below ${one.missed[1].toFixed(2)}`,
+        one.missed && `${one.missed[0]} below ${threshold(one.missed[1])}`,
+        one.missed && one.threshold && `by ${one.threshold[1]}`,
         one.near && `near: ${one.near[0]} (${one.near[1].toFixed(2)})`,
         one.would && `would be ${one.would}`,
         one.rule,

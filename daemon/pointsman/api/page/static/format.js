@@ -9,6 +9,9 @@ export const count = number => WHOLE.format(number);
 
 export const rate = number => (number >= 100 ? WHOLE : TENTH).format(number);
 
+// As many digits as a threshold has that somebody may copy.
+export const threshold = number => String(Math.round(10_000 * number) / 10_000);
+
 export const percent = (part, whole) => whole ? `${TENTH.format(100 * part / whole)} %` : "–";
 
 export function duration(ms) {

@@ -2,8 +2,8 @@
 
 import {get, post} from "./api.js";
 import {bar} from "./chart.js";
-import {choice, facts, h, table} from "./dom.js";
-import {count, duration} from "./format.js";
+import {choice, facts, h, show, table} from "./dom.js";
+import {count, duration, threshold} from "./format.js";
 import {attempt} from "./poll.js";
 import {watch} from "./status.js";
 
@@ -16,6 +16,11 @@ const HINTS = {
 };
 // The steps that leave what is asked; all others leave it out.
 const TAKEN = new Set(["taken", "turn", "json"]);
+
+const NOTES = {
+    "routing.precision is not reached": " (not reached)",
+    "category_model.threshold: too few rows for routing.precision": " (too few rows)",
+};
 
 // A candidate is loaded before it reads its first text.
 const CANDIDATE_SECONDS = 120;
@@ -108,7 +113,7 @@ export function open(main) {
 
     use(kind);
     attempt(offer);
-    const unwatch = watch(status => levels.replaceChildren(...bothErrors(status.thresholds)));
+    const unwatch = watch(status => show(levels, ...bothErrors(status.thresholds)));
     main.append(
         h("div", {class: "title"}, h("h1", {}, title), choice("What is tried", KINDS, kind, use),
             h("p", {class: "quiet"}, "Nothing is sent to vLLM, and nothing is remembered")),
@@ -140,12 +145,12 @@ function decision(told, other) {
     const {decision: one, conversation, text} = told;
     const adapter = one.base_model === one.model ? "" : h("span", {class: "quiet"}, `, an adapter of ${one.base_model}`);
     const confidence = one.confidence === null ? "–" : one.confidence.toFixed(3);
-    const missed = one.missed && `${one.missed.category} did not reach ${one.missed.threshold.toFixed(2)}`;
+    const missed = one.missed && `${one.missed.category} did not reach ${threshold(one.missed.threshold)}`;
     return [
         ["Model", [h("strong", {}, one.model), adapter]],
         ["Reason", [one.reason, missed ? h("span", {class: "warn"}, ` ${missed}`) : ""]],
         ["Category", one.category ?? "none"],
-        ["Confidence", `${confidence}, threshold ${one.threshold.toFixed(2)} by ${one.threshold_origin}`],
+        ["Confidence", confidence + (one.threshold_origin ? `, threshold ${threshold(one.threshold)} by ${one.threshold_origin}` : "")],
         one.near && ["Near", `${one.near.category} (${one.near.confidence.toFixed(2)})`],
         one.rule && ["Rule", one.rule],
         one.would && ["Would be", `${one.would.model} (${one.would.reason})`],
@@ -210,7 +215,7 @@ function marked({message, steps}) {
 function scores(kind, name, values, thresholds, other, origins) {
     const more = Object.keys(other?.scores ?? {}).filter(one => !(one in values));
     const score = (found, one) => found[one]?.toFixed(3) ?? "–";
-    const least = (found, one) => found[one]?.toFixed(2) ?? "–";
+    const least = (found, one) => one in found ? threshold(found[one]) : "–";
     return table(name, [
         {name: kind, cell: one => one},
         {name: "", kind: "bar", cell: one => bar(values[one] ?? 0, thresholds?.[one])},
@@ -228,7 +233,7 @@ function bothErrors(levels) {
     const share = ({part, whole: rows, low, high}) =>
         rows ? `${whole(part / rows)} % (${whole(low)} to ${whole(high)}) of ${count(rows)}` : "–";
     const errors = (from, of) => [
-        {name: `Threshold${from}`, kind: "number", cell: one => of(one).threshold.toFixed(2)},
+        {name: `Threshold${from}`, kind: "number", cell: one => threshold(of(one).threshold) + (NOTES[of(one).origin] ?? "")},
         {name: "Reach", kind: "number", cell: one => share(of(one).reach)},
         {name: "Precision", kind: "number", cell: one => share(of(one).precision)},
     ];
