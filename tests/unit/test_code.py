@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from language.texts import foreign
 
 from pointsman.classify.code import mostly_code
 from pointsman.classify.language import LanguageGate, Verdict
@@ -96,6 +99,14 @@ def test_what_is_mostly_code_passes_whatever_is_said_beside_it(gate: LanguageGat
 @pytest.mark.parametrize("kind", PROSE)
 def test_prose_does_not_though_there_is_code_in_it(gate: LanguageGate, kind: str) -> None:
     assert not gate.judge(PROSE[kind]).supported
+
+
+def test_no_prose_of_the_gates_own_sets_is_taken_for_code() -> None:
+    """Asks in 26 languages, some with English terms, code or quotes, and the texts of the training."""
+    training = Path(__file__).parents[2] / "training" / "texts" / "foreign.txt"
+    own = [one.text for one in foreign()] + training.read_text("utf-8").splitlines()
+    assert len(own) > 600
+    assert [text for text in own if mostly_code(text)] == []
 
 
 SIGNED = r"""
