@@ -23,7 +23,7 @@ from pointsman.routing.reading import Reading
 from pointsman.routing.router import Routed
 from support.browser import Browser
 from support.log import Memory
-from support.page import PagePort, cells, run_page, shows, sizes
+from support.page import PagePort, cells, press, run_page, shows, sizes
 from support.process import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -64,11 +64,6 @@ async def choose(browser: Browser, label: str, text: str) -> None:
         label,
         text,
     )
-
-
-async def press(browser: Browser, name: str) -> None:
-    script = "[...document.querySelectorAll('button')].filter(one => one.textContent === arguments[0])[0].click()"
-    await browser.run(script, name)
 
 
 async def test_decisions_appear_as_they_are_made_the_newest_first(browser: Browser, port: PagePort) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -26,8 +25,8 @@ from pointsman.server.routes import Route
 from support.browser import Browser
 from support.config_files import MINIMAL, category
 from support.log import Memory
-from support.page import cells, run_page, shows
-from support.process import PATIENCE_S, eventually
+from support.page import cells, press, run_page, shows
+from support.process import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -147,7 +146,7 @@ async def test_buttons_do_the_same_and_a_key_in_a_menu_of_the_browser_does_not(
     await shows(browser, "first text")
     await browser.run("document.dispatchEvent(new KeyboardEvent('keydown', {key: '1', ctrlKey: true, bubbles: true}))")
     assert page.labels == {}
-    await browser.run("[...document.querySelectorAll('button')].find(one => one.textContent === '1 law').click()")
+    await press(browser, "1 law")
     await shows(browser, "second text")
     assert page.labels == {"0" * 8: "law"}
 
@@ -180,20 +179,6 @@ async def test_the_last_fit_is_shown_with_samples_as_text_and_is_promoted_by_a_c
     assert page.promoted == [("promote", {"artifact": "fit-1"}), ("rollback", {})]
 
 
-async def press(browser: Browser, name: str) -> None:
-    """Click a button, once the click before has been answered: until then none counts."""
-    script = """
-        const busy = document.querySelector("[aria-busy]") !== null;
-        if (!busy) {
-            [...document.querySelectorAll("button")].find(one => one.textContent === arguments[0]).click();
-        }
-        return busy;
-        """
-    async with asyncio.timeout(PATIENCE_S):
-        while await browser.run(script, name):  # noqa: ASYNC110 - it is another process
-            await asyncio.sleep(0.05)
-
-
 async def test_a_fit_is_discarded_by_a_second_click_unless_it_serves_or_is_in_shadow(
     browser: Browser, page: Improving
 ) -> None:
@@ -222,7 +207,7 @@ async def test_a_command_is_started_told_and_its_error_shown(
     monkeypatch.setattr(long_command, "COMMAND", (sys.executable, "-c", program))
     await opened(browser, page)
     await shows(browser, "Nothing to label")
-    await browser.run("[...document.querySelectorAll('button')].find(one => one.textContent === 'Fit').click()")
+    await press(browser, "Fit")
     shown = await shows(browser, "fit: failed")
     assert "at least 10 are needed" in shown
 

@@ -112,6 +112,21 @@ async def shows(browser: Browser, text: str) -> str:
     return shown
 
 
+async def press(browser: Browser, name: str) -> None:
+    """Click a button, as soon as it is enabled and the click before has been answered: until then none counts."""
+    script = """
+        const button = [...document.querySelectorAll("button")].find(one => one.textContent === arguments[0]);
+        const counts = button && !button.disabled && document.querySelector("[aria-busy]") === null;
+        if (counts) {
+            button.click();
+        }
+        return Boolean(counts);
+        """
+    async with asyncio.timeout(PATIENCE_S):
+        while not await browser.run(script, name):  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.05)
+
+
 async def cells(browser: Browser, caption: str) -> list[list[str]]:
     """The rows of a table, by its caption, once it is shown: parts of a view come with answers of their own."""
     script = """
