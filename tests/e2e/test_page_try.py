@@ -146,8 +146,8 @@ async def test_it_names_the_threshold_that_counted_and_what_is_near(browser: Bro
     await opened(browser, page)
     await tried(browser, "")
     shown = await shows(browser, "art (0.50)")
-    assert "0.900, threshold 0.60 by routing.thresholds" in shown
-    assert await cells(browser, "Categories") == [["law", "", "0.900", "0.60", "routing.thresholds"]]
+    assert "0.900, threshold 0.6 by routing.thresholds" in shown
+    assert await cells(browser, "Categories") == [["law", "", "0.900", "0.6", "routing.thresholds"]]
 
 
 async def test_both_errors_of_each_threshold_are_shown_in_use_and_at_95_of_100(browser: Browser, page: Trying) -> None:
@@ -155,8 +155,15 @@ async def test_both_errors_of_each_threshold_are_shown_in_use_and_at_95_of_100(b
     reach = {"part": 1, "whole": 2, "low": 0.095, "high": 0.905}
     none = {"part": 0, "whole": 0, "low": 0, "high": 1}
     used, stated = {"threshold": 0.5, "reach": reach, "precision": reach}, {"reach": reach, "precision": none}
-    told = {"category": "law", "origin": "routing.precision", **used, "at_precision": {"threshold": 0.875, **stated}}
+    told = {
+        "category": "law",
+        "origin": "routing.precision",
+        **used,
+        "at_precision": {"threshold": 0.875, "origin": "routing.precision is not reached", **stated},
+    }
     page.status["thresholds"] = [told]
     await opened(browser, page)
     half = "50 % (10 to 91) of 2"
-    assert await cells(browser, "Thresholds") == [["law", "0.50", half, half, "routing.precision", "0.88", half, "–"]]
+    assert await cells(browser, "Thresholds") == [
+        ["law", "0.5", half, half, "routing.precision", "0.875 (not reached)", half, "–"]
+    ]
