@@ -11,7 +11,7 @@ from pointsman.routing.router import Routed
 
 def decision_lines(routed: Routed) -> bytes:
     """Return the header lines, each with CRLF; names follow vLLM Semantic Router where it has one."""
-    decision, edited = routed.decision, routed.edited
+    decision, edited, read = routed.decision, routed.edited, routed.classification
     lines = _named_lines(decision.model, decision.reason, decision.category, edited.reasoning, edited.prompted)
     if decision.confidence is not None:
         lines += b"x-pointsman-confidence: %.4f\r\n" % decision.confidence
@@ -19,10 +19,10 @@ def decision_lines(routed: Routed) -> bytes:
         lines += b"x-pointsman-would-select: %b\r\n" % _header_value(decision.would.model).encode("ascii")
     if decision.rule is not None:
         lines += b"x-pointsman-rule: %b\r\n" % _header_value(decision.rule).encode("ascii")
-    if routed.classification is not None and routed.classification.cut:
+    if read is not None and read.cut:
         lines += b"x-pointsman-truncated: true\r\n"
-    if decision.reason is Reason.UNSUPPORTED_LANGUAGE and routed.classification is not None:
-        lines += b"x-pointsman-language: %b\r\n" % (routed.classification.language or "").encode()
+    if decision.reason is Reason.UNSUPPORTED_LANGUAGE and read is not None:
+        lines += b"x-pointsman-language: %b\r\n" % (read.language or "").encode()
     return lines
 
 

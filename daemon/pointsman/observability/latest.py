@@ -117,11 +117,11 @@ def _summary(number: int, record: Record) -> Summary:
         _short(record.original_model, LONGEST_NAME_BYTES),
         record.key,
         record.endpoint,
-        _short(record.error, LONGEST_ERROR_BYTES),
+        None if record.error is None else cut(record.error, LONGEST_ERROR_BYTES),
     )
     if routed is None:
         return Summary(*common)
-    decision = routed.decision
+    decision, read = routed.decision, routed.classification
     return Summary(
         *common,
         _short(decision.model, LONGEST_NAME_BYTES),
@@ -135,7 +135,7 @@ def _summary(number: int, record: Record) -> Summary:
         decision.rule,
         decision.arm,
         None if record.shadow is None or record.shadow.model == decision.model else record.shadow.model,
-        None if routed.classification is None else routed.classification.text_hash,
+        None if read is None else read.text_hash,
     )
 
 

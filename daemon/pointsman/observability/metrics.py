@@ -150,7 +150,7 @@ class Metrics(Instruments):
         if decision.would is not None:
             would = decision.would.model if decision.would.model in self._models else model
             self.withheld.add(decision.reason, category, would, by=len(routed))
-        read = [(one.decision.confidence, one.classification.cut) for one in routed if one.classification is not None]
+        read = [(one.decision.confidence, found.cut) for one in routed if (found := one.classification) is not None]
         self.confidence.add_all([confidence for confidence, _ in read if confidence is not None])
         self.truncated.add(by=sum([cut for _, cut in read]))
 

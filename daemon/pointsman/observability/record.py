@@ -181,8 +181,8 @@ def _add_ask(line: Line, routed: Routed) -> None:
         line["ask_spans"] = [[step.what, step.start, step.end] for step in routed.ask.steps]
     if routed.held is not None and routed.held.together is not None:
         line["together"] = round(routed.held.together, 4)
-    if routed.classification is not None:
-        _add_classification(line, routed, routed.classification)
+    if (found := routed.classification) is not None:
+        _add_classification(line, routed, found)
 
 
 def _add_classification(line: Line, routed: Routed, found: Classification) -> None:

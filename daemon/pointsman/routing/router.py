@@ -86,9 +86,9 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
 
     def phases(self) -> dict[str, float]:
         """Return the seconds by phase; a classification from the cache had none."""
-        phases = {}
-        if self.classification is not None and self.classification.source != "hit":
-            timing = self.classification.timing
+        phases, read = {}, self.reading.classification
+        if read is not None and read.source != "hit":
+            timing = read.timing
             phases = {"queue": timing.queue, "tokenize": timing.tokenize, "infer": timing.infer}
         if self.held is not None and self.held.seconds:
             phases["follow_up"] = self.held.seconds
