@@ -39,7 +39,7 @@ data = $(if $(DATA),$(foreach each,$1,$(if $(wildcard $(DATA)/$(each).jsonl),,$(
 ABOUT_ARTIFACT = (a fine-tuned checkpoint, or what `pointsman export --target gpu` wrote)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run run-vllm test test-long nightly unit lint wheel docs coverage durations mutants faults
+.PHONY: run run-vllm test test-long nightly unit lint wheel docs coverage durations flaky mutants faults
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse former-builtin release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
@@ -83,7 +83,7 @@ coverage:
 
 # What takes minutes: a Debian that boots, real clients, two vLLMs, an export at ModernBERT-base's shape.
 test-long: wheel .venv-vllm
-	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) -m long
+	.venv-test/bin/python -m pytest -n $(WAITERS) $(RERUNS) -m long
 
 # What checks in full what .ci/run checks in short: any three marks that the readers of messages know, all large bodies, a
 # minute of chaos, fifty reloads, each Python with each set of dependencies. Two hours of CPU; one test takes more than
@@ -190,6 +190,10 @@ uninstall:
 # How long .ci/run takes, and which tests; twice in a row, as root.
 durations: .venv/installed
 	PYTHONPATH=benchmarks .venv/bin/python benchmarks/durations.py
+
+# Whether tests that wait fail now and then: twenty runs, a quarter of an hour.
+flaky: wheel
+	PYTHONPATH=benchmarks .venv-test/bin/python benchmarks/flaky.py
 
 # How long `make unit` takes.
 bench-unit: .venv-test/installed

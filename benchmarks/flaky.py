@@ -1,0 +1,69 @@
+"""Run the tests that use threads, clocks or sockets many times, without second tries, and name those that failed once.
+
+These are the tests of the relay, and the unit tests of files that import what waits. Writes
+benchmarks/results/flaky.json after each run; fails where a test did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from provenance import provenance
+from startup import RESULT, ROOT
+
+RUNS = 20
+WORKERS = "4"
+MODULES = ["asyncio", "concurrent", "multiprocessing", "queue", "signal", "socket", "subprocess", "threading", "time"]
+WAITS = re.compile(rf"^(?:import|from) (?:{'|'.join(MODULES)})\b", re.MULTILINE)
+CHOSEN = "not long and not nightly and not thorough"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=RUNS)
+    wanted = parser.parse_args().runs
+    result: dict[str, Any] = provenance() | {"files": files(), "runs": []}
+    failed: Counter[str] = Counter()
+    for number in range(1, wanted + 1):
+        one = run(result["files"])
+        result["runs"].append(one)
+        failed.update(one["failed"])
+        RESULT.with_name("flaky.json").write_text(json.dumps(result | {"failed": failed}, indent=2) + "\n")
+        print(number, f"{one['tests']} tests, {one['seconds']} s", *one["failed"], flush=True)
+    sys.exit(1 if failed else 0)
+
+
+def files() -> list[str]:
+    """Return the files of the tests."""
+    found = [*ROOT.glob("tests/relay/test_*.py"), *(one for one in ROOT.glob("tests/unit/test_*.py") if waits(one))]
+    return sorted(str(one.relative_to(ROOT)) for one in found)
+
+
+def waits(path: Path) -> bool:
+    """Return whether a file imports what waits."""
+    return WAITS.search(path.read_text()) is not None
+
+
+def run(tests: list[str]) -> dict[str, Any]:
+    """Run these files once; return how many tests that were, the seconds, and those that failed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "-n", WORKERS, "-p", "no:rerunfailures", "-m", CHOSEN]
+    started = time.monotonic()
+    done = subprocess.run([*command, *tests], cwd=ROOT, capture_output=True, text=True, check=False)
+    seconds = round(time.monotonic() - started)
+    passed = re.search(r"^.*\b(\d+) passed", done.stdout, re.MULTILINE)
+    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    if passed is None or (done.returncode != 0) != bool(failed):
+        raise SystemExit(done.stdout + done.stderr)
+    return {"tests": int(passed[1]) + len(failed), "seconds": seconds, "failed": failed}
+
+
+if __name__ == "__main__":
+    main()
