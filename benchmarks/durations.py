@@ -1,6 +1,6 @@
-"""Run .ci/run, twice in a row, then `make test` alone, and keep where the time went.
+"""Run `make test`, then .ci/run twice in a row, and keep where the time went, beside the runs before.
 
-Writes benchmarks/results/durations.json and .md.
+Writes benchmarks/results/durations.json and .md after each run.
 """
 
 from __future__ import annotations
@@ -18,40 +18,47 @@ from provenance import processor, provenance
 from startup import RESULT, ROOT
 
 ENVIRONMENTS = (".venv-test", ".venv-vllm")
+MAX_KEPT = 4
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=2)
+    wanted = parser.parse_args().runs
+    file = RESULT.with_name("durations.json")
+    kept = json.loads(file.read_bytes())["runs"] if file.exists() else []
     started = provenance()
-    runs = [run() for _ in range(parser.parse_args().runs)]
-    code, seconds = timed("make", "test")
-    result = started | {"runs": runs, "make_test": {"code": code, "seconds": seconds}}
-    RESULT.with_name("durations.json").write_text(json.dumps(result, indent=2) + "\n")
-    page = "\n".join(rendered(result)) + "\n"
-    RESULT.with_name("durations.md").write_text(page)
-    print(page)
-    sys.exit(code or any(one["code"] for one in runs))
+    of = {"commit": started["commit"], "on": processor(started["machine"])}
+    alone = timed("make", "test")
+    new: list[dict[str, Any]] = []
+    for _ in range(wanted):
+        new.append(of | run())
+        result = started | {"make_test": alone, "runs": [*kept, *new][-MAX_KEPT:]}
+        file.write_text(json.dumps(result, indent=2) + "\n")
+        page = "\n".join(rendered(result)) + "\n"
+        file.with_suffix(".md").write_text(page)
+        print(page)
+    sys.exit(any(one["code"] for one in [alone, *new]))
 
 
 def run() -> dict[str, Any]:
     """Run all of it; what it needs may be here already."""
     there = all((ROOT / name).exists() for name in ENVIRONMENTS)
-    code, seconds = timed(str(ROOT / ".ci/run"))
+    timing = timed(str(ROOT / ".ci/run"))
     said = subprocess.run(
         [ROOT / ".ci/summary", ROOT / ".cache/ci", "--json"], check=True, capture_output=True, text=True
     ).stdout
     found: dict[str, Any] = json.loads(said)
-    return {"code": code, "seconds": seconds, "environments_there": there} | found
+    return timing | {"environments_there": there} | found
 
 
-def timed(*command: str) -> tuple[int, int]:
-    """Run a command in the checkout; return its exit status, and the seconds."""
+def timed(*command: str) -> dict[str, int]:
+    """Run a command in the checkout; return its exit status as `code`, and the `seconds`."""
     own = {"PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # of this program, and of the `make` that runs it
     environment = {name: value for name, value in os.environ.items() if name not in own}
     started = time.monotonic()
     code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-    return code, round(time.monotonic() - started)
+    return {"code": code, "seconds": round(time.monotonic() - started)}
 
 
 def rendered(result: dict[str, Any]) -> list[str]:
@@ -60,6 +67,8 @@ def rendered(result: dict[str, Any]) -> list[str]:
     heads = [f"run {number}" for number in range(1, len(runs) + 1)]
 
     rows = [
+        ["commit", *(one["commit"] for one in runs)],
+        ["on", *(one["on"] for one in runs)],
         ["all", *map(_seconds, runs)],
         ["environments", *("there" if one["environments_there"] else "installed" for one in runs)],
     ]
@@ -72,9 +81,9 @@ def rendered(result: dict[str, Any]) -> list[str]:
     return [
         "# How long the tests take",
         "",
-        f"Seconds of `.ci/run` on {processor(result['machine'])}, commit {result['commit']} (`make durations`).",
-        "The rest of a target is installation, and lint. What CI checks beside each other overlaps. Without coverage,",
-        f"which CI measures, and with its environments there, `make test` takes {_seconds(result['make_test'])}.",
+        "Seconds of `.ci/run` (`make durations`). The rest of a target is installation, and lint. Targets overlap.",
+        "`make test` without coverage, which CI measures, and with its environments there takes",
+        f"{_seconds(result['make_test'])} on {processor(result['machine'])}, commit {result['commit']}.",
         "",
         *table(["", *heads], rows),
         "",
