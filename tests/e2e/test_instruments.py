@@ -67,6 +67,21 @@ def adapters() -> tuple[Series, Series]:
     return {served: "2x600", wanted: "3x600"}, {served: "3x600", wanted: "3x600"}
 
 
+def errors() -> tuple[Series, Series]:
+    """A fifth of all requests fails, or one of a hundred."""
+    bad, good = (f'pointsman_requests_total{{status="{status}"}}' for status in (500, 200))
+    return {bad: "0+20x600", good: "0+80x600"}, {bad: "0+1x600", good: "0+99x600"}
+
+
+def first_byte() -> tuple[Series, Series]:
+    """Below half a second for nine hours but seven minutes, then above; or above at all times."""
+    fast, slow, every = (
+        f'pointsman_model_first_byte_seconds_bucket{{le="{bound}"}}' for bound in ("0.5", "10.0", "+Inf")
+    )
+    total = dict.fromkeys((slow, every, "pointsman_model_first_byte_seconds_count{}"), "0+60x600")
+    return total | {fast: "0+60x533 31980x66"}, total | {fast: "0x600"}
+
+
 CASES = {
     "PointsmanDown": gauge("up", 0, 1, 'job="pointsman"'),
     "PointsmanNotReady": gauge("pointsman_ready", 0, 1),
@@ -74,6 +89,12 @@ CASES = {
     "PointsmanKeyRefused": gauge("pointsman_endpoint_key_refused", 1, 0),
     "PointsmanEngineDied": counter("pointsman_engine_deaths_total"),
     "PointsmanRefusing": counter("pointsman_refused_total", 'reason="memory"'),
+    "PointsmanErrors": errors(),
+    "PointsmanModelFailing": gauge("pointsman_model_failing", 1, 0),
+    "PointsmanEndpointFailing": gauge("pointsman_endpoint_models_failing", 1, 0),
+    "PointsmanSlow": first_byte(),
+    "PointsmanModelSlow": gauge("pointsman_model_slow", 1, 0),
+    "PointsmanEndpointSlow": gauge("pointsman_endpoint_models_slow", 1, 0),
     "PointsmanAdapterMissing": adapters(),
     "PointsmanClassifierFails": decisions("deadline"),
     "PointsmanUnsure": decisions("low_confidence"),

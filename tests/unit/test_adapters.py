@@ -137,7 +137,7 @@ class Vllms:
 
     def __init__(self) -> None:
         self.answers: dict[str, bytes | UpstreamError] = {"a": listing({"id": "base"}), "b": listing({"id": "base"})}
-        self.reports: list[tuple[str, str]] = []
+        self.reports: list[tuple[str, str, bool]] = []
         self.poller = Poller((A, B), self.fetch, lambda *report: self.reports.append(report))
 
     async def fetch(self, endpoint: Endpoint) -> bytes:
@@ -178,10 +178,30 @@ async def test_only_a_change_is_reported() -> None:
     vllms.answers["a"] = listing({"id": "base"}, {"id": "lora"})
     await vllms.poller.refresh()
     assert [report for report in vllms.reports if report[0] == "a"] == [
-        ("a", "serves base"),
-        ("a", "models unknown: gone"),
-        ("a", "serves base, lora"),
+        ("a", "serves base", True),
+        ("a", "models unknown: gone", False),
+        ("a", "serves base, lora", True),
     ]
+
+
+async def test_an_adapter_that_is_lost_is_named_as_no_good_news() -> None:
+    vllms = Vllms()
+    vllms.answers["a"] = listing({"id": "base"}, {"id": "lora", "parent": "base"}, {"id": "law", "parent": "base"})
+    await vllms.poller.poll(A)
+    vllms.answers["a"] = listing({"id": "base"}, {"id": "law", "parent": "base"})
+    await vllms.poller.poll(A)
+    assert vllms.reports[1:] == [("a", "no longer serves lora", False), ("a", "serves base, law", True)]
+
+
+@pytest.mark.parametrize("names", ["withheld", "held"])
+async def test_one_that_was_unloaded_from_here_is_not_lost(names: str) -> None:
+    vllms = Vllms()
+    vllms.answers["a"] = listing({"id": "base"}, {"id": "lora", "parent": "base"})
+    await vllms.poller.poll(A)
+    getattr(vllms.poller.hosts["a"], names).add("lora")
+    vllms.answers["a"] = listing({"id": "base"})
+    await vllms.poller.poll(A)
+    assert vllms.reports[1:] == [("a", "serves base", True)]
 
 
 async def test_what_an_endpoint_refused_is_not_served_until_it_lists_it_anew() -> None:

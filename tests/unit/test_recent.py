@@ -61,13 +61,32 @@ def test_the_counters_are_read_every_minute(clock: VirtualLoop) -> None:
 
     def totals() -> Totals:
         read.append(clock.time())
-        return Totals(Counter(), Counter(), Counter())
+        return Totals(Counter(), Counter(), Counter(), {}, ())
 
     recent = Recent(totals)
     task = clock.create_task(recent.watch())
     clock.advance(150)
     task.cancel()
     assert [at - read[0] for at in read] == [0, 0, 60, 120]
+
+
+async def test_requests_errors_and_times_are_told_by_model(metrics: Metrics, classifier: Classifier) -> None:
+    technical, base = await route(classifier, "Fix my Python"), await route(classifier, "", "base")
+    recent = metrics.recent
+    recent.take(0.0)
+    for routed, status, first in ((technical, 200, 0.2), (technical, 200, 0.2), (technical, 500, None), (base, 400, 3)):
+        record = Record("id", "/v1/chat/completions", status=status, first_byte=first, seconds=4.0)
+        record.decided(routed)
+        metrics.count(record)
+    technical_told, base_told = recent.summary(1.0)["models"]
+    assert (technical_told["model"], technical_told["requests"], technical_told["failed"]) == ("technical-lora", 3, 1)
+    assert 100 <= technical_told["first_byte_ms"]["p50"] <= 250
+    assert 2500 <= technical_told["whole_ms"]["p95"] <= 5000
+    assert (base_told["model"], base_told["requests"], base_told["failed"]) == ("base", 1, 0)
+    recent.take(1.0)
+    for minute in range(20):
+        recent.take(minute * MINUTE)
+    assert recent.summary(20 * MINUTE)["models"] == []
 
 
 async def test_decisions_count_by_category_and_reason_the_most_frequent_first(

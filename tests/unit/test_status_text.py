@@ -78,6 +78,35 @@ def test_one_screen_tells_endpoints_adapters_classifier_and_traffic() -> None:
     ]
 
 
+def model(name: str, **fields: Any) -> dict[str, Any]:
+    times = {"p50": 1203.4, "p95": 4000.0}
+    return {"model": name, "requests": 400, "failed": 1, "first_byte_ms": times, "whole_ms": times} | fields
+
+
+def unwell(name: str = "legal-lora", **fields: Any) -> dict[str, Any]:
+    told = {"kind": "model", "name": name, "state": "failing", "why": "all of it failed", "for_s": 190, "models": []}
+    return told | fields
+
+
+def test_what_clients_get_of_each_model_is_told() -> None:
+    told = status(decisions=1)
+    told["traffic"]["models"] = [model("base"), model("legal-lora", failed=400, first_byte_ms=None)]
+    shown = lines(told)
+    at = shown.index("  errors: 502 (3)") + 1
+    assert shown[at : at + 3] == [
+        "MODEL                              REQUESTS     5XX   FIRST BYTE        WHOLE",
+        "base                                    400   0.2 %     1,203 ms     1,203 ms",
+        "legal-lora                              400  100.0 %            -     1,203 ms",
+    ]
+
+
+def test_what_fails_or_is_slow_is_told_first_and_of_many_a_few() -> None:
+    assert lines(status(unwell=[unwell()]))[3] == "FAILING  legal-lora, for 3 min 10 s: all of it failed"
+    shown = lines(status(unwell=[unwell(f"m{number}", state="slow") for number in range(5)]))
+    assert [line[:8] for line in shown[3:6]] == ["SLOW  m0", "SLOW  m1", "SLOW  m2"]
+    assert shown[6] == "and 2 more that fail or are slow, see --json"
+
+
 def test_a_rollback_is_told() -> None:
     told = status(endpoint())
     told["config"]["rolled_back"] = {"sha256": "a" * 64, "at": 0, "over": "b" * 64}
@@ -112,6 +141,8 @@ def test_it_fits_a_screen_of_80_by_24_with_its_prompt(count: int) -> None:
     adapters = [adapter(f"adapter-of-a-long-name-{n}") for n in range(14)]
     told = status(*(endpoint(f"endpoint-{n}" * 9, *adapters) for n in range(count)), decisions=60)
     told["traffic"]["errors"] = [{"status": 400 + n, "requests": n} for n in range(100)]
+    told["traffic"]["models"] = [model(f"model-of-a-long-name-{n}" * 9) for n in range(14)]
+    told["unwell"] = [unwell("long" * 90) for _ in range(9)]
 
     shown = lines(told | {"trouble": "the classifier stopped " * 9})
 

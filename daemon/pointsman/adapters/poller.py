@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from pointsman.adapters.catalog import Served, parse_models
+from pointsman.adapters.catalog import Card, Served, parse_models
 from pointsman.adapters.host import Host
 from pointsman.config.model import Endpoint
 from pointsman.errors import UpstreamError
@@ -27,10 +27,10 @@ class Poller:
         self,
         endpoints: tuple[Endpoint, ...],
         fetch: Fetch,
-        report: Callable[[str, str], None],
+        report: Callable[[str, str, bool], None],
         previous: Poller | None = None,
     ) -> None:
-        """`report(endpoint name, message)` is called when the state of an endpoint changes.
+        """`report(endpoint name, message, well)` is called when the state of an endpoint changes.
 
         The state of endpoints that `previous` also has is kept.
         """
@@ -75,9 +75,18 @@ class Poller:
             host.trouble = None
             host.refused.clear()
         if (host.cards, host.trouble) != before:
-            known = "serves " + ", ".join(card.id for card in host.cards or ())
-            self._report(endpoint.name, known if host.trouble is None else f"models unknown: {host.trouble}")
+            self._tell(endpoint.name, host, before[0] or ())
         self.publish()
+
+    def _tell(self, endpoint: str, host: Host, before: tuple[Card, ...]) -> None:
+        """Report what an endpoint serves now, and first what it has lost, unless that was unloaded from here."""
+        if host.trouble is not None:
+            self._report(endpoint, f"models unknown: {host.trouble}", False)
+            return
+        lost = [card.id for card in before if not host.lists(card.id) and card.id not in host.withheld | host.held]
+        if lost:
+            self._report(endpoint, "no longer serves " + ", ".join(lost), False)
+        self._report(endpoint, "serves " + ", ".join(card.id for card in host.cards or ()), True)
 
     def refused(self, endpoint: str, name: str) -> None:
         """Record a 404 for `name`; an endpoint that lists it gets no requests for it until it lists it again."""

@@ -237,8 +237,8 @@ class Builder:
             return known
         return Shadow(prepared, self._log, self._metrics)
 
-    def _report(self, endpoint: str, state: str) -> None:
-        self._log.write("info", "endpoint", endpoint=endpoint, state=state)
+    def _report(self, endpoint: str, state: str, well: bool) -> None:
+        self._log.write("info" if well else "warning", "endpoint", endpoint=endpoint, state=state)
 
     def _dead(self, endpoint: str) -> None:
         refused = self._quarantine.dead(endpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sized
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sized
 from pointsman import __version__
 from pointsman.adapters.inventory import counts
 from pointsman.app.generation import Generation
+from pointsman.app.model_watch import ModelWatch
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
@@ -50,6 +52,16 @@ def watch_listener(metrics: Metrics, data: Listener, budget: ByteBudget, arrival
     metrics.watch("bodies_waiting", "Request bodies that wait unread for room in memory.", lambda: budget.waiting)
     evicted = "Idle connections closed to make room for others."
     metrics.watch_counters(lambda: {"connections_evicted": (evicted, data.evicted)})
+
+
+def watch_models(metrics: Metrics, models: ModelWatch, endpoints: Callable[[], Iterable[str]]) -> None:
+    """Register gauges for the models, and the endpoints, that fail or are slow."""
+    for what, doc in (("failing", "fails far more often"), ("slow", "answers far more slowly")):
+        by_model = functools.partial(models.models, what)
+        metrics.watch_models(f"model_{what}", f"1 while the model {doc} than others.", by_model)
+        by_endpoint = functools.partial(models.endpoints, what, endpoints)
+        most = f"1 while most models of the endpoint are {what}; what is its fault is said of no model."
+        metrics.watch_endpoints(f"endpoint_models_{what}", most, by_endpoint)
 
 
 def _classifier(metrics: Metrics, current: Callable[[], TextClassifier]) -> None:

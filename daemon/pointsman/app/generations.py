@@ -12,6 +12,7 @@ from pointsman.api.data import Backend
 from pointsman.app.builder import Builder
 from pointsman.app.experiments import Experiments
 from pointsman.app.generation import Generation
+from pointsman.app.model_watch import ModelWatch
 from pointsman.app.prepare import Prepared
 from pointsman.app.supervisor import Supervisor
 from pointsman.classify.text_classifier import TextClassifier
@@ -50,6 +51,7 @@ class Generations:
         self.traffic = Traffic(self.metrics)
         self.latest = Latest(self.metrics.settle)
         self.experiments = Experiments()
+        self.models = ModelWatch(log, self.metrics.settle)
         self.metrics.counted = self._counted
         self.log = log
         self.supervisor = Supervisor(log, self.metrics.task_failures.add)
@@ -97,10 +99,12 @@ class Generations:
         self.metrics.settle()  # what has ended belongs to those before
         self.trials.follow(generation.backend.router.routing)
         self.experiments.follow(generation.config, generation.backend.router.routing)
+        self.models.follow(generation.config)
 
     def _counted(self, records: list[Record]) -> None:
         self.latest.add(records)
         self.experiments.add(records)
+        self.models.add(records)
 
     def trouble(self) -> str | None:
         """Return why this service should get no requests, or None."""

@@ -116,9 +116,11 @@ async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
     generations = Generations(prepared, log)
     metrics = generations.metrics
     gauges.watch(metrics, log, generations.stored, lambda: generations.current)
+    gauges.watch_models(metrics, generations.models, lambda: generations.current.balancer.all)
     generations.supervisor.start("loop_lag", lambda: loop_lag.watch(metrics.loop_lag_seconds.add))
     generations.supervisor.start("recent", metrics.recent.watch)
     generations.supervisor.start("traffic", generations.traffic.watch)
+    generations.supervisor.start("models", generations.models.run)
     try:
         async with remembered(generations.stored, generations.supervisor, log), kept_answers(generations.answers, log):
             yield generations

@@ -47,6 +47,7 @@ def status_route(generations: Generations, reloader: Reloader, ready: Callable[[
                 "routing": _routing(generations),
                 "thresholds": _thresholds(current),
                 "traffic": metrics.recent.summary(),
+                "unwell": generations.models.report(),
             }
         )
 

@@ -14,6 +14,8 @@ from pointsman.cli.admin_client import AdminPort, read, understood
 COLUMNS, LINES = 80, 23  # the prompt takes the last line
 MOST_ENDPOINTS = 5
 FEWEST_DECISIONS = 3
+MAX_MODELS = 6
+MAX_UNWELL = 3
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,6 +32,7 @@ def render(status: dict[str, Any], address: str) -> str:
     """Return the status as text for a terminal: few decisions are shown where many endpoints take the lines."""
     lines = [
         *_service(status, address),
+        *_unwell(status.get("unwell", [])),
         "",
         *_endpoints(status["endpoints"]),
         "",
@@ -39,7 +42,10 @@ def render(status: dict[str, Any], address: str) -> str:
         *_rollout(status["routing"]),
         *_traffic(status["traffic"]),
     ]
-    lines += _decisions(status["traffic"]["decisions"], max(FEWEST_DECISIONS, LINES - len(lines) - 2))
+    models = status["traffic"].get("models", [])
+    decisions = 0 if status.get("unwell") else FEWEST_DECISIONS  # what is the matter takes their place
+    lines += _models(models, min(MAX_MODELS, LINES - len(lines) - decisions - 4))
+    lines += _decisions(status["traffic"]["decisions"], max(decisions, LINES - len(lines) - 2))
     return "\n".join(_fitted(line) for line in lines)
 
 
@@ -53,6 +59,14 @@ def _service(status: dict[str, Any], address: str) -> Iterator[str]:
     yield f"config {config['generation']}, read {loaded}{failed}"
     if config.get("rolled_back"):
         yield f"  rolled back to {config['rolled_back']['sha256'][:12]} until `pointsman config follow`"
+
+
+def _unwell(unwell: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield what fails or is slow, and why."""
+    for one in unwell[:MAX_UNWELL]:
+        yield f"{one['state'].upper()}  {one['name']}, for {_duration(one['for_s'])}: {one['why']}"
+    if len(unwell) > MAX_UNWELL:
+        yield f"and {len(unwell) - MAX_UNWELL} more that fail or are slow, see --json"
 
 
 def _endpoints(endpoints: list[dict[str, Any]]) -> Iterator[str]:
@@ -128,6 +142,19 @@ def _traffic(traffic: dict[str, Any]) -> Iterator[str]:
     requests = traffic["requests"]
     yield f"LAST {minutes:.0f} MIN  {requests:,} requests, {requests / minutes:,.1f} a minute"
     yield f"  errors: {errors}"
+
+
+def _models(models: list[dict[str, Any]], most: int) -> Iterator[str]:
+    """Yield what clients get of each model, where there is room for one."""
+    if not models or most < 1:
+        return
+    yield f"{'MODEL':<32}  {'REQUESTS':>9}  {'5XX':>6}  {'FIRST BYTE':>11}  {'WHOLE':>11}"
+    for one in models[:most]:
+        share = f"{100 * one['failed'] / one['requests']:.1f} %"
+        first, whole = (f"{one[key]['p50']:,.0f} ms" if one[key] else "-" for key in ("first_byte_ms", "whole_ms"))
+        yield f"{one['model'][:32]:<32}  {one['requests']:>9,}  {share:>6}  {first:>11}  {whole:>11}"
+    if len(models) > most:
+        yield f"and {len(models) - most} more models, see --json"
 
 
 def _decisions(decisions: list[dict[str, Any]], most: int) -> Iterator[str]:

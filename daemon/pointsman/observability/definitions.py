@@ -118,7 +118,7 @@ class Instruments:
     task_failures: Counter = counter(
         "task_failures",
         "Failures of background tasks, each of which is restarted: timeouts, prober, poller, reloader, watcher, "
-        "systemd, loop_lag, recent, traffic, stored_responses, shadow.",
+        "systemd, loop_lag, recent, traffic, models, stored_responses, shadow.",
         "task",
     )
     phase_seconds: Histogram = histogram(

@@ -72,6 +72,14 @@ class Histogram(Collector):
         for labels, series in self._series.items():
             yield labels[0] if labels else "", series[:-1]
 
+    def by_name(self) -> dict[str, tuple[float, ...]]:
+        """Return the counts as `items` does, of all series with the same first label value together."""
+        found: dict[str, tuple[float, ...]] = {}
+        for name, counts in self.items():
+            known = found.get(name)
+            found[name] = tuple(counts) if known is None else tuple(map(sum, zip(known, counts, strict=True)))
+        return found
+
     def counts(self, *labels: str) -> dict[float, int]:
         """Return the counts by the upper bound of their bucket; what is greater than all counts in the last."""
         *counts, beyond, _ = self._series.get(labels) or self._new()
@@ -89,3 +97,16 @@ class Histogram(Collector):
                 buckets.append((name, below))
             family.add_metric(labels, buckets, series[-1])
         yield family
+
+
+def quantile_ms(bounds: Iterable[float], counts: Sequence[float], share: float) -> float:
+    """Return the time within which this share ended, in milliseconds, as if times were even within a bucket.
+
+    What is greater than all bounds counts as the last of them.
+    """
+    wanted, below = share * sum(counts), 0.0
+    for bound, count in zip(bounds, counts, strict=False):
+        if count and count >= wanted:
+            return round(1000 * (below + (bound - below) * wanted / count), 3)
+        wanted, below = wanted - count, bound
+    return 1000 * below

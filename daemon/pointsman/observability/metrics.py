@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pointsman.observability.definitions import Instruments
-from pointsman.observability.recent import Recent, Totals
+from pointsman.observability.recent import ModelTotals, Recent, Totals
 from pointsman.observability.record import Record
 from pointsman.routing.decision import Decision
 from pointsman.routing.router import Routed
@@ -66,6 +66,10 @@ class Metrics(Instruments):
         """Register a gauge by port that calls `read` on each scrape."""
         self.registry.register(_LabelledGauge("port", name, doc, read))
 
+    def watch_models(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Register a gauge by model that calls `read` on each scrape."""
+        self.registry.register(_LabelledGauge("model", name, doc, read))
+
     def watch_categories(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
         """Register a gauge by category that calls `read` on each scrape."""
         self.registry.register(_LabelledGauge("category", name, doc, read))
@@ -82,7 +86,22 @@ class Metrics(Instruments):
         statuses: Counter[str] = Counter()
         for (_, status), count in self.requests.items():
             statuses[status] += int(count)
-        return Totals(decisions, statuses, Counter(self.phase_seconds.counts("infer")))
+        runs, bounds = Counter(self.phase_seconds.counts("infer")), self.model_request_seconds.bounds
+        return Totals(decisions, statuses, runs, self._model_totals(), bounds)
+
+    def _model_totals(self) -> dict[str, ModelTotals]:
+        """Return the counts by model, those of all sides of experiments together."""
+        requests: Counter[str] = Counter()
+        failed: Counter[str] = Counter()
+        for (_, _, model, status, _), count in self.decisions.items():
+            requests[model] += int(count)
+            failed[model] += int(count) if status[0] == "5" else 0
+        first_bytes, wholes = self.model_first_byte_seconds.by_name(), self.model_request_seconds.by_name()
+        none = (0.0,) * (len(self.model_request_seconds.bounds) + 1)
+        return {
+            name: ModelTotals(count, failed[name], first_bytes.get(name, none), wholes.get(name, none))
+            for name, count in requests.items()
+        }
 
     def render(self) -> bytes:
         """Return the metrics in Prometheus' text format."""

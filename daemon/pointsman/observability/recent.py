@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+from pointsman.observability.instruments import quantile_ms
 
 MINUTES = 15
 
@@ -21,6 +23,26 @@ class Totals(NamedTuple):
     statuses: Counter[str]
     runs: Counter[float]
     """By the upper bound of a bucket, in seconds."""
+    models: Mapping[str, ModelTotals]
+    bounds: tuple[float, ...]
+    """The upper bounds of the buckets of `models`, in seconds."""
+
+
+class ModelTotals(NamedTuple):
+    """Counts of one model since the start: its requests, those answered with 5xx, and times by bucket."""
+
+    requests: int
+    failed: int
+    first_bytes: tuple[float, ...]
+    wholes: tuple[float, ...]
+
+    def since(self, old: ModelTotals) -> ModelTotals:
+        """Return what was counted since then."""
+        first_bytes, wholes = (
+            tuple(new - before for new, before in zip(*pair, strict=True))
+            for pair in ((self.first_bytes, old.first_bytes), (self.wholes, old.wholes))
+        )
+        return ModelTotals(self.requests - old.requests, self.failed - old.failed, first_bytes, wholes)
 
 
 class Recent:
@@ -58,8 +80,31 @@ class Recent:
                 for status, count in statuses.most_common()
                 if int(status) >= 400
             ],
+            "models": _models(new, old),
             "run_ms": {"p50": _quantile(runs, 0.5), "p95": _quantile(runs, 0.95)},
         }
+
+
+def _models(new: Totals, old: Totals) -> list[dict[str, Any]]:
+    """Return the requests, errors and times by model, the most frequent model first."""
+    found = {name: one.since(old.models[name]) if name in old.models else one for name, one in new.models.items()}
+    return [
+        {
+            "model": name,
+            "requests": one.requests,
+            "failed": one.failed,
+            "first_byte_ms": _times(new.bounds, one.first_bytes),
+            "whole_ms": _times(new.bounds, one.wholes),
+        }
+        for name, one in sorted(found.items(), key=lambda item: -item[1].requests)
+        if one.requests
+    ]
+
+
+def _times(bounds: tuple[float, ...], counts: tuple[float, ...]) -> dict[str, float] | None:
+    if not any(counts):
+        return None
+    return {"p50": quantile_ms(bounds, counts, 0.5), "p95": quantile_ms(bounds, counts, 0.95)}
 
 
 def _quantile(runs: Counter[float], share: float) -> float | None:

@@ -45,6 +45,14 @@ class Record(msgspec.Struct, gc=False):
     retried: list[dict[str, str]] | None = None
     tokens: tuple[int, int] | None = None
     error: str | None = None
+    answered: float | None = None
+    """Seconds from sending it to vLLM until the first byte of the answer's body."""
+    streamed: bool = False
+    """True where vLLM answers with a stream."""
+    sent_bytes: int = 0
+    """The bytes of the body that vLLM got."""
+    failed: bool = False
+    """True where vLLM, or the model, is to blame for what the client got."""
     seconds: float = 0.0
     """Duration of the whole request, set at its end."""
     shadow: Opinion | None = None

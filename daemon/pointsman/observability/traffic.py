@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.observability.instruments import Histogram
+from pointsman.observability.instruments import Histogram, quantile_ms
 from pointsman.observability.metrics import Metrics
 
 MINUTE_S = 60
@@ -172,18 +172,5 @@ def _series(column: _Column, rows: NDArray[np.uint32]) -> list[dict[str, Any]]:
 def _times(column: _Column, histogram: Histogram, rows: NDArray[np.uint32]) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, counts in column.read(rows):
         total = _sum(counts).tolist()
-        p50, p95 = (_quantile(histogram.bounds, total, share) for share in (0.5, 0.95))
+        p50, p95 = (quantile_ms(histogram.bounds, total, share) for share in (0.5, 0.95))
         yield name, {"requests": sum(total), "p50_ms": p50, "p95_ms": p95}
-
-
-def _quantile(bounds: Iterable[float], counts: list[int], share: float) -> float:
-    """Return the time within which this share ended, in milliseconds, as if times were even within a bucket.
-
-    What is greater than all bounds counts as the last of them.
-    """
-    wanted, below = share * sum(counts), 0.0
-    for bound, count in zip(bounds, counts, strict=False):
-        if count and count >= wanted:
-            return round(1000 * (below + (bound - below) * wanted / count), 3)
-        wanted, below = wanted - count, bound
-    return 1000 * below

@@ -67,6 +67,7 @@ class ForwardedRequest(ResponseStream):
         if lease is not None:
             self._lines += lease.lines()
             exchange.answer = self.tail
+        record.sent_bytes = len(body)
         self._upstreams = upstreams
         self._exchange = exchange
         self._candidates = candidates

@@ -15,6 +15,7 @@ from pointsman.upstream.endpoint_state import EndpointState
 from pointsman.upstream.load_balancer import LoadBalancer
 
 _ENDPOINT_FAILS = frozenset({502, 503, 504})
+_FAILS = _ENDPOINT_FAILS | {500}
 _UNAUTHORIZED = frozenset({401, 403})
 
 
@@ -40,6 +41,7 @@ class HealthReporter:
                 record.error = error.message
                 self.metrics.upstream_errors.add(endpoint.name, error.code)
             if isinstance(error, UpstreamBroken | UpstreamTimeout):
+                record.failed = True
                 balancer.failed(endpoint, error.message, now, exchange.witness)
             elif isinstance(error, Declined):
                 balancer.succeeded(endpoint)
@@ -49,10 +51,12 @@ class HealthReporter:
         if in_stream:
             record.error = "vLLM ended its stream with an error"
             self.metrics.upstream_errors.add(endpoint.name, "in_stream")
-        if (in_stream or status in _ENDPOINT_FAILS) and not queue_full(response.tail.content()):
-            why = "an error in a stream" if in_stream else f"status {status}"
-            balancer.failed(endpoint, why, now, exchange.witness)
-            return in_stream
+        if (in_stream or status in _FAILS) and not queue_full(response.tail.content()):
+            record.failed = True
+            if in_stream or status != 500:
+                why = "an error in a stream" if in_stream else f"status {status}"
+                balancer.failed(endpoint, why, now, exchange.witness)
+                return in_stream
         balancer.succeeded(endpoint)
         if status in _UNAUTHORIZED and self.check_key is not None:
             # Not proof enough: a client may be able to cause a 403, too.

@@ -102,7 +102,7 @@ class ResponseStream(abc.ABC):
         record.phase = "stream"
         record.phases["upstream"] = time.perf_counter() - self._started
         self.status = head.status
-        self.streams = head.streams
+        self.streams = record.streamed = head.streams
         framing, line = self._frame(head, request)
         keep = request.keep_alive = self._writer.keeps_alive(request) and (
             not request.head.old or isinstance(framing, Length)
@@ -145,7 +145,9 @@ class ResponseStream(abc.ABC):
             (writer.write_soon if whole and len(timeouts.all) >= MANY else writer.write)(self._pending + data)
             self._pending = b""
             self._progress = self._loop.time()
-            self._record.first_byte = time.perf_counter() - self._record.started
+            # Of a stream, vLLM sends the head before it has begun to generate.
+            if data and not (self.streams and _COMMENTS.fullmatch(data)):
+                self._answers()
             writer.flow = self
             if writer.choked:
                 self.pause()
@@ -153,11 +155,21 @@ class ResponseStream(abc.ABC):
             self._writer.write(data)
             if not self.streams:
                 self._progress = self._loop.time()
+                if self._record.answered is None:
+                    self._answers()
             elif data.find(b"data:") >= 0 or not _COMMENTS.fullmatch(self.tail.unfinished() + data):
                 now = self._loop.time()
-                self._timeouts.gap(now - self._progress)
+                if self._record.answered is None:
+                    self._answers()
+                else:
+                    self._timeouts.gap(now - self._progress)
                 self._progress = now
         self.tail.feed(data)
+
+    def _answers(self) -> None:
+        """Take the time of the first byte of the answer."""
+        now, record = time.perf_counter(), self._record
+        record.first_byte, record.answered = now - record.started, now - self._started
 
     def end(self) -> None:
         self._finish(None)

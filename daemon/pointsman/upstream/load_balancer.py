@@ -19,8 +19,8 @@ from pointsman.upstream.endpoint_state import EndpointState
 # However often an endpoint is doubted, the next probe waits for so long.
 MIN_PROBE_SECONDS = 0.1
 
-Report = Callable[[str, str], None]
-"""Called with an endpoint's name and its new state."""
+Report = Callable[[str, str, bool], None]
+"""Called with an endpoint's name, its new state, and whether that is well."""
 
 
 class LoadBalancer:
@@ -55,7 +55,7 @@ class LoadBalancer:
     def succeeded(self, upstream: EndpointState) -> None:
         """Note that an endpoint answered a request."""
         if upstream.breaker.opened:
-            self._report(upstream.name, "answers again")
+            self._report(upstream.name, "answers again", True)
             self.on_health_change(upstream.name, True)
         upstream.breaker.succeeded()
 
@@ -67,7 +67,7 @@ class LoadBalancer:
         breaker, opened = upstream.breaker, upstream.breaker.opened
         breaker.failed(now, client)
         if breaker.opened and not opened:
-            self._report(upstream.name, f"fails: {why}")
+            self._report(upstream.name, f"fails: {why}", False)
         elif breaker.in_doubt:
             upstream.doubted.set()
 
@@ -77,27 +77,27 @@ class LoadBalancer:
         # Without probes only the breaker can find out that the endpoint is back.
         if upstream.reachable and self._probed:
             upstream.reachable = False
-            self._report(upstream.name, f"down: {why}")
+            self._report(upstream.name, f"down: {why}", False)
             self.on_health_change(upstream.name, False)
 
     def reached(self, upstream: EndpointState) -> None:
         """Note that an endpoint answers `/health` or accepts connections."""
         if not upstream.reachable:
             upstream.reachable = True
-            self._report(upstream.name, "up")
+            self._report(upstream.name, "up", True)
             self.on_health_change(upstream.name, True)
 
     def key_refused(self, upstream: EndpointState) -> None:
         """Note that an endpoint refuses the service's key, so that every request to it would fail."""
         if upstream.key_accepted:
             upstream.key_accepted = False
-            self._report(upstream.name, "gets no requests until it accepts the key")
+            self._report(upstream.name, "gets no requests until it accepts the key", False)
 
     def key_accepted(self, upstream: EndpointState) -> None:
         """Note that an endpoint accepts the service's key."""
         if not upstream.key_accepted:
             upstream.key_accepted = True
-            self._report(upstream.name, "accepts the key again")
+            self._report(upstream.name, "accepts the key again", True)
 
     async def probe(
         self, upstream: EndpointState, ask: Callable[[EndpointState], Awaitable[str | None]], interval: float
@@ -125,7 +125,7 @@ class LoadBalancer:
     def _probe_failed(self, upstream: EndpointState, why: str, in_a_row: int, now: float) -> None:
         if upstream.breaker.in_doubt:
             upstream.breaker.confirmed(now)
-            self._report(upstream.name, f"fails: {why}")
+            self._report(upstream.name, f"fails: {why}", False)
         if in_a_row >= 2:  # a busy vLLM may miss one
             self.unreachable(upstream, why)
         else:

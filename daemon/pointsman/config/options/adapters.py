@@ -18,6 +18,19 @@ class AdapterOptions:
         "vLLM must run with `VLLM_ALLOW_RUNTIME_LORA_UPDATING=True`.",
         False,
     )
+    failing_share: float = option(
+        "A model is failing when 6 of its newest 20 requests failed, and their share is greater by so much than that "
+        "of its base model, or where that has no traffic, of all others.",
+        0.25,
+        minimum=0.05,
+        maximum=1,
+    )
+    slow_factor: float = option(
+        "A model is slow when the first byte of its newest 20 requests takes so many times as long (median) as that of "
+        "its base model, or where that has no traffic, of its other adapters, and a second longer.",
+        5.0,
+        minimum=1.5,
+    )
     tools: Mapping[str, bool] = option(
         "By adapter: `false` if it was not trained to call tools. A request that carries tools then goes to the next "
         "entry or the base model.",

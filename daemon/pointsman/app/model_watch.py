@@ -1,0 +1,106 @@
+"""Watch how models do, and tell of one that fails or is slow: in the log, in the metrics and in `GET /status`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pointsman.config.model import AdapterOptions, Config
+from pointsman.observability.log import Log
+from pointsman.observability.model_health import Bounds, Flag, Flags, Judge, Windows
+from pointsman.observability.record import Record
+
+JUDGE_SECONDS = 5.0
+
+
+class ModelWatch:
+    """The newest requests of all models, and which of these fail or are slow."""
+
+    def __init__(self, log: Log, settle: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> None:
+        """`settle` has `add` called with all requests that have ended; `clock` is that of records."""
+        self._log = log
+        self._settle = settle
+        self._clock = clock
+        self._windows = Windows()
+        self._bases: Mapping[str, str] = {}
+        self._bounds = _bounds(AdapterOptions())
+        self._models = {what: self._flags("model", what) for what in ("failing", "slow")}
+        self._endpoints = {what: self._flags("endpoint", what) for what in ("failing", "slow")}
+
+    def follow(self, config: Config) -> None:
+        """Judge by the options of a config, and expect its models."""
+        loras = {lora.name: base for base, model in config.model_config.items() for lora in model.loras}
+        self._bases = {config.default_model: config.base_of(config.default_model)}
+        self._bases |= {base: base for base in config.model_config} | loras
+        self._bounds = _bounds(config.pointsman.adapters)
+        self._windows.follow(self._bases)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Take requests that have ended."""
+        self._windows.add(records)
+
+    async def run(self) -> None:
+        """Judge every JUDGE_SECONDS, until cancelled."""
+        while True:
+            self.judge()
+            await asyncio.sleep(JUDGE_SECONDS)
+
+    def judge(self) -> None:
+        """Find what is the matter now, or no more."""
+        self._settle()
+        now = self._clock()
+        recent = self._windows.recent(now)
+        judge = Judge(recent, self._bases, self._bounds)
+        # What is an endpoint's fault is said of the endpoint, once, and not of each of its models.
+        failing, slow = self._endpoints["failing"], self._endpoints["slow"]
+        failing.update({name: judge.all_failing(name) for name in judge.endpoints}, now)
+        slow.update({name: judge.all_slow(name) for name in judge.endpoints}, now)
+        self._models["failing"].update({name: judge.failing(name, failing.all) for name in recent}, now)
+        self._models["slow"].update({name: judge.slow(name, slow.all) for name in recent}, now)
+
+    def models(self, what: str) -> dict[str, float]:
+        """Return 1 for each model that is `failing` or `slow`, else 0; what the config does not name is `other`."""
+        found = dict.fromkeys(self._bases, 0.0)
+        for name in self._models[what].all:
+            found[name if name in found else "other"] = 1.0
+        return found
+
+    def endpoints(self, what: str, known: Callable[[], Iterable[str]]) -> dict[str, float]:
+        """Return 1 for each of the known endpoints most of whose models are `failing` or `slow`, else 0."""
+        return {name: float(name in self._endpoints[what].all) for name in known()}
+
+    def report(self) -> list[dict[str, Any]]:
+        """Return as JSON what is the matter now: endpoints first, as they explain models."""
+        now = self._clock()
+        return [
+            {
+                "kind": kind,
+                "name": name,
+                "state": what,
+                "why": flag.why,
+                "for_s": round(now - flag.since),
+                "models": list(flag.models),
+            }
+            for kind, by_state in (("endpoint", self._endpoints), ("model", self._models))
+            for what, flags in by_state.items()
+            for name, flag in flags.all.items()
+        ]
+
+    def _flags(self, kind: str, what: str) -> Flags:
+        """Return flags that are logged: a warning at the beginning, and a line at the end."""
+
+        def began(name: str, flag: Flag) -> None:
+            about = {kind: name, "models": list(flag.models) or None}
+            self._log.write("warning", "models", state=what, message=flag.why, **about)
+
+        def ended(name: str, flag: Flag) -> None:
+            seconds = round(self._clock() - flag.since)
+            self._log.write("info", "models", state=f"no longer {what}", after_s=seconds, **{kind: name})
+
+        return Flags(began, ended)
+
+
+def _bounds(options: AdapterOptions) -> Bounds:
+    return Bounds(options.failing_share, options.slow_factor)

@@ -1,0 +1,361 @@
+"""Judge by model whether it fails or is slow, from its newest requests and from those of comparable models; pure.
+
+What counts is what vLLM made of a request. A model is compared with its base model, or where that has no traffic, with
+all others: those of the same base for the first byte, as another base may well be slower.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from pointsman.observability.log_line import cut
+from pointsman.observability.record import LONGEST_NAME_BYTES, Record
+
+WINDOW = 20
+WINDOW_SECONDS = 300.0
+# Of models that the config does not name, which clients may make up while vLLM fails.
+MAX_OTHERS = 16
+# A model with fewer requests is compared with nothing, and nothing with it.
+MIN_REQUESTS = 5
+# By chance, 6 of 20 requests fail once in ten million of a model that fails one in a hundred.
+MIN_FAILED = 6
+MIN_FAILED_EACH = 4
+# Most of the newest requests must be of one kind: streams, or whole answers.
+MIN_TIMED = WINDOW // 2
+# Less is no crawl, whatever the factor is.
+MIN_SLOWER_SECONDS = 1.0
+# It is over at this share of the bound; the first byte has no less than a factor of 1.
+SHARE_OVER, FACTOR_OVER = 0.2, 0.5
+
+
+class Sample(NamedTuple):
+    """A request that vLLM has answered, or failed to.
+
+    `seconds` is the time from sending it to the first byte of its answer, None where there was none. What that depends
+    on are the bytes of the request, and the tokens of an answer that is no stream, which comes when it is whole.
+    """
+
+    at: float
+    endpoint: str
+    failed: bool
+    seconds: float | None
+    streams: bool
+    size: int
+    tokens: int
+
+
+class Bounds(NamedTuple):
+    """How far from the others is too far: by a share of errors, and by a factor of the first byte."""
+
+    failing: float
+    slow: float
+
+
+class Finding(NamedTuple):
+    """What the newest requests say of one model, or of one endpoint: `why` in words where it is bad.
+
+    Between `bad` and `fine`, whatever was the case goes on. `models` are those of an endpoint that are bad.
+    """
+
+    bad: bool
+    fine: bool
+    why: str
+    models: tuple[str, ...] = ()
+
+
+class Windows:
+    """The newest requests of each model; memory is bounded by the number of models in the config."""
+
+    def __init__(self) -> None:
+        self._bases: Mapping[str, str] = {}
+        self._windows: dict[str, deque[Sample]] = {}
+        self._others = 0
+
+    def follow(self, bases: Mapping[str, str]) -> None:
+        """Expect these models, each with its base model; those that are gone become others."""
+        self._bases = bases
+        others = [name for name in self._windows if name not in bases]
+        for name in others[MAX_OTHERS:]:
+            del self._windows[name]
+        self._others = min(len(others), MAX_OTHERS)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Take requests that have ended; what the model and vLLM have no part in is left out."""
+        windows = self._windows
+        for record in records:
+            routed = record.routed
+            if routed is None or record.endpoint is None or not (record.failed or record.status < 400):
+                continue
+            decision = routed.decision
+            name = decision.model if decision.model in self._bases else decision.base_model
+            window = windows.get(name)
+            if window is None and (window := self._begun(name)) is None:
+                continue
+            window.append(
+                Sample(
+                    record.started + record.seconds,
+                    record.endpoint,
+                    record.failed,
+                    record.answered,
+                    record.streamed,
+                    record.sent_bytes,
+                    0 if record.tokens is None else record.tokens[1],
+                )
+            )
+
+    def _begun(self, name: str) -> deque[Sample] | None:
+        """Return a window for a model that has none, None for one of too many that the config does not name."""
+        if name not in self._bases:
+            name = cut(name, LONGEST_NAME_BYTES)
+            if name in self._windows:
+                return self._windows[name]
+            if self._others >= MAX_OTHERS:
+                return None
+            self._others += 1
+        window = self._windows[name] = deque(maxlen=WINDOW)
+        return window
+
+    def recent(self, now: float) -> dict[str, list[Sample]]:
+        """Return the newest requests by model, the oldest first; forget what is too old."""
+        since, found = now - WINDOW_SECONDS, {}
+        for name, window in list(self._windows.items()):
+            while window and window[0].at < since:
+                window.popleft()
+            if window:
+                found[name] = list(window)
+            elif name not in self._bases:
+                del self._windows[name]
+                self._others -= 1
+        return found
+
+
+class Judge:
+    """Compare models by their newest requests; `bases` has the base model of each that the config names."""
+
+    def __init__(self, recent: Mapping[str, Sequence[Sample]], bases: Mapping[str, str], bounds: Bounds) -> None:
+        self._recent = recent
+        self._bounds = bounds
+        only = set(bases.values())
+        # Of a model that the config does not name, the base is known where there is only one.
+        default = next(iter(only)) if len(only) == 1 else None
+        self._bases = {name: bases.get(name, default) for name in recent}
+        self._typical: dict[tuple[str, frozenset[str] | None, bool], Typical | None] = {}
+        self._middles: dict[tuple[str, frozenset[str], bool], Typical | None] = {}
+        self._siblings: dict[tuple[str, frozenset[str], bool], list[tuple[str, Typical]]] = {}
+        self._at: dict[str, dict[str, list[Sample]]] = {}
+        """The requests by endpoint and model."""
+        for name, samples in recent.items():
+            for sample in samples:
+                self._at.setdefault(sample.endpoint, {}).setdefault(name, []).append(sample)
+        self._endpoints = frozenset(self._at)
+        self._failed = {name: _failed(samples) for name, samples in recent.items()}
+        self._all = sum(map(len, recent.values())), sum(self._failed.values())
+
+    @property
+    def endpoints(self) -> Collection[str]:
+        """The endpoints that have answered a request."""
+        return self._endpoints
+
+    # --- failing -----------------------------------------------------------------------------------------------------
+
+    def failing(self, model: str, without: Collection[str] = ()) -> Finding:
+        """Judge a model by its errors; what it was answered by the endpoints `without` makes it no worse."""
+        samples = self._recent[model]
+        share, (usual, than) = self._failed[model] / len(samples), self._usual_share(model)
+        counted = [one for one in samples if one.endpoint not in without] if without else samples
+        failed = _failed(counted)
+        bad = failed >= MIN_FAILED and failed / len(counted) >= usual + self._bounds.failing
+        fine = share <= usual + SHARE_OVER * self._bounds.failing
+        return Finding(bad, fine, f"{failed} of its newest {len(counted)} requests failed, of {than} {usual:.0%}")
+
+    def _usual_share(self, model: str) -> tuple[float, str]:
+        base = self._bases[model]
+        if base is not None and base != model and len(self._recent.get(base, ())) >= MIN_REQUESTS:
+            return self._failed[base] / len(self._recent[base]), f"its base model {base}"
+        others, failed = self._all[0] - len(self._recent[model]), self._all[1] - self._failed[model]
+        return (failed / others if others >= MIN_REQUESTS else 0.0), "all others"
+
+    def all_failing(self, endpoint: str) -> Finding:
+        """Judge an endpoint: it is to blame where most of its models fail, and these are at least two."""
+        known = self._known(endpoint)
+        return self._alike(
+            endpoint,
+            known,
+            [
+                name
+                for name, samples in known.items()
+                if _failed(samples) >= max(MIN_FAILED_EACH, self._bounds.failing * len(samples))
+            ],
+            "fail",
+        )
+
+    # --- slow --------------------------------------------------------------------------------------------------------
+
+    def slow(self, model: str, without: Collection[str] = ()) -> Finding:
+        """Judge a model by its first byte, as `failing` does by its errors."""
+        samples = self._recent[model]
+        places = frozenset(sample.endpoint for sample in samples)
+        streams = _mostly_streams(samples)
+        found, usual = self._of(model, places, streams), self._usual(model, places, streams)
+        if found is None or usual is None or found.requests < MIN_TIMED:
+            return Finding(bad=False, fine=False, why="")
+        counted = found if places.isdisjoint(without) else self._of(model, places - set(without), streams)
+        bad = (
+            len(samples) == WINDOW
+            and counted is not None
+            and counted.requests >= MIN_TIMED
+            and self._slower(counted, usual, 1.0)
+        )
+        why = f"the first byte takes {found.seconds:.2f} s (median), of comparable requests {usual.seconds:.2f} s"
+        return Finding(bad, not self._slower(found, usual, FACTOR_OVER), why)
+
+    def _slower(self, found: Typical, usual: Typical, part: float) -> bool:
+        """Return whether it is slower by this part of the bound.
+
+        The first byte takes at most in proportion longer where there is more to read, or to write before it.
+        """
+        more = max(1.0, found.size / max(usual.size, 1), found.tokens / max(usual.tokens, 1))
+        expected = usual.seconds * more
+        return (
+            found.seconds >= expected * max(1.0, part * self._bounds.slow)
+            and found.seconds - expected >= part * MIN_SLOWER_SECONDS
+        )
+
+    def _usual(self, model: str, places: frozenset[str], streams: bool) -> Typical | None:
+        """Return what a model is compared with: at the same endpoints if possible, and its base model if possible."""
+        base = self._bases[model]
+        if base is None:
+            return None
+        for where in (places, self._endpoints):
+            if base != model and (found := self._of(base, where, streams)) is not None:
+                return found
+            others = [one for name, one in self._of_base(base, where, streams) if name != model]
+            if others:
+                return _middle(others)
+        return None
+
+    def _of_base(self, base: str, places: frozenset[str], streams: bool) -> list[tuple[str, Typical]]:
+        key = base, places, streams
+        if key not in self._siblings:
+            found = ((name, self._of(name, places, streams)) for name, its in self._bases.items() if its == base)
+            self._siblings[key] = [(name, one) for name, one in found if one is not None]
+        return self._siblings[key]
+
+    def _middle_of(self, base: str, places: frozenset[str], streams: bool) -> Typical | None:
+        key = base, places, streams
+        if key not in self._middles:
+            found = [one for _, one in self._of_base(base, places, streams)]
+            self._middles[key] = _middle(found) if found else None
+        return self._middles[key]
+
+    def _of(self, model: str, places: frozenset[str], streams: bool) -> Typical | None:
+        key = model, places, streams
+        if key not in self._typical:
+            samples: Iterable[Sample] = self._recent.get(model, ())
+            if places != self._endpoints:
+                samples = [sample for sample in samples if sample.endpoint in places]
+            self._typical[key] = typical(samples, streams)
+        return self._typical[key]
+
+    def all_slow(self, endpoint: str) -> Finding:
+        """Judge an endpoint as `all_failing` does: by its own base model, or by the other endpoints."""
+        here, elsewhere = frozenset((endpoint,)), self._endpoints - {endpoint}
+        known, bad = {}, []
+        for name, samples in self._known(endpoint).items():
+            streams, base = _mostly_streams(samples), self._bases[name]
+            found = self._of(name, here, streams)
+            if found is None or base is None:
+                continue
+            known[name] = samples
+            usual = [self._of(base, here, streams)] if base != name else []
+            usual.append(self._middle_of(base, elsewhere, streams))
+            if any(one is not None and self._slower(found, one, 1.0) for one in usual):
+                bad.append(name)
+        return self._alike(endpoint, known, bad, "are slow")
+
+    def _known(self, endpoint: str) -> dict[str, list[Sample]]:
+        """Return the models of which an endpoint has answered enough, with these requests."""
+        return {name: samples for name, samples in self._at[endpoint].items() if len(samples) >= MIN_REQUESTS}
+
+    def _alike(self, endpoint: str, known: Mapping[str, object], bad: list[str], what: str) -> Finding:
+        why = f"{len(bad)} of the {len(known)} models that {endpoint} has answered for {what}"
+        return Finding(len(bad) >= 2 and 2 * len(bad) > len(known), 2 * len(bad) <= len(known), why, tuple(bad))
+
+
+class Typical(NamedTuple):
+    """The medians of comparable requests."""
+
+    requests: int
+    seconds: float
+    size: float
+    tokens: float
+
+
+def typical(samples: Iterable[Sample], streams: bool) -> Typical | None:
+    """Return the medians of what has begun to come, None where that is too little."""
+    timed = [one for one in samples if one.streams == streams and one.seconds is not None and not one.failed]
+    if len(timed) < MIN_REQUESTS:
+        return None
+    seconds = statistics.median([one.seconds for one in timed if one.seconds is not None])
+    tokens = 0.0 if streams else statistics.median([one.tokens for one in timed])
+    return Typical(len(timed), seconds, statistics.median([one.size for one in timed]), tokens)
+
+
+def _middle(found: Sequence[Typical]) -> Typical:
+    """Return the medians of medians: no single model moves them far, however many requests it has."""
+    seconds, size, tokens = (statistics.median(column) for column in list(zip(*found, strict=True))[1:])
+    return Typical(sum(one.requests for one in found), seconds, size, tokens)
+
+
+def _failed(samples: Iterable[Sample]) -> int:
+    return sum([sample.failed for sample in samples])
+
+
+def _mostly_streams(samples: Sequence[Sample]) -> bool:
+    return 2 * sum([sample.streams for sample in samples]) >= len(samples)
+
+
+class Flag(NamedTuple):
+    """Something that is the matter: since when, why, and since when it seems to be over."""
+
+    since: float
+    why: str
+    models: tuple[str, ...]
+    fine_since: float | None
+
+
+# So that it does not come and go, it is over when it has been fine for so long.
+FINE_SECONDS = 60.0
+
+
+class Flags:
+    """What is the matter, by name; `began` and `ended` are called when something begins or ends to be."""
+
+    def __init__(self, began: Callable[[str, Flag], object], ended: Callable[[str, Flag], object]) -> None:
+        self._began, self._ended = began, ended
+        self.all: dict[str, Flag] = {}
+
+    def update(self, found: Mapping[str, Finding], now: float) -> None:
+        """Take what is found now; of what is not in it nothing is known any more."""
+        for name, finding in found.items():
+            flag = self.all.get(name)
+            if finding.bad:
+                since = now if flag is None else flag.since
+                new = self.all[name] = Flag(since, finding.why, finding.models, None)
+                if flag is None:
+                    self._began(name, new)
+            elif flag is not None:
+                self._still(name, flag, finding, now)
+        for name in [name for name in self.all if name not in found]:
+            self._ended(name, self.all.pop(name))
+
+    def _still(self, name: str, flag: Flag, finding: Finding, now: float) -> None:
+        if not finding.fine:
+            self.all[name] = flag._replace(fine_since=None)
+        elif flag.fine_since is None:
+            self.all[name] = flag._replace(fine_since=now)
+        elif now - flag.fine_since >= FINE_SECONDS:
+            self._ended(name, self.all.pop(name))

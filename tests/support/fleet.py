@@ -1,0 +1,145 @@
+"""A fleet of models under traffic, in virtual time: what vLLM answers, and what is said of it."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from pointsman.app.model_watch import ModelWatch
+from pointsman.config.model import Config, Lora, Model
+from pointsman.observability.log import Log
+from pointsman.observability.record import Record
+from support.log import Memory
+from support.toy_config import config
+
+BASE = "base"
+TICK_S = 5.0
+R = random.Random()  # noqa: S311 - seeded by each test
+
+
+def adapters(count: int) -> list[str]:
+    return [f"adapter-{number}" for number in range(count)]
+
+
+def serving(count: int, *others: str, **fields: Any) -> Config:
+    """A config with one base model and its adapters, and other base models."""
+    loras = tuple(Lora(name=name) for name in adapters(count))
+    models = {BASE: Model(loras=loras)} | {name: Model() for name in others}
+    return config(default_model=BASE, model_config=models, **fields)
+
+
+def answered(model: str, base: str = BASE, **fields: Any) -> Record:
+    """A request that has ended: a stream with a first byte within 0.2 s, unless told otherwise."""
+    given: dict[str, Any] = {
+        "status": 200,
+        "endpoint": "a",
+        "answered": 0.2,
+        "streamed": True,
+        "sent_bytes": 1000,
+        "started": 0.0,
+    }
+    record = Record("id", "/v1/chat/completions", **(given | fields))
+    routed: Any = SimpleNamespace(decision=SimpleNamespace(model=model, base_model=base))
+    record.routed = routed
+    return record
+
+
+class Watched:
+    """A `ModelWatch` whose time the test moves; it judges every TICK_S, as the service has it do."""
+
+    def __init__(self, served: Config) -> None:
+        self.now = 0.0
+        self._log = Memory()
+        self._due: list[Record] = []
+        self.watch = ModelWatch(Log("info", self._log), self._settle, lambda: self.now)
+        self.watch.follow(served)
+
+    def _settle(self) -> None:
+        due, self._due = self._due, []
+        self.watch.add(due)
+
+    def ends(self, model: str, count: int = 1, **fields: Any) -> None:
+        """Requests of a model that end now."""
+        self._due += [answered(model, started=self.now, **fields) for _ in range(count)]
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, with a judgment at its end and every TICK_S before."""
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(end, self.now + TICK_S)
+            self.watch.judge()
+
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        """The lines of the log."""
+        return [json.loads(line) for line in self._log.getvalue().splitlines()]
+
+    def warnings(self) -> list[tuple[str, str]]:
+        """What was warned of: a model or an endpoint, and what is the matter with it."""
+        lines = [line for line in self.said if line["level"] == "warning"]
+        return [(line.get("model") or line["endpoint"], line["state"]) for line in lines]
+
+
+@dataclass
+class Traffic:
+    """How often a model is asked, and how vLLM answers: `answer` returns the fields of a record."""
+
+    rate: float
+    answer: Callable[[float], dict[str, Any]]
+
+
+def play(watched: Watched, traffic: dict[str, Traffic], seconds: float) -> None:
+    """Have all models asked at random times, and judged every TICK_S."""
+    start, end = watched.now, watched.now + seconds
+    arrivals = heapq.merge(*(_arrivals(name, one, start, end) for name, one in traffic.items()))
+    for at, name in arrivals:
+        while watched.now + TICK_S < at:
+            watched.wait(TICK_S)
+        watched._due.append(answered(name, started=at, **traffic[name].answer(at)))
+    watched.wait(end - watched.now)
+
+
+def _arrivals(name: str, traffic: Traffic, start: float, end: float) -> Iterator[tuple[float, str]]:
+    at = start + R.expovariate(traffic.rate)
+    while at < end:
+        yield at, name
+        at += R.expovariate(traffic.rate)
+
+
+def healthy(speeds: dict[str, float], rate: float | None = None) -> Traffic:
+    """A model that does well, as models do.
+
+    Errors of up to 2 %; prompts and answers of lengths of its own, log-normal; streams or whole answers, or both; a
+    cold start where it was not asked for a minute. `speeds` are the endpoints, and how slow each is.
+    """
+    errors = R.uniform(0.0, 0.02)
+    streams = R.choice((0.0, 1.0, 1.0, R.random()))
+    prompt, words = R.lognormvariate(7.5, 0.8), R.lognormvariate(4.5, 0.8)
+    cold = R.choice((0.0, 0.5, R.uniform(0.5, 8.0)))
+    asked: dict[str, float] = {}
+
+    def answer(at: float) -> dict[str, Any]:
+        endpoint = R.choice(list(speeds))
+        size, tokens = int(R.lognormvariate(0.0, 0.7) * prompt), max(1, int(R.lognormvariate(0.0, 0.8) * words))
+        first = 0.05 + size / 40_000 * R.lognormvariate(0.0, 0.5) + R.expovariate(10)
+        if at - asked.get(endpoint, -1e9) > 60:
+            first += cold
+        asked[endpoint] = at
+        if R.random() < errors:
+            return {"endpoint": endpoint, "status": 500, "failed": True, "answered": 0.02, "streamed": False}
+        streamed = R.random() < streams
+        seconds = speeds[endpoint] * (first if streamed else first + tokens * 0.02 * R.lognormvariate(0.0, 0.15))
+        return {
+            "endpoint": endpoint,
+            "answered": seconds,
+            "streamed": streamed,
+            "sent_bytes": size,
+            "tokens": None if streamed else (size // 4, tokens),
+        }
+
+    return Traffic(rate or 10 ** R.uniform(-2.3, -0.3), answer)

@@ -1,0 +1,79 @@
+"""Hours of traffic in virtual time: what fails or crawls is said in time, and of what does well nothing is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support.fleet import BASE, TICK_S, R, Traffic, Watched, adapters, healthy, play, serving
+
+WINDOW_S = 300.0
+FAILED = {"status": 500, "failed": True, "answered": 0.02, "streamed": False}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("part", range(10))
+def test_of_no_healthy_model_anything_is_said_in_a_thousand_windows(part: int) -> None:
+    """A hundred of them: fleets of many kinds, in some of which the base model is not asked."""
+    R.seed(part)
+    for _ in range(100):
+        speeds = R.choice(({"a": 1.0}, {"a": 1.0, "b": R.uniform(1.0, 2.0)}))
+        watched = Watched(serving(count := R.choice((1, 3, 12))))
+        asked = [*adapters(count), *([BASE] if R.random() < 0.75 else [])]
+        play(watched, {name: healthy(speeds) for name in asked}, WINDOW_S)
+        assert watched.said == []
+
+
+class Ill:
+    """Traffic of an adapter that does well, but for a share of its answers; `at` has when these ended."""
+
+    def __init__(self, share: float, rate: float, **bad: Any) -> None:
+        self.at: list[float] = []
+        well = healthy({"a": 1.0}, rate)
+
+        def answer(at: float) -> dict[str, Any]:
+            if R.random() >= share:
+                return well.answer(at)
+            self.at.append(at)
+            return bad
+
+        self.traffic = Traffic(rate, answer)
+
+
+def hour(seed: int, *, base: bool, share: float) -> None:
+    """Twelve adapters do well for ten minutes; then one fails and one is slow, and only these two are said."""
+    R.seed(seed)
+    watched = Watched(serving(12))
+    asked = [*adapters(12), *([BASE] if base else [])]
+    traffic = {name: healthy({"a": 1.0}, rate=R.uniform(0.1, 0.5)) for name in asked}
+    play(watched, traffic, 600.0)
+    assert watched.said == []
+    ill = {
+        ("adapter-3", "failing"): Ill(share, R.uniform(0.1, 0.5), **FAILED),
+        ("adapter-7", "slow"): Ill(1.0, R.uniform(0.1, 0.5), answered=3.0),
+    }
+    traffic |= {name: one.traffic for (name, _), one in ill.items()}
+    said: dict[tuple[str, str], float] = {}
+    for _ in range(int(3000 / TICK_S)):
+        play(watched, traffic, TICK_S)
+        for found in watched.warnings():
+            said.setdefault(found, watched.now)
+    assert said.keys() == ill.keys()
+    for found, one in ill.items():
+        assert said[found] <= one.at[19] + 60.0
+    assert [line["level"] for line in watched.said] == ["warning"] * 2, "each is said once"
+
+
+def test_in_a_scripted_hour_the_two_that_are_ill_are_said_once_and_within_a_minute_of_their_twentieth_request() -> None:
+    hour(1, base=True, share=1.0)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("base", [True, False])
+@pytest.mark.parametrize("share", [1.0, 0.3])
+@pytest.mark.parametrize("seed", range(5))
+def test_so_are_those_that_fail_now_and_then_and_where_the_base_model_has_no_traffic(
+    seed: int, share: float, base: bool
+) -> None:
+    hour(seed, base=base, share=share)

@@ -1,0 +1,323 @@
+"""When a model counts as failing or slow, in comparison with which others, and when no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pointsman.config.model import AdapterOptions, Options
+from support.fleet import BASE, Watched, adapters, answered, serving
+
+FAILED: dict[str, Any] = {"status": 500, "failed": True, "answered": 0.02}
+WHOLE: dict[str, Any] = {"streamed": False, "tokens": (100, 100)}
+
+
+@pytest.fixture
+def fleet() -> Watched:
+    """A base model and three adapters, of which nobody has asked anything yet."""
+    return Watched(serving(3))
+
+
+def reached(watched: Watched) -> list[tuple[str, str]]:
+    watched.wait(5.0)
+    return watched.warnings()
+
+
+# --- failing --------------------------------------------------------------------------------------------------------
+
+
+def test_an_adapter_that_fails_far_more_often_than_its_base_model_is_failing(fleet: Watched) -> None:
+    fleet.ends(BASE, 20)
+    fleet.ends("adapter-0", 20, **FAILED)
+    assert reached(fleet) == [("adapter-0", "failing")]
+    (line,) = fleet.said
+    assert line["message"] == "20 of its newest 20 requests failed, of its base model base 0%"
+
+
+@pytest.mark.parametrize(("failed", "said"), [(5, False), (6, True)])
+def test_six_of_the_newest_twenty_must_have_failed(fleet: Watched, failed: int, said: bool) -> None:
+    fleet.ends(BASE, 20)
+    fleet.ends("adapter-0", 20, **FAILED)
+    fleet.ends("adapter-0", 20 - failed)
+    fleet.ends("adapter-0", failed, **FAILED)
+    assert bool(reached(fleet)) == said
+
+
+def test_an_adapter_with_few_requests_is_failing_from_the_sixth_failure_within_five_minutes(fleet: Watched) -> None:
+    fleet.ends(BASE, 20)
+    for _ in range(5):
+        fleet.ends("adapter-0", **FAILED)
+        fleet.wait(45.0)
+    assert fleet.warnings() == []
+    fleet.ends("adapter-0", **FAILED)
+    assert reached(fleet) == [("adapter-0", "failing")]
+
+
+def test_what_is_older_than_five_minutes_does_not_count(fleet: Watched) -> None:
+    fleet.ends("adapter-0", 5, **FAILED)
+    fleet.wait(301.0)
+    fleet.ends("adapter-0", 5, **FAILED)
+    assert reached(fleet) == []
+
+
+def test_without_a_base_model_that_is_asked_all_others_are_what_it_is_compared_with(fleet: Watched) -> None:
+    fleet.ends("adapter-1", 15)
+    fleet.ends("adapter-0", 10, **FAILED)
+    assert reached(fleet) == [("adapter-0", "failing")]
+    (line,) = fleet.said
+    assert line["message"].endswith("of all others 0%")
+
+
+def test_a_model_that_nobody_can_be_compared_with_fails_all_the_same(fleet: Watched) -> None:
+    fleet.ends("adapter-0", 10, **FAILED)
+    assert reached(fleet) == [("adapter-0", "failing")]
+
+
+def test_a_base_model_is_compared_with_all_others(fleet: Watched) -> None:
+    fleet.ends("adapter-1", 15)
+    fleet.ends(BASE, 10, **FAILED)
+    assert reached(fleet) == [(BASE, "failing")]
+
+
+# --- slow -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_adapter_whose_first_byte_takes_far_longer_is_slow(fleet: Watched) -> None:
+    fleet.ends(BASE, 5)
+    fleet.ends("adapter-0", 20, answered=3.0)
+    assert reached(fleet) == [("adapter-0", "slow")]
+    (line,) = fleet.said
+    assert line["message"] == "the first byte takes 3.00 s (median), of comparable requests 0.20 s"
+
+
+@pytest.mark.parametrize(
+    ("usual", "found", "said"),
+    [
+        pytest.param(0.4, 1.99, False, id="less than five times as long"),
+        pytest.param(0.4, 2.01, True, id="five times as long"),
+        pytest.param(0.01, 1.0, False, id="less than a second longer"),
+        pytest.param(0.01, 1.02, True, id="a second longer"),
+    ],
+)
+def test_slow_is_five_times_as_long_and_a_second_longer(fleet: Watched, usual: float, found: float, said: bool) -> None:
+    fleet.ends(BASE, 5, answered=usual)
+    fleet.ends("adapter-0", 20, answered=found)
+    assert bool(reached(fleet)) == said
+
+
+def test_nineteen_requests_are_too_few_to_be_slow_and_cold_starts_are_no_median(fleet: Watched) -> None:
+    fleet.ends(BASE, 20)
+    fleet.ends("adapter-0", 19, answered=3.0)
+    fleet.ends("adapter-1", 9, answered=30.0)
+    fleet.ends("adapter-1", 11)
+    assert reached(fleet) == []
+
+
+@pytest.mark.parametrize(
+    ("usual", "found", "said"),
+    [
+        pytest.param({}, {"sent_bytes": 3_000}, True, id="prompts three times as long"),
+        pytest.param({}, {"sent_bytes": 5_000}, False, id="so long that they may take so long"),
+        pytest.param({"sent_bytes": 100_000}, {}, True, id="shorter ones"),
+        pytest.param(WHOLE, WHOLE, True, id="whole answers of the same length"),
+        pytest.param(WHOLE, WHOLE | {"tokens": (100, 500)}, False, id="answers that take as long to write"),
+        pytest.param({}, {"tokens": (100, 500)}, True, id="the length of a stream is no excuse"),
+        pytest.param({}, WHOLE, False, id="a whole answer is no stream"),
+        pytest.param(WHOLE, {}, False, id="nor the other way round"),
+    ],
+)
+def test_only_what_is_comparable_is_compared(
+    fleet: Watched, usual: dict[str, Any], found: dict[str, Any], said: bool
+) -> None:
+    """A first byte takes longer where there is more to read, or to write before it: at most in proportion."""
+    fleet.ends(BASE, 20, **usual)
+    fleet.ends("adapter-0", 20, answered=4.0, **found)
+    assert bool(reached(fleet)) == said
+
+
+def test_without_a_base_model_that_is_asked_the_middle_of_the_others_counts_however_busy_one_is(
+    fleet: Watched,
+) -> None:
+    fleet.ends("adapter-1", 5)
+    fleet.ends("adapter-2", 20, answered=1.0)
+    fleet.ends("adapter-0", 20, answered=4.0)
+    assert reached(fleet) == [("adapter-0", "slow")]
+
+
+def test_models_of_another_base_model_are_no_comparison() -> None:
+    watched = Watched(serving(3, "other"))
+    watched.ends("other", 20, answered=4.0)
+    watched.ends("adapter-0", 20)
+    assert reached(watched) == []
+
+
+def test_what_fails_at_once_is_not_fast(fleet: Watched) -> None:
+    """Else an adapter that fails would make others look slow, and none that is slow and fails would be slow."""
+    fleet.ends("adapter-1", 20, **FAILED | {"streamed": True})
+    fleet.ends("adapter-0", 20, answered=2.0)
+    assert reached(fleet) == [("adapter-1", "failing")]
+
+
+# --- the endpoint's fault -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bad", "what", "words"), [(FAILED, "failing", "fail"), ({"answered": 3.0}, "slow", "are slow")]
+)
+def test_what_most_adapters_have_in_common_is_said_once_of_the_endpoint(
+    bad: dict[str, Any], what: str, words: str
+) -> None:
+    watched = Watched(serving(12))
+    watched.ends(BASE, 20)
+    for name in adapters(12):
+        watched.ends(name, 20, **bad)
+    assert reached(watched) == [("a", what)]
+    (line,) = watched.said
+    assert line["message"] == f"12 of the 13 models that a has answered for {words}"
+    assert line["models"] == adapters(12)
+
+
+def test_it_is_the_endpoints_fault_before_the_first_adapter_has_twenty_requests() -> None:
+    watched = Watched(serving(12))
+    watched.ends(BASE, 20)
+    for _ in range(20):
+        for name in adapters(12):
+            watched.ends(name, 1 + (name == "adapter-0"), answered=3.0)
+        watched.wait(5.0)
+    assert watched.warnings() == [("a", "slow")]
+
+
+def test_an_endpoint_where_all_is_slow_is_compared_with_the_others() -> None:
+    watched = Watched(serving(2))
+    for name in (BASE, *adapters(2)):
+        watched.ends(name, 10, endpoint="a")
+        watched.ends(name, 10, endpoint="b", answered=4.0)
+    assert reached(watched) == [("b", "slow")]
+
+
+def test_all_models_of_one_endpoint_that_fail_say_nothing_of_the_adapters() -> None:
+    watched = Watched(serving(2))
+    watched.ends(BASE, 20, endpoint="a")
+    for name in adapters(2):
+        watched.ends(name, 20, endpoint="b", **FAILED)
+    assert reached(watched) == [("b", "failing")]
+
+
+def test_an_adapter_that_fails_at_another_endpoint_too_is_said_as_well() -> None:
+    watched = Watched(serving(3))
+    watched.ends(BASE, 20, endpoint="a")
+    for name in adapters(3):
+        watched.ends(name, 10, endpoint="b", **FAILED)
+    watched.ends("adapter-0", 10, endpoint="a", **FAILED)
+    assert sorted(reached(watched)) == [("adapter-0", "failing"), ("b", "failing")]
+
+
+# --- over -----------------------------------------------------------------------------------------------------------
+
+
+def states(watched: Watched) -> list[tuple[str, str]]:
+    return [(line["level"], line["state"]) for line in watched.said]
+
+
+def failing_for(watched: Watched, seconds: float = 30.0) -> None:
+    watched.ends(BASE, 20)
+    watched.ends("adapter-0", 20, **FAILED)
+    watched.wait(seconds)
+
+
+def test_it_is_over_once_it_has_been_fine_for_a_minute(fleet: Watched) -> None:
+    failing_for(fleet)
+    fleet.ends("adapter-0", 20)
+    fleet.wait(60.0)
+    assert states(fleet) == [("warning", "failing")]
+    fleet.wait(10.0)
+    assert states(fleet) == [("warning", "failing"), ("info", "no longer failing")]
+    assert fleet.said[1]["model"] == "adapter-0"
+    assert fleet.said[1]["after_s"] == 90
+
+
+def test_between_fine_and_failing_whatever_was_the_case_goes_on(fleet: Watched) -> None:
+    failing_for(fleet)
+    for _ in range(50):
+        fleet.ends(BASE, 20)
+        fleet.ends("adapter-0", 18)
+        fleet.ends("adapter-0", 2, **FAILED)
+        fleet.wait(10.0)
+    assert states(fleet) == [("warning", "failing")]
+
+
+def test_an_adapter_that_is_failing_for_hours_is_said_once(fleet: Watched) -> None:
+    for _ in range(300):
+        failing_for(fleet, 10.0)
+    assert states(fleet) == [("warning", "failing")]
+
+
+def test_without_a_request_for_five_minutes_it_is_over_as_nothing_is_known(fleet: Watched) -> None:
+    failing_for(fleet)
+    fleet.wait(300.0)
+    assert states(fleet) == [("warning", "failing"), ("info", "no longer failing")]
+
+
+def test_a_slow_adapter_is_over_below_half_of_the_factor(fleet: Watched) -> None:
+    def asked(seconds: float) -> list[tuple[str, str]]:
+        for _ in range(10):
+            fleet.ends(BASE, 20, answered=1.0)
+            fleet.ends("adapter-0", 20, answered=seconds)
+            fleet.wait(10.0)
+        return states(fleet)
+
+    assert asked(6.0) == [("warning", "slow")]
+    assert asked(2.6) == [("warning", "slow")]
+    assert asked(2.4) == [("warning", "slow"), ("info", "no longer slow")]
+
+
+# --- the options, and what is counted -------------------------------------------------------------------------------
+
+
+def test_the_bounds_are_options_and_a_reload_changes_them(fleet: Watched) -> None:
+    fleet.ends(BASE, 20)
+    fleet.ends("adapter-0", 12)
+    fleet.ends("adapter-0", 8, **FAILED)
+    fleet.ends("adapter-1", 20, answered=1.5)
+    fleet.watch.follow(serving(3, pointsman=Options(adapters=AdapterOptions(failing_share=0.5, slow_factor=10.0))))
+    assert reached(fleet) == []
+    fleet.watch.follow(serving(3))
+    assert reached(fleet) == [("adapter-0", "failing"), ("adapter-1", "slow")]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"status": 400}, id="the client's fault"),
+        pytest.param({"status": 404}, id="a model that is not there"),
+        pytest.param({"status": 499}, id="a client that left"),
+        pytest.param({"status": 429}, id="a limit"),
+        pytest.param({"status": 503}, id="no room, or a full queue"),
+        pytest.param({"status": 502, "endpoint": None}, id="no endpoint"),
+    ],
+)
+def test_what_vllm_is_not_to_blame_for_is_not_counted(fleet: Watched, fields: dict[str, Any]) -> None:
+    fleet.ends("adapter-0", 5)
+    fleet.ends("adapter-0", 20, **fields)
+    fleet.wait(5.0)
+    assert len(fleet.watch._windows.recent(fleet.now)["adapter-0"]) == 5
+
+
+def test_names_that_the_config_does_not_have_take_bounded_memory_and_one_label(fleet: Watched) -> None:
+    for number in range(1000):
+        name = "x" * 9000 + str(number)
+        record = answered(name, name, **(FAILED if number == 3 else {}))
+        fleet.watch.add([record] * 30)
+    windows = fleet.watch._windows._windows
+    assert len(windows) == 16
+    assert all(len(window) <= 20 and len(name.encode()) <= 256 for name, window in windows.items())
+    fleet.wait(5.0)
+    assert fleet.watch.models("failing") == {BASE: 0, "adapter-0": 0, "adapter-1": 0, "adapter-2": 0, "other": 1}
+    fleet.wait(301.0)
+    assert windows == {}
+
+
+def test_the_served_name_of_a_base_model_counts_as_the_base_model(fleet: Watched) -> None:
+    fleet.watch.add([answered("org/served-path", BASE)])
+    assert list(fleet.watch._windows._windows) == [BASE]

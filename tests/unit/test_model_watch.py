@@ -1,0 +1,162 @@
+"""What the service makes of answers: which of them count against a model, and where an operator sees it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from pointsman.app import gauges
+from support.playbook import LAST, OK, STREAM, Wire, chunk, event, post, with_length
+
+ERROR = with_length(b'{"error": {"message": "boom"}}', "500 Internal Server Error")
+FULL = with_length(b'{"error": {"message": "try on a different instance."}}', "503 Service Unavailable")
+ADAPTER = "technical-lora"
+
+
+@pytest.fixture
+def watched(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """The service, by the clock of the test, with the task that judges models."""
+    monkeypatch.setattr(time, "perf_counter", wire.clock.time)
+    generations = wire.generations
+    monkeypatch.setattr(generations.models, "_clock", wire.clock.time)
+    wire.clock.do(lambda: generations.supervisor.start("models", generations.models.run))
+    return wire
+
+
+def lines(wire: Wire, event: str) -> list[dict[str, Any]]:
+    found = map(json.loads, wire.log.getvalue().splitlines())
+    return [line for line in found if line["event"] == event]
+
+
+def answers(wire: Wire, *parts: bytes, model: str = ADAPTER, after: float = 0.0, times: int = 1) -> None:
+    for _ in range(times):
+        upstream = wire.ask(model)
+        wire.clock.advance(after)
+        for part in parts:
+            upstream.sends(part)
+
+
+def counted(wire: Wire) -> list[tuple[bool, float | None, bool]]:
+    """The requests of the adapter that count: whether each failed, its first byte, and whether it is a stream."""
+    wire.generations.metrics.settle()
+    found = wire.generations.models._windows.recent(wire.clock.time()).get(ADAPTER, [])
+    return [(one.failed, one.seconds, one.streams) for one in found]
+
+
+def test_an_adapter_whose_every_answer_is_a_500_is_a_warning_within_a_minute_and_in_metrics_and_status(
+    watched: Wire,
+) -> None:
+    gauges.watch_models(watched.generations.metrics, watched.generations.models, lambda: ["a", "b"])
+    answers(watched, OK, model="llama2-7b", times=20)
+    answers(watched, ERROR, times=20)
+    watched.clock.advance(60.0)
+    (line,) = lines(watched, "models")
+    assert line["level"] == "warning"
+    assert (line["model"], line["state"]) == (ADAPTER, "failing")
+    metrics = watched.generations.metrics.render().decode()
+    assert f'pointsman_model_failing{{model="{ADAPTER}"}} 1.0' in metrics
+    assert 'pointsman_model_failing{model="legal-lora"} 0.0' in metrics
+    assert f'pointsman_model_slow{{model="{ADAPTER}"}} 0.0' in metrics
+    assert 'pointsman_endpoint_models_failing{endpoint="a"} 0.0' in metrics
+    (told,) = watched.generations.models.report()
+    assert (told["kind"], told["name"], told["state"], told["why"]) == ("model", ADAPTER, "failing", line["message"])
+    assert 55 <= told["for_s"] <= 60
+
+
+def test_an_adapter_whose_first_byte_takes_three_seconds_is_a_warning_too(watched: Wire) -> None:
+    answers(watched, STREAM, event("a"), LAST, model="llama2-7b", times=20, after=0.2)
+    answers(watched, STREAM, event("a"), LAST, times=20, after=3.0)
+    watched.clock.advance(60.0)
+    (line,) = lines(watched, "models")
+    assert (line["level"], line["model"], line["state"]) == ("warning", ADAPTER, "slow")
+
+
+def test_after_a_reload_what_was_the_matter_still_is(watched: Wire) -> None:
+    answers(watched, ERROR, times=20)
+    watched.clock.advance(5.0)
+    watched.reload(threshold=0.5)
+    watched.clock.advance(5.0)
+    assert [line["state"] for line in lines(watched, "models")] == ["failing"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "failed"),
+    [
+        pytest.param([ERROR], [True], id="500"),
+        pytest.param([with_length(b"{}", "502 Bad Gateway")], [True], id="502"),
+        pytest.param([with_length(b"{}", "503 Service Unavailable")], [True], id="503"),
+        pytest.param([STREAM, chunk(b'data: {"error": {}}\n\n'), LAST], [True], id="an error in a stream"),
+        pytest.param([OK], [False], id="an answer"),
+        pytest.param([with_length(b"{}", "400 Bad Request")], [], id="the client's fault"),
+        pytest.param([with_length(b"{}", "401 Unauthorized")], [], id="the key's"),
+        pytest.param([FULL], [], id="a full queue"),
+        pytest.param([with_length(b"{}", "501 Not Implemented")], [], id="what vLLM does not do"),
+    ],
+)
+def test_only_what_vllm_or_the_model_is_to_blame_for_counts(
+    watched: Wire, parts: list[bytes], failed: list[bool]
+) -> None:
+    watched.b.accepts = False
+    answers(watched, *parts)
+    assert [one for one, _, _ in counted(watched)] == failed
+
+
+def test_a_connection_that_breaks_and_an_answer_that_does_not_come_count(watched: Wire) -> None:
+    upstream = watched.ask(ADAPTER)
+    upstream.sends(STREAM + event("a"))
+    upstream.resets()
+    watched.client = watched.connect()
+    watched.ask(ADAPTER)
+    watched.clock.advance(4.5)
+    assert [one for one, _, _ in counted(watched)] == [True, True]
+
+
+def test_an_endpoint_that_is_down_or_has_lost_an_adapter_is_a_warning_that_names_it(watched: Wire) -> None:
+    balancer, poller = watched.generations.current.balancer, watched.generations.current.poller
+    watched.clock.do(lambda: poller._report("a", "no longer serves legal-lora", False))
+    balancer._probed = True
+    balancer.unreachable(balancer.all["a"], "refused")
+    balancer.reached(balancer.all["a"])
+    assert [(line["level"], line["endpoint"], line["state"]) for line in lines(watched, "endpoint")] == [
+        ("warning", "a", "no longer serves legal-lora"),
+        ("warning", "a", "down: refused"),
+        ("info", "a", "up"),
+    ]
+
+
+def test_a_client_that_leaves_says_nothing(watched: Wire) -> None:
+    watched.ask(ADAPTER)
+    watched.client.resets()
+    assert counted(watched) == []
+
+
+def test_the_first_byte_counts_from_when_the_request_was_sent(watched: Wire) -> None:
+    """However slowly the client sends: that is no fault of the model."""
+    head, _, body = post(ADAPTER).partition(b"\r\n\r\n")
+    watched.client.sends(head + b"\r\n\r\n" + body[:9])
+    watched.clock.advance(2.0)
+    watched.client.sends(body[9:])
+    watched.clock.advance(0.5)
+    watched.upstream.sends(STREAM)
+    watched.clock.advance(0.5)
+    watched.upstream.sends(event("a") + LAST)
+    ((failed, seconds, streams),) = counted(watched)
+    assert (failed, streams) == (False, True)
+    assert seconds == pytest.approx(1.0)
+
+
+def test_the_first_byte_of_a_stream_is_that_of_its_first_event(watched: Wire) -> None:
+    """vLLM sends the head at once, and comments that keep the connection alive."""
+    answers(watched, STREAM, chunk(b": alive\n\n"))
+    watched.clock.advance(1.0)
+    watched.upstream.sends(chunk(b": alive\n\n"))
+    watched.clock.advance(0.5)
+    watched.upstream.sends(event("a"))
+    watched.clock.advance(0.5)
+    watched.upstream.sends(event("b") + LAST)
+    ((failed, seconds, streams),) = counted(watched)
+    assert (failed, streams) == (False, True)
+    assert seconds == pytest.approx(1.5)
