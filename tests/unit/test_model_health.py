@@ -80,6 +80,19 @@ def test_a_base_model_is_compared_with_all_others(fleet: Watched) -> None:
     assert reached(fleet) == [(BASE, "failing")]
 
 
+def test_an_adapter_that_fails_as_often_as_its_base_model_is_not_to_blame(fleet: Watched) -> None:
+    for name, failed in ((BASE, 10), ("adapter-0", 12), ("adapter-1", 0), ("adapter-2", 0)):
+        fleet.ends(name, 20 - failed)
+        fleet.ends(name, failed, **FAILED)
+    assert reached(fleet) == [(BASE, "failing")]
+
+
+def test_fewer_than_five_requests_of_others_are_no_comparison(fleet: Watched) -> None:
+    fleet.ends("adapter-1", 4, **FAILED)
+    fleet.ends("adapter-0", 10, **FAILED)
+    assert reached(fleet) == [("adapter-0", "failing")]
+
+
 # --- slow -----------------------------------------------------------------------------------------------------------
 
 
@@ -145,6 +158,32 @@ def test_without_a_base_model_that_is_asked_the_middle_of_the_others_counts_howe
     assert reached(fleet) == [("adapter-0", "slow")]
 
 
+def test_most_of_the_newest_twenty_must_have_begun_to_come(fleet: Watched) -> None:
+    fleet.ends(BASE, 20)
+    fleet.ends("adapter-0", 11, status=500, failed=True, answered=None)
+    fleet.ends("adapter-0", 9, answered=3.0)
+    assert reached(fleet) == [("adapter-0", "failing")]
+
+
+def test_shorter_prompts_need_not_be_faster(fleet: Watched) -> None:
+    fleet.ends(BASE, 20, answered=0.5, sent_bytes=100_000)
+    fleet.ends("adapter-0", 20, answered=1.6)
+    assert reached(fleet) == []
+
+
+def test_what_a_slower_endpoint_answers_is_compared_with_what_it_answers(fleet: Watched) -> None:
+    fleet.ends(BASE, 11, endpoint="a")
+    fleet.ends(BASE, 9, endpoint="b", answered=1.0)
+    fleet.ends("adapter-0", 20, endpoint="b", answered=3.5)
+    assert reached(fleet) == []
+
+
+def test_where_nothing_comparable_was_sent_there_other_endpoints_are_what_it_is_compared_with(fleet: Watched) -> None:
+    fleet.ends(BASE, 11, endpoint="a")
+    fleet.ends("adapter-0", 20, endpoint="b", answered=3.5)
+    assert reached(fleet) == [("adapter-0", "slow")]
+
+
 def test_models_of_another_base_model_are_no_comparison() -> None:
     watched = Watched(serving(3, "other"))
     watched.ends("other", 20, answered=4.0)
@@ -204,6 +243,30 @@ def test_all_models_of_one_endpoint_that_fail_say_nothing_of_the_adapters() -> N
     assert reached(watched) == [("b", "failing")]
 
 
+def test_a_failure_or_two_of_each_model_are_not_the_endpoints_fault() -> None:
+    watched = Watched(serving(3))
+    for name in adapters(3):
+        watched.ends(name, 3)
+        watched.ends(name, 2, **FAILED)
+    assert reached(watched) == []
+
+
+def test_what_an_endpoint_is_to_blame_for_does_not_count_against_an_adapter() -> None:
+    watched = Watched(serving(3))
+    watched.ends(BASE, 20, endpoint="a")
+    for name in adapters(3):
+        watched.ends(name, 14, endpoint="b", answered=3.0)
+    watched.ends("adapter-0", 6, endpoint="a", answered=3.0)
+    assert reached(watched) == [("b", "slow")]
+
+
+def test_a_few_adapters_that_fail_are_not_the_endpoints_fault() -> None:
+    watched = Watched(serving(5))
+    for name in (BASE, *adapters(5)):
+        watched.ends(name, 20, **(FAILED if name in {"adapter-0", "adapter-1"} else {}))
+    assert reached(watched) == [("adapter-0", "failing"), ("adapter-1", "failing")]
+
+
 def test_an_adapter_that_fails_at_another_endpoint_too_is_said_as_well() -> None:
     watched = Watched(serving(3))
     watched.ends(BASE, 20, endpoint="a")
@@ -235,6 +298,15 @@ def test_it_is_over_once_it_has_been_fine_for_a_minute(fleet: Watched) -> None:
     assert states(fleet) == [("warning", "failing"), ("info", "no longer failing")]
     assert fleet.said[1]["model"] == "adapter-0"
     assert fleet.said[1]["after_s"] == 90
+
+
+def test_the_minute_begins_anew_with_each_time_that_it_is_not_fine(fleet: Watched) -> None:
+    failing_for(fleet)
+    for fails in (0, 2, 0):
+        fleet.ends("adapter-0", 20 - fails)
+        fleet.ends("adapter-0", fails, **FAILED)
+        fleet.wait(50.0)
+    assert states(fleet) == [("warning", "failing")]
 
 
 def test_between_fine_and_failing_whatever_was_the_case_goes_on(fleet: Watched) -> None:
@@ -295,6 +367,7 @@ def test_the_bounds_are_options_and_a_reload_changes_them(fleet: Watched) -> Non
         pytest.param({"status": 429}, id="a limit"),
         pytest.param({"status": 503}, id="no room, or a full queue"),
         pytest.param({"status": 502, "endpoint": None}, id="no endpoint"),
+        pytest.param({"endpoint": None}, id="what vLLM was not asked"),
     ],
 )
 def test_what_vllm_is_not_to_blame_for_is_not_counted(fleet: Watched, fields: dict[str, Any]) -> None:
@@ -316,6 +389,15 @@ def test_names_that_the_config_does_not_have_take_bounded_memory_and_one_label(f
     assert fleet.watch.models("failing") == {BASE: 0, "adapter-0": 0, "adapter-1": 0, "adapter-2": 0, "other": 1}
     fleet.wait(301.0)
     assert windows == {}
+    for number in range(20):
+        fleet.watch.add([answered(f"new-{number}", f"new-{number}", started=fleet.now)])
+    assert len(windows) == 16
+
+
+def test_a_model_that_the_config_does_not_have_is_compared_with_the_only_base_model(fleet: Watched) -> None:
+    fleet.ends(BASE, 20)
+    fleet.watch.add([answered("theirs", "theirs", answered=3.0) for _ in range(20)])
+    assert reached(fleet) == [("theirs", "slow")]
 
 
 def test_the_served_name_of_a_base_model_counts_as_the_base_model(fleet: Watched) -> None:

@@ -92,16 +92,21 @@ def test_after_a_reload_what_was_the_matter_still_is(watched: Wire) -> None:
         pytest.param([OK], [False], id="an answer"),
         pytest.param([with_length(b"{}", "400 Bad Request")], [], id="the client's fault"),
         pytest.param([with_length(b"{}", "401 Unauthorized")], [], id="the key's"),
-        pytest.param([FULL], [], id="a full queue"),
         pytest.param([with_length(b"{}", "501 Not Implemented")], [], id="what vLLM does not do"),
     ],
 )
 def test_only_what_vllm_or_the_model_is_to_blame_for_counts(
     watched: Wire, parts: list[bytes], failed: list[bool]
 ) -> None:
-    watched.b.accepts = False
     answers(watched, *parts)
     assert [one for one, _, _ in counted(watched)] == failed
+
+
+def test_a_full_queue_is_no_fault_of_the_model(watched: Wire) -> None:
+    watched.ask(ADAPTER).sends(FULL)
+    watched.upstream.sends(FULL)
+    assert watched.answer.status == 503
+    assert counted(watched) == []
 
 
 def test_a_connection_that_breaks_and_an_answer_that_does_not_come_count(watched: Wire) -> None:

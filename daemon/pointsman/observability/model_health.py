@@ -200,7 +200,7 @@ class Judge:
         places = frozenset(sample.endpoint for sample in samples)
         streams = _mostly_streams(samples)
         found, usual = self._of(model, places, streams), self._usual(model, places, streams)
-        if found is None or usual is None or found.requests < MIN_TIMED:
+        if found is None or usual is None:
             return Finding(bad=False, fine=False, why="")
         counted = found if places.isdisjoint(without) else self._of(model, places - set(without), streams)
         bad = (
@@ -270,6 +270,8 @@ class Judge:
             if found is None or base is None:
                 continue
             known[name] = samples
+            if found.seconds < MIN_SLOWER_SECONDS:
+                continue  # as are most, which need not be compared
             usual = [self._of(base, here, streams)] if base != name else []
             usual.append(self._middle_of(base, elsewhere, streams))
             if any(one is not None and self._slower(found, one, 1.0) for one in usual):
@@ -305,8 +307,8 @@ def typical(samples: Iterable[Sample], streams: bool) -> Typical | None:
 
 
 def _middle(found: Sequence[Typical]) -> Typical:
-    """Return the medians of medians: no single model moves them far, however many requests it has."""
-    seconds, size, tokens = (statistics.median(column) for column in list(zip(*found, strict=True))[1:])
+    """Return the medians of medians, of two the lower: no single model moves them far, however busy or slow it is."""
+    seconds, size, tokens = (statistics.median_low(column) for column in list(zip(*found, strict=True))[1:])
     return Typical(sum(one.requests for one in found), seconds, size, tokens)
 
 
