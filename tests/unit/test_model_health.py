@@ -215,6 +215,10 @@ def test_what_most_adapters_have_in_common_is_said_once_of_the_endpoint(
     (line,) = watched.said
     assert line["message"] == f"12 of the 13 models that a has answered for {words}"
     assert line["models"] == adapters(12)
+    assert watched.watch.endpoints(what, lambda: ["a", "b"]) == {"a": 1.0, "b": 0.0}
+    assert set(watched.watch.models(what).values()) == {0.0}, "one alert, and not twelve"
+    (told,) = watched.watch.report()
+    assert (told["kind"], told["name"], told["state"], told["models"]) == ("endpoint", "a", what, adapters(12))
 
 
 def test_it_is_the_endpoints_fault_before_the_first_adapter_has_twenty_requests() -> None:
@@ -392,6 +396,19 @@ def test_names_that_the_config_does_not_have_take_bounded_memory_and_one_label(f
     for number in range(20):
         fleet.watch.add([answered(f"new-{number}", f"new-{number}", started=fleet.now)])
     assert len(windows) == 16
+
+
+def test_of_models_that_a_reload_takes_away_sixteen_are_watched_on() -> None:
+    watched = Watched(serving(30))
+    for name in adapters(30):
+        watched.ends(name, 6, **FAILED)
+    watched.ends(BASE, 20)
+    watched.watch._settle()
+    watched.watch.follow(serving(1))
+    assert len(watched.watch._windows.recent(0.0)) == 2 + 16
+    watched.ends("new", base="new")
+    watched.watch._settle()
+    assert len(watched.watch._windows.recent(0.0)) == 2 + 16
 
 
 def test_a_model_that_the_config_does_not_have_is_compared_with_the_only_base_model(fleet: Watched) -> None:

@@ -20,7 +20,7 @@ WINDOW_SECONDS = 300.0
 MAX_OTHERS = 16
 # A model with fewer requests is compared with nothing, and nothing with it.
 MIN_REQUESTS = 5
-# By chance, 6 of 20 requests fail once in ten million of a model that fails one in a hundred.
+# Where one request in a hundred fails, 6 of 20 do so by chance once in thirty million times.
 MIN_FAILED = 6
 MIN_FAILED_EACH = 4
 # Most of the newest requests must be of one kind: streams, or whole answers.
