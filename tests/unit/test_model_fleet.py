@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from support.fleet import BASE, TICK_S, R, Traffic, Watched, adapters, healthy, play, serving
+from support.fleet import BASE, TICK_S, R, Traffic, Watched, adapters, answered, healthy, play, serving
 
 WINDOW_S = 300.0
 FAILED = {"status": 500, "failed": True, "answered": 0.02, "streamed": False}
@@ -65,6 +66,7 @@ def hour(seed: int, *, base: bool, share: float) -> None:
     assert [line["level"] for line in watched.said] == ["warning"] * 2, "each is said once"
 
 
+@pytest.mark.thorough
 def test_in_a_scripted_hour_the_two_that_are_ill_are_said_once_and_within_a_minute_of_their_twentieth_request() -> None:
     hour(1, base=True, share=1.0)
 
@@ -77,3 +79,19 @@ def test_so_are_those_that_fail_now_and_then_and_where_the_base_model_has_no_tra
     seed: int, share: float, base: bool
 ) -> None:
     hour(seed, base=base, share=share)
+
+
+@pytest.mark.thorough
+def test_two_hundred_adapters_at_three_endpoints_stop_the_event_loop_for_no_longer_than_few_do() -> None:
+    """A request costs 0.3 us, a step of the judgment 3 ms; ten times as much is allowed."""
+    R.seed(1)
+    watched = Watched(serving(200))
+    records = [answered(name, endpoint=where, answered=R.random()) for name in adapters(200) for where in "abc" * 7]
+    before = time.process_time()
+    watched.watch.add(records)
+    assert (time.process_time() - before) / len(records) < 3e-6
+    longest, before = 0.0, time.process_time()
+    for _ in watched.watch._steps():
+        now = time.process_time()
+        longest, before = max(longest, now - before), now
+    assert longest < 0.03

@@ -75,13 +75,14 @@ async def test_requests_errors_and_times_are_told_by_model(metrics: Metrics, cla
     recent = metrics.recent
     recent.take(0.0)
     for routed, status, first in ((technical, 200, 0.2), (technical, 200, 0.2), (technical, 500, None), (base, 400, 3)):
-        record = Record("id", "/v1/chat/completions", status=status, first_byte=first, seconds=4.0)
+        record = Record("id", "/v1/chat/completions", status=status, first_byte=first, seconds=4.0, tokens=(7, 3))
         record.decided(routed)
         metrics.count(record)
     technical_told, base_told = recent.summary(1.0)["models"]
     assert (technical_told["model"], technical_told["requests"], technical_told["failed"]) == ("technical-lora", 3, 1)
     assert 100 <= technical_told["first_byte_ms"]["p50"] <= 250
     assert 2500 <= technical_told["whole_ms"]["p95"] <= 5000
+    assert (technical_told["prompt_tokens"], technical_told["completion_tokens"]) == (21, 9)
     assert (base_told["model"], base_told["requests"], base_told["failed"]) == ("base", 1, 0)
     recent.take(1.0)
     for minute in range(20):

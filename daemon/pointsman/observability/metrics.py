@@ -96,10 +96,20 @@ class Metrics(Instruments):
         for (_, _, model, status, _), count in self.decisions.items():
             requests[model] += int(count)
             failed[model] += int(count) if status[0] == "5" else 0
+        tokens: Counter[tuple[str, str]] = Counter()
+        for (model, kind, _), count in self.tokens.items():
+            tokens[model, kind] += int(count)
         first_bytes, wholes = self.model_first_byte_seconds.by_name(), self.model_request_seconds.by_name()
         none = (0.0,) * (len(self.model_request_seconds.bounds) + 1)
         return {
-            name: ModelTotals(count, failed[name], first_bytes.get(name, none), wholes.get(name, none))
+            name: ModelTotals(
+                count,
+                failed[name],
+                tokens[name, "prompt"],
+                tokens[name, "completion"],
+                first_bytes.get(name, none),
+                wholes.get(name, none),
+            )
             for name, count in requests.items()
         }
 

@@ -34,8 +34,9 @@ SHARE_OVER, FACTOR_OVER = 0.2, 0.5
 class Sample(NamedTuple):
     """A request that vLLM has answered, or failed to.
 
-    `seconds` is the time from sending it to the first byte of its answer, None where there was none. What that depends
-    on are the bytes of the request, and the tokens of an answer that is no stream, which comes when it is whole.
+    `seconds` is the time from sending it to the first byte of its answer. What that depends on are the bytes of the
+    request, and the tokens of an answer that is no stream, which comes when it is whole; where these are not known, as
+    of an embedding, it is None.
     """
 
     at: float
@@ -94,15 +95,16 @@ class Windows:
             window = windows.get(name)
             if window is None and (window := self._begun(name)) is None:
                 continue
+            tokens = 0 if record.tokens is None else record.tokens[1]
             window.append(
                 Sample(
                     record.started + record.seconds,
                     record.endpoint,
                     record.failed,
-                    record.answered,
+                    record.answered if record.streamed or tokens else None,
                     record.streamed,
                     record.sent_bytes,
-                    0 if record.tokens is None else record.tokens[1],
+                    tokens,
                 )
             )
 
@@ -317,7 +319,8 @@ def _failed(samples: Iterable[Sample]) -> int:
 
 
 def _mostly_streams(samples: Sequence[Sample]) -> bool:
-    return 2 * sum([sample.streams for sample in samples]) >= len(samples)
+    timed = [sample.streams for sample in samples if sample.seconds is not None and not sample.failed]
+    return 2 * sum(timed) >= len(timed)
 
 
 class Flag(NamedTuple):

@@ -29,10 +29,12 @@ class Totals(NamedTuple):
 
 
 class ModelTotals(NamedTuple):
-    """Counts of one model since the start: its requests, those answered with 5xx, and times by bucket."""
+    """Counts of one model since the start: its requests, those answered with 5xx, tokens, and times by bucket."""
 
     requests: int
     failed: int
+    prompt_tokens: int
+    completion_tokens: int
     first_bytes: tuple[float, ...]
     wholes: tuple[float, ...]
 
@@ -42,7 +44,14 @@ class ModelTotals(NamedTuple):
             tuple(new - before for new, before in zip(*pair, strict=True))
             for pair in ((self.first_bytes, old.first_bytes), (self.wholes, old.wholes))
         )
-        return ModelTotals(self.requests - old.requests, self.failed - old.failed, first_bytes, wholes)
+        return ModelTotals(
+            self.requests - old.requests,
+            self.failed - old.failed,
+            self.prompt_tokens - old.prompt_tokens,
+            self.completion_tokens - old.completion_tokens,
+            first_bytes,
+            wholes,
+        )
 
 
 class Recent:
@@ -93,6 +102,8 @@ def _models(new: Totals, old: Totals) -> list[dict[str, Any]]:
             "model": name,
             "requests": one.requests,
             "failed": one.failed,
+            "prompt_tokens": one.prompt_tokens,
+            "completion_tokens": one.completion_tokens,
             "first_byte_ms": _times(new.bounds, one.first_bytes),
             "whole_ms": _times(new.bounds, one.wholes),
         }
