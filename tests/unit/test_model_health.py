@@ -240,6 +240,24 @@ def test_it_is_the_endpoints_fault_before_the_first_adapter_has_twenty_requests(
     assert watched.warnings() == [("a", "slow")]
 
 
+def test_adapters_that_are_all_slow_alike_are_said_once_in_comparison_with_the_hour_before() -> None:
+    """Where the base model is not asked, and there is no other endpoint."""
+    watched = Watched(serving(12))
+
+    def asked(minutes: int, seconds: float) -> list[tuple[str, str]]:
+        for _ in range(minutes):
+            for name in adapters(12):
+                watched.ends(name, 20, answered=seconds)
+            watched.wait(60.0)
+        return [(line["endpoint"], line["state"]) for line in watched.said]
+
+    assert asked(20, 0.2) == []
+    assert asked(1, 3.0) == [("a", "slow")]
+    assert asked(40, 3.0) == [("a", "slow")]
+    assert asked(3, 0.2) == [("a", "slow"), ("a", "no longer slow")]
+    assert asked(75, 3.0) == [("a", state) for state in ("slow", "no longer slow") * 2], "it is usual after an hour"
+
+
 def test_an_endpoint_where_all_is_slow_is_compared_with_the_others() -> None:
     watched = Watched(serving(2))
     for name in (BASE, *adapters(2)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pointsman.observability.log_line import cut
@@ -135,10 +135,20 @@ class Windows:
 
 
 class Judge:
-    """Compare models by their newest requests; `bases` has the base model of each that the config names."""
+    """Compare models by their newest requests; `bases` has the base model of each that the config names.
 
-    def __init__(self, recent: Mapping[str, Sequence[Sample]], bases: Mapping[str, str], bounds: Bounds) -> None:
+    `before` has what was usual at each endpoint.
+    """
+
+    def __init__(
+        self,
+        recent: Mapping[str, Sequence[Sample]],
+        bases: Mapping[str, str],
+        bounds: Bounds,
+        before: Mapping[Place, Typical],
+    ) -> None:
         self._recent = recent
+        self._before = before
         self._bounds = bounds
         only = set(bases.values())
         # Of a model that the config does not name, the base is known where there is only one.
@@ -263,7 +273,7 @@ class Judge:
         return self._typical[key]
 
     def all_slow(self, endpoint: str) -> Finding:
-        """Judge an endpoint as `all_failing` does: by its own base model, or by the other endpoints."""
+        """Judge an endpoint as `all_failing` does: by its base model, by other endpoints, or by the hour before."""
         here, elsewhere = frozenset((endpoint,)), self._endpoints - {endpoint}
         known, bad = {}, []
         for name, samples in self._known(endpoint).items():
@@ -275,10 +285,18 @@ class Judge:
             if found.seconds < MIN_SLOWER_SECONDS:
                 continue  # as are most, which need not be compared
             usual = [self._of(base, here, streams)] if base != name else []
-            usual.append(self._middle_of(base, elsewhere, streams))
+            usual += [self._middle_of(base, elsewhere, streams), self._before.get((endpoint, base, streams))]
             if any(one is not None and self._slower(found, one, 1.0) for one in usual):
                 bad.append(name)
         return self._alike(endpoint, known, bad, "are slow")
+
+    def usual(self, endpoint: str) -> Iterator[tuple[Place, Typical]]:
+        """Yield what is usual at an endpoint now, of all models of one base together."""
+        for base in {base for name in self._at[endpoint] if (base := self._bases[name]) is not None}:
+            for streams in (True, False):
+                found = self._middle_of(base, frozenset((endpoint,)), streams)
+                if found is not None:
+                    yield (endpoint, base, streams), found
 
     def _known(self, endpoint: str) -> dict[str, list[Sample]]:
         """Return the models of which an endpoint has answered enough, with these requests."""
@@ -287,6 +305,10 @@ class Judge:
     def _alike(self, endpoint: str, known: Mapping[str, object], bad: list[str], what: str) -> Finding:
         why = f"{len(bad)} of the {len(known)} models that {endpoint} has answered for {what}"
         return Finding(len(bad) >= 2 and 2 * len(bad) > len(known), 2 * len(bad) <= len(known), why, tuple(bad))
+
+
+Place = tuple[str, str, bool]
+"""An endpoint, a base model, and whether it is about streams."""
 
 
 class Typical(NamedTuple):
@@ -320,6 +342,37 @@ def _failed(samples: Iterable[Sample]) -> int:
 
 def _mostly_streams(samples: Sequence[Sample]) -> bool:
     return 2 * sum([sample.streams for sample in samples]) >= len(samples)
+
+
+HISTORY_SECONDS = 3600.0
+SNAPSHOT_SECONDS = 300.0
+
+
+class History:
+    """What was usual at each endpoint in the last hour, while it was not slow."""
+
+    def __init__(self) -> None:
+        self._taken = -SNAPSHOT_SECONDS
+        self._found: dict[Place, deque[tuple[float, Typical]]] = {}
+
+    def before(self, now: float) -> dict[Place, Typical]:
+        """Return what was usual; forget what is too old."""
+        for place, found in list(self._found.items()):
+            while found and found[0][0] < now - HISTORY_SECONDS:
+                found.popleft()
+            if not found:
+                del self._found[place]
+        return {place: _middle([one for _, one in found]) for place, found in self._found.items()}
+
+    def take(self, judge: Judge, slow: Collection[str], now: float) -> None:
+        """Take note of what is usual now, every SNAPSHOT_SECONDS, but for endpoints that are slow."""
+        if now - self._taken < SNAPSHOT_SECONDS:
+            return
+        self._taken = now
+        for endpoint in judge.endpoints:
+            if endpoint not in slow:
+                for place, found in judge.usual(endpoint):
+                    self._found.setdefault(place, deque()).append((now, found))
 
 
 class Flag(NamedTuple):
