@@ -165,3 +165,6 @@ def test_the_first_byte_of_a_stream_is_that_of_its_first_event(watched: Wire) ->
     ((failed, seconds, streams),) = counted(watched)
     assert (failed, streams) == (False, True)
     assert seconds == pytest.approx(1.5)
+    metrics = watched.generations.metrics.render().decode()
+    assert "pointsman_chunk_gap_seconds_count 1.0" in metrics, "from the first event to the second"
+    assert "pointsman_chunk_gap_seconds_sum 0.5" in metrics
