@@ -76,6 +76,15 @@ def test_a_line_without_end_is_skipped_and_takes_no_memory(tmp_path: Path) -> No
 def test_a_log_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     torn = tmp_path / "torn.gz"
     torn.write_bytes(gzip.compress(written(1).encode() * 100)[:-20])
-    for path in (tmp_path / "nowhere", torn, tmp_path):
+    damaged = tmp_path / "damaged.gz"
+    packed = gzip.compress("".join(map(written, range(1000))).encode())
+    damaged.write_bytes(packed[:200] + bytes(100) + packed[300:])
+    for path in (tmp_path / "nowhere", torn, damaged, tmp_path):
         with pytest.raises(EvaluationError, match=str(path)), log_lines.opened(path) as lines:
             list(log_lines.decisions(lines, Logged))
+
+
+def test_a_closed_standard_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(EvaluationError, match="-: cannot be read"), log_lines.opened(Path("-")):
+        pass

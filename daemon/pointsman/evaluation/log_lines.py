@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
+import os
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TypeVar
@@ -18,6 +21,7 @@ from pointsman.errors import EvaluationError
 LONGEST_LINE_BYTES = 1 << 20
 # Of a compressed log, so much is read.
 MOST_BYTES = 64 << 30
+_UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
 T = TypeVar("T")
 
 
@@ -34,14 +38,23 @@ def decisions(lines: Iterable[bytes], form: type[T], *, event: str = "routing_de
     may have priorities.
     """
     decoder = msgspec.json.Decoder(form)
-    wanted = event.encode()
+    for line in own(lines, event.encode()):
+        with contextlib.suppress(*_UNREADABLE):
+            found = decoder.decode(line)
+            if getattr(found, "event", None) == event:
+                yield found
+
+
+def own(lines: Iterable[bytes], wanted: bytes) -> Iterator[bytes]:
+    """Yield the service's own JSON, not yet decoded, of the lines that may have the wanted bytes in it."""
     for line in lines:
         if wanted not in line and b'"MESSAGE"' not in line:
             continue
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
-            found = decoder.decode(_own(line))
-            if getattr(found, "event", None) == event:
-                yield found
+        try:
+            found = _own(line)
+        except _UNREADABLE:
+            continue
+        yield found
 
 
 def _own(line: bytes) -> bytes:
@@ -59,15 +72,21 @@ def opened(path: Path) -> Iterator[Iterator[bytes]]:
     """Open a log, also a compressed one; `-` is standard input. Raises EvaluationError, also while it is read."""
     try:
         with contextlib.ExitStack() as stack:
-            raw: IO[bytes] = sys.stdin.buffer if str(path) == "-" else stack.enter_context(files.opened(path))
+            raw = _standard_input() if str(path) == "-" else stack.enter_context(files.opened(path))
             peeked = raw.peek(2)[:2] if hasattr(raw, "peek") else b""
             if peeked == b"\x1f\x8b":
                 yield _lines(stack.enter_context(gzip.GzipFile(fileobj=raw)))
             else:
                 yield _lines(raw)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise EvaluationError(f"{path}: cannot be read ({why})") from error
+
+
+def _standard_input() -> IO[bytes]:
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return sys.stdin.buffer
 
 
 def _lines(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
