@@ -19,6 +19,7 @@ from pointsman.api.configs import config_routes
 from pointsman.api.decisions import decisions_route
 from pointsman.api.health import Ready, health_routes, readiness
 from pointsman.api.mode import overlay_routes
+from pointsman.api.one_request import request_route
 from pointsman.api.page.files import page_routes
 from pointsman.api.traffic import traffic_routes
 from pointsman.app import gauges
@@ -203,6 +204,7 @@ def _protected_routes(
         *config_routes(configs),
         *traffic_routes(generations.traffic, generations.latest),
         decisions_route(generations.latest, lambda: generations.current.texts),
+        request_route(lambda: generations.current.recorder),
         experiments_route(generations.experiments, generations.metrics),
         *page_routes(),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias, get_args
@@ -29,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     _migrate(commands)
     _status(commands)
     _explain(commands)
+    _why(commands)
     _mode(commands)
     _canary(commands)
     _classifier(commands)
@@ -124,6 +126,29 @@ def _explain(commands: _Commands) -> None:
     command.add_argument("--offline", action="store_true", help="ask no service: decide as the config says")
     command.add_argument("--json", action="store_true", help="print the JSON of POST /v1/route, and the service")
     command.set_defaults(parser=command)
+
+
+def _why(commands: _Commands) -> None:
+    command = commands.add_parser(
+        "why",
+        help="tell all that the log has of one request: what was decided, why, and what became of it",
+        description="The running service answers for the newest requests, by its admin port. An older one is in its "
+        "log: name that, and the older files beside it.",
+    )
+    command.add_argument(
+        "id", type=_request_id, metavar="ID", help="the X-Request-Id of the answer, or at least its first 6 characters"
+    )
+    command.add_argument(
+        "logs",
+        type=Path,
+        nargs="*",
+        default=(),
+        metavar="LOG",
+        help="read this log of `serve` in place of asking the service, also of journalctl, compressed by gzip, or `-`",
+    )
+    _config_option(command)
+    command.add_argument("--text", action="store_true", help="also show how the text begins, where texts are kept")
+    command.add_argument("--json", action="store_true", help="print the log's fields as JSON")
 
 
 def _mode(commands: _Commands) -> None:
@@ -323,6 +348,12 @@ def _count(text: str) -> int:
 
 def _config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help=f"the config; default: {WHERE}")
+
+
+def _request_id(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: an id has at most 128 letters, digits, `.`, `_`, `:` and `-`")
+    return text
 
 
 def _listener(text: str) -> str:

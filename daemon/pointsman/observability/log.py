@@ -8,7 +8,9 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 from pointsman.observability.line_writer import LineWriter
@@ -20,6 +22,9 @@ _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 HELD_SECONDS = 0.05
 MOST_HELD = 256
 LONGEST_FIELD_BYTES = 8 * 2**10
+# Lines of about 12,000 requests, for who asks for one by its id.
+MAX_KEPT_BYTES = 8 * 2**20
+JOURNAL = "journal"
 # What the reader of the log has not taken this long after the end of the service is lost.
 CLOSE_SECONDS = 1.0
 
@@ -38,12 +43,16 @@ class Sink(Protocol):
 class Log:
     """Write lines to a sink. Lines of requests belong to the thread that made the log; all others may be anybody's."""
 
-    def __init__(self, level: str, sink: Sink, encoder: LineEncoder | None = None) -> None:
+    def __init__(self, level: str, sink: Sink, encoder: LineEncoder | None = None, *, place: str | None = None) -> None:
         self.set_level(level)
+        self.place = place
+        """Where an operator reads it: JOURNAL, the path of a file, or None if that is not known."""
         self._sink = sink
         self._encoder = encoder or LineEncoder()
         self._held: list[Record] = []
         self._due: asyncio.TimerHandle | None = None  # while lines are held
+        self._kept: deque[bytes] = deque()
+        self._kept_bytes = 0
         self._thread = threading.get_ident()
 
     @property
@@ -55,6 +64,10 @@ class Log:
         """Set the least severe level to write."""
         self._least = _SEVERITY[level]
 
+    def writes(self, level: Level) -> bool:
+        """Return whether lines of a level are written."""
+        return _SEVERITY[level] >= self._least
+
     def write(self, level: Level, event: str, **fields: Any) -> None:
         """Write one line; fields that are None are omitted, long texts are cut."""
         if line := self.encoded(level, event, fields):
@@ -64,7 +77,7 @@ class Log:
 
     def encoded(self, level: Level, event: str, fields: Line) -> bytes:
         """Return one line as `write` writes it, empty if its level is not written."""
-        if _SEVERITY[level] < self._least:
+        if not self.writes(level):
             return b""
         line = {"ts": stamp(time.time()), "level": level, "event": event, **known(fields)}
         for name, value in fields.items():
@@ -77,7 +90,7 @@ class Log:
 
         Lines that are made one after the other take less time than each at the end of its request.
         """
-        if self._least > _SEVERITY["info"]:
+        if not self.writes("info"):
             return
         self._held.append(record)
         if self._due is None:
@@ -92,7 +105,20 @@ class Log:
             self._due = None
         if self._held:
             held, self._held = self._held, []
-            self._sink.put(self._encoder.encode_info(list(map(request_line, held))), requests=True)
+            lines = self._encoder.encode_info(list(map(request_line, held)))
+            self._sink.put(lines, requests=True)
+            self._keep(lines)
+
+    def requests(self) -> list[bytes]:
+        """Return the newest lines of requests, the oldest first, several in each part; at most MAX_KEPT_BYTES."""
+        self.flush()
+        return list(self._kept)
+
+    def _keep(self, lines: bytes) -> None:
+        self._kept.append(lines)
+        self._kept_bytes += len(lines)
+        while self._kept_bytes > MAX_KEPT_BYTES:
+            self._kept_bytes -= len(self._kept.popleft())
 
 
 @contextlib.contextmanager
@@ -106,9 +132,18 @@ def stderr_log(level: str, *, journal: bool) -> Iterator[Log]:
         return log.encoded("warning", "log", {"message": message, "dropped": lines, "error": error})
 
     writer = LineWriter(file, "log", lost)
-    log = Log(level, writer, LineEncoder(journal=journal))
+    log = Log(level, writer, LineEncoder(journal=journal), place=JOURNAL if journal else _path_of(file))
     try:
         yield log
     finally:
         log.flush()
         writer.close(CLOSE_SECONDS)
+
+
+def _path_of(file: int) -> str | None:
+    """Return the path of an open regular file, None for anything else."""
+    try:
+        path = Path(f"/proc/self/fd/{file}").readlink()
+        return str(path) if path.is_file() else None
+    except OSError:
+        return None

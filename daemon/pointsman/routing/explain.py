@@ -208,7 +208,7 @@ def render(description: dict[str, Any]) -> str:
         "time (ms)",
         *(f"  {phase:<10} {milliseconds:.3f}" for phase, milliseconds in description["timing_ms"].items()),
     ]
-    return "\n".join(map(_plain, lines))
+    return "\n".join(map(plain, lines))
 
 
 def _compared(decision: dict[str, Any]) -> str:
@@ -227,7 +227,8 @@ def _near(decision: dict[str, Any]) -> list[str]:
     return [f"near       {near['category']} ({near['confidence']:.2f})"] if near else []
 
 
-def _plain(line: str) -> str:
+def plain(line: str) -> str:
+    """Return a line without what a terminal obeys."""
     return "".join(char if char.isprintable() else " " if char.isspace() else "?" for char in line)
 
 

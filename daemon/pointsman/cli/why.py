@@ -1,0 +1,158 @@
+"""Implement `pointsman why`: tell all that the log has of one request.
+
+The running service answers for the newest requests, from memory; for others, logs are read in one pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pointsman.cli.admin_client import AdminPort, NoService, read, understood
+from pointsman.cli.request_text import listed, rendered
+from pointsman.config.load import default_path, load
+from pointsman.errors import CannotStart, CommandFailed, EvaluationError
+from pointsman.evaluation import log_lines
+from pointsman.observability import kept_rows
+from pointsman.observability.find_request import MAX_FOUND, MIN_BEGINNING, Search
+from pointsman.observability.log import JOURNAL
+from pointsman.routing.explain import plain
+
+MAX_TEXT = 500
+# How each line of the log begins; one that is cut still has its time.
+_OWN = re.compile(rb'\s*\{"ts": ?"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
+
+
+class _Unreadable(CannotStart):
+    """No log could be read in full, so that nobody can tell; the message says why."""
+
+
+class _Answer(NamedTuple):
+    """The lines of a request, the newest first, each with where it is from.
+
+    `ambiguous`: they are of several requests. `more`: there are older ones.
+    """
+
+    requests: list[tuple[str, dict[str, Any]]]
+    ambiguous: bool
+    more: bool
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the request; raises CommandFailed if there is none, CannotStart if no log or config can be read."""
+    answer = _read(options.id, options.logs) if options.logs else _ask(options.id, options.config)
+    requests = answer.requests
+    if answer.ambiguous:
+        found = "\n".join(f"  {listed(fields)}" for _, fields in requests)
+        more = "\n  ..." if answer.more else ""
+        raise CommandFailed(f"several requests have ids that begin with {options.id}; give more of one:\n{found}{more}")
+    texts = _texts(options.config, [fields for _, fields in requests]) if options.text else None
+    if options.json:
+        shown = [fields if texts is None else fields | {"text": _text(fields, texts)} for _, fields in requests]
+        print("\n".join(json.dumps(fields, indent=2) for fields in shown))
+        return 0
+    blocks = [
+        [source, *rendered(fields), *([] if texts is None else [f"text       {_text(fields, texts) or '(not kept)'}"])]
+        for source, fields in requests
+    ]
+    print("\n\n".join("\n".join(map(plain, lines)) for lines in blocks))
+    if answer.more:
+        print(f"pointsman: there are more; these are the newest {MAX_FOUND}", file=sys.stderr)
+    return 0
+
+
+def _ask(wanted: str, config: Path | None) -> _Answer:
+    """Return what the running service has; raises CommandFailed if that is nothing."""
+    port = AdminPort.of_service(config)
+    try:
+        told = read(port, "GET", f"/request?id={wanted}")
+    except NoService as error:
+        raise CommandFailed(f"{error}, or name a log: `pointsman why {wanted} LOG`") from error
+    with understood(port.address):
+        if not told["requests"]:
+            raise CommandFailed(plain(_not_kept(wanted, port.address, told)))
+        requests = [(f"service    {port.address}", dict(fields)) for fields in told["requests"]]
+        return _Answer(requests, bool(told["ambiguous"]), bool(told["more"]))
+
+
+def _not_kept(wanted: str, address: str, told: dict[str, Any]) -> str:
+    """Return why the running service does not know a request, and which log may."""
+    log = told["log"]
+    if log == JOURNAL:
+        older = f"`journalctl -u pointsman -o cat | pointsman why {wanted} -`"
+    else:
+        older = f"`pointsman why {wanted} {log or 'LOG'}`, with its older files; LOG is the service's stderr"
+    if not told["logged"]:
+        kept = "writes no lines of requests now (log.requests or log.level)"
+    elif told["since"] is None:
+        kept = "has finished no request since it started"
+    else:
+        kept = f"has the newest requests that have ended, from {told['since']} on"
+    return f"no request {wanted}{_short(wanted)}: the service at {address} {kept}; others are in its log: {older}"
+
+
+def _read(wanted: str, paths: Sequence[Path]) -> _Answer:
+    """Return what logs have; raises CommandFailed if that is nothing, _Unreadable if nobody can tell."""
+    search, begin, end = Search(wanted), b"", b""
+    troubles = []
+    for path in paths:
+        try:
+            with log_lines.opened(path) as lines:
+                for line in log_lines.own(lines, b"request_id"):
+                    if (own := _OWN.match(line)) is not None:
+                        begin, end = min(begin or own[1], own[1]), max(end, own[1])
+                        search.see(line, str(path))
+        except EvaluationError as error:
+            troubles.append(str(error))
+    if not search.found:
+        broken = f"; {search.broken} lines with these characters are not whole" if search.broken else ""
+        names = ", ".join(map(str, paths))
+        if troubles:
+            raise _Unreadable(plain("; ".join(troubles)) + broken)
+        if not end:
+            raise _Unreadable(
+                f"{plain(names)}: no line of a request in it; name the log of `pointsman serve` (its stderr), as "
+                "written, from journalctl, or compressed by gzip"
+            )
+        told = f"no request {wanted}{_short(wanted)} in {names}, with requests that ended from {begin.decode()} to"
+        raise CommandFailed(plain(f"{told} {end.decode()}{broken}; name older or newer files of the log as well"))
+    for trouble in troubles:
+        print(plain(f"pointsman: warning: {trouble}"), file=sys.stderr)
+    return _Answer([(f"log        {one.place}", one.fields) for one in search.found], search.ambiguous, search.more)
+
+
+def _short(wanted: str) -> str:
+    """Return what to say of an id that is too short to be the beginning of one."""
+    return f" (the beginning of an id has at least {MIN_BEGINNING} characters)" if len(wanted) < MIN_BEGINNING else ""
+
+
+def _texts(config: Path | None, requests: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return how the texts of requests begin, by hash, as far as they are kept; raises CommandFailed."""
+    path = config or default_path()
+    file = load(path).config.pointsman.log.texts_file
+    if file is None:
+        raise CommandFailed(f"{path} has no pointsman.log.texts_file, so no texts are kept; leave out --text")
+    missing = {one["text_hash"] for one in requests if isinstance(one.get("text_hash"), str)}
+    found: dict[str, str] = {}
+    try:
+        for row in kept_rows.rows(Path(file)):
+            if row.hash in missing:
+                found[row.hash] = row.text[:MAX_TEXT]
+                missing.remove(row.hash)
+            if not missing:
+                break
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise CommandFailed(f"{error.filename}: {error.strerror}; run this as root or the service's user") from error
+    return found
+
+
+def _text(fields: dict[str, Any], texts: dict[str, str]) -> str | None:
+    name = fields.get("text_hash")
+    return texts.get(name) if isinstance(name, str) else None

@@ -1,0 +1,88 @@
+"""Find the lines of a request by its id, or by the beginning of one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+MIN_BEGINNING = 6
+"""The least number of characters that may stand for an id; a whole id may be shorter."""
+MAX_FOUND = 10
+
+
+class Found(NamedTuple):
+    """A line of a request as it is and decoded; `time` is its `ts`, and `place` where it is from."""
+
+    time: str
+    request_id: str
+    line: bytes
+    fields: dict[str, Any]
+    place: str
+
+
+class Search:
+    """A search in lines that are seen once, in any order, and of which the newest MAX_FOUND are kept."""
+
+    def __init__(self, wanted: str) -> None:
+        """`wanted` is an id or its beginning."""
+        self.needle = wanted.encode()
+        """What a line has to contain, in bytes."""
+        self.broken = 0
+        """Lines with the id that could not be read."""
+        self._wanted = wanted
+        self._whole, self._begun = _Newest(), _Newest()
+
+    @property
+    def found(self) -> list[Found]:
+        """Return the newest lines, the newest first: those of this very id, else those whose ids begin with it."""
+        return self._best.lines
+
+    @property
+    def ambiguous(self) -> bool:
+        """Return whether the lines are of several requests with different ids."""
+        return self._best.ids_differ
+
+    @property
+    def more(self) -> bool:
+        """Return whether there are lines that `found` has no room for."""
+        return self._best.count > MAX_FOUND
+
+    def see(self, line: bytes, place: str = "") -> None:
+        """Take a line, which is one of the log's own JSON or something else."""
+        if self.needle not in line:
+            return
+        try:
+            fields = json.loads(line)  # msgspec refuses lone surrogates, which the log escapes
+        except (ValueError, RecursionError):
+            self.broken += 1
+            return
+        if not isinstance(fields, dict) or not isinstance(fields.get("event"), str):
+            return
+        name, time = fields.get("request_id"), fields.get("ts")
+        if not isinstance(name, str):
+            return
+        one = Found(time if isinstance(time, str) else "", name, line, fields, place)
+        if name == self._wanted:
+            self._whole.add(one)
+        elif len(self._wanted) >= MIN_BEGINNING and name.startswith(self._wanted):
+            self._begun.add(one)
+
+    @property
+    def _best(self) -> _Newest:
+        return self._whole if self._whole.count else self._begun
+
+
+class _Newest:
+    """The newest lines of those that are added."""
+
+    def __init__(self) -> None:
+        self.lines: list[Found] = []
+        self.count = 0
+        self.ids_differ = False
+
+    def add(self, one: Found) -> None:
+        if any(one.fields == known.fields for known in self.lines):  # a log that is named twice, or was copied
+            return
+        self.count += 1
+        self.ids_differ = self.ids_differ or any(one.request_id != known.request_id for known in self.lines)
+        self.lines = sorted([one, *self.lines], key=lambda line: line.time, reverse=True)[:MAX_FOUND]
