@@ -18,7 +18,7 @@ from pointsman.app.systemd import Notifier
 from pointsman.classify.manifest import MODEL
 from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.changes import Change, changes
-from pointsman.config.client_keys import ClientKeys
+from pointsman.config.client_keys import ClientKey, ClientKeys
 from pointsman.errors import CannotStart, ConfigError, ShuttingDown, error_body
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response, json_response
@@ -258,8 +258,18 @@ def _keys(before: ClientKeys | None, after: ClientKeys | None) -> Iterator[Chang
     for name in changed:
         words = ["(a key)" if name in old else None, "(a key)" if name in new else None]
         if name in old and name in new:
-            words[1] = "(another secret)" if old[name].digest != new[name].digest else "(other limits)"
+            words[1] = _secrets_changed(old[name], new[name]) or "(other limits)"
         yield Change(path=f"{path}[{name}]", old=words[0], new=words[1])
+
+
+def _secrets_changed(before: ClientKey, after: ClientKey) -> str | None:
+    """Return what became of a key's secrets, None where they are the same."""
+    old, new = set(before.digests), set(after.digests)
+    if old == new:
+        return None
+    if old < new:
+        return "(a second secret)"
+    return "(one of its two secrets)" if new < old else "(another secret)"
 
 
 def _name(classifier: TextClassifier) -> str:

@@ -32,6 +32,7 @@ from pointsman.routing import threshold_problems
 from pointsman.routing.thresholds import Threshold, at_precision, thresholds
 
 LOOK_UP_SECONDS = 3.0
+MOST_ROTATING = 10
 _MODEL_IDS = (("classifier", "category_model", "model_id"), ("pointsman", "classifier", "cascade", "model_id"))
 """Where the config names the artifacts, in the order of `Config.model_ids`."""
 
@@ -173,6 +174,11 @@ def _keys(loaded: Loaded, out: TextIO) -> int:
         return int(kind == "error")
     _print("error", found.errors, file, out)
     _print("warning", found.warnings, file, out)
+    for entry in found.rotating[:MOST_ROTATING]:
+        since = f" since {entry.rotated}" if entry.rotated else ""
+        print(f"{file}: the key {entry.name} has two secrets{since}; `pointsman keys drop-old` ends one", file=out)
+    if more := found.rotating[MOST_ROTATING:]:
+        print(f"{file}: and {len(more)} more keys have two secrets; `pointsman keys list` shows them", file=out)
     return len(found.errors)
 
 

@@ -1,4 +1,4 @@
-"""Implement `pointsman keys`: add, list and revoke the clients' keys in the file that the config names."""
+"""Implement `pointsman keys`: change and list the clients' keys in the file that the config names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import msgspec
 
 from pointsman import files
 from pointsman.config.client_keys import EVERY_MODEL, LARGEST_FILE_BYTES, LIMITS, Entry, digest_of, parse_keys
-from pointsman.config.key_lines import added, entries, removed
+from pointsman.config.key_lines import added, changed, entries, removed, rotated, without_new, without_old
 from pointsman.config.load import default_path, load
 from pointsman.config.model import Config
 from pointsman.errors import CommandFailed
@@ -38,7 +38,7 @@ class KeysError(CommandFailed):
 def run(options: argparse.Namespace) -> int:
     """Do what `options.action` says; return 1 without a file that can be used. Raises KeysError and ConfigError."""
     if (options.action != "list") is not (options.name is not None):
-        options.parser.error("add and revoke need a NAME, list takes none")
+        options.parser.error("list takes no NAME, and every other action needs one")
     limits = {name: getattr(options, name) for name in LIMITS}
     of_add = ("model", "default_model", "expires", "upstream_key_file", "priority", "allow_field", *LIMITS)
     if options.action != "add" and any(getattr(options, name) is not None for name in of_add):
@@ -55,8 +55,12 @@ def run(options: argparse.Namespace) -> int:
             _list(path, as_json=options.json)
         elif options.action == "add":
             _add(path, config, options, limits)
-        else:
+        elif options.action == "rotate":
+            _rotate(path, config, options.name, as_json=options.json)
+        elif options.action == "revoke":
             _revoke(path, options.name)
+        else:
+            _drop(path, options.name, old=options.action == "drop-old")
     except OSError as error:
         print(f"pointsman: {path}: {error.strerror}; check path and permissions", file=sys.stderr)
         return 1
@@ -64,53 +68,108 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _add(path: Path, config: Config, options: argparse.Namespace, limits: Mapping[str, int | None]) -> None:
-    secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+    secret, sha256 = _new_secret()
     entry = Entry(
         name=options.name,
-        sha256=digest_of(secret.encode()).hex(),
+        sha256=sha256,
         models=options.model or [EVERY_MODEL],
         default_model=options.default_model,
         expires=options.expires,
-        **limits,
         upstream_key_file=options.upstream_key_file,
         priority=options.priority,
         allowed_fields=tuple(options.allow_field or ()),
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=_now(),
     )
+    entry = msgspec.structs.replace(entry, **limits)
     with _locked(path):
         content = _read(path)
-        found = parse_keys(added(content, entry), config, path.parent)
-        if found.errors:
-            raise KeysError("\n".join(problem.render(str(path)) for problem in found.errors))
-        _write(path, added(content, entry))
-    if options.json:
-        print(json.dumps({"name": entry.name, "key": secret}))
-        return
-    print(secret)
-    print(f"This is the key of {entry.name}; it is shown only now.", file=sys.stderr)
+        _replace(path, content, _checked(path, added(content, entry), config))
+    _show(entry.name, secret, f"This is the key of {entry.name}; it is shown only now.", as_json=options.json)
+
+
+def _rotate(path: Path, config: Config, name: str, *, as_json: bool) -> None:
+    secret, sha256 = _new_secret()
+    with _locked(path):
+        content = _read(path)
+        if _the(path, content, name).former_sha256 is not None:
+            raise KeysError(
+                f"{name} has two secrets already; end one with `pointsman keys drop-old {name}`, or the newer one with "
+                f"`pointsman keys drop-new {name}`"
+            )
+        after = changed(content, name, lambda entry: rotated(entry, sha256, _now()))
+        _replace(path, content, _checked(path, after, config))
+    until = f"the old one is valid until `pointsman keys drop-old {name}`"
+    _show(name, secret, f"This is the new secret of {name}, shown only now; {until}.", as_json=as_json)
+
+
+def _drop(path: Path, name: str, *, old: bool) -> None:
+    with _locked(path):
+        content = _read(path)
+        if _the(path, content, name).former_sha256 is None:
+            raise KeysError(f"{name} has one secret alone; `pointsman keys revoke {name}` removes the key")
+        _replace(path, content, changed(content, name, without_old if old else without_new))
+    print(f"The {'old' if old else 'new'} secret of {name} is revoked; the other one stays valid.")
 
 
 def _revoke(path: Path, name: str) -> None:
     with _locked(path):
         content = _read(path)
-        if all(entry.name != name for entry in entries(content)):
-            raise KeysError(f'{path} has no key named "{name}"; `pointsman keys list` shows them')
-        _write(path, removed(content, name))
+        _the(path, content, name)
+        _replace(path, content, removed(content, name))
     print(f"The key of {name} is revoked.")
+
+
+def _new_secret() -> tuple[str, str]:
+    """Return a secret and its hash."""
+    secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+    return secret, digest_of(secret.encode()).hex()
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _the(path: Path, content: bytes, name: str) -> Entry:
+    for entry in entries(content):
+        if entry.name == name:
+            return entry
+    raise KeysError(f'{path} has no key named "{name}"; `pointsman keys list` shows them')
+
+
+def _checked(path: Path, content: bytes, config: Config) -> bytes:
+    """Return the content, unless the service would refuse it."""
+    found = parse_keys(content, config, path.parent)
+    if found.errors:
+        raise KeysError("\n".join(problem.render(str(path)) for problem in found.errors))
+    return content
+
+
+def _show(name: str, secret: str, told: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"name": name, "key": secret}))
+        return
+    print(secret)
+    print(told, file=sys.stderr)
 
 
 def _list(path: Path, *, as_json: bool) -> None:
     found = entries(_read(path))
     if as_json:
         shown = [msgspec.to_builtins(entry) for entry in found]
-        print(json.dumps([{name: value for name, value in one.items() if name != "sha256"} for one in shown], indent=2))
+        hidden = ("sha256", "former_sha256")
+        told = [
+            {name: value for name, value in one.items() if name not in hidden} | {"secrets": _secrets(entry)}
+            for one, entry in zip(shown, found, strict=True)
+        ]
+        print(json.dumps(told, indent=2))
         return
-    rows = [("name", "models", "default", "expires", "limits", "priority", "allowed fields", "created")]
+    rows = [("name", "models", "default", "secrets", "expires", "limits", "priority", "allowed fields", "created")]
     rows += [
         (
             entry.name,
             ",".join(entry.models),
             entry.default_model or "-",
+            f"{_secrets(entry)} since {entry.rotated}" if entry.rotated else str(_secrets(entry)),
             entry.expires or "-",
             ",".join(f"{name}={value}" for name in LIMITS if (value := getattr(entry, name))) or "-",
             "-" if entry.priority is None else str(entry.priority),
@@ -124,11 +183,22 @@ def _list(path: Path, *, as_json: bool) -> None:
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def _secrets(entry: Entry) -> int:
+    return 1 if entry.former_sha256 is None else 2
+
+
 def _read(path: Path) -> bytes:
     try:
         return files.read(path, LARGEST_FILE_BYTES)
     except FileNotFoundError:
         return b""
+
+
+def _replace(path: Path, before: bytes, after: bytes) -> None:
+    """Write what is to be in place of `before`. An editor takes no lock, so what it has just written is kept."""
+    if _read(path) != before:
+        raise KeysError(f"{path} was changed by another process meanwhile, and is left as that wrote it; try again")
+    _write(path, after)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -241,9 +241,15 @@ def _adapters(commands: _Commands) -> None:
 
 
 def _keys(commands: _Commands) -> None:
-    command = commands.add_parser("keys", help="add, list and revoke the clients' keys")
-    command.add_argument("action", nargs="?", choices=("add", "list", "revoke"), default="list")
-    command.add_argument("name", nargs="?", metavar="NAME", help="whose key to add or revoke")
+    command = commands.add_parser(
+        "keys",
+        help="add, list, rotate and revoke the clients' keys",
+        description="`rotate` gives a key a second secret; both are valid until `drop-old` revokes the older one, or "
+        "`drop-new` the newer one. `revoke` removes the key.",
+    )
+    actions = ("add", "list", "rotate", "drop-old", "drop-new", "revoke")
+    command.add_argument("action", nargs="?", choices=actions, default="list")
+    command.add_argument("name", nargs="?", metavar="NAME", help="whose key; list shows all")
     _config_option(command)
     command.add_argument(
         "--model",

@@ -16,7 +16,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,8 +67,9 @@ LIMITS = (*KeyLimits._fields, "max_body_bytes")
 class ClientKey(msgspec.Struct, frozen=True):
     """A client's key: `digest` is the hash of its secret, `expires` in seconds since the epoch.
 
-    `scope` is None where the key may use any model, `limits` where nothing is counted, and `max_body_bytes` where the
-    body of a request has the size that the config allows.
+    `former` is the hash of the secret before, while that is valid as well. `scope` is None where the key may use any
+    model, `limits` where nothing is counted, and `max_body_bytes` where the body of a request has the size that the
+    config allows.
     """
 
     name: str
@@ -83,9 +84,15 @@ class ClientKey(msgspec.Struct, frozen=True):
     """The place in vLLM's queue; None for that of the path."""
     allowed_fields: tuple[QueueField, ...] = ()
     """The fields that the client may use, beside those that all may."""
+    former: bytes | None = None
 
     def __repr__(self) -> str:
         return f"ClientKey({self.name})"
+
+    @property
+    def digests(self) -> tuple[bytes, ...]:
+        """Return the hashes of all its secrets, the newest first."""
+        return (self.digest,) if self.former is None else (self.digest, self.former)
 
     @property
     def restricted(self) -> bool:
@@ -102,20 +109,22 @@ class ClientKeys:
     """All keys, by the hash of their secret."""
 
     def __init__(self, keys: Iterable[ClientKey]) -> None:
-        self._by_digest = {key.digest: key for key in keys}
-        self._nobody = ClientKey("", os.urandom(32))
+        self._keys = tuple(keys)
+        self._by_digest = {digest: (digest, key) for key in self._keys for digest in key.digests}
+        digest = os.urandom(32)
+        self._nobody = digest, ClientKey("", digest)
 
     def __len__(self) -> int:
-        return len(self._by_digest)
+        return len(self._keys)
 
     def __iter__(self) -> Iterator[ClientKey]:
-        return iter(self._by_digest.values())
+        return iter(self._keys)
 
     def find(self, secret: bytes) -> ClientKey | None:
         """Return the key with this secret, or None after the same work."""
         digest = digest_of(secret)
-        key = self._by_digest.get(digest, self._nobody)
-        return key if hmac.compare_digest(key.digest, digest) else None
+        found, key = self._by_digest.get(digest, self._nobody)
+        return key if hmac.compare_digest(found, digest) else None
 
 
 class Entry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -134,6 +143,8 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     priority: int | None = None
     allowed_fields: tuple[QueueField, ...] = ()
     created: str | None = None
+    former_sha256: str | None = None
+    rotated: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +154,8 @@ class KeyFile:
     keys: ClientKeys
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    rotating: tuple[Entry, ...]
+    """The keys with two secrets."""
 
 
 def digest_of(secret: bytes) -> bytes:
@@ -154,7 +167,7 @@ def load_keys(path: Path, config: Config) -> KeyFile:
     """Read a file of keys for this config; raises OSError."""
     found = parse_keys(files.read(path, LARGEST_FILE_BYTES), config, path.parent)
     mode = stat.S_IMODE(path.stat().st_mode)
-    return KeyFile(found.keys, found.errors, (*_exposed(mode), *found.warnings))
+    return replace(found, warnings=(*_exposed(mode), *found.warnings))
 
 
 def parse_keys(content: bytes, config: Config, folder: Path = Path()) -> KeyFile:
@@ -167,7 +180,7 @@ def parse_keys(content: bytes, config: Config, folder: Path = Path()) -> KeyFile
     if not reader.keys and not reader.problems:
         fix = "add one with `pointsman keys add NAME`"
         warnings.append(Problem(path="", line=None, message="there is no key, so nobody is served", fix=fix))
-    return KeyFile(ClientKeys(reader.keys), tuple(reader.problems), tuple(warnings))
+    return KeyFile(ClientKeys(reader.keys), tuple(reader.problems), tuple(warnings), tuple(reader.rotating))
 
 
 def decode_entry(text: bytes) -> Entry:
@@ -208,6 +221,7 @@ class _Reader:
         self._lines: dict[str, int] = {}
         self._digests: dict[bytes, str] = {}
         self.keys: list[ClientKey] = []
+        self.rotating: list[Entry] = []
         self.problems: list[Problem] = []
 
     def read(self, text: bytes, line: int) -> None:
@@ -225,9 +239,10 @@ class _Reader:
             message = f'expected a day or a time, found "{entry.expires[:40] if entry.expires else ""}"'
             self._problem(line, "expires", message, "write 2027-01-31, or 2027-01-31T12:00:00+00:00")
         self._name(entry, line)
-        if not _DIGEST.fullmatch(entry.sha256):
-            fix = "add the key with `pointsman keys add`"
-            self._problem(line, "sha256", "expected 64 hexadecimal digits in lower case", fix)
+        self._hash(entry.sha256, line, "sha256", "add the key with `pointsman keys add`")
+        if entry.former_sha256 is not None:
+            fix = "remove it, and give a second secret with `pointsman keys rotate`"
+            self._hash(entry.former_sha256, line, "former_sha256", fix)
         scope, limits, upstream = self._scope(entry, line), self._limits(entry, line), self._upstream(entry, line)
         self._priority(entry, line)
         if len(self.keys) >= MOST_KEYS:
@@ -239,12 +254,26 @@ class _Reader:
             *(entry.name, digest, scope, expires, limits, entry.max_body_bytes, upstream),
             priority=entry.priority,
             allowed_fields=entry.allowed_fields,
+            former=None if entry.former_sha256 is None else bytes.fromhex(entry.former_sha256),
         )
-        other = self._digests.setdefault(key.digest, key.name)
-        if other != key.name:
-            fix = f"remove one of the two, and add it anew with `pointsman keys add {key.name}`"
-            self._problem(line, "sha256", f'the key "{other}" has the same secret', fix)
+        self._unique(key, line)
         self.keys.append(key)
+        if key.former is not None:
+            self.rotating.append(entry)
+
+    def _hash(self, text: str, line: int, field: str, fix: str) -> None:
+        if not _DIGEST.fullmatch(text):
+            self._problem(line, field, "expected 64 hexadecimal digits in lower case", fix)
+
+    def _unique(self, key: ClientKey, line: int) -> None:
+        if key.former == key.digest:
+            fix = f"end one of the two with `pointsman keys drop-old {key.name}`"
+            self._problem(line, "former_sha256", "the key has the same secret twice", fix)
+        for field, digest in zip(("sha256", "former_sha256"), key.digests, strict=False):
+            other = self._digests.setdefault(digest, key.name)
+            if other != key.name:
+                fix = f"remove one of the two, and add it anew with `pointsman keys add {key.name}`"
+                self._problem(line, field, f'the key "{other}" has the same secret', fix)
 
     def _name(self, entry: Entry, line: int) -> None:
         if not NAME.fullmatch(entry.name):

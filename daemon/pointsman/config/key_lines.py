@@ -1,8 +1,11 @@
-"""Change a file of client keys: a line is added or removed, and all other bytes stay. Pure."""
+"""Change a file of client keys: a line is added, changed or removed, and all other bytes stay. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
+from msgspec.structs import replace
 
 from pointsman.config.client_keys import COMMENT, Entry, decode_entry
 
@@ -20,12 +23,36 @@ def added(content: bytes, entry: Entry) -> bytes:
 
 def removed(content: bytes, name: str) -> bytes:
     """Return the content without the keys of this name."""
-    kept = []
+    return _edited(content, name, lambda *_: b"")
+
+
+def changed(content: bytes, name: str, edit: Callable[[Entry], Entry]) -> bytes:
+    """Return the content with another line for the keys of this name."""
+    return _edited(content, name, lambda entry, end: msgspec.json.encode(edit(entry)) + end)
+
+
+def rotated(entry: Entry, sha256: str, now: str) -> Entry:
+    """Return the key with a new secret beside the one that it has."""
+    return replace(entry, sha256=sha256, former_sha256=entry.sha256, rotated=now)
+
+
+def without_old(entry: Entry) -> Entry:
+    """Return the key with the newer of two secrets alone."""
+    return replace(entry, former_sha256=None, rotated=None, created=entry.rotated or entry.created)
+
+
+def without_new(entry: Entry) -> Entry:
+    """Return the key with the older of two secrets alone."""
+    return replace(entry, sha256=entry.former_sha256, former_sha256=None, rotated=None)
+
+
+def _edited(content: bytes, name: str, edit: Callable[[Entry, bytes], bytes]) -> bytes:
+    """`edit` gets a key of this name and the end of its line."""
+    lines = []
     for line in content.splitlines(keepends=True):
         entry = _entry(line)
-        if entry is None or entry.name != name:
-            kept.append(line)
-    return b"".join(kept)
+        lines.append(line if entry is None or entry.name != name else edit(entry, line[len(line.rstrip(b"\r\n")) :]))
+    return b"".join(lines)
 
 
 def _entry(line: bytes) -> Entry | None:
