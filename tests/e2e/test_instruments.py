@@ -82,6 +82,12 @@ def first_byte() -> tuple[Series, Series]:
     return total | {fast: "0+60x533 31980x66"}, total | {fast: "0x600"}
 
 
+def off() -> tuple[Series, Series]:
+    """Off, and in the other case all of it routed, both by a command and with an end."""
+    off, on = (f'pointsman_routing_mode_until_timestamp_seconds{{mode="{mode}"}}' for mode in ("off", "on"))
+    return {off: "1764590700x600"}, {on: "1764590700x600"}
+
+
 CASES = {
     "PointsmanDown": gauge("up", 0, 1, 'job="pointsman"'),
     "PointsmanNotReady": gauge("pointsman_ready", 0, 1),
@@ -100,6 +106,7 @@ CASES = {
     "PointsmanUnsure": decisions("low_confidence"),
     "PointsmanConfidenceDrift": drift(),
     "PointsmanCanaryRolledBack": gauge("pointsman_canary_rolled_back", 1, 0),
+    "PointsmanRoutingOff": off(),
     "PointsmanShadowStopped": gauge("pointsman_shadow_up", 0, 1),
     "PointsmanCertificateExpires": gauge("pointsman_certificate_expires_timestamp_seconds", 1e5, 1e6),
     "PointsmanLoopLag": lag(),
@@ -133,9 +140,29 @@ def test_each_alert_fires_in_its_trouble_and_else_not(tmp_path: Path) -> None:
         firing.append({"labels": told, "value": 1})
     fires = "count by (alertname, instance, severity) (ALERTS{alertstate='firing'})"
     expected = {"expr": fires, "eval_time": "9h", "exp_samples": firing}
-    tests = [{"interval": "1m", "input_series": series, "promql_expr_test": [expected]}]
-    file = tmp_path / "tests.yaml"
-    file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "tests": tests}))
+    prove({"interval": "1m", "input_series": series, "promql_expr_test": [expected]}, tmp_path)
+
+
+def test_the_alert_of_a_mode_says_until_when_it_holds(tmp_path: Path) -> None:
+    """Of one without an end it says none."""
+    name, metric = "PointsmanRoutingOff", "pointsman_routing_mode_until_timestamp_seconds"
+    ends = {"off": ("1764590700 1764590700", " until 2025-12-01 12:05:00 +0000 UTC"), "shadow": ("Inf Inf", "")}
+    series = [{"series": f'{metric}{{instance="a", mode="{mode}"}}', "values": end} for mode, (end, _) in ends.items()]
+    expected = [
+        {
+            "exp_labels": {"severity": "ticket", "instance": "a", "mode": mode},
+            "exp_annotations": {"summary": f"a: nothing is routed, by `pointsman mode {mode}`{words}"},
+        }
+        for mode, (_, words) in ends.items()
+    ]
+    alert = {"eval_time": "1m", "alertname": name, "exp_alerts": expected}
+    prove({"interval": "1m", "input_series": series, "alert_rule_test": [alert]}, tmp_path)
+
+
+def prove(test: dict[str, Any], folder: Path) -> None:
+    """Have Prometheus' own tool run a test of the alert rules."""
+    file = folder / "tests.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "tests": [test]}))
     command = (needs.program("promtool", "prometheus"), "test", "rules", str(file))
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -107,6 +107,22 @@ async def test_it_shows_the_traffic_and_the_errors(browser: Browser, daemon: Dae
     assert await browser.run(paths) == 2 + 1 + 2
 
 
+async def test_the_header_says_that_a_command_has_routing_off_and_until_when(browser: Browser, daemon: Daemon) -> None:
+    await opened(browser, daemon)
+    await shows(browser, "Classifier and routing")
+    said = "return document.getElementById('mode').textContent"
+    assert await browser.run(said) == ""
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as http:
+        for body, words in (
+            ({"mode": "off"}, "routing off by command"),
+            ({"mode": "off", "seconds": 3600}, "until 20"),
+        ):
+            async with http.post(daemon.admin_url + "/mode", json=body) as response:
+                assert response.status == 200
+            await shows(browser, words)
+    assert (await browser.run(said)).endswith(" UTC")
+
+
 async def test_what_clients_send_is_text_and_no_script_runs(browser: Browser, daemon: Daemon, vllm: FakeVllm) -> None:
     async def unknown(*_: Any) -> web.Response:
         return web.json_response({"error": {"message": HOSTILE, "code": 404}}, status=404)

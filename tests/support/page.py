@@ -44,7 +44,7 @@ STATUS: dict[str, Any] = {
         "queued": 0,
         "cache": {"hits": 0, "misses": 0, "coalesced": 0},
     },
-    "routing": {"mode": "on", "percent": None, "overridden": False},
+    "routing": {"mode": "on", "percent": None, "overridden": False, "until": None},
     "shadow": None,
     "thresholds": [],
     "traffic": {"run_ms": {"p50": None, "p95": None}},

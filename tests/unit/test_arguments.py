@@ -13,7 +13,7 @@ from pointsman.cli.main import OTHERS
 from pointsman.cli.parser import parser as all_commands
 
 # What some option or argument takes.
-VALUES = ("7", "0.5", "127.0.0.1:9", "en", "2048", "dora")
+VALUES = ("7", "0.5", "127.0.0.1:9", "en", "2048", "1h", "dora")
 
 
 class Given(NamedTuple):

@@ -17,6 +17,7 @@ import pytest
 from pointsman import daemon_thread
 from pointsman.api.health import readiness
 from pointsman.app.generations import Generations
+from pointsman.app.overlay import OverlayKeeper
 from pointsman.app.prepare import Prepared
 from pointsman.app.reload import Reloader
 from pointsman.app.serve import _run_background, running
@@ -112,6 +113,8 @@ def world(clock: VirtualLoop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     reloader = clock.do(lambda: Reloader(Faulty(Path("nowhere")), PREPARED, generations, notify))
     made = World(clock, log, generations, reloader, vllm)
     clock.do(_run_background, generations, reloader, systemd)
+    overlay = clock.do(lambda: OverlayKeeper(None, generations))
+    clock.do(lambda: generations.supervisor.start("mode", overlay.watch))
     clock.advance(1.0)
     assert made.ready
     yield made
@@ -125,6 +128,7 @@ TASKS = [
     pytest.param("reloader", "pointsman.app.reload:Reloader._report", False, id="reloader"),
     pytest.param("watcher", "pointsman.app.source:ConfigSource.news", False, id="watcher"),
     pytest.param("systemd", "pointsman.app.reload:Reloader.status", False, id="systemd"),
+    pytest.param("mode", "pointsman.app.overlay:OverlayKeeper._look", False, id="mode"),
     pytest.param("loop_lag", "pointsman.observability.loop_lag:max", False, id="loop_lag"),
     pytest.param("recent", "pointsman.observability.recent:Recent.take", False, id="recent"),
     pytest.param("traffic", "pointsman.observability.traffic:Traffic.take", False, id="traffic"),

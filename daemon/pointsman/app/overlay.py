@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +15,46 @@ import msgspec
 from pointsman import daemon_thread, files
 from pointsman.app.generations import Generations
 from pointsman.config import overlay
-from pointsman.config.overlay import Overlay
+from pointsman.config.overlay import Overlay, Override
 from pointsman.observability.log_line import Level
 
 # A disk that hangs holds no command up for longer.
 WRITE_S = 5.0
+# How soon a changed clock is noticed while a mode has an end, and by how much it must have been set back.
+CLOCK_S = 1.0
 
 
 class OverlayKeeper:
     """Apply a change at once, and keep it in a file; one change at a time."""
 
-    def __init__(self, folder: Path | None, generations: Generations) -> None:
-        """Apply what an earlier process decided."""
+    def __init__(self, folder: Path | None, generations: Generations, now: Callable[[], float] = time.time) -> None:
+        """Apply what an earlier process decided; `now` returns the time of day."""
         self._folder = folder
         self._generations = generations
+        self._now = now
+        self._ends = math.inf
+        """When the mode ends by the event loop's clock, which nobody sets."""
         self._lock = asyncio.Lock()
         self._disk = threading.Lock()
-        found, trouble = overlay.read(folder)
+        found, trouble = overlay.read(folder, now())
         self.trouble = trouble
         """Why the last reading or writing failed, None if it did not."""
         if trouble is not None:
             generations.log.write("error", "overlay", message=trouble)
-        generations.use(found)
+        self._use(found)
         generations.trials.roll_back = self._roll_back
+        generations.metrics.watch_modes(
+            "routing_mode_until_timestamp_seconds",
+            "When the mode ends that a command has set; infinite without an end.",
+            self._until,
+        )
         doc = "1 while the service has rolled back the category's canary."
         generations.metrics.watch_categories("canary_rolled_back", doc, self._rolled_back)
         self._tasks: set[asyncio.Task[None]] = set()
+        if folder is not None and trouble is None:
+            timed = overlay.read_timed(folder)[0]
+            if timed != found.timed:
+                self._ended_or_moved(overlay.with_timed(found, timed))
 
     @property
     def current(self) -> Overlay:
@@ -49,19 +64,75 @@ class OverlayKeeper:
         """Apply an edit at once, then write it; `trouble` tells whether it will be forgotten by a restart."""
         async with self._lock:
             before, after = self.current, edit(self.current)
-            self._generations.use(after)
-            self.trouble = await self._written()
-            changed = {"from": overlay.shown(before), "to": overlay.shown(after)}
-            level: Level = "info" if self.trouble is None else "warning"
-            self._generations.log.write(level, "overlay", by=by, **changed, message=self.trouble)
+            self._use(after)
+            await self._keep(before, after, by)
+
+    async def set_mode(self, mode: Override | None, seconds: int | None) -> None:
+        """Route by another mode than the config's, None for that; for so many seconds, None for no end."""
+        await self.change(lambda now: overlay.with_mode(now, mode, seconds, self._now()), by="mode")
+
+    async def watch(self) -> None:
+        """End a mode when its time is over by the time of day, or by the event loop's clock if that is sooner.
+
+        So a clock that is changed never has it last for longer than was stated.
+        """
+        while True:
+            pause = self._look()
+            await asyncio.sleep(pause)
+
+    def _look(self) -> float:
+        """End the mode if it is time, and return in how many seconds to look again."""
+        before, timed = self.current, self.current.timed
+        if timed is None:
+            return CLOCK_S
+        now = self._now()
+        left = self._ends - asyncio.get_running_loop().time()
+        soonest = min(left, timed.until - now)
+        if soonest > 0 and timed.until - now <= left + CLOCK_S:
+            return min(soonest, CLOCK_S)
+        after = None if soonest <= 0 else msgspec.structs.replace(timed, until=now + left)
+        self._generations.use(overlay.with_timed(before, after))
+        self._ended_or_moved(before)
+        return CLOCK_S if after is None else min(left, CLOCK_S)
+
+    def _ended_or_moved(self, before: Overlay) -> None:
+        """Keep that a mode has ended, or ends at another time of day; in a task, as a disk that hangs stops nothing."""
+        by = "clock" if self.current.timed else "end of the mode"
+        self._spawn(self._keep_in_turn(before, self.current, by))
+
+    async def _keep_in_turn(self, before: Overlay, after: Overlay, by: str) -> None:
+        async with self._lock:
+            await self._keep(before, after, by)
+
+    async def _keep(self, before: Overlay, after: Overlay, by: str) -> None:
+        """Write what holds by now, and log a change."""
+        self.trouble = await self._written()
+        changed = {"from": overlay.shown(before), "to": overlay.shown(after)}
+        level: Level = "info" if self.trouble is None else "warning"
+        self._generations.log.write(level, "overlay", by=by, **changed, message=self.trouble)
+
+    def _use(self, found: Overlay) -> None:
+        if found.timed is not None and found.timed is not self._generations.overlay.timed:
+            self._ends = asyncio.get_running_loop().time() + found.timed.until - self._now()
+        self._generations.use(found)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _until(self) -> dict[str, float]:
+        """Return when the mode of a command ends, by that mode; nothing where the config's holds."""
+        now = self.current
+        if now.mode_now is None:
+            return {}
+        return {now.mode_now: math.inf if now.timed is None else now.timed.until}
 
     def _roll_back(self, category: str, adapter: str, why: str) -> None:
         """Roll back a canary that left its bounds: at once, and for later starts."""
         decided = overlay.Decided(adapter=adapter, state="rolled_back", by="service", at=int(time.time()), why=why)
         self._generations.use(overlay.with_canary(self.current, category, decided))
-        task = asyncio.get_running_loop().create_task(self._kept(category, adapter, why))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._spawn(self._kept(category, adapter, why))
 
     async def _kept(self, category: str, adapter: str, why: str) -> None:
         async with self._lock:
@@ -122,4 +193,9 @@ class OverlayKeeper:
         """Write what holds by now: a write that hung must not bring back what has changed since."""
         with self._disk:
             path.parent.mkdir(parents=True, exist_ok=True)
-            files.write(path, overlay.encode(self.current), replace=True, mode=0o600)
+            found, timed = self.current, path.with_name(overlay.TIMED)
+            files.write(path, overlay.encode(found), replace=True, mode=0o600)
+            if found.timed is None:
+                timed.unlink(missing_ok=True)
+            else:
+                files.write(timed, overlay.encode_timed(found.timed), replace=True, mode=0o600)

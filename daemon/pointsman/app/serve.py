@@ -58,6 +58,7 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
         _reload_on_hangup(reloader)
         stack.callback(signal.signal, signal.SIGHUP, signal.SIG_IGN)
         overlay = OverlayKeeper(source.state, generations)
+        generations.supervisor.start("mode", overlay.watch)
         configs = ConfigKeeper(source, reloader, overlay, log)
         improver = Improver(source, lambda: generations.current.config, log)
         stack.push_async_callback(improver.close)

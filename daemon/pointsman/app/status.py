@@ -55,14 +55,20 @@ def status_route(generations: Generations, reloader: Reloader, ready: Callable[[
 
 
 def _routing(generations: Generations) -> dict[str, Any]:
-    """Return the mode in force and that of each category with its own, and what the config says."""
-    current = generations.current
+    """Return the mode in force and that of each category with its own, what the config says, and what comes next.
+
+    `until` is None where the mode has no end.
+    """
+    current, overlay = generations.current, generations.overlay
     routing = current.backend.router.routing
+    configured = current.config.pointsman.routing.mode
     return {
         "mode": routing.mode,
         "percent": routing.percent,
-        "configured": current.config.pointsman.routing.mode,
-        "overridden": generations.overlay.mode is not None,
+        "configured": configured,
+        "overridden": overlay.mode_now is not None,
+        "until": None if overlay.timed is None else round(overlay.timed.until),
+        "then": None if overlay.timed is None else overlay.mode or configured,
         "categories": [
             {"category": name, "mode": one.mode, "percent": one.percent}
             for name, one in routing.categories.items()

@@ -6,22 +6,33 @@ import argparse
 from typing import Any
 
 from pointsman.cli.admin_client import AdminPort, ask, read, show, warn_of_trouble
+from pointsman.config.overlay import moment
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask the running service; raises AdminError and ConfigError."""
-    return show(options, lambda port: _answer(port, options.mode), render)
+    if options.seconds is not None and options.mode in {None, "config"}:
+        options.parser.error("--for is of off, shadow and on")
+    return show(options, lambda port: _answer(port, options.mode, options.seconds), render)
 
 
-def _answer(port: AdminPort, mode: str | None) -> Any:
+def _answer(port: AdminPort, mode: str | None, seconds: int | None) -> Any:
+    wanted: dict[str, Any] = {"mode": mode}
+    if seconds is not None:
+        _ = read(port, "GET", "/status")["routing"]["until"]  # a release without it would set the mode for good
+        wanted["seconds"] = seconds
     if mode is not None:
-        warn_of_trouble(ask(port, "POST", "/mode", {"mode": mode}))
+        warn_of_trouble(ask(port, "POST", "/mode", wanted))
     return read(port, "GET", "/status")["routing"]
 
 
 def render(routing: dict[str, Any]) -> list[str]:
     """Return the modes as lines for a terminal."""
-    by = f" (by `pointsman mode`; the config says {routing['configured']})" if routing["overridden"] else ""
+    by = ""
+    if routing.get("until") is not None:  # a service that was not restarted after an upgrade does not have it
+        by = f" until {moment(routing['until'])} (by `pointsman mode`; then {routing['then']})"
+    elif routing["overridden"]:
+        by = f" (by `pointsman mode`; the config says {routing['configured']})"
     lines = [f"ROUTING  {_shown(routing)}{by}"]
     lines += [f"  {one['category']}: {_shown(one)}" for one in routing["categories"]]
     return lines

@@ -159,8 +159,16 @@ def _mode(commands: _Commands) -> None:
         "config file its word back. What was set survives reloads and restarts.",
     )
     command.add_argument("mode", nargs="?", choices=("off", "shadow", "on", "config"))
+    command.add_argument(
+        "--for",
+        type=_lasting,
+        dest="seconds",
+        metavar="TIME",
+        help="of off, shadow and on: afterwards routing is as it was; 10s to 30d, as 90s, 15m, 1h",
+    )
     _config_option(command)
     command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(parser=command)
 
 
 def _canary(commands: _Commands) -> None:
@@ -350,6 +358,15 @@ def _count(text: str) -> int:
     if not 1 <= value <= 5_000:
         raise argparse.ArgumentTypeError(f"{text} is not between 1 and 5,000")
     return value
+
+
+def _lasting(text: str) -> int:
+    from pointsman.cli.since import lasting
+
+    try:
+        return lasting(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _config_option(parser: argparse.ArgumentParser) -> None:

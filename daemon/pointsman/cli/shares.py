@@ -43,7 +43,10 @@ def _decided(found: Overlay, loaded: Loaded, folder: Path | None) -> Iterator[st
         yield found.config.told(loaded.path)
     if found.classifier is not None and found.classifier.over == loaded.config.classifier.category_model.model_id:
         yield found.classifier.told()
-    if found.mode is not None:
+    if found.timed is not None:
+        then = found.mode or loaded.config.pointsman.routing.mode
+        yield f"set by `pointsman mode`, in {folder}: {found.timed.told()}, then {then}"
+    elif found.mode is not None:
         yield f"set by `pointsman mode`, in {folder}: {found.mode}"
     for name, decided in found.canaries.items():
         who = "a command" if decided.by == "command" else "the service"

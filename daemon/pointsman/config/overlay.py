@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import yaml
@@ -15,11 +15,17 @@ from pointsman import files
 from pointsman.config.model import CategoryRollout, Config, RoutingOptions
 
 NAME = "overlay.json"
+TIMED = "timed_mode.json"
+"""The file of a mode that ends by itself: releases before refuse an overlay with a field that they do not know."""
 LARGEST_BYTES = 1 << 20
 MOST_CANARIES = 1_000
 MOST_ADAPTERS = 1_000
 MOST_FORMER = 20
+MIN_TIMED_SECONDS = 10
+MAX_TIMED_SECONDS = 30 * 86_400
 Override = Literal["off", "shadow", "on"]
+
+T = TypeVar("T")
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,10 +57,9 @@ class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def told(self, path: Path) -> str:
         """Return what this means for the config file of the operator."""
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.at))
         return (
-            f"{path} is not served, but the config {self.sha256[:12]} of {when}: `pointsman config rollback` holds "
-            "until `pointsman config follow` or until the file changes"
+            f"{path} is not served, but the config {self.sha256[:12]} of {moment(self.at)}: `pointsman config "
+            "rollback` holds until `pointsman config follow` or until the file changes"
         )
 
 
@@ -70,19 +75,42 @@ class Promoted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def told(self) -> str:
         """Return what this means for the config of the operator."""
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.at))
         return (
-            f"the classifier {self.path}, promoted at {when}, serves in place of {self.over}: it holds until "
-            "`pointsman classifier rollback` or until the config names another"
+            f"the classifier {self.path}, promoted at {moment(self.at)}, serves in place of {self.over}: it holds "
+            "until `pointsman classifier rollback` or until the config names another"
         )
 
 
-class Overlay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What holds in place of the file's values; empty by default."""
+class TimedMode(msgspec.Struct, frozen=True, kw_only=True):
+    """A mode that a command has set for so many `seconds`, `until` a time in seconds since the epoch.
+
+    Unknown fields are ignored, so that a later release can add some.
+    """
+
+    mode: Override
+    until: float
+    seconds: Annotated[int, msgspec.Meta(ge=MIN_TIMED_SECONDS, le=MAX_TIMED_SECONDS)]
+
+    def at(self, now: float) -> TimedMode | None:
+        """Return what is left of it at a time, None where it is over.
+
+        Where it would last for longer than was stated, the clock has been set back since: it has all of its time again.
+        """
+        if self.until <= now:
+            return None
+        return msgspec.structs.replace(self, until=min(self.until, now + self.seconds))
+
+    def told(self) -> str:
+        """Return the mode, and until when it holds."""
+        return f"{self.mode} until {moment(self.until)}"
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the file of the overlay has."""
 
     version: Literal[1] = 1
     mode: Override | None = None
-    """In place of `routing.mode`."""
+    """In place of `routing.mode`; set without an end."""
     canaries: dict[str, Decided] = {}
     """By category; each holds for a canary with the same adapter."""
     adapters: dict[str, Unloaded] = {}
@@ -95,36 +123,99 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Those that were promoted before, the newest last."""
 
 
+class Overlay(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What holds in place of the file's values; empty by default."""
+
+    timed: TimedMode | None = None
+    """Holds in place of `mode` until it ends; it has a file of its own."""
+
+    @property
+    def mode_now(self) -> Override | None:
+        """Return the mode that holds in place of the config's, None where that does."""
+        return self.mode if self.timed is None else self.timed.mode
+
+
 NOTHING = Overlay()
 
 
-def read(folder: Path | None) -> tuple[Overlay, str | None]:
-    """Return what the file in a state directory says, and a message for the operator if it cannot be read."""
+def read(folder: Path | None, now: float | None = None) -> tuple[Overlay, str | None]:
+    """Return what the files in a state directory say, and a message for the operator if one cannot be read.
+
+    A mode whose time is over at `now`, by default the time of day, is left out.
+    """
     if folder is None:
         return NOTHING, None
-    path = folder / NAME
+    kept, trouble = _read(folder / NAME, decode, NOTHING)
+    timed, other = read_timed(folder)
+    left = None if timed is None else timed.at(time.time() if now is None else now)
+    return msgspec.structs.replace(kept, timed=left), "; ".join(filter(None, (trouble, other))) or None
+
+
+def read_timed(folder: Path) -> tuple[TimedMode | None, str | None]:
+    """Return the mode with an end that a state directory has, though it may be over, and a message as `read` does."""
+    return _read(folder / TIMED, _decode_timed, None)
+
+
+def _read(path: Path, decoded: Callable[[bytes], T], nothing: T) -> tuple[T, str | None]:
     try:
-        return decode(files.read(path, LARGEST_BYTES)), None
+        return decoded(files.read(path, LARGEST_BYTES)), None
     except FileNotFoundError:
-        return NOTHING, None
+        return nothing, None
     except OSError as error:
         why = error.strerror
     except ValueError as error:
         why = str(error)
-    return NOTHING, f"{path} cannot be read ({why}): what commands set before does not hold"
+    return nothing, f"{path} cannot be read ({why}): what commands set before does not hold"
 
 
 def decode(content: bytes) -> Overlay:
     """Return the overlay in a file's content; raises ValueError, whose message says what is wrong."""
+    return Overlay(**msgspec.structs.asdict(_decoded(content, _Kept)))
+
+
+def _decode_timed(content: bytes) -> TimedMode:
+    return _decoded(content, TimedMode)
+
+
+def _decoded(content: bytes, form: type[T]) -> T:
     try:
-        return msgspec.json.decode(content, type=Overlay)
+        return msgspec.json.decode(content, type=form)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(str(error)) from error
 
 
 def encode(overlay: Overlay) -> bytes:
-    """Return the content of a file."""
-    return msgspec.json.format(msgspec.json.encode(overlay)) + b"\n"
+    """Return the content of the overlay's file."""
+    return _encoded(_Kept(**{name: getattr(overlay, name) for name in _Kept.__struct_fields__}))
+
+
+def encode_timed(timed: TimedMode) -> bytes:
+    """Return the content of the file of a mode that ends by itself."""
+    return _encoded(timed)
+
+
+def _encoded(found: msgspec.Struct) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(found)) + b"\n"
+
+
+def with_mode(overlay: Overlay, mode: Override | None, seconds: int | None, now: float) -> Overlay:
+    """Return an overlay with another mode, which ends by itself where `seconds` are given.
+
+    The one without an end stays beneath it, and holds again afterwards.
+    """
+    if mode is None or seconds is None:
+        return msgspec.structs.replace(overlay, mode=mode, timed=None)
+    return with_timed(overlay, TimedMode(mode=mode, until=now + seconds, seconds=seconds))
+
+
+def with_timed(overlay: Overlay, timed: TimedMode | None) -> Overlay:
+    """Return an overlay with another mode that ends by itself, or none."""
+    return msgspec.structs.replace(overlay, timed=timed)
+
+
+def moment(at: float) -> str:
+    """Return a time for an operator, in the time zone of the host."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def laid_over(routing: RoutingOptions, overlay: Overlay) -> RoutingOptions:
@@ -135,11 +226,12 @@ def laid_over(routing: RoutingOptions, overlay: Overlay) -> RoutingOptions:
     if overlay.canaries:
         after = {name: _after(one, overlay.canaries.get(name)) for name, one in routing.categories.items()}
         routing = replace(routing, categories=after)
-    if overlay.mode is None:
+    mode = overlay.mode_now
+    if mode is None:
         return routing
-    cautious = overlay.mode != "on"
+    cautious = mode != "on"
     categories = {name: replace(one, mode=None, percent=None) for name, one in routing.categories.items()}
-    return replace(routing, mode=overlay.mode, percent=None, categories=categories if cautious else routing.categories)
+    return replace(routing, mode=mode, percent=None, categories=categories if cautious else routing.categories)
 
 
 def _after(category: CategoryRollout, decided: Decided | None) -> CategoryRollout:
@@ -199,7 +291,8 @@ def as_yaml(overlay: Overlay) -> str:
         base["loras"].append({"name": name, "path": one.path})
     if routing := dict(_keys(overlay)):
         found["pointsman"] = {"routing": routing}
-    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
+    comment = "" if overlay.timed is None else f"# not for good: mode {overlay.timed.told()}\n"
+    return comment + yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
 
 
 def _keys(overlay: Overlay) -> Iterator[tuple[str, Any]]:

@@ -74,6 +74,10 @@ class Metrics(Instruments):
         """Register a gauge by category that calls `read` on each scrape."""
         self.registry.register(_LabelledGauge("category", name, doc, read))
 
+    def watch_modes(self, name: str, doc: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Register a gauge by mode of routing that calls `read` on each scrape."""
+        self.registry.register(_LabelledGauge("mode", name, doc, read))
+
     def watch_counters(self, read: Callable[[], Mapping[str, tuple[str, float]]]) -> None:
         """Register counters kept elsewhere; on each scrape `read` returns documentation and value by name."""
         self.registry.register(_Counters(read))

@@ -41,3 +41,12 @@ export const clock = seconds => new Date(1000 * seconds).toISOString().slice(11,
 export const day = seconds => new Date(1000 * seconds).toISOString().slice(0, 16).replace("T", " ");
 
 export const minute = seconds => clock(seconds).slice(0, 5);
+
+// How much is routed, and until when where a command says so.
+export function routing(told) {
+    const mode = told.mode === "percent" ? `${told.percent} %` : told.mode;
+    if (!told.overridden) {
+        return mode;
+    }
+    return told.until === null ? `${mode} by command` : `${mode} by command until ${day(told.until)} UTC`;
+}

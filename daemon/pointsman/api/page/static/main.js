@@ -4,7 +4,7 @@ import {hasToken, useToken} from "./api.js";
 import * as compare from "./compare.js";
 import * as decisions from "./decisions.js";
 import {h} from "./dom.js";
-import {age} from "./format.js";
+import {age, routing} from "./format.js";
 import * as improve from "./improve.js";
 import * as now from "./now.js";
 import {onFailure} from "./poll.js";
@@ -15,6 +15,7 @@ const VIEWS = {now, decisions, try: trying, compare, improve};
 const main = document.getElementById("main");
 const state = document.getElementById("state");
 const since = document.getElementById("since");
+const mode = document.getElementById("mode");
 let close = () => {};
 let asking = null;
 let locked = false;
@@ -38,10 +39,15 @@ function open() {
 }
 
 function tell(text, kind) {
-    if (state.textContent !== text) {
-        state.textContent = text;
-    }
+    put(state, text);
     state.className = kind;
+}
+
+// What does not change is not read out again.
+function put(place, text) {
+    if (place.textContent !== text) {
+        place.textContent = text;
+    }
 }
 
 function lock() {
@@ -90,6 +96,7 @@ onFailure(error => {
 // The state is read out where it changes, and the age is not.
 status.watch(told => {
     tell(told.trouble ?? "ready", told.trouble === null ? "state good" : "state bad");
+    put(mode, told.routing.overridden ? `routing ${routing(told.routing)}` : "");
     since.textContent = `up ${age(told.uptime_s)}, ${told.version}`;
 });
 

@@ -3,7 +3,7 @@
 import {get} from "./api.js";
 import {bar, colour, merged, stacked} from "./chart.js";
 import {choice, facts, h, show, table} from "./dom.js";
-import {clock, count, duration, minute, percent, rate, sum} from "./format.js";
+import {clock, count, duration, minute, percent, rate, routing, sum} from "./format.js";
 import {every} from "./poll.js";
 import {watch} from "./status.js";
 
@@ -150,7 +150,6 @@ function adapters(found) {
 
 function engine(told) {
     const one = told.classifier, cache = one.cache, texts = cache.hits + cache.misses + cache.coalesced;
-    const mode = told.routing.mode === "percent" ? `${told.routing.percent} %` : told.routing.mode;
     return [
         h("h2", {}, "Classifier and routing"),
         facts([
@@ -159,7 +158,7 @@ function engine(told) {
             ["Waiting", count(one.queued)],
             ["From the cache", `${percent(cache.hits + cache.coalesced, texts)} of ${count(texts)} texts`],
             ["A run", `${duration(told.traffic.run_ms.p50)} p50, ${duration(told.traffic.run_ms.p95)} p95`],
-            ["Routing", told.routing.overridden ? [mode, h("span", {class: "warn"}, " by command")] : mode],
+            ["Routing", h("span", {class: told.routing.overridden ? "warn" : null}, routing(told.routing))],
             ["Config", told.config.reload_failed ? h("span", {class: "bad"}, "the last reload failed")
                 : `generation ${told.config.generation}`],
         ]),
