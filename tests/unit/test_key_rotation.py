@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from pointsman import files
 from pointsman.app import reload
@@ -19,9 +20,9 @@ from pointsman.cli.check import check
 from pointsman.cli.main import main
 from pointsman.config.client_keys import ClientKeys, KeyFile, parse_keys
 from pointsman.config.load import load
-from support.client_keys import line
+from support.client_keys import bearer, line
 from support.config_files import LABELS, MINIMAL, write, write_manifest
-from support.playbook import OK, Wire, playing, with_length
+from support.playbook import OK, Wire, playing, post, with_length
 from support.toy_config import BASE, config
 
 SINCE = "2026-12-01T10:00:00+00:00"
@@ -49,7 +50,11 @@ def test_either_secret_is_the_same_key() -> None:
     found = read(two("ann"), line("bob"))
     assert found.errors == ()
     keys = found.keys
-    assert keys.find(b"ann-secret") is keys.find(b"ann-old") is not None
+    new, old = keys.find(b"ann-secret"), keys.find(b"ann-old")
+    assert new is not None
+    assert old is not None
+    assert (new.by_former, old.by_former) == (False, True)
+    assert structs.replace(old, by_former=False) == new
     assert keys.find(b"bob-old") is None
     assert [key.name for key in keys] == ["ann", "bob"]
     assert len(keys) == 2
@@ -327,7 +332,8 @@ def test_limits_log_and_metrics_are_the_keys_whichever_secret_is_sent() -> None:
         for secret in ("ann-secret", "ann-old"):
             send(wire, secret, chat("Why?"))
             assert wire.error == (429, "rate_limit_exceeded")
-        assert {one["key"] for one in wire.outcomes()} == {"ann"}
+        told = [(one["key"], one.get("old_secret")) for one in wire.outcomes()]
+        assert told == [("ann", True), ("ann", None), ("ann", None), ("ann", True)]
         text = wire.generations.metrics.render().decode()
         assert 'pointsman_key_requests_total{key="ann"' in text
         for secret in ("ann-old", "ann-secret"):
@@ -365,6 +371,16 @@ def test_a_stream_that_began_with_the_old_secret_ends_as_it_began() -> None:
         wire.reload()
         upstream.sends(OK)
         assert client.taken.endswith(b"{}")
+
+
+def test_both_secrets_in_one_request_are_one_key() -> None:
+    with playing(keys=two("ann") + line("bob")) as wire:
+        for plain, status in (("ann-old", 200), ("bob-secret", 401)):
+            wire.client = wire.connect()
+            wire.client.sends(post(BASE, "/v1/chat/completions", bearer("ann"), f"x-api-key: {plain}"))
+            if status == 200:
+                wire.upstream.sends(OK)
+            assert wire.answer.status == status
 
 
 def test_stored_responses_and_conversations_are_the_keys_whichever_secret_is_sent() -> None:

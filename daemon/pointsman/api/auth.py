@@ -26,7 +26,8 @@ def key_of(keys: ClientKeys, head: RequestHead) -> ClientKey:
     else:
         secret = bearer[len(_BEARER) :].lstrip(b" ") if bearer[: len(_BEARER)].lower() == _BEARER else b""
     key = keys.find(secret)
-    if key is None or (plain is not None and keys.find(plain) is not key):
+    other = key if plain is None else keys.find(plain)
+    if key is None or other is None or other.name != key.name:
         raise Unauthorized("the key is not valid, or not sent as `Authorization: Bearer KEY` or `x-api-key: KEY`")
     if key.expires <= time.time():
         raise Unauthorized(f"the key has expired ({key.name})")

@@ -85,6 +85,8 @@ class ClientKey(msgspec.Struct, frozen=True):
     allowed_fields: tuple[QueueField, ...] = ()
     """The fields that the client may use, beside those that all may."""
     former: bytes | None = None
+    by_former: bool = False
+    """Whether it was found by the older of its two secrets."""
 
     def __repr__(self) -> str:
         return f"ClientKey({self.name})"
@@ -110,7 +112,10 @@ class ClientKeys:
 
     def __init__(self, keys: Iterable[ClientKey]) -> None:
         self._keys = tuple(keys)
-        self._by_digest = {digest: (digest, key) for key in self._keys for digest in key.digests}
+        self._by_digest = {key.digest: (key.digest, key) for key in self._keys}
+        for key in self._keys:
+            if key.former is not None:
+                self._by_digest[key.former] = key.former, msgspec.structs.replace(key, by_former=True)
         digest = os.urandom(32)
         self._nobody = digest, ClientKey("", digest)
 

@@ -30,6 +30,8 @@ class Record(msgspec.Struct, gc=False):
     """True where the service has made the request id, and not the client."""
     key: str | None = None
     """The name of the client's key."""
+    old_secret: bool = False
+    """Whether the client has sent the older of the key's two secrets."""
     trace: Trace | None = None
     """Its place in a trace, where requests are traced."""
     started: float = msgspec.field(default_factory=time.perf_counter)
@@ -125,6 +127,8 @@ def _add_request(line: Line, record: Record) -> None:
         line["client"] = record.client
     if record.key is not None:
         line["key"] = record.key
+    if record.old_secret:
+        line["old_secret"] = True
     if record.trace is not None:
         line["trace_id"] = record.trace.name
     if record.original_model is not None:
