@@ -17,6 +17,7 @@ from support.client_keys import line
 from support.command import run_here
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import run_fake_vllm
+from support.process import eventually
 from support.quick_config import quick_config
 from support.service import CHAT, TECHNICAL, chat
 
@@ -58,6 +59,36 @@ async def test_keys_are_added_and_revoked_while_the_service_runs(tmp_path: Path)
             assert (await post(daemon, secret, chat()))[0] == 401
             assert {one.get("key") for one in daemon.log_lines() if one["event"] == "routing_decision"} == {"ann"}
             assert secret not in daemon.log_text()
+
+
+async def test_a_key_is_rotated_while_the_service_runs(tmp_path: Path) -> None:
+    """No request is refused in between, and the log has one name."""
+    async with run_fake_vllm() as fake:
+        config = quick_config(fake.port)
+        config["pointsman"] = {"access": {"keys_file": str(tmp_path / "keys.jsonl")}}
+        (tmp_path / "keys.jsonl").write_bytes(line("ann", sent="old"))
+        (tmp_path / "keys.jsonl").chmod(0o600)
+        async with run_daemon(config, tmp_path) as daemon:
+            assert (await post(daemon, "old", chat()))[0] == 200
+            code, new, _ = await command(daemon.config, "rotate", "ann")
+            assert code == 0
+            changed = (await daemon.logged("reload", result="applied"))["changes"]
+            assert changed == [
+                {"path": "pointsman.access.keys_file[ann]", "from": "(a key)", "to": "(a second secret)"}
+            ]
+            for secret in ("old", new):
+                assert (await post(daemon, secret, chat()))[0] == 200
+            assert (await command(daemon.config, "drop-old", "ann"))[0] == 0
+            await daemon.logged("reload", result="applied", generation=3)
+            assert [(await post(daemon, secret, chat()))[0] for secret in ("old", new)] == [401, 200]
+
+            def served() -> list[tuple[str, bool | None]]:
+                lines = [one for one in daemon.log_lines() if one["event"] == "routing_decision"]
+                return [(one["key"], one.get("old_secret")) for one in lines if one["status"] == 200]
+
+            await eventually(lambda: len(served()) == 4, "all requests are logged")
+            assert served() == [("ann", None), ("ann", True), ("ann", None), ("ann", None)]
+            assert new not in daemon.log_text()
 
 
 async def test_the_place_in_the_queue_is_the_keys(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -50,6 +52,28 @@ async def test_a_command_sets_the_mode_at_once_and_for_the_next_start(tmp_path: 
             assert await answered(daemon) == (BASE, "off")
             assert await pointsman(daemon, "mode", "config") == "ROUTING  on\n"
             assert await answered(daemon) == ("technical-lora", "classified")
+
+
+async def test_a_mode_with_an_end_survives_a_restart_and_ends(tmp_path: Path) -> None:
+    """Here while the service is stopped: its time is moved in the file."""
+    state = tmp_path / "state"
+    env = {"STATE_DIRECTORY": str(state)}
+    async with run_fake_vllm(LoraVllm()) as vllm:
+        config = quick_config(vllm.port)
+        async with run_daemon(config, tmp_path, env=env) as daemon:
+            shown = await pointsman(daemon, "mode", "off", "--for", "1h")
+            assert shown.startswith("ROUTING  off until 20")
+            assert shown.endswith(" (by `pointsman mode`; then on)\n")
+            assert await answered(daemon) == (BASE, "off")
+        async with run_daemon(config, tmp_path, env=env) as daemon:
+            assert await answered(daemon) == (BASE, "off")
+            assert await pointsman(daemon, "mode") == shown
+        timed = json.loads((state / "timed_mode.json").read_text())
+        (state / "timed_mode.json").write_text(json.dumps(timed | {"until": time.time() - 1}))
+        async with run_daemon(config, tmp_path, env=env) as daemon:
+            assert await answered(daemon) == ("technical-lora", "classified")
+            assert await pointsman(daemon, "mode") == "ROUTING  on\n"
+            await daemon.logged("overlay", by="end of the mode")
 
 
 async def test_how_to_keep_former_routes_is_told_by_the_first_start_with_a_state_directory_alone(
