@@ -101,7 +101,7 @@ for (const [path, value] of writes) {
 }
 return seen;
 """
-ADMIN_READS = ["/", "/config", "/status", "/adapters", "/decisions", "/metrics", "/health"]
+ADMIN_READS = ["/", "/config", "/status", "/adapters", "/decisions", "/request?id=3c1f5e", "/metrics", "/health"]
 ADMIN_WRITES: list[Any] = [
     ["/reload", None],
     ["/mode", {"mode": "off"}],

@@ -89,14 +89,16 @@ async def of_the_operator(http: aiohttp.ClientSession, daemon: Daemon) -> str:
     broken = before.replace("address: 127.0.0.1", f"address: http://user:{IN_CONFIG}@127.0.0.1")
     assert broken != before
     daemon.config.write_text(broken + f"\nunknown_key: {IN_CONFIG}\napi_key: [{IN_CONFIG}]\n")
+    asked = [f"/request?id={line['request_id']}" for line in daemon.log_lines() if line["event"] == "routing_decision"]
     told = ""
     for headers in ({}, {"Authorization": f"Bearer {ADMIN_TOKEN}"}, {"Authorization": f"Bearer {WRONG_KEY}"}):
         async with http.post(daemon.admin_url + "/reload", json={}, headers=headers) as response:
             told += await response.text()
-        for path in (*ADMIN_PATHS, "/nowhere"):
+        for path in (*ADMIN_PATHS, "/nowhere", *asked):
             async with http.get(daemon.admin_url + path, headers=headers) as response:
                 told += await response.text()
     assert '"generation"' in told, "the token was accepted"
+    assert '"requests":[{' in told, "a request was told"
     assert "unknown_key" in told, "the broken config was told"
     assert "an address with credentials" in told
     return told

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from pointsman.errors import RequestError
+from pointsman.http1.forwarded_headers import REQUEST_ID
 from pointsman.observability.find_request import Search
 from pointsman.proxy.recorder import Recorder
 from pointsman.server.request import Request
@@ -18,8 +19,8 @@ from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
 
 
-class _Query(msgspec.Struct, forbid_unknown_fields=True):
-    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}\Z")]
+class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+    id: Annotated[str, msgspec.Meta(pattern=rf"^{REQUEST_ID}\Z")]
 
 
 def request_route(recorder: Callable[[], Recorder]) -> Route:
@@ -31,7 +32,7 @@ def request_route(recorder: Callable[[], Recorder]) -> Route:
     async def handler(request: Request) -> Response:
         try:
             pairs = parse_qsl(request.head.query, keep_blank_values=True, strict_parsing=True, max_num_fields=2)
-            search = Search(msgspec.convert(dict(pairs), _Query).id)
+            search = Search(msgspec.convert(dict(pairs), _Asked).id)
         except (ValueError, msgspec.ValidationError) as error:
             message = f"the query cannot be used: {error}; it takes the id of a request, or its beginning: ?id=3c1f5e"
             return error_response(RequestError(message, status=400, code="invalid_query"))

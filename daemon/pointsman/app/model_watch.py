@@ -9,7 +9,7 @@ from typing import Any
 
 from pointsman.config.model import AdapterOptions, Config
 from pointsman.observability.log import Log
-from pointsman.observability.model_health import Bounds, Flag, Flags, History, Judge, Windows
+from pointsman.observability.model_health import Bounds, Flag, Flags, LastHour, ModelJudge, Windows
 from pointsman.observability.record import Record
 
 JUDGE_SECONDS = 5.0
@@ -25,7 +25,7 @@ class ModelWatch:
         self._settle = settle
         self._clock = clock
         self._windows = Windows()
-        self._history = History()
+        self._last_hour = LastHour()
         self._bases: Mapping[str, str] = {}
         self._bounds = _bounds(AdapterOptions())
         self._models = {what: self._flags("model", what) for what in ("failing", "slow")}
@@ -60,7 +60,7 @@ class ModelWatch:
         self._settle()
         now = self._clock()
         recent = self._windows.recent(now)
-        judge = Judge(recent, self._bases, self._bounds, self._history.before(now))
+        judge = ModelJudge(recent, self._bases, self._bounds, self._last_hour.before(now))
         # What is an endpoint's fault is said of the endpoint, once, and not of each of its models.
         failing, slow = self._endpoints["failing"], self._endpoints["slow"]
         for flags, judged in ((failing, judge.all_failing), (slow, judge.all_slow)):
@@ -69,7 +69,7 @@ class ModelWatch:
                 yield
                 found[name] = judged(name)
             flags.update(found, now)
-        self._history.take(judge, slow.all, now)
+        self._last_hour.take(judge, slow.all, now)
         yield
         self._models["failing"].update({name: judge.failing(name, failing.all) for name in recent}, now)
         found = {}

@@ -193,7 +193,7 @@ class OverlayKeeper:
         """Write what holds by now: a write that hung must not bring back what has changed since."""
         with self._disk:
             path.parent.mkdir(parents=True, exist_ok=True)
-            found, timed = self.current, path.with_name(overlay.TIMED)
+            found, timed = self.current, path.with_name(overlay.TIMED_NAME)
             files.write(path, overlay.encode(found), replace=True, mode=0o600)
             if found.timed is None:
                 timed.unlink(missing_ok=True)

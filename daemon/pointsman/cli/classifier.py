@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pointsman.cli.admin_client import AdminPort, ask, read, show, warn_of_trouble
+from pointsman.config.overlay import moment
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,7 +37,7 @@ def render(told: dict[str, Any]) -> Iterator[str]:
     """Yield the classifiers as lines for a terminal."""
     yield f"in use: {told['in_use']}"
     if told["promoted"]:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(told["promoted"]["at"]))
+        when = moment(told["promoted"]["at"])
         yield f"promoted at {when}, in place of {told['config']}, which the config names"
     for one in told["artifacts"]:
         figures = ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from pointsman.cli.admin_client import AdminPort, ask, read, show, warn_of_trouble
+from pointsman.config.overlay import moment
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,7 +34,7 @@ def render(told: dict[str, Any]) -> Iterator[str]:
     """Yield the kept configs as lines for a terminal, the newest first."""
     yield f"{'N':>2}  {'APPLIED':<19}  {'SHA-256':<12}"
     for one in told["configs"]:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["at"]))
+        when = moment(one["at"])
         yield f"{one['number']:>2}  {when}  {one['sha256'][:12]}{'  in use' if one['in_use'] else ''}"
     if told["rolled_back"]:
         yield "rolled back, until `pointsman config follow` or until the file changes"

@@ -374,7 +374,9 @@ def _config_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _request_id(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", text):
+    from pointsman.http1.forwarded_headers import REQUEST_ID
+
+    if not re.fullmatch(REQUEST_ID, text):
         raise argparse.ArgumentTypeError(f"{text!r}: an id has at most 128 letters, digits, `.`, `_`, `:` and `-`")
     return text
 

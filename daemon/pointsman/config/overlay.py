@@ -15,7 +15,7 @@ from pointsman import files
 from pointsman.config.model import CategoryRollout, Config, RoutingOptions
 
 NAME = "overlay.json"
-TIMED = "timed_mode.json"
+TIMED_NAME = "timed_mode.json"
 """The file of a mode that ends by itself: releases before refuse an overlay with a field that they do not know."""
 LARGEST_BYTES = 1 << 20
 MOST_CANARIES = 1_000
@@ -153,7 +153,7 @@ def read(folder: Path | None, now: float | None = None) -> tuple[Overlay, str | 
 
 def read_timed(folder: Path) -> tuple[TimedMode | None, str | None]:
     """Return the mode with an end that a state directory has, though it may be over, and a message as `read` does."""
-    return _read(folder / TIMED, _decode_timed, None)
+    return _read(folder / TIMED_NAME, _decode_timed, None)
 
 
 def _read(path: Path, decoded: Callable[[bytes], T], nothing: T) -> tuple[T, str | None]:

@@ -35,7 +35,9 @@ _NOMINATES_NOTHING = frozenset({b"keep-alive", b"close"})
 _KEPT_VERDICTS = 512
 _LONGEST_KEPT_BYTES = 64
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
+REQUEST_ID = "[A-Za-z0-9._:-]{1,128}"
+"""The form of a request id that a client may choose."""
+_REQUEST_ID = re.compile(REQUEST_ID.encode())
 
 
 class _Verdicts:

@@ -10,7 +10,7 @@ MIN_BEGINNING = 6
 MAX_FOUND = 10
 
 
-class Found(NamedTuple):
+class FoundLine(NamedTuple):
     """A line of a request as it is and decoded; `time` is its `ts`, and `place` where it is from."""
 
     time: str
@@ -33,7 +33,7 @@ class Search:
         self._whole, self._begun = _Newest(), _Newest()
 
     @property
-    def found(self) -> list[Found]:
+    def found(self) -> list[FoundLine]:
         """Return the newest lines, the newest first: those of this very id, else those whose ids begin with it."""
         return self._best.lines
 
@@ -61,7 +61,7 @@ class Search:
         name, time = fields.get("request_id"), fields.get("ts")
         if not isinstance(name, str):
             return
-        one = Found(time if isinstance(time, str) else "", name, line, fields, place)
+        one = FoundLine(time if isinstance(time, str) else "", name, line, fields, place)
         if name == self._wanted:
             self._whole.add(one)
         elif len(self._wanted) >= MIN_BEGINNING and name.startswith(self._wanted):
@@ -76,11 +76,11 @@ class _Newest:
     """The newest lines of those that are added."""
 
     def __init__(self) -> None:
-        self.lines: list[Found] = []
+        self.lines: list[FoundLine] = []
         self.count = 0
         self.ids_differ = False
 
-    def add(self, one: Found) -> None:
+    def add(self, one: FoundLine) -> None:
         if any(one.fields == known.fields for known in self.lines):  # a log that is named twice, or was copied
             return
         self.count += 1

@@ -23,7 +23,7 @@ HELD_SECONDS = 0.05
 MOST_HELD = 256
 LONGEST_FIELD_BYTES = 8 * 2**10
 # Lines of about 12,000 requests, for who asks for one by its id.
-MAX_KEPT_BYTES = 8 * 2**20
+MAX_NEWEST_BYTES = 8 * 2**20
 JOURNAL = "journal"
 # What the reader of the log has not taken this long after the end of the service is lost.
 CLOSE_SECONDS = 1.0
@@ -110,14 +110,14 @@ class Log:
             self._keep(lines)
 
     def requests(self) -> list[bytes]:
-        """Return the newest lines of requests, the oldest first, several in each part; at most MAX_KEPT_BYTES."""
+        """Return the newest lines of requests, the oldest first, several in each part; at most MAX_NEWEST_BYTES."""
         self.flush()
         return list(self._kept)
 
     def _keep(self, lines: bytes) -> None:
         self._kept.append(lines)
         self._kept_bytes += len(lines)
-        while self._kept_bytes > MAX_KEPT_BYTES:
+        while self._kept_bytes > MAX_NEWEST_BYTES:
             self._kept_bytes -= len(self._kept.popleft())
 
 

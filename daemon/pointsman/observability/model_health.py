@@ -14,8 +14,8 @@ from typing import NamedTuple
 from pointsman.observability.log_line import cut
 from pointsman.observability.record import LONGEST_NAME_BYTES, Record
 
-WINDOW = 20
-WINDOW_SECONDS = 300.0
+NEWEST = 20
+MAX_AGE_SECONDS = 300.0
 # Of models that the config does not name, which clients may make up while vLLM fails.
 MAX_OTHERS = 16
 # A model with fewer requests is compared with nothing, and nothing with it.
@@ -24,14 +24,14 @@ MIN_REQUESTS = 5
 MIN_FAILED = 6
 MIN_FAILED_EACH = 4
 # Most of the newest requests must be of one kind: streams, or whole answers.
-MIN_TIMED = WINDOW // 2
+MIN_TIMED = NEWEST // 2
 # Less is no crawl, whatever the factor is.
 MIN_SLOWER_SECONDS = 1.0
 # It is over at this share of the bound; the first byte has no less than a factor of 1.
 SHARE_OVER, FACTOR_OVER = 0.2, 0.5
 
 
-class Sample(NamedTuple):
+class Answered(NamedTuple):
     """A request that vLLM has answered, or failed to.
 
     `seconds` is the time from sending it to the first byte of its answer. What that depends on are the bytes of the
@@ -72,7 +72,7 @@ class Windows:
 
     def __init__(self) -> None:
         self._bases: Mapping[str, str] = {}
-        self._windows: dict[str, deque[Sample]] = {}
+        self._windows: dict[str, deque[Answered]] = {}
         self._others = 0
 
     def follow(self, bases: Mapping[str, str]) -> None:
@@ -97,7 +97,7 @@ class Windows:
                 continue
             tokens = 0 if record.tokens is None else record.tokens[1]
             window.append(
-                Sample(
+                Answered(
                     record.started + record.seconds,
                     record.endpoint,
                     record.failed,
@@ -108,7 +108,7 @@ class Windows:
                 )
             )
 
-    def _begun(self, name: str) -> deque[Sample] | None:
+    def _begun(self, name: str) -> deque[Answered] | None:
         """Return a window for a model that has none, None for one of too many that the config does not name."""
         if name not in self._bases:
             name = cut(name, LONGEST_NAME_BYTES)
@@ -117,12 +117,12 @@ class Windows:
             if self._others >= MAX_OTHERS:
                 return None
             self._others += 1
-        window = self._windows[name] = deque(maxlen=WINDOW)
+        window = self._windows[name] = deque(maxlen=NEWEST)
         return window
 
-    def recent(self, now: float) -> dict[str, list[Sample]]:
+    def recent(self, now: float) -> dict[str, list[Answered]]:
         """Return the newest requests by model, the oldest first; forget what is too old."""
-        since, found = now - WINDOW_SECONDS, {}
+        since, found = now - MAX_AGE_SECONDS, {}
         for name, window in list(self._windows.items()):
             while window and window[0].at < since:
                 window.popleft()
@@ -134,7 +134,7 @@ class Windows:
         return found
 
 
-class Judge:
+class ModelJudge:
     """Compare models by their newest requests; `bases` has the base model of each that the config names.
 
     `before` has what was usual at each endpoint.
@@ -142,10 +142,10 @@ class Judge:
 
     def __init__(
         self,
-        recent: Mapping[str, Sequence[Sample]],
+        recent: Mapping[str, Sequence[Answered]],
         bases: Mapping[str, str],
         bounds: Bounds,
-        before: Mapping[Place, Typical],
+        before: Mapping[Cohort, Typical],
     ) -> None:
         self._recent = recent
         self._before = before
@@ -157,7 +157,7 @@ class Judge:
         self._typical: dict[tuple[str, frozenset[str] | None, bool], Typical | None] = {}
         self._middles: dict[tuple[str, frozenset[str], bool], Typical | None] = {}
         self._siblings: dict[tuple[str, frozenset[str], bool], list[tuple[str, Typical]]] = {}
-        self._at: dict[str, dict[str, list[Sample]]] = {}
+        self._at: dict[str, dict[str, list[Answered]]] = {}
         """The requests by endpoint and model."""
         for name, samples in recent.items():
             for sample in samples:
@@ -216,7 +216,7 @@ class Judge:
             return Finding(bad=False, fine=False, why="")
         counted = found if places.isdisjoint(without) else self._of(model, places - set(without), streams)
         bad = (
-            len(samples) == WINDOW
+            len(samples) == NEWEST
             and counted is not None
             and counted.requests >= MIN_TIMED
             and self._slower(counted, usual, 1.0)
@@ -266,7 +266,7 @@ class Judge:
     def _of(self, model: str, places: frozenset[str], streams: bool) -> Typical | None:
         key = model, places, streams
         if key not in self._typical:
-            samples: Iterable[Sample] = self._recent.get(model, ())
+            samples: Iterable[Answered] = self._recent.get(model, ())
             if places != self._endpoints:
                 samples = [sample for sample in samples if sample.endpoint in places]
             self._typical[key] = typical(samples, streams)
@@ -290,7 +290,7 @@ class Judge:
                 bad.append(name)
         return self._alike(endpoint, known, bad, "are slow")
 
-    def usual(self, endpoint: str) -> Iterator[tuple[Place, Typical]]:
+    def usual(self, endpoint: str) -> Iterator[tuple[Cohort, Typical]]:
         """Yield what is usual at an endpoint now, of all models of one base together."""
         for base in {base for name in self._at[endpoint] if (base := self._bases[name]) is not None}:
             for streams in (True, False):
@@ -298,7 +298,7 @@ class Judge:
                 if found is not None:
                     yield (endpoint, base, streams), found
 
-    def _known(self, endpoint: str) -> dict[str, list[Sample]]:
+    def _known(self, endpoint: str) -> dict[str, list[Answered]]:
         """Return the models of which an endpoint has answered enough, with these requests."""
         return {name: samples for name, samples in self._at[endpoint].items() if len(samples) >= MIN_REQUESTS}
 
@@ -307,7 +307,7 @@ class Judge:
         return Finding(len(bad) >= 2 and 2 * len(bad) > len(known), 2 * len(bad) <= len(known), why, tuple(bad))
 
 
-Place = tuple[str, str, bool]
+Cohort = tuple[str, str, bool]
 """An endpoint, a base model, and whether it is about streams."""
 
 
@@ -320,7 +320,7 @@ class Typical(NamedTuple):
     tokens: float
 
 
-def typical(samples: Iterable[Sample], streams: bool) -> Typical | None:
+def typical(samples: Iterable[Answered], streams: bool) -> Typical | None:
     """Return the medians of what has begun to come, None where that is too little."""
     timed = [one for one in samples if one.streams == streams and one.seconds is not None and not one.failed]
     if len(timed) < MIN_REQUESTS:
@@ -336,11 +336,11 @@ def _middle(found: Sequence[Typical]) -> Typical:
     return Typical(sum(one.requests for one in found), seconds, size, tokens)
 
 
-def _failed(samples: Iterable[Sample]) -> int:
+def _failed(samples: Iterable[Answered]) -> int:
     return sum([sample.failed for sample in samples])
 
 
-def _mostly_streams(samples: Sequence[Sample]) -> bool:
+def _mostly_streams(samples: Sequence[Answered]) -> bool:
     return 2 * sum([sample.streams for sample in samples]) >= len(samples)
 
 
@@ -348,31 +348,31 @@ HISTORY_SECONDS = 3600.0
 SNAPSHOT_SECONDS = 300.0
 
 
-class History:
+class LastHour:
     """What was usual at each endpoint in the last hour, while it was not slow."""
 
     def __init__(self) -> None:
         self._taken = -SNAPSHOT_SECONDS
-        self._found: dict[Place, deque[tuple[float, Typical]]] = {}
+        self._found: dict[Cohort, deque[tuple[float, Typical]]] = {}
 
-    def before(self, now: float) -> dict[Place, Typical]:
+    def before(self, now: float) -> dict[Cohort, Typical]:
         """Return what was usual; forget what is too old."""
-        for place, found in list(self._found.items()):
+        for cohort, found in list(self._found.items()):
             while found and found[0][0] < now - HISTORY_SECONDS:
                 found.popleft()
             if not found:
-                del self._found[place]
-        return {place: _middle([one for _, one in found]) for place, found in self._found.items()}
+                del self._found[cohort]
+        return {cohort: _middle([one for _, one in found]) for cohort, found in self._found.items()}
 
-    def take(self, judge: Judge, slow: Collection[str], now: float) -> None:
+    def take(self, judge: ModelJudge, slow: Collection[str], now: float) -> None:
         """Take note of what is usual now, every SNAPSHOT_SECONDS, but for endpoints that are slow."""
         if now - self._taken < SNAPSHOT_SECONDS:
             return
         self._taken = now
         for endpoint in judge.endpoints:
             if endpoint not in slow:
-                for place, found in judge.usual(endpoint):
-                    self._found.setdefault(place, deque()).append((now, found))
+                for cohort, found in judge.usual(endpoint):
+                    self._found.setdefault(cohort, deque()).append((now, found))
 
 
 class Flag(NamedTuple):
