@@ -230,8 +230,10 @@ def expressions() -> dict[str, str]:
     return found
 
 
-# What only happens in trouble, or with a stream.
-EMPTY = re.compile(r"deadline|upstream_errors|engine_deaths|refused|retries|clients_left|chunk_gap|tokens|status=~")
+# What only happens in trouble, by a command, or with a stream.
+EMPTY = re.compile(
+    r"deadline|upstream_errors|engine_deaths|refused|retries|clients_left|mode_until|chunk_gap|tokens|status=~"
+)
 
 
 @on_session_loop
