@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -156,6 +157,25 @@ def test_a_report_that_cannot_be_written_is_told_after_the_table(file: Path, tmp
 
     assert (done.returncode, "accuracy" in done.stdout) == (1, True)
     assert "nowhere/r.json: cannot be written" in done.stderr
+
+
+def test_a_reader_of_the_table_that_leaves_costs_no_file(tmp_path: Path) -> None:
+    """As in `pointsman eval ... --html FILE | head`."""
+    file = write(tmp_path / "rows.jsonl", [{"text": MEDICAL, "label": "health"}])
+    page, report = tmp_path / "r.html", tmp_path / "r.json"
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = (sys.executable, "-m", "pointsman", "eval", "builtin", file)
+    try:
+        done = subprocess.run(
+            [*command, "--html", page, "--json", report], stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60
+        )
+    finally:
+        os.close(writer)
+
+    assert (done.returncode, done.stderr) == (141, b"")
+    assert page.read_text().endswith("</html>\n")
+    assert json.loads(report.read_text())["judged"]["accuracy"]["whole"] == 1
 
 
 def test_a_missing_artifact_or_a_wrong_config_exits_with_3(file: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -144,11 +144,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         reading, decided = made.reading, made.categories
     origin = provenance(found, file_id(options.file), options.config, fitted_rows=len(every) - len(rows))
     report = evaluate(rows, reading, scheme, origin, decided)
-    print(table.render(report))
-    if options.json:
-        _write(options.json, _json(report))
-    if options.html:
-        _write(options.html, html.render(report, {row.line: row.text for row in rows}))
+    _publish(options, report, table.render(report), lambda: html.render(report, {row.line: row.text for row in rows}))
     return 0
 
 
@@ -174,11 +170,8 @@ def _replay(options: argparse.Namespace) -> int:
     sweep = replay.swept(replay.as_logged(known) if alone else first.side(first.threshold), last)
     origin = provenance(artifacts[0], replay.identity(options.replay, lines), options.config, *artifacts[1:])
     result = replay.compare(decided, len(lines), before, after, sweep, origin)
-    print(replay.render(result))
-    if options.json:
-        _write(options.json, _json(result))
-    if options.html:
-        _write(options.html, replay_html.render(result, replay.samples(before, after, [one.text for one in asked])))
+    samples = replay.samples(before, after, [one.text for one in asked])
+    _publish(options, result, replay.render(result), lambda: replay_html.render(result, samples))
     return 0
 
 
@@ -268,6 +261,17 @@ def _progress(done: int, total: int) -> None:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     elif done % 20 == 0:
         print(f"\r{done:,} of {total:,} prompts", end="", file=sys.stderr, flush=True)
+
+
+def _publish(options: argparse.Namespace, report: object, text: str, page: Callable[[], str]) -> None:
+    """Print a report and write the files that are asked for, even where who reads the output, such as `head`, left."""
+    try:
+        print(text, flush=True)
+    finally:
+        if options.json:
+            _write(options.json, _json(report))
+        if options.html:
+            _write(options.html, page())
 
 
 def _json(report: object) -> str:
