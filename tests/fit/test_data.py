@@ -159,6 +159,17 @@ def test_fewer_than_twenty_rows_of_a_label_are_a_warning(tmp_path: Path) -> None
     assert found.warnings == ["label 'other' has 5 rows; with fewer than 20 its figures say little: add more"]
 
 
+def test_labels_with_few_rows_are_one_warning(tmp_path: Path) -> None:
+    """The fewest first, and the first ten by name."""
+    few = {f"label{number}": 17 - number for number in range(12)}
+    found = read(tmp_path, rows(other=20, **few))
+
+    named = ", ".join(f"'label{number}' ({17 - number} rows)" for number in range(11, 1, -1))
+    assert found.warnings == [
+        f"labels {named} and 2 more have fewer than 20 rows, so that their figures say little: add more"
+    ]
+
+
 def test_one_label_only_is_an_error(tmp_path: Path) -> None:
     """There is nothing to tell it from."""
     assert "has one label only ('travel')" in refused(tmp_path, rows(travel=30))

@@ -155,11 +155,8 @@ def _thin(path: Path, rows: list[_Row], least: int) -> list[str]:
 def _rows(rows: list[_Row], repeated: list[int], enough: int) -> Rows:
     labels = sorted({row.label for row in rows})
     counts = Counter(row.label for row in rows)
-    warnings = [
-        f"label {label!r} has {counts[label]} rows; with fewer than {enough} its figures say little: add more"
-        for label in labels
-        if counts[label] < enough
-    ]
+    few = [label for label in sorted(labels, key=lambda label: counts[label]) if counts[label] < enough]
+    warnings = [_few(few, counts, enough)] if few else []
     if repeated:
         lines = ", ".join(map(str, repeated[:_SHOWN])) + (", …" if len(repeated) > _SHOWN else "")
         warnings.append(
@@ -174,6 +171,16 @@ def _rows(rows: list[_Row], repeated: list[int], enough: int) -> Rows:
         )
     truth = np.array([labels.index(row.label) for row in rows])
     return Rows(texts=[row.text for row in rows], truth=truth, labels=labels, warnings=warnings)
+
+
+def _few(labels: list[str], counts: Counter[str], enough: int) -> str:
+    """Return one warning of all labels that have few rows, the fewest first."""
+    if len(labels) == 1:
+        (label,) = labels
+        return f"label {label!r} has {counts[label]} rows; with fewer than {enough} its figures say little: add more"
+    named = ", ".join(f"{label!r} ({counts[label]} {_plural(counts[label])})" for label in labels[:_SHOWN])
+    more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
+    return f"labels {named}{more} have fewer than {enough} rows, so that their figures say little: add more"
 
 
 def _is_catch_all(label: str) -> bool:
