@@ -67,12 +67,39 @@ def test_a_request_is_a_span_of_the_clients_trace(wire: Wire, collector: Collect
         "gen_ai.response.model": found["gen_ai.response.model"],
         "gen_ai.usage.input_tokens": 7,
         "gen_ai.usage.output_tokens": 5,
+        "http.request.method": "POST",
         "http.route": "/v1/chat/completions",
         "http.response.status_code": 200,
     }
     assert found["pointsman.request_id"] == "mine"
     assert found["pointsman.reason"]
     assert found["pointsman.upstream_seconds"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ("GET /v1/models", "GET /v1/models"),
+        ("HEAD /v1/models", "HEAD /v1/models"),
+        ("GET /v1/models/some/model", "GET /v1/models/{name}"),
+        ("GET /v1/responses/resp_1", "GET /v1/responses/{id}"),
+        ("POST /tokenize", "POST /tokenize"),
+    ],
+)
+def test_a_span_without_a_model_has_the_name_of_its_method_and_route(
+    asked: str, name: str, wire: Wire, collector: Collector
+) -> None:
+    """The route and not the path: a backend groups spans by their names."""
+    wire.client.sends(f"{asked} HTTP/1.1\r\nHost: here\r\nContent-Length: 0\r\n\r\n".encode())
+    for vllm in (wire.a, wire.b):
+        for asking in vllm.connections[-1:]:
+            asking.sends(with_length(b'{"data":[]}'))
+    close(wire)
+    (span,) = collector.spans
+    found = values(span.attributes)
+
+    assert span.name == name
+    assert f"{found['http.request.method']} {found['http.route']}" == name
 
 
 def test_vllm_continues_from_our_span(wire: Wire, collector: Collector) -> None:

@@ -24,6 +24,7 @@ class Record(msgspec.Struct, gc=False):
 
     request_id: str
     path: str
+    method: str = "POST"
     client: str = ""
     """The client's address; empty for a Unix socket."""
     issued: bool = False

@@ -134,11 +134,9 @@ def span_of(record: Record, trace: Trace, resource: Resource) -> ReadableSpan:
 
     ended = int(record.ended * 1e9)
     operation = _OPERATIONS.get(record.path)
-    model = record.original_model
-    name = f"POST {record.path}" if operation is None or model is None else f"{operation} {cut(model, 256)}"
     failed = Status(StatusCode.ERROR, record.error) if record.status >= 500 else Status()
     return ReadableSpan(
-        name,
+        _name(record, operation),
         context(trace.span_id, remote=False),
         context(trace.parent_id, remote=True) if trace.parent_id else None,
         resource,
@@ -150,12 +148,19 @@ def span_of(record: Record, trace: Trace, resource: Resource) -> ReadableSpan:
     )
 
 
+def _name(record: Record, operation: str | None) -> str:
+    if operation is not None and record.original_model is not None:
+        return f"{operation} {cut(record.original_model, LONGEST_NAME_BYTES)}"
+    return f"{record.method} {record.path}"
+
+
 def _attributes(record: Record, operation: str | None) -> dict[str, AttributeValue]:
     """Return what is known of a request; no text of it, and no key."""
     found: dict[str, AttributeValue | None] = {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": None if operation is None else "vllm",
         "gen_ai.request.model": record.original_model,
+        "http.request.method": record.method,
         "http.route": record.path,
         "http.response.status_code": record.status,
         "client.address": record.client or None,

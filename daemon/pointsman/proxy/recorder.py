@@ -100,4 +100,4 @@ def new_record(request: Request, path: str) -> Record:
     """Return an empty record; `path` is the route's."""
     given = request.head.values.get(b"x-request-id")
     name = request_id(given)
-    return Record(name, path, request.client.address, given is None or given != name.encode())
+    return Record(name, path, request.head.method, request.client.address, given is None or given != name.encode())
