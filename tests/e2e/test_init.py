@@ -18,9 +18,10 @@ import pytest_asyncio
 import yaml
 
 from pointsman.cli import check
+from pointsman.cli.init import main as init_main
 from pointsman.cli.init.main import init as run
 from pointsman.cli.main import main
-from pointsman.config import load
+from pointsman.config import admin_address, load
 from support.daemon import run_daemon
 from support.fake_vllm import FakeVllm, run_fake_vllm
 from support.hostile import Exchange, Hostile, deaf_port, head, run_hostile, sends, stall, whole
@@ -351,6 +352,42 @@ async def test_root_of_an_installed_host_writes_the_services_config(
     assert await asyncio.to_thread(main, ["init", "--vllm", f"127.0.0.1:{hostile.port}"]) == 0
     written = [path for path in (installed, tmp_path / "config" / "config.yaml") if path.exists()]
     assert written == [installed if there and user == 0 else tmp_path / "config" / "config.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "runs", "command"),
+    [
+        (True, False, "systemctl enable --now pointsman.socket pointsman.service"),
+        (True, True, "systemctl restart pointsman.service"),
+        (False, False, "pointsman serve --config {file}"),
+    ],
+)
+async def test_where_a_unit_serves_the_file_it_is_the_next_command(
+    unit: bool, runs: bool, command: str, hostile: Hostile, init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "INSTALLED", init.file)
+    monkeypatch.setattr(init_main, "UNITS", (str(tmp_path / "none"), str(tmp_path / "units")))
+    monkeypatch.setattr(admin_address, "INSTALLED_SOCKET", tmp_path / "run" / "admin.sock")
+    if unit:
+        (tmp_path / "units").mkdir()
+        (tmp_path / "units" / "pointsman.service").touch()
+    if runs:
+        (tmp_path / "run").mkdir()  # systemd removes it with the service
+
+    assert await init(url(hostile)) == 0
+    assert init.out.splitlines()[-1] == (
+        f"next: `pointsman check {init.file}`, then `{command.format(file=init.file)}`"
+    )
+
+
+async def test_a_file_that_no_unit_serves_needs_a_command(
+    hostile: Hostile, init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(init_main, "UNITS", (str(tmp_path),))
+    (tmp_path / "pointsman.service").touch()
+
+    assert await init(url(hostile)) == 0
+    assert f"then `pointsman serve --config {init.file}`" in init.out
 
 
 @pytest.mark.parametrize("address", ["", "user:secret@host:1", "http://host:port", "ftp://host"])

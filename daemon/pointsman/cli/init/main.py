@@ -13,10 +13,14 @@ from pointsman.classify.artifact import BUILTIN, read_manifest
 from pointsman.cli.init.plan import Plan, plan
 from pointsman.cli.init.served import InitError, Served, ask_vllm
 from pointsman.cli.init.text import ENDPOINT, render
-from pointsman.config import load
+from pointsman.config import admin_address, load
 from pointsman.config.model import Endpoint
 from pointsman.errors import CannotStart, UpstreamError
 from pointsman.upstream.client import read_key
+
+UNIT = "pointsman.service"
+# Of packages and `make install`, and of operators.
+UNITS = ("/usr/lib/systemd/system", "/etc/systemd/system")
 
 
 def init(vllm: str, output: Path | None, key_file: Path | None, *, force: bool, out: TextIO, err: TextIO) -> int:
@@ -75,7 +79,15 @@ def _summary(served: Served, planned: Plan, endpoint: Endpoint, output: Path) ->
         yield from (f"    {_shown(adapter.name)}  {_shown(told[adapter])}" for adapter in served.of(base))
     if not served.adapters:
         yield "no adapter is served, so the base model answers everything: start vLLM with --enable-lora --lora-modules"
-    yield f"next: `pointsman check {output}`, then `pointsman serve --config {output}`"
+    yield f"next: `pointsman check {output}`, then `{_command(output)}`"
+
+
+def _command(output: Path) -> str:
+    """Return what serves with the file: systemd, where it is that of an installed unit."""
+    if output != load.INSTALLED or not any(Path(folder, UNIT).exists() for folder in UNITS):
+        return f"pointsman serve --config {output}"
+    runs = admin_address.INSTALLED_SOCKET.parent.exists()
+    return f"systemctl restart {UNIT}" if runs else f"systemctl enable --now pointsman.socket {UNIT}"
 
 
 def _shown(text: str) -> str:
