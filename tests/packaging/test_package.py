@@ -153,3 +153,23 @@ def test_removed_it_leaves_what_is_the_operators_and_purged_nothing(boot: Boot, 
         machine.run("apt-get", "--yes", "purge", "pointsman")
         assert machine.run("find", "/etc", "/usr", "/opt", "/var/lib", "-name", "*pointsman*") == ""
         assert machine.run("getent", "passwd", "pointsman", check=False) == ""
+
+
+def test_purged_it_names_what_is_the_operators_and_leaves_it_to_root(boot: Boot, packaged: Path) -> None:
+    """Keys and the like may be wanted again, and nobody else may get to read them with the number of the user."""
+    mine = ["/etc/pointsman/keys.jsonl", "/etc/pointsman/tls/server.key"]
+    drop_in = "/etc/systemd/system/pointsman.service.d/mine.conf"
+    with boot(packaged) as machine:
+        for name in (*mine, drop_in):
+            file = machine.root / name[1:]
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("secret\n")
+            file.chmod(0o640)
+        machine.run("chown", "pointsman:pointsman", *mine)
+
+        said = machine.run("apt-get", "--yes", "purge", "pointsman")
+
+        assert all(name in said.splitlines() for name in (*mine, drop_in))
+        assert f"/{CONFIG}" not in said.splitlines()
+        assert machine.run("stat", "--format=%U:%G %a", *mine).split("\n") == ["root:root 640"] * 2 + [""]
+        assert machine.run("getent", "passwd", "pointsman", check=False) == ""
