@@ -12,6 +12,7 @@ PointsmanError
 │   │   ├── MethodNotAllowed
 │   │   ├── BodyDisplaced       its body had not arrived when another one needed the room
 │   │   ├── NestedTooDeeply     its body, which vLLM may be able to read
+│   │   ├── NoTls               it came without TLS
 │   │   └── UnknownResponse     a stored response that this client does not have
 │   ├── RateLimited         its key has reached one of its limits
 │   ├── OverShare           one client exceeds its limit of concurrent requests
@@ -178,6 +179,14 @@ class UpgradeRequired(RequestError):
             "a websocket is spoken here: send GET with `Connection: Upgrade` and `Upgrade: websocket`, and no body"
         )
         super().__init__(message, status=426, code="upgrade_required")
+
+
+class NoTls(RequestError):
+    """The client speaks HTTP without TLS where TLS is spoken; its request was not read."""
+
+    def __init__(self) -> None:
+        message = "TLS is spoken here, and the request came without it; begin the base URL with https://"
+        super().__init__(message, status=400, code="tls_required")
 
 
 class UnknownResponse(RequestError):

@@ -94,14 +94,45 @@ async def test_an_older_version_is_refused(secure: Relay, pair: Pair) -> None:
             raise AssertionError("it was spoken")
 
 
-async def test_who_speaks_no_tls_reaches_nothing(secure: Relay) -> None:
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/health"])
+async def test_who_speaks_no_tls_is_told_so_and_reaches_nothing(path: str, secure: Relay) -> None:
+    """Also who sends more than a read of it, which a connection that is closed at once would reset."""
+    refused = (await secure.metrics()).total("refused_total", reason="tls")
     async with secure.client() as client:
-        client.send(post(chat()))
+        client.send(post(chat("x" * 4 * MIB), path=path))
+        answer = await client.answer()
+        assert await client.rest() == b""
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, error["code"]) == (400, "tls_required")
+    assert "https://" in error["message"]
+    assert secure.upstream.requests == []
+    await until(secure.daemon, "refused_total", refused + 1, reason="tls")
+
+
+async def test_who_speaks_neither_gets_nothing(secure: Relay) -> None:
+    refused = (await secure.metrics()).total("refused_total", reason="tls")
+    async with secure.client() as client:
+        client.send(b"\x00\x01\x02\x03\x04\x05\x06\x07")
         said = await client.rest()
     assert b"HTTP" not in said
-    assert secure.upstream.requests == []
-    await until(secure.daemon, "refused_total", (await secure.metrics()).total("refused_total", reason="tls"))
-    assert (await secure.metrics()).total("refused_total", reason="tls") >= 1
+    await until(secure.daemon, "refused_total", refused + 1, reason="tls")
+
+
+async def test_a_handshake_whose_bytes_come_one_by_one_succeeds(secure: Relay, pair: Pair) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = certificates.client(pair).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    async with secure.client() as client:
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                for byte in outgoing.read():
+                    client.send(bytes([byte]))
+                    await client.writer.drain()
+                incoming.write(await client.reader.read(65_536))
+        spoken = tls.version()
+    assert spoken == "TLSv1.3"
 
 
 async def test_a_request_that_comes_with_the_end_of_the_handshake_is_read(secure: Relay, pair: Pair) -> None:

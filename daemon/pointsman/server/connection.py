@@ -54,6 +54,7 @@ class ClientConnection(asyncio.Protocol):
         "_reader",
         "_refusal",
         "_timer",
+        "_unfit",
         "_unsent",
         "beneath",
         "choked",
@@ -73,8 +74,10 @@ class ClientConnection(asyncio.Protocol):
     _reader: RequestReader
     _timer: ConnectionTimer
 
-    def __init__(self, owner: ListenerLike) -> None:
+    def __init__(self, owner: ListenerLike, unfit: HttpError | None = None) -> None:
+        """`unfit` is the answer to whatever the client asks."""
         self._owner = owner
+        self._unfit = unfit
         self._loop = asyncio.get_running_loop()
         self.current: Request | None = None
         self.job: Cancellable | None = None
@@ -96,7 +99,7 @@ class ClientConnection(asyncio.Protocol):
         proxies = self._owner.limits().proxies
         self._client = proxies.directly(address)
         self._proxies = proxies if proxies.trusts(address) else None
-        error = self._owner.opened(self, self._client)
+        error = self._owner.opened(self, self._client) or self._unfit
         self._timer = ConnectionTimer(self, self._owner, self._loop)
         self._reader = RequestReader(self, self._owner, self._timer, self.peer.share, self._loop)
         if error is not None:

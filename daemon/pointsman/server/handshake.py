@@ -1,4 +1,4 @@
-"""Negotiate TLS on an accepted connection, and hand it over once that is done."""
+"""Negotiate TLS on an accepted connection, and hand it over once that is done; refuse a client that speaks none."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ class Owner(Protocol):
     def negotiated(self, handshake: Handshake) -> ClientConnection:
         """Forget a handshake that is done, and return the connection that follows."""
 
+    def in_plain(self, handshake: Handshake) -> ClientConnection:
+        """Forget a handshake that never began, and return the connection that says so."""
+
     def not_negotiated(self, handshake: Handshake) -> None:
         """Forget a handshake that failed."""
 
@@ -38,36 +41,67 @@ class Handshake(asyncio.Protocol):
     """The protocol of a connection until TLS is negotiated."""
 
     _beneath: asyncio.Transport
+    _end: asyncio.TimerHandle
     _steps: Coroutine[Any, Any, asyncio.Transport | None]
 
     def __init__(self, owner: Owner, context: ssl.SSLContext) -> None:
         self._owner = owner
         self._context = context
         self._early: list[bytes] = []
+        self._begun = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin at once and not in a task, since the first bytes must find the protocol of TLS in place."""
+        """Wait for the first byte, which tells TLS from a request without it."""
         self._beneath = cast("asyncio.Transport", transport)
         self._owner.negotiating(self)
-        limits = self._owner.limits()
+        seconds = min(SILENT_SECONDS, self._owner.limits().header_timeout)
+        self._end = self._owner.loop.call_later(seconds, self._beneath.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._begun:
+            self._end.cancel()
+            self._owner.not_negotiated(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._begun:
+            self._early.append(data)  # it came with the end of the handshake
+        elif data[:1].isalpha():  # no record of TLS begins with a letter, and each method does
+            self._refuse()
+        else:
+            self._begin(data)
+
+    def _begin(self, data: bytes) -> None:
+        """Begin at once and not in a task, since the next bytes must find the protocol of TLS in place."""
+        self._begun = True
         self._steps = self._owner.loop.start_tls(
             self._beneath,
             self,
             self._context,
             server_side=True,
-            ssl_handshake_timeout=min(SILENT_SECONDS, limits.header_timeout),
-            ssl_shutdown_timeout=limits.send_timeout,
+            ssl_shutdown_timeout=self._owner.limits().send_timeout,
         )
         self._steps.send(None).add_done_callback(self._ended)
+        self._owner.loop.call_soon(self._feed, data)  # behind its `connection_made`
 
-    def data_received(self, data: bytes) -> None:
-        self._early.append(data)  # it came with the end of the handshake
+    def _feed(self, data: bytes) -> None:
+        """Give the protocol of TLS what was read before it was in place."""
+        if not self._beneath.is_closing():
+            tls = cast("asyncio.BufferedProtocol", self._beneath.get_protocol())
+            memoryview(tls.get_buffer(len(data)))[: len(data)] = data
+            tls.buffer_updated(len(data))
+
+    def _refuse(self) -> None:
+        self._end.cancel()
+        connection = self._owner.in_plain(self)
+        self._beneath.set_protocol(connection)
+        connection.connection_made(self._beneath)
 
     def abort(self) -> None:
         """Close the connection at once."""
         self._beneath.abort()
 
     def _ended(self, _: asyncio.Future[None]) -> None:
+        self._end.cancel()
         transport: asyncio.Transport | None = None
         try:
             self._steps.send(None)

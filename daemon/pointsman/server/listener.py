@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from pointsman.config.address import Tcp
 from pointsman.config.address import listen as parse_address
-from pointsman.errors import CannotStart, HttpError, OverShare, TooBusy
+from pointsman.errors import CannotStart, HttpError, NoTls, OverShare, TooBusy
 from pointsman.read_turns import read_turns
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client import Client
@@ -123,6 +123,12 @@ class Listener:
         """Forget a handshake that is done, and return the connection that follows."""
         self._handshakes.pop(handshake, None)
         return ClientConnection(self)
+
+    def in_plain(self, handshake: Handshake) -> ClientConnection:
+        """Forget a handshake that never began, and return the connection that says so."""
+        self.count_refused("tls")
+        self._handshakes.pop(handshake, None)
+        return ClientConnection(self, NoTls())
 
     def not_negotiated(self, handshake: Handshake) -> None:
         """Forget a handshake that failed."""
