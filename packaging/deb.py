@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lock
+from version import debian
 
 SOURCE = Path(__file__).parents[1]
 TEMPLATES = Path(__file__).with_name("debian")
@@ -63,8 +64,8 @@ def main(name: str, out: Path) -> None:
         wheels = Path(scratch, "wheels")
         own = lock.build_own(wheels)
         lock.download(SUITES[name].python, wheels)
-        version = f"{own.name.split('-')[1]}+deb{SUITES[name].number}"
-        package = Package(SUITES[name], version, Path(scratch, "stage"))
+        built = own.name.split("-")[1]
+        package = Package(SUITES[name], f"{debian(built)}+deb{SUITES[name].number}", Path(scratch, "stage"))
         install(package, wheels)
         for add in (venv, service, instruments, documents, completions, control):
             add(package)
@@ -117,7 +118,7 @@ def documents(package: Package) -> None:
     package.write(f"{folder}/NOTICE", notice)
     package.write(f"{folder}/copyright", (SOURCE / "LICENSE").read_text())
     package.write(f"{folder}/changelog.gz", gzip.compress((SOURCE / "CHANGELOG.md").read_bytes(), mtime=0))
-    page = generated(package, "man.py").encode()
+    page = generated(package, "man.py", package.version).encode()
     package.write("usr/share/man/man1/pointsman.1.gz", gzip.compress(page, mtime=0))
 
 

@@ -1,4 +1,4 @@
-"""Write the man page: `python packaging/man.py > pointsman.1`."""
+"""Write the man page: `python packaging/man.py VERSION > pointsman.1`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator
 
 from command_line import Argument, Command, commands
-
-from pointsman import __version__
 
 HEAD = r""".TH POINTSMAN 1 "" "Pointsman {version}" "User Commands"
 .SH NAME
@@ -54,8 +52,8 @@ Drop-ins for the service's unit.
 """
 
 
-def page() -> str:
-    return HEAD.format(version=__version__) + "".join(map(section, commands())) + TAIL
+def page(version: str) -> str:
+    return HEAD.format(version=version) + "".join(map(section, commands())) + TAIL
 
 
 def section(command: Command) -> str:
@@ -91,4 +89,4 @@ def escape(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    sys.stdout.write(page(sys.argv[1]))

@@ -77,7 +77,8 @@ def test_zsh_is_told_each_command_and_option_that_help_tells(tmp_path: Path) -> 
 
 def test_the_man_page_has_each_command_and_option_that_help_tells(tmp_path: Path) -> None:
     page = tmp_path / "pointsman.1"
-    page.write_text(script("man.py"))
+    page.write_text(script("man.py", "1.2.3"))
+    assert '"Pointsman 1.2.3"' in page.read_text()
     for name, options in told().items():
         section = page.read_text().partition(f".SS {name}\n")[2].partition(".S")[0].replace("\\-", "-")
         assert set(re.findall(r"\\fB(--?[a-z-]+)\\fR", section)) == options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import subprocess
 import sys
 import tomllib
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import pointsman
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -73,7 +73,7 @@ def test_the_page_is_in_the_wheel(names: list[str]) -> None:
 
 def test_the_wheel_is_pure(wheel: Path) -> None:
     """One wheel for every supported Python and platform, whatever the host that builds it has."""
-    assert wheel.name == f"pointsman-{pointsman.__version__}-py3-none-any.whl"
+    assert wheel.name.endswith("-py3-none-any.whl")
 
 
 def test_the_wheel_has_at_most_25_megabytes(wheel: Path) -> None:
@@ -91,6 +91,6 @@ def test_the_runtime_needs_neither_torch_nor_transformers() -> None:
 
 
 def test_the_changelog_names_this_version() -> None:
-    version = importlib.metadata.version("pointsman")
+    release = Version(pointsman.__version__).base_version
 
-    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"## [{release}]" in (ROOT / "CHANGELOG.md").read_text()

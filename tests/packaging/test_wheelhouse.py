@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import pointsman
 from support import needs
 
 ROOT = Path(__file__).parents[2]
-NAME = f"pointsman-{pointsman.__version__}-wheelhouse"
 QUESTION = "What causes high blood pressure?"
 CONFIG = "/etc/pointsman/config.yaml"
 LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")  # higher ones take a privilege
@@ -26,8 +24,9 @@ pytestmark = pytest.mark.long
 def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("wheelhouse")
     subprocess.run([sys.executable, ROOT / "packaging/wheelhouse.py", out], check=True)
-    subprocess.run(["tar", "-C", out, "-xf", out / f"{NAME}-x86_64.tar"], check=True)
-    return out / NAME
+    (packed,) = out.glob("pointsman-*-wheelhouse-x86_64.tar")
+    subprocess.run(["tar", "-C", out, "-xf", packed], check=True)
+    return out / packed.name.removesuffix("-x86_64.tar")
 
 
 def interpreters() -> dict[str, Path]:
@@ -98,7 +97,7 @@ def test_the_containerfile_makes_an_image_of_it_that_classifies_as_a_user_withou
     context = tmp_path / "context"
     (context / "dist").mkdir(parents=True)
     shutil.copy(ROOT / "Containerfile", context)
-    shutil.copy(wheelhouse.parent / f"{NAME}-x86_64.tar", context / "dist")
+    shutil.copy(wheelhouse.parent / f"{wheelhouse.name}-x86_64.tar", context / "dist")
     subprocess.run([ROOT / ".ci/debian_root", "trixie", tmp_path / "debian", "python3", "python3-venv"], check=True)
     storage = ("--root", str(tmp_path / "images"), "--runroot", str(tmp_path / "run"), "--storage-driver", "vfs")
 

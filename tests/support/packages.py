@@ -1,19 +1,22 @@
-"""Debian packages of this checkout and of a version that follows it, built once for all workers of a test run."""
+"""Debian packages of this checkout and of a later build, each built once for all workers of a test run."""
 
 from __future__ import annotations
 
 import fcntl
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pointsman
 from support import debian
 
 NUMBERS = {"bookworm": 12, "trixie": 13}
-VERSION = pointsman.__version__
-NEXT = f"{VERSION}.post1"
+MODULE = "daemon/pointsman/__init__.py"
+VERSION = re.findall('__version__ = "(.+)"', (debian.SOURCE / MODULE).read_text())[0]
+"""Of sources without a repository, which a copy has not."""
+NEXT = f"{VERSION}+git20261201120000.g0123456789ab"
+"""No release: what is built from a commit behind it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def build(suite: str, version: str, folder: Path) -> Package:
 def _build(suite: str, version: str, folder: Path) -> None:
     source = folder / f"source-{suite}-{version}"
     debian.copy_source(source)
-    module = source / "daemon/pointsman/__init__.py"
+    module = source / MODULE
     module.write_text(module.read_text().replace(f'"{VERSION}"', f'"{version}"'))
     command = [sys.executable, str(source / "packaging/deb.py"), suite, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
