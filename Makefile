@@ -44,7 +44,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: deb wheelhouse former-builtin release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
 .PHONY: bench-access bench-ask bench-cascade bench-choices bench-conversations bench-fit bench-gpu bench-held-out
-.PHONY: bench-improve bench-languages bench-path bench-replay bench-rollout bench-service bench-tenants bench-tls
+.PHONY: bench-improve bench-languages bench-limits bench-path bench-replay bench-rollout bench-service bench-tenants bench-tls
 .PHONY: bench-tracing bench-unit
 .PHONY: export-bounds chaos smuggling soak clean
 
@@ -314,6 +314,10 @@ bench-tracing: wheel
 # Restarts under load, and how exposed the unit is.
 bench-service: has-systemd-analyze wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/service.py
+
+# Memory and delays under limits as systemd sets them, as root.
+bench-limits: wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/limits.py
 
 # What a training without whole sources says of them, five times 40 minutes on two cores; needs DATA=folder.
 bench-held-out: needs-DATA .venv-train/installed
