@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -151,7 +152,7 @@ async def test_buttons_do_the_same_and_a_key_in_a_menu_of_the_browser_does_not(
     assert page.labels == {"0" * 8: "law"}
 
 
-async def test_the_last_fit_is_shown_with_samples_as_text_and_is_promoted_by_a_click(
+async def test_the_last_fit_is_shown_with_samples_as_text_and_is_promoted_once_a_question_is_answered(
     browser: Browser, page: Improving
 ) -> None:
     page.write("report.json", json.dumps(REPORT))
@@ -170,13 +171,46 @@ async def test_the_last_fit_is_shown_with_samples_as_text_and_is_promoted_by_a_c
         ["0.50", "0.50", "0", "the config sets it"],
         ["0.60", "0.60", "9", "routing.precision is not reached"],
     ]
-    await press(browser, "Promote")
     await shows(browser, "9 → 33 of 40")
+    await press(browser, "Promote")
+    assert re.search(r"Right after\s+33 of 40 \(82.5 %\)", await shows(browser, "24 more are right than before."))
+    await press(browser, "Promote it")
+    await eventually(lambda: bool(page.promoted), "the click has counted")
+    assert await browser.run("return document.querySelector('dialog')") is None
     page.classifiers |= {"in_use": "/a/fit-1", "promoted": {"path": "/a/fit-1"}}
     await shows(browser, "Go back")
     await press(browser, "Go back")
     await eventually(lambda: len(page.promoted) == 2, "the second click has counted")
     assert page.promoted == [("promote", {"artifact": "fit-1"}), ("rollback", {})]
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ((53, 44, 44), "As many are right as before: the labels say nothing for it."),
+        ((53, 44, 49), "5 more are right than before, which may be chance."),
+        ((53, 44, 50), "6 more are right than before."),
+        ((53, 44, 41), "3 fewer are right than before."),
+        ((None, None, None), "Nothing is known of it by labels."),
+    ],
+)
+async def test_without_a_yes_nothing_is_promoted_and_no_key_labels(
+    browser: Browser, page: Improving, figures: tuple[int | None, ...], said: str
+) -> None:
+    page.write("worklist.jsonl", items("first text"))
+    fields = dict(zip(("labelled", "right_before", "right_after"), figures, strict=True))
+    page.classifiers |= {"artifacts": [{"name": HOSTILE, "path": "/a/fit-1", **fields}]}
+    await opened(browser, page)
+    await shows(browser, HOSTILE)
+    await press(browser, "Promote")
+    await shows(browser, said)
+    assert await browser.run("return document.activeElement.textContent") == "Leave it"
+    await browser.press("1", text="1")
+    await press(browser, "Leave it")
+    assert await browser.run("return document.querySelector('dialog')") is None
+    assert page.promoted == []
+    assert page.labels == {}
+    assert await browser.run("return [window.ran ?? null, document.images.length]") == [None, 0]
 
 
 async def test_a_fit_is_discarded_by_a_second_click_unless_it_serves_or_is_in_shadow(
@@ -193,6 +227,7 @@ async def test_a_fit_is_discarded_by_a_second_click_unless_it_serves_or_is_in_sh
     await browser.run(f"[...document.querySelectorAll('button.bad')][0].{double}")
     assert page.promoted == []
     await press(browser, "Promote")
+    await press(browser, "Promote it")
     await eventually(lambda: bool(page.promoted), "the click has counted")
     assert page.promoted.pop()[0] == "promote", "the double click discarded it"
     await press(browser, "Discard for ever")

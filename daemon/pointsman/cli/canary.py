@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 from pointsman.cli.admin_client import AdminPort, ask, read, show, warn_of_trouble
+from pointsman.cli.question import at_a_terminal, confirm
 
 
 def run(options: argparse.Namespace) -> int:
@@ -19,9 +21,35 @@ def _answer(port: AdminPort, options: argparse.Namespace) -> Any:
     if options.action == "list":
         told = read(port, "GET", "/canaries")
     else:
+        if options.action == "promote" and not options.yes and at_a_terminal():
+            _confirm(port, options.category)
         told = ask(port, "POST", f"/canaries/{options.action}", {"category": options.category})
     warn_of_trouble(told)
     return told["canaries"]
+
+
+def _confirm(port: AdminPort, category: str) -> None:
+    """Ask whether a canary is to be promoted; one that does not exist is the service's to refuse."""
+    canaries = [one for one in read(port, "GET", "/canaries")["canaries"] if one["category"] == category]
+    experiments = read(port, "GET", "/experiments")["experiments"] if canaries else []
+    for canary in canaries:
+        found = [one for one in experiments if one["kind"] == "canary" and one["category"] == category]
+        known = [render(canary), *(line for one in found for line in _compared(one))]
+        confirm(f"Give {canary['adapter']} all of the conversations of {category}?", known)
+
+
+def _compared(experiment: dict[str, Any]) -> Iterator[str]:
+    """Yield each side of an experiment as a line for a terminal, and what is certain."""
+    for side in experiment["sides"]:
+        parts = [f"{side['conversations']:,} conversations"]
+        if (failed := side["failed"]) is not None:
+            parts.append(f"{failed['value']:.1%} failed ({failed['low']:.1%} to {failed['high']:.1%})")
+        if side["first_byte_ms"] is not None:
+            parts.append(f"first byte {side['first_byte_ms']['value']:,.0f} ms")
+        if side["good"] or side["bad"]:
+            parts.append(f"feedback {side['good']:,} good, {side['bad']:,} bad")
+        yield f"  {side['name']}: {', '.join(parts)}"
+    yield f"  verdict: {'; '.join(experiment['verdicts']) or 'not enough yet, no difference is certain'}"
 
 
 def render(canary: dict[str, Any]) -> str:

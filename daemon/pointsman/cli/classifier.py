@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pointsman.cli.admin_client import AdminPort, ask, read, show, warn_of_trouble
+from pointsman.cli.question import at_a_terminal, confirm
 from pointsman.config.overlay import moment
+
+MIN_DIFFERENCE = 6
+"""By the sign test, a smaller difference can be chance, even if no text is decided worse."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,9 +32,33 @@ def _answer(port: AdminPort, options: argparse.Namespace) -> dict[str, Any]:
         name = options.artifact
         if name is not None and os.sep in name and options.action == "promote":
             name = str(Path(name).absolute())
+        if options.action == "promote" and not options.yes and at_a_terminal():
+            _confirm(read(port, "GET", "/classifiers"), name)
         told = ask(port, "POST", f"/classifier/{options.action}", {} if name is None else {"artifact": name})
     warn_of_trouble(told)
     return told
+
+
+def _confirm(told: dict[str, Any], name: str | None) -> None:
+    """Ask whether an artifact is to be promoted, by default the newest; where there is none, the service refuses."""
+    artifacts = told["artifacts"]
+    found = next((one for one in artifacts if name in (None, one["name"], one["path"])), None)
+    if name is not None or found is not None:
+        known = [f"in use: {told['in_use']}", worth(found or {"labelled": None})]
+        confirm(f"Let {name if found is None else found['name']} read all requests?", known)
+
+
+def worth(one: dict[str, Any]) -> str:
+    """Return what the labels say of an artifact; each text was decided by a fit that did not see it."""
+    if not one["labelled"]:
+        return "nothing is known of it by labels"
+    before, after, labelled = one["right_before"], one["right_after"], one["labelled"]
+    shares = f"of {labelled:,} labelled texts {before:,} right before and {after:,} after"
+    if after == before:
+        return f"{shares}: the labels say nothing for it"
+    if after < before:
+        return f"{shares}: {before - after:,} fewer"
+    return f"{shares}: {after - before:,} more{', which may be chance' if after - before < MIN_DIFFERENCE else ''}"
 
 
 def render(told: dict[str, Any]) -> Iterator[str]:

@@ -176,6 +176,7 @@ def _canary(commands: _Commands) -> None:
     command.add_argument("action", nargs="?", choices=("list", "promote", "rollback", "restart"), default="list")
     command.add_argument("category", nargs="?", metavar="CATEGORY", help="the category whose canary it is")
     _config_option(command)
+    _yes_option(command)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(parser=command)
 
@@ -196,6 +197,7 @@ def _classifier(commands: _Commands) -> None:
         help="of promote: a name in the list, or a folder; default: the newest; of discard: a name in the list",
     )
     _config_option(command)
+    _yes_option(command)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(parser=command)
 
@@ -371,6 +373,10 @@ def _lasting(text: str) -> int:
 
 def _config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help=f"the config; default: {WHERE}")
+
+
+def _yes_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="of promote: do not ask; only at a terminal is asked")
 
 
 def _request_id(text: str) -> str:

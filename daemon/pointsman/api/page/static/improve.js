@@ -2,7 +2,7 @@
 
 import {get, post} from "./api.js";
 import {facts, h, show, table} from "./dom.js";
-import {count} from "./format.js";
+import {count, percent} from "./format.js";
 import {attempt, every} from "./poll.js";
 
 export const title = "Improve";
@@ -14,6 +14,8 @@ const WHY = {
     abstained: "no category reached its threshold",
     close: "two categories are close", sample: "one of a fair sample",
 };
+// By the sign test, a smaller difference can be chance, even if no text is decided worse.
+const MIN_DIFFERENCE = 6;
 const NOT_KEPT = "No texts are kept: name a file in pointsman.log.texts_file to see doubtful prompts here.";
 
 export function open(main) {
@@ -73,7 +75,8 @@ export function open(main) {
     }
 
     function pressed(event) {
-        if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) {
+        if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")
+            || main.querySelector("dialog") !== null) {
             return;
         }
         const category = told?.categories[KEYS.indexOf(event.key)];
@@ -86,6 +89,30 @@ export function open(main) {
         } else if (event.key === "u") {
             act("/improve/undo");
         }
+    }
+
+    // Asks before a classifier is promoted, with what is known of it.
+    function promote(one) {
+        const part = right => `${count(right)} of ${count(one.labelled)} (${percent(right, one.labelled)})`;
+        const leave = () => {
+            dialog.close();
+            dialog.remove();
+        };
+        const no = button("Leave it", leave);
+        const dialog = h("dialog", {"aria-labelledby": "question", oncancel: leave},
+            h("h2", {id: "question"}, `Promote ${one.name}?`),
+            one.labelled ? facts([["Right before", part(one.right_before)], ["Right after", part(one.right_after)]]) : null,
+            h("p", {}, worth(one)),
+            h("p", {class: "quiet"}, "It reads all requests from now on. The one before stays, to go back to."),
+            h("div", {class: "fields"},
+                button("Promote it", () => {
+                    leave();
+                    act("/classifier/promote", {artifact: one.name});
+                }, "main"),
+                no));
+        main.append(dialog);
+        dialog.showModal();
+        no.focus();
     }
 
     // What is shown stays as it is while it is the same: the keyboard's focus is in it.
@@ -116,7 +143,7 @@ export function open(main) {
         redraw(run, told.run, () => told.run ? progress(told.run) : []);
         cancel.hidden = told.run?.state !== "running";
         redraw(report, told.report, () => shown(told.report));
-        redraw(classifiers, serving, () => used(serving, name => act("/classifier/promote", {artifact: name}),
+        redraw(classifiers, serving, () => used(serving, promote,
             () => act("/classifier/rollback"), name => act("/classifier/discard", {artifact: name}), button));
     }
 
@@ -203,6 +230,21 @@ function fittedOn(one) {
     return one.few ? "the base’s rows alone: too few labels" : "the base’s rows and labels";
 }
 
+// What the labels say of a classifier. Each text was decided by a fit that did not see it.
+function worth(one) {
+    if (!one.labelled) {
+        return "Nothing is known of it by labels.";
+    }
+    const more = one.right_after - one.right_before;
+    if (more === 0) {
+        return "As many are right as before: the labels say nothing for it.";
+    }
+    if (more < 0) {
+        return `${count(-more)} fewer are right than before.`;
+    }
+    return `${count(more)} more are right than before${more < MIN_DIFFERENCE ? ", which may be chance" : ""}.`;
+}
+
 function used(serving, promote, rollback, discard, button) {
     const right = one => one.labelled ? `${one.right_before} → ${one.right_after} of ${one.labelled}` : "–";
     const name = path => path.split("/").pop();
@@ -224,7 +266,7 @@ function used(serving, promote, rollback, discard, button) {
             {name: "Name", cell: one => one.name},
             {name: "Right", cell: right},
             {name: "", cell: one => one.path === serving.in_use ? h("strong", {}, "in use")
-                : h("div", {class: "fields"}, button("Promote", () => promote(one.name)),
+                : h("div", {class: "fields"}, button("Promote", () => promote(one)),
                     one.path === serving.shadow ? h("span", {class: "quiet"}, "in shadow") : sure(one))},
         ], serving.artifacts, "No fit is kept"),
         facts([["In use", name(serving.in_use)], ["In the config", name(serving.config)]]),
