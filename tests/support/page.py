@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from pointsman.api.admin_guard import guarded
 from pointsman.api.decisions import decisions_route
+from pointsman.api.one_request import request_route
 from pointsman.api.page.files import page_routes
 from pointsman.api.traffic import traffic_routes
 from pointsman.app.experiments import Experiments, experiments_route
 from pointsman.observability.latest import Latest
+from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
 from pointsman.observability.texts import KeptTexts
@@ -27,6 +30,7 @@ from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route, Routes
 from support.browser import Browser
+from support.log import Memory
 from support.process import PATIENCE_S, reserve_port
 
 STATUS: dict[str, Any] = {
@@ -53,7 +57,7 @@ STATUS: dict[str, Any] = {
 
 @dataclass
 class PagePort:
-    """What the page shows: `more` are routes that a test adds before the page asks them."""
+    """What the page shows; the lines of requests are in the log's memory as long as `logged`."""
 
     url: str
     metrics: Metrics
@@ -61,17 +65,21 @@ class PagePort:
     latest: Latest
     experiments: Experiments = field(default_factory=Experiments)
     texts: KeptTexts | None = None
+    log: Log = field(default_factory=lambda: Log("info", Memory()))
+    logged: bool = True
     status: dict[str, Any] = field(default_factory=lambda: dict(STATUS))
 
     def count(self, records: Iterable[Record]) -> None:
         for record in records:
             self.metrics.count(record)
+            if self.logged:
+                self.log.soon(record)
 
 
 @contextlib.asynccontextmanager
-async def run_page(*more: Route) -> AsyncIterator[PagePort]:
+async def run_page(*more: Route, address: str | None = None) -> AsyncIterator[PagePort]:
     """Listen on 127.0.0.1 for as long as the block lasts; `more` are routes beside those of the page and its data."""
-    address = f"127.0.0.1:{reserve_port()}"
+    address = address or f"127.0.0.1:{reserve_port()}"
     metrics = Metrics(frozenset({"base"}))
     found = PagePort(f"http://{address}", metrics, Traffic(metrics), Latest(metrics.settle))
 
@@ -88,6 +96,7 @@ async def run_page(*more: Route) -> AsyncIterator[PagePort]:
         [
             *page_routes(),
             *traffic_routes(found.traffic, found.latest),
+            request_route(lambda: cast("Any", SimpleNamespace(log=found.log, requests=found.logged))),
             decisions_route(found.latest, lambda: found.texts),
             experiments_route(found.experiments, metrics),
             Route("GET", "/status", status),

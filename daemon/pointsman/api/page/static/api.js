@@ -11,6 +11,13 @@ export class Failure extends Error {
     }
 }
 
+let heard = () => {};
+
+// `report` is called with each answer, whatever it says.
+export function onAnswer(report) {
+    heard = report;
+}
+
 export const hasToken = () => sessionStorage.getItem(KEY) !== null;
 
 export function useToken(token) {
@@ -21,7 +28,7 @@ export function useToken(token) {
     }
 }
 
-export const get = path => ask("GET", path);
+export const get = (path, seconds) => ask("GET", path, undefined, seconds);
 
 // `signal` aborts it.
 export const post = (path, body, seconds, signal) => ask("POST", path, body, seconds, signal);
@@ -42,11 +49,17 @@ async function ask(method, path, body, seconds = 30, signal = undefined) {
             signal: signal ? AbortSignal.any([late, signal]) : late,
         });
     } catch {
-        throw new Failure(0, "the service does not answer", undefined, late.aborted);
+        throw silent(late);
     }
     const said = await response.json().catch(() => null);
+    if (said === null && response.ok) {
+        throw silent(late);
+    }
+    heard();
     if (!response.ok) {
         throw new Failure(response.status, said?.error?.message ?? `status ${response.status}`, said?.error?.code);
     }
     return said;
 }
+
+const silent = late => new Failure(0, "the service does not answer", undefined, late.aborted);

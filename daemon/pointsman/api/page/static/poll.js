@@ -4,18 +4,18 @@ import {Failure} from "./api.js";
 
 let failed = () => {};
 
-// `report` is called with each Failure, and with null after each answer.
+// `report` is called with each error, and when the question was asked.
 export function onFailure(report) {
     failed = report;
 }
 
 // Does something that may fail, and reports it.
 export async function attempt(work) {
+    const asked = Date.now();
     try {
         await work();
-        failed(null);
     } catch (error) {
-        failed(error);
+        failed(error, asked);
         if (!(error instanceof Failure)) {
             throw error;
         }

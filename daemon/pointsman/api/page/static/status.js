@@ -3,12 +3,14 @@
 import {get} from "./api.js";
 import {every} from "./poll.js";
 
+// A service that does not answer is seen after the two together, at the latest.
+const SECONDS = 3, PATIENCE_SECONDS = 4;
 const watchers = new Set();
 let last = null;
 
 export function start() {
-    return every(5, async () => {
-        last = await get("/status");
+    return every(SECONDS, async () => {
+        last = await get("/status", PATIENCE_SECONDS);
         watchers.forEach(tell => tell(last));
     });
 }
