@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,10 +19,12 @@ from pointsman.observability.kept_rows import Row
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record
 from pointsman.observability.texts import KeptTexts
-from pointsman.routing.decision import Decision, Missed, Reason
+from pointsman.routing.ask import Ask, AskKind, Step
+from pointsman.routing.decision import Choice, Decision, Missed, Reason
 from pointsman.routing.edits import Edited, Edits
 from pointsman.routing.reading import Reading
 from pointsman.routing.router import Routed
+from pointsman.routing.thresholds import Origin, Threshold
 from support.browser import Browser
 from support.log import Memory
 from support.page import PagePort, cells, press, run_page, shows, sizes
@@ -30,6 +34,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HOSTILE = "<img src=x onerror='window.ran=1'>"
 TABLE = "Decisions, the newest first"
+LONG = "customer-support-for-the-german-market-with-a-long-name-v3"
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -42,14 +47,22 @@ def decided(name: str, category: str = "legal", reason: Reason = Reason.CLASSIFI
     """A request that has ended, for one model of each category."""
     missed = Missed("legal", 0.62) if reason is Reason.LOW_CONFIDENCE else None
     decision = Decision(f"{category}-lora", "base", (), category, 0.875, reason, Edits(), missed=missed)
-    record = Record(name, "/v1/chat/completions", status=200, original_model="MoM", ended=time.time(), **fields)
+    told: dict[str, Any] = {"status": 200, "original_model": "MoM", "ended": time.time()} | fields
+    record = Record(name, "/v1/chat/completions", **told)
     record.routed = Routed(decision, Edited(b""), 0.0)
     return record
 
 
 def many(number: int, start: int = 0) -> Iterator[Record]:
+    """Requests of which each has ended a second after the one before."""
     for place in range(start, start + number):
-        yield decided(f"id-{place}", ("legal", "technical")[place % 2], key=("ann", "ben", "eve")[place % 3])
+        category, key = ("legal", "technical")[place % 2], ("ann", "ben", "eve")[place % 3]
+        yield decided(f"id-{place}", category, key=key, ended=float(place))
+
+
+def clock(place: float) -> str:
+    """A time as the list has it, as that at which the request at this place among `many` has ended."""
+    return time.strftime("%H:%M:%S", time.gmtime(place))
 
 
 async def choose(browser: Browser, label: str, text: str) -> None:
@@ -66,21 +79,25 @@ async def choose(browser: Browser, label: str, text: str) -> None:
     )
 
 
+async def hash_of(browser: Browser) -> str:
+    found: str = await browser.run("return location.hash")
+    return found
+
+
 async def test_decisions_appear_as_they_are_made_the_newest_first(browser: Browser, port: PagePort) -> None:
     await browser.open(f"{port.url}/#decisions")
     await shows(browser, "None so far")
-    port.count([decided("first"), decided("second", reason=Reason.LOW_CONFIDENCE, key="ann", first_byte=0.25)])
-    await shows(browser, "second")
+    port.count([decided("first"), decided("second", reason=Reason.LOW_CONFIDENCE, key="ann", seconds=1.5)])
+    await shows(browser, "low_confidence")
     port.count([Record("third", "other", status=404, ended=time.time(), error="GET /x: Not Found")])
-    await shows(browser, "third")
-    rows = [row[2:] for row in await cells(browser, TABLE)]
-    assert [row[-1] for row in rows] == ["third", "second", "first"]
-    assert rows[1][:7] == ["low_confidence legal below 0.62", "legal", "0.875", "legal-lora", "MoM", "ann", "200"]
-    assert rows[1][7] == "250 ms"
-    assert rows[0][0] == "GET /x: Not Found"
+    await shows(browser, "Not Found")
+    rows = [row[1:] for row in await cells(browser, TABLE)]
+    assert [row[0] for row in rows] == ["", "legal-lora", "legal-lora"]
+    assert rows[1] == ["legal-lora", "low_confidence legal below 0.62", "legal", "0.875", "ann", "", "200", "1.5 s"]
+    assert rows[0][1] == " GET /x: Not Found"
 
 
-async def test_they_are_chosen_by_category_reason_model_and_key(browser: Browser, port: PagePort) -> None:
+async def test_they_are_chosen_by_model_reason_category_and_key(browser: Browser, port: PagePort) -> None:
     port.count(many(12))
     await browser.open(f"{port.url}/#decisions")
     await shows(browser, "12 of the last 12")
@@ -88,7 +105,7 @@ async def test_they_are_chosen_by_category_reason_model_and_key(browser: Browser
     await shows(browser, "6 of the last 12")
     await choose(browser, "Key", "ann")
     await shows(browser, "2 of the last 12")
-    assert [(row[3], row[7]) for row in await cells(browser, TABLE)] == [("legal", "ann")] * 2
+    assert [(row[3], row[5]) for row in await cells(browser, TABLE)] == [("legal", "ann")] * 2
     port.count(many(6, 12))
     await shows(browser, "3 of the last 18")
     await choose(browser, "Key", "any")
@@ -98,7 +115,7 @@ async def test_they_are_chosen_by_category_reason_model_and_key(browser: Browser
 async def test_a_pause_holds_what_is_shown(browser: Browser, port: PagePort) -> None:
     port.count(many(3))
     await browser.open(f"{port.url}/#decisions")
-    await shows(browser, "id-2")
+    await shows(browser, "3 of the last 3")
     await press(browser, "Pause")
     port.count(many(1, 3))
     await browser.run(
@@ -106,7 +123,7 @@ async def test_a_pause_holds_what_is_shown(browser: Browser, port: PagePort) -> 
     )
     assert len(await cells(browser, TABLE)) == 3
     await press(browser, "Pause")
-    await shows(browser, "id-3")
+    await shows(browser, "4 of the last 4")
 
 
 async def longest(browser: Browser, url: str) -> float:
@@ -135,17 +152,17 @@ async def test_ten_thousand_decisions_are_shown_in_parts_without_a_stall(browser
     await browser.open(f"{port.url}/#decisions")
     await shows(browser, "500 of the last 10,000")
     port.count(many(700, 10_000))
-    await shows(browser, "id-10699")
+    await shows(browser, clock(10_699))
     await choose(browser, "Key", "ben")
-    await shows(browser, "id-10699" if 10_699 % 3 == 1 else "id-10698")
+    await shows(browser, clock(10_699 if 10_699 % 3 == 1 else 10_698))
     await choose(browser, "Key", "any")
     await shows(browser, "500 of the last 10,000")
     await press(browser, "Older")
     shown = await shows(browser, "500 older ones")
-    assert "id-10199" in shown
-    assert "id-10200" not in shown
+    assert clock(10_199) in shown
+    assert clock(10_200) not in shown
     await press(browser, "Pause")
-    await shows(browser, "id-10699")
+    await shows(browser, clock(10_699))
     assert await browser.run("return document.querySelectorAll('*').length") < 9_000
 
 
@@ -154,11 +171,241 @@ async def test_what_clients_write_is_text_and_no_script_runs(browser: Browser, p
     record.original_model = HOSTILE
     port.count([record])
     await browser.open(f"{port.url}/#decisions")
-    shown = await shows(browser, HOSTILE)
-    assert shown.count(HOSTILE) >= 4
-    await choose(browser, "Category", HOSTILE)
-    await shows(browser, "1 of the last 1")
+    shown = await shows(browser, "1 of the last 1")
+    assert shown.count(HOSTILE) >= 7
+    for label in ("Category", "Key", "Model"):
+        await choose(browser, label, f"{HOSTILE}-lora" if label == "Model" else HOSTILE)
+        await shows(browser, "1 of the last 1")
+    await press(browser, clock(record.ended))
+    await shows(browser, "Only this request")
     assert await browser.run("return [window.ran, document.images.length]") == [None, 0]
+
+
+# --- what stands in the address -------------------------------------------------------------------------------------
+
+
+async def test_filters_stand_in_the_address_and_survive_a_reload_and_the_way_back(
+    browser: Browser, port: PagePort
+) -> None:
+    port.count([*many(12), decided("failed", status=502, key="ann"), decided("busy", status=503, key="ann")])
+    await browser.open(f"{port.url}/#decisions")
+    await shows(browser, "14 of the last 14")
+    await browser.run("document.querySelectorAll('select')[3].focus()")
+    await choose(browser, "Key", "ann")
+    await shows(browser, "6 of the last 14")
+    await choose(browser, "Status", "5xx")
+    await shows(browser, "2 of the last 14")
+    assert await hash_of(browser) == "#decisions?key=ann&status=5xx"
+    assert await browser.run("return document.activeElement.labels[0].firstChild.data") == "Key"
+    await browser.run("location.reload()")
+    await shows(browser, "2 of the last 14")
+    chosen = "return [...document.querySelectorAll('select')].map(one => one.value)"
+    assert await browser.run(chosen) == ["any", "any", "any", "=ann", "=5xx"]
+    await choose(browser, "Status", "502")
+    await shows(browser, "1 of the last 14")
+    for back in ("2 of the last 14", "6 of the last 14", "14 of the last 14"):
+        await browser.run("history.back()")
+        await shows(browser, back)
+    assert await browser.run(chosen) == ["any"] * 5
+    await browser.run("history.go(2)")
+    await shows(browser, "2 of the last 14")
+    await browser.run("[...document.querySelectorAll('a')].find(one => one.textContent === 'Clear').click()")
+    await shows(browser, "14 of the last 14")
+    assert await hash_of(browser) == "#decisions"
+
+
+async def test_an_address_is_a_link_also_to_what_there_is_not_or_cannot_be(browser: Browser, port: PagePort) -> None:
+    port.count(many(12))
+    await browser.open(f"{port.url}/#decisions?key=&after=900&model=legal-lora")
+    await shows(browser, "None of the last 12")
+    await browser.run("location.hash = '#decisions?model=gone%26key%3D%3F'")
+    await shows(browser, "gone&key=? (0)")
+    await browser.run("location.hash = '#decisions?status=4004'")
+    await shows(browser, "the query cannot be used")
+    assert await browser.run("return document.getElementById('state').className") == "state good"
+    await browser.run("location.hash = '#decisions?model=legal-lora'")
+    await shows(browser, "6 of the last 12")
+    await browser.run("location.hash = '#nothing?model=legal-lora'")
+    await shows(browser, "By category")
+
+
+async def test_two_hundred_adapters_are_there_to_choose_from(browser: Browser, port: PagePort) -> None:
+    port.count(decided(f"id-{number}", f"adapter-{number:03}") for number in range(200))
+    await browser.open(f"{port.url}/#decisions")
+    await shows(browser, "200 of the last 200")
+    await choose(browser, "Model", "adapter-137-lora")
+    await shows(browser, "1 of the last 200")
+    assert await hash_of(browser) == "#decisions?model=adapter-137-lora"
+
+
+async def test_after_a_restart_the_list_begins_anew(browser: Browser, port: PagePort) -> None:
+    port.count(many(12))
+    await browser.open(f"{port.url}/#decisions")
+    await shows(browser, "12 of the last 12")
+    port.metrics.settle()
+    port.latest._requests.clear()
+    port.latest._count = 0
+    port.count(many(2, 500))
+    await shows(browser, "2 of the last 2")
+    assert len(await cells(browser, TABLE)) == 2
+
+
+# --- rows that open -------------------------------------------------------------------------------------------------
+
+
+async def opened(browser: Browser, number: int = 0) -> str:
+    """What the row at this place shows when it is opened by a click."""
+    await browser.run("document.querySelectorAll('tbody td.why')[arguments[0]].click()", number)
+    return await shows(browser, "Only this request")
+
+
+async def test_a_row_opens_to_all_that_the_log_has(browser: Browser, port: PagePort) -> None:
+    record = decided("first", key="ann", client="10.0.3.4", endpoint="vllm-primary", tokens=(231, 87), seconds=1.5)
+    record.phases = {"parse": 0.0004, "upstream": 1.25}
+    assert record.routed is not None
+    ask = Ask("Who pays?", AskKind.ASK, steps=(Step("taken", 10, 52),))
+    choice = Choice("legal", 0.875, Reason.CLASSIFIED, threshold=Threshold(0.5, Origin.COMMON))
+    record.routed = msgspec.structs.replace(record.routed, ask=ask, choice=choice)
+    port.count([record])
+    await browser.open(f"{port.url}/#decisions")
+    await shows(browser, "1 of the last 1")
+    shown = await opened(browser)
+    for name, value in (
+        ("Id", "first"),
+        ("Client", "10.0.3.4"),
+        ("Endpoint", "vllm-primary"),
+        ("Asked for", "MoM"),
+        ("Prompt tokens", "231"),
+        ("Answer tokens", "87"),
+        ("Score", "0.875"),
+        ("Threshold", "0.5"),
+        ("Threshold by", "category_model.threshold"),
+        ("Ask, by character", "taken 10–52"),
+        ("Upstream", "1.3 s"),
+    ):
+        assert re.search(rf"{name}\s+{re.escape(value)}\n", shown), name
+    known = json.loads(port.log.requests()[-1])
+    labels = await browser.run("return document.querySelectorAll('.opened dt').length")
+    assert labels == len(known.keys() - {"level", "event", "ms"}), "a field of the log is not shown"
+
+
+async def test_a_row_opens_and_closes_by_keyboard_and_holds_the_list(browser: Browser, port: PagePort) -> None:
+    port.count(many(3))
+    await browser.open(f"{port.url}/#decisions")
+    await shows(browser, "3 of the last 3")
+    expanded = "return document.activeElement.getAttribute('aria-expanded')"
+    await browser.run("document.querySelector('tbody button').focus()")
+    await browser.press("Enter", text="\r")
+    await shows(browser, "3 of the last 3, held while one is open")
+    await shows(browser, "Only this request")
+    assert await browser.run(expanded) == "true"
+    controlled = "document.getElementById(document.activeElement.getAttribute('aria-controls'))"
+    assert await browser.run(f"return {controlled}.className") == "opened"
+    port.count(many(1, 3))
+    await browser.run("document.dispatchEvent(new Event('visibilitychange'))")
+    await browser.press(" ", text=" ")
+    await shows(browser, "4 of the last 4")
+    assert await browser.run(expanded) == "false"
+    assert await browser.run("return document.querySelector('.opened')") is None
+
+
+async def test_an_id_in_the_address_is_opened(browser: Browser, port: PagePort) -> None:
+    port.count(many(12))
+    await browser.open(f"{port.url}/#decisions?id=id-7")
+    shown = await shows(browser, "Asked for")
+    assert "1 of the last 12" in shown
+    assert "Only this request" not in shown
+    await browser.run("location.hash = '#decisions?id=id-1'")
+    await shows(browser, "3 of the last 12")
+
+
+async def test_where_the_log_has_no_line_it_is_said_and_the_summary_shown(browser: Browser, port: PagePort) -> None:
+    port.logged = False
+    port.count([decided("first", key="ann", endpoint="vllm-primary", first_byte=0.25)])
+    await browser.open(f"{port.url}/#decisions")
+    await shows(browser, "1 of the last 1")
+    shown = await opened(browser)
+    assert "The service writes no lines of requests (log.requests or log.level)" in shown
+    assert re.search(r"Endpoint\s+vllm-primary\n", shown)
+    assert re.search(r"First byte\s+250 ms\n", shown)
+    port.logged = True
+    port.count([decided("other")])
+    await browser.run("location.hash = '#decisions?id=first'")
+    shown = await shows(browser, "in memory, none is of this request")
+    assert "pointsman why first LOG, where LOG is what the service wrote to stderr" in shown
+    await browser.run("location.hash = '#decisions?id=nobody'")
+    await shows(browser, "pointsman why nobody LOG")
+    assert "None of the last 2" in await browser.text()
+    port.count([decided("nobody")])
+    assert "pointsman why nobody LOG" not in await shows(browser, "1 of the last 3")
+
+
+async def test_of_an_id_that_came_twice_each_row_has_its_own_line(browser: Browser, port: PagePort) -> None:
+    """Clients may send an id of their own, and again."""
+    port.count([decided("same", client="10.0.0.1", ended=1.0), decided("same", client="10.0.0.2", ended=2.0)])
+    await browser.open(f"{port.url}/#decisions")
+    await shows(browser, "2 of the last 2")
+    shown = await opened(browser, 1)
+    assert "10.0.0.1" in shown
+    assert "10.0.0.2" not in shown
+
+
+async def test_a_row_of_feedback_or_of_another_path_says_what_it_is(browser: Browser, port: PagePort) -> None:
+    records = [Record("id-1", "/v1/feedback", status=200, ended=1.0, key="ann")]
+    records += [Record("id-2", "/v1/feedback", status=404, ended=2.0, error="there is no answer to judge")]
+    records += [Record("id-3", "/v1/models", status=200, ended=3.0)]
+    records += [Record("id-4", "/v1/chat/completions", status=404, ended=4.0, original_model="gpt-4", error="no gpt-4")]
+    port.count(records)
+    await browser.open(f"{port.url}/#decisions")
+    await shows(browser, "4 of the last 4")
+    assert [row[1:3] for row in await cells(browser, TABLE)] == [
+        ["gpt-4", " no gpt-4"],
+        ["", "/v1/models"],
+        ["", "feedback there is no answer to judge"],
+        ["", "feedback"],
+    ]
+    assert "/v1/feedback" in await opened(browser, 3)
+
+
+# --- what fits ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("texts", [False, True], ids=["without texts", "with texts"])
+async def test_it_fits_and_what_matters_first_is_in_sight(
+    browser: Browser, port: PagePort, tmp_path: Path, width: int, *, texts: bool
+) -> None:
+    if texts:
+        port.texts = KeptTexts(LogOptions(texts_file=str(tmp_path / "texts")), Log("info", Memory()), lambda: None)
+        port.texts.keep(Row(hash="0" * 8, text=f"{LONG} " * 20))
+    record = decided(LONG, LONG, Reason.LOW_CONFIDENCE, key=LONG, error=LONG, endpoint=LONG, seconds=1.5)
+    assert record.routed is not None
+    read = Classification((1.0,), 1, False, Timing(), "run", text_hash="0" * 8)
+    record.routed = msgspec.structs.replace(record.routed, reading=Reading("", read))
+    if (kept := port.texts) is not None:
+        await eventually(lambda: not kept._writer._size, "it is written")
+    port.count([record])
+    await browser.show(width)
+    await browser.open(f"{port.url}/#decisions")
+    await shows(browser, "1 of the last 1")
+    found = await browser.run(
+        """
+        const inside = one => {
+            const box = one.getBoundingClientRect();
+            return box.width > 8 && box.left >= 0 && box.right <= innerWidth;
+        };
+        const sides = () => [document.documentElement, document.querySelector(".scroll")].map(
+            one => one.scrollWidth - one.clientWidth);
+        const kinds = ["when", "model", "why", "category", "score", "status", "whole"];
+        return [sides(), kinds.filter(kind => !inside(document.querySelector(`tbody .${kind}`)))];
+        """
+    )
+    assert found == [[0, 0], []]
+    await opened(browser)
+    assert await browser.run("return document.documentElement.scrollWidth") == width
+    await browser.show(1280)
+    if port.texts is not None:
+        port.texts.close()
 
 
 async def shown_columns(browser: Browser) -> list[str]:
@@ -182,7 +429,7 @@ async def test_texts_are_shown_as_text_where_they_are_kept_and_else_there_is_no_
 
     port.count([with_text("id-off")])
     await browser.open(f"{port.url}/#decisions")
-    await shows(browser, "id-off")
+    await shows(browser, "1 of the last 1")
     assert "Text" not in await shown_columns(browser)
     port.texts = KeptTexts(LogOptions(texts_file=str(tmp_path / "texts")), Log("info", Memory()), lambda: None)
     record = with_text("id-on")
@@ -230,15 +477,17 @@ async def test_the_views_are_reached_by_keyboard(browser: Browser, port: PagePor
     await shows(browser, "Older")
     assert await browser.run("return document.activeElement.id") == "main"
     await browser.press("Tab")
-    assert await browser.run("return document.activeElement.labels[0].firstChild.data") == "Category"
+    assert await browser.run("return document.activeElement.labels[0].firstChild.data") == "Model"
 
 
 async def test_each_control_has_a_name(browser: Browser, port: PagePort) -> None:
     port.count(many(3))
     await browser.open(f"{port.url}/#decisions")
-    await shows(browser, "id-2")
+    await shows(browser, "3 of the last 3")
     tree = (await browser.devtools("Accessibility.getFullAXTree"))["nodes"]
     shown = [(node["role"]["value"], node["name"]["value"]) for node in tree if not node["ignored"] and "name" in node]
-    controls = [one for one in shown if one[0] in {"button", "link", "combobox", "table", "navigation"}]
+    controls = [one for one in shown if one[0] in {"button", "link", "combobox", "searchbox", "table", "navigation"}]
     assert [name for _, name in controls if not name.strip()] == []
-    assert {"Category", "Reason", "Model", "Key", "Pause", "Older", TABLE} <= {name for _, name in controls}
+    assert {"Model", "Reason", "Category", "Key", "Status", "Id", "Pause", "Older", TABLE} <= {
+        name for _, name in controls
+    }

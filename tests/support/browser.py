@@ -31,7 +31,7 @@ FLAGS = (
     "--disable-sync",
 )
 # Chromium goes by the numbers of these keys.
-_KEYS = {"Tab": {"windowsVirtualKeyCode": 9}, "Enter": {"windowsVirtualKeyCode": 13}}
+_KEYS = {name: {"windowsVirtualKeyCode": code} for name, code in (("Tab", 9), ("Enter", 13), (" ", 32))}
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,9 @@ def decided(classifier: Classifier) -> Latest:
     """1 and 4 are technical, 2 names its model, 3 is refused."""
     metrics, found = latest()
     technical, explicit = asyncio.run(route(classifier)), asyncio.run(route(classifier, "", "legal-lora"))
-    for routed, key in ((technical, "ann"), (explicit, "ann"), (None, None), (technical, "ben")):
-        record = ended(400 if routed is None else 200, key=key)
+    decisions = ((technical, "ann"), (explicit, "ann"), (None, None), (technical, "ben"))
+    for number, (routed, key) in enumerate(decisions, 1):
+        record = ended(400 if routed is None else 200, f"id-{number}", key=key)
         if routed is not None:
             record.decided(routed)
         metrics.count(record)
@@ -113,9 +114,17 @@ def decided(classifier: Classifier) -> Latest:
         ("category=", [3, 2]),
         ("key=", [3]),
         ("key=nobody", []),
+        ("status=400", [3]),
+        ("status=4xx", [3]),
+        ("status=2xx&before=3", [2, 1]),
+        ("status=5xx", []),
+        ("status=200&key=ben", [4]),
+        ("id=id-3", [3]),
+        ("id=id-", [4, 3, 2, 1]),
+        ("id=d-3", []),
     ],
 )
-def test_requests_are_chosen_by_number_category_reason_model_and_key(
+def test_requests_are_chosen_by_number_category_reason_model_key_status_and_id(
     decided: Latest, query: str, expected: list[int]
 ) -> None:
     assert numbers(decided, query) == expected
@@ -129,6 +138,13 @@ def test_requests_are_chosen_by_number_category_reason_model_and_key(
         ("limit=many", "$.limit"),
         ("before=0", "$.before"),
         ("colour=red", "colour"),
+        ("status=40", "$.status"),
+        ("status=4x4", "$.status"),
+        ("status=4004", "$.status"),
+        ("status=0xx", "$.status"),
+        ("status=", "$.status"),
+        ("id=", "$.id"),
+        (f"id={'1' * 129}", "$.id"),
         ("after", "bad query field"),
         ("&".join(f"after={number}" for number in range(100)), "number of fields"),
     ],
@@ -146,6 +162,7 @@ def test_the_names_to_choose_from_are_counted(decided: Latest) -> None:
         "reason": {"classified": 2, "explicit_model": 1, "": 1},
         "model": {"technical-lora": 2, "legal-lora": 1, "": 1},
         "key": {"ann": 2, "ben": 1, "": 1},
+        "status": {"200": 3, "400": 1},
     }
     assert (answer["latest"], answer["kept"]) == (4, 4)
     assert "names" not in asked(decided)[1]

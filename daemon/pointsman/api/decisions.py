@@ -21,10 +21,11 @@ from pointsman.server.routes import Route
 MOST_FIELDS = 20
 # The texts are left out where their disk hangs.
 READ_S = 1.0
+CHOSEN_BY = (*FIELDS, "status", "id")
 
 
 class _Query(msgspec.Struct, forbid_unknown_fields=True):
-    """What is asked for; `names` asks for the values of the FIELDS as well."""
+    """What is asked for; `names` asks for the values to choose from as well."""
 
     after: Annotated[int, msgspec.Meta(ge=0)] = 0
     before: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -34,6 +35,8 @@ class _Query(msgspec.Struct, forbid_unknown_fields=True):
     reason: str | None = None
     model: str | None = None
     key: str | None = None
+    status: Annotated[str, msgspec.Meta(pattern=r"^[1-5](xx|[0-9][0-9])\Z")] | None = None
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
 
 
 class _Texts:
@@ -77,7 +80,7 @@ def decisions_route(latest: Latest, kept: Callable[[], KeptTexts | None] = lambd
             query = _query(request.head.query)
         except HttpError as error:
             return error_response(error)
-        wanted = {name: value for name in FIELDS if (value := getattr(query, name)) is not None}
+        wanted = {name: value for name in CHOSEN_BY if (value := getattr(query, name)) is not None}
         found = latest.find(wanted, query.limit, after=query.after, before=query.before)
         answer = {"decisions": found, "latest": latest.count, "kept": len(latest), "texts": await texts.of(found)}
         return json_response(answer | ({"names": latest.names()} if query.names else {}))
@@ -90,8 +93,6 @@ def _query(text: str) -> _Query:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=MOST_FIELDS)
         return msgspec.convert(dict(pairs), _Query, strict=False)
     except (ValueError, msgspec.ValidationError) as error:
-        raise RequestError(
-            f"the query cannot be used: {error}; it takes after, before, limit (1 to 500), names, {', '.join(FIELDS)}",
-            status=400,
-            code="invalid_query",
-        ) from error
+        known = ", ".join(("after", "before", "limit (1 to 500)", "names", *CHOSEN_BY))
+        message = f"the query cannot be used: {error}; it takes {known}"
+        raise RequestError(message, status=400, code="invalid_query") from error

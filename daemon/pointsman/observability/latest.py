@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from itertools import islice, takewhile
 
 import msgspec
 
@@ -13,7 +13,7 @@ from pointsman.observability.record import LONGEST_ERROR_BYTES, LONGEST_NAME_BYT
 
 MOST_REQUESTS = 10_000
 MOST_ERRORS = 50
-# By which requests can be chosen.
+# By whose values requests can be chosen.
 FIELDS = ("category", "reason", "model", "key")
 
 
@@ -77,22 +77,21 @@ class Latest:
     def find(self, wanted: Mapping[str, str], most: int, *, after: int = 0, before: int | None = None) -> list[Summary]:
         """Return at most so many requests, the newest first; `after` and `before` are numbers.
 
-        `wanted` are values of FIELDS; an empty one is that of requests that have none.
+        `wanted` are values of FIELDS, of which an empty one is that of requests that have none, a `status` (`404`, or
+        `4xx` for all of these), and an `id` or its beginning.
         """
         self._settle()
-        values = [(name, value or None) for name, value in wanted.items()]
-
-        def fits(one: Summary) -> bool:
-            return one.number > after and all(getattr(one, name) == value for name, value in values)
-
-        newest = (one for one in reversed(self._requests) if before is None or one.number < before)
-        return list(islice(filter(fits, newest), most))
+        tests = [_test(name, value) for name, value in wanted.items()]
+        newest = takewhile(lambda one: one.number > after, reversed(self._requests))
+        found = (one for one in newest if (before is None or one.number < before) and all(fits(one) for fits in tests))
+        return list(islice(found, most))
 
     def names(self) -> dict[str, dict[str, int]]:
-        """Return how many requests have each value of FIELDS, the most frequent first."""
+        """Return how many requests have each value of FIELDS and each status, the most frequent first."""
         self._settle()
         return {
-            name: dict(Counter(getattr(one, name) or "" for one in self._requests).most_common()) for name in FIELDS
+            name: dict(Counter(str(getattr(one, name) or "") for one in self._requests).most_common())
+            for name in (*FIELDS, "status")
         }
 
     @property
@@ -102,6 +101,16 @@ class Latest:
 
     def __len__(self) -> int:
         return len(self._requests)
+
+
+def _test(name: str, value: str) -> Callable[[Summary], bool]:
+    """Return whether a request has what is wanted."""
+    if name == "id":
+        return lambda one: one.request_id.startswith(value)
+    if name == "status":
+        digits = value.rstrip("x")
+        return lambda one: str(one.status).startswith(digits)
+    return lambda one: getattr(one, name) == (value or None)
 
 
 def _summary(number: int, record: Record) -> Summary:
