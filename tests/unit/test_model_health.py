@@ -375,6 +375,27 @@ def test_a_slow_adapter_is_over_below_half_of_the_factor(fleet: Watched) -> None
     assert asked(2.4) == [("warning", "slow"), ("info", "no longer slow")]
 
 
+def test_a_slow_adapter_is_over_when_it_is_asked_too_seldom_to_know(fleet: Watched) -> None:
+    fleet.ends(BASE, 20)
+    fleet.ends("adapter-0", 20, answered=3.0)
+    for _ in range(8):
+        fleet.wait(80.0)
+        fleet.ends(BASE, 5)
+        fleet.ends("adapter-0")
+    assert states(fleet) == [("warning", "slow"), ("info", "no longer slow")]
+
+
+@pytest.mark.parametrize(("seconds", "over"), [(0.4, True), (0.6, False), (3.0, False)])
+def test_without_comparison_a_slow_adapter_is_over_below_half_a_second(
+    fleet: Watched, seconds: float, over: bool
+) -> None:
+    fleet.ends(BASE, 20)
+    for minute in range(16):
+        fleet.ends("adapter-0", 20, answered=3.0 if minute < 8 else seconds)
+        fleet.wait(60.0)
+    assert states(fleet) == [("warning", "slow"), ("info", "no longer slow")][: 1 + over]
+
+
 # --- the options, and what is counted -------------------------------------------------------------------------------
 
 
