@@ -168,3 +168,22 @@ def test_the_first_byte_of_a_stream_is_that_of_its_first_event(watched: Wire) ->
     metrics = watched.generations.metrics.render().decode()
     assert "pointsman_chunk_gap_seconds_count 1.0" in metrics, "from the first event to the second"
     assert "pointsman_chunk_gap_seconds_sum 0.5" in metrics
+
+
+def test_the_events_of_v1_responses_that_come_before_the_answer_are_not_its_first_byte(watched: Wire) -> None:
+    """vLLM sends two at once, with the client's own words in them."""
+    before = [
+        chunk(b'event: response.%b\ndata: {"instructions": "event: response.x"}\n\n' % name)
+        for name in (b"created", b"in_progress")
+    ]
+    upstream = watched.ask(ADAPTER, "/v1/responses")
+    upstream.sends(STREAM + before[0])
+    upstream.sends(before[1])
+    watched.clock.advance(1.5)
+    upstream.sends(chunk(b'event: response.output_item.added\ndata: {"sequence_number": 2}\n\n'))
+    watched.clock.advance(0.5)
+    upstream.sends(chunk(b"event: response.output_text.delta\ndata: {}\n\n") + LAST)
+    ((failed, seconds, streams),) = counted(watched)
+    assert (failed, streams) == (False, True)
+    assert seconds == pytest.approx(1.5)
+    assert "pointsman_chunk_gap_seconds_sum 0.5" in watched.generations.metrics.render().decode()

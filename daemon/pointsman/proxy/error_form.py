@@ -11,7 +11,7 @@ import msgspec
 from pointsman.errors import HttpError
 
 _ANTHROPIC = "/v1/messages"
-_RESPONSES = "/v1/responses"
+RESPONSES = "/v1/responses"
 _ANTHROPIC_TYPES = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
     HTTPStatus.FORBIDDEN: "permission_error",
@@ -36,7 +36,7 @@ def error_event(error: HttpError, path: str, tail: bytes) -> bytes:
     """
     if _is_anthropic(path):
         name, data = b"event: error\n", _anthropic(error)
-    elif path.startswith(_RESPONSES):
+    elif path.startswith(RESPONSES):
         name, data = b"event: error\n", _responses(error, tail)
     else:
         name, data = b"", error.body()

@@ -12,7 +12,7 @@ from pointsman.http1.response_head import ResponseHead
 from pointsman.long_body import Body
 from pointsman.observability.record import Record
 from pointsman.proxy.declined import Declined, HeldError
-from pointsman.proxy.error_form import error_event
+from pointsman.proxy.error_form import RESPONSES, error_event
 from pointsman.proxy.timeouts import Timeouts
 from pointsman.proxy.usage import Tail
 from pointsman.server.request import Request
@@ -21,6 +21,8 @@ from pointsman.upstream.connection import UpstreamConnection
 # vLLM sends keep-alive comments even when its engine is dead, so comments do not count as progress. The pattern matches
 # lines that are comments, empty, or a chunk's size; the last line may be incomplete. Nothing is tried twice.
 _COMMENTS = re.compile(rb"(?:(?::[^\n]*+|[0-9a-f]*+\r?+)\n)*+(?::[^\n]*+|[0-9a-f]*+\r?+)", re.IGNORECASE)
+# vLLM sends these events of /v1/responses before it has begun to generate. The text of an event has no line ends.
+_GENERATED = re.compile(rb"^event: (?!response\.(?:created|in_progress|queued)\s)", re.MULTILINE)
 # With so many responses in progress, whole ones that come in one turn of the event loop are written together at its
 # end. With fewer, the end of the turn itself costs more than it saves.
 MANY = 4
@@ -147,7 +149,7 @@ class ResponseStream(abc.ABC):
             self._progress = self._loop.time()
             # Of a stream, vLLM sends the head before it has begun to generate.
             if data and not (self.streams and _COMMENTS.fullmatch(data)):
-                self._answers()
+                self._answers(data)
             writer.flow = self
             if writer.choked:
                 self.pause()
@@ -156,19 +158,21 @@ class ResponseStream(abc.ABC):
             if not self.streams:
                 self._progress = self._loop.time()
                 if self._record.answered is None:
-                    self._answers()
+                    self._answers(data)
             elif data.find(b"data:") >= 0 or not _COMMENTS.fullmatch(self.tail.unfinished() + data):
                 now = self._loop.time()
                 if self._record.answered is None:
-                    self._answers()
+                    self._answers(data)
                 else:
                     self._timeouts.gap(now - self._progress)
                 self._progress = now
         self.tail.feed(data)
 
-    def _answers(self) -> None:
-        """Take the time of the first byte of the answer."""
+    def _answers(self, data: bytes) -> None:
+        """Take the time of the first byte of the answer, unless these data come before it."""
         now, record = time.perf_counter(), self._record
+        if self.streams and record.path == RESPONSES and not _GENERATED.search(data):
+            return
         record.first_byte, record.answered = now - record.started, now - self._started
 
     def end(self) -> None:
