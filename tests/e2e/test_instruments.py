@@ -159,6 +159,32 @@ def test_the_alert_of_a_mode_says_until_when_it_holds(tmp_path: Path) -> None:
     prove({"interval": "1m", "input_series": series, "alert_rule_test": [alert]}, tmp_path)
 
 
+def test_what_concerns_the_whole_service_is_an_alert_within_six_minutes(tmp_path: Path) -> None:
+    """Of its twentieth bad request; those that crawl are few where clients wait for an answer before they ask again."""
+    fast, every = "0+400x480 192000x40", "0+400x480 192000+10x40"
+    first_bytes = {"0.5": fast, "2.5": fast, "10.0": every, "+Inf": every}
+    buckets = {
+        f'pointsman_model_first_byte_seconds_bucket{{le="{bound}"}}': told for bound, told in first_bytes.items()
+    }
+    series = buckets | {
+        "pointsman_model_first_byte_seconds_count{}": every,
+        'pointsman_requests_total{status="200"}': "0+3x480 1440x40",
+        'pointsman_requests_total{status="500"}': "_x481 3+3x40",
+    }
+    firing = [
+        {"labels": f'{{alertname="{name}", severity="{severity}"}}', "value": 1}
+        for name, severity in (("PointsmanErrors", "page"), ("PointsmanSlow", "ticket"))
+    ]
+    for minutes, expected in ((120, []), (126, firing)):
+        told = {
+            "expr": "count by (alertname, severity) (ALERTS{alertstate='firing'})",
+            "eval_time": f"{minutes}m",
+            "exp_samples": expected,
+        }
+        inputs = [{"series": name, "values": values} for name, values in series.items()]
+        prove({"interval": "15s", "input_series": inputs, "promql_expr_test": [told]}, tmp_path)
+
+
 def prove(test: dict[str, Any], folder: Path) -> None:
     """Have Prometheus' own tool run a test of the alert rules."""
     file = folder / "tests.yaml"
