@@ -174,6 +174,35 @@ def test_a_slow_adapter_that_fails_now_and_then_is_judged_by_what_it_answers(fle
     assert reached(fleet) == [("adapter-0", "failing"), ("adapter-0", "slow")]
 
 
+@pytest.mark.parametrize(
+    ("usual", "found", "seconds", "said"),
+    [
+        pytest.param(1, 60, 3.0, False, id="a batch, after requests that were asked before it"),
+        pytest.param(60, 60, 3.0, True, id="the others waited as well"),
+        pytest.param(1, 4, 3.0, True, id="so few wait for nothing"),
+        pytest.param(60, 1, 1.6, False, id="a free endpoint need not be faster"),
+    ],
+)
+def test_a_queue_that_the_others_have_not_seen_is_no_fault_of_the_model(
+    fleet: Watched, usual: int, found: int, seconds: float, said: bool
+) -> None:
+    for _ in range(5):
+        fleet.ends(BASE, answered=0.4, in_flight=usual)
+        fleet.wait(50.0)
+    fleet.ends("adapter-0", 20, answered=seconds, in_flight=found)
+    assert bool(reached(fleet)) == said
+
+
+def test_a_queue_of_all_models_is_said_of_the_endpoint() -> None:
+    """Where each request takes longer, more are in flight: that is what is the matter, and no excuse."""
+    watched = Watched(serving(3))
+    for name in adapters(3):
+        watched.ends(name, 20, endpoint="a")
+        watched.ends(name, 20, endpoint="b", answered=3.0, in_flight=200)
+    watched.ends(BASE, 20, endpoint="a")
+    assert reached(watched) == [("b", "slow")]
+
+
 def test_shorter_prompts_need_not_be_faster(fleet: Watched) -> None:
     fleet.ends(BASE, 20, answered=0.5, sent_bytes=100_000)
     fleet.ends("adapter-0", 20, answered=1.6)

@@ -153,6 +153,18 @@ def test_the_first_byte_counts_from_when_the_request_was_sent(watched: Wire) -> 
     assert seconds == pytest.approx(1.0)
 
 
+def test_the_requests_that_were_in_flight_at_the_endpoint_are_known(watched: Wire) -> None:
+    upstreams = []
+    for _ in range(3):
+        watched.client = watched.connect()
+        upstreams.append(watched.ask(ADAPTER))
+    for upstream in upstreams:
+        upstream.sends(OK)
+    watched.generations.metrics.settle()
+    found = watched.generations.models._windows.recent(watched.clock.time())[ADAPTER]
+    assert [one.in_flight for one in found] == [1, 2, 3]
+
+
 def test_the_first_byte_of_a_stream_is_that_of_its_first_event(watched: Wire) -> None:
     """vLLM sends the head at once, and comments that keep the connection alive."""
     answers(watched, STREAM, chunk(b": alive\n\n"))

@@ -27,6 +27,8 @@ MIN_FAILED_EACH = 4
 MIN_TIMED = NEWEST // 2
 # Less is no crawl, whatever the factor is.
 MIN_SLOWER_SECONDS = 1.0
+# With so many requests in flight, the next one waits no longer than it would alone.
+FREE_IN_FLIGHT = 8
 # It is over at this share of the bound; the first byte has no less than a factor of 1.
 SHARE_OVER, FACTOR_OVER = 0.2, 0.5
 
@@ -35,8 +37,8 @@ class Answered(NamedTuple):
     """A request that vLLM has answered, or failed to.
 
     `seconds` is the time from sending it to the first byte of its answer. What that depends on are the bytes of the
-    request, and the tokens of an answer that is no stream, which comes when it is whole; where these are not known, as
-    of an embedding, it is None.
+    request, how many were `in_flight`, and the tokens of an answer that is no stream, which comes when it is whole;
+    where these are not known, as of an embedding, it is None.
     """
 
     at: float
@@ -46,6 +48,7 @@ class Answered(NamedTuple):
     streams: bool
     size: int
     tokens: int
+    in_flight: int
 
 
 class Bounds(NamedTuple):
@@ -105,6 +108,7 @@ class Windows:
                     record.streamed,
                     record.sent_bytes,
                     tokens,
+                    record.in_flight,
                 )
             )
 
@@ -217,14 +221,16 @@ class ModelJudge:
         if usual is None:
             return Finding(bad=False, fine=found.seconds < FACTOR_OVER * MIN_SLOWER_SECONDS, why="")
         counted = found if places.isdisjoint(without) else self._of(model, places - set(without), streams)
+        # A queue that the others have not seen is no fault of the model.
+        waiting = usual.waiting(found.in_flight)
         bad = (
             len(samples) == NEWEST
             and counted is not None
             and counted.requests >= MIN_TIMED
-            and self._slower(counted, usual, 1.0)
+            and self._slower(counted, waiting, 1.0)
         )
         why = f"the first byte takes {found.seconds:.2f} s (median), of comparable requests {usual.seconds:.2f} s"
-        return Finding(bad, not self._slower(found, usual, FACTOR_OVER), why)
+        return Finding(bad, not self._slower(found, waiting, FACTOR_OVER), why)
 
     def _slower(self, found: Typical, usual: Typical, part: float) -> bool:
         """Return whether it is slower by this part of the bound.
@@ -320,6 +326,12 @@ class Typical(NamedTuple):
     seconds: float
     size: float
     tokens: float
+    in_flight: float
+
+    def waiting(self, in_flight: float) -> Typical:
+        """Return these with the time that they would take with so many requests in flight, at most in proportion."""
+        more = (in_flight + FREE_IN_FLIGHT) / (self.in_flight + FREE_IN_FLIGHT)
+        return self._replace(seconds=self.seconds * max(1.0, more))
 
 
 def typical(samples: Iterable[Answered], streams: bool) -> Typical | None:
@@ -329,13 +341,14 @@ def typical(samples: Iterable[Answered], streams: bool) -> Typical | None:
         return None
     seconds = statistics.median([one.seconds for one in timed if one.seconds is not None])
     tokens = 0.0 if streams else statistics.median([one.tokens for one in timed])
-    return Typical(len(timed), seconds, statistics.median([one.size for one in timed]), tokens)
+    size = statistics.median([one.size for one in timed])
+    return Typical(len(timed), seconds, size, tokens, statistics.median([one.in_flight for one in timed]))
 
 
 def _middle(found: Sequence[Typical]) -> Typical:
     """Return the medians of medians, of two the lower: no single model moves them far, however busy or slow it is."""
-    seconds, size, tokens = (statistics.median_low(column) for column in list(zip(*found, strict=True))[1:])
-    return Typical(sum(one.requests for one in found), seconds, size, tokens)
+    medians = (statistics.median_low(column) for column in list(zip(*found, strict=True))[1:])
+    return Typical(sum(one.requests for one in found), *medians)
 
 
 def _failed(samples: Iterable[Answered]) -> int:

@@ -54,6 +54,8 @@ class Record(msgspec.Struct, gc=False):
     """True where vLLM answers with a stream."""
     sent_bytes: int = 0
     """The bytes of the body that vLLM got."""
+    in_flight: int = 1
+    """The requests in flight at the endpoint when it was sent, and itself."""
     failed: bool = False
     """True where vLLM, or the model, is to blame for what the client got."""
     seconds: float = 0.0

@@ -102,6 +102,7 @@ class ForwardedRequest(ResponseStream):
             record.endpoint = endpoint.name
             endpoint.breaker.sent(self._loop.time())
             endpoint.in_flight += 1
+            record.in_flight = endpoint.in_flight
             connection = None if self._broke else endpoint.pool.take()
             try:
                 if connection is None:
