@@ -218,6 +218,28 @@ def test_a_file_that_the_service_would_refuse_gets_no_second_secret(
 
 
 @pytest.mark.parametrize("arguments", [("add", "eve"), ("rotate", "ann")])
+def test_no_file_grows_larger_than_the_service_reads(
+    configured: Path, file: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    before = file.read_bytes()
+    before += b"#" * (4 * 2**20 - len(before) - 20) + b"\n"
+    file.write_bytes(before)
+    assert keys(configured, *arguments) == 1
+    captured = capsys.readouterr()
+    assert "larger than 4,194,304 bytes" in captured.err
+    assert captured.out == ""
+    assert file.read_bytes() == before
+
+
+def test_of_a_name_that_is_there_twice_the_key_with_one_secret_keeps_it(configured: Path, file: Path) -> None:
+    other = line("ann", sent="x")
+    file.write_bytes(two("ann") + other)
+    assert keys(configured, "drop-new", "ann") == 0
+    told = [json.loads(one)["sha256"] for one in file.read_bytes().splitlines()]
+    assert told == [digest("ann-old"), digest("x")]
+
+
+@pytest.mark.parametrize("arguments", [("add", "eve"), ("rotate", "ann")])
 def test_what_an_editor_has_written_meanwhile_stays(
     configured: Path,
     file: Path,

@@ -138,6 +138,8 @@ def _the(path: Path, content: bytes, name: str) -> Entry:
 
 def _checked(path: Path, content: bytes, config: Config) -> bytes:
     """Return the content, unless the service would refuse it."""
+    if len(content) > LARGEST_FILE_BYTES:
+        raise KeysError(f"{path} would be larger than {LARGEST_FILE_BYTES:,} bytes; remove what is not used")
     found = parse_keys(content, config, path.parent)
     if found.errors:
         raise KeysError("\n".join(problem.render(str(path)) for problem in found.errors))

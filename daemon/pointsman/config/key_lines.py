@@ -43,7 +43,7 @@ def without_old(entry: Entry) -> Entry:
 
 def without_new(entry: Entry) -> Entry:
     """Return the key with the older of two secrets alone."""
-    return replace(entry, sha256=entry.former_sha256, former_sha256=None, rotated=None)
+    return replace(entry, sha256=entry.former_sha256 or entry.sha256, former_sha256=None, rotated=None)
 
 
 def _edited(content: bytes, name: str, edit: Callable[[Entry, bytes], bytes]) -> bytes:
