@@ -413,7 +413,9 @@ async def test_other_requests_go_on_while_many_lines_are_looked_through() -> Non
     assert turns >= 3_000 / 256
 
 
-@pytest.mark.parametrize("query", ["", "id=", "id=a%20b", "id=a%0A", "id=" + "x" * 129, "id=a&b=c", "name=a", "id"])
+@pytest.mark.parametrize(
+    "query", ["", "id=", "id=a%20b", "id=a%0A", "id=" + "x" * 129, "id=a&b=c", "id=a&id=b", "name=a", "id"]
+)
 async def test_a_query_without_an_id_is_a_400(query: str) -> None:
     status, told = await asked(Log("info", Memory()), query)
     assert (status, told["error"]["code"]) == (400, "invalid_query")

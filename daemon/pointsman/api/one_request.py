@@ -31,7 +31,7 @@ def request_route(recorder: Callable[[], Recorder]) -> Route:
 
     async def handler(request: Request) -> Response:
         try:
-            pairs = parse_qsl(request.head.query, keep_blank_values=True, strict_parsing=True, max_num_fields=2)
+            pairs = parse_qsl(request.head.query, keep_blank_values=True, strict_parsing=True, max_num_fields=1)
             search = Search(msgspec.convert(dict(pairs), _Asked).id)
         except (ValueError, msgspec.ValidationError) as error:
             message = f"the query cannot be used: {error}; it takes the id of a request, or its beginning: ?id=3c1f5e"
