@@ -303,6 +303,21 @@ def test_all_models_of_one_endpoint_that_fail_say_nothing_of_the_adapters() -> N
     assert reached(watched) == [("b", "failing")]
 
 
+@pytest.mark.parametrize(("bad", "what"), [(FAILED, "failing"), ({"answered": 3.0}, "slow")])
+def test_what_was_said_of_a_busy_adapter_is_over_at_once_when_it_is_the_endpoints_fault(
+    bad: dict[str, Any], what: str
+) -> None:
+    watched = Watched(serving(3))
+    for name in adapters(3):
+        watched.ends(name, 20)
+    watched.ends("adapter-0", 20, **bad)
+    assert reached(watched) == [("adapter-0", what)]
+    for name in adapters(3):
+        watched.ends(name, 12, **bad)
+    assert reached(watched)[1:] == [("a", what)]
+    assert set(watched.watch.models(what).values()) == {0.0}
+
+
 def test_a_failure_or_two_of_each_model_are_not_the_endpoints_fault() -> None:
     watched = Watched(serving(3))
     for name in adapters(3):

@@ -71,9 +71,10 @@ class ModelWatch:
             flags.update(found, now)
         self._last_hour.take(judge, slow.all, now)
         yield
-        self._models["failing"].update({name: judge.failing(name, failing.all) for name in recent}, now)
+        blamed = failing.all
+        self._models["failing"].update({name: judge.failing(name, blamed) for name in judge.but_for(blamed)}, now)
         found = {}
-        for number, name in enumerate(recent):
+        for number, name in enumerate(judge.but_for(slow.all)):
             if number % MODELS_AT_ONCE == 0:
                 yield
             found[name] = judge.slow(name, slow.all)

@@ -175,6 +175,11 @@ class ModelJudge:
         """The endpoints that have answered a request."""
         return self._endpoints
 
+    def but_for(self, endpoints: Collection[str]) -> list[str]:
+        """Return the models that other endpoints have answered for as well: of the rest, nothing is known."""
+        found = self._recent.items()
+        return [name for name, samples in found if any(sample.endpoint not in endpoints for sample in samples)]
+
     # --- failing -----------------------------------------------------------------------------------------------------
 
     def failing(self, model: str, without: Collection[str] = ()) -> Finding:
