@@ -34,11 +34,11 @@ MIB = 2**20
 ADAPTERS = 32
 BODIES, BODY_BYTES = 8, 32 * MIB - 64 * 1024
 """They fill the default `server.max_buffered_bytes`, and each is nearly as large as one may be."""
-LIMITS_MIB = (192, 256, 320, 384, 512)
+LIMITS_MIB = (256, 320, 384, 512)
 QUOTAS = (None, 200, 100, 50)
 """In percent of a core."""
 ANSWER_S = 60.0
-RATE, SECONDS = 20, 15
+RATE, SECONDS = 40, 10
 DECIDED = ("classified", "low_confidence", "no_category")
 V2 = (CGROUPS / "cgroup.controllers").exists()
 
@@ -55,6 +55,12 @@ class Group:
         """The most that it has had, with caches and the kernel's part, which `MemoryMax=` counts as well."""
         file = self.memory / ("memory.peak" if V2 else "memory.max_usage_in_bytes")
         return round(int(file.read_text()) / MIB, 1)
+
+    def stopped(self) -> tuple[int, float]:
+        """How often the quota was used up so far, and the milliseconds for which threads were stopped in all."""
+        counts = dict(line.split() for line in (self.cpu / "cpu.stat").read_text().splitlines())
+        ms = int(counts["throttled_usec"]) / 1e3 if V2 else int(counts["throttled_time"]) / 1e6
+        return int(counts["nr_throttled"]), ms
 
 
 @contextlib.contextmanager
@@ -194,14 +200,18 @@ async def under_quota(config: dict[str, Any], folder: Path, quota: int | None) -
                 reasons.append(await asked(client, f"Case {number}: {TEXTS[number % len(TEXTS)]}"))
                 waits.append((time.perf_counter() - began) * 1000)
 
+            before = limits.stopped()
             async with probing(served.url) as delays, asyncio.TaskGroup() as tasks:
                 for number in range(RATE * SECONDS):
                     tasks.create_task(one(number))
                     await asyncio.sleep(1 / RATE)
+            times, ms = (after - first for after, first in zip(limits.stopped(), before, strict=True))
     return {
         "threads": threads,
         "ready_s": served.ready_s,
         "classified": round(sum(reason in DECIDED for reason in reasons) / len(reasons), 3),
+        "stopped": times,
+        "stopped_ms": round(ms / times, 1) if times else 0.0,
         "p50_ms": round(quantile(waits, 0.5), 1),
         "p99_ms": round(quantile(waits, 0.99), 1),
         "health_p50_ms": round(quantile(delays, 0.5), 2),
@@ -273,16 +283,30 @@ def rendered(result: dict[str, Any]) -> list[str]:
         "",
         f"{RATE} new prompts a second of 10 to 300 tokens for {SECONDS} s: the share that is classified within",
         "`classifier.deadline_ms`, the times of their decisions, and those of `/health`, asked without a pause, in ms.",
-        "`none` has all cores of the machine.",
+        "*stopped* is how often the quota of a tenth of a second was used up, and for how long each time. `none` has",
+        "all cores of the machine.",
         "",
         *table(
-            ["`CPUQuota=`", "threads", "ready s", "classified", "p50", "p99", "`/health` p50", "`/health` p99"],
+            [
+                "`CPUQuota=`",
+                "threads",
+                "ready s",
+                "classified",
+                "stopped",
+                "ms each",
+                "p50",
+                "p99",
+                "`/health` p50",
+                "`/health` p99",
+            ],
             [
                 [
                     "none" if quota == "none" else f"{quota}%",
                     f"{one['threads']}",
                     f"{one['ready_s']:.1f}",
                     f"{one['classified']:.1%}",
+                    f"{one['stopped']}",
+                    f"{one['stopped_ms']:.0f}",
                     *(f"{one[key]:.1f}" for key in ("p50_ms", "p99_ms", "health_p50_ms", "health_p99_ms")),
                 ]
                 for quota, one in quotas.items()
