@@ -108,6 +108,9 @@ RELAY = (
     "",
     "[How long the largest bodies delay other clients](../benchmarks/results/bodies.md), also those that are made to",
     "(`make bench-bodies`).",
+    "",
+    "[What the service takes, and how it does, under limits of systemd](../benchmarks/results/limits.md)",
+    "(`make bench-limits`).",
 )
 
 ASK = (

@@ -64,7 +64,33 @@ def of_scale(result: Any) -> list[float]:
     return [100 * max(1 - ratio(tensor, token) for tensor, token in pairs)]
 
 
+def of_memory(result: Any) -> list[float]:
+    """The peaks of the config as shipped, and the least limit that it lived with, and the greatest that killed it."""
+    shipped = result["memory_mib"]["the three adapters as shipped"]
+    limits = {int(mib): lived["bodies"] for mib, lived in result["memory_max"].items()}
+    least = min(mib for mib, lived in limits.items() if lived)
+    return [shipped["ready_peak"], shipped["bodies_peak"], least, max(mib for mib in limits if mib < least)]
+
+
+def of_quotas(result: Any) -> list[float]:
+    half, one = (result["cpu_quota"][quota] for quota in ("50", "100"))
+    return [half["stopped"], half["stopped_ms"], one["stopped"]]
+
+
 CLAIMS = (
+    Claim(
+        "docs/operations.md",
+        r"own peak was (\d+) MiB at the start and (\d+) MiB with eight bodies of 32 MiB at once; it lived with (\d+)M, "
+        r"and was killed by such bodies with (\d+)M",
+        "limits",
+        of_memory,
+    ),
+    Claim(
+        "docs/operations.md",
+        r"a quota of 50% stopped the service (\d+) times in 10 s, for (\d+) ms each time, 100% (\d+) time",
+        "limits",
+        of_quotas,
+    ),
     Claim(
         "CHANGELOG.md",
         r"on one core of an EPYC of family (\d+) ([\d.]+) and ([\d.]+) ms for 32 and 128 tokens",
