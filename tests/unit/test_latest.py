@@ -47,22 +47,6 @@ def test_errors_are_told_the_newest_first_and_a_client_that_left_is_none() -> No
     assert (found.errors()[0].error, found.errors()[0].at) == ("why", 1.5)
 
 
-def test_the_last_fifty_errors_are_kept() -> None:
-    metrics, found = latest()
-    for number in range(60):
-        metrics.count(ended(500, str(number)))
-    assert [one.request_id for one in found.errors()] == [str(number) for number in reversed(range(10, 60))]
-
-
-def test_what_clients_write_into_an_error_is_kept_in_part() -> None:
-    metrics, found = latest()
-    metrics.count(ended(404, original_model="m" * 10_000, error="e" * 10_000))
-    (one,) = found.errors()
-    assert one.asked is not None
-    assert one.error is not None
-    assert (len(one.asked.encode()), len(one.error.encode())) == (256, 1024)
-
-
 async def route(classifier: Classifier, text: str = SECRET, model: str = "MoM") -> Any:
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
     return await Router(config(), classifier, Served).route(CHAT.parse(json.dumps(body).encode()))

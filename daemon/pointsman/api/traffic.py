@@ -1,16 +1,16 @@
-"""Handle the admin port's paths for what happened: the traffic of the last hour and day, and the latest errors."""
+"""Handle the admin port's paths for what happened: the traffic of the last minutes to a day, and the latest errors."""
 
 from __future__ import annotations
 
 from pointsman.observability.latest import Latest
-from pointsman.observability.traffic import Traffic
+from pointsman.observability.traffic import WINDOWS, Traffic
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route
 
 
 def traffic_routes(traffic: Traffic, latest: Latest) -> list[Route]:
-    """Return the routes `GET /traffic/hour` and `/traffic/day`, and `GET /errors`, which has the newest first."""
+    """Return the routes `GET /traffic/WINDOW` for each window, and `GET /errors`, which has the newest first."""
 
     def report(window: str) -> Handler:
         async def handler(_: Request) -> Response:
@@ -22,6 +22,6 @@ def traffic_routes(traffic: Traffic, latest: Latest) -> list[Route]:
         return json_response({"errors": latest.errors()})
 
     return [
-        *(Route("GET", f"/traffic/{window}", report(window)) for window in ("hour", "day")),
+        *(Route("GET", f"/traffic/{window}", report(window)) for window in WINDOWS),
         Route("GET", "/errors", errors),
     ]

@@ -16,6 +16,7 @@ from pointsman.app.generations import Generations
 from pointsman.app.reload import Reloader
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.text_classifier import TextClassifier
+from pointsman.config.model import Config
 from pointsman.evaluation.both_errors import Errors, both_errors
 from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
@@ -41,6 +42,7 @@ def status_route(generations: Generations, reloader: Reloader, ready: Callable[[
                 },
                 "in_flight": metrics.in_flight,
                 "held": metrics.held,
+                "models": _models(current.config),
                 "endpoints": _endpoints(current),
                 "classifier": _classifier(current.classifier),
                 "shadow": None if current.shadow is None else current.shadow.report(),
@@ -88,6 +90,15 @@ def _thresholds(current: Generation) -> list[dict[str, Any]]:
 
 def _errors(found: Errors) -> dict[str, Any]:
     return found._asdict() | {"reach": found.reach._asdict(), "precision": found.precision._asdict()}
+
+
+def _models(config: Config) -> list[dict[str, str]]:
+    """Return the base models with their adapters, in the config's order, by which the page gives them colors."""
+    return [
+        {"name": name, "base": base}
+        for base, model in config.model_config.items()
+        for name in (base, *(lora.name for lora in model.loras))
+    ]
 
 
 def _endpoints(current: Generation) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Keep the latest requests and the latest errors, without prompts; they are taken in when requests are counted."""
+"""Keep the latest requests and kinds of errors, without prompts; they are taken in when requests are counted."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from itertools import islice, takewhile
 
 import msgspec
 
+from pointsman.observability.error_groups import ErrorGroup, ErrorGroups
 from pointsman.observability.log_line import cut
 from pointsman.observability.record import LONGEST_ERROR_BYTES, LONGEST_NAME_BYTES, Record
 
 MOST_REQUESTS = 10_000
-MOST_ERRORS = 50
 # By whose values requests can be chosen.
 FIELDS = ("category", "reason", "model", "key")
 
@@ -51,28 +51,27 @@ class Summary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Latest:
-    """The latest MOST_REQUESTS, and the latest MOST_ERRORS, however long ago those were."""
+    """The latest MOST_REQUESTS, and the latest kinds of errors, however long ago those were."""
 
     def __init__(self, settle: Callable[[], None]) -> None:
         """`settle` has `add` called with all requests that have ended."""
         self._settle = settle
         self._requests: deque[Summary] = deque(maxlen=MOST_REQUESTS)
-        self._errors: deque[Summary] = deque(maxlen=MOST_ERRORS)
+        self._errors = ErrorGroups()
         self._count = 0
 
     def add(self, records: Iterable[Record]) -> None:
         """Take requests that have ended."""
         for record in records:
             self._count += 1
-            summary = _summary(self._count, record)
-            self._requests.append(summary)
+            self._requests.append(_summary(self._count, record))
             if record.status >= 400 and record.status != 499:  # a client that left says nothing
-                self._errors.append(summary)
+                self._errors.add(record)
 
-    def errors(self) -> list[Summary]:
-        """Return the latest errors, the newest first."""
+    def errors(self) -> list[ErrorGroup]:
+        """Return the latest errors by their kinds, that with the newest first."""
         self._settle()
-        return list(reversed(self._errors))
+        return self._errors.all()
 
     def find(self, wanted: Mapping[str, str], most: int, *, after: int = 0, before: int | None = None) -> list[Summary]:
         """Return at most so many requests, the newest first; `after` and `before` are numbers.

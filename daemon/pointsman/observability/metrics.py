@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from pointsman.observability.definitions import Instruments
 from pointsman.observability.recent import ModelTotals, Recent, Totals
 from pointsman.observability.record import Record
+from pointsman.observability.usage import Usage
 from pointsman.routing.decision import Decision
 from pointsman.routing.router import Routed
 
@@ -35,6 +36,7 @@ class Metrics(Instruments):
         self.counted: Callable[[list[Record]], None] = lambda _: None
         """Called with requests once they are counted."""
         self._key_names: set[str] = set()
+        self.usage = Usage()
         self.registry = CollectorRegistry()
         self.registry.register(_Before(self.settle))
         for instrument in self.all():
@@ -156,6 +158,9 @@ class Metrics(Instruments):
         used = (sum([prompt for prompt, _ in tokens]), sum([spoken for _, spoken in tokens])) if tokens else None
         if one.routed is not None:
             model, arm = self._model(one.routed.decision), one.routed.decision.arm or ""
+            if one.key is not None:
+                failed = len(records) if one.status >= 500 else 0
+                self.usage.add(one.key, model, requests=len(records), failed=failed, tokens=used or (0, 0))
             self.model_request_seconds.add_all(seconds, model, arm)
             self.model_first_byte_seconds.add_all(first_bytes, model, arm)
             self._count_decisions([record.routed for record in records if record.routed is not None], model, status)

@@ -1,0 +1,82 @@
+"""Group errors by what they are: by status and message, whatever ids, numbers, names and paths that has."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import msgspec
+
+from pointsman.lru import Lru
+from pointsman.observability.log_line import cut
+from pointsman.observability.record import LONGEST_ERROR_BYTES, LONGEST_NAME_BYTES, Record
+
+MAX_GROUPS = 50
+# Of a group, so many models, keys and endpoints each have a count of their own.
+MAX_NAMES = 8
+OTHERS = "other"
+
+# A path, what is quoted, and a word with a digit. Each begins where the one before cannot go on, so that a text is read
+# once, whatever a client has written into it.
+_VARIABLE = re.compile(
+    r"""(?<!\S)/\S*|`[^`]*`|"[^"]*"|(?<![\w'])'[^']*'(?!\w)|(?<![\w.-])[A-Za-z_.-]*+\d(?:[\w.:-]|,(?=\d))*+""",
+)
+
+
+def kind_of(message: str) -> str:
+    """Return a message without what differs from one request to the next."""
+    return _VARIABLE.sub("…", message)
+
+
+class ErrorGroup(msgspec.Struct):
+    """Errors of one kind: how many since the time `since`, the newest at `at` with its id, and whom they concerned."""
+
+    status: int
+    error: str | None
+    """None where vLLM has answered with this status."""
+    since: float
+    times: int = 0
+    at: float = 0.0
+    request_id: str = ""
+    models: dict[str, int] = msgspec.field(default_factory=dict)
+    keys: dict[str, int] = msgspec.field(default_factory=dict)
+    endpoints: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class _Kind(NamedTuple):
+    status: int
+    error: str | None
+
+
+class ErrorGroups:
+    """The MAX_GROUPS kinds of errors that came last."""
+
+    def __init__(self) -> None:
+        self._groups: Lru[_Kind, ErrorGroup] = Lru(MAX_GROUPS)
+
+    def add(self, record: Record) -> None:
+        """Take a request that has ended with an error."""
+        error = record.error
+        kind = _Kind(record.status, None if error is None else kind_of(cut(error, LONGEST_ERROR_BYTES)))
+        group = self._groups.get(kind)
+        if group is None:
+            group = ErrorGroup(*kind, since=record.ended)
+            self._groups.put(kind, group)
+        group.times += 1
+        group.at, group.request_id = record.ended, record.request_id
+        _count(group.models, record.original_model if record.routed is None else record.routed.decision.model)
+        _count(group.keys, record.key)
+        _count(group.endpoints, record.endpoint)
+
+    def all(self) -> list[ErrorGroup]:
+        """Return the groups, that with the newest error first."""
+        return [group for _, group in self._groups.items()][::-1]
+
+
+def _count(counts: dict[str, int], name: str | None) -> None:
+    if name is None:
+        return
+    name = cut(name, LONGEST_NAME_BYTES)
+    if name not in counts and len(counts) >= MAX_NAMES:
+        name = OTHERS
+    counts[name] = counts.get(name, 0) + 1
