@@ -68,7 +68,7 @@ async def opened(browser: Browser, daemon: Daemon, view: str = "now") -> None:
 async def test_the_token_is_asked_for_and_a_wrong_one_again(browser: Browser, daemon: Daemon) -> None:
     await browser.open(daemon.admin_url)
     await shows(browser, "Admin token")
-    for token, then in (("wrong", "This token is not right"), (TOKEN, "By category")):
+    for token, then in (("wrong", "This token is not right"), (TOKEN, "Classifier and routing")):
         await browser.run(
             """
             document.getElementById("token").value = arguments[0];
@@ -80,31 +80,30 @@ async def test_the_token_is_asked_for_and_a_wrong_one_again(browser: Browser, da
     assert "Admin token" not in shown
 
 
-async def test_without_data_the_view_says_so(browser: Browser, daemon: Daemon) -> None:
+async def test_without_data_the_view_says_so_in_a_line_and_has_no_empty_part(browser: Browser, daemon: Daemon) -> None:
     await opened(browser, daemon)
-    for part in ("No error since the start of the service", "Classifier and routing"):
-        await shows(browser, part)
-    shown = await shows(browser, "Nothing was classified in this time")
-    assert shown.count("No routed request in this time") == 3
+    shown = await shows(browser, "No request in this time. No error since the start of the service.")
+    for part in ("by category", "Confidence", "Last errors", "Usage", "First byte, median"):
+        assert part not in shown
     assert (await cells(browser, "Endpoints"))[0][:2] == ["vllm-primary", "up"]
 
 
 async def test_it_shows_the_traffic_and_the_errors(browser: Browser, daemon: Daemon) -> None:
     await ask(daemon, chat(TECHNICAL), chat(TECHNICAL), chat(MEDICAL))
-    await ask(daemon, {"model": 7})
+    await ask(daemon, {"model": 7}, {"model": 7})
     await opened(browser, daemon)
-    await shows(browser, "By category")
     await shows(browser, "technical-lora")
-    assert await cells(browser, "Requests by category") == [["technical", "2", "66.7 %"], ["medical", "1", "33.3 %"]]
-    assert await cells(browser, "Requests by reason") == [["classified", "3", "100.0 %"]]
-    assert [row[:2] for row in await cells(browser, "Latency by model")] == [
-        ["technical-lora", "2"],
-        ["medical-lora", "1"],
+    assert await cells(browser, "Requests by category") == [
+        ["technical", "", "2", "66.7 %"],
+        ["medical", "", "1", "33.3 %"],
     ]
+    assert await cells(browser, "Requests by reason") == [["classified", "", "3", "100.0 %"]]
+    models = [[row[0], row[2], row[4], row[5]] for row in await cells(browser, "Models")]
+    assert models == [["technical-lora", "2", "66.7 %", "–"], ["medical-lora", "1", "33.3 %", "–"]]
     assert sum(int(row[2]) for row in await cells(browser, "Confidence")) == 3
-    assert [row[1] for row in await cells(browser, "Last errors")] == ["400"]
-    paths = "return document.querySelectorAll('.plot path[d]').length"
-    assert await browser.run(paths) == 2 + 1 + 2
+    assert [(row[1], row[3][0]) for row in await cells(browser, "Last errors")] == [("400", "2")]
+    layers = "return [...document.querySelectorAll('.plot')].map(one => one.querySelectorAll('.area, .line').length)"
+    assert await browser.run(layers) == [2, 2]
 
 
 async def test_the_header_says_that_a_command_has_routing_off_and_until_when(browser: Browser, daemon: Daemon) -> None:

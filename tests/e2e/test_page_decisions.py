@@ -463,7 +463,7 @@ async def test_a_long_run_does_not_grow(browser: Browser, port: PagePort) -> Non
 
 async def test_the_views_are_reached_by_keyboard(browser: Browser, port: PagePort) -> None:
     await browser.open(port.url)
-    await shows(browser, "By category")
+    await shows(browser, "Classifier and routing")
     focused = "return document.activeElement.textContent"
     seen = []
     while "Decisions" not in seen:

@@ -40,6 +40,7 @@ STATUS: dict[str, Any] = {
     "config": {"generation": 1, "reload_failed": None},
     "in_flight": 0,
     "held": 0,
+    "models": [],
     "endpoints": [],
     "classifier": {
         "artifact": "toy",
@@ -52,6 +53,7 @@ STATUS: dict[str, Any] = {
     "shadow": None,
     "thresholds": [],
     "traffic": {"run_ms": {"p50": None, "p95": None}},
+    "unwell": [],
 }
 
 
@@ -77,11 +79,16 @@ class PagePort:
 
 
 @contextlib.asynccontextmanager
-async def run_page(*more: Route, address: str | None = None) -> AsyncIterator[PagePort]:
-    """Listen on 127.0.0.1 for as long as the block lasts; `more` are routes beside those of the page and its data."""
+async def run_page(
+    *more: Route, address: str | None = None, since: float | None = None
+) -> AsyncIterator[PagePort]:
+    """Listen on 127.0.0.1 for as long as the block lasts; `more` are routes beside those of the page and its data.
+
+    `since` is when the traffic begins, in seconds since the epoch.
+    """
     address = address or f"127.0.0.1:{reserve_port()}"
     metrics = Metrics(frozenset({"base"}))
-    found = PagePort(f"http://{address}", metrics, Traffic(metrics), Latest(metrics.settle))
+    found = PagePort(f"http://{address}", metrics, Traffic(metrics, since), Latest(metrics.settle))
 
     def counted(records: list[Record]) -> None:
         found.latest.add(records)

@@ -2,6 +2,7 @@
 
 const WHOLE = new Intl.NumberFormat("en", {maximumFractionDigits: 0});
 const TENTH = new Intl.NumberFormat("en", {minimumFractionDigits: 1, maximumFractionDigits: 1});
+const SHORT = new Intl.NumberFormat("en", {notation: "compact", maximumFractionDigits: 1});
 
 export const sum = numbers => numbers.reduce((total, one) => total + one, 0);
 
@@ -26,6 +27,9 @@ export function duration(ms) {
     }
     return ms < 999.5 ? `${WHOLE.format(ms)} ms` : `${TENTH.format(ms / 1000)} s`;
 }
+
+// Tokens and the like, which may be many.
+export const short = number => number < 10_000 ? WHOLE.format(number) : SHORT.format(number);
 
 export function age(seconds) {
     const [days, hours, minutes] = [86400, 3600, 60].map(unit => Math.floor(seconds / unit));
