@@ -46,7 +46,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: bench-access bench-ask bench-cascade bench-choices bench-conversations bench-fit bench-gpu bench-held-out
 .PHONY: bench-improve bench-languages bench-limits bench-path bench-replay bench-rollout bench-service bench-tenants bench-tls
 .PHONY: bench-tracing bench-unit
-.PHONY: export-bounds chaos smuggling soak clean
+.PHONY: export-bounds chaos pictures smuggling soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: export STATE_DIRECTORY = $(CURDIR)/.state
@@ -275,6 +275,10 @@ bench-rollout: wheel
 # A day on which an operator improves the router from its own traffic, on the page, in a browser.
 bench-improve: has-chromedriver wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/improve.py
+
+# The pictures of the page in the docs, of a day of made-up traffic.
+pictures: has-chromedriver wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/pictures.py
 
 # How long the largest and the most tangled bodies delay other clients.
 bench-bodies: wheel
