@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -167,6 +168,25 @@ async def test_a_model_has_one_look_wherever_it_is_shown(browser: Browser, busy:
     models = {name: several[0] for name, several in found.items() if name in {BASE, CANARY, *map(name_of, CATEGORIES)}}
     assert len(models) >= 12
     assert len(set(models.values())) == len(models)
+
+
+async def test_a_model_that_was_shown_before_the_config_is_known_or_changes_gets_its_look(
+    browser: Browser, port: PagePort
+) -> None:
+    many(port, ["base", "first", "second"])
+    known = port.status["models"]
+    port.status |= {"models": []}
+    await opened(browser, port)
+    await cells(browser, "Models")
+    assert len({json.dumps(look) for look in (await looks(browser, "tbody .first")).values()}) == 1, "all are gray"
+    kept = "window.kept = document.querySelector('tbody .first .swatch'); window.before = kept.className"
+    await browser.run(f"{kept}; document.body.append(kept)")
+    port.status |= {"models": known}
+    async with asyncio.timeout(30):
+        while await browser.run("return window.kept.className === window.before"):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    found = await looks(browser, "tbody .first")
+    assert len({json.dumps(look) for look in found.values()}) == 3
 
 
 def name_in(cell: str) -> str:

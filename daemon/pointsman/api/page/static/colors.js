@@ -6,9 +6,11 @@ import {watch} from "./status.js";
 const COLORS = 12, PATTERNS = 5, SHADES = 5;
 const places = new Map();
 
+// What was shown before the first answer, or before the config changed, gets its look now.
 watch(told => {
     places.clear();
     told.models.forEach((one, place) => places.set(one.name, place));
+    document.querySelectorAll("[data-model]").forEach(one => { one.className = `swatch ${look(one.dataset.model)}`; });
 });
 
 // Where the model stands in the config; what is not in it comes last.
@@ -30,4 +32,4 @@ export const pattern = classes => Number(/p(\d)/.exec(classes)?.[1] ?? 0);
 export const swatch = classes => h("span", {class: `swatch ${classes}`});
 
 // A model's name with its color.
-export const named = name => [swatch(look(name)), name];
+export const named = name => [h("span", {class: `swatch ${look(name)}`, "data-model": name}), name];
