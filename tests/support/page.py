@@ -79,9 +79,7 @@ class PagePort:
 
 
 @contextlib.asynccontextmanager
-async def run_page(
-    *more: Route, address: str | None = None, since: float | None = None
-) -> AsyncIterator[PagePort]:
+async def run_page(*more: Route, address: str | None = None, since: float | None = None) -> AsyncIterator[PagePort]:
     """Listen on 127.0.0.1 for as long as the block lasts; `more` are routes beside those of the page and its data.
 
     `since` is when the traffic begins, in seconds since the epoch.
