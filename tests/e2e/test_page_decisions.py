@@ -226,7 +226,7 @@ async def test_an_address_is_a_link_also_to_what_there_is_not_or_cannot_be(brows
     await browser.run("location.hash = '#decisions?model=legal-lora'")
     await shows(browser, "6 of the last 12")
     await browser.run("location.hash = '#nothing?model=legal-lora'")
-    await shows(browser, "By category")
+    await shows(browser, "Classifier and routing")
 
 
 async def test_two_hundred_adapters_are_there_to_choose_from(browser: Browser, port: PagePort) -> None:

@@ -70,9 +70,9 @@ class Browser:
         wish = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.devtools("Emulation.setEmulatedMedia", features=[wish])
 
-    async def picture(self) -> bytes:
-        """The whole page as a PNG."""
-        taken = await self.devtools("Page.captureScreenshot", captureBeyondViewport=True)
+    async def picture(self, kind: str = "png", *, whole: bool = True) -> bytes:
+        """The whole page as a PNG, or another kind of picture, or what of it is on the screen."""
+        taken = await self.devtools("Page.captureScreenshot", captureBeyondViewport=whole, format=kind)
         return base64.b64decode(taken["data"])
 
     async def devtools(self, command: str, **parameters: Any) -> Any:
