@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import subprocess
-import urllib.parse
-import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,14 +12,12 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from support import needs
-from support.process import eventually, reserve_port
+from support.prometheus import ALERTS, prove, query, run_prometheus
 from support.service import CHAT, MEDICAL, TECHNICAL, Service, chat
 
 on_session_loop = pytest.mark.asyncio(loop_scope="session")
 
 ROOT = Path(__file__).parents[2]
-ALERTS = ROOT / "config" / "prometheus" / "alerts.yaml"
 DASHBOARD = ROOT / "config" / "grafana" / "pointsman.json"
 RULES: list[dict[str, Any]] = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
 
@@ -185,61 +179,13 @@ def test_what_concerns_the_whole_service_is_an_alert_within_six_minutes(tmp_path
         prove({"interval": "15s", "input_series": inputs, "promql_expr_test": [told]}, tmp_path)
 
 
-def prove(test: dict[str, Any], folder: Path) -> None:
-    """Have Prometheus' own tool run a test of the alert rules."""
-    file = folder / "tests.yaml"
-    file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "tests": [test]}))
-    command = (needs.program("promtool", "prometheus"), "test", "rules", str(file))
-
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def prometheus(service: Service, tmp_path: Path) -> AsyncIterator[str]:
-    """The address of a Prometheus that has scraped the daemon twice, with the alert rules."""
+    """The address of a Prometheus that has scraped the daemon after some requests."""
     for text in (TECHNICAL, MEDICAL, TECHNICAL):
         assert (await service.post(CHAT, chat(text))).status == 200
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(ALERTS)],
-        "scrape_configs": [
-            {"job_name": "pointsman", "static_configs": [{"targets": [service.daemon.admin_url.partition("://")[2]]}]}
-        ],
-    }
-    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    port = reserve_port()
-    process = await asyncio.create_subprocess_exec(
-        needs.program("prometheus"),
-        f"--config.file={tmp_path / 'prometheus.yaml'}",
-        f"--storage.tsdb.path={tmp_path / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        await eventually(lambda: _scraped_twice(address), "two scrapes of the daemon", within_s=60)
+    async with run_prometheus(service.daemon, tmp_path) as address:
         yield address
-    finally:
-        process.kill()
-        await process.wait()
-
-
-def _scraped_twice(address: str) -> bool:
-    try:
-        return bool(query(address, "count_over_time(pointsman_ready[1m]) >= 2"))
-    except OSError:
-        return False
-
-
-def query(address: str, expression: str) -> list[Any]:
-    asked = f"{address}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
-    with urllib.request.urlopen(asked, timeout=10) as response:  # noqa: S310 - the address is ours
-        answer = json.load(response)
-    assert answer["status"] == "success", (expression, answer)
-    return list(answer["data"]["result"])
 
 
 def expressions() -> dict[str, str]:
