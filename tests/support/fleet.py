@@ -10,16 +10,21 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from pointsman.app import gauges
 from pointsman.app.model_watch import ModelWatch
 from pointsman.config.model import Config, Lora, Model
 from pointsman.observability.log import Log
+from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
+from pointsman.routing.decision import Decision, Reason
+from pointsman.routing.edits import Edits
 from support.log import Memory
 from support.toy_config import config
 
 BASE = "base"
 TICK_S = 5.0
 R = random.Random()  # noqa: S311 - seeded by each test
+FAILED: dict[str, Any] = {"status": 500, "failed": True, "answered": 0.02, "streamed": False}
 
 
 def adapters(count: int) -> list[str]:
@@ -43,29 +48,48 @@ def answered(model: str, base: str = BASE, **fields: Any) -> Record:
         "sent_bytes": 1000,
         "started": 0.0,
     }
-    record = Record("id", "/v1/chat/completions", **(given | fields))
-    routed: Any = SimpleNamespace(decision=SimpleNamespace(model=model, base_model=base))
+    given |= fields
+    given = {"first_byte": given["answered"], "seconds": given["answered"] or 0.0} | given
+    record = Record("id", "/v1/chat/completions", **given)
+    decision = Decision(model, base, (), None, None, Reason.EXPLICIT_MODEL, Edits())
+    routed: Any = SimpleNamespace(decision=decision, classification=None)
     record.routed = routed
     return record
 
 
 class Watched:
-    """A `ModelWatch` whose time the test moves; it judges every TICK_S, as the service has it do."""
+    """A `ModelWatch` and its metrics, whose time the test moves; it judges every TICK_S, as the service has it do."""
 
     def __init__(self, served: Config) -> None:
         self.now = 0.0
         self._log = Memory()
-        self._due: list[Record] = []
+        self._under_way: list[tuple[float, int, Record]] = []
+        self._begun = 0
+        self.metrics = Metrics(served.models)
         self.watch = ModelWatch(Log("info", self._log), self._settle, lambda: self.now)
+        self.metrics.counted = self.watch.add
+        gauges.watch_models(self.metrics, self.watch, lambda: [endpoint.name for endpoint in served.vllm_endpoints])
         self.watch.follow(served)
 
     def _settle(self) -> None:
-        due, self._due = self._due, []
-        self.watch.add(due)
+        while self._under_way and self._under_way[0][0] <= self.now:
+            self.metrics.count(heapq.heappop(self._under_way)[2])
+        self.metrics.settle()
+
+    def begins(self, record: Record) -> None:
+        """Take a request that ends when its time is over."""
+        self._begun += 1
+        heapq.heappush(self._under_way, (record.started + record.seconds, self._begun, record))
 
     def ends(self, model: str, count: int = 1, **fields: Any) -> None:
         """Requests of a model that end now."""
-        self._due += [answered(model, started=self.now, **fields) for _ in range(count)]
+        for _ in range(count):
+            self.begins(answered(model, started=self.now, seconds=0.0, **fields))
+
+    def scrape(self) -> str:
+        """What Prometheus would be told now."""
+        self._settle()
+        return self.metrics.render().decode()
 
     def wait(self, seconds: float) -> None:
         """Let time pass, with a judgment at its end and every TICK_S before."""
@@ -100,7 +124,7 @@ def play(watched: Watched, traffic: dict[str, Traffic], seconds: float) -> None:
     for at, name in arrivals:
         while watched.now + TICK_S < at:
             watched.wait(TICK_S)
-        watched._due.append(answered(name, started=at, **traffic[name].answer(at)))
+        watched.begins(answered(name, started=at, **traffic[name].answer(at)))
     watched.wait(end - watched.now)
 
 
@@ -131,15 +155,32 @@ def healthy(speeds: dict[str, float], rate: float | None = None) -> Traffic:
             first += cold
         asked[endpoint] = at
         if R.random() < errors:
-            return {"endpoint": endpoint, "status": 500, "failed": True, "answered": 0.02, "streamed": False}
+            return FAILED | {"endpoint": endpoint}
         streamed = R.random() < streams
         seconds = speeds[endpoint] * (first if streamed else first + tokens * 0.02 * R.lognormvariate(0.0, 0.15))
         return {
             "endpoint": endpoint,
             "answered": seconds,
+            "seconds": seconds + tokens * 0.02 * streamed,
             "streamed": streamed,
             "sent_bytes": size,
             "tokens": None if streamed else (size // 4, tokens),
         }
 
     return Traffic(rate or 10 ** R.uniform(-2.3, -0.3), answer)
+
+
+class Ill:
+    """Traffic of an adapter that does well, but for a share of its answers; `at` has when these were asked for."""
+
+    def __init__(self, share: float, rate: float, **bad: Any) -> None:
+        self.at: list[float] = []
+        well = healthy({"a": 1.0}, rate)
+
+        def answer(at: float) -> dict[str, Any]:
+            if R.random() >= share:
+                return well.answer(at)
+            self.at.append(at)
+            return bad
+
+        self.traffic = Traffic(rate, answer)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
 
-from support.fleet import BASE, TICK_S, R, Traffic, Watched, adapters, answered, healthy, play, serving
+from support.fleet import BASE, FAILED, TICK_S, Ill, R, Traffic, Watched, adapters, answered, healthy, play, serving
 
 WINDOW_S = 300.0
-FAILED = {"status": 500, "failed": True, "answered": 0.02, "streamed": False}
 
 
 @pytest.mark.thorough
@@ -28,24 +26,8 @@ def test_of_no_healthy_model_anything_is_said_in_a_thousand_windows(seed: int, f
         assert watched.said == []
 
 
-class Ill:
-    """Traffic of an adapter that does well, but for a share of its answers; `at` has when these ended."""
-
-    def __init__(self, share: float, rate: float, **bad: Any) -> None:
-        self.at: list[float] = []
-        well = healthy({"a": 1.0}, rate)
-
-        def answer(at: float) -> dict[str, Any]:
-            if R.random() >= share:
-                return well.answer(at)
-            self.at.append(at)
-            return bad
-
-        self.traffic = Traffic(rate, answer)
-
-
 def hour(seed: int, *, base: bool, share: float) -> None:
-    """Twelve adapters do well for ten minutes; then one fails and one is slow, and only these two are said."""
+    """Twelve adapters do well, but for half an hour in which one fails and one is slow: only these two are said."""
     R.seed(seed)
     watched = Watched(serving(12))
     asked = [*adapters(12), *([BASE] if base else [])]
@@ -56,20 +38,31 @@ def hour(seed: int, *, base: bool, share: float) -> None:
         ("adapter-3", "failing"): Ill(share, R.uniform(0.1, 0.5), **FAILED),
         ("adapter-7", "slow"): Ill(1.0, R.uniform(0.1, 0.5), answered=3.0),
     }
-    traffic |= {name: one.traffic for (name, _), one in ill.items()}
-    said: dict[tuple[str, str], float] = {}
-    for _ in range(int(3000 / TICK_S)):
-        play(watched, traffic, TICK_S)
-        for found in watched.warnings():
-            said.setdefault(found, watched.now)
+    said = first_said(watched, traffic | {name: one.traffic for (name, _), one in ill.items()}, 1800.0)
     assert said.keys() == ill.keys()
     for found, one in ill.items():
         assert said[found] <= one.at[19] + 60.0
-    assert [line["level"] for line in watched.said] == ["warning"] * 2, "each is said once"
+    mended = {(name, f"no longer {state}"): Ill(1.0, R.uniform(0.1, 0.5)) for name, state in ill}
+    over = first_said(watched, traffic | {name: one.traffic for (name, _), one in mended.items()}, 1200.0)
+    assert over.keys() == ill.keys() | mended.keys()
+    for found, one in mended.items():
+        assert over[found] <= one.at[19] + 60.0 + 3 * TICK_S
+    assert [line["level"] for line in watched.said] == ["warning", "warning", "info", "info"], "each is said once"
+
+
+def first_said(watched: Watched, traffic: dict[str, Traffic], seconds: float) -> dict[tuple[str, str], float]:
+    """When each line of the log was first there: a model, and what is said of it."""
+    said: dict[tuple[str, str], float] = {}
+    for _ in range(int(seconds / TICK_S)):
+        play(watched, traffic, TICK_S)
+        for line in watched.said:
+            said.setdefault((line["model"], line["state"]), watched.now)
+    return said
 
 
 @pytest.mark.thorough
 def test_in_a_scripted_hour_the_two_that_are_ill_are_said_once_and_within_a_minute_of_their_twentieth_request() -> None:
+    """So is their end, a minute after twenty requests that went well."""
     hour(1, base=True, share=1.0)
 
 
