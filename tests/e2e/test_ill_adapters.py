@@ -1,0 +1,184 @@
+"""A service with twelve adapters, of which one begins to fail and one to crawl: its log, its status and Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from support.command import run_here
+from support.daemon import run_daemon
+from support.fake_vllm import MODELS, FakeVllm, completion, run_fake_vllm
+from support.process import PATIENCE_S, eventually
+from support.prometheus import query, run_prometheus
+from support.quick_config import quick_config
+from support.service import CHAT, MEDICAL, TECHNICAL, Service, chat
+
+BASE, FAILING, SLOW = "llama2-7b", "medical-lora", "technical-lora"
+WELL = ["legal-lora", *(f"adapter-{number}" for number in range(9))]
+SLOW_S = 3.0
+ENOUGH = 20
+WARNED_S = 60.0
+FIRING_S = 120.0 + PATIENCE_S
+OVER_S = 60.0 + PATIENCE_S
+ALERTS = 'ALERTS{alertname=~"PointsmanErrors|PointsmanSlow|Pointsman(Model|Endpoint)(Failing|Slow)"}'
+
+
+@dataclass
+class Vllm:
+    """Answers for all models within half a second, but for two of them while `ill`."""
+
+    ill: bool = False
+    answered: Counter[str] = field(default_factory=Counter)
+    """How often, since `ill` last changed."""
+    affected: dict[str, list[float]] = field(default_factory=lambda: {FAILING: [], SLOW: []})
+    """When requests were asked for that were to fail, or to be slow."""
+
+    async def answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        model = json.loads(body)["model"]
+        affected = self.ill and model in self.affected
+        if affected:
+            self.affected[model].append(time.time())
+        await asyncio.sleep(SLOW_S if affected and model == SLOW else random.uniform(0.1, 0.5))  # noqa: S311
+        self.answered[model] += 1
+        if affected and model == FAILING:
+            return web.json_response({"error": {"message": "boom", "code": 500}}, status=500)
+        return await completion(request, body)
+
+    async def each_answers(self, models: list[str]) -> None:
+        """Wait until each has answered as many requests as are judged."""
+        self.answered.clear()
+        await eventually(lambda: all(self.answered[name] >= ENOUGH for name in models), "twenty answers of each")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A service under traffic, its vLLM, and the address of a Prometheus that scrapes it."""
+
+    service: Service
+    vllm: Vllm
+    prometheus: str
+
+    def said(self) -> list[tuple[str, str]]:
+        """What was logged of models or endpoints, the oldest first."""
+        lines = [line for line in self.service.daemon.log_lines() if line["event"] == "models"]
+        return [(line.get("model") or line["endpoint"], line["state"]) for line in lines]
+
+    async def unwell(self) -> list[tuple[str, str, str]]:
+        told = (await self.service.get("/status", admin=True)).json["unwell"]
+        return [(one["kind"], one["name"], one["state"]) for one in told]
+
+    async def status(self) -> list[str]:
+        """The lines of `pointsman status` after those of the service."""
+        done = await asyncio.to_thread(run_here, "status", "--config", self.service.daemon.config)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[3:]
+
+    def found(self, expression: str, *labels: str) -> set[tuple[str, ...]]:
+        """The labels of what Prometheus answers."""
+        return {tuple(one["metric"].get(name, "") for name in labels) for one in query(self.prometheus, expression)}
+
+    async def only(self, model: str, gauge: str) -> None:
+        """Wait until the gauge is, or was, 1 for this model and for no other."""
+        await eventually(
+            lambda: self.found(f"max_over_time({gauge}[10m]) == 1", "model") == {(model,)}, f"{gauge} is 1 for {model}"
+        )
+
+    async def alerts(self, state: str, expected: set[tuple[str, str]], within_s: float = PATIENCE_S) -> None:
+        """Wait for alerts in a state; by name and model, all that are about errors or times."""
+        wanted = {(name, model, state) for name, model in expected}
+        what = f"the alerts are {wanted}"
+        await eventually(
+            lambda: self.found(ALERTS, "alertname", "model", "alertstate") == wanted, what, within_s=within_s
+        )
+
+
+@contextlib.asynccontextmanager
+async def scene(folder: Path) -> AsyncIterator[Scene]:
+    """All is well, and each model has been asked often enough to be judged."""
+    names = [BASE, FAILING, SLOW, *WELL]
+    parents = {name: None if name == BASE else BASE for name in names}
+    cards = [{"id": name, "object": "model", "parent": parent} for name, parent in parents.items()]
+    vllm = Vllm()
+    async with contextlib.AsyncExitStack() as stack:
+        fake = await stack.enter_async_context(
+            run_fake_vllm(FakeVllm(models=MODELS | {"data": cards}, answer=vllm.answer))
+        )
+        config = quick_config(fake.port)
+        known = {lora["name"] for lora in config["model_config"][BASE]["loras"]}
+        config["model_config"][BASE]["loras"] += [{"name": name} for name in WELL if name not in known]
+        daemon = await stack.enter_async_context(run_daemon(config, folder))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        service = Service(daemon, fake, http)
+        prometheus = await stack.enter_async_context(run_prometheus(daemon, folder))
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        asking = [(TECHNICAL, "MoM")] * 4 + [(MEDICAL, "MoM")] + [(TECHNICAL, name) for name in [BASE, *WELL]]
+        tasks = [group.create_task(keep_asking(service, text, model)) for text, model in asking]
+        try:
+            await vllm.each_answers(names)
+            yield Scene(service, vllm, prometheus)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def keep_asking(service: Service, text: str, model: str) -> None:
+    while True:
+        await service.post(CHAT, chat(text, model, stream=True))
+
+
+async def fall_ill(told: Scene) -> None:
+    """Have the two fall ill: both are said in time, wherever an operator looks, and no other is."""
+    daemon, affected = told.service.daemon, told.vllm.affected
+    told.vllm.ill = True
+    await eventually(lambda: min(map(len, affected.values())) >= ENOUGH, "twenty of each are affected", within_s=60.0)
+    for model, state in ((FAILING, "failing"), (SLOW, "slow")):
+        line = await daemon.logged("models", level="warning", model=model, state=state, within_s=WARNED_S + PATIENCE_S)
+        assert datetime.datetime.fromisoformat(line["ts"]).timestamp() <= affected[model][ENOUGH - 1] + WARNED_S
+    both: list[Any] = [("model", FAILING, "failing"), ("model", SLOW, "slow")]
+    assert await told.unwell() == both
+    shown = await told.status()
+    assert [line.partition(",")[0] for line in shown[:2]] == [f"FAILING  {FAILING}", f"SLOW  {SLOW}"]
+    for model, state in ((FAILING, "failing"), (SLOW, "slow")):
+        await told.only(model, f"pointsman_model_{state}")
+
+
+BOTH = {("PointsmanModelFailing", FAILING), ("PointsmanModelSlow", SLOW)}
+
+
+@pytest.mark.long
+async def test_one_that_fails_and_one_that_is_slow_are_said_in_time_and_no_other(tmp_path: Path) -> None:
+    async with scene(tmp_path) as told:
+        await fall_ill(told)
+        await told.alerts("pending", BOTH)
+        assert sorted(told.said()) == [(FAILING, "failing"), (SLOW, "slow")]
+
+
+@pytest.mark.nightly
+async def test_their_alerts_fire_after_two_minutes_and_end_with_what_was_the_matter(tmp_path: Path) -> None:
+    async with scene(tmp_path) as told:
+        await fall_ill(told)
+        await told.alerts("firing", BOTH, within_s=FIRING_S)
+        told.vllm.ill = False
+        await told.vllm.each_answers([FAILING, SLOW])
+        for model, state in ((FAILING, "failing"), (SLOW, "slow")):
+            daemon = told.service.daemon
+            await daemon.logged("models", level="info", model=model, state=f"no longer {state}", within_s=OVER_S)
+        await told.alerts("firing", set())
+        assert await told.unwell() == []
+        assert not any(line.startswith(("FAILING", "SLOW")) for line in await told.status())
+        said = told.said()
+        assert sorted(said[:2]) == [(FAILING, "failing"), (SLOW, "slow")]
+        assert sorted(said[2:]) == [(FAILING, "no longer failing"), (SLOW, "no longer slow")]
