@@ -162,7 +162,25 @@ def test_of_many_endpoints_those_in_trouble_come_first() -> None:
 
 
 def test_a_name_cannot_move_the_cursor() -> None:
-    assert "\x1b" not in render(status(endpoint("vllm", adapter("\x1b[2Jgone"))), "127.0.0.1:9190")
+    """Markup is shown as it is."""
+    name = "\x1b[2J<b>gone</b>\n"
+    told = status(endpoint("vllm", adapter(name)), unwell=[unwell(name, why=f"worse than {name}")])
+    told["traffic"]["models"] = [model(name)]
+    shown = render(told, "127.0.0.1:9190")
+    assert "\x1b" not in shown
+    assert shown.count("?[2J<b>gone</b>?") == 4
+
+
+def test_of_two_hundred_adapters_those_that_fail_or_are_slow_come_first_and_the_rest_is_counted() -> None:
+    names = [f"adapter-{number}" for number in range(200)]
+    told = status(endpoint("vllm", *map(adapter, names)), decisions=200)
+    told["traffic"]["models"] = [model(name) for name in names]
+    told["unwell"] = [unwell(name, state="slow") for name in names[:100]]
+    shown = lines(told)
+    assert [line.partition(",")[0] for line in shown[3:6]] == ["SLOW  adapter-0", "SLOW  adapter-1", "SLOW  adapter-2"]
+    assert shown[6] == "and 97 more that fail or are slow, see --json"
+    assert len(shown) <= 23
+    assert max(map(len, shown)) <= 80
 
 
 @pytest.mark.parametrize(
