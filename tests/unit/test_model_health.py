@@ -335,6 +335,26 @@ def test_what_an_endpoint_is_to_blame_for_does_not_count_against_an_adapter() ->
     assert reached(watched) == [("b", "slow")]
 
 
+@pytest.mark.parametrize("bad", [FAILED, {"answered": 6.0}], ids=["failing", "slow"])
+def test_what_most_models_got_at_the_same_time_does_not_count_against_one_that_is_asked_seldom(
+    bad: dict[str, Any],
+) -> None:
+    """Its newest requests are from then for longer than those of the others."""
+    watched = Watched(serving(4))
+
+    def asked(seconds: int, **fields: Any) -> None:
+        for _ in range(seconds // 10):
+            watched.ends("adapter-0", **fields)
+            for name in (BASE, *adapters(4)[1:]):
+                watched.ends(name, 20, **fields)
+            watched.wait(10.0)
+
+    asked(400)
+    asked(120, **bad)
+    asked(300)
+    assert [name for name, _ in watched.warnings()] == ["a"]
+
+
 def test_a_few_adapters_that_fail_are_not_the_endpoints_fault() -> None:
     watched = Watched(serving(5))
     for name in (BASE, *adapters(5)):

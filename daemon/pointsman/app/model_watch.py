@@ -60,7 +60,7 @@ class ModelWatch:
         self._settle()
         now = self._clock()
         recent = self._windows.recent(now)
-        judge = ModelJudge(recent, self._bases, self._bounds, self._last_hour.before(now))
+        judge = ModelJudge(recent, self._bases, self._bounds, self._last_hour.before(now), self._windows.slots)
         # What is an endpoint's fault is said of the endpoint, once, and not of each of its models.
         failing, slow = self._endpoints["failing"], self._endpoints["slow"]
         for flags, judged in ((failing, judge.all_failing), (slow, judge.all_slow)):
@@ -70,15 +70,13 @@ class ModelWatch:
                 found[name] = judged(name)
             flags.update(found, now)
         self._last_hour.take(judge, slow.all, now)
-        yield
-        blamed = failing.all
-        self._models["failing"].update({name: judge.failing(name, blamed) for name in judge.but_for(blamed)}, now)
-        found = {}
-        for number, name in enumerate(judge.but_for(slow.all)):
-            if number % MODELS_AT_ONCE == 0:
-                yield
-            found[name] = judge.slow(name, slow.all)
-        self._models["slow"].update(found, now)
+        for what, of_model, ill in (("failing", judge.failing, failing.all), ("slow", judge.slow, slow.all)):
+            found = {}
+            for number, name in enumerate(judge.but_for(ill)):
+                if number % MODELS_AT_ONCE == 0:
+                    yield
+                found[name] = of_model(name, ill)
+            self._models[what].update(found, now)
 
     def models(self, what: str) -> dict[str, float]:
         """Return 1 for each model that is `failing` or `slow`, else 0; what the config does not name is `other`."""

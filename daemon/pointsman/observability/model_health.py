@@ -16,6 +16,8 @@ from pointsman.observability.record import LONGEST_NAME_BYTES, Record
 
 NEWEST = 20
 MAX_AGE_SECONDS = 300.0
+# Requests within so long are answered at the same time.
+SLOT_SECONDS = 10.0
 # Of models that the config does not name, which clients may make up while vLLM fails.
 MAX_OTHERS = 16
 # A model with fewer requests is compared with nothing, and nothing with it.
@@ -49,6 +51,12 @@ class Answered(NamedTuple):
     size: int
     tokens: int
     in_flight: int
+    slot: int
+    """The time in which it failed, or its answer began to come."""
+
+
+Slots = Mapping[tuple[str, int], Mapping[str, Answered]]
+"""By endpoint and slot of time, the first request of each model."""
 
 
 class Bounds(NamedTuple):
@@ -76,6 +84,7 @@ class Windows:
     def __init__(self) -> None:
         self._bases: Mapping[str, str] = {}
         self._windows: dict[str, deque[Answered]] = {}
+        self._slots: dict[tuple[str, int], dict[str, Answered]] = {}
         self._others = 0
 
     def follow(self, bases: Mapping[str, str]) -> None:
@@ -94,30 +103,32 @@ class Windows:
             if routed is None or record.endpoint is None or not (record.failed or record.status < 400):
                 continue
             decision = routed.decision
-            name = decision.model if decision.model in self._bases else decision.base_model
+            name = decision.model
+            if name not in self._bases:
+                name = cut(decision.base_model, LONGEST_NAME_BYTES)
             window = windows.get(name)
             if window is None and (window := self._begun(name)) is None:
                 continue
             tokens = 0 if record.tokens is None else record.tokens[1]
-            window.append(
-                Answered(
-                    record.started + record.seconds,
-                    record.endpoint,
-                    record.failed,
-                    record.answered if record.streamed or tokens else None,
-                    record.streamed,
-                    record.sent_bytes,
-                    tokens,
-                    record.in_flight,
-                )
+            ended = record.started + record.seconds
+            told = ended if record.failed or record.answered is None else record.started + record.answered
+            answered = Answered(
+                ended,
+                record.endpoint,
+                record.failed,
+                record.answered if record.streamed or tokens else None,
+                record.streamed,
+                record.sent_bytes,
+                tokens,
+                record.in_flight,
+                int(told / SLOT_SECONDS),
             )
+            window.append(answered)
+            self._slots.setdefault((record.endpoint, answered.slot), {}).setdefault(name, answered)
 
     def _begun(self, name: str) -> deque[Answered] | None:
         """Return a window for a model that has none, None for one of too many that the config does not name."""
         if name not in self._bases:
-            name = cut(name, LONGEST_NAME_BYTES)
-            if name in self._windows:
-                return self._windows[name]
             if self._others >= MAX_OTHERS:
                 return None
             self._others += 1
@@ -135,13 +146,19 @@ class Windows:
             elif name not in self._bases:
                 del self._windows[name]
                 self._others -= 1
+        self._slots = {key: slot for key, slot in self._slots.items() if (key[1] + 1) * SLOT_SECONDS >= since}
         return found
+
+    @property
+    def slots(self) -> Slots:
+        """Return what models were answered at the same time, as far back as the newest requests."""
+        return self._slots
 
 
 class ModelJudge:
     """Compare models by their newest requests; `bases` has the base model of each that the config names.
 
-    `before` has what was usual at each endpoint.
+    `before` has what was usual at each endpoint, `slots` what was answered at the same time.
     """
 
     def __init__(
@@ -150,8 +167,10 @@ class ModelJudge:
         bases: Mapping[str, str],
         bounds: Bounds,
         before: Mapping[Cohort, Typical],
+        slots: Slots,
     ) -> None:
         self._recent = recent
+        self._slots = slots
         self._before = before
         self._bounds = bounds
         only = set(bases.values())
@@ -161,6 +180,9 @@ class ModelJudge:
         self._typical: dict[tuple[str, frozenset[str] | None, bool], Typical | None] = {}
         self._middles: dict[tuple[str, frozenset[str], bool], Typical | None] = {}
         self._siblings: dict[tuple[str, frozenset[str], bool], list[tuple[str, Typical]]] = {}
+        self._comparable = {name for name, samples in recent.items() if len(samples) >= MIN_REQUESTS}
+        self._ill: dict[tuple[str, int, bool], dict[str, bool]] = {}
+        """By endpoint and slot, which models failed then, or were slow."""
         self._at: dict[str, dict[str, list[Answered]]] = {}
         """The requests by endpoint and model."""
         for name, samples in recent.items():
@@ -189,6 +211,10 @@ class ModelJudge:
         counted = [one for one in samples if one.endpoint not in without] if without else samples
         failed = _failed(counted)
         bad = failed >= MIN_FAILED and failed / len(counted) >= usual + self._bounds.failing
+        if bad:
+            counted = self._own(model, counted, slow=False)
+            failed = _failed(counted)
+            bad = failed >= MIN_FAILED and failed / len(counted) >= usual + self._bounds.failing
         fine = share <= usual + SHARE_OVER * self._bounds.failing
         return Finding(bad, fine, f"{failed} of its newest {len(counted)} requests failed, of {than} {usual:.0%}")
 
@@ -198,6 +224,29 @@ class ModelJudge:
             return self._failed[base] / len(self._recent[base]), f"its base model {base}"
         others, failed = self._all[0] - len(self._recent[model]), self._all[1] - self._failed[model]
         return (failed / others if others >= MIN_REQUESTS else 0.0), "all others"
+
+    def _own(self, model: str, samples: Iterable[Answered], *, slow: bool) -> list[Answered]:
+        """Return the requests without those of times at which most other models fared as badly at the endpoint.
+
+        The newest requests of a model may be from a time when all failed, and those of others, asked more often, not.
+        """
+        return [
+            one
+            for one in samples
+            if not any(self._shared(model, one.endpoint, one.slot + near, slow) for near in (-1, 0, 1))
+        ]
+
+    def _shared(self, model: str, endpoint: str, slot: int, slow: bool) -> bool:
+        key = endpoint, slot, slow
+        if key not in self._ill:
+            found = self._slots.get((endpoint, slot), {})
+            self._ill[key] = {
+                name: ill
+                for name, one in found.items()
+                if name in self._comparable and (ill := self._slow_then(name, one) if slow else one.failed) is not None
+            }
+        told = self._ill[key]
+        return 2 * (sum(told.values()) - told.get(model, False)) > len(told) - (model in told)
 
     def all_failing(self, endpoint: str) -> Finding:
         """Judge an endpoint: it is to blame where most of its models fail, and these are at least two."""
@@ -234,6 +283,10 @@ class ModelJudge:
             and counted.requests >= MIN_TIMED
             and self._slower(counted, waiting, 1.0)
         )
+        if bad:
+            own = self._own(model, [one for one in samples if one.endpoint not in without], slow=True)
+            counted = typical(own, streams)
+            bad = counted is not None and counted.requests >= MIN_TIMED and self._slower(counted, waiting, 1.0)
         why = f"the first byte takes {found.seconds:.2f} s (median), of comparable requests {usual.seconds:.2f} s"
         return Finding(bad, not self._slower(found, waiting, FACTOR_OVER), why)
 
@@ -248,6 +301,21 @@ class ModelJudge:
             found.seconds >= expected * max(1.0, part * self._bounds.slow)
             and found.seconds - expected >= part * MIN_SLOWER_SECONDS
         )
+
+    def _slow_then(self, model: str, sample: Answered) -> bool | None:
+        """Return whether a request took longer than was usual, by half of the bound; None where that is not known.
+
+        A long answer or a long prompt takes long at any time.
+        """
+        base = self._bases.get(model)
+        usual = None if base is None else self._before.get((sample.endpoint, base, sample.streams))
+        if usual is None or sample.seconds is None or sample.failed:
+            return None
+        tokens = 0.0 if sample.streams else sample.tokens
+        found = Typical(1, sample.seconds, sample.size, tokens, sample.in_flight)
+        if self._slower(found, usual, FACTOR_OVER):
+            return True
+        return None if self._slower(found._replace(size=0.0, tokens=0.0), usual, FACTOR_OVER) else False
 
     def _usual(self, model: str, places: frozenset[str], streams: bool) -> Typical | None:
         """Return what a model is compared with: at the same endpoints if possible, and its base model if possible."""
