@@ -1,4 +1,4 @@
-"""A service with twelve adapters, of which one begins to fail and one to crawl: its log, its status and Prometheus."""
+"""A service with twelve adapters of which one begins to fail and one to crawl: log, status, page and Prometheus."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from support.browser import Browser
 from support.command import run_here
 from support.daemon import run_daemon
 from support.fake_vllm import MODELS, FakeVllm, completion, run_fake_vllm
@@ -26,8 +27,11 @@ from support.prometheus import query, run_prometheus
 from support.quick_config import quick_config
 from support.service import CHAT, MEDICAL, TECHNICAL, Service, chat
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 BASE, FAILING, SLOW = "llama2-7b", "medical-lora", "technical-lora"
 WELL = ["legal-lora", *(f"adapter-{number}" for number in range(9))]
+NAMES = [BASE, FAILING, SLOW, *WELL]
 SLOW_S = 3.0
 ENOUGH = 20
 WARNED_S = 60.0
@@ -108,8 +112,7 @@ class Scene:
 @contextlib.asynccontextmanager
 async def scene(folder: Path) -> AsyncIterator[Scene]:
     """All is well, and each model has been asked often enough to be judged."""
-    names = [BASE, FAILING, SLOW, *WELL]
-    parents = {name: None if name == BASE else BASE for name in names}
+    parents = {name: None if name == BASE else BASE for name in NAMES}
     cards = [{"id": name, "object": "model", "parent": parent} for name, parent in parents.items()]
     vllm = Vllm()
     async with contextlib.AsyncExitStack() as stack:
@@ -127,7 +130,7 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
         asking = [(TECHNICAL, "MoM")] * 4 + [(MEDICAL, "MoM")] + [(TECHNICAL, name) for name in [BASE, *WELL]]
         tasks = [group.create_task(keep_asking(service, text, model)) for text, model in asking]
         try:
-            await vllm.each_answers(names)
+            await vllm.each_answers(NAMES)
             yield Scene(service, vllm, prometheus)
         finally:
             for task in tasks:
@@ -155,20 +158,43 @@ async def fall_ill(told: Scene) -> None:
         await told.only(model, f"pointsman_model_{state}")
 
 
+async def the_page_shows(browser: Browser, rows: set[tuple[str, str]]) -> None:
+    """Wait until these models, and no others, are failing or slow by a row or an item that begins with the name."""
+    script = """
+        return [...document.querySelectorAll("tr, li")].flatMap(({innerText}) => {
+            const words = innerText.split(/[^-\\w]+/), name = words.find(one => arguments[0].includes(one));
+            return name ? ["failing", "slow"].filter(one => words.includes(one)).map(word => [name, word]) : [];
+        });
+        """
+    found: set[tuple[str, str]] = set()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            while (found := {tuple(row) for row in await browser.run(script, NAMES)}) != rows:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+    assert found == rows, await browser.text()
+
+
 BOTH = {("PointsmanModelFailing", FAILING), ("PointsmanModelSlow", SLOW)}
 
 
 @pytest.mark.long
-async def test_one_that_fails_and_one_that_is_slow_are_said_in_time_and_no_other(tmp_path: Path) -> None:
+async def test_one_that_fails_and_one_that_is_slow_are_said_in_time_and_no_other(
+    browser: Browser, tmp_path: Path
+) -> None:
     async with scene(tmp_path) as told:
+        await browser.open(told.service.daemon.admin_url)
         await fall_ill(told)
+        await the_page_shows(browser, {(FAILING, "failing"), (SLOW, "slow")})
         await told.alerts("pending", BOTH)
         assert sorted(told.said()) == [(FAILING, "failing"), (SLOW, "slow")]
 
 
 @pytest.mark.nightly
-async def test_their_alerts_fire_after_two_minutes_and_end_with_what_was_the_matter(tmp_path: Path) -> None:
+async def test_their_alerts_fire_after_two_minutes_and_end_with_what_was_the_matter(
+    browser: Browser, tmp_path: Path
+) -> None:
     async with scene(tmp_path) as told:
+        await browser.open(told.service.daemon.admin_url)
         await fall_ill(told)
         await told.alerts("firing", BOTH, within_s=FIRING_S)
         told.vllm.ill = False
@@ -178,6 +204,7 @@ async def test_their_alerts_fire_after_two_minutes_and_end_with_what_was_the_mat
             await daemon.logged("models", level="info", model=model, state=f"no longer {state}", within_s=OVER_S)
         await told.alerts("firing", set())
         assert await told.unwell() == []
+        await the_page_shows(browser, set())
         assert not any(line.startswith(("FAILING", "SLOW")) for line in await told.status())
         said = told.said()
         assert sorted(said[:2]) == [(FAILING, "failing"), (SLOW, "slow")]
