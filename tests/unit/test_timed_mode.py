@@ -26,7 +26,7 @@ from pointsman.cli.mode import render
 from pointsman.cli.since import lasting
 from pointsman.config import overlay
 from pointsman.config.load import load
-from pointsman.config.overlay import Decided, Overlay, TimedMode, with_canary
+from pointsman.config.overlay import Boot, Decided, Overlay, TimedMode, with_canary
 from pointsman.observability.log import Log
 from support.config_files import MINIMAL, plain, write
 from support.log import Memory
@@ -47,16 +47,27 @@ class Host:
     folder: Path
     set_by: float = 0.0
     """By how much somebody has changed the time of day."""
+    boot: str | None = "first"
+    """The id of the host's start, None where the kernel does not tell."""
+    asleep: float = 0.0
+    """For how long the host has slept, while which the event loop's clock stands still."""
     generations: Generations = field(init=False)
     keeper: OverlayKeeper = field(init=False)
     log: Memory = field(init=False)
 
     def __post_init__(self) -> None:
-        self._booted = self.loop.time()
+        self._began = self._booted = self.loop.time()
         self.start()
 
     def now(self) -> float:
-        return NOON + self.loop.time() - self._booted + self.set_by
+        return NOON + self.loop.time() - self._began + self.asleep + self.set_by
+
+    def up(self) -> Boot | None:
+        return None if self.boot is None else Boot(self.boot, self.loop.time() - self._booted + self.asleep)
+
+    def boots(self, name: str) -> None:
+        """The host has started again, and the service not yet."""
+        self.boot, self._booted = name, self.loop.time()
 
     def start(self) -> None:
         routing = replace(QUIET.routing, mode="percent", percent=5.0)
@@ -64,7 +75,7 @@ class Host:
         self.log = Memory()
         log = Log("info", self.log)
         self.generations = self.loop.do(lambda: Generations(Prepared(served, CLASSIFIER, b"", ()), log))
-        self.keeper = self.loop.do(lambda: OverlayKeeper(self.folder, self.generations, self.now))
+        self.keeper = self.loop.do(lambda: OverlayKeeper(self.folder, self.generations, self.now, self.up))
         self.loop.do(lambda: self.generations.supervisor.start("mode", self.keeper.watch))
 
     def stop(self) -> None:
@@ -269,10 +280,75 @@ def test_after_a_clock_was_set_back_a_restart_goes_on_where_it_was(host: Host) -
     assert host.mode == "percent"
 
 
-def test_set_back_while_stopped_it_lasts_for_what_was_stated_and_once(host: Host) -> None:
+@pytest.mark.parametrize("back", [0.5, HOUR / 4, 1_000.0 * HOUR])
+def test_set_back_while_stopped_it_ends_when_it_was_to(host: Host, back: float) -> None:
+    """As long as the host is up: by the time since it started, which nobody sets."""
+    host.set_mode("off", HOUR)
+    host.loop.advance(HOUR / 2)
+    host.stop()
+    host.set_by = -back
+    host.start()
+    assert host.gauge["off"] == pytest.approx(host.now() + HOUR / 2, abs=1.0)
+    host.loop.advance(HOUR / 4)
+    host.restart()
+    host.loop.advance(HOUR / 4 - 1)
+    assert host.mode == "off"
+    host.loop.advance(1)
+    assert host.mode == "percent"
+
+
+def test_set_back_while_stopped_a_mode_whose_time_is_over_does_not_begin_again(host: Host) -> None:
     host.set_mode("off", HOUR)
     host.stop()
+    host.loop.advance(HOUR)
+    host.set_by = -10.0 * HOUR
+    host.start()
+    assert host.mode == "percent"
+
+
+def test_after_a_start_of_the_host_the_time_since_that_counts(host: Host) -> None:
+    """Nothing is logged of that, as nothing has changed."""
+    host.set_mode("off", HOUR)
+    host.stop()
+    host.loop.advance(HOUR / 4)
+    host.boots("second")
+    host.start()
+    host.loop.advance(HOUR / 4)
+    assert host.logged() == []
+    host.stop()
+    host.set_by = -10.0 * HOUR
+    host.start()
+    host.loop.advance(HOUR / 2 - 1)
+    assert host.mode == "off"
+    host.loop.advance(1)
+    assert host.mode == "percent"
+
+
+def test_a_clock_that_is_set_back_by_what_the_host_slept_does_not_lengthen_it(host: Host) -> None:
+    host.set_mode("off", HOUR)
+    host.asleep, host.set_by = float(HOUR), -float(HOUR)
+    host.loop.advance(1)
+    assert host.mode == "percent"
+
+
+def test_for_how_long_the_host_is_up_is_the_kernels_to_tell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = overlay.boot()
+    assert found is not None
+    assert found.id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert found.seconds == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=60.0)
+    monkeypatch.setattr(overlay, "BOOT_ID", tmp_path / "gone")
+    assert overlay.boot() is None
+
+
+@pytest.mark.parametrize("boot", ["second", None])
+def test_set_back_before_another_start_of_the_host_it_lasts_for_what_was_stated_and_once(
+    host: Host, boot: str | None
+) -> None:
+    host.set_mode("off", HOUR)
+    host.loop.advance(HOUR / 4)
+    host.stop()
     host.set_by = -1_000.0 * HOUR
+    host.boot = boot
     host.start()
     host.loop.advance(HOUR / 2)
     host.restart()
@@ -294,7 +370,8 @@ def test_a_former_release_reads_its_overlay_without_it(host: Host) -> None:
     assert told.keys() == fields
     assert told["mode"] == "shadow"
     timed = host.folder / "timed_mode.json"
-    assert json.loads(timed.read_bytes()) == {"mode": "off", "until": NOON + HOUR, "seconds": HOUR}
+    told = {"mode": "off", "until": NOON + HOUR, "seconds": HOUR}
+    assert json.loads(timed.read_bytes()) == told | {"boot_id": "first", "boot_until": HOUR}
     assert timed.stat().st_mode & 0o777 == 0o600
 
 
@@ -302,7 +379,8 @@ def test_a_field_of_a_later_release_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "timed_mode.json").write_text('{"mode": "off", "until": 200, "seconds": 60, "who": "ann"}')
     found, trouble = overlay.read(tmp_path, 150.0)
     assert trouble is None
-    assert found.timed == TimedMode(mode="off", until=200.0, seconds=60)
+    assert found.timed is not None
+    assert (found.timed.mode, found.timed.until, found.timed.seconds) == ("off", 200.0, 60)
 
 
 @pytest.mark.parametrize(

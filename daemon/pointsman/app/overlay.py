@@ -15,28 +15,35 @@ import msgspec
 from pointsman import daemon_thread, files
 from pointsman.app.generations import Generations
 from pointsman.config import overlay
-from pointsman.config.overlay import Overlay, Override
+from pointsman.config.overlay import Boot, Overlay, Override
 from pointsman.observability.log_line import Level
 
 # A disk that hangs holds no command up for longer.
 WRITE_S = 5.0
-# How soon a changed clock is noticed while a mode has an end, and by how much it must have been set back.
-CLOCK_S = 1.0
+# How soon a changed clock is noticed while a mode has an end.
+LOOK_S = 1.0
 
 
 class OverlayKeeper:
     """Apply a change at once, and keep it in a file; one change at a time."""
 
-    def __init__(self, folder: Path | None, generations: Generations, now: Callable[[], float] = time.time) -> None:
-        """Apply what an earlier process decided; `now` returns the time of day."""
+    def __init__(
+        self,
+        folder: Path | None,
+        generations: Generations,
+        now: Callable[[], float] = time.time,
+        boot: Callable[[], Boot | None] = overlay.boot,
+    ) -> None:
+        """Apply what an earlier process decided; `now` returns the time of day, `boot` for how long the host is up."""
         self._folder = folder
         self._generations = generations
         self._now = now
+        self._boot = boot
         self._ends = math.inf
         """When the mode ends by the event loop's clock, which nobody sets."""
         self._lock = asyncio.Lock()
         self._disk = threading.Lock()
-        found, trouble = overlay.read(folder, now())
+        found, trouble = overlay.read(folder, now(), boot())
         self.trouble = trouble
         """Why the last reading or writing failed, None if it did not."""
         if trouble is not None:
@@ -69,10 +76,10 @@ class OverlayKeeper:
 
     async def set_mode(self, mode: Override | None, seconds: int | None) -> None:
         """Route by another mode than the config's, None for that; for so many seconds, None for no end."""
-        await self.change(lambda now: overlay.with_mode(now, mode, seconds, self._now()), by="mode")
+        await self.change(lambda now: overlay.with_mode(now, mode, seconds, self._now(), self._boot()), by="mode")
 
     async def watch(self) -> None:
-        """End a mode when its time is over by the time of day, or by the event loop's clock if that is sooner.
+        """End a mode when its time is over by the time of day, or by a clock that nobody sets if that is sooner.
 
         So a clock that is changed never has it last for longer than was stated.
         """
@@ -84,16 +91,15 @@ class OverlayKeeper:
         """End the mode if it is time, and return in how many seconds to look again."""
         before, timed = self.current, self.current.timed
         if timed is None:
-            return CLOCK_S
+            return LOOK_S
         now = self._now()
-        left = self._ends - asyncio.get_running_loop().time()
-        soonest = min(left, timed.until - now)
-        if soonest > 0 and timed.until - now <= left + CLOCK_S:
-            return min(soonest, CLOCK_S)
-        after = None if soonest <= 0 else msgspec.structs.replace(timed, until=now + left)
+        left = min(self._ends - asyncio.get_running_loop().time(), timed.left(now, self._boot()))
+        if left > 0 and timed.until - now <= left + overlay.CLOCK_SECONDS:
+            return min(left, LOOK_S)
+        after = None if left <= 0 else msgspec.structs.replace(timed, until=now + left)
         self._generations.use(overlay.with_timed(before, after))
         self._ended_or_moved(before)
-        return CLOCK_S if after is None else min(left, CLOCK_S)
+        return LOOK_S if after is None else min(left, LOOK_S)
 
     def _ended_or_moved(self, before: Overlay) -> None:
         """Keep that a mode has ended, or ends at another time of day; in a task, as a disk that hangs stops nothing."""
@@ -102,7 +108,10 @@ class OverlayKeeper:
 
     async def _keep_in_turn(self, before: Overlay, after: Overlay, by: str) -> None:
         async with self._lock:
-            await self._keep(before, after, by)
+            if overlay.shown(before) == overlay.shown(after):  # only that the host has started again
+                self.trouble = await self._written()
+            else:
+                await self._keep(before, after, by)
 
     async def _keep(self, before: Overlay, after: Overlay, by: str) -> None:
         """Write what holds by now, and log a change."""
@@ -113,7 +122,7 @@ class OverlayKeeper:
 
     def _use(self, found: Overlay) -> None:
         if found.timed is not None and found.timed is not self._generations.overlay.timed:
-            self._ends = asyncio.get_running_loop().time() + found.timed.until - self._now()
+            self._ends = asyncio.get_running_loop().time() + found.timed.left(self._now(), self._boot())
         self._generations.use(found)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

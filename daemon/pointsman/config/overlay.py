@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 import yaml
@@ -23,6 +23,9 @@ MOST_ADAPTERS = 1_000
 MOST_FORMER = 20
 MIN_TIMED_SECONDS = 10
 MAX_TIMED_SECONDS = 30 * 86_400
+# By less, clocks differ anyway.
+CLOCK_SECONDS = 1.0
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 Override = Literal["off", "shadow", "on"]
 
 T = TypeVar("T")
@@ -81,24 +84,58 @@ class Promoted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         )
 
 
+class Boot(NamedTuple):
+    """Which start of the host this is, and for how long it has been up, sleep included: a clock that nobody sets."""
+
+    id: str
+    seconds: float
+
+
+def boot() -> Boot | None:
+    """Return the present one, None where the kernel does not tell."""
+    try:
+        return Boot(BOOT_ID.read_text().strip(), time.clock_gettime(time.CLOCK_BOOTTIME))
+    except OSError:
+        return None
+
+
 class TimedMode(msgspec.Struct, frozen=True, kw_only=True):
     """A mode that a command has set for so many `seconds`, `until` a time in seconds since the epoch.
 
-    Unknown fields are ignored, so that a later release can add some.
+    While the host is up, it also ends at `boot_until` by the clock of `Boot`. Unknown fields are ignored, so that a
+    later release can add some.
     """
 
     mode: Override
     until: float
     seconds: Annotated[int, msgspec.Meta(ge=MIN_TIMED_SECONDS, le=MAX_TIMED_SECONDS)]
+    boot_id: str | None = None
+    boot_until: float | None = None
 
-    def at(self, now: float) -> TimedMode | None:
-        """Return what is left of it at a time, None where it is over.
+    def left(self, now: float, host: Boot | None) -> float:
+        """Return for how many seconds it still holds, by whichever clock says the least.
 
-        Where it would last for longer than was stated, the clock has been set back since: it has all of its time again.
+        If it would last for longer than was stated, the clock has been set back since: it has all of its time again,
+        unless the host has been up since it was set.
         """
-        if self.until <= now:
+        left = min(self.until - now, self.seconds)
+        if host is None or self.boot_until is None or host.id != self.boot_id:
+            return left
+        return min(left, self.boot_until - host.seconds)
+
+    def at(self, now: float, host: Boot | None) -> TimedMode | None:
+        """Return it as it holds at a time, None where it is over."""
+        left = self.left(now, host)
+        if left <= 0:
             return None
-        return msgspec.structs.replace(self, until=min(self.until, now + self.seconds))
+        found = self if self.until - now <= left + CLOCK_SECONDS else msgspec.structs.replace(self, until=now + left)
+        return found if host is None or host.id == self.boot_id else found.on(host, left)
+
+    def on(self, host: Boot | None, left: float) -> TimedMode:
+        """Return it with its end by the clock of this start of the host."""
+        if host is None:
+            return self
+        return msgspec.structs.replace(self, boot_id=host.id, boot_until=host.seconds + left)
 
     def told(self) -> str:
         """Return the mode, and until when it holds."""
@@ -138,16 +175,17 @@ class Overlay(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
 NOTHING = Overlay()
 
 
-def read(folder: Path | None, now: float | None = None) -> tuple[Overlay, str | None]:
+def read(folder: Path | None, now: float | None = None, host: Boot | None = None) -> tuple[Overlay, str | None]:
     """Return what the files in a state directory say, and a message for the operator if one cannot be read.
 
-    A mode whose time is over at `now`, by default the time of day, is left out.
+    A mode whose time is over at `now`, by default the time of day, or by the clock of `host`, by default this one, is
+    left out.
     """
     if folder is None:
         return NOTHING, None
     kept, trouble = _read(folder / NAME, decode, NOTHING)
     timed, other = read_timed(folder)
-    left = None if timed is None else timed.at(time.time() if now is None else now)
+    left = None if timed is None else timed.at(time.time() if now is None else now, host or boot())
     return msgspec.structs.replace(kept, timed=left), "; ".join(filter(None, (trouble, other))) or None
 
 
@@ -198,14 +236,14 @@ def _encoded(found: msgspec.Struct) -> bytes:
     return msgspec.json.format(msgspec.json.encode(found)) + b"\n"
 
 
-def with_mode(overlay: Overlay, mode: Override | None, seconds: int | None, now: float) -> Overlay:
+def with_mode(overlay: Overlay, mode: Override | None, seconds: int | None, now: float, host: Boot | None) -> Overlay:
     """Return an overlay with another mode, which ends by itself where `seconds` are given.
 
     The one without an end stays beneath it, and holds again afterwards.
     """
     if mode is None or seconds is None:
         return msgspec.structs.replace(overlay, mode=mode, timed=None)
-    return with_timed(overlay, TimedMode(mode=mode, until=now + seconds, seconds=seconds))
+    return with_timed(overlay, TimedMode(mode=mode, until=now + seconds, seconds=seconds).on(host, seconds))
 
 
 def with_timed(overlay: Overlay, timed: TimedMode | None) -> Overlay:
@@ -278,6 +316,8 @@ def with_canary(overlay: Overlay, category: str, decided: Decided | None) -> Ove
 def shown(overlay: Overlay) -> dict[str, Any]:
     """Return what an overlay says as JSON, without its version."""
     told: dict[str, Any] = msgspec.to_builtins(overlay)
+    if overlay.timed is not None:
+        told["timed"] = {name: value for name, value in told["timed"].items() if not name.startswith("boot_")}
     return {name: value for name, value in told.items() if name != "version" and value}
 
 
