@@ -114,6 +114,15 @@ def test_all_that_the_log_has_is_told(tmp_path: Path, capsys: Captured) -> None:
     assert capsys.readouterr() == (f"log        {path}\n{TOLD}", "")
 
 
+def test_other_lines_with_the_id_of_a_request_are_no_requests(tmp_path: Path, capsys: Captured) -> None:
+    """Which a former release or an error may have logged, too."""
+    others = [line(minute=1, event=event) for event in ("query_of_death", "internal_error")]
+    path = log(tmp_path, line(), *others)
+    assert main(["why", ID, path]) == 0
+    assert capsys.readouterr() == (f"log        {path}\n{TOLD}", "")
+    assert main(["why", ID, log(tmp_path, line("other"), *others)]) == 1
+
+
 FORMS: dict[str, Callable[[str], str]] = {
     "as written": lambda own: own,
     "with priorities": lambda own: "<6>" + own,
@@ -530,7 +539,12 @@ def test_where_no_service_runs_a_log_is_to_be_named(tmp_path: Path, capsys: Capt
 
 def test_lines_that_no_one_logged_are_not_taken_for_a_request() -> None:
     search = Search(ID)
-    for one in (f'["{ID}"]', f'"{ID}"', f'{{"event":1,"request_id":"{ID}"}}', f'{{"event":"a","request_id":["{ID}"]}}'):
+    for one in (
+        f'["{ID}"]',
+        f'"{ID}"',
+        f'{{"event":1,"request_id":"{ID}"}}',
+        f'{{"event":"request","request_id":["{ID}"]}}',
+    ):
         search.see(one.encode())
-    search.see(b'{"event":"a","request_id":"' + ID.encode() + b'","n":' + b"9" * 5_000 + b"}")
+    search.see(b'{"event":"request","request_id":"' + ID.encode() + b'","n":' + b"9" * 5_000 + b"}")
     assert (search.found, search.broken) == ([], 1)

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 MIN_BEGINNING = 6
 """The least number of characters that may stand for an id; a whole id may be shorter."""
 MAX_FOUND = 10
+# Other lines name a request as well, as one that says that a query is held back, and are none.
+_OF_REQUESTS = ("request", "routing_decision")
 
 
 class FoundLine(NamedTuple):
@@ -56,7 +58,7 @@ class Search:
         except (ValueError, RecursionError):
             self.broken += 1
             return
-        if not isinstance(fields, dict) or not isinstance(fields.get("event"), str):
+        if not isinstance(fields, dict) or fields.get("event") not in _OF_REQUESTS:
             return
         name, time = fields.get("request_id"), fields.get("ts")
         if not isinstance(name, str):
