@@ -153,6 +153,42 @@ def test_the_alert_of_a_mode_says_until_when_it_holds(tmp_path: Path) -> None:
     prove({"interval": "1m", "input_series": series, "alert_rule_test": [alert]}, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "state", "severity", "words"),
+    [
+        ("PointsmanModelFailing", "failing", "page", "{} fails far more often than others"),
+        ("PointsmanModelSlow", "slow", "ticket", "the first byte of {} takes far longer than of others"),
+    ],
+)
+def test_the_alert_of_a_model_names_it(name: str, state: str, severity: str, words: str, tmp_path: Path) -> None:
+    """One that the config does not name has no name in the metrics."""
+    models = {"legal-lora": "legal-lora", "other": "a model that the config does not name"}
+    series = [{"series": f'pointsman_model_{state}{{instance="a", model="{one}"}}', "values": "1x5"} for one in models]
+    expected = [
+        {
+            "exp_labels": {"severity": severity, "instance": "a", "model": model},
+            "exp_annotations": {"summary": f"a: {words.format(told)}"},
+        }
+        for model, told in models.items()
+    ]
+    alert = {"eval_time": "3m", "alertname": name, "exp_alerts": expected}
+    prove({"interval": "1m", "input_series": series, "alert_rule_test": [alert]}, tmp_path)
+
+
+def test_the_panel_of_what_is_the_matter_shows_only_that(tmp_path: Path) -> None:
+    """With two hundred adapters, nobody finds the one that is ill among the others."""
+    series, tests = [], []
+    for expression in (one for name, one in expressions().items() if name.startswith("Models and endpoints that fail")):
+        label, metric = re.findall(r"by \((\w+)\) \((\w+)", expression)[0]
+        series += [
+            {"series": f'{metric}{{{label}="{name}"}}', "values": f"{ill}x5"} for name, ill in (("x", 1), ("y", 0))
+        ]
+        shown = [{"labels": f'{{{label}="x"}}', "value": 1}]
+        tests.append({"expr": expression, "eval_time": "1m", "exp_samples": shown})
+    assert len(tests) == 4
+    prove({"interval": "1m", "input_series": series, "promql_expr_test": tests}, tmp_path)
+
+
 def test_what_concerns_the_whole_service_is_an_alert_within_six_minutes(tmp_path: Path) -> None:
     """Of its twentieth bad request; those that crawl are few where clients wait for an answer before they ask again."""
     fast, every = "0+400x480 192000x40", "0+400x480 192000+10x40"
@@ -204,7 +240,7 @@ def expressions() -> dict[str, str]:
 
 # What only happens in trouble, by a command, or with a stream.
 EMPTY = re.compile(
-    r"deadline|upstream_errors|engine_deaths|refused|retries|clients_left|mode_until|chunk_gap|tokens|status=~"
+    r"deadline|upstream_errors|engine_deaths|refused|retries|clients_left|mode_until|chunk_gap|tokens|status=~| > 0$"
 )
 
 
