@@ -57,6 +57,11 @@ def answered(model: str, base: str = BASE, **fields: Any) -> Record:
     return record
 
 
+def left(seconds: float, *, streamed: bool = False) -> dict[str, Any]:
+    """What a record has of a client that left before the first byte; `streamed` where the head of a stream had come."""
+    return {"status": 499, "answered": None, "waited": seconds, "streamed": streamed}
+
+
 class Watched:
     """A `ModelWatch` and its metrics, whose time the test moves; it judges every TICK_S, as the service has it do."""
 
@@ -139,12 +144,14 @@ def healthy(speeds: dict[str, float], rate: float | None = None) -> Traffic:
     """A model that does well, as models do.
 
     Errors of up to 2 %; prompts and answers of lengths of its own, log-normal; streams or whole answers, or both; a
-    cold start where it was not asked for a minute. `speeds` are the endpoints, and how slow each is.
+    cold start where it was not asked for a minute. A share of clients leaves where the first byte takes longer than
+    they have patience. `speeds` are the endpoints, and how slow each is.
     """
     errors = R.uniform(0.0, 0.02)
     streams = R.choice((0.0, 1.0, 1.0, R.random()))
     prompt, words = R.lognormvariate(7.5, 0.8), R.lognormvariate(4.5, 0.8)
     cold = R.choice((0.0, 0.5, R.uniform(0.5, 8.0)))
+    impatient = R.choice((0.0, 0.1, R.random()))
     asked: dict[str, float] = {}
 
     def answer(at: float) -> dict[str, Any]:
@@ -158,6 +165,8 @@ def healthy(speeds: dict[str, float], rate: float | None = None) -> Traffic:
             return FAILED | {"endpoint": endpoint}
         streamed = R.random() < streams
         seconds = speeds[endpoint] * (first if streamed else first + tokens * 0.02 * R.lognormvariate(0.0, 0.15))
+        if R.random() < impatient and seconds > (patience := R.lognormvariate(1.0, 1.0)):
+            return {"endpoint": endpoint, "sent_bytes": size} | left(patience, streamed=streamed and R.random() < 0.5)
         return {
             "endpoint": endpoint,
             "answered": seconds,

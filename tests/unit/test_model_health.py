@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pointsman.config.model import AdapterOptions, Options
-from support.fleet import BASE, Watched, adapters, answered, serving
+from support.fleet import BASE, Watched, adapters, answered, left, serving
 
 FAILED: dict[str, Any] = {"status": 500, "failed": True, "answered": 0.02}
 WHOLE: dict[str, Any] = {"streamed": False, "tokens": (100, 100)}
@@ -203,6 +203,85 @@ def test_a_queue_of_all_models_is_said_of_the_endpoint() -> None:
     assert reached(watched) == [("b", "slow")]
 
 
+@pytest.mark.parametrize("usual", [{}, WHOLE | {"answered": 0.2}])
+def test_an_adapter_that_hangs_until_its_clients_leave_is_slow(fleet: Watched, usual: dict[str, Any]) -> None:
+    """Before the head nobody knows whether it would be a stream: it is taken for what the comparison mostly has."""
+    fleet.ends(BASE, 20, **usual)
+    fleet.ends("adapter-0", 19, **left(10.0))
+    assert reached(fleet) == []
+    fleet.ends("adapter-0", **left(10.0))
+    assert reached(fleet) == [("adapter-0", "slow")]
+    (line,) = fleet.said
+    assert "takes at least 10.00 s (median; 20 clients left before it), of comparable" in line["message"]
+
+
+def test_an_adapter_that_begins_to_hang_is_slow_once_most_of_its_newest_twenty_clients_have_left(
+    fleet: Watched,
+) -> None:
+    """Whole answers are compared with whole ones, of as many tokens as those that came before."""
+    for _ in range(20):
+        fleet.ends(BASE, **WHOLE | {"answered": 0.2})
+        fleet.ends("adapter-0", **WHOLE | {"answered": 0.2})
+    fleet.ends("adapter-1", 20, answered=30.0)  # streams, which say nothing of whole answers
+    fleet.ends("adapter-0", 9, **left(10.0))
+    assert reached(fleet) == []
+    fleet.ends("adapter-0", 2, **left(10.0))
+    assert reached(fleet) == [("adapter-0", "slow")]
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5])
+def test_clients_that_leave_soon_make_no_adapter_fast_and_hide_no_failure(fleet: Watched, seconds: float) -> None:
+    """Less than is usual, or than the adapter takes, says nothing."""
+    fleet.ends(BASE, 20)
+    fleet.ends("adapter-0", 20, answered=3.0)
+    fleet.ends("adapter-0", 40, **left(seconds))
+    fleet.ends("adapter-1", 6, **FAILED)
+    fleet.ends("adapter-1", 40, **left(seconds))
+    assert reached(fleet) == [("adapter-1", "failing"), ("adapter-0", "slow")]
+
+
+def test_an_adapter_that_hangs_is_seen_among_clients_that_leave_soon(fleet: Watched) -> None:
+    fleet.ends(BASE, 20)
+    for _ in range(20):
+        fleet.ends("adapter-0", **left(10.0))
+        fleet.ends("adapter-0", 2, **left(0.1))
+    assert reached(fleet) == [("adapter-0", "slow")]
+
+
+def test_by_clients_that_leave_no_adapter_is_well(fleet: Watched) -> None:
+    fleet.ends("adapter-0", 20, answered=3.0)
+    for _ in range(40):
+        fleet.ends(BASE, 2)
+        fleet.ends("adapter-0", **left(0.3))
+        fleet.wait(10.0)
+    assert [line["state"] for line in fleet.said] == ["slow"]
+    for _ in range(9):
+        fleet.ends("adapter-0", 5)
+        fleet.wait(10.0)
+    assert [line["state"] for line in fleet.said] == ["slow", "no longer slow"]
+
+
+def test_where_clients_of_all_models_leave_alike_no_model_is_slow(fleet: Watched) -> None:
+    """A loaded vLLM: of most requests, nobody waits for the answer."""
+    for name in (BASE, *adapters(2)):
+        fleet.ends(name, 8, answered=1.0)
+        fleet.ends(name, 30, **left(8.0))
+    fleet.ends("adapter-0", 30, **left(8.0))
+    assert reached(fleet) == []
+
+
+def test_an_endpoint_where_all_models_hang_is_said_once() -> None:
+    """In comparison with the hour before; and with other endpoints."""
+    watched = Watched(serving(3))
+    for name in (BASE, *adapters(3)):
+        watched.ends(name, 20, endpoint="a")
+    watched.wait(310.0)
+    for name in adapters(3):
+        watched.ends(name, 20, endpoint="a", **left(10.0))
+    assert reached(watched) == [("a", "slow")]
+    assert "3 of the 3 models that a has answered for are slow" in watched.said[0]["message"]
+
+
 def test_shorter_prompts_need_not_be_faster(fleet: Watched) -> None:
     fleet.ends(BASE, 20, answered=0.5, sent_bytes=100_000)
     fleet.ends("adapter-0", 20, answered=1.6)
@@ -335,7 +414,7 @@ def test_what_an_endpoint_is_to_blame_for_does_not_count_against_an_adapter() ->
     assert reached(watched) == [("b", "slow")]
 
 
-@pytest.mark.parametrize("bad", [FAILED, {"answered": 6.0}], ids=["failing", "slow"])
+@pytest.mark.parametrize("bad", [FAILED, {"answered": 6.0}, left(10.0)], ids=["failing", "slow", "hung"])
 def test_what_most_models_got_at_the_same_time_does_not_count_against_one_that_is_asked_seldom(
     bad: dict[str, Any],
 ) -> None:
@@ -500,7 +579,7 @@ def test_names_that_the_config_does_not_have_take_bounded_memory_and_one_label(f
         fleet.watch.add([record] * 30)
     windows = fleet.watch._windows._windows
     assert len(windows) == 16
-    assert all(len(window) <= 20 and len(name.encode()) <= 256 for name, window in windows.items())
+    assert all(len(window.answered) <= 20 and len(name.encode()) <= 256 for name, window in windows.items())
     fleet.wait(5.0)
     assert fleet.watch.models("failing") == {BASE: 0, "adapter-0": 0, "adapter-1": 0, "adapter-2": 0, "other": 1}
     fleet.wait(301.0)

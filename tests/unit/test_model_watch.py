@@ -39,6 +39,12 @@ def answers(wire: Wire, *parts: bytes, model: str = ADAPTER, after: float = 0.0,
             upstream.sends(part)
 
 
+def leaves(wire: Wire) -> None:
+    """The client leaves; another comes."""
+    wire.client.resets()
+    wire.client = wire.connect()
+
+
 def counted(wire: Wire) -> list[tuple[bool, float | None, bool]]:
     """The requests of the adapter that count: whether each failed, its first byte, and whether it is a stream."""
     wire.generations.metrics.settle()
@@ -132,10 +138,37 @@ def test_an_endpoint_that_is_down_or_has_lost_an_adapter_is_a_warning_that_names
     ]
 
 
-def test_a_client_that_leaves_says_nothing(watched: Wire) -> None:
-    watched.ask(ADAPTER)
-    watched.client.resets()
+def test_an_adapter_that_hangs_until_its_clients_leave_is_a_warning(watched: Wire) -> None:
+    """Whether vLLM has sent the head of a stream or nothing, and however long a timeout is."""
+    watched.relay(first_byte_timeout_ms=0, idle_timeout_ms=0)
+    answers(watched, STREAM, event("a") + LAST, model="base", after=0.2, times=20)
+    for number in range(20):
+        answers(watched, *[STREAM] * (number % 2), after=10.0)
+        leaves(watched)
+    watched.clock.advance(5.0)
+    (line,) = lines(watched, "models")
+    assert (line["level"], line["model"], line["state"]) == ("warning", ADAPTER, "slow")
+
+
+@pytest.mark.parametrize(
+    ("parts", "streams"),
+    [
+        pytest.param([], [False], id="nobody knows whether it is a stream"),
+        pytest.param([STREAM], [True], id="in a stream that has sent nothing"),
+        pytest.param([STREAM + event("a")], [], id="in the middle of a stream"),
+        pytest.param([with_length(b"{", length=2)], [], id="in the middle of an answer"),
+    ],
+)
+def test_how_long_a_client_has_waited_counts_if_it_leaves_before_the_first_byte(
+    watched: Wire, parts: list[bytes], streams: list[bool]
+) -> None:
+    answers(watched, *parts)
+    watched.clock.advance(1.5)
+    leaves(watched)
     assert counted(watched) == []
+    found = watched.generations.models._windows.left().get(ADAPTER, [])
+    assert [one.streams for one in found] == streams
+    assert [one.seconds for one in found] == pytest.approx([1.5] * len(streams))
 
 
 def test_the_first_byte_counts_from_when_the_request_was_sent(watched: Wire) -> None:

@@ -60,7 +60,9 @@ class ModelWatch:
         self._settle()
         now = self._clock()
         recent = self._windows.recent(now)
-        judge = ModelJudge(recent, self._bases, self._bounds, self._last_hour.before(now), self._windows.slots)
+        judge = ModelJudge(
+            recent, self._windows.left(), self._bases, self._bounds, self._last_hour.before(now), self._windows.slots
+        )
         # What is an endpoint's fault is said of the endpoint, once, and not of each of its models.
         failing, slow = self._endpoints["failing"], self._endpoints["slow"]
         for flags, judged in ((failing, judge.all_failing), (slow, judge.all_slow)):
@@ -70,9 +72,12 @@ class ModelWatch:
                 found[name] = judged(name)
             flags.update(found, now)
         self._last_hour.take(judge, slow.all, now)
-        for what, of_model, ill in (("failing", judge.failing, failing.all), ("slow", judge.slow, slow.all)):
+        for what, of_model, names, ill in (
+            ("failing", judge.failing, judge.but_for(failing.all), failing.all),
+            ("slow", judge.slow, judge.asked_but_for(slow.all), slow.all),
+        ):
             found = {}
-            for number, name in enumerate(judge.but_for(ill)):
+            for number, name in enumerate(names):
                 if number % MODELS_AT_ONCE == 0:
                     yield
                 found[name] = of_model(name, ill)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import statistics
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from pointsman.observability.log_line import cut
 from pointsman.observability.record import LONGEST_NAME_BYTES, Record
 
 NEWEST = 20
+# Of clients that left: many of them may have waited for too short to tell anything.
+MAX_LEFT = 3 * NEWEST
 MAX_AGE_SECONDS = 300.0
 # Requests within so long are answered at the same time.
 SLOT_SECONDS = 10.0
@@ -55,8 +57,34 @@ class Answered(NamedTuple):
     """The time in which it failed, or its answer began to come."""
 
 
-Slots = Mapping[tuple[str, int], Mapping[str, Answered]]
+class Left(NamedTuple):
+    """A request whose client has left before the first byte of its answer, which would have taken at least `seconds`.
+
+    It `streams` as far as vLLM has begun to answer; before that, nobody knows.
+    """
+
+    at: float
+    endpoint: str
+    seconds: float
+    streams: bool
+    size: int
+    in_flight: int
+    slot: int
+    """The time in which it left."""
+
+
+Slots = Mapping[tuple[str, int], Mapping[str, Answered | Left]]
 """By endpoint and slot of time, the first request of each model."""
+
+
+S = TypeVar("S", Answered, Left)
+
+
+class Window(NamedTuple):
+    """The newest requests of a model, and apart from them those whose clients have left, which hide none of them."""
+
+    answered: deque[Answered]
+    left: deque[Left]
 
 
 class Bounds(NamedTuple):
@@ -83,8 +111,8 @@ class Windows:
 
     def __init__(self) -> None:
         self._bases: Mapping[str, str] = {}
-        self._windows: dict[str, deque[Answered]] = {}
-        self._slots: dict[tuple[str, int], dict[str, Answered]] = {}
+        self._windows: dict[str, Window] = {}
+        self._slots: dict[tuple[str, int], dict[str, Answered | Left]] = {}
         self._others = 0
 
     def follow(self, bases: Mapping[str, str]) -> None:
@@ -100,7 +128,8 @@ class Windows:
         windows = self._windows
         for record in records:
             routed = record.routed
-            if routed is None or record.endpoint is None or not (record.failed or record.status < 400):
+            counts = record.failed or record.status < 400 or record.waited is not None
+            if routed is None or record.endpoint is None or not counts:
                 continue
             decision = routed.decision
             name = decision.model
@@ -109,11 +138,18 @@ class Windows:
             window = windows.get(name)
             if window is None and (window := self._begun(name)) is None:
                 continue
+            at = record.started + record.seconds
+            if record.waited is not None:
+                size, in_flight = record.sent_bytes, record.in_flight
+                slot = int(at / SLOT_SECONDS)
+                left = Left(at, record.endpoint, record.waited, record.streamed, size, in_flight, slot)
+                window.left.append(left)
+                self._slots.setdefault((record.endpoint, slot), {}).setdefault(name, left)
+                continue
             tokens = 0 if record.tokens is None else record.tokens[1]
-            ended = record.started + record.seconds
-            told = ended if record.failed or record.answered is None else record.started + record.answered
+            told = at if record.failed or record.answered is None else record.started + record.answered
             answered = Answered(
-                ended,
+                at,
                 record.endpoint,
                 record.failed,
                 record.answered if record.streamed or tokens else None,
@@ -123,84 +159,105 @@ class Windows:
                 record.in_flight,
                 int(told / SLOT_SECONDS),
             )
-            window.append(answered)
+            window.answered.append(answered)
             self._slots.setdefault((record.endpoint, answered.slot), {}).setdefault(name, answered)
 
-    def _begun(self, name: str) -> deque[Answered] | None:
+    def _begun(self, name: str) -> Window | None:
         """Return a window for a model that has none, None for one of too many that the config does not name."""
         if name not in self._bases:
             if self._others >= MAX_OTHERS:
                 return None
             self._others += 1
-        window = self._windows[name] = deque(maxlen=NEWEST)
+        window = self._windows[name] = Window(deque(maxlen=NEWEST), deque(maxlen=MAX_LEFT))
         return window
 
     def recent(self, now: float) -> dict[str, list[Answered]]:
         """Return the newest requests by model, the oldest first; forget what is too old."""
         since, found = now - MAX_AGE_SECONDS, {}
         for name, window in list(self._windows.items()):
-            while window and window[0].at < since:
-                window.popleft()
-            if window:
-                found[name] = list(window)
-            elif name not in self._bases:
+            for samples in window:
+                while samples and samples[0].at < since:
+                    samples.popleft()
+            if window.answered:
+                found[name] = list(window.answered)
+            elif not window.left and name not in self._bases:
                 del self._windows[name]
                 self._others -= 1
         self._slots = {key: slot for key, slot in self._slots.items() if (key[1] + 1) * SLOT_SECONDS >= since}
         return found
 
+    def left(self) -> dict[str, list[Left]]:
+        """Return as `recent` does, and after it, the requests whose clients have left."""
+        return {name: list(window.left) for name, window in self._windows.items() if window.left}
+
     @property
     def slots(self) -> Slots:
-        """Return what models were answered at the same time, as far back as the newest requests."""
+        """Return what became of requests at the same time, as far back as the newest requests."""
         return self._slots
 
 
 class ModelJudge:
     """Compare models by their newest requests; `bases` has the base model of each that the config names.
 
-    `before` has what was usual at each endpoint, `slots` what was answered at the same time.
+    `left` has the requests whose clients have left, `before` what was usual at each endpoint, `slots` what became of
+    requests at the same time.
     """
 
     def __init__(
         self,
         recent: Mapping[str, Sequence[Answered]],
+        left: Mapping[str, Sequence[Left]],
         bases: Mapping[str, str],
         bounds: Bounds,
         before: Mapping[Cohort, Typical],
         slots: Slots,
     ) -> None:
         self._recent = recent
+        self._left = left
         self._slots = slots
         self._before = before
         self._bounds = bounds
         only = set(bases.values())
         # Of a model that the config does not name, the base is known where there is only one.
         default = next(iter(only)) if len(only) == 1 else None
-        self._bases = {name: bases.get(name, default) for name in recent}
-        self._typical: dict[tuple[str, frozenset[str] | None, bool], Typical | None] = {}
+        self._bases = {name: bases.get(name, default) for name in (*recent, *left)}
+        self._typical: dict[tuple[str, frozenset[str], bool, float | None], Typical | None] = {}
         self._middles: dict[tuple[str, frozenset[str], bool], Typical | None] = {}
         self._siblings: dict[tuple[str, frozenset[str], bool], list[tuple[str, Typical]]] = {}
-        self._comparable = {name for name, samples in recent.items() if len(samples) >= MIN_REQUESTS}
+        self._comparable = {
+            name for name in self._bases if len(recent.get(name, ())) + len(left.get(name, ())) >= MIN_REQUESTS
+        }
         self._ill: dict[tuple[str, int, bool], dict[str, bool]] = {}
         """By endpoint and slot, which models failed then, or were slow."""
         self._at: dict[str, dict[str, list[Answered]]] = {}
-        """The requests by endpoint and model."""
+        """The requests by endpoint and model that were answered."""
         for name, samples in recent.items():
             for sample in samples:
                 self._at.setdefault(sample.endpoint, {}).setdefault(name, []).append(sample)
-        self._endpoints = frozenset(self._at)
+        self._left_at: dict[str, dict[str, None]] = {}
+        """The models by endpoint from which clients have left."""
+        for name, waits in left.items():
+            for wait in waits:
+                self._left_at.setdefault(wait.endpoint, {})[name] = None
+        self._endpoints = frozenset((*self._at, *self._left_at))
+        self._kinds: dict[str, bool] = {}
         self._failed = {name: _failed(samples) for name, samples in recent.items()}
         self._all = sum(map(len, recent.values())), sum(self._failed.values())
 
     @property
     def endpoints(self) -> Collection[str]:
-        """The endpoints that have answered a request."""
+        """The endpoints that were sent a request."""
         return self._endpoints
 
     def but_for(self, endpoints: Collection[str]) -> list[str]:
         """Return the models that other endpoints have answered for as well: of the rest, nothing is known."""
         found = self._recent.items()
         return [name for name, samples in found if any(sample.endpoint not in endpoints for sample in samples)]
+
+    def asked_but_for(self, endpoints: Collection[str]) -> list[str]:
+        """Return these, and the models for which other endpoints have kept clients waiting until they left."""
+        known = dict.fromkeys(self.but_for(endpoints))
+        return list(known | {name: None for name in self._left if self._places(name).difference(endpoints)})
 
     # --- failing -----------------------------------------------------------------------------------------------------
 
@@ -225,7 +282,7 @@ class ModelJudge:
         others, failed = self._all[0] - len(self._recent[model]), self._all[1] - self._failed[model]
         return (failed / others if others >= MIN_REQUESTS else 0.0), "all others"
 
-    def _own(self, model: str, samples: Iterable[Answered], *, slow: bool) -> list[Answered]:
+    def _own(self, model: str, samples: Iterable[S], *, slow: bool) -> list[S]:
         """Return the requests without those of times at which most other models fared as badly at the endpoint.
 
         The newest requests of a model may be from a time when all failed, and those of others, asked more often, not.
@@ -243,7 +300,8 @@ class ModelJudge:
             self._ill[key] = {
                 name: ill
                 for name, one in found.items()
-                if name in self._comparable and (ill := self._slow_then(name, one) if slow else one.failed) is not None
+                if name in self._comparable
+                and (ill := self._slow_then(name, one) if slow else _failed_then(one)) is not None
             }
         told = self._ill[key]
         return 2 * (sum(told.values()) - told.get(model, False)) > len(told) - (model in told)
@@ -266,29 +324,36 @@ class ModelJudge:
 
     def slow(self, model: str, without: Collection[str] = ()) -> Finding:
         """Judge a model by its first byte, as `failing` does by its errors."""
-        samples = self._recent[model]
-        places = frozenset(sample.endpoint for sample in samples)
-        streams = _mostly_streams(samples)
-        found, usual = self._of(model, places, streams), self._usual(model, places, streams)
+        places, streams = self._places(model), self._streams(model)
+        usual = self._usual(model, places, streams)
+        least = None if usual is None else usual.seconds
+        found = self._of(model, places, streams, least)
         if found is None:
             return Finding(bad=False, fine=True, why="")  # of few requests nothing is known any more
         if usual is None:
             return Finding(bad=False, fine=found.seconds < FACTOR_OVER * MIN_SLOWER_SECONDS, why="")
-        counted = found if places.isdisjoint(without) else self._of(model, places - set(without), streams)
+        counted = found if places.isdisjoint(without) else self._of(model, places - set(without), streams, least)
         # A queue that the others have not seen is no fault of the model.
         waiting = usual.waiting(found.in_flight)
         bad = (
-            len(samples) == NEWEST
+            len(self._recent.get(model, ())) + found.left >= NEWEST
             and counted is not None
             and counted.requests >= MIN_TIMED
             and self._slower(counted, waiting, 1.0)
         )
         if bad:
-            own = self._own(model, [one for one in samples if one.endpoint not in without], slow=True)
-            counted = typical(own, streams)
+            answered = [one for one in self._recent.get(model, ()) if one.endpoint not in without]
+            left = [one for one in self._left_of(model, streams) if one.endpoint not in without]
+            own = self._own(model, answered, slow=True), self._own(model, left, slow=True)
+            counted = typical(own[0], streams, own[1], least)
             bad = counted is not None and counted.requests >= MIN_TIMED and self._slower(counted, waiting, 1.0)
-        why = f"the first byte takes {found.seconds:.2f} s (median), of comparable requests {usual.seconds:.2f} s"
-        return Finding(bad, not self._slower(found, waiting, FACTOR_OVER), why)
+        median = f"at least {found.seconds:.2f} s (median; {found.left} clients left before it)"
+        if not found.left:
+            median = f"{found.seconds:.2f} s (median)"
+        why = f"the first byte takes {median}, of comparable requests {usual.seconds:.2f} s"
+        # By clients that left alone, no model is well.
+        known = found.requests - found.left >= MIN_REQUESTS
+        return Finding(bad, known and not self._slower(found, waiting, FACTOR_OVER), why)
 
     def _slower(self, found: Typical, usual: Typical, part: float) -> bool:
         """Return whether it is slower by this part of the bound.
@@ -302,17 +367,21 @@ class ModelJudge:
             and found.seconds - expected >= part * MIN_SLOWER_SECONDS
         )
 
-    def _slow_then(self, model: str, sample: Answered) -> bool | None:
+    def _slow_then(self, model: str, sample: Answered | Left) -> bool | None:
         """Return whether a request took longer than was usual, by half of the bound; None where that is not known.
 
         A long answer or a long prompt takes long at any time.
         """
         base = self._bases.get(model)
-        usual = None if base is None else self._before.get((sample.endpoint, base, sample.streams))
-        if usual is None or sample.seconds is None or sample.failed:
+        streams = sample.streams if isinstance(sample, Answered) else self._streams(model)
+        usual = None if base is None else self._before.get((sample.endpoint, base, streams))
+        if usual is None or sample.seconds is None or _failed_then(sample):
             return None
+        if isinstance(sample, Left):
+            waited = Typical(1, 1, sample.seconds, sample.size, 0.0, sample.in_flight)
+            return True if self._slower(waited, usual, FACTOR_OVER) else None
         tokens = 0.0 if sample.streams else sample.tokens
-        found = Typical(1, sample.seconds, sample.size, tokens, sample.in_flight)
+        found = Typical(1, 0, sample.seconds, sample.size, tokens, sample.in_flight)
         if self._slower(found, usual, FACTOR_OVER):
             return True
         return None if self._slower(found._replace(size=0.0, tokens=0.0), usual, FACTOR_OVER) else False
@@ -344,36 +413,69 @@ class ModelJudge:
             self._middles[key] = _middle(found) if found else None
         return self._middles[key]
 
-    def _of(self, model: str, places: frozenset[str], streams: bool) -> Typical | None:
-        key = model, places, streams
+    def _of(self, model: str, places: frozenset[str], streams: bool, least: float | None = None) -> Typical | None:
+        """Return what is typical of a model; by clients that left alone only if these have waited for `least`."""
+        left = self._left_of(model, streams)
+        key = model, places, streams, least if left else None
         if key not in self._typical:
             samples: Iterable[Answered] = self._recent.get(model, ())
             if places != self._endpoints:
                 samples = [sample for sample in samples if sample.endpoint in places]
-            self._typical[key] = typical(samples, streams)
+                left = [one for one in left if one.endpoint in places]
+            self._typical[key] = typical(samples, streams, left, least)
         return self._typical[key]
+
+    def _left_of(self, model: str, streams: bool) -> list[Left]:
+        """Return the requests of one kind whose clients have left; those of unknown kind are as most others."""
+        left = self._left.get(model, ())
+        if not left:
+            return []
+        alike = self._streams(model) == streams
+        return [one for one in left if (streams if one.streams else alike)]
+
+    def _streams(self, model: str) -> bool:
+        """Return whether most requests of a model are streams; where nobody knows, whether those of its base are."""
+        if model not in self._kinds:
+            others = [name for name, base in self._bases.items() if base == self._bases[model]]
+            for names in ([model], others):
+                kinds = [one.streams for name in names for one in self._recent.get(name, ()) if not one.failed]
+                kinds += [True for name in names for one in self._left.get(name, ()) if one.streams]
+                if kinds:
+                    break
+            self._kinds[model] = 2 * sum(kinds) >= len(kinds)
+        return self._kinds[model]
+
+    def _places(self, model: str) -> frozenset[str]:
+        answered, left = self._recent.get(model, ()), self._left.get(model, ())
+        return frozenset([one.endpoint for one in answered] + [one.endpoint for one in left])
 
     def all_slow(self, endpoint: str) -> Finding:
         """Judge an endpoint as `all_failing` does: by its base model, by other endpoints, or by the hour before."""
         here, elsewhere = frozenset((endpoint,)), self._endpoints - {endpoint}
-        known, bad = {}, []
-        for name, samples in self._known(endpoint).items():
-            streams, base = _mostly_streams(samples), self._bases[name]
+        known, bad, left = [], [], self._left_at.get(endpoint, {})
+        for name in dict.fromkeys([*self._known(endpoint), *left]):
+            streams, base = self._streams(name), self._bases[name]
             found = self._of(name, here, streams)
-            if found is None or base is None:
+            if base is None or (found is None and name not in left):
                 continue
-            known[name] = samples
-            if found.seconds < MIN_SLOWER_SECONDS:
-                continue  # as are most, which need not be compared
-            usual = [self._of(base, here, streams)] if base != name else []
-            usual += [self._middle_of(base, elsewhere, streams), self._before.get((endpoint, base, streams))]
-            if any(one is not None and self._slower(found, one, 1.0) for one in usual):
+            slow = False
+            if name in left or (found is not None and found.seconds >= MIN_SLOWER_SECONDS):
+                usual = [self._of(base, here, streams)] if base != name else []
+                usual += [self._middle_of(base, elsewhere, streams), self._before.get((endpoint, base, streams))]
+                slow = any(self._crawls(name, here, streams, one) for one in usual if one is not None)
+            if slow:
                 bad.append(name)
+            if slow or found is not None:
+                known.append(name)
         return self._alike(endpoint, known, bad, "are slow")
+
+    def _crawls(self, model: str, places: frozenset[str], streams: bool, usual: Typical) -> bool:
+        found = self._of(model, places, streams, usual.seconds)
+        return found is not None and self._slower(found, usual, 1.0)
 
     def usual(self, endpoint: str) -> Iterator[tuple[Cohort, Typical]]:
         """Yield what is usual at an endpoint now, of all models of one base together."""
-        for base in {base for name in self._at[endpoint] if (base := self._bases[name]) is not None}:
+        for base in {base for name in self._at.get(endpoint, ()) if (base := self._bases[name]) is not None}:
             for streams in (True, False):
                 found = self._middle_of(base, frozenset((endpoint,)), streams)
                 if found is not None:
@@ -381,9 +483,9 @@ class ModelJudge:
 
     def _known(self, endpoint: str) -> dict[str, list[Answered]]:
         """Return the models of which an endpoint has answered enough, with these requests."""
-        return {name: samples for name, samples in self._at[endpoint].items() if len(samples) >= MIN_REQUESTS}
+        return {name: samples for name, samples in self._at.get(endpoint, {}).items() if len(samples) >= MIN_REQUESTS}
 
-    def _alike(self, endpoint: str, known: Mapping[str, object], bad: list[str], what: str) -> Finding:
+    def _alike(self, endpoint: str, known: Collection[str], bad: list[str], what: str) -> Finding:
         why = f"{len(bad)} of the {len(known)} models that {endpoint} has answered for {what}"
         return Finding(len(bad) >= 2 and 2 * len(bad) > len(known), 2 * len(bad) <= len(known), why, tuple(bad))
 
@@ -393,9 +495,10 @@ Cohort = tuple[str, str, bool]
 
 
 class Typical(NamedTuple):
-    """The medians of comparable requests."""
+    """The medians of comparable requests, some of whose clients may have `left`."""
 
     requests: int
+    left: int
     seconds: float
     size: float
     tokens: float
@@ -407,29 +510,49 @@ class Typical(NamedTuple):
         return self._replace(seconds=self.seconds * max(1.0, more))
 
 
-def typical(samples: Iterable[Answered], streams: bool) -> Typical | None:
-    """Return the medians of what has begun to come, None where that is too little."""
-    timed = [one for one in samples if one.streams == streams and one.seconds is not None and not one.failed]
+def typical(
+    samples: Iterable[Answered], streams: bool, left: Sequence[Left] = (), least: float | None = None
+) -> Typical | None:
+    """Return the medians of what has begun to come, None where that is too little.
+
+    Clients that have `left` count as if an answer had come then, as that is the least that it would have taken; but not
+    if that makes the rest look faster, or is less than `least`, where that is given: then they may be all there is.
+    """
+    answered = [one for one in samples if one.streams == streams and one.seconds is not None and not one.failed]
+    if len(answered) >= MIN_REQUESTS:
+        least = max(least or 0.0, statistics.median([one.seconds for one in answered if one.seconds is not None]))
+    elif least is None:
+        return None
+    waits = [one for one in left if one.seconds >= least]
+    timed: list[Answered | Left] = [*answered, *waits]
+    if waits:
+        timed = sorted(timed, key=lambda one: one.at)[-NEWEST:]
     if len(timed) < MIN_REQUESTS:
         return None
-    seconds = statistics.median([one.seconds for one in timed if one.seconds is not None])
-    tokens = 0.0 if streams else statistics.median([one.tokens for one in timed])
-    size = statistics.median([one.size for one in timed])
-    return Typical(len(timed), seconds, size, tokens, statistics.median([one.in_flight for one in timed]))
+    tokens = 0.0 if streams or not answered else statistics.median([one.tokens for one in answered])
+    return Typical(
+        len(timed),
+        sum([isinstance(one, Left) for one in timed]) if waits else 0,
+        statistics.median([one.seconds for one in timed if one.seconds is not None]),
+        statistics.median([one.size for one in timed]),
+        tokens,
+        statistics.median([one.in_flight for one in timed]),
+    )
 
 
 def _middle(found: Sequence[Typical]) -> Typical:
     """Return the medians of medians, of two the lower: no single model moves them far, however busy or slow it is."""
-    medians = (statistics.median_low(column) for column in list(zip(*found, strict=True))[1:])
-    return Typical(sum(one.requests for one in found), *medians)
+    medians = (statistics.median_low(column) for column in list(zip(*found, strict=True))[2:])
+    return Typical(sum(one.requests for one in found), sum(one.left for one in found), *medians)
 
 
 def _failed(samples: Iterable[Answered]) -> int:
     return sum([sample.failed for sample in samples])
 
 
-def _mostly_streams(samples: Sequence[Answered]) -> bool:
-    return 2 * sum([sample.streams for sample in samples]) >= len(samples)
+def _failed_then(sample: Answered | Left) -> bool | None:
+    """Return whether a request failed, None where its client did not wait for that."""
+    return sample.failed if isinstance(sample, Answered) else None
 
 
 HISTORY_SECONDS = 3600.0

@@ -50,8 +50,10 @@ class Record(msgspec.Struct, gc=False):
     error: str | None = None
     answered: float | None = None
     """Seconds from sending it to vLLM until the first byte of the answer's body."""
+    waited: float | None = None
+    """Seconds from sending it to vLLM until the client left, where that was before the first byte of an answer."""
     streamed: bool = False
-    """True where vLLM answers with a stream."""
+    """True where vLLM answers with a stream, as far as it has begun to answer."""
     sent_bytes: int = 0
     """The bytes of the body that vLLM got."""
     in_flight: int = 1

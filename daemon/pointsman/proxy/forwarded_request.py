@@ -189,6 +189,7 @@ class ForwardedRequest(ResponseStream):
         exchange, writer = self._exchange, self._writer
         self._endpoint.in_flight -= 1
         if writer.closing:
+            self.waited()
             self.give_up()
             exchange.left()
             return

@@ -220,6 +220,12 @@ class ResponseStream(abc.ABC):
         """Record that the client is cut off because it does not read."""
         self._record.phase = "send"
 
+    def waited(self) -> None:
+        """Record how long the client has waited, which leaves, where nothing of an answer has come by now."""
+        record = self._record
+        if record.answered is None and self.status < 400:
+            record.waited = time.perf_counter() - self._started
+
     def give_up(self, error: HttpError | None = None) -> None:
         """Abort the request to vLLM; `error` is sent to a client that has received part of the response."""
         upstream, self._upstream = self._upstream, None
