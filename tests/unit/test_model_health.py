@@ -222,11 +222,23 @@ def test_an_adapter_that_begins_to_hang_is_slow_once_most_of_its_newest_twenty_c
     for _ in range(20):
         fleet.ends(BASE, **WHOLE | {"answered": 0.2})
         fleet.ends("adapter-0", **WHOLE | {"answered": 0.2})
-    fleet.ends("adapter-1", 20, answered=30.0)  # streams, which say nothing of whole answers
+    fleet.ends("adapter-1", 20, answered=1.9)  # streams, which say nothing of whole answers
     fleet.ends("adapter-0", 9, **left(10.0))
     assert reached(fleet) == []
     fleet.ends("adapter-0", 2, **left(10.0))
     assert reached(fleet) == [("adapter-0", "slow")]
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(9.0, False), (11.0, True)])
+def test_what_may_be_a_whole_answer_is_no_slow_stream(fleet: Watched, seconds: float, said: bool) -> None:
+    """It is slow where it would be as either of the two; in a stream that has begun, there is no doubt."""
+    for name in (BASE, "adapter-1"):
+        fleet.ends(name, 12)
+        fleet.ends(name, 8, **WHOLE, answered=2.0)
+    fleet.ends("adapter-0", 6)
+    fleet.ends("adapter-0", 14, **left(seconds))
+    fleet.ends("adapter-2", 20, **left(3.0, streamed=True))
+    assert reached(fleet) == [*([("adapter-0", "slow")] if said else []), ("adapter-2", "slow")]
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.5])

@@ -241,6 +241,7 @@ class ModelJudge:
                 self._left_at.setdefault(wait.endpoint, {})[name] = None
         self._endpoints = frozenset((*self._at, *self._left_at))
         self._kinds: dict[str, bool] = {}
+        self._answered: dict[tuple[str | None, bool], float] = {}
         self._failed = {name: _failed(samples) for name, samples in recent.items()}
         self._all = sum(map(len, recent.values())), sum(self._failed.values())
 
@@ -426,12 +427,25 @@ class ModelJudge:
         return self._typical[key]
 
     def _left_of(self, model: str, streams: bool) -> list[Left]:
-        """Return the requests of one kind whose clients have left; those of unknown kind are as most others."""
+        """Return the requests of one kind whose clients have left; those of unknown kind are as most others.
+
+        But not if they may as well be healthy ones of the other kind.
+        """
         left = self._left.get(model, ())
         if not left:
             return []
         alike = self._streams(model) == streams
-        return [one for one in left if (streams if one.streams else alike)]
+        least = self._bounds.slow * self._answered_in(self._bases[model], streams=not streams)
+        return [one for one in left if (streams if one.streams else alike and one.seconds >= least)]
+
+    def _answered_in(self, base: str | None, *, streams: bool) -> float:
+        """Return the median first byte of the models of one base, 0 where it is not known."""
+        key = base, streams
+        if key not in self._answered:
+            names = [name for name, its in self._bases.items() if its == base]
+            found = [one for name in names if (one := typical(self._recent.get(name, ()), streams)) is not None]
+            self._answered[key] = _middle(found).seconds if found else 0.0
+        return self._answered[key]
 
     def _streams(self, model: str) -> bool:
         """Return whether most requests of a model are streams; where nobody knows, whether those of its base are."""
