@@ -485,7 +485,9 @@ class ModelJudge:
 
     def _crawls(self, model: str, places: frozenset[str], streams: bool, usual: Typical) -> bool:
         found = self._of(model, places, streams, usual.seconds)
-        return found is not None and self._slower(found, usual, 1.0)
+        # Whether those that left were all alike, five do not tell.
+        enough = found is not None and (not found.left or found.requests >= MIN_TIMED)
+        return found is not None and enough and self._slower(found, usual, 1.0)
 
     def usual(self, endpoint: str) -> Iterator[tuple[Cohort, Typical]]:
         """Yield what is usual at an endpoint now, of all models of one base together."""
