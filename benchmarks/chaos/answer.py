@@ -76,8 +76,8 @@ class Answer:
 
     async def end_stream(self) -> None:
         await self.body(DONE, framed=True)
+        self.finished()  # behind an error event, the daemon hangs up once it has the last chunk
         await self.send(chunk(b"") + b"\r\n")
-        self.finished()
 
     def text(self) -> bytes:
         message = {"role": "assistant", "content": "x" * self.dice.randrange(2000)}

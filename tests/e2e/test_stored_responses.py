@@ -68,6 +68,7 @@ async def test_its_client_finds_it_after_a_restart_and_others_get_vllms_404(
             file = tmp_path / "state" / "responses.json"
             await eventually(lambda: file.exists() and response_id in file.read_text(), "the file has it")
             daemon.process.kill()
+            await daemon.process.wait()  # a signal to a process that has just ended would take its status
 
     async with run_daemon(config, tmp_path, env=env) as daemon:
         unknown = [answer for answer in await client.about(daemon.base_url, response_id) if answer[0] != 404]
