@@ -37,11 +37,12 @@ async def port() -> AsyncIterator[PagePort]:
         yield found
 
 
-async def test_without_an_experiment_the_view_says_so(browser: Browser, port: PagePort) -> None:
+async def test_without_an_experiment_the_view_says_so_and_has_no_empty_part(browser: Browser, port: PagePort) -> None:
     await browser.open(f"{port.url}/#compare")
-    shown = await shows(browser, "None: no category has a canary")
+    shown = await shows(browser, "No experiment: no category has a canary")
     assert "No request was kept from the model that was chosen" in shown
-    assert "None: classifier.shadow names no artifact" in await shows(browser, "classifier.shadow")
+    assert "No classifier in shadow" in await shows(browser, "classifier.shadow names no artifact")
+    assert await browser.run("return [...document.querySelectorAll('.panel')].filter(one => !one.hidden).length") == 0
 
 
 async def test_both_sides_are_shown_with_what_is_certain(browser: Browser, port: PagePort) -> None:

@@ -8,12 +8,14 @@ import time
 from typing import Any
 
 from pointsman.classify.classifier import Classification, Timing
+from pointsman.config.model import Canary, CategoryRollout, Lora, Model, RoutingOptions
 from pointsman.observability.record import Record
 from pointsman.routing.decision import Decision, Missed, Reason
 from pointsman.routing.edits import Edited, Edits
 from pointsman.routing.reading import Reading
 from pointsman.routing.router import Routed
 from support.page import STATUS, PagePort
+from support.toy_config import config
 
 BASE = "llama3-8b"
 CATEGORIES = (
@@ -46,6 +48,21 @@ class Scene:
         port.metrics.know(frozenset({BASE, CANARY, *map(name_of, CATEGORIES)}))
         port.status |= self.status()
         self._play(port, self.now - DAY_S)
+
+        self._compare(port)
+
+    def _compare(self, port: PagePort) -> None:
+        """Have conversations on both sides of the canary."""
+        routing = RoutingOptions(categories={"legal": CategoryRollout(canary=Canary(adapter=CANARY, percent=20.0))})
+        port.experiments.follow(config(routing=routing, base=Model(loras=(Lora(name=CANARY),))), routing)
+        (experiment,) = port.experiments._found.values()
+        for side, conversations, ms in zip(experiment.sides, (100, 400), (130.0, 180.0), strict=True):
+            for number in range(conversations):
+                first_byte = ms * self._dice.lognormvariate(0.0, 0.5)
+                failed, tokens = self._dice.random() < 0.02, int(self._dice.lognormvariate(4.9, 0.8))
+                side.add(f"{number}", failed=failed, first_byte=first_byte, tokens=tokens, cost=0.0)
+                if number % 4 == 0:
+                    side.rate(f"{number}", float(self._dice.random() < 0.8), None, f"{number % 7}")
 
     def go_on(self, port: PagePort) -> None:
         """Have requests end up to the present."""

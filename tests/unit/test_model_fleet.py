@@ -96,10 +96,10 @@ def test_what_all_models_have_in_common_for_a_while_is_said_of_none(seed: int, b
 
 @pytest.mark.thorough
 def test_two_hundred_adapters_at_three_endpoints_stop_the_event_loop_for_no_longer_than_few_do() -> None:
-    """A request costs 0.7 us, a step of the judgment 8 ms where half of them fail; some times as much is allowed."""
+    """A request costs 0.7 us, a step of the judgment 8 ms where half of them fail; ten times as much is allowed."""
     costs, longest = zip(*[of_two_hundred() for _ in range(3)], strict=True)
     assert min(costs) < 7e-6
-    assert min(longest) < 0.03
+    assert min(longest) < 0.08
 
 
 def of_two_hundred() -> tuple[float, float]:

@@ -10,27 +10,35 @@ import {watch} from "./status.js";
 export const title = "Compare";
 
 export function open(main) {
-    const [found, withheld, shadow] = [h("div", {class: "grid"}), h("div", {class: "panel half"}), h("div", {class: "panel half"})];
+    const found = h("div", {class: "grid"});
+    const [withheld, shadow] = Array.from({length: 2}, () => h("div", {class: "panel half", hidden: true}));
+    const missing = Array.from({length: 3}, () => h("p", {class: "quiet"}));
+    const put = (where, some, line, parts) => {
+        where.hidden = !some;
+        line.hidden = some;
+        show(where, ...some ? parts() : []);
+    };
     const asking = every(10, async () => {
-        const told = await get("/experiments");
-        show(found, ...(told.experiments.length ? told.experiments.map(one => experiment(one, told.currency)) : [none()]));
-        show(withheld, kept(told.withheld));
+        const {experiments, withheld: all, currency} = await get("/experiments");
+        missing[0].textContent = "No experiment: no category has a canary, and no share of the traffic is held back.";
+        put(found, experiments.length > 0, missing[0], () => experiments.map(one => experiment(one, currency)));
+        missing[1].textContent = "No request was kept from the model that was chosen.";
+        put(withheld, all.length > 0, missing[1], () => [kept(all)]);
     });
-    const unwatch = watch(told => show(shadow, ...second(told.shadow)));
+    const unwatch = watch(({shadow: other}) => {
+        missing[2].textContent = "No classifier in shadow: classifier.shadow names no artifact.";
+        put(shadow, Boolean(other), missing[2], () => second(other));
+    });
     main.append(
         h("div", {class: "title"}, h("h1", {}, title),
             h("p", {class: "quiet"}, "Since the start of the service; the log has more: pointsman compare")),
         found,
-        h("div", {class: "grid"}, withheld, shadow));
+        h("div", {class: "grid"}, withheld, shadow),
+        ...missing);
     return () => {
         asking.stop();
         unwatch();
     };
-}
-
-function none() {
-    return h("div", {class: "panel"}, h("h2", {}, "Experiments"),
-        h("p", {class: "empty"}, "None: no category has a canary, and no share of the traffic is held back"));
 }
 
 function experiment(one, currency) {
@@ -81,14 +89,10 @@ function kept(rows) {
         {name: "", kind: "bar", cell: row => bar(row.requests / (all || 1))},
         {name: "Requests", kind: "number", cell: row => count(row.requests)},
         {name: "Share", kind: "number", cell: row => percent(row.requests, all)},
-    ], rows, "No request was kept from the model that was chosen");
+    ], rows);
 }
 
 function second(found) {
-    if (!found) {
-        return [h("h2", {}, "Classifier in shadow"),
-            h("p", {class: "empty"}, "None: classifier.shadow names no artifact")];
-    }
     const share = one => one.share === null ? "–"
         : range({value: one.share, low: one.low, high: one.high}, value => percent(value, 1));
     const bad = found.state === "stopped";
