@@ -6,7 +6,6 @@ import errno
 import hashlib
 import io
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from pointsman.cli.check import check
 from pointsman.cli.main import main
 from pointsman.config.client_keys import ClientKeys, KeyFile, parse_keys
 from pointsman.config.load import load
-from support.client_keys import bearer, line
+from support.client_keys import bearer, line, overlapping
 from support.config_files import LABELS, MINIMAL, write, write_manifest
 from support.playbook import OK, Wire, playing, post, with_length
 from support.toy_config import BASE, config
@@ -263,25 +262,11 @@ def test_of_two_commands_at_once_the_second_sees_what_the_first_has_written(
     configured: Path, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So no secret that was shown is lost to another."""
-    inside, go = threading.Event(), threading.Event()
-    write_file = command._write
-
-    def slowly(path: Path, content: bytes) -> None:
-        inside.set()
-        go.wait(10)
-        write_file(path, content)
-
-    monkeypatch.setattr(command, "_write", slowly)
-    codes: list[int] = []
-    threads = [threading.Thread(target=lambda: codes.append(keys(configured, "rotate", "ann"))) for _ in range(2)]
-    threads[0].start()
-    assert inside.wait(10)
-    threads[1].start()
-    go.set()
-    for thread in threads:
-        thread.join(10)
+    codes = overlapping(monkeypatch, *[lambda: keys(configured, "rotate", "ann")] * 2)
     assert sorted(codes) == [0, 1]
-    assert valid(configured, file, "ann-secret", capsys.readouterr().out.strip()) == [True, True]
+    captured = capsys.readouterr()
+    assert "ann has two secrets already" in captured.err
+    assert valid(configured, file, "ann-secret", captured.out.strip()) == [True, True]
 
 
 def test_a_disk_that_takes_nothing_is_one_line_without_a_secret(

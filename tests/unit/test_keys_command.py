@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import stat
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pointsman.cli import keys as command
 from pointsman.cli.main import main
 from pointsman.config.client_keys import Entry, parse_keys
 from pointsman.config.key_lines import added, removed
 from pointsman.config.load import load
-from support.client_keys import line
+from support.client_keys import line, overlapping
 from support.config_files import MINIMAL, write
 
 CONFIG = MINIMAL + "pointsman:\n  access: {keys_file: lab/keys.jsonl}\n"
@@ -149,28 +147,7 @@ def test_a_folder_that_is_not_there_is_one_line(config: Path, capsys: pytest.Cap
 
 def test_commands_at_the_same_time_lose_no_key(config: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second waits until the first has written, and adds to that."""
-    inside, go = threading.Event(), threading.Event()
-    write_file = command._write
-
-    def slowly(path: Path, content: bytes) -> None:
-        inside.set()
-        go.wait(10)
-        write_file(path, content)
-
-    monkeypatch.setattr(command, "_write", slowly)
-    codes: list[int] = []
-
-    def run(name: str) -> None:
-        codes.append(keys(config, "add", name))
-
-    first = threading.Thread(target=run, args=("ann",))
-    first.start()
-    assert inside.wait(10)
-    second = threading.Thread(target=run, args=("bob",))
-    second.start()
-    go.set()
-    first.join(10)
-    second.join(10)
+    codes = overlapping(monkeypatch, *(lambda name=name: keys(config, "add", name) for name in ("ann", "bob")))
     assert codes == [0, 0]
     entries: list[Any] = [json.loads(text) for text in file.read_text().splitlines()]
     assert [entry["name"] for entry in entries] == ["ann", "bob"]
