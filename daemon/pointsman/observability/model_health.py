@@ -224,9 +224,7 @@ class ModelJudge:
         self._typical: dict[tuple[str, frozenset[str], bool, float | None], Typical | None] = {}
         self._middles: dict[tuple[str, frozenset[str], bool], Typical | None] = {}
         self._siblings: dict[tuple[str, frozenset[str], bool], list[tuple[str, Typical]]] = {}
-        self._comparable = {
-            name for name in self._bases if len(recent.get(name, ())) + len(left.get(name, ())) >= MIN_REQUESTS
-        }
+        self._comparable = {name for name, samples in recent.items() if len(samples) >= MIN_REQUESTS}
         self._ill: dict[tuple[str, int, bool], dict[str, bool]] = {}
         """By endpoint and slot, which models failed then, or were slow."""
         self._at: dict[str, dict[str, list[Answered]]] = {}
