@@ -9,7 +9,9 @@ from typing import Any
 
 from pointsman.config.model import AdapterOptions, Config
 from pointsman.observability.log import Log
-from pointsman.observability.model_health import Bounds, Flag, Flags, LastHour, ModelJudge, Windows
+from pointsman.observability.model_flags import Flag, Flags
+from pointsman.observability.model_health import Bounds, LastHour, ModelJudge
+from pointsman.observability.model_windows import Windows
 from pointsman.observability.record import Record
 
 JUDGE_SECONDS = 5.0

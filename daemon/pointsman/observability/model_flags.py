@@ -1,0 +1,60 @@
+"""Remember what is the matter, from when it begins until all has been fine for a while; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+# So that it does not come and go, it is over when it has been fine for so long.
+FINE_SECONDS = 60.0
+
+
+class Finding(NamedTuple):
+    """What the newest requests say of one model, or of one endpoint: `why` in words where it is bad.
+
+    Between `bad` and `fine`, whatever was the case goes on. `models` are those of an endpoint that are bad.
+    """
+
+    bad: bool
+    fine: bool
+    why: str
+    models: tuple[str, ...] = ()
+
+
+class Flag(NamedTuple):
+    """Something that is the matter: since when, why, and since when it seems to be over."""
+
+    since: float
+    why: str
+    models: tuple[str, ...]
+    fine_since: float | None
+
+
+class Flags:
+    """What is the matter, by name; `began` and `ended` are called when something begins or ends to be."""
+
+    def __init__(self, began: Callable[[str, Flag], object], ended: Callable[[str, Flag], object]) -> None:
+        self._began, self._ended = began, ended
+        self.all: dict[str, Flag] = {}
+
+    def update(self, found: Mapping[str, Finding], now: float) -> None:
+        """Take what is found now; of what is not in it nothing is known any more."""
+        for name, finding in found.items():
+            flag = self.all.get(name)
+            if finding.bad:
+                since = now if flag is None else flag.since
+                new = self.all[name] = Flag(since, finding.why, finding.models, None)
+                if flag is None:
+                    self._began(name, new)
+            elif flag is not None:
+                self._still(name, flag, finding, now)
+        for name in [name for name in self.all if name not in found]:
+            self._ended(name, self.all.pop(name))
+
+    def _still(self, name: str, flag: Flag, finding: Finding, now: float) -> None:
+        if not finding.fine:
+            self.all[name] = flag._replace(fine_since=None)
+        elif flag.fine_since is None:
+            self.all[name] = flag._replace(fine_since=now)
+        elif now - flag.fine_since >= FINE_SECONDS:
+            self._ended(name, self.all.pop(name))

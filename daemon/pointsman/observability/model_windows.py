@@ -1,0 +1,156 @@
+"""Keep the newest requests of each model, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from pointsman.observability.log_line import cut
+from pointsman.observability.record import LONGEST_NAME_BYTES, Record
+
+NEWEST = 20
+# Of clients that left: many of them may have waited for too short to tell anything.
+MAX_LEFT = 3 * NEWEST
+MAX_AGE_SECONDS = 300.0
+# Requests within so long are answered at the same time.
+SLOT_SECONDS = 10.0
+# Of models that the config does not name, which clients may make up while vLLM fails.
+MAX_OTHERS = 16
+
+
+class Answered(NamedTuple):
+    """A request that vLLM has answered, or failed to.
+
+    `seconds` is the time from sending it to the first byte of its answer. What that depends on are the bytes of the
+    request, how many were `in_flight`, and the tokens of an answer that is no stream, which comes when it is whole;
+    where these are not known, as of an embedding, it is None.
+    """
+
+    at: float
+    endpoint: str
+    failed: bool
+    seconds: float | None
+    streams: bool
+    size: int
+    tokens: int
+    in_flight: int
+    slot: int
+    """The time in which it failed, or its answer began to come."""
+
+
+class Left(NamedTuple):
+    """A request whose client has left before the first byte of its answer, which would have taken at least `seconds`.
+
+    It `streams` as far as vLLM has begun to answer; before that, nobody knows.
+    """
+
+    at: float
+    endpoint: str
+    seconds: float
+    streams: bool
+    size: int
+    in_flight: int
+    slot: int
+    """The time in which it left."""
+
+
+Slots = Mapping[tuple[str, int], Mapping[str, Answered | Left]]
+"""By endpoint and slot of time, the first request of each model."""
+
+
+class Window(NamedTuple):
+    """The newest requests of a model, and apart from them those whose clients have left, which hide none of them."""
+
+    answered: deque[Answered]
+    left: deque[Left]
+
+
+class Windows:
+    """The newest requests of each model; memory is bounded by the number of models in the config."""
+
+    def __init__(self) -> None:
+        self._bases: Mapping[str, str] = {}
+        self._windows: dict[str, Window] = {}
+        self._slots: dict[tuple[str, int], dict[str, Answered | Left]] = {}
+        self._others = 0
+
+    def follow(self, bases: Mapping[str, str]) -> None:
+        """Expect these models, each with its base model; those that are gone become others."""
+        self._bases = bases
+        others = [name for name in self._windows if name not in bases]
+        for name in others[MAX_OTHERS:]:
+            del self._windows[name]
+        self._others = min(len(others), MAX_OTHERS)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Take requests that have ended; what the model and vLLM have no part in is left out."""
+        windows = self._windows
+        for record in records:
+            routed = record.routed
+            counts = record.failed or record.status < 400 or record.waited is not None
+            if routed is None or record.endpoint is None or not counts:
+                continue
+            decision = routed.decision
+            name = decision.model
+            if name not in self._bases:
+                name = cut(decision.base_model, LONGEST_NAME_BYTES)
+            window = windows.get(name)
+            if window is None and (window := self._begun(name)) is None:
+                continue
+            at = record.started + record.seconds
+            if record.waited is not None:
+                size, in_flight = record.sent_bytes, record.in_flight
+                slot = int(at / SLOT_SECONDS)
+                left = Left(at, record.endpoint, record.waited, record.streamed, size, in_flight, slot)
+                window.left.append(left)
+                self._slots.setdefault((record.endpoint, slot), {}).setdefault(name, left)
+                continue
+            tokens = 0 if record.tokens is None else record.tokens[1]
+            told = at if record.failed or record.answered is None else record.started + record.answered
+            answered = Answered(
+                at,
+                record.endpoint,
+                record.failed,
+                record.answered if record.streamed or tokens else None,
+                record.streamed,
+                record.sent_bytes,
+                tokens,
+                record.in_flight,
+                int(told / SLOT_SECONDS),
+            )
+            window.answered.append(answered)
+            self._slots.setdefault((record.endpoint, answered.slot), {}).setdefault(name, answered)
+
+    def _begun(self, name: str) -> Window | None:
+        """Return a window for a model that has none, None for one of too many that the config does not name."""
+        if name not in self._bases:
+            if self._others >= MAX_OTHERS:
+                return None
+            self._others += 1
+        window = self._windows[name] = Window(deque(maxlen=NEWEST), deque(maxlen=MAX_LEFT))
+        return window
+
+    def recent(self, now: float) -> dict[str, list[Answered]]:
+        """Return the newest requests by model, the oldest first; forget what is too old."""
+        since, found = now - MAX_AGE_SECONDS, {}
+        for name, window in list(self._windows.items()):
+            for samples in window:
+                while samples and samples[0].at < since:
+                    samples.popleft()
+            if window.answered:
+                found[name] = list(window.answered)
+            elif not window.left and name not in self._bases:
+                del self._windows[name]
+                self._others -= 1
+        self._slots = {key: slot for key, slot in self._slots.items() if (key[1] + 1) * SLOT_SECONDS >= since}
+        return found
+
+    def left(self) -> dict[str, list[Left]]:
+        """Return as `recent` does, and after it, the requests whose clients have left."""
+        return {name: list(window.left) for name, window in self._windows.items() if window.left}
+
+    @property
+    def slots(self) -> Slots:
+        """Return what became of requests at the same time, as far back as the newest requests."""
+        return self._slots
