@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import socket
 import sys
 import time
@@ -90,7 +89,7 @@ async def run_daemon(
         reserve_port() if given is None else given.getsockname()[1] for given in (listener, admin_listener)
     )
     if env is not None and (state := env.get("STATE_DIRECTORY")):
-        _give_curves(Path(state))
+        _give_measured(Path(state))
     inherited = {"data": listener, "admin": admin_listener}
     listeners = {name: given for name, given in inherited.items() if given is not None}
     file = tmp_path / f"pointsman-{data_port}.yaml"
@@ -126,12 +125,14 @@ async def run_daemon(
     assert "Traceback (most recent call last)" not in daemon.log_text(), log_tail(log, 200)
 
 
-def _give_curves(state: Path) -> None:
-    """A state directory of its own begins with the cost curves of the tests' one, where there is one."""
+def _give_measured(state: Path) -> None:
+    """Let a state directory of its own begin with what a start leaves for the next in the tests' one."""
     if usual := os.environ.get("STATE_DIRECTORY"):
         state.mkdir(parents=True, exist_ok=True)
-        for file in Path(usual).glob("cost-*.json"):
-            shutil.copy(file, state)
+        for pattern in ("cost-*.json", "languages-*.npz"):
+            for file in Path(usual).glob(pattern):
+                with contextlib.suppress(FileExistsError):
+                    os.link(file, state / file.name)
 
 
 def _inheriting(listeners: Mapping[str, socket.socket]) -> list[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from array import array
+from pathlib import Path
 
 import pytest
 
-from pointsman.classify.language import Folded, LanguageGate, Verdict, _sentences
+from pointsman.classify import identifier
+from pointsman.classify.identifier import FoldedTable
+from pointsman.classify.language import LanguageGate, Verdict, _sentences
 from pointsman.classify.manifest import LANGUAGES
 
 PASSES_UNTOLD = Verdict(None, True)
@@ -174,11 +177,40 @@ def test_a_second_gate_loads_nothing_anew(gate: LanguageGate) -> None:
     assert LanguageGate(["de"])._identifier is gate._identifier
 
 
+def test_the_next_start_reads_what_one_stored_and_judges_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be read, as it is damaged or cut off, is stored anew."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    monkeypatch.setattr(identifier, "load_identifier", identifier.load_identifier.__wrapped__)
+    unpacked = identifier.load_identifier()
+    [stored] = (tmp_path / "state").iterdir()
+    whole = stored.read_bytes()
+    for content in (whole, b"", whole[:-9], whole.replace(whole[9_000_000:9_000_032], b"\x55" * 32)):
+        stored.write_bytes(content)
+        with monkeypatch.context() as patch:
+            if content == whole:
+                patch.setattr(identifier, "_unpacked", None)
+            again = identifier.load_identifier()
+        assert again.rank("Guten Morgen, wie geht es dir?") == unpacked.rank("Guten Morgen, wie geht es dir?")
+        assert stored.read_bytes() == whole
+
+
+def test_the_file_of_another_version_goes_and_where_nothing_can_be_stored_it_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    (tmp_path / "languages-0.npz").write_bytes(b"former")
+    identifier.load_identifier.__wrapped__()
+    assert len([*tmp_path.glob("languages-*")]) == 1
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file"))
+    assert identifier.load_identifier.__wrapped__().rank("Guten Morgen")[0][0] == "de"
+
+
 def test_a_folded_table_reads_the_same_at_each_place() -> None:
     """Also where it ends within a block, and where none is there twice."""
     for numbers in ([7, 9] * 100 + [3] * 40 + [7, 9] * 100, [*range(100_000, 100_071)], [5]):
         table = array("I", numbers)
-        assert [Folded(table)[at] for at in range(len(table))] == numbers
+        assert [FoldedTable.of(table)[at] for at in range(len(table))] == numbers
 
 
 def test_only_the_head_and_the_tail_are_looked_at(gate: LanguageGate) -> None:

@@ -7,26 +7,18 @@ text passes unless its language is certain: code, names, quotations and very sho
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain
 
-import numpy as np
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
 from pointsman.classify.code import mostly_code
-from pointsman.classify.manifest import LANGUAGES
+from pointsman.classify.identifier import ALIASES, load_identifier
 
 
 def _split(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-ALIASES = {"nb": "no"}
-# The identifier knows 60 more, such as Latin and Nigerian Pidgin, and finds them in English jargon and slang.
-CANDIDATES = LANGUAGES - ALIASES.keys()
 CERTAIN = 20.0
 """Of declared and other languages, the best on one side must be so many times as likely as the best on the other."""
 HEAD, TAIL = 400, 200
@@ -35,8 +27,6 @@ MOST_LETTERS = 150
 """Characters of their words that are identified; each takes 0.3 µs."""
 # A text with fewer words, and fewer letters of a script other than Latin, has no certain language.
 LEAST_WORDS, LEAST_LETTERS = 2, 4
-BLOCK = 32
-"""Numbers of a table that are compared at once; with 16 a fifth less is left, and finding them takes twice as long."""
 
 ENGLISH = _split(
     "the what how why when where which who whose with and does should would could from this that those you your it's "
@@ -84,7 +74,7 @@ class LanguageGate:
     def __init__(self, declared: Iterable[str]) -> None:
         """`declared` are some of LANGUAGES."""
         self._declared = frozenset(ALIASES.get(language, language) for language in declared)
-        self._identifier = _identifier()
+        self._identifier = load_identifier()
 
     def judge(self, text: str) -> Verdict:
         """Return the verdict on a text.
@@ -115,42 +105,6 @@ class LanguageGate:
         supported = language in self._declared
         rival = next((value for name, value in ranked if (name in self._declared) is not supported), 0.0)
         return Verdict(language, supported) if likelihood >= CERTAIN * rival else UNCERTAIN
-
-
-class Folded:
-    """A table in which blocks that are equal are in memory once: of the identifier's 40 MB of transitions 7 are left.
-
-    Most of them are those of the first state, as in any automaton that looks for many words.
-    """
-
-    __slots__ = ("_cells", "_places")
-
-    def __init__(self, table: array[int]) -> None:
-        raw, size = memoryview(table).cast("B"), BLOCK * table.itemsize
-        places: dict[bytes, int] = {}
-        blocks = (bytes(raw[at : at + size]) for at in range(0, len(raw), size))
-        self._places = array("I", [places.setdefault(block, BLOCK * len(places)) for block in blocks])
-        self._cells = array(table.typecode, b"".join(places))
-
-    def __getitem__(self, at: int) -> int:
-        return self._cells[self._places[at // BLOCK] + at % BLOCK]
-
-
-@cache
-def _identifier() -> LanguageIdentifier:
-    """Load the identifier, in half a second of CPU, once for all gates; several threads may use it."""
-    full = LanguageIdentifier.from_model_file(MODEL_FILE)
-    full.set_languages(CANDIDATES)
-    # A new one, because `full` keeps the weights of all languages. Contiguous rows are read in half the time.
-    return LanguageIdentifier(
-        np.ascontiguousarray(full.nb_ptc),
-        full.nb_pc,
-        full.nb_classes,
-        Folded(full.tk_nextmove),
-        full.tk_output,
-        norm_probs=True,
-        tk_row=full.tk_row,
-    )
 
 
 def _is_english(words: list[str]) -> bool:
