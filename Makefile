@@ -81,9 +81,10 @@ coverage:
 		COVERAGE_FILE=.cache/coverage/data .venv-test/bin/python -m coverage report --format=markdown) \
 		>benchmarks/results/coverage.md
 
-# What takes minutes: a Debian that boots, real clients, two vLLMs, an export at ModernBERT-base's shape.
+# What takes minutes: a Debian that boots, real clients, two vLLMs, adapters that come and go, an export at
+# ModernBERT-base's shape.
 test-long: wheel .venv-vllm
-	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) -m long
+	.venv-test/bin/python -m pytest -n $(WAITERS) $(RERUNS) -m long
 
 # What checks in full what .ci/run checks in short: any three marks that the readers of messages know, all large bodies, a
 # minute of chaos, fifty reloads, each Python with each set of dependencies. Two hours of CPU; one test takes more than

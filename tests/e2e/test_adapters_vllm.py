@@ -28,7 +28,7 @@ from support.process import eventually, kill_group, reserve_port
 from support.service import CHAT, MEDICAL, TECHNICAL, chat, shipped_config
 from support.vllm_server import VllmServer, run_vllm
 
-pytestmark = [pytest.mark.vllm, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.vllm, pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 BASE = "llama2-7b"
 ENDPOINT = "vllm-primary"

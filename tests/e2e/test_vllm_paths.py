@@ -14,6 +14,7 @@ SCRIPT = Path(__file__).parents[1] / "support" / "vllm_paths.py"
 LINE = re.compile(r"(GET|POST|PUT|PATCH|DELETE|WEBSOCKET) (/\S*)")
 
 
+@pytest.mark.long
 @pytest.mark.vllm
 def test_every_path_of_vllm_is_in_the_table(vllm_venv: Path) -> None:
     done = subprocess.run([vllm_venv / "bin/python", SCRIPT], capture_output=True, text=True, check=True, timeout=300)

@@ -50,6 +50,7 @@ def test_systemd_waits_for_a_reload_and_an_older_one_can_ask_for_it() -> None:
     assert 'ExecReload=/bin/sh -c "kill -HUP $MAINPID"\n' in older
 
 
+@pytest.mark.long
 def test_install_and_uninstall_leave_what_the_operator_wrote(tmp_path: Path) -> None:
     def make(target: str) -> None:
         command = ["make", "-C", str(ROOT), target, f"DESTDIR={tmp_path}", "PREFIX=/opt/pointsman"]

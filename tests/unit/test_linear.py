@@ -1,7 +1,7 @@
 """No reader of a message looks at a character more than a small constant number of times.
 
-Texts full of every pair of the marks that a reader knows are read at three sizes, and so are some triples, by CPU time.
-`make nightly` reads all triples.
+Texts full of pairs of the marks that a reader knows are read at three sizes, and so are some triples, by CPU time.
+`make nightly` reads all pairs and all triples.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ END = "\n\n</zz> What is a tort?"
 STEP_S = 0.05
 MESSAGE_S = 0.5
 MESSAGES_S = 5.0
-WORST, TRIPLES = 10, 2_000
+WORST, TRIPLES = 10, 1_000
 
 RULES = Rules(
     [
@@ -150,8 +150,8 @@ class Reader(NamedTuple):
 
 ASKS = marks.of_asks()
 READERS = {
-    "a line": Reader(one_message, ASKS, 4 * KIB),
-    "lines": Reader(one_message, ASKS, 4 * KIB, "\n"),
+    "a line": Reader(one_message, ASKS, 4 * KIB, share=0.3),
+    "lines": Reader(one_message, ASKS, 4 * KIB, "\n", share=0.3),
     "messages": Reader(messages, ASKS, 4 * KIB, " ", share=0.1),
     "parts": Reader(parts, ASKS, 4 * KIB, share=0.1),
     "rules": Reader(ruled, [*marks.FORMS], 4 * KIB, end="", share=0.5),
@@ -204,7 +204,7 @@ def test_a_reader_that_reads_the_rest_again_at_each_mark_is_found_out() -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", READERS)
-def test_twice_the_text_of_any_two_marks_takes_about_twice_the_time_and_the_worst_are_done_in_steps(name: str) -> None:
+def test_twice_the_text_of_two_marks_takes_about_twice_the_time_and_the_worst_are_done_in_steps(name: str) -> None:
     reader = READERS[name]
     worst = reader.read(pairs(name, reader.share))
     for pair in worst if name in WHOLE else ():
