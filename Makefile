@@ -43,7 +43,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: lock lock-check matrix install-check
 .PHONY: deb wheelhouse former-builtin release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
-.PHONY: bench-access bench-ask bench-cascade bench-choices bench-conversations bench-fit bench-gpu bench-held-out
+.PHONY: bench-access bench-ask bench-choices bench-conversations bench-fit bench-gpu bench-held-out
 .PHONY: bench-improve bench-languages bench-limits bench-path bench-replay bench-rollout bench-service bench-tenants bench-tls
 .PHONY: bench-tracing bench-unit
 .PHONY: export-bounds chaos pictures smuggling soak clean
@@ -290,11 +290,6 @@ bench-ask: wheel
 	$(call data,dev_user_prompts,asks of our own alone)
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m ask.pointing
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m ask $(DATA) $(if $(HELD_OUT),--held-out)
-
-# A cascade of an earlier built-in classifier and this one against each alone; DATA=folder judges other prompts, too.
-bench-cascade: wheel .cache/former/pointsman.json
-	$(call data,dev_mmlu_pro $(READ),the hand-written prompts alone)
-	PYTHONPATH=benchmarks .venv-test/bin/python benchmarks/cascade.py .cache/former builtin $(DATA)
 
 # Which of the hand-written prompts reach another model with the present built-in than with the former one.
 bench-replay: wheel .cache/former/pointsman.json

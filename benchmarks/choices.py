@@ -37,7 +37,6 @@ from read_labels import (
 from pointsman.adapters.catalog import Served
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.load import load
 from pointsman.config.model import Config
 from pointsman.evaluation.provenance import file_id, identify
@@ -127,7 +126,7 @@ def judged(rows: Sequence[Row], choices: Sequence[Choice], categories: Sequence[
     }
 
 
-async def chosen(config: Config, classifier: TextClassifier, rows: Sequence[Row]) -> list[Choice]:
+async def chosen(config: Config, classifier: Classifier, rows: Sequence[Row]) -> list[Choice]:
     """Return what each row gets where it is a request of its own."""
     router, where = Router(config, classifier, Served), places(config, classifier.labels)
     parsed = [CHAT.parse(row.body, router.finder) for row in rows]

@@ -64,9 +64,6 @@ CLASSIFICATION = (
     "[Training a head](../benchmarks/results/fit.md): how good descriptions of the labels are beside rows, and how",
     "long many rows take (`make bench-fit`).",
     "",
-    "[A cascade](../benchmarks/results/cascade.md) of two classifiers against each alone: where texts go, and what it",
-    "costs (`make bench-cascade`).",
-    "",
     "[Routes that the built-in changes](../benchmarks/results/replay.md) against that of release 0.1, by `pointsman",
     "replay` (`make bench-replay`).",
 )

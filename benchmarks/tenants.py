@@ -94,7 +94,7 @@ async def hit_us(classifier: Classifier, client: str) -> float:
 
 async def times() -> dict[str, float]:
     """Return the time of a hit, with a client and without."""
-    (classifier,) = quiet(prepare(ROOT / "config" / "config.yaml")).classifier.stages
+    classifier = quiet(prepare(ROOT / "config" / "config.yaml")).classifier
     try:
         return {name: round(await hit_us(classifier, client), 3) for name, client in NAMED.items()}
     finally:

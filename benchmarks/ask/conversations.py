@@ -26,7 +26,7 @@ from target import Target, median
 from ask.unhurried import Unhurried
 from pointsman.adapters.catalog import Served
 from pointsman.app.prepare import prepare
-from pointsman.classify.text_classifier import TextClassifier
+from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.conversation import ANYBODY, Caller, conversation_of
@@ -195,7 +195,7 @@ def read_rows(file: Path) -> list[Row]:
     return [msgspec.json.decode(line, type=Row) for line in file.read_bytes().splitlines()]
 
 
-async def measure(config: Config, inner: TextClassifier, halves: Iterable[str], *, busy: bool) -> dict[str, Any]:
+async def measure(config: Config, inner: Classifier, halves: Iterable[str], *, busy: bool) -> dict[str, Any]:
     classifier = Unhurried(inner)
 
     def router() -> Router:
@@ -340,7 +340,7 @@ def cost(count: int, size: int) -> float:
     return round(median(times) * 1e6, 1)
 
 
-async def cost_again(classifier: TextClassifier) -> float:
+async def cost_again(classifier: Classifier) -> float:
     """Return the microseconds of a run of the classifier on an ask with what was before, as long as it may be."""
     times = []
     for number in range(ROUNDS):

@@ -45,7 +45,7 @@ from ask.conversations import (
 from ask.unhurried import Unhurried
 from pointsman.adapters.catalog import Served
 from pointsman.app.prepare import prepare
-from pointsman.classify.text_classifier import TextClassifier
+from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.routing import subject
 from pointsman.routing.follow_up import content_free
@@ -133,22 +133,22 @@ async def compare(
         print("\n".join(table(heads, lines)))
 
 
-async def fitted_to(config: Config, classifier: TextClassifier, rows: Sequence[Row]) -> Weights:
+async def fitted_to(config: Config, classifier: Classifier, rows: Sequence[Row]) -> Weights:
     """Return the weights fitted to all rows that the rule decides about."""
     decided = [row for row in rows if await is_judged(classifier, row.ask)]
     evidence = np.array([await evidence_of(config, classifier, row) for row in decided])
     return fit(evidence, np.array([row.kind == "change" for row in decided], dtype=float))
 
 
-def judging(config: Config, classifier: TextClassifier, weights: Weights) -> Router:
+def judging(config: Config, classifier: Classifier, weights: Weights) -> Router:
     """Return a router that judges follow-ups by these weights."""
     router = Router(config, classifier, Served)
-    policy = Policy(config, classifier.labels, weights, [stage.calibration for stage in classifier.stages])
+    policy = Policy(config, classifier.labels, weights, classifier.calibration)
     router.policy, router.reader = policy, TextReader(classifier, policy, sticky=True)
     return router
 
 
-async def report(config: Config, classifier: TextClassifier, rows: Sequence[Row]) -> Weights:
+async def report(config: Config, classifier: Classifier, rows: Sequence[Row]) -> Weights:
     """Print the weights fitted to all rows, and what is kept and released by these and by others; return them."""
     evidence = np.array([await evidence_of(config, classifier, row) for row in rows])
     changed = np.array([row.kind == "change" for row in rows], dtype=float)
@@ -203,7 +203,7 @@ def opener(row: Row) -> str:
     return next(message.content for message in row.history if message.role == "user")
 
 
-async def evidence_of(config: Config, classifier: TextClassifier, row: Row) -> Evidence:
+async def evidence_of(config: Config, classifier: Classifier, row: Row) -> Evidence:
     """Return the evidence of a row whose conversation is where it belongs."""
     found = await classifier.classify(row.ask)
     policy, held = Policy(config, classifier.labels), CATEGORIES[row.domain]
@@ -217,7 +217,7 @@ async def evidence_of(config: Config, classifier: TextClassifier, row: Row) -> E
     return policy.evidence(Held(held, row.ask, before, context, together=together), policy.scores(found.probabilities))
 
 
-async def is_judged(classifier: TextClassifier, ask: str) -> bool:
+async def is_judged(classifier: Classifier, ask: str) -> bool:
     """Return whether the rule decides about an ask, and not its lack of content or its language."""
     return not content_free(ask) and (await classifier.classify(ask)).supported
 

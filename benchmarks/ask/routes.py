@@ -59,9 +59,9 @@ class Routes:
 
 
 def hashes(config: Config) -> dict[str, dict[str, str]]:
-    """Return the SHA-256 of each file of the artifacts that decide."""
-    folders = {name: artifact.resolve(name, CONFIG.parent) for name in config.model_ids}
-    return {name: artifact.read_manifest(folder).files for name, folder in folders.items()}
+    """Return the SHA-256 of each file of the artifact that decides, by its name."""
+    name = config.classifier.category_model.model_id
+    return {name: artifact.read_manifest(artifact.resolve(name, CONFIG.parent)).files}
 
 
 def bare(ask: str) -> bytes:

@@ -136,8 +136,8 @@ def test_fit_takes_it_as_a_base(tiny: Path, export: Export, tmp_path: Path) -> N
     assert artifact.load(tmp_path / "fitted").manifest.target == "gpu"
 
 
-def test_the_plain_graph_for_tensorrt(tiny: Path, export: Export) -> None:
-    """`--level plain` leaves the float graph as optimum exported it, for TensorRT knows ONNX's own operators alone."""
+def test_the_plain_graph_for_a_gpu(tiny: Path, export: Export) -> None:
+    """`--level plain` leaves the float graph as optimum exported it, with ONNX's own operators alone."""
     outcome = export(tiny, "--target", "gpu", "--level", "plain", "--max-tokens", "64")
 
     manifest = artifact.load(outcome.folder).manifest

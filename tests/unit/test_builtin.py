@@ -94,7 +94,7 @@ class Builtin:
         self._window = Window(shipped.manifest.max_tokens, ClassifierOptions().head_share)
         self._tokenizer = Tokenizer(shipped.tokenizer_path)
         self._engine = Engine(shipped, ("cpu",))
-        self._policy = Policy(config, self.labels, calibrations=[shipped.calibration])
+        self._policy = Policy(config, self.labels, calibration=shipped.calibration)
 
     def ids(self, texts: list[str]) -> list[Ids]:
         return [

@@ -127,13 +127,13 @@ async def test_of_several_prompts_no_material_is_read(router: Router) -> None:
 
 
 async def test_both_texts_go_in_one_forward_pass(router: Router) -> None:
-    gate = Gate(router.classifier.stages[0])
+    gate = Gate(router.classifier)
     assert (await router.route(asked())).reading.by_material
     assert gate.runs == [2]
 
 
 async def test_of_an_ask_that_does_not_point_to_it_no_material_is_read(router: Router) -> None:
-    gate = Gate(router.classifier.stages[0])
+    gate = Gate(router.classifier)
     await router.route(asked("How do I cook rice and beans?"))
     assert gate.runs == [1]
 

@@ -34,13 +34,6 @@ class Claim(NamedTuple):
     """How far they may be apart beside their rounding, as a share: what depends on the machine is never the same."""
 
 
-def of_cascade(result: Any) -> list[float]:
-    ways = result["sets"]["prompts"]["ways"]
-    first, larger, both = (ways[name] for name in ("first", "larger", "cascade, 0.9"))
-    shares = first["right_model"], larger["right_model"], both["passed_on"], both["right_model"]
-    return [100 * share for share in shares]
-
-
 def of_tls(result: Any) -> list[float]:
     more = result["more_than_plain_us"]
     handshakes = [more["connection"][key] / 1000 for key in ("ecdsa", "rsa")]
@@ -109,13 +102,6 @@ CLAIMS = (
         "tls",
         of_tls,
         0.3,
-    ),
-    Claim(
-        "docs/operations.md",
-        r"sends ([\d.]+) % of hand-written prompts to the right model and the larger one ([\d.]+) %, a bound of 0.9 "
-        r"passes on (\d+) % and reaches ([\d.]+) %",
-        "cascade",
-        of_cascade,
     ),
     Claim(
         "docs/fit.md",

@@ -107,9 +107,9 @@ def test_on_a_gpu_the_curve_is_measured_for_two_workers_up_to_the_largest_call(
 
 def test_the_providers_of_the_config_are_tried_in_their_order(make_classifier: Make) -> None:
     """In place of the default, which is the CPU alone."""
-    with make_classifier(providers=("tensorrt", "cpu")) as classifier:
+    with make_classifier(providers=("cuda", "cpu")) as classifier:
         assert classifier.settings()["provider"] == "cpu"
-        assert any("TensorrtExecutionProvider" in note for note in classifier.notes)
+        assert any("CUDAExecutionProvider" in note for note in classifier.notes)
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, "false"), ("true", "true")])

@@ -75,19 +75,6 @@ def test_a_classifier_that_cannot_run_on_this_host_is_a_warning(
         assert [told in line for line in warned] == [True] * bool(told), out
 
 
-def test_of_a_cascade_the_warning_is_where_the_artifact_is_named_that_cannot_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "openvino", None)
-    write_manifest(tmp_path / "first")
-    write_manifest(tmp_path / "larger", target="openvino")
-    model = "classifier: {category_model: {model_id: first, threshold: 0.4}}\n"
-    text = f"{MINIMAL}{model}pointsman:\n  classifier:\n    cascade:\n      model_id: larger\n      sure_from: 0.9\n"
-    _, out = checked(tmp_path, text)
-    (warned,) = [line for line in out.splitlines() if "does not start on this host" in line]
-    assert f":{text[: text.index('larger')].count(chr(10)) + 1}:" in warned
-
-
 def test_the_fallback_category_answers_the_unsure(tmp_path: Path) -> None:
     """In place of default_model."""
     write_manifest(tmp_path / "artifact")

@@ -99,7 +99,7 @@ TYPES = [
     (
         "pointsman: {classifier: {providers: [cpu, gpu]}}",
         "pointsman.classifier.providers[1]",
-        'expected one of cpu, cuda, tensorrt, openvino, found the text "gpu"',
+        'expected one of cpu, cuda, openvino, found the text "gpu"',
         "did you mean cpu?",
     ),
     (

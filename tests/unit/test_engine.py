@@ -154,13 +154,10 @@ def test_a_graph_that_leaves_its_shape_open_loads(tmp_path: Path) -> None:
 # --- the provider ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
-def test_a_provider_that_is_not_there_says_what_to_install_and_how_to_do_without(
-    toy_folder: Path, provider: str
-) -> None:
+def test_a_provider_that_is_not_there_says_what_to_install_and_how_to_do_without(toy_folder: Path) -> None:
     with pytest.raises(CannotStart) as caught:
-        Engine(artifact.load(toy_folder), (provider,))
-    assert f"no {PROVIDERS[provider]}: `pip uninstall onnxruntime onnxruntime-gpu`" in str(caught.value)
+        Engine(artifact.load(toy_folder), ("cuda",))
+    assert f"no {PROVIDERS['cuda']}: `pip uninstall onnxruntime onnxruntime-gpu`" in str(caught.value)
     assert "then install pointsman[gpu]" in str(caught.value)
     assert "pointsman.classifier.providers to [cpu]" in str(caught.value)
 
@@ -175,9 +172,9 @@ def test_where_no_onnx_runtime_was_installed_by_pip_none_is_to_be_removed(
 
 
 def test_the_first_provider_that_is_there_is_used_and_what_was_missed_is_told(toy_folder: Path) -> None:
-    made = Engine(artifact.load(toy_folder), ("tensorrt", "cuda", "cpu"))
+    made = Engine(artifact.load(toy_folder), ("cuda", "openvino", "cpu"))
     assert made.provider == "cpu"
-    assert [PROVIDERS[name] in note for name, note in zip(("tensorrt", "cuda"), made.notes, strict=True)] == [True] * 2
+    assert [told in note for told, note in zip((PROVIDERS["cuda"], "OpenVINO"), made.notes, strict=True)] == [True] * 2
     assert made.run([ids(2, 4, 3)]).shape == (1, len(LABELS))
 
 
@@ -216,9 +213,9 @@ def test_prompts_of_any_length_come_back_in_order_and_unaffected_by_each_other(f
     ]
 
 
-def test_more_prompts_of_one_length_than_a_call_takes_come_back_in_order(toy_folder: Path) -> None:
+def test_many_prompts_of_one_length_come_back_in_order(toy_folder: Path) -> None:
     made = engine(toy_folder)
-    batch = [ids(2, 4 + number % len(toy_artifact.WORDS), 3) for number in range(2 * 32 + 1)]
+    batch = [ids(2, 4 + number % len(toy_artifact.WORDS), 3) for number in range(65)]
     assert np.array_equal(made.run(batch), np.concatenate([made.run([prompt]) for prompt in batch]))
 
 

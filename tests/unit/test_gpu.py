@@ -22,7 +22,6 @@ from pointsman.classify.onnx_cuda import (
     calls,
     cuda_options,
     fill,
-    tensorrt_options,
 )
 from pointsman.classify.packing import pack
 from pointsman.classify.providers import unsuited
@@ -94,26 +93,6 @@ def test_filler_belongs_to_nobody_and_every_call_of_a_bucket_has_the_same_shapes
 def test_device_and_memory_limit_reach_cuda(device: Device, expected: dict[str, str]) -> None:
     options = cuda_options(device, capture=True)
     assert options == expected | {"arena_extend_strategy": "kSameAsRequested"}
-
-
-@pytest.mark.parametrize(
-    ("device", "expected"),
-    [
-        (Device(), {"device_id": "0"}),
-        (Device(2, 512), {"device_id": "2", "trt_max_workspace_size": "536870912"}),
-    ],
-)
-def test_tensorrt_builds_one_engine_for_all_shapes_and_keeps_it(device: Device, expected: dict[str, str]) -> None:
-    options = tensorrt_options(device, Path("/state/tensorrt"), ["input_ids", "attention_mask"], 64)
-    assert options == expected | {
-        "trt_fp16_enable": "1",
-        "trt_engine_cache_enable": "1",
-        "trt_engine_cache_path": "/state/tensorrt",
-        "trt_timing_cache_enable": "1",
-        "trt_profile_min_shapes": "input_ids:1x1,attention_mask:1x1",
-        "trt_profile_opt_shapes": "input_ids:8x64,attention_mask:8x64",
-        "trt_profile_max_shapes": "input_ids:32x64,attention_mask:32x64",
-    }
 
 
 class OnTheHost(BucketRunner):
@@ -232,26 +211,22 @@ def test_the_benchmark_of_a_gpu_measures_what_serves(
 
 
 @pytest.mark.parametrize(
-    ("provider", "target", "packed", "fix"),
+    ("provider", "target", "fix"),
     [
-        ("cuda", "cpu", True, "--target gpu"),
-        ("cuda", "cpu", False, "--target gpu"),
-        ("tensorrt", "cpu", False, "--target gpu"),
-        ("tensorrt", "gpu", True, "--target gpu --level plain"),
-        ("openvino", "cpu", True, "--target openvino"),
-        ("openvino", "gpu", False, "--target openvino"),
-        ("cpu", "openvino", False, "use_cpu true"),
-        ("cuda", "openvino", False, "use_cpu true"),
+        ("cuda", "cpu", "--target gpu"),
+        ("openvino", "cpu", "--target openvino"),
+        ("openvino", "gpu", "--target openvino"),
+        ("cpu", "openvino", "use_cpu true"),
+        ("cuda", "openvino", "use_cpu true"),
     ],
 )
 def test_a_graph_that_the_provider_cannot_run_is_refused_with_the_export_that_can(
-    provider: str, target: str, packed: bool, fix: str
+    provider: str, target: str, fix: str
 ) -> None:
-    refusal = unsuited(provider, target, packed=packed)
+    refusal = unsuited(provider, target)
     assert refusal is not None
     assert refusal.endswith(fix)
 
 
-@pytest.mark.parametrize(("provider", "packed"), [("cuda", True), ("cuda", False), ("tensorrt", False)])
-def test_a_graph_that_was_exported_for_it_is_run_on_the_gpu(provider: str, packed: bool) -> None:
-    assert unsuited(provider, "gpu", packed=packed) is None
+def test_a_graph_that_was_exported_for_it_is_run_on_the_gpu() -> None:
+    assert unsuited("cuda", "gpu") is None

@@ -159,7 +159,7 @@ def test_a_threshold_that_is_fitted_to_the_classifiers_rows_counts() -> None:
     said = np.zeros((80, len(LABELS)))
     said[:, 2], said[:, 4] = np.repeat([0.9, 0.8], 40), np.repeat([0.1, 0.2], 40)
     fitted = Policy(
-        config(routing=RoutingOptions(precision=0.95)), LABELS, calibrations=[Calibration(said, np.repeat([2, 4], 40))]
+        config(routing=RoutingOptions(precision=0.95)), LABELS, calibration=Calibration(said, np.repeat([2, 4], 40))
     )
 
     assert choose(fitted, (0.0, 0.0, 0.875, 0.125, 0.0), None).missed == Missed("medical", 0.9)

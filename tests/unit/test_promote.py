@@ -66,7 +66,7 @@ class World:
     @property
     def serves(self) -> str:
         """The name of the artifact that classifies the next request."""
-        return self.reloader._generations.current.classifier.stages[0].artifact.folder.name
+        return self.reloader._generations.current.classifier.artifact.folder.name
 
     @property
     def warnings(self) -> str:

@@ -26,7 +26,6 @@ from pointsman.app.reload import Reloader
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart
 from pointsman.observability.log import Log
@@ -45,7 +44,7 @@ def classifiers(make_classifier: Make) -> Iterator[Callable[[], Classifier]]:
         yield lambda: stack.enter_context(make_classifier())
 
 
-def prepared(classifier: TextClassifier, served: Config | None = None) -> Prepared:
+def prepared(classifier: Classifier, served: Config | None = None) -> Prepared:
     return Prepared(replace(served or config(), pointsman=QUIET), classifier, b"", ())
 
 
@@ -58,9 +57,9 @@ async def serving(first: Prepared, log: Memory | None = None) -> AsyncIterator[G
         await generations.close()
 
 
-def is_closed(classifier: TextClassifier) -> bool:
+def is_closed(classifier: Classifier) -> bool:
     try:
-        classifier.stages[0]._threads[0].submit(int)
+        classifier._threads[0].submit(int)
     except RuntimeError:
         return True
     return False

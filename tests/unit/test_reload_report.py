@@ -24,7 +24,6 @@ from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.shadow import ShadowOrder
-from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.certificate import Certificate
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart, ConfigError, Problem
@@ -88,7 +87,7 @@ def first(make_classifier: Make) -> Iterator[Prepared]:
         yield prepared(classifier)
 
 
-def prepared(classifier: TextClassifier, served: Config | None = None, **fields: Any) -> Prepared:
+def prepared(classifier: Classifier, served: Config | None = None, **fields: Any) -> Prepared:
     return replace(Prepared(replace(served or config(), pointsman=QUIET), classifier, b"", ()), **fields)
 
 
@@ -161,8 +160,8 @@ async def test_another_classifier_is_told_by_its_folder_and_the_beginning_of_its
         loaded.artifact = replace(found, folder=found.folder.with_name("other"), manifest=manifest)
         answer = await world.reload(prepared(loaded))
         assert answer["classifier"] == "loaded"
-        hashed = first.classifier.stages[0].artifact.manifest.files["model.onnx"][:12]
-        name = f"{first.classifier.stages[0].artifact.folder.name} {hashed}"
+        hashed = first.classifier.artifact.manifest.files["model.onnx"][:12]
+        name = f"{first.classifier.artifact.folder.name} {hashed}"
         assert answer["changes"] == [{"path": "classifier", "from": name, "to": "other 0123456789ab"}]
         await world.reload(first)
 
@@ -193,7 +192,7 @@ async def test_another_classifier_in_shadow_at_the_same_place_is_told_and_one_th
 
     monkeypatch.setattr("pointsman.app.shadow.ShadowProcess.start", loading)
     options = replace(QUIET, classifier=replace(QUIET.classifier, shadow="/second"))
-    found = first.classifier.stages[0].artifact
+    found = first.classifier.artifact
     one, other = (
         replace(first, config=replace(first.config, pointsman=options), shadow=replace(found, folder=Path(name)))
         for name in ("/one", "/other")

@@ -46,13 +46,13 @@ def hurried(make_classifier: Make) -> Iterator[tuple[Router, Gate]]:
 def hold(router: Router, gate: Gate) -> None:
     """From now on a class comes too late."""
     gate.close()
-    router.classifier.stages[0]._deadline = 0.05
+    router.classifier._deadline = 0.05
 
 
 def release(router: Router, gate: Gate) -> None:
     """From now on it has all the time that a busy machine takes."""
     gate.open()
-    router.classifier.stages[0]._deadline = 10.0
+    router.classifier._deadline = 10.0
 
 
 def request(*turns: Any, model: str | None = "MoM", api: Format = CHAT, **fields: Any) -> ParsedRequest:
@@ -263,7 +263,7 @@ async def test_a_full_queue_is_said_to_be_the_reason(hurried: tuple[Router, Gate
     router, gate = hurried
     hold(router, gate)
     assert outcome(await router.route(request("python"))) == ("legal", Reason.DEADLINE)
-    router.classifier.stages[0]._batcher._short.pace._taken = 1e6  # seconds: runs have become very slow
+    router.classifier._batcher._short.pace._taken = 1e6  # seconds: runs have become very slow
     assert outcome(await router.route(request("another"))) == ("legal", Reason.OVERLOADED)
 
 
@@ -287,7 +287,7 @@ async def test_so_it_does_where_the_text_was_not_even_queued(router: Router, rea
     def refuse(*_: Any, **__: Any) -> Any:
         raise error
 
-    router.classifier.stages[0]._batcher.submit = refuse  # type: ignore[method-assign]
+    router.classifier._batcher.submit = refuse  # type: ignore[method-assign]
     assert outcome(await router.route(request("python", "answer", "blood"))) == ("technical", reason)
 
 

@@ -236,7 +236,7 @@ class German:
 
     async def classify(self, text: str, *how: Any) -> Any:
         self.texts.append(text)
-        self.clients.append(how[2])
+        self.clients.append(how[1])
         return dataclasses.replace(await self._classifier.classify(text, *how), language="de")
 
 

@@ -74,7 +74,7 @@ class Runtime:
         self.sessions: list[Session] = []
 
     def get_available_providers(self) -> list[str]:
-        return ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
     def InferenceSession(self, model: Path, options: Options, **chosen: Any) -> Session:  # noqa: N802 - its name
         return Session(self, Path(model), options, **chosen)
@@ -272,13 +272,12 @@ def test_a_packed_graph_runs_on_the_buffers_of_its_device(tmp_path: Path, monkey
     assert made.run([np.array([2]), np.array([2, 3])]).shape == (2, len(LABELS))
 
 
-@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
 def test_names_that_the_graph_does_not_have_are_told_on_a_gpu_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = toy_artifact.build(tmp_path, target="gpu", inputs=["tokens"])
     with pytest.raises(ArtifactError, match="the manifest says"):
-        opened(monkeypatch, Runtime(), folder, provider, Device())
+        opened(monkeypatch, Runtime(), folder, "cuda", Device())
 
 
 def test_cuda_captures_no_graph_of_changing_shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,24 +290,10 @@ def test_cuda_captures_no_graph_of_changing_shapes(tmp_path: Path, monkeypatch: 
     assert made.run([np.array([2, 3])]).shape == (1, len(LABELS))
 
 
-def test_tensorrt_keeps_its_engine_in_the_state_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/pointsman")
-    runtime = Runtime()
-
-    opened(monkeypatch, runtime, toy_artifact.build(tmp_path, target="gpu"), "tensorrt", Device())
-
-    [session] = runtime.sessions
-    assert session.chosen["providers"] == ["TensorrtExecutionProvider"]
-    [options] = session.chosen["provider_options"]
-    assert options["trt_engine_cache_path"] == "/var/lib/pointsman/tensorrt"
-    assert options["trt_profile_max_shapes"] == "input_ids:32x512"
-
-
-@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
 def test_a_gpu_that_does_not_start_is_no_silent_fall_back_to_the_cpu(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = toy_artifact.build(tmp_path, target="gpu")
 
     with pytest.raises(CannotStart, match="does not start on device 1: check the driver"):
-        opened(monkeypatch, Runtime(starts=False), folder, provider, Device(1))
+        opened(monkeypatch, Runtime(starts=False), folder, "cuda", Device(1))

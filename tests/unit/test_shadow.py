@@ -250,7 +250,7 @@ async def test_it_gives_way_to_the_first_and_what_finds_no_room_is_shed_and_coun
         busy = [asyncio.create_task(world.route("python"))]
         await gate.entered()
         busy.append(asyncio.create_task(world.route("blood")))
-        await eventually(lambda: world.router.classifier.stages[0].queued == 1, "a text waits for the first")
+        await eventually(lambda: world.router.classifier.queued == 1, "a text waits for the first")
         for number, routed in enumerate(known):
             world.shadow.offer(world.router, routed, Record(f"{number}", "/"))
         waiting = world.shadow.report()

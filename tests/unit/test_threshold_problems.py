@@ -44,8 +44,8 @@ def common(threshold: float) -> str:
     return f"classifier: {{category_model: {{threshold: {threshold}}}}}\n"
 
 
-def told(made: Loaded, stages: int = 1) -> Problem | None:
-    return former(made, [(BUILTIN.labels, ROWS)] * stages)
+def told(made: Loaded) -> Problem | None:
+    return former(made, BUILTIN.labels, ROWS)
 
 
 def to_set(problem: Problem) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def read_before(config: Config, threshold: float) -> Config:
 def routes(config: Config) -> list[str | None]:
     """The category of each calibration row of the built-in classifier."""
     assert ROWS is not None
-    policy = Policy(config, BUILTIN.labels, calibrations=[ROWS])
+    policy = Policy(config, BUILTIN.labels, calibration=ROWS)
     return [policy.choose(row).category for row in ROWS.probabilities.tolist()]
 
 
@@ -112,13 +112,6 @@ def test_the_warning_has_the_numbers_of_before_and_the_line_of_the_threshold(tmp
     assert "0.5 is now the threshold of each category, where higher ones were fitted before" in made.message
 
 
-def test_thresholds_of_two_artifacts_are_kept_by_the_precision(tmp_path: Path) -> None:
-    """Each has its own numbers, and `thresholds` would be those of both."""
-    made = told(loaded(tmp_path, TEXT + common(0.5)), stages=2)
-    assert made is not None
-    assert to_set(made) == {"pointsman.routing.precision": 0.95}
-
-
 @pytest.mark.parametrize(
     "given",
     ["{thresholds: {legal: 0.7}}", "{thresholds: {}}", "{precision: 0.9}", "{precision: null}"],
@@ -130,7 +123,7 @@ def test_who_has_set_thresholds_or_a_precision_is_told_nothing(tmp_path: Path, g
 def test_where_nothing_is_different_nothing_is_told(tmp_path: Path) -> None:
     """Without calibration rows a stated threshold was each category's."""
     made = loaded(tmp_path, TEXT + common(0.6))
-    assert former(made, [(BUILTIN.labels, None)]) is None
+    assert former(made, BUILTIN.labels, None) is None
 
 
 def test_where_no_adapter_depends_on_it_nothing_is_told(tmp_path: Path) -> None:
@@ -138,7 +131,7 @@ def test_where_no_adapter_depends_on_it_nothing_is_told(tmp_path: Path) -> None:
 
 
 def test_where_only_the_default_is_another_the_warning_says_that(tmp_path: Path) -> None:
-    found = former(loaded(tmp_path, TEXT), [(BUILTIN.labels, None)])
+    found = former(loaded(tmp_path, TEXT), BUILTIN.labels, None)
     assert found is not None
     assert to_set(found) == {"classifier.category_model.threshold": 0.6}
     assert "where 0.6 was the default before" in found.message

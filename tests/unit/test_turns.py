@@ -576,14 +576,14 @@ UNKNOWN = ["python", "a", "Is blood landlord lonely?"]
 
 
 async def test_both_texts_go_in_one_forward_pass(router: Router) -> None:
-    gate = Gate(router.classifier.stages[0])
+    gate = Gate(router.classifier)
     routed = await send(router, *UNKNOWN)
     assert (routed.text, routed.decision.category) == ("Is blood landlord lonely?", "technical")
     assert gate.runs == [2]
 
 
 async def test_so_they_do_behind_others(router: Router) -> None:
-    gate = Gate(router.classifier.stages[0])
+    gate = Gate(router.classifier)
     gate.close()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(send(router, "weather"))
@@ -608,7 +608,7 @@ async def test_two_idle_workers_run_them_side_by_side(make_classifier: Make) -> 
 
 
 async def test_of_an_ask_that_says_nothing_the_earlier_ones_alone_are_run(router: Router) -> None:
-    gate = Gate(router.classifier.stages[0])
+    gate = Gate(router.classifier)
     await send(router, "python", "a", "thanks")
     assert gate.runs == [1]
 

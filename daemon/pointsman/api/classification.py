@@ -55,7 +55,6 @@ class _Result:
     confidence: float
     model: str
     probabilities: dict[str, float]
-    stage: int
     seconds: float
 
 
@@ -117,7 +116,7 @@ async def _classify(router: Router, reader: TextReader, text: str, deadline: flo
     category = max(scores, key=scores.__getitem__)
     choice = reader.choose(found, None)
     model = router.planner.decide(choice, 0.0, router.served()).model
-    return _Result(category, scores[category], model, labels, found.stage, time.perf_counter() - started)
+    return _Result(category, scores[category], model, labels, time.perf_counter() - started)
 
 
 def _row(result: _Result, options: _Options) -> dict[str, Any]:
@@ -134,7 +133,7 @@ def _probabilities(result: _Result, options: _Options) -> dict[str, Any]:
 
 def _threshold(router: Router, result: _Result, options: _Options) -> float:
     given = options.confidence_threshold
-    return router.policy.threshold(result.category, result.stage) if given is None else given
+    return router.policy.threshold(result.category) if given is None else given
 
 
 def _milliseconds(seconds: float) -> int:

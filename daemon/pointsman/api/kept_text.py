@@ -23,7 +23,7 @@ def keep_text(texts: KeptTexts, router: Router, record: Record, routed: Routed) 
     """Keep what the classifier read, if anything was read and this text is wanted."""
     read = routed.classification
     if read is not None and texts.wants(read.text_hash):
-        text = router.classifier.stages[read.stage].read(routed.text)
+        text = router.classifier.read(routed.text)
         texts.keep(_row(router, record.request_id, routed.decision, read, text))
 
 

@@ -19,7 +19,7 @@ from pointsman.app.generation import Generation
 from pointsman.app.prepare import Prepared
 from pointsman.app.shadow import Shadow
 from pointsman.app.trials import Trials
-from pointsman.classify.text_classifier import TextClassifier
+from pointsman.classify.classifier import Classifier
 from pointsman.config.address import UNIX_PEERS, network
 from pointsman.config.model import Config, LogOptions, ServerOptions, TracingOptions
 from pointsman.config.overlay import Unloaded
@@ -253,11 +253,10 @@ class Builder:
         level: Level = "info" if error is None else "warning"
         self._log.write(level, "adapter", endpoint=endpoint, adapter=adapter, state=outcome, error=error)
 
-    def _log_classifier(self, classifier: TextClassifier) -> None:
-        for stage in classifier.stages:
-            for note in stage.notes:
-                self._log.write("warning", "classifier", message=note)
-            self._log.write("info", "classifier", **stage.settings())
+    def _log_classifier(self, classifier: Classifier) -> None:
+        for note in classifier.notes:
+            self._log.write("warning", "classifier", message=note)
+        self._log.write("info", "classifier", **classifier.settings())
 
 
 def _clients_credentials(prepared: Prepared) -> bool:

@@ -91,7 +91,7 @@ class Candidates:
         found = routed.classification
         if found is None:
             return {"artifact": name, "decision": None, "categories": {}, "thresholds": {}, "labels": {}}
-        text = router.classifier.stages[found.stage].read(routed.text)
+        text = router.classifier.read(routed.text)
         manifest, calibration = await self._read(name, folder)
         try:
             loaded = await self._load(folder, manifest, calibration, router)
@@ -111,7 +111,7 @@ class Candidates:
             "artifact": name,
             "decision": opinion(policy, router.planner, other, router.served(), share=share, tools=tools),
             "categories": greatest_first(scores),
-            "thresholds": {category: policy.threshold(category, 0) for category in scores},
+            "thresholds": {category: policy.threshold(category) for category in scores},
             "labels": greatest_first(labels),
         }
 
@@ -120,7 +120,7 @@ class Candidates:
         self._stay()
         order, config, loaded = ordered(folder, router.config, router.classifier), router.config, self._loaded
         if loaded is None or (loaded.order, loaded.manifest, loaded.config) != (order, manifest, config):
-            policy = Policy(config, manifest.labels, calibrations=[calibration])
+            policy = Policy(config, manifest.labels, calibration=calibration)
             if loaded is None or (loaded.order, loaded.manifest) != (order, manifest):
                 await self.close()
                 starting = asyncio.get_running_loop().create_task(ShadowProcess.start(order))

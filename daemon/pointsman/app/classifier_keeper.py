@@ -103,8 +103,7 @@ class ClassifierKeeper:
     def _used(self) -> Iterator[tuple[Path, str]]:
         """Yield the folders of artifacts that must stay, and why."""
         serving = self._reloader.serving
-        for stage in serving.classifier.stages:
-            yield stage.artifact.folder, "is the classifier in use; promote another, or go back"
+        yield serving.classifier.artifact.folder, "is the classifier in use; promote another, or go back"
         shadow = serving.config.pointsman.classifier.shadow
         base = self._source.path.parent
         if shadow is not None:

@@ -12,7 +12,7 @@ from pointsman import __version__
 from pointsman.adapters.inventory import counts
 from pointsman.app.generation import Generation
 from pointsman.app.model_watch import ModelWatch
-from pointsman.classify.text_classifier import TextClassifier
+from pointsman.classify.classifier import Classifier
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.proxy.stored_responses import StoredResponses
@@ -29,7 +29,7 @@ def watch(metrics: Metrics, log: Log, stored: StoredResponses, current: Callable
     metrics.watch("stored_responses", "Stored responses whose client and endpoint are known.", lambda: len(stored))
     metrics.build(version=__version__, python=platform.python_version())
     _classifier(metrics, lambda: current().classifier)
-    doc = "Mean of `confidence` over the classifier's calibration rows; NaN if it has none, or is a cascade."
+    doc = "Mean of `confidence` over the classifier's calibration rows; NaN if it has none."
     metrics.watch("confidence_expected", doc, lambda: _expected(current()))
     doc = "1 while the classifier in shadow reads texts, 0 while it is loaded or has stopped; NaN if there is none."
     metrics.watch("shadow_up", doc, lambda: _shadow_up(current()))
@@ -64,49 +64,35 @@ def watch_models(metrics: Metrics, models: ModelWatch, endpoints: Callable[[], I
         metrics.watch_endpoints(f"endpoint_models_{what}", most, by_endpoint)
 
 
-def _classifier(metrics: Metrics, current: Callable[[], TextClassifier]) -> None:
-    def queued() -> int:
-        return sum(stage.queued for stage in current().stages)
-
+def _classifier(metrics: Metrics, current: Callable[[], Classifier]) -> None:
     def read() -> dict[str, tuple[str, float]]:
-        stages, passed = current().stages, current().passed
-        counts, lookups = [stage.counts for stage in stages], [stage.lookups for stage in stages]
+        classifier = current()
+        counts, lookups = classifier.counts, classifier.lookups
         return {
-            "classifier_cache_hits": ("Texts whose classification was in the cache.", _sum(lookups, "hits")),
-            "classifier_cache_misses": ("Texts that needed a run.", _sum(lookups, "misses")),
-            "classifier_cache_coalesced": (
-                "Texts that shared the run of an identical one.",
-                _sum(lookups, "coalesced"),
-            ),
-            "classifier_cache_evictions": ("Classifications evicted from the cache.", _sum(stages, "evicted")),
-            "classifier_runs": ("Runs of the classifier.", _sum(counts, "runs")),
-            "classifier_run_texts": ("Texts in these runs.", _sum(counts, "texts")),
-            "classifier_run_tokens": ("Tokens in these runs, estimated from the texts.", _sum(counts, "tokens")),
-            "classifier_shed": ("Texts refused because the deadline could not be met.", _sum(counts, "shed")),
-            "classifier_dropped": ("Texts dropped because all their clients had gone.", _sum(counts, "dropped")),
-            "classifier_passed_on": ("Texts that a cascade passed on to its larger artifact.", passed.texts),
-            "classifier_unanswered": ("Texts passed on that the larger artifact did not answer.", passed.unanswered),
+            "classifier_cache_hits": ("Texts whose classification was in the cache.", lookups.hits),
+            "classifier_cache_misses": ("Texts that needed a run.", lookups.misses),
+            "classifier_cache_coalesced": ("Texts that shared the run of an identical one.", lookups.coalesced),
+            "classifier_cache_evictions": ("Classifications evicted from the cache.", classifier.evicted),
+            "classifier_runs": ("Runs of the classifier.", counts.runs),
+            "classifier_run_texts": ("Texts in these runs.", counts.texts),
+            "classifier_run_tokens": ("Tokens in these runs, estimated from the texts.", counts.tokens),
+            "classifier_shed": ("Texts refused because the deadline could not be met.", counts.shed),
+            "classifier_dropped": ("Texts dropped because all their clients had gone.", counts.dropped),
         }
 
-    metrics.watch("classifier_queue", "Texts waiting for a worker.", queued)
+    metrics.watch("classifier_queue", "Texts waiting for a worker.", lambda: current().queued)
 
     metrics.watch_counters(read)
 
 
 def _expected(generation: Generation) -> float:
-    stages = generation.classifier.stages
-    found = None
-    if len(stages) == 1:
-        found = expected_confidence(generation.config, stages[0].labels, stages[0].calibration)
+    classifier = generation.classifier
+    found = expected_confidence(generation.config, classifier.labels, classifier.calibration)
     return math.nan if found is None else found
 
 
 def _shadow_up(generation: Generation) -> float:
     return math.nan if generation.shadow is None else float(generation.shadow.state == "running")
-
-
-def _sum(parts: Iterable[object], field: str) -> int:
-    return sum(getattr(part, field) for part in parts)
 
 
 def _endpoints(metrics: Metrics, current: Callable[[], Mapping[str, EndpointState]]) -> None:

@@ -9,7 +9,7 @@ from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
 from pointsman.api.data import Backend
 from pointsman.app.shadow import Shadow
-from pointsman.classify.text_classifier import TextClassifier
+from pointsman.classify.classifier import Classifier
 from pointsman.config.certificate import Certificate
 from pointsman.config.model import Config
 from pointsman.observability.kept_feedback import KeptFeedback
@@ -41,7 +41,7 @@ class Generation:
     shadow: Shadow | None
 
     @property
-    def classifier(self) -> TextClassifier:
+    def classifier(self) -> Classifier:
         return self.backend.router.classifier
 
     @property

@@ -15,7 +15,7 @@ from pointsman.app.generation import Generation
 from pointsman.app.model_watch import ModelWatch
 from pointsman.app.prepare import Prepared
 from pointsman.app.supervisor import Supervisor
-from pointsman.classify.text_classifier import TextClassifier
+from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.config.overlay import NOTHING, Overlay
 from pointsman.observability.kept_feedback import KeptFeedback
@@ -186,7 +186,7 @@ class _Use:
     requests: int = 0
 
 
-def _parts(generation: Generation) -> Iterator[TextClassifier | EndpointState | KeptTexts | KeptFeedback | Spans]:
+def _parts(generation: Generation) -> Iterator[Classifier | EndpointState | KeptTexts | KeptFeedback | Spans]:
     """Yield the parts that must be closed and may be shared between generations."""
     yield generation.classifier
     yield from generation.balancer.all.values()

@@ -14,11 +14,8 @@ import msgspec
 from pointsman import files
 from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
-from pointsman.classify.cascade import Cascade
-from pointsman.classify.classifier import load_classifier
-from pointsman.classify.text_classifier import TextClassifier
+from pointsman.classify.classifier import Classifier, load_classifier
 from pointsman.classify.time_limit import in_time
-from pointsman.classify.workers import NICE_LONG
 from pointsman.config.access import KEEP_OUT, REACHABLE, serves_anybody
 from pointsman.config.admin_address import with_admin_address
 from pointsman.config.certificate import BadCertificate, Certificate, read_certificate
@@ -47,7 +44,7 @@ class Prepared:
     """
 
     config: Config
-    classifier: TextClassifier
+    classifier: Classifier
     key_line: bytes
     warnings: tuple[str, ...]
     admin_token: bytes | None = None
@@ -100,17 +97,17 @@ def prepare(
     for file in config.pointsman.server.tls_files:
         reads(Path(file))
     keys = _keys(config, reads)
-    artifacts = [_artifact(model_id, loaded) for model_id in config.model_ids]
+    found = _artifact(config.classifier.category_model.model_id, loaded)
+    labels = found.manifest.labels
     shadow = _shadow(loaded)
-    findings = lint(loaded, *(one.manifest.labels for one in artifacts), shadow=shadow.labels)
+    findings = lint(loaded, labels, shadow=shadow.labels)
     if findings.errors:
         raise ConfigError(str(origin), findings.errors)
     warnings = [] if promoted is None else [promoted.told()]
-    first = artifacts[0]
-    found = thresholds(config, first.manifest.labels, first.calibration)
-    about_thresholds = threshold_problems.problems(loaded, found, first.calibration)
+    of_categories = thresholds(config, labels, found.calibration)
+    about_thresholds = threshold_problems.problems(loaded, of_categories, found.calibration)
     warnings += [problem.render(str(origin)) for problem in (*findings.warnings, *shadow.warnings, *about_thresholds)]
-    former = threshold_problems.former(loaded, [(one.manifest.labels, one.calibration) for one in artifacts])
+    former = threshold_problems.former(loaded, labels, found.calibration)
     if keys is not None:
         warnings += [problem.render(config.pointsman.access.keys_file or "") for problem in keys.warnings]
     config = _started(config, vllm, log_level)
@@ -122,10 +119,10 @@ def prepare(
     token = None if token_file is None else read_secret(token_file, "pointsman.server.admin_token_file")
     certificates = (_certificate(server.tls), _certificate(server.admin_tls))
     # Last, as it would have to be closed if anything else failed.
-    if previous is not None and _serves(previous, config, artifacts):
+    if previous is not None and _serves(previous, config, found):
         classifier = previous.classifier
     else:
-        classifier = _classifier(config, artifacts, hash_key)
+        classifier = load_classifier(config, found, hash_key)
     return Prepared(
         config,
         classifier,
@@ -222,19 +219,6 @@ def _shadow(loaded: Loaded) -> _Shadow:
     return _Shadow(found, warnings=lint_shadow(loaded, manifest.labels))
 
 
-def _classifier(config: Config, artifacts: Sequence[Artifact], hash_key: bytes) -> TextClassifier:
-    first = load_classifier(config, artifacts[0], hash_key)
-    if len(artifacts) == 1:
-        return first
-    try:
-        # Its texts give way to those of the first.
-        larger = load_classifier(config, artifacts[1], hash_key, nice=NICE_LONG)
-    except BaseException:  # also on Ctrl-C: no one else would close it
-        first.close()
-        raise
-    return Cascade(first, larger, config.pointsman.classifier.deadline_ms / 1000)
-
-
 def refuse_loops(config: Config) -> None:
     """Raise CannotStart if an endpoint is one of our own listeners."""
     server = config.pointsman.server
@@ -252,12 +236,12 @@ def _on(vllm: str, config: Config) -> Config:
     return dataclasses.replace(config, vllm_endpoints=(Endpoint(name="vllm", address=vllm),), model_config=models)
 
 
-def _serves(previous: Prepared, config: Config, found: Sequence[Artifact]) -> bool:
+def _serves(previous: Prepared, config: Config, found: Artifact) -> bool:
     """Return whether the classifier of `previous` can be reused: same files, same options."""
     before = previous.config
     return (
         previous.classifier.healthy
-        and [stage.artifact.manifest for stage in previous.classifier.stages] == [one.manifest for one in found]
+        and previous.classifier.artifact.manifest == found.manifest
         and _deciding(before) == _deciding(config)
         and before.classifier.category_model.use_cpu == config.classifier.category_model.use_cpu
     )

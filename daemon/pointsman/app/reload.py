@@ -15,8 +15,8 @@ from pointsman.app.generations import Generations
 from pointsman.app.prepare import Prepared, refuse_loops, refuse_strangers
 from pointsman.app.source import ConfigSource, Stamps
 from pointsman.app.systemd import Notifier
+from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL
-from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.changes import Change, changes
 from pointsman.config.client_keys import ClientKey, ClientKeys
 from pointsman.errors import CannotStart, ConfigError, ShuttingDown, error_body
@@ -272,6 +272,5 @@ def _secrets_changed(before: ClientKey, after: ClientKey) -> str | None:
     return "(one of its two secrets)" if new < old else "(another secret)"
 
 
-def _name(classifier: TextClassifier) -> str:
-    found = [stage.artifact for stage in classifier.stages]
-    return ", then ".join(f"{one.folder.name} {one.manifest.files[MODEL][:12]}" for one in found)
+def _name(classifier: Classifier) -> str:
+    return f"{classifier.name} {classifier.artifact.manifest.files[MODEL][:12]}"

@@ -92,7 +92,7 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
             listen=ports.data.addresses,
             admin=[address for port in ports.admin for address in port.addresses],
             status=[address for port in ports.status for address in port.addresses] or None,
-            classifier=prepared.classifier.stages[0].artifact.folder.name,
+            classifier=prepared.classifier.name,
             endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
         )
         configs.applied(prepared)

@@ -15,9 +15,8 @@ from pointsman.app.prepare import Prepared
 from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classification, ordered
 from pointsman.app.supervisor import Supervisor
 from pointsman.classify.artifact import Artifact
-from pointsman.classify.classifier import Classification
+from pointsman.classify.classifier import Classification, Classifier
 from pointsman.classify.shadow import ShadowAnswer
-from pointsman.classify.text_classifier import TextClassifier
 from pointsman.evaluation.agreement import Agreement
 from pointsman.lru import Lru
 from pointsman.observability.log import Log
@@ -135,7 +134,7 @@ class Shadow:
         counts: bool,
         differs: Callable[[str, str | None], object] | None = None,
     ) -> None:
-        text = router.classifier.stages[found.stage].read(routed.text)
+        text = router.classifier.read(routed.text)
         share, tools = (0.0, False) if routed.kept is None else (routed.kept.share, routed.kept.tools)
         self._waiting.append(_Text(text, found, router, share, tools, tell, counts, differs))
         self._arrived.set()
@@ -161,7 +160,7 @@ class Shadow:
 
     async def _read_all(self, found: Artifact) -> None:
         self.state = "loading"
-        policy = Policy(self._serves.config, found.manifest.labels, calibrations=[found.calibration])
+        policy = Policy(self._serves.config, found.manifest.labels, calibration=found.calibration)
         process = await ShadowProcess.start(ordered(found.folder, self._serves.config, self._serves.classifier))
         try:
             if list(process.labels) != found.manifest.labels:
@@ -217,9 +216,9 @@ class Shadow:
         }
 
 
-async def _quiet(classifier: TextClassifier) -> None:
+async def _quiet(classifier: Classifier) -> None:
     """Wait until no text waits for a worker of the first classifier."""
-    while any(stage.queued for stage in classifier.stages):  # noqa: ASYNC110 - nobody says when the last one is taken
+    while classifier.queued:  # noqa: ASYNC110 - nobody says when the last one is taken
         await asyncio.sleep(PAUSE_S)
 
 

@@ -11,9 +11,8 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from pointsman.classify.classifier import Classification, Timing
+from pointsman.classify.classifier import Classification, Classifier, Timing
 from pointsman.classify.shadow import COMMAND, START_S, ShadowAnswer, ShadowOrder, ShadowReady, environment
-from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 
 # It reads texts where nobody else wants the core. It would take minutes to load like that where others want it.
@@ -31,12 +30,12 @@ class ShadowEnded(Exception):
     """The process cannot be asked any more; the message says why."""
 
 
-def ordered(folder: Path, config: Config, first: TextClassifier) -> ShadowOrder:
+def ordered(folder: Path, config: Config, first: Classifier) -> ShadowOrder:
     """Return what is loaded: it reads of a text as much as the first classifier does on this host."""
     options = config.pointsman.classifier
     return ShadowOrder(
         folder=str(folder),
-        max_tokens=first.stages[0].settings()["max_tokens"],
+        max_tokens=first.settings()["max_tokens"],
         head_share=options.head_share,
         language_gate=options.language_gate,
         load_seconds=options.load_timeout_ms / 1000,

@@ -15,7 +15,6 @@ from pointsman.app.generation import Generation
 from pointsman.app.generations import Generations
 from pointsman.app.reload import Reloader
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.text_classifier import TextClassifier
 from pointsman.config.model import Config
 from pointsman.evaluation.both_errors import Errors, both_errors
 from pointsman.server.request import Request
@@ -80,9 +79,9 @@ def _routing(generations: Generations) -> dict[str, Any]:
 
 
 def _thresholds(current: Generation) -> list[dict[str, Any]]:
-    """Return both errors of each category, by the first artifact of a cascade."""
+    """Return both errors of each category."""
     policy = current.backend.router.policy
-    found = both_errors(policy.thresholds[0], policy.at_precision[0])
+    found = both_errors(policy.thresholds, policy.at_precision)
     return [
         {"category": one.category} | _errors(one.in_use) | {"at_precision": _errors(one.at_precision)} for one in found
     ]
@@ -119,16 +118,7 @@ def _endpoints(current: Generation) -> list[dict[str, Any]]:
     return found
 
 
-def _classifier(classifier: TextClassifier) -> dict[str, Any]:
-    """Return what `_stage` does for the first artifact, and for the larger one of a cascade under `cascade`."""
-    first, *rest = map(_stage, classifier.stages)
-    passed = classifier.passed
-    for larger in rest:
-        first["cascade"] = larger | {"passed_on": passed.texts, "unanswered": passed.unanswered}
-    return first
-
-
-def _stage(classifier: Classifier) -> dict[str, Any]:
+def _classifier(classifier: Classifier) -> dict[str, Any]:
     """Return the artifact, the settings, and the counts since it was loaded."""
     lookups = classifier.lookups
     return {

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from pointsman.classify.manifest import Manifest
 from pointsman.classify.openvino_cpu import import_openvino
-from pointsman.classify.packing import INPUTS
 from pointsman.classify.providers import CPU, OPENVINO, unsuited
 from pointsman.classify.runtime import Unavailable, import_runtime, require
 from pointsman.errors import CannotStart
@@ -19,8 +18,7 @@ def unavailable(manifest: Manifest, providers: Sequence[str]) -> str | None:
     """
     reasons = []
     for provider in providers:
-        refusal = unsuited(provider, manifest.target, packed=list(manifest.inputs) == list(INPUTS))
-        refusal = refusal or _missing(provider)
+        refusal = unsuited(provider, manifest.target) or _missing(provider)
         if refusal is None:
             return None
         reasons.append(refusal)

@@ -34,10 +34,6 @@ from pointsman.lru import Lru
 BYTES_PER_TOKEN_GUESS = 4
 
 
-Sure = Callable[[tuple[float, ...]], bool]
-"""Says of a text's probabilities whether a larger artifact need not be asked."""
-
-
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Durations in seconds; all zero for a cache hit."""
@@ -63,12 +59,6 @@ class Classification:
     """The text's language (ISO 639-1); None if it is not certain, or was not asked for."""
     supported: bool = True
     """False if the text is in a language that the artifact does not declare: the probabilities mean nothing."""
-    artifact: str = ""
-    """The name of the artifact that gave the probabilities."""
-    stage: int = 0
-    """Its place in a cascade: 0 for the first, 1 for the larger one."""
-    unanswered: str | None = None
-    """Why the larger artifact of a cascade did not answer, though the first was not sure."""
 
 
 @dataclass(slots=True)
@@ -80,19 +70,8 @@ class Lookups:
     coalesced: int = 0
 
 
-@dataclass(slots=True)
-class Passed:
-    """Counts of texts that a cascade passed on to its larger artifact, and of those that this did not answer."""
-
-    texts: int = 0
-    unanswered: int = 0
-
-
 class Classifier:
     """Serve one artifact. Use from one event loop; call `close` at the end."""
-
-    passed = Passed()
-    """Of a single artifact always 0."""
 
     def __init__(
         self,
@@ -102,17 +81,14 @@ class Classifier:
         use_cpu: bool = True,
         opened: Callable[[Engine], None] = lambda _: None,
         hash_key: bytes = b"",
-        nice: int = NICE_SHORT,
     ) -> None:
         """Load and prove the artifact, and measure the host unless that was done before; as `load_model`.
 
-        `hash_key` is that of each `text_hash`, and `nice` that of the workers for short texts. Raises CannotStart or
-        ArtifactError.
+        `hash_key` is that of each `text_hash`. Raises CannotStart or ArtifactError.
         """
         model = load_model(artifact, options, use_cpu=use_cpu, opened=opened)
         self.artifact = artifact
         self.name = artifact.folder.name
-        self.nice = nice
         self.labels = tuple(artifact.manifest.labels)
         self.calibration = artifact.calibration
         self.curve = model.curve
@@ -126,7 +102,7 @@ class Classifier:
         self._batch_tokens = options.batch_tokens or self.curve.batch_tokens
         count = self.curve.workers
         self._threads = (
-            workers(count, nice=nice, name="classify"),
+            workers(count, nice=NICE_SHORT, name="classify"),
             workers(count, nice=NICE_LONG, name="classify-long"),
         )
         self._batcher: Batcher[Classification] = Batcher(
@@ -136,11 +112,6 @@ class Classifier:
         self._hash_key = hash_key
         self._running: dict[tuple[int, int], Job[Classification]] = {}
         self.lookups = Lookups()
-
-    @property
-    def stages(self) -> tuple[Classifier, ...]:
-        """Return this classifier alone, as it is no cascade."""
-        return (self,)
 
     @property
     def healthy(self) -> bool:
@@ -183,13 +154,11 @@ class Classifier:
         """Return about how many texts the workers can process at once."""
         return self.curve.workers * max(1, self._batch_tokens // TYPICAL)
 
-    async def classify(
-        self, text: str, deadline: float | None = None, sure: Sure | None = None, client: str = ""
-    ) -> Classification:
+    async def classify(self, text: str, deadline: float | None = None, client: str = "") -> Classification:
         """Classify a text; raises DeadlineMissed, Overloaded, or ClassifierError. May be cancelled.
 
-        `deadline` is in seconds; by default it follows from the text's predicted run. There is no larger artifact to
-        ask, whatever `sure` says. `client` is whose text it is: what others have sent counts for none of its texts.
+        `deadline` is in seconds; by default it follows from the text's predicted run. `client` is whose text it is:
+        what others have sent counts for none of its texts.
         """
         whole = _key(text, client)
         if (hit := self._cache.get(whole)) is not None:
@@ -269,7 +238,7 @@ class Classifier:
             ClassifierError("the graph returned NaN or infinity")
             if math.isnan(row[0])
             else Classification(
-                tuple(row), len(item.ids), item.cut, timing, "run", "", verdict.language, verdict.supported, self.name
+                tuple(row), len(item.ids), item.cut, timing, "run", "", verdict.language, verdict.supported
             )
             for item, row, verdict in zip(encoded, rows, verdicts, strict=True)
         ]
@@ -301,14 +270,14 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def load_classifier(config: Config, artifact: Artifact, hash_key: bytes = b"", *, nice: int = NICE_SHORT) -> Classifier:
+def load_classifier(config: Config, artifact: Artifact, hash_key: bytes = b"") -> Classifier:
     """Return the classifier for a config; raises CannotStart, at the latest after `load_timeout_ms`."""
     options = config.pointsman.classifier
     use_cpu = config.classifier.category_model.use_cpu
     engines: list[Engine] = []
 
     def load() -> Classifier:
-        return Classifier(artifact, options, use_cpu=use_cpu, opened=engines.append, hash_key=hash_key, nice=nice)
+        return Classifier(artifact, options, use_cpu=use_cpu, opened=engines.append, hash_key=hash_key)
 
     def given_up(late: Future[Classifier]) -> None:
         for engine in engines:

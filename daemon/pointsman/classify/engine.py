@@ -15,14 +15,7 @@ import numpy.typing as npt
 from pointsman.classify import packing
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.curve_file import state_folder
-from pointsman.classify.onnx_cuda import (
-    BUCKETS,
-    TENSORRT_ROWS,
-    BucketRunner,
-    Device,
-    cuda_options,
-    tensorrt_options,
-)
+from pointsman.classify.onnx_cuda import BUCKETS, BucketRunner, Device, cuda_options
 from pointsman.classify.openvino_cpu import OpenVinoRunner
 from pointsman.classify.providers import CPU, OPENVINO, advice, unsuited
 from pointsman.classify.runtime import Unavailable, import_runtime, open_cpu, require
@@ -126,14 +119,14 @@ class Engine:
         target = self._artifact.manifest.target
         # What was exported for one library needs no other, whatever may be installed.
         name = None if OPENVINO in (provider, target) else self._start_runtime(provider)
-        if refusal := unsuited(provider, target, packed=self._packed):
+        if refusal := unsuited(provider, target):
             raise Unavailable(refusal)
         if name is None:
             self._open_openvino(threads)
         elif provider == CPU:
             self._open_cpu(threads)
         else:
-            self._open_gpu(provider, name, device)
+            self._open_cuda(name, device)
 
     def _start_runtime(self, provider: str) -> str:
         """Import ONNX Runtime, and return its name of the provider; raises CannotStart or Unavailable."""
@@ -159,12 +152,9 @@ class Engine:
         self._wide = None if sessions.wide is None else self._with(sessions.wide)
         self.notes += [] if sessions.note is None else [sessions.note]
 
-    def _open_gpu(self, provider: str, name: str, device: Device) -> None:
+    def _open_cuda(self, name: str, device: Device) -> None:
         manifest = self._artifact.manifest
-        if provider == "cuda":
-            chosen = cuda_options(device, capture=self._packed)
-        else:
-            chosen = tensorrt_options(device, state_folder() / "tensorrt", manifest.inputs, manifest.max_tokens)
+        chosen = cuda_options(device, capture=self._packed)
         options = self._runtime.SessionOptions()
         options.log_severity_level = 3
         session = self._runtime.InferenceSession(
@@ -195,17 +185,15 @@ class Engine:
 
 
 def _by_length(call: Callable[[dict[str, Ids]], Logits], batch: Sequence[Ids], *, masked: bool) -> Logits:
-    """Run a graph that takes rectangular inputs: prompts of equal length share a call, up to TENSORRT_ROWS of them."""
+    """Run a graph that takes rectangular inputs: prompts of equal length share a call."""
     positions: defaultdict[int, list[int]] = defaultdict(list)
     for position, ids in enumerate(batch):
         positions[len(ids)].append(position)
     logits: dict[int, Logits] = {}
     for same in positions.values():
-        for start in range(0, len(same), TENSORRT_ROWS):
-            some = same[start : start + TENSORRT_ROWS]
-            input_ids = np.stack([batch[position] for position in some])
-            feed = {"input_ids": input_ids} | ({"attention_mask": np.ones_like(input_ids)} if masked else {})
-            logits |= zip(some, call(feed), strict=True)
+        input_ids = np.stack([batch[position] for position in same])
+        feed = {"input_ids": input_ids} | ({"attention_mask": np.ones_like(input_ids)} if masked else {})
+        logits |= zip(same, call(feed), strict=True)
     return np.stack([logits[position] for position in range(len(batch))])
 
 

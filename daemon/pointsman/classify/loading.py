@@ -24,7 +24,7 @@ from pointsman.config.model import ClassifierOptions
 from pointsman.errors import ArtifactError
 
 WARM_UP_TEXTS = ("warm up", "What does the daemon measure first? " * 8)
-# Time limit of the known answers on a CPU, which take milliseconds; a GPU may build its engine in the first run.
+# Time limit of the known answers on a CPU, which take milliseconds; a GPU loads its kernels in the first run.
 PROOF_S = 10.0
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -26,9 +25,6 @@ TOKENS_PER_PROMPT = 8
 
 WORKERS = 2
 """Texts are tokenized and packed by one worker while the GPU runs those of the other."""
-
-TENSORRT_ROWS = 32
-"""Maximum prompts of a call: TensorRT builds its engine for bounded shapes, and takes minutes to build another."""
 
 NO_GRAPH = "-1"  # disables capture and replay for a run
 
@@ -81,28 +77,6 @@ def cuda_options(device: Device, *, capture: bool) -> dict[str, str]:
     }
     if device.memory_mb is not None:
         options["gpu_mem_limit"] = str(device.memory_mb * 2**20)
-    return options
-
-
-def tensorrt_options(device: Device, cache: Path, inputs: Sequence[str], longest: int) -> dict[str, str]:
-    """Return ONNX Runtime's options for `tensorrt`.
-
-    Inputs are [prompts, up to `longest` tokens]; `cache` is the folder for built engines.
-    """
-    shapes = {"min": "1x1", "opt": f"8x{min(128, longest)}", "max": f"{TENSORRT_ROWS}x{longest}"}
-    options = {
-        "device_id": str(device.id),
-        "trt_fp16_enable": "1",
-        "trt_engine_cache_enable": "1",
-        "trt_engine_cache_path": str(cache),
-        "trt_timing_cache_enable": "1",
-        **{
-            f"trt_profile_{bound}_shapes": ",".join(f"{name}:{shape}" for name in inputs)
-            for bound, shape in shapes.items()
-        },
-    }
-    if device.memory_mb is not None:
-        options["trt_max_workspace_size"] = str(device.memory_mb * 2**20)
     return options
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 CPU = "cpu"
 OPENVINO = "openvino"
-TENSORRT = "tensorrt"
 
 
 def default_providers(target: str, *, use_cpu: bool) -> tuple[str, ...]:
@@ -14,7 +13,7 @@ def default_providers(target: str, *, use_cpu: bool) -> tuple[str, ...]:
     return (OPENVINO,) if target == OPENVINO else (CPU,)
 
 
-def unsuited(provider: str, target: str, *, packed: bool) -> str | None:
+def unsuited(provider: str, target: str) -> str | None:
     """Return why a provider cannot run a graph exported for `target`, or None if it can."""
     if target == OPENVINO and provider != OPENVINO:
         return "the classifier was exported for OpenVINO: leave pointsman.classifier.providers empty, and use_cpu true"
@@ -24,8 +23,6 @@ def unsuited(provider: str, target: str, *, packed: bool) -> str | None:
         return None
     if target != "gpu":  # int8 has no GPU kernels, and a captured graph cannot loop over prompts
         return "the classifier was exported for the CPU: export its checkpoint with --target gpu"
-    if provider == TENSORRT and packed:
-        return "TensorRT has no packed attention: export the classifier with --target gpu --level plain"
     return None
 
 

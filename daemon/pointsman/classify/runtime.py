@@ -22,7 +22,6 @@ from pointsman.errors import CannotStart
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
 }
 
 WHEELS = ("onnxruntime", "onnxruntime-gpu")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TextIO
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from pointsman.config.load import INSTALLED, Loaded, default_path, in_order, loa
 from pointsman.config.loops import is_local
 from pointsman.config.model import Category, Config
 from pointsman.config.told import was_told
+from pointsman.config.words import Keys
 from pointsman.errors import ArtifactError, ConfigError, Problem
 from pointsman.evaluation.both_errors import HEAD, both_errors, cells
 from pointsman.routing import threshold_problems
@@ -33,8 +34,7 @@ from pointsman.routing.thresholds import Threshold, at_precision, thresholds
 
 LOOK_UP_SECONDS = 3.0
 MOST_ROTATING = 10
-_MODEL_IDS = (("classifier", "category_model", "model_id"), ("pointsman", "classifier", "cascade", "model_id"))
-"""Where the config names the artifacts, in the order of `Config.model_ids`."""
+_MODEL_ID: Keys = ("classifier", "category_model", "model_id")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -54,25 +54,21 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
         print(_refusal(len(error.problems)), file=out)
         return 1
     file = str(loaded.path)
-    artifacts = []
-    for keys, model_id in zip(_MODEL_IDS, loaded.config.model_ids, strict=False):  # most configs name only the first
-        try:
-            artifacts.append(_Artifact.read(artifact.resolve(model_id, loaded.folder)))
-        except ArtifactError as error:
-            message, _, fix = str(error).partition("; ")
-            _print("error", [loaded.places.problem(keys, message, fix)], file, out)
-            _print("warning", loaded.warnings, file, out)
-            print(_refusal(1), file=out)
-            return 1
-    first, *larger = artifacts
+    try:
+        first = _Artifact.read(artifact.resolve(loaded.config.classifier.category_model.model_id, loaded.folder))
+    except ArtifactError as error:
+        message, _, fix = str(error).partition("; ")
+        _print("error", [loaded.places.problem(_MODEL_ID, message, fix)], file, out)
+        _print("warning", loaded.warnings, file, out)
+        print(_refusal(1), file=out)
+        return 1
     shadow, trouble = _shadow(loaded)
     theirs = () if shadow is None else shadow.manifest.labels
-    findings = lint(loaded, *(one.manifest.labels for one in artifacts), shadow=theirs)
-    found = first.thresholds(loaded.config)
+    findings = lint(loaded, first.manifest.labels, shadow=theirs)
     errors = [*findings.errors, *_strangers(loaded, listen)]
     _print("error", errors, file, out)
-    elsewhere = _unavailable(loaded, [one.manifest for one in artifacts])
-    about_thresholds = _about_thresholds(loaded, found, artifacts)
+    elsewhere = _unavailable(loaded, first.manifest)
+    about_thresholds = _about_thresholds(loaded, first)
     warnings = [*findings.warnings, *trouble, *elsewhere, *_unresolved(loaded), *about_thresholds]
     _print("warning", in_order(warnings), file, out)
     count = len(errors) + _keys(loaded, out)
@@ -82,11 +78,9 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
     print("\n".join(_summary(loaded, first.manifest.labels)), file=out)
     if first.calibration is not None or loaded.config.pointsman.routing.thresholds:
         print("\n".join(["", *first.table(loaded.config)]), file=out)
-    others = [("of the larger artifact:", one) for one in larger]
     if shadow is not None:
-        others.append(("of the classifier in shadow, which was loaded:", shadow))
-    for title, one in others:
-        print("\n".join(["", title, *one.table(loaded.config)]), file=out)
+        title = "of the classifier in shadow, which was loaded:"
+        print("\n".join(["", title, *shadow.table(loaded.config)]), file=out)
     if lines := list(shares.lines(loaded)):
         print("\n".join(["", *lines]), file=out)
     return 0
@@ -136,16 +130,15 @@ def _shadow(loaded: Loaded) -> tuple[_Artifact | None, list[Problem]]:
     return found, lint_shadow(loaded, found.manifest.labels)
 
 
-def _unavailable(loaded: Loaded, manifests: Iterable[Manifest]) -> Iterator[Problem]:
-    """Yield the artifacts that cannot run here; the service may run on another host."""
+def _unavailable(loaded: Loaded, manifest: Manifest) -> Iterator[Problem]:
+    """Yield why the artifact cannot run here, if so; the service may run on another host."""
     use_cpu = loaded.config.classifier.category_model.use_cpu
     wanted = loaded.config.pointsman.classifier.providers
-    for keys, manifest in zip(_MODEL_IDS, manifests, strict=False):
-        where = ("pointsman", "classifier", "providers") if wanted else keys
-        providers = wanted or default_providers(manifest.target, use_cpu=use_cpu)
-        if (why := unavailable(manifest, providers)) is not None:
-            message = f"the classifier does not start on this host: {why}"
-            yield loaded.places.problem(where, message, advice(manifest.target))
+    where = ("pointsman", "classifier", "providers") if wanted else _MODEL_ID
+    providers = wanted or default_providers(manifest.target, use_cpu=use_cpu)
+    if (why := unavailable(manifest, providers)) is not None:
+        message = f"the classifier does not start on this host: {why}"
+        yield loaded.places.problem(where, message, advice(manifest.target))
 
 
 def _strangers(loaded: Loaded, addresses: Iterable[str]) -> Iterator[Problem]:
@@ -192,11 +185,9 @@ def _unresolved(loaded: Loaded) -> Iterator[Problem]:
             yield loaded.places.problem(("vllm_endpoints", i, "address"), message, "check its spelling and the DNS")
 
 
-def _about_thresholds(
-    loaded: Loaded, found: Mapping[str, Threshold], artifacts: Sequence[_Artifact]
-) -> Iterator[Problem]:
-    yield from threshold_problems.problems(loaded, found, artifacts[0].calibration)
-    told = threshold_problems.former(loaded, [(one.manifest.labels, one.calibration) for one in artifacts])
+def _about_thresholds(loaded: Loaded, first: _Artifact) -> Iterator[Problem]:
+    yield from threshold_problems.problems(loaded, first.thresholds(loaded.config), first.calibration)
+    told = threshold_problems.former(loaded, first.manifest.labels, first.calibration)
     state = files.service_state() if loaded.path == INSTALLED else files.state_directory()
     if told is not None and not was_told(state):
         yield told

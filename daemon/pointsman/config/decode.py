@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from pointsman.config import elsewhere
+from pointsman.config import elsewhere, removed
 from pointsman.config.declared import hints, required, without_none
 from pointsman.config.semantic_router import foreign
 from pointsman.config.source_map import Place, Places
@@ -82,6 +82,10 @@ class Walker:
         for name, node in table.entries.items():
             if name in names:
                 continue
+            fix = removed.KEYS.get(node.keys)
+            if fix is not None:
+                self.warnings.append(_at(node, "this key was removed and has no effect", fix))
+                continue
             fix = foreign.ignored(kind, name)
             if fix is not None:
                 self.warnings.append(_at(node, "a key of semantic-router that is ignored here", fix))
@@ -130,11 +134,23 @@ class Walker:
 
     def _list(self, kind: Any, node: Node, whole: Any, where: Keys) -> Any:
         if isinstance(node, Items):
-            values = [self._value(kind, item, (*where, i), _NO_LIMITS) for i, item in enumerate(node.items)]
+            values = [self._value(kind, item, (*where, i), _NO_LIMITS) for i, item in enumerate(self._kept(node))]
             return tuple(_placeholder(kind, None) if value is None else value for value in values)
         shown = f"[{node.text}]" if isinstance(node, Scalar) else "a `-` before each item"
         self._wrong(node, where, expected(whole), f"write it as a list: {shown}")
         return None
+
+    def _kept(self, node: Items) -> Iterator[Node]:
+        """Yield the items of a list; what replaces a removed one is there once."""
+        texts = {item.text for item in node.items if isinstance(item, Scalar)}
+        for item in node.items:
+            if not isinstance(item, Scalar) or (now := removed.VALUES.get((node.keys, item.text))) is None:
+                yield item
+                continue
+            self.warnings.append(_at(item, "this choice was removed", f"write {now}, which counts in its place"))
+            if now not in texts:
+                texts.add(now)
+                yield dataclasses.replace(item, value=now, text=now)
 
     def _mapping(self, kind: Any, node: Node, where: Keys, limits: Mapping[str, Any]) -> Any:
         if isinstance(node, Table):

@@ -33,10 +33,8 @@ class Findings:
     warnings: tuple[Problem, ...]
 
 
-def lint(
-    loaded: Loaded, labels: Sequence[str], larger: Sequence[str] | None = None, *, shadow: Sequence[str] = ()
-) -> Findings:
-    """Check a loaded config against the labels of its classifier, and of the larger artifact of a cascade.
+def lint(loaded: Loaded, labels: Sequence[str], *, shadow: Sequence[str] = ()) -> Findings:
+    """Check a loaded config against the labels of its classifier.
 
     A category may list labels that only the classifier in `shadow` has: it chooses them there.
     """
@@ -48,7 +46,6 @@ def lint(
         *_doubled(loaded, coverage),
         *mapping_errors,
         *tls_errors,
-        *_cascade(loaded, labels, labels if larger is None else larger),
     ]
     warnings = [
         *loaded.warnings,
@@ -73,22 +70,6 @@ def lint(
         *kept_texts.warnings(loaded.config, loaded.places),
     ]
     return Findings(in_order(errors), in_order(warnings))
-
-
-def _cascade(loaded: Loaded, labels: Sequence[str], larger: Sequence[str]) -> Iterator[Problem]:
-    keys = ("pointsman", "classifier", "cascade", "model_id")
-    if len(set(loaded.config.model_ids)) < len(loaded.config.model_ids):
-        message = "this is the artifact that category_model.model_id names, too"
-        yield loaded.places.problem(keys, message, "name a larger one, or remove the cascade")
-    if list(larger) == list(labels):
-        return
-    if sorted(larger) == sorted(labels):
-        message = f"the larger artifact has its labels in another order: {listing(larger)}"
-    else:
-        ours, theirs = ([x for x in one if x not in other] for one, other in ((labels, larger), (larger, labels)))
-        message = f"the artifacts have different labels: {listing(ours) or 'none'} and {listing(theirs) or 'none'}"
-    fix = f"export a checkpoint whose labels are {listing(labels)}"
-    yield loaded.places.problem(keys, message, fix)
 
 
 def shadow_unread(loaded: Loaded, why: str) -> Problem:

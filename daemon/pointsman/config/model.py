@@ -120,12 +120,6 @@ class Config:
         return frozenset(self.model_config).union(lora.name for one in self.model_config.values() for lora in one.loras)
 
     @property
-    def model_ids(self) -> tuple[str, ...]:
-        """Return the names of the artifacts that decide: the first one, and the larger one of a cascade."""
-        cascade = self.pointsman.classifier.cascade
-        return (self.classifier.category_model.model_id, *(() if cascade is None else (cascade.model_id,)))
-
-    @property
     def families(self) -> Mapping[str, ReasoningFamily]:
         """Return the built-in reasoning families and the config's."""
         return {**BUILTIN_FAMILIES, **self.reasoning_families}

@@ -36,7 +36,7 @@ what. `config/schema.json` is a JSON schema of the same, for editors.
 Without a file argument, commands read `/etc/pointsman/config.yaml` if it exists, else `config/config.yaml`.
 
 - A key that is neither listed here nor known to semantic-router is an error, which names the place of a key that is
-  known elsewhere.
+  known elsewhere. What earlier releases had and this one has not is a warning, which says what to do.
 - A quoted number is text, and a name like `no`, `on` or `123` needs quotes.
 - Relative paths are relative to the file's folder.
 - Whole numbers are at most 2147483647.

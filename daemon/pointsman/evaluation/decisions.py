@@ -11,8 +11,7 @@ import numpy as np
 
 from pointsman.adapters.catalog import Served
 from pointsman.classify.calibration import Calibration
-from pointsman.classify.classifier import Classification, Sure, Timing
-from pointsman.classify.text_classifier import TextClassifier
+from pointsman.classify.classifier import Classification, Classifier, Timing
 from pointsman.config.model import Config
 from pointsman.evaluation.dataset import Row
 from pointsman.evaluation.reader import Reading, joined
@@ -70,7 +69,7 @@ def decide(
 
 
 class Known:
-    """A classifier of one stage with known results; `texts` are what it was asked for.
+    """A classifier with known results; `texts` are what it was asked for.
 
     All else is as in a language that it does not read, so that it is evidence of nothing.
     """
@@ -87,20 +86,14 @@ class Known:
         self._results = results or {}
         self._none = _result((1 / len(labels),) * len(labels), 0, supported=False)
 
-    @property
-    def stages(self) -> tuple[Known, ...]:
-        return (self,)
-
-    async def classify(
-        self, text: str, deadline: float | None = None, sure: Sure | None = None, client: str = ""
-    ) -> Classification:
+    async def classify(self, text: str, deadline: float | None = None, client: str = "") -> Classification:
         self.texts[text] = None
         return self._results.get(text, self._none)
 
 
 def _route(rows: Sequence[Row], config: Config, known: Known) -> list[Routed]:
     """Route each row by itself."""
-    router = Router(config, cast(TextClassifier, known), Served)
+    router = Router(config, cast(Classifier, known), Served)
 
     async def route() -> list[Routed]:
         return [await router.route(CHAT.parse(row.body, router.finder), remember=False) for row in rows]

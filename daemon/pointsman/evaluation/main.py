@@ -213,7 +213,7 @@ def _either(loaded: Loaded) -> list[str]:
     if shadow is None:
         return []
     found = []
-    for model_id in (*loaded.config.model_ids, shadow):
+    for model_id in (loaded.config.classifier.category_model.model_id, shadow):
         with contextlib.suppress(ArtifactError):
             found += artifact.read_manifest(artifact.resolve(model_id, loaded.folder)).labels
     return found

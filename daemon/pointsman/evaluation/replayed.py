@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 
 from pointsman.adapters.catalog import Served
-from pointsman.classify.text_classifier import TextClassifier
+from pointsman.classify.classifier import Classifier
 from pointsman.config.model import AskOptions, Config, Rule
 from pointsman.evaluation.decisions import Known
 from pointsman.lru import Lru
@@ -84,7 +84,7 @@ class _Traffic:
             config.pointsman.routing, rules=tuple(rules), mode="on", categories={}, ask=AskOptions(mode="last_user")
         )
         plain = replace(config, pointsman=replace(config.pointsman, routing=routing))
-        return Router(plain, cast(TextClassifier, self._known), Served)
+        return Router(plain, cast(Classifier, self._known), Served)
 
     async def decide(self, asked: Sequence[Asked]) -> list[Decision]:
         return [await self._decide(one) for one in asked]

@@ -88,7 +88,7 @@ class Categories:
 
     def __init__(self, config: Config, labels: Sequence[str], calibration: Calibration | None = None) -> None:
         """`calibration` is that of the artifact."""
-        self._policy = Policy(config, labels, calibrations=[calibration])
+        self._policy = Policy(config, labels, calibration=calibration)
         self._planner = Planner(config)
         self.threshold = config.classifier.category_model.threshold
         scored = tuple(category.name for category in config.categories)

@@ -208,9 +208,5 @@ def _add_classification(line: Line, routed: Routed, found: Classification) -> No
         line["by_material"] = True
     if routed.reading.by_line:
         line["by_line"] = True
-    if found.stage:
-        line["artifact"] = found.artifact
-    if found.unanswered is not None:
-        line["unanswered"] = found.unanswered
     if not found.supported:
         line["language"] = found.language

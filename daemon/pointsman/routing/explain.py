@@ -56,7 +56,7 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
             for change in routed.edited.changes
             for old, new in [sides(request.fields, change)]
         ],
-        "text": None if classification is None else _text(classification, routed),
+        "text": None if classification is None else _text(router, classification, routed),
         "timing_ms": {phase: round(seconds * 1000, 3) for phase, seconds in routed.phases().items()},
     }
 
@@ -85,25 +85,20 @@ def _decision(router: Router, request: ParsedRequest, routed: Routed) -> dict[st
 
 def _threshold(router: Router, routed: Routed, category: str | None) -> float:
     """Return the threshold that the category had to reach."""
-    threshold = router.policy.threshold(category, _stage(routed))
+    threshold = router.policy.threshold(category)
     return raised(threshold) if routed.reading.surely else threshold
 
 
 def _origin(router: Router, routed: Routed, category: str | None) -> str:
     """Return where it is from."""
-    return router.policy.origin(category, _stage(routed))
+    return router.policy.origin(category)
 
 
-def _stage(routed: Routed) -> int:
-    return 0 if routed.classification is None else routed.classification.stage
-
-
-def _text(classification: Classification, routed: Routed) -> dict[str, Any]:
+def _text(router: Router, classification: Classification, routed: Routed) -> dict[str, Any]:
     return {
         "by_material": routed.reading.by_material,
         "by_line": routed.reading.by_line,
-        "artifact": classification.artifact,
-        "unanswered": classification.unanswered,
+        "artifact": router.classifier.name,
         "tokens": classification.tokens,
         "truncated": classification.cut,
         "source": classification.source,
@@ -257,10 +252,9 @@ def _aside(base: str, model: str) -> str:
 def _artifact(text: dict[str, Any] | None) -> list[str]:
     if text is None or "artifact" not in text:  # a service of an earlier release
         return []
-    failed = f" (the larger artifact gave no answer: {text['unanswered']})" if text["unanswered"] else ""
     by = " by the ask and the material that it points to" if text.get("by_material") else ""
     by = by or (" by the line that asks" if text.get("by_line") else "")
-    return [f"classified {text['artifact']}{by}{failed}"]
+    return [f"classified {text['artifact']}{by}"]
 
 
 def _language(text: dict[str, Any] | None) -> list[str]:

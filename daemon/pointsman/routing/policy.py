@@ -47,18 +47,15 @@ class Policy:
         config: Config,
         labels: Sequence[str],
         judge: Weights = FITTED,
-        calibrations: Sequence[Calibration | None] = (None,),
+        calibration: Calibration | None = None,
     ) -> None:
-        """`judge` tells changes of subject from follow-ups; `calibrations` are those of the classifier's stages."""
+        """`judge` tells changes of subject from follow-ups; `calibration` is that of the classifier."""
         self._config = config
         self._judge = judge
-        self._rows = list(calibrations)
+        self._calibration = calibration
         self._labels = labels
         self._common = config.classifier.category_model.threshold
-        self.thresholds = [thresholds(config, labels, calibration) for calibration in calibrations]
-        """By stage, those of the categories."""
-        cascade = config.pointsman.classifier.cascade
-        self._sure_from = 0.0 if cascade is None else cascade.sure_from
+        self.thresholds = thresholds(config, labels, calibration)
         self._categories = {category.name: category for category in config.categories}
         coverage = cover(config, labels)
         self.rest = coverage.rest
@@ -66,7 +63,7 @@ class Policy:
         index = {label: position for position, label in enumerate(labels)}
         self._covered = {name: tuple(index[label] for label in coverage.labels_of[name]) for name in self._categories}
         self._known_scores: Callable[[tuple[float, ...]], dict[str, float]] = functools.lru_cache(KNOWN)(self.scores)
-        self._known_choice: Callable[[tuple[float, ...], int], Choice] = functools.lru_cache(KNOWN)(self._afresh)
+        self._known_choice: Callable[[tuple[float, ...]], Choice] = functools.lru_cache(KNOWN)(self._afresh)
 
     @functools.cached_property
     def forgetful(self) -> Policy:
@@ -79,51 +76,45 @@ class Policy:
         """Return whether the config has this category; a conversation may remember one of an earlier config."""
         return category in self._categories
 
-    def threshold(self, category: str | None, stage: int = 0) -> float:
+    def threshold(self, category: str | None) -> float:
         """Return the score from which a category is chosen; that of None is from which none is."""
-        found = self.thresholds[stage].get(category or "")
+        found = self.thresholds.get(category or "")
         return self._common if found is None else found.value
 
     @functools.cached_property
-    def at_precision(self) -> list[dict[str, Threshold]]:
-        """Return, by stage, what the thresholds would be at SHOWN_PRECISION."""
-        return [at_precision(self._config, self._labels, rows) for rows in self._rows]
+    def at_precision(self) -> dict[str, Threshold]:
+        """Return what the thresholds would be at SHOWN_PRECISION."""
+        return at_precision(self._config, self._labels, self._calibration)
 
-    def origin(self, category: str | None, stage: int = 0) -> Origin:
+    def origin(self, category: str | None) -> Origin:
         """Return where that threshold comes from."""
-        found = self.thresholds[stage].get(category or "")
+        found = self.thresholds.get(category or "")
         return Origin.COMMON if found is None else found.origin
-
-    def sure(self, probabilities: Sequence[float]) -> bool:
-        """Return whether the first artifact of a cascade is sure: of a category, or that none covers the text."""
-        scores = self._known_scores(tuple(probabilities)).values()
-        return max((*scores, 1.0 - sum(scores))) >= self._sure_from
 
     def scores(self, probabilities: Sequence[float]) -> dict[str, float]:
         """Return the score of each category: the sum of the probabilities of its labels."""
         score = probabilities.__getitem__
         return {name: sum(map(score, labels)) for name, labels in self._covered.items()}
 
-    def choose(self, probabilities: Sequence[float], held: Held | None = None, stage: int = 0) -> Choice:
+    def choose(self, probabilities: Sequence[float], held: Held | None = None) -> Choice:
         """Return the best category, or the conversation's own (`held`) or the fallback.
 
-        Without a conversation, the fallback is used if the best category does not reach its threshold, which is that
-        of the artifact that gave the probabilities: `stage`.
+        Without a conversation, the fallback is used if the best category does not reach its threshold.
         """
         known = tuple(probabilities)
         if held is not None:
             scores = self._known_scores(known)
-            if held.category in scores and not self._ends(held, scores, stage):
+            if held.category in scores and not self._ends(held, scores):
                 return Choice(held.category, scores[held.category], Reason.STICKY)
-        return self._known_choice(known, stage)
+        return self._known_choice(known)
 
-    def _afresh(self, probabilities: tuple[float, ...], stage: int) -> Choice:
+    def _afresh(self, probabilities: tuple[float, ...]) -> Choice:
         """Return the choice where no conversation counts."""
         scores = self.scores(probabilities)
         if not scores:
             return Choice(self.fallback, 0.0, Reason.NO_CATEGORY)
         best = max(scores, key=scores.__getitem__)
-        score, threshold, near = scores[best], self.thresholds[stage][best], _near(scores, best)
+        score, threshold, near = scores[best], self.thresholds[best], _near(scores, best)
         if score >= threshold.value:
             return Choice(best, score, Reason.CLASSIFIED, threshold=threshold, near=near)
         if 1.0 - sum(scores.values()) >= max(self._common, score):
@@ -143,25 +134,23 @@ class Policy:
         others += [(name, score) for name, score in scores.items() if name != held]
         return max(others, key=lambda other: other[1])
 
-    def _ends(self, held: Held, scores: dict[str, float], stage: int) -> bool:
+    def _ends(self, held: Held, scores: dict[str, float]) -> bool:
         """Return whether an ask is so surely about something else that its conversation changes its category.
 
         Where it was not read with what was before, it is not sure.
         """
         if scores[held.category] > self._best_other(scores, held.category)[1]:
-            return scores[held.category] >= self.threshold(held.category, stage)
+            return scores[held.category] >= self.threshold(held.category)
         return (
-            held.together is not None
-            and self._leads(held, scores, stage)
-            and self._judge.changed(self.evidence(held, scores))
+            held.together is not None and self._leads(held, scores) and self._judge.changed(self.evidence(held, scores))
         )
 
-    def may_end(self, probabilities: Sequence[float], held: Held, stage: int = 0) -> bool:
+    def may_end(self, probabilities: Sequence[float], held: Held) -> bool:
         """Return whether an ask may be about something else, so that it is to be read with what was before."""
         scores = self._known_scores(tuple(probabilities))
-        return held.category in scores and self._leads(held, scores, stage)
+        return held.category in scores and self._leads(held, scores)
 
-    def _leads(self, held: Held, scores: dict[str, float], stage: int) -> bool:
+    def _leads(self, held: Held, scores: dict[str, float]) -> bool:
         """Return whether another category leads.
 
         It must reach its threshold, and what no category covers the common one; and one that is not the rest must
@@ -169,7 +158,7 @@ class Policy:
         """
         own = scores[held.category]
         other, score = self._best_other(scores, held.category)
-        if own > score or score < self.threshold(other, stage):
+        if own > score or score < self.threshold(other):
             return False
         rest = other is None or other == self.rest
         margin = self._config.pointsman.routing.switch_margin * (1 + min(1.0, held.size / LONG_HISTORY))

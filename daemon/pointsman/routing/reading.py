@@ -7,8 +7,7 @@ import time
 
 import msgspec
 
-from pointsman.classify.classifier import Classification
-from pointsman.classify.text_classifier import TextClassifier
+from pointsman.classify.classifier import Classification, Classifier
 from pointsman.eager import in_task
 from pointsman.errors import ClassifierError
 from pointsman.routing.ask import Beside
@@ -61,7 +60,7 @@ class TextReader:
 
     def __init__(
         self,
-        classifier: TextClassifier,
+        classifier: Classifier,
         policy: Policy,
         *,
         sticky: bool,
@@ -117,7 +116,7 @@ class TextReader:
         `began` is when the request was first read, by `time.perf_counter`. A text that waits for its first reading has
         half of the deadline and its run; this has half of it at most, as a busy classifier is to do without this first.
         """
-        if not alone.supported or not self._policy.may_end(alone.probabilities, held, alone.stage):
+        if not alone.supported or not self._policy.may_end(alone.probabilities, held):
             return held
         if not held.before:
             return msgspec.structs.replace(held, together=UNKNOWN)
@@ -130,8 +129,8 @@ class TextReader:
         return msgspec.structs.replace(held, together=together, seconds=time.perf_counter() - started)
 
     async def classify(self, text: str, deadline: float | None = None) -> Classification:
-        """Classify a text, by the larger artifact of a cascade if the first is not sure; raises ClassifierError."""
-        return await self._classifier.classify(text, deadline, self._policy.sure, self._client)
+        """Classify a text; raises ClassifierError."""
+        return await self._classifier.classify(text, deadline, self._client)
 
     async def tried(self, text: str, deadline: float | None = None) -> Classification | None:
         """Return the same, or None if it fails."""
@@ -198,7 +197,7 @@ class TextReader:
         choice = self.choose(found)
         if choice.reason is not Reason.CLASSIFIED or choice.category in (self._policy.rest, known):
             return False
-        threshold = self._policy.threshold(choice.category, found.stage)
+        threshold = self._policy.threshold(choice.category)
         return choice.confidence is not None and choice.confidence >= (raised(threshold) if surely else threshold)
 
 
@@ -212,7 +211,7 @@ def judged(policy: Policy, found: Classification, held: Held | None = None) -> C
         return Choice(held.category, None, Reason.STICKY)
     if not found.supported:
         return Choice(policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
-    return policy.choose(found.probabilities, held, found.stage)
+    return policy.choose(found.probabilities, held)
 
 
 def raised(threshold: float) -> float:

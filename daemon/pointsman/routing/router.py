@@ -9,8 +9,7 @@ from typing import Literal
 import msgspec
 
 from pointsman.adapters.catalog import Served
-from pointsman.classify.classifier import Classification
-from pointsman.classify.text_classifier import TextClassifier
+from pointsman.classify.classifier import Classification, Classifier
 from pointsman.config.client_keys import ClientKey, Scope
 from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
@@ -100,13 +99,12 @@ class Router:
     """Route by one config and one classifier; `served` returns the latest snapshot of the served models."""
 
     def __init__(
-        self, config: Config, classifier: TextClassifier, served: Callable[[], Served], previous: Router | None = None
+        self, config: Config, classifier: Classifier, served: Callable[[], Served], previous: Router | None = None
     ) -> None:
         """Take over the conversations of `previous`."""
         self.config = config
         self.classifier = classifier
-        calibrations = [stage.calibration for stage in classifier.stages]
-        self.policy = Policy(config, classifier.labels, calibrations=calibrations)
+        self.policy = Policy(config, classifier.labels, calibration=classifier.calibration)
         self.planner = Planner(config)
         self.reader = TextReader(
             classifier,

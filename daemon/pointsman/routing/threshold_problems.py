@@ -42,26 +42,23 @@ def problems(loaded: Loaded, found: Mapping[str, Threshold], calibration: Calibr
             yield places.problem((*_ROUTING, "thresholds", name), message, "remove it, unless that is meant")
 
 
-def former(loaded: Loaded, artifacts: Sequence[tuple[Sequence[str], Calibration | None]]) -> Problem | None:
+def former(loaded: Loaded, labels: Sequence[str], calibration: Calibration | None) -> Problem | None:
     """Return what keeps the routes of when thresholds were fitted unasked.
 
     None where the config has `thresholds` or `precision`, or no adapter's threshold is different.
-    `artifacts` are labels and calibration rows, those of a cascade's larger artifact last.
     """
     config, given = loaded.config, loaded.places.given
     if any((*_ROUTING, key) in given for key in ("thresholds", "precision")):
         return None
     before = as_before(config, keeps_common=_COMMON in given)
     common = before.classifier.category_model.threshold
-    old, new = ([thresholds(one, *artifact) for artifact in artifacts] for one in (before, config))
+    old, new = (thresholds(one, labels, calibration) for one in (before, config))
     names = [category.name for category in config.categories if not answered_alike(category, config)]
-    if all(one[name].value == other[name].value for one, other in zip(old, new, strict=True) for name in names):
+    if all(old[name].value == new[name].value for name in names):
         return None
-    fitted = {name: old[0][name].value for name in names if old[0][name].value != common}
+    fitted = {name: old[name].value for name in names if old[name].value != common}
     todo = [] if _COMMON in given else [f"`classifier.category_model.threshold` to {common:g}"]
-    if len(artifacts) > 1:
-        todo.append(f"`pointsman.routing.precision` to {FORMER_PRECISION:g}")
-    elif fitted:
+    if fitted:
         todo.append(f"`pointsman.routing.thresholds` to `{_yaml(fitted)}`")
     was = "higher ones were fitted" if fitted else f"{common:g} was the default"
     now = config.classifier.category_model.threshold

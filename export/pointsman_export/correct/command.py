@@ -40,7 +40,8 @@ def correct_by(options: argparse.Namespace, output: Path) -> str:
     if output.parent == artifacts_folder():
         files.hand_over_folder(output)  # so that the service can discard it
         shadow = loaded.config.pointsman.classifier.shadow
-        named = (*loaded.config.model_ids, *(() if shadow is None else (shadow,)))
+        model_id = loaded.config.classifier.category_model.model_id
+        named = (model_id,) if shadow is None else (model_id, shadow)
         prune_artifacts([base, *(artifact.resolve(one, loaded.folder) for one in named)])
     if options.json is not None:  # it has what people wrote
         told = msgspec.to_builtins(report) | {"before": report.before, "after": report.after, "artifact": str(output)}

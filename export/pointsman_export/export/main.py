@@ -17,7 +17,7 @@ each text, from safetensors in float32, float16 or bfloat16.
 
 By default the graph is built from the weights, for speed: prompts are packed into one row without padding. With
 --level plain, and for checkpoints that the builder does not support, optimum exports the graph. For a GPU that graph is
-float32, and TensorRT converts it to fp16 when it loads it. For OpenVINO it is optimum's graph with int8 weights."""
+float32. For OpenVINO it is optimum's graph with int8 weights."""
 
 _EPILOG = """\
 The verification compares names, axes, shapes and values of the float graph with torch; a prompt's logits alone, in a

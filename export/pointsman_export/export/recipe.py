@@ -99,7 +99,7 @@ class FastRecipe:
 class PlainRecipe:
     """Writes optimum's export of the torch model, and an int8 form of it with activation scales per token.
 
-    A GPU gets the float graph, whose operators TensorRT supports; TensorRT rounds to float16 by an option of its own.
+    A GPU gets the float graph.
     """
 
     interface = PADDED

@@ -36,22 +36,8 @@ class ClassifierSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CascadeOptions:
-    model_id: str = option(
-        "Folder of the larger artifact (relative to this file), or `builtin`; its labels must be those of "
-        "`category_model.model_id`, in the same order."
-    )
-    sure_from: float = option(
-        "Probability of its best category from which the first artifact is sure, so that the larger one is not asked.",
-        0.9,
-        minimum=0,
-        maximum=1,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierOptions:
-    providers: tuple[Literal["cpu", "cuda", "tensorrt", "openvino"], ...] = option(
+    providers: tuple[Literal["cpu", "cuda", "openvino"], ...] = option(
         "ONNX Runtime providers, or `openvino`; the first one available on this host is used, and it is an error if "
         "none is. Empty means as `use_cpu` and the artifact say; `[cuda, cpu]` falls back to CPU. Only `openvino` runs "
         "what was exported for it.",
@@ -81,14 +67,11 @@ class ClassifierOptions:
     )
     load_timeout_ms: int = option(
         "Maximum time for loading, proving and measuring a classifier; after it the service does not start, or keeps "
-        "the former classifier. TensorRT may need minutes at its first start.",
+        "the former classifier.",
         60_000,
         minimum=1,
     )
     cache_entries: int = option("Number of cached classifications; 0 disables the cache.", 10_000, minimum=0)
-    cascade: CascadeOptions | None = option(
-        "A larger artifact that classifies the texts of which the first one is not sure; none by default.", None
-    )
     shadow: str | None = option(
         "Folder of an artifact (relative to this file), or `builtin`, that classifies the same texts without deciding "
         "anything; `pointsman status` compares the two. None by default.",

@@ -1,0 +1,19 @@
+"""List what a config of an earlier release may have that does nothing any more; it still serves, with a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pointsman.config.words import Keys
+
+_CLASSIFIER: Keys = ("pointsman", "classifier")
+
+KEYS: Mapping[Keys, str] = {
+    (*_CLASSIFIER, "cascade"): "remove it: the artifact that classifier.category_model.model_id names decides alone",
+}
+"""What to do about each removed key."""
+
+VALUES: Mapping[tuple[Keys, str], str] = {
+    ((*_CLASSIFIER, "providers"), "tensorrt"): "cuda",
+}
+"""What counts in place of each removed item of a list."""
