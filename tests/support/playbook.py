@@ -330,6 +330,7 @@ class Wire:
 class _Sure:
     """Stands in for the classifier."""
 
+    name = "sure"
     labels = ("technical", "medical", "legal")
     calibration = None
     healthy = True

@@ -60,7 +60,6 @@ async def test_a_decision_is_told_with_all_that_led_to_it(classifier: Classifier
         "by_material": False,
         "by_line": False,
         "artifact": classifier.name,
-        "unanswered": None,
         "tokens": 5,
         "truncated": False,
         "source": "run",

@@ -273,4 +273,5 @@ def _secrets_changed(before: ClientKey, after: ClientKey) -> str | None:
 
 
 def _name(classifier: Classifier) -> str:
-    return f"{classifier.name} {classifier.artifact.manifest.files[MODEL][:12]}"
+    found = classifier.artifact
+    return f"{found.folder.name} {found.manifest.files[MODEL][:12]}"

@@ -134,13 +134,13 @@ class Walker:
 
     def _list(self, kind: Any, node: Node, whole: Any, where: Keys) -> Any:
         if isinstance(node, Items):
-            values = [self._value(kind, item, (*where, i), _NO_LIMITS) for i, item in enumerate(self._kept(node))]
+            values = [self._value(kind, item, (*where, i), _NO_LIMITS) for i, item in enumerate(self._items(node))]
             return tuple(_placeholder(kind, None) if value is None else value for value in values)
         shown = f"[{node.text}]" if isinstance(node, Scalar) else "a `-` before each item"
         self._wrong(node, where, expected(whole), f"write it as a list: {shown}")
         return None
 
-    def _kept(self, node: Items) -> Iterator[Node]:
+    def _items(self, node: Items) -> Iterator[Node]:
         """Yield the items of a list; what replaces a removed one is there once."""
         texts = {item.text for item in node.items if isinstance(item, Scalar)}
         for item in node.items:
