@@ -85,9 +85,9 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_the_shipped_classifier_is_measured(file: Path, tmp_path: Path) -> None:
-    """In the terminal, as JSON and as a page; prompts are in the page alone. In a process of its own, as all others."""
+    """In the terminal and as JSON, both without the prompts. In a process of its own, as all others."""
     command = [sys.executable, "-m", "pointsman", "eval", "builtin", str(file)]
-    command += ["--json", str(tmp_path / "r.json"), "--html", str(tmp_path / "r.html")]
+    command += ["--json", str(tmp_path / "r.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -98,7 +98,6 @@ def test_the_shipped_classifier_is_measured(file: Path, tmp_path: Path) -> None:
     assert report["out_of_scope"]["caught"]["share"] >= 0.6
     assert report["latency"]["median_ms"] > 0
     assert all(text not in done.stdout + json.dumps(report) for texts in PROMPTS.values() for text in texts)
-    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
 
 
 def test_labels_may_be_the_configs_categories(tmp_path: Path) -> None:
@@ -160,21 +159,20 @@ def test_a_report_that_cannot_be_written_is_told_after_the_table(file: Path, tmp
 
 
 def test_a_reader_of_the_table_that_leaves_costs_no_file(tmp_path: Path) -> None:
-    """As in `pointsman eval ... --html FILE | head`."""
+    """As in `pointsman eval ... --json FILE | head`."""
     file = write(tmp_path / "rows.jsonl", [{"text": MEDICAL, "label": "health"}])
-    page, report = tmp_path / "r.html", tmp_path / "r.json"
+    report = tmp_path / "r.json"
     reader, writer = os.pipe()
     os.close(reader)
     command = (sys.executable, "-m", "pointsman", "eval", "builtin", file)
     try:
         done = subprocess.run(
-            [*command, "--html", page, "--json", report], stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60
+            [*command, "--json", report], stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60
         )
     finally:
         os.close(writer)
 
     assert (done.returncode, done.stderr) == (141, b"")
-    assert page.read_text().endswith("</html>\n")
     assert json.loads(report.read_text())["judged"]["accuracy"]["whole"] == 1
 
 
@@ -243,7 +241,7 @@ async def test_a_daemons_log_is_replayed_with_the_texts_that_it_kept(tmp_path: P
 
 
 async def test_conversations_and_rules_are_replayed_from_the_journal(tmp_path: Path) -> None:
-    """Of `journalctl -o json`, compressed; the page has a sample of what changes."""
+    """Of `journalctl -o json`, compressed; the table has a sample of what changes."""
     rules = [{"name": "drums", "keywords": ["drum"], "adapter": "legal-lora"}]
     options = {"log": {"texts_file": "texts.jsonl"}, "routing": {"rules": rules}}
     said: list[dict[str, str]] = []
@@ -258,8 +256,7 @@ async def test_conversations_and_rules_are_replayed_from_the_journal(tmp_path: P
                 said.append({"role": "assistant", "content": "It depends."})
     entries = [json.dumps({"MESSAGE": line}) for line in daemon.log_text().splitlines()]
     (tmp_path / "journal.gz").write_bytes(gzip.compress("\n".join(entries).encode()))
-    page = tmp_path / "r.html"
-    replay: list[str | Path] = ["--replay", tmp_path / "journal.gz", "builtin", "--html", page, "--config"]
+    replay: list[str | Path] = ["--replay", tmp_path / "journal.gz", "builtin", "--config"]
 
     same = await asyncio.to_thread(run, *replay, daemon.config)
     without = yaml.safe_load(daemon.config.read_text())
@@ -271,7 +268,7 @@ async def test_conversations_and_rules_are_replayed_from_the_journal(tmp_path: P
     assert "changed      0.0 %" in same.stdout
     assert "2 decided again" in other.stdout
     assert "changed      0.0 %" not in other.stdout
-    assert "And what about a low one?" in page.read_text("utf-8")
+    assert "And what about a low one?" in other.stdout
 
 
 async def test_without_texts_there_is_nothing_to_replay(tmp_path: Path) -> None:

@@ -197,19 +197,18 @@ def test_the_rows_are_recorded_by_their_hashes(fitted: Path, manifest: Manifest)
 
 
 def test_eval_leaves_out_the_rows_of_the_fit(fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The figures are of the others, and the terminal, the JSON and the page say so."""
+    """The figures are of the others, and the terminal and the JSON say so."""
     new = [{"text": "Is my bank open on Sundays?", "label": "banking"}, {"text": "boil an egg", "label": "cooking"}]
-    file, report, page = (tmp_path / name for name in ("rows.jsonl", "report.json", "page.html"))
+    file, report = tmp_path / "rows.jsonl", tmp_path / "report.json"
     file.write_text("".join(json.dumps(row) + "\n" for row in [*ROWS[:3], *new]))
 
-    assert pointsman(["eval", str(fitted), str(file), "--json", str(report), "--html", str(page)]) == 0
+    assert pointsman(["eval", str(fitted), str(file), "--json", str(report)]) == 0
 
     out, err = capsys.readouterr()
     assert err == "warning: 3 of 5 rows were used to fit this artifact; figures below are of the other 2\n"
     assert out.startswith("five on rows.jsonl: 2 rows, without 3 that were used to fit the artifact\n")
     found = json.loads(report.read_text())
     assert (found["rows"], found["provenance"]["fitted_rows"]) == (2, 3)
-    assert "2 rows, without 3 that were used to fit the artifact" in page.read_text()
 
 
 # --- descriptions ----------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from pointsman.config.model import Config, RoutingOptions
 from pointsman.errors import EvaluationError
 from pointsman.evaluation import replay
 from pointsman.evaluation.provenance import file_id, provenance
-from pointsman.evaluation.replay import Judge, Logged, Replay
+from pointsman.evaluation.replay import Judge, Logged, Replay, Sample
 from support import toy_artifact
 from support.config_files import LABELS
 from support.toy_config import BASE, config
@@ -154,13 +154,13 @@ def test_against_the_log_its_models_count(toy_folder: Path, tmp_path: Path) -> N
 
 
 def test_the_table_has_shares_switches_and_sweep(compared: Replay) -> None:
-    told = replay.render(compared)
+    told = replay.render(compared, [Sample("legal", "(none)", 2, ("May I sublet?",))])
 
     for expected in (
         "log: 5 decisions, 3 decided again (2 texts)",
         "from toy at 0.60 to toy at 0.80",
         "changed      66.7 %",
-        "legal  (none)         2  66.7 %",
+        "legal  (none)         2  66.7 %\n    May I sublet?\n",
         "     0.80   33.3 %   66.7 %",
     ):
         assert expected in told

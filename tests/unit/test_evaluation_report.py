@@ -1,4 +1,4 @@
-"""From rows and probabilities to a report, its table, its JSON and its page."""
+"""From rows and probabilities to a report, its table and its JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pointsman.classify import artifact
 from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.config.model import RoutingOptions
 from pointsman.errors import ArtifactError
-from pointsman.evaluation import html, table
+from pointsman.evaluation import table
 from pointsman.evaluation.dataset import Row
 from pointsman.evaluation.evaluate import Report, evaluate
 from pointsman.evaluation.provenance import Provenance, file_id, provenance
@@ -28,7 +28,7 @@ from support.config_files import LABELS
 from support.toy_config import category, config
 
 THREE = ("law", "health", "other")
-SECRET = "<b>my landlord</b>"
+SECRET = "my landlord"
 
 
 @pytest.fixture
@@ -99,7 +99,6 @@ def test_only_rows_out_of_scope_are_a_report_too(origin: Provenance) -> None:
 
     assert found.judged is None
     assert "out_of_scope caught" in table.render(found)
-    assert "out of scope" in html.render(found, {3: "a prompt"})
 
 
 def test_with_a_config_the_decision_counts_and_its_model_apart(origin: Provenance) -> None:
@@ -138,9 +137,7 @@ def test_with_a_config_each_category_has_its_own_threshold(origin: Provenance) -
     assert (law.threshold, law.reach and law.reach.part, law.precision and law.precision.part) == (0.95, 0, 0)
     assert (health.threshold, health.reach and health.reach.part) == (0.6, 1)
     assert list(found.passed) == ["law", "health"]
-    told, page = table.render(found), html.render(found, dict.fromkeys(range(1, 8), "x"))
-    assert re.search(r"\nlaw +0\.95 +0\.0 % +0\.0 to 65\.8 % +0\.0 % +0\.0 to 79\.3 %\n", told)
-    assert "0.0 to 65.8 %" in page
+    assert re.search(r"\nlaw +0\.95 +0\.0 % +0\.0 to 65\.8 % +0\.0 % +0\.0 to 79\.3 %\n", table.render(found))
 
 
 def test_what_is_in_another_language_or_not_classified_does_not_reach_its_class(origin: Provenance) -> None:
@@ -167,19 +164,17 @@ def test_a_class_that_no_row_is_taken_for_has_no_shares(origin: Provenance) -> N
 
 
 def test_the_curve_has_the_thresholds_of_artifact_and_config(toy_folder: Path, tmp_path: Path) -> None:
-    """Table and page name them."""
+    """The table names them."""
     folder = toy_artifact.build(tmp_path / "artifact", suggested_threshold=0.65)
     (tmp_path / "rows.jsonl").touch()
     origin = provenance(artifact.load(folder), file_id(tmp_path / "rows.jsonl"), None)
     scheme = Categories(config(category("law"), category("health"), threshold=0.725), THREE)
 
     found = report(origin, [(0, (0.7, 0.2, 0.1))], scheme)
-    told, page = table.render(found), html.render(found, {1: "a prompt"})
+    told = table.render(found)
 
     assert re.search(r"0\.65 +100\.0 % +100\.0 %  <- the artifact's", told)
     assert re.search(r"0\.72 +0\.0 % +-  <- the config's", told)
-    assert "suggested 0.65</text>" in page
-    assert "config&#x27;s 0.72</text>" in page
 
 
 # --- what it is told in ----------------------------------------------------------------------------------------
@@ -196,6 +191,7 @@ def test_the_table_has_the_figures(of_labels: Report) -> None:
         r"law +health +1 +50\.0 %",
         r" 0\.90 +25\.0 % +100\.0 %",
         r"out_of_scope caught  66\.7 %",
+        r"mistakes: line +is +taken for +confidence\n7 +out_of_scope +law +0\.95\n2 +law +health +0\.80\n",
         r"median 2\.00 ms, p95 2\.00 ms",
     ):
         assert re.search(expected, told), expected
@@ -229,27 +225,8 @@ def test_the_json_says_where_it_comes_from(toy_folder: Path, tmp_path: Path, mon
     assert provenance(loaded, rows, None).versions["openvino"] == "2026.3"
 
 
-def test_the_page_is_one_file_without_script_or_network(of_labels: Report) -> None:
-    page = html.render(of_labels, {row: f"{SECRET} {row}" for row in range(1, 8)})
-
-    assert page.startswith("<!doctype html>")
-    assert not re.search(r"<script|<link|<img|@import|url\(|https?:|\son\w+=", page)
-    assert page.count('<svg class="plot"') == 3
-    assert "prefers-color-scheme: dark" in page
-
-
-def test_the_page_shows_prompts_as_text(of_labels: Report) -> None:
-    page = html.render(of_labels, {row: f"{SECRET} {row}" for row in range(1, 8)})
-
-    assert "&lt;b&gt;my landlord&lt;/b&gt; 7" in page
-    assert SECRET not in page
-
-
-def test_names_in_the_page_are_text(origin: Provenance) -> None:
-    page = html.render(report(origin, ROWS, Labels(("<i>", "health", "other"), None)), dict.fromkeys(range(1, 8), "x"))
-
-    assert "<i>" not in page
-    assert "&lt;i&gt;" in page
+def test_a_table_without_mistakes_names_none(origin: Provenance) -> None:
+    assert "mistakes" not in table.render(report(origin, ROWS[:1], Labels(THREE, 0.6)))
 
 
 # --- the reader ------------------------------------------------------------------------------------------------

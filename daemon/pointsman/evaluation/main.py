@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,7 +19,7 @@ from pointsman.config.lint import lint
 from pointsman.config.load import Loaded, load
 from pointsman.config.model import Config
 from pointsman.errors import ArtifactError, ConfigError, EvaluationError
-from pointsman.evaluation import html, replay, replay_html, table
+from pointsman.evaluation import replay, table
 from pointsman.evaluation.dataset import read_rows
 from pointsman.evaluation.decisions import Known, decide, results
 from pointsman.evaluation.evaluate import evaluate
@@ -36,12 +36,12 @@ the requests of a decision log."""
 
 _EPILOG = """\
 Of a row, the ask is classified, as in the service. Labels are those of the classifier or, with --config, the config's
-categories; a request of no domain has the label out_of_scope. The HTML report shows prompts: of the most confident
-mistakes, or of each change; the table and the JSON show none. Rows that ARTIFACT was fitted on are left out, with a
+categories; a request of no domain has the label out_of_scope. Rows that ARTIFACT was fitted on are left out, with a
 warning.
 
 A replay needs the texts: the file of the config's pointsman.log.texts_file, or --texts. It compares ARTIFACT
-with --against, or its own threshold with --threshold, or, with --config only, the log with ARTIFACT's decisions."""
+with --against, or its own threshold with --threshold, or, with --config only, the log with ARTIFACT's decisions. The
+table shows some texts of each change, the JSON shows none."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -74,9 +74,9 @@ def command_parser() -> argparse.ArgumentParser:
     """Return the parser of this command."""
     parser = ArgumentParser(
         prog="pointsman eval",
-        usage="%(prog)s ARTIFACT FILE.jsonl [--config FILE] [--json FILE] [--html FILE]\n"
+        usage="%(prog)s ARTIFACT FILE.jsonl [--config FILE] [--json FILE]\n"
         "       %(prog)s --replay LOG ARTIFACT [--against ARTIFACT] [--threshold T] [--texts FILE] [--hash-key FILE]\n"
-        "       [--config FILE] [--json FILE] [--html FILE]",
+        "       [--config FILE] [--json FILE]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -87,7 +87,6 @@ def command_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="use the categories and threshold of this config")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="also write the report as an HTML page")
     parser.add_argument(
         "--replay",
         type=Path,
@@ -144,7 +143,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         reading, decided = made.reading, made.categories
     origin = provenance(found, file_id(options.file), options.config, fitted_rows=len(every) - len(rows))
     report = evaluate(rows, reading, scheme, origin, decided)
-    _publish(options, report, table.render(report), lambda: html.render(report, {row.line: row.text for row in rows}))
+    _publish(options.json, report, table.render(report))
     return 0
 
 
@@ -171,7 +170,7 @@ def _replay(options: argparse.Namespace) -> int:
     origin = provenance(artifacts[0], replay.identity(options.replay, lines), options.config, *artifacts[1:])
     result = replay.compare(decided, len(lines), before, after, sweep, origin)
     samples = replay.samples(before, after, [one.text for one in asked])
-    _publish(options, result, replay.render(result), lambda: replay_html.render(result, samples))
+    _publish(options.json, result, replay.render(result, samples))
     return 0
 
 
@@ -263,23 +262,17 @@ def _progress(done: int, total: int) -> None:
         print(f"\r{done:,} of {total:,} prompts", end="", file=sys.stderr, flush=True)
 
 
-def _publish(options: argparse.Namespace, report: object, text: str, page: Callable[[], str]) -> None:
-    """Print a report and write the files that are asked for, even where who reads the output, such as `head`, left."""
+def _publish(path: Path | None, report: object, text: str) -> None:
+    """Print a report and write it as JSON to `path`, even if the reader of the output, such as `head`, left."""
     try:
         print(text, flush=True)
     finally:
-        if options.json:
-            _write(options.json, _json(report))
-        if options.html:
-            _write(options.html, page())
+        if path is not None:
+            _write(path, report)
 
 
-def _json(report: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(report)).decode() + "\n"
-
-
-def _write(path: Path, content: str) -> None:
+def _write(path: Path, report: object) -> None:
     try:
-        path.write_text(content, "utf-8")
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     except OSError as error:
         raise EvaluationError(f"{path}: cannot be written ({error.strerror}); check path and permissions") from error

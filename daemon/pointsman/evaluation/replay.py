@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,12 +25,14 @@ from pointsman.evaluation.replayed import Asked, decide
 from pointsman.evaluation.scheme import DEFAULT_THRESHOLD, NONE, Categories, Labels
 from pointsman.evaluation.table import artifact_line, columns, interval, percent
 from pointsman.observability.rotated_file import parts
+from pointsman.routing.explain import plain
 
 UNSURE = "(unsure)"
 """Stands for a label below the threshold, or of a text in another language, if no config says which model answers."""
 STEPS = 20  # of the thresholds that are swept, from 0 to 1
 MOST_SWITCHES = 15
 SHOWN_TEXTS = 5
+SHOWN_CHARACTERS = 100
 
 
 class _Would(msgspec.Struct, frozen=True):
@@ -113,7 +115,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Texts whose decision changes in one way; they are for the HTML report alone."""
+    """Texts whose decision changes in one way; the JSON report has none of them."""
 
     before: str
     after: str
@@ -273,8 +275,8 @@ def samples(before: Side, after: Side, texts: Sequence[str | None]) -> list[Samp
     return sorted(made, key=lambda sample: -sample.requests)
 
 
-def render(replay: Replay) -> str:
-    """Return the replay as text for a terminal."""
+def render(replay: Replay, samples: Sequence[Sample]) -> str:
+    """Return the replay as text for a terminal, with texts of users."""
     found = replay.changed.whole
     origin = replay.provenance
     lines = [
@@ -288,13 +290,22 @@ def render(replay: Replay) -> str:
         lines.append(f"  other model  {interval(replay.other_model)}")
     if replay.as_logged is not None:
         lines.append(f"  {replay.before} decides as the log: {interval(replay.as_logged)}")
-    switches = list(_switches(replay.matrix))[:MOST_SWITCHES]
-    if switches:
-        pairs = [(one, other, f"{count:,}", percent(count / found)) for one, other, count in switches]
-        lines += ["", *columns([("from", "to", "requests", "of all"), *pairs], left=2)]
+    if samples:
+        lines += ["", *_changes(samples[:MOST_SWITCHES], found)]
     steps = [(f"{step.threshold:.2f}", percent(step.sure), percent(step.changed)) for step in replay.sweep]
     lines += ["", *columns([("threshold", "sure", "changed"), *steps], left=0)]
     return "\n".join(lines)
+
+
+def _changes(samples: Sequence[Sample], requests: int) -> Iterator[str]:
+    """Yield a table of the changes, each with its texts below it."""
+    rows = [(one.before, one.after, f"{one.requests:,}", percent(one.requests / requests)) for one in samples]
+    head, *lines = columns([("from", "to", "requests", "of all"), *rows], left=2)
+    yield head
+    for line, sample in zip(lines, samples, strict=True):
+        yield line
+        for text in sample.texts:
+            yield f"    {plain(' '.join(text.split())[:SHOWN_CHARACTERS])}"
 
 
 def _with_threshold(config: Config, threshold: float) -> Config:
@@ -309,9 +320,3 @@ def _step(threshold: float, before: Side, judge: Judge) -> Step:
 
 def _differing(one: Sequence[str], other: Sequence[str]) -> int:
     return sum(a != b for a, b in zip(one, other, strict=True))
-
-
-def _switches(matrix: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, int]]:
-    """Return the changed decisions, the most frequent first."""
-    pairs = [(one, other, count) for one, others in matrix.items() for other, count in others.items() if one != other]
-    return iter(sorted(pairs, key=lambda pair: -pair[2]))

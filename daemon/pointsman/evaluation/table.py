@@ -11,12 +11,13 @@ from pointsman.evaluation.provenance import ArtifactId
 
 MOST_CONFUSIONS = 10
 MOST_CHOSEN = 6
+SHOWN_MISTAKES = 10
 
 
 def render(report: Report) -> str:
     """Return the whole report, with lines of up to about 90 characters."""
     origin = report.provenance
-    blocks = [[f"{origin.artifact.name} on {origin.data.name}: {row_count(report)}", artifact_line(origin.artifact)]]
+    blocks = [[f"{origin.artifact.name} on {origin.data.name}: {_row_count(report)}", artifact_line(origin.artifact)]]
     if report.judged is not None:
         blocks += [
             list(_summary(report.judged)),
@@ -24,11 +25,16 @@ def render(report: Report) -> str:
             list(_confusions(report, report.judged)),
             list(_curve(report.judged, report.thresholds)),
         ]
-    blocks += [list(columns(passed_rows(report))), list(_out_of_scope(report)), list(_latency(report))]
+    blocks += [
+        list(columns(_passed(report))),
+        list(_out_of_scope(report)),
+        list(_mistakes(report)),
+        list(_latency(report)),
+    ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def row_count(report: Report) -> str:
+def _row_count(report: Report) -> str:
     """Return how many rows the figures are of, and how many were left out."""
     left_out = report.provenance.fitted_rows
     return f"{report.rows:,} rows" + (f", without {left_out:,} that were used to fit the artifact" if left_out else "")
@@ -66,7 +72,7 @@ def interval(share: Share) -> str:
     return f"{percent(share.share)}  (95 %: {low} to {high}; {share.part:,} of {share.whole:,})"
 
 
-def passed_rows(report: Report) -> list[tuple[str, ...]]:
+def _passed(report: Report) -> list[tuple[str, ...]]:
     """Return the head and the rows of a table of what the thresholds let pass."""
     head = ("class", "threshold", "reach", "95 %", "precision", "95 %")
     return [
@@ -84,7 +90,7 @@ def _share(found: Share | None) -> tuple[str, str]:
     return percent(found.share), f"{percent(found.low).removesuffix(' %')} to {percent(found.high)}"
 
 
-def confusions(report: Report, judged: Judged) -> list[tuple[str, str, int]]:
+def _confused(report: Report, judged: Judged) -> list[tuple[str, str, int]]:
     """Return true class, chosen class and rows of every mistake, the most frequent first."""
     names = report.classes
     pairs = (
@@ -96,7 +102,7 @@ def confusions(report: Report, judged: Judged) -> list[tuple[str, str, int]]:
     return sorted(pairs, key=lambda pair: -pair[2])
 
 
-def marked(judged: Judged, thresholds: Thresholds) -> list[tuple[Point, str]]:
+def _marked(judged: Judged, thresholds: Thresholds) -> list[tuple[Point, str]]:
     """Return the curve's points at tenths and at the named thresholds."""
     names = {thresholds.suggested: "the artifact's", thresholds.config: "the config's"}
     if thresholds.suggested == thresholds.config:
@@ -124,7 +130,7 @@ def _labels(judged: Judged) -> Iterator[str]:
 
 
 def _confusions(report: Report, judged: Judged) -> Iterator[str]:
-    pairs = confusions(report, judged)[:MOST_CONFUSIONS]
+    pairs = _confused(report, judged)[:MOST_CONFUSIONS]
     if not pairs:
         return iter(())
     rows = [("most confused", "taken for", "rows", "of its label")]
@@ -138,7 +144,7 @@ def _curve(judged: Judged, thresholds: Thresholds) -> Iterator[str]:
     rows = [("threshold", "coverage", "accuracy", "")]
     rows += [
         (f"{point.threshold:.2f}", percent(point.coverage), percent(point.accuracy), f"<- {mark}" if mark else "")
-        for point, mark in marked(judged, thresholds)
+        for point, mark in _marked(judged, thresholds)
     ]
     width = max(len(row[3]) for row in rows)
     return columns([(*row[:3], row[3].ljust(width)) for row in rows], left=0)
@@ -151,6 +157,17 @@ def _out_of_scope(report: Report) -> Iterator[str]:
     yield f"{OUT_OF_SCOPE} caught  {interval(found.caught)}, threshold {found.threshold:.2f}"
     most = list(found.chosen.items())[:MOST_CHOSEN]
     yield "  chosen: " + ", ".join(f"{name} {count:,}" for name, count in most)
+
+
+def _mistakes(report: Report) -> Iterator[str]:
+    """Return a table of the most confident mistakes by their lines, so that it can be shared without the prompts."""
+    if not report.mistakes:
+        return iter(())
+    rows = [("most confident mistakes: line", "is", "taken for", "confidence")]
+    rows += [
+        (str(one.line), one.truth, one.chosen, f"{one.confidence:.2f}") for one in report.mistakes[:SHOWN_MISTAKES]
+    ]
+    return columns(rows, left=3)
 
 
 def _latency(report: Report) -> Iterator[str]:
