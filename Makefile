@@ -40,13 +40,12 @@ ABOUT_ARTIFACT = (a fine-tuned checkpoint, or what `pointsman export --target gp
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: run run-vllm test test-long nightly unit lint wheel docs coverage durations flaky mutants faults
-.PHONY: lock lock-check matrix install-check
+.PHONY: lock lock-check matrix export-bounds install-check
 .PHONY: deb wheelhouse former-builtin release install uninstall
-.PHONY: bench-startup bench-accuracy bench-inference bench-long-texts bench-relay bench-bodies bench-reload
-.PHONY: bench-access bench-ask bench-choices bench-conversations bench-fit bench-gpu bench-held-out
-.PHONY: bench-improve bench-languages bench-limits bench-path bench-replay bench-rollout bench-service bench-tenants bench-tls
-.PHONY: bench-tracing bench-unit
-.PHONY: export-bounds chaos pictures smuggling soak clean
+.PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-bodies bench-reload
+.PHONY: bench-ask bench-choices bench-conversations bench-fit bench-gpu bench-held-out
+.PHONY: bench-improve bench-languages bench-limits bench-path bench-replay bench-rollout bench-service
+.PHONY: chaos pictures smuggling soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: export STATE_DIRECTORY = $(CURDIR)/.state
@@ -141,6 +140,10 @@ lock-check: .venv-test/installed
 matrix: wheel
 	.ci/matrix $(PYTHONS)
 
+# The oldest and the newest dependencies of the export and the training: CUDA's libraries come along, 3 GB a cell.
+export-bounds: wheel
+	.ci/matrix export $(PYTHONS)
+
 # What a user does, from a clean clone: install, serve, ask. As root, for the Debians; what is not committed is not seen.
 install-check:
 	.ci/install_check
@@ -196,10 +199,6 @@ durations: .venv/installed
 flaky: wheel
 	PYTHONPATH=benchmarks .venv-test/bin/python benchmarks/flaky.py
 
-# How long `make unit` takes.
-bench-unit: .venv-test/installed
-	PYTHONPATH=daemon:benchmarks .venv-test/bin/python benchmarks/unit.py
-
 # How long a start takes, and how much memory the service has.
 bench-startup: .venv/installed
 	.venv/bin/python benchmarks/startup.py
@@ -215,13 +214,9 @@ bench-choices: needs-DATA .venv/installed
 	.venv/bin/python benchmarks/choices.py $(DATA)
 
 # Beside its peers: 12 GB in WORK for their venvs and for models, and 25 minutes on a quiet machine once those are made.
-# DATA=folder and ENCODER=folder (all-MiniLM-L6-v2, see training/README.md) measure fidelity, too.
 bench-inference: wheel
-	$(call data,train $(DEV),inference-fidelity.json stays as it is)
-	$(if $(ENCODER),,$(info without ENCODER=folder (training/README.md): inference-fidelity.json stays as it is))
 	-PYTHON=$(PYTHON) benchmarks/inference/peers/install.sh $(WORK)/peers
-	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m inference $(WORK) \
-		$(if $(DATA),--data $(DATA)) $(if $(ENCODER),--encoder $(ENCODER))
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m inference $(WORK)
 
 # Beside other proxies: 1.2 GB in RELAY for them, and 20 minutes on a quiet machine; SHARE=0.1 tries it out.
 # BEFORE=PYTHON also measures the Pointsman that this Python has installed.
@@ -230,10 +225,6 @@ bench-relay: wheel
 	test -e $(RELAY)/peers/wrk/installed -a -e $(RELAY)/peers/nginx/installed || \
 		{ echo '$@ needs wrk, which asks, and nginx, which answers: Debian, and apt-get update before' >&2; exit 1; }
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m relay $(RELAY) --share $(SHARE) $(if $(BEFORE),--before $(BEFORE))
-
-# Short texts beside long ones, and the event loop beside both, with a model of ModernBERT-base's shape kept in WORK.
-bench-long-texts: wheel
-	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/long_texts.py $(WORK)
 
 # What the language gate stops and costs; DATA=folder has users' prompts, of which it may stop hardly any.
 bench-languages: wheel
@@ -250,14 +241,6 @@ bench-fit: has-git wheel
 # What a request costs without sockets: one that names its model, and a cache hit.
 bench-path: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/path.py
-
-# What client keys cost a request, and whether the time to look one up tells a right from a wrong one.
-bench-access: wheel
-	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/access.py
-
-# What it costs that clients with keys share no classification.
-bench-tenants: wheel
-	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/tenants.py
 
 # Whether any of the malformed requests that others have collected reaches vLLM as another one.
 smuggling: CORPORA = gunicorn=benoitc/gunicorn llhttp=nodejs/llhttp smuggler=defparam/smuggler
@@ -303,14 +286,6 @@ bench-reload: wheel
 bench-conversations: wheel
 	PYTHONPATH=benchmarks .venv-test/bin/python -m ask.conversations $(if $(HELD_OUT),--held-out)
 
-# What TLS costs: a handshake, a request, a streamed chunk, an open connection.
-bench-tls: wheel
-	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/tls.py
-
-# What spans for OpenTelemetry cost a request.
-bench-tracing: wheel
-	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/tracing.py
-
 # Restarts under load, and how exposed the unit is.
 bench-service: has-systemd-analyze wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/service.py
@@ -329,16 +304,6 @@ bench-gpu: needs-ARTIFACT wheel
 	$(call one-wheel,.venv-test/bin/pip,gpu)
 	.venv-test/bin/pip install --quiet '.[gpu]'
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/gpu.py $(ARTIFACT)
-
-# The oldest and the newest dependencies of the export and the training: CUDA's libraries come along, 3 GB a cell.
-export-bounds: wheel
-	mkdir -p .cache
-	(printf '# The bounds of export and training\n\nThe tests of both, and the questions of the README, with the oldest '; \
-		printf 'and the newest dependencies that pyproject.toml allows (`make $@`), commit '; \
-		printf '%s.\n\n```\n' "$$(git describe --always --dirty)") >.cache/$@.md
-	.ci/matrix export $(PYTHONS) >>.cache/$@.md || { cat .cache/$@.md; exit 1; }
-	echo '```' >>.cache/$@.md
-	mv .cache/$@.md benchmarks/results/$@.md
 
 # Random clients against random upstreams: nothing may be lost or mixed up. CHAOS_SECONDS=60 is a short one, which
 # writes no result.

@@ -68,8 +68,6 @@ CLASSIFICATION = (
     "replay` (`make bench-replay`).",
 )
 
-KEYS = ("ecdsa", "rsa")
-
 RELAY = (
     "",
     "## Relay",
@@ -80,17 +78,8 @@ RELAY = (
     "[What the daemon does for one request](../benchmarks/results/path.md), without sockets: one that names its model,",
     "and one whose class is in the cache (`make bench-path`).",
     "",
-    "[What client keys cost a request](../benchmarks/results/access.md), and how long a right and a wrong one take to",
-    "look up (`make bench-access`).",
-    "",
-    "[What it costs that clients with keys share no classification](../benchmarks/results/tenants.md): hits of the",
-    "cache, memory and time (`make bench-tenants`).",
-    "",
     "[Malformed requests of others](../benchmarks/results/smuggling.md): the tests of two parsers and the headers of a",
     "scanner, whole and cut in eight ways; none reaches vLLM as another request (`make smuggling`).",
-    "",
-    "[What tracing costs a request](../benchmarks/results/tracing.md), and the thread that sends the spans",
-    "(`make bench-tracing`).",
     "",
     "[A rollout from shadow to a bad canary](../benchmarks/results/rollout.md), what it, feedback and rules cost a",
     "request, and how often `pointsman compare` finds what is there and what is not (`make bench-rollout`).",
@@ -134,10 +123,8 @@ def benchmarks() -> list[str]:
         "",
         *startup(load("startup")),
         *CLASSIFICATION,
-        *long_texts(load("long-texts")),
         *ASK,
         *RELAY,
-        *tls(load("tls")),
         *soak(load("soak")),
         *reloads(load("reload")),
         *restarts(load("service")),
@@ -218,33 +205,6 @@ def _sizes(cpu: str, folder: Path) -> Iterator[str]:
         yield f"| ModernBERT-base, int8 | {tokens} | {rate / cores:,.0f} | {memory[1]:.0f} MiB | {cpu} |"
 
 
-def long_texts(result: dict[str, Any]) -> list[str]:
-    """Return what long texts do to short ones and to the event loop."""
-    found, lag = result["short_beside_long"], result["loop_lag_ms"]
-    names = {
-        "threads": "threads of a lower priority, as the daemon has them",
-        "threads_same_priority": "threads of the loop's priority",
-        "process": "a process of its own",
-    }
-    return [
-        "",
-        "## Long texts",
-        "",
-        "A classifier of ModernBERT-base's shape that may read 8,192 tokens (`make bench-long-texts`). A short text",
-        f"takes {found['idle_ms']['p50']:.0f} ms at the median alone, and {found['beside_ms']['p99']:.0f} ms at p99",
-        f"while two prompts of {result['long_tokens']:,} tokens are in flight (target: twice the former plus 50,",
-        f"{found['most_ms']:.0f} ms). Of those, {found['classified']} of {found['long']} were classified, by",
-        f"{found['tokens_read']:.0f} of their tokens at the median. The run had a nice value of {result['nice']} on a",
-        f"host whose load was {result['load_before']} before. {origin(result)}",
-        "",
-        "Lag of the event loop while eight prompts of 500 tokens are always in flight, p99 (target: under 5 ms):",
-        "",
-        "| the classifier runs in | built-in | ModernBERT-base |",
-        "| --- | --- | --- |",
-        *(f"| {names[how]} | {lag['built-in'][how]['p99']} ms | {lag['base'][how]['p99']} ms |" for how in names),
-    ]
-
-
 def soak(result: dict[str, Any]) -> list[str]:
     """Return what hostile clients and operations did to honest clients."""
     found = result["found"]
@@ -261,27 +221,6 @@ def soak(result: dict[str, Any]) -> list[str]:
         f"{resident['second_quarter']} MiB between attacks in the second quarter, {resident['last_quarter']} MiB in",
         f"the last, and {resident['most']} MiB at most.",
         "[By attack](../benchmarks/results/soak.md). " + origin(result),
-    ]
-
-
-def tls(result: dict[str, Any]) -> list[str]:
-    more, memory = result["more_than_plain_us"], result["memory_kib"]
-    rows = [
-        ("a connection and its handshake", [f"{more['connection'][key] / 1000:.1f} ms more" for key in KEYS]),
-        ("a request on an open connection", [f"{more['request'][key]:.0f} µs more" for key in KEYS]),
-        ("a streamed chunk", [f"{more['chunk'][key]:.0f} µs more" for key in KEYS]),
-        (
-            f"an open connection, which takes {memory['plain']:.1f} KiB without",
-            [f"{memory[key]:.0f} KiB" for key in KEYS],
-        ),
-    ]
-    return [
-        "",
-        "[What TLS costs](../benchmarks/results/tls.json) in CPU time and memory (`make bench-tls`). " + origin(result),
-        "",
-        "| what | ECDSA | RSA, 2048 bits |",
-        "| --- | --- | --- |",
-        *(f"| {what} | {' | '.join(figures)} |" for what, figures in rows),
     ]
 
 

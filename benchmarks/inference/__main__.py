@@ -5,9 +5,6 @@ time limit, and writes WORK/results/PART.json. Without PART, all parts without s
 call continues an interrupted one. At the end the results are copied to benchmarks/results, or to its folder `no-vnni`
 if this CPU has no VNNI, and the report is rendered.
 
-`WORK fidelity --encoder DIR --data DIR` needs a folder with all-MiniLM-L6-v2 and one with labelled rows; without them
-this part is left out.
-
 `WORK soak --share 30` is a soak of an hour instead of two minutes.
 """
 
@@ -31,8 +28,6 @@ from inference.workplace import Workplace, results
 PARTS = {
     "batch1": 1000,
     "built_in": 120,
-    "sums": 120,
-    "fidelity": 600,
     "serving": 900,
     "routed": 240,
     "added": 240,
@@ -53,8 +48,6 @@ def main() -> int:
     parser.add_argument("work", type=Path)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--share", type=float, default=1.0, help="of the rounds and seconds: 0.1 tries a part out")
-    parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2, for `fidelity`")
-    parser.add_argument("--data", type=Path, help="folder with train.jsonl and dev_*.jsonl, for `fidelity`")
     parser.add_argument("--here", action="store_true", help="in this process, and without a report")
     options = parser.parse_args()
     work = Workplace(options.work.resolve())
@@ -62,15 +55,11 @@ def main() -> int:
         for part in options.parts:
             _measure(work, part, options.share)
         return 0
-    from inference.fidelity import prepare  # torch, which takes seconds and which no part needs
-    from inference.models import make_models
+    from inference.models import make_models  # torch, which takes seconds and which no part needs
 
-    skipped = [] if options.data and options.encoder else ["fidelity"]
-    parts = options.parts or [part for part in PARTS if part not in skipped and not _result(work, part).exists()]
-    if {*parts} - {"built_in", "fidelity"}:
+    parts = options.parts or [part for part in PARTS if not _result(work, part).exists()]
+    if {*parts} - {"built_in"}:
         make_models(work)
-    if "fidelity" in parts and not skipped:
-        prepare(work, options.encoder, options.data)
     status = run_parts(work, parts, options.share)
     kept = results()
     kept.mkdir(exist_ok=True)

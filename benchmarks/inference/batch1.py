@@ -11,13 +11,10 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference.exchange import Probe, Prober, probing
-from inference.operators import profile
 from inference.worker import GEMM_ROWS, LAYER_WEIGHTS
 from inference.workplace import HERE, Workplace
 from pointsman.classify.artifact import read_manifest
@@ -62,33 +59,25 @@ NOT_ON_ONE = {"PyTorch float", "optimum float", "optimum int8", "ONNX Runtime in
 """Variants with no target on one thread, where they would take half of the time."""
 MEASURED = {THREADS: VARIANTS, 1: {name: one for name, one in VARIANTS.items() if name not in NOT_ON_ONE}}
 """Variants by threads."""
-PROFILED = {"ours int8 per token": "int8-token", "ours int8 per tensor": "int8-tensor"}
 EXPORTS = {"int8-token", "int8-tensor", "int8-openvino"}
 """Models that `export` made, with a manifest."""
-PROFILED_TOKENS = (128, 2048)
 
 Worker = subprocess.Popen[str]
 
 
 @dataclass(slots=True)
 class Cell:
-    """What was measured at one length: milliseconds by variant, and probes, each in the order of the rounds.
+    """What was measured at one length: milliseconds by variant in the order of the rounds.
 
     A variant whose process has ended is left out.
     """
 
     ms: dict[str, list[float]]
-    probes: list[Probe | None] = field(default_factory=list)
     rounds: int = 0
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
-    """Return `ms` by threads, tokens and variant in the order of the rounds, `operators` in ms by model and tokens.
-
-    `probes` are microseconds of `exchange` by tokens, for each round on several threads, and `proofs` the verification
-    results of each of our exports.
-    """
-    probes: dict[str, list[Probe | None]] = {}
+    """Return `ms` by threads, tokens and variant in the order of the rounds, and `proofs`, what `export` verified."""
     times: dict[str, dict[str, dict[str, list[float]]]] = {}
     missing: list[str] = []
     for threads, variants in MEASURED.items():
@@ -98,41 +87,24 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
                 for name, (kind, model, venv) in variants.items()
                 if (worker := start(work, name, kind, work.model(model), venv, threads))
             }
-            prober = stack.enter_context(probing(threads))
-            cells = in_passes(workers, threads, share, prober)
+            cells = in_passes(workers, threads, share)
         times[str(threads)] = {str(tokens): cell.ms for tokens, cell in cells.items()}
-        for tokens, cell in cells.items():
-            probes.setdefault(str(tokens), []).extend(cell.probes)
         missing += [name for name in variants if name not in workers and name not in missing]
-    models = {name: work.model(model) for name, model in PROFILED.items() if work.model(model).exists()}
-    return {
-        "missing": missing,
-        "ms": times,
-        "probes": probes,
-        "operators": {
-            name: {str(tokens): profile(model / "model.onnx", tokens) for tokens in PROFILED_TOKENS}
-            for name, model in models.items()
-        },
-        "proofs": proofs(work, VARIANTS),
-    }
+    exports = {name: work.model(model) for name, (_, model, _) in VARIANTS.items() if model in EXPORTS}
+    proofs = {name: read_manifest(path).verification for name, path in exports.items() if path.exists()}
+    return {"missing": missing, "ms": times, "proofs": proofs}
 
 
-def proofs(work: Workplace, variants: Mapping[str, tuple[str, str, str]]) -> dict[str, dict[str, Any]]:
-    """Return the verification results of the variants that `export` made."""
-    exports = {name: work.model(model) for name, (_, model, _) in variants.items() if model in EXPORTS}
-    return {name: read_manifest(path).verification for name, path in exports.items() if path.exists()}
-
-
-def in_passes(workers: dict[str, Worker], threads: int, share: float, prober: Prober | None) -> dict[int, Cell]:
+def in_passes(workers: dict[str, Worker], threads: int, share: float) -> dict[int, Cell]:
     """Return what was measured by tokens: the lengths of SECONDS in each pass, and at the end the longest."""
     budget = share * threads / THREADS
     cells = {tokens: warmed(workers, tokens) for tokens in SECONDS}
     for _ in range(PASSES):
         for tokens, seconds in SECONDS.items():
-            take_turns(workers, tokens, cells[tokens], seconds * budget, prober=prober)
+            take_turns(workers, tokens, cells[tokens], seconds * budget)
     cells[LONGEST] = warmed(workers, LONGEST)  # a process that fails at this length has done the others
     least = max(1, round(LONGEST_ROUNDS * share))
-    take_turns(workers, LONGEST, cells[LONGEST], LONGEST_SECONDS * budget, least, prober)
+    take_turns(workers, LONGEST, cells[LONGEST], LONGEST_SECONDS * budget, least)
     return cells
 
 
@@ -147,14 +119,11 @@ def take_turns(
     cell: Cell,
     seconds: float,
     least: int = 1,
-    prober: Prober | None = None,
 ) -> None:
-    """Add rounds to the cell, at least so many; each begins with the next variant, and with a probe."""
+    """Add rounds to the cell, at least so many; each begins with the next variant."""
     ends = time.monotonic() + seconds
     wanted = cell.rounds + least
     while cell.rounds < wanted or time.monotonic() < ends:
-        if prober is not None:
-            cell.probes.append(prober.probe())
         names = [*cell.ms]
         first = cell.rounds % len(names)
         for name in names[first:] + names[:first]:

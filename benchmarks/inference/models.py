@@ -37,11 +37,8 @@ def make_models(work: Workplace) -> None:
         "openvino-weights": _openvino_weights,
         "int8-token": lambda work, path: _export(work, path, "--activations", "token"),
         "int8-tensor": lambda work, path: _export(work, path, "--activations", "tensor", *ANY_LABELS),
-        "int8-openvino": lambda work, path: _export(
-            work, path, "--target", "openvino", "--max-error", "1", "--gate", "0"
-        ),
+        "int8-openvino": lambda work, path: _export(work, path, "--target", "openvino", *ANY_ERROR),
         "float": _float,
-        "padded": lambda work, path: _export(work, path, "--level", "plain"),
     }
     for name, make in makers.items():
         path = work.model(name)

@@ -1,4 +1,4 @@
-"""Render benchmarks/results/inference.md and its plots from the result files: python -m inference.report"""
+"""Render benchmarks/results/inference.md from the result files: python -m inference.report"""
 
 from __future__ import annotations
 
@@ -10,28 +10,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import plot
 from markdown import judged, table, unmet
 from provenance import processor
 from target import Target, ratio
 
 from inference import targets
 from inference.batch1 import PRODUCTS, THREADS
-from inference.exchange import BYTES, Probe, shared
 from inference.phases import PHASES, REST
 from inference.serving import FEW, MANY, OURS, TENSOR, median
-from inference.sums import FAR, WAYS
 from inference.workplace import NO_VNNI, RESULTS
 from pointsman.classify.artifact import BUILTIN, read_manifest
 from pointsman.classify.manifest import MODEL
 
-LEAST_SHARE = 0.01
 STEP_MIB = 1.0
 """From here on growth between two samples is told as a step."""
-TWO_CORES = "Two cores"
-"""Heading of the rounds by what the two cores shared."""
-STATES = {True: "shared a cache", False: "shared none"}
-"""What is told of two cores."""
+TWO_THREADS = "On two threads the time depends on whether the two cores share a cache (docs/decisions/0023)."
 Result = dict[str, Any]
 
 
@@ -41,7 +34,7 @@ def main() -> None:
 
 
 def render(folder: Path) -> list[str]:
-    """Return the lines of the report, and write its plots into `folder`. Missing measurements are mentioned."""
+    """Return the lines of the report. Missing measurements are mentioned."""
     lines = [
         "# Classification: speed",
         "",
@@ -57,74 +50,66 @@ def render(folder: Path) -> list[str]:
             lines += [f"`{part}` was not measured.", ""]
             continue
         result = json.loads(file.read_text())
-        lines += [*section(result["found"], folder), "", _origin(result), ""]
+        lines += [*section(result["found"]), "", _origin(result), ""]
         if missing := result["found"].get("missing"):
             lines += [f"Not measured, since it could not be run: {', '.join(missing)}.", ""]
     return [*lines, *gpu(folder / "gpu.json")]
 
 
-def batch1(found: Result, folder: Path) -> list[str]:
+def batch1(found: Result) -> list[str]:
     medians = {threads: _medians(cells) for threads, cells in found["ms"].items()}
-    two = medians[str(THREADS)]
-    names = dict.fromkeys(name for cell in two.values() for name in cell)
-    series = {name: [(float(tokens), cell[name]) for tokens, cell in two.items() if name in cell] for name in names}
     built_in = read_manifest(BUILTIN).verification
     proofs = found["proofs"]
-    two_threads = _two_threads(found)
     alike = {"the built-in": built_in} | {name: proof for name, proof in proofs.items() if name.endswith("per token")}
     lines = [
         "## One prompt at a time",
         "",
-        "At like fidelity we compare OpenVINO with int8 weights only. What each of them answers is [below](#fidelity),",
-        "with trained weights: there as here, `export` keeps as few layers in float as its bound of error needs.",
-        "PyTorch, optimum and ONNX Runtime's int8 have no target on one thread, and are not measured there.",
+        "At like fidelity we compare OpenVINO with int8 weights only. How near to float each of them answers, with",
+        "trained weights, is in docs/decisions/0023. `export` keeps as few layers in float as its bound of error",
+        "needs. PyTorch, optimum and ONNX Runtime's int8 have no target on one thread, and are not measured there.",
         *_in_float({name: proof["float_layers"] for name, proof in proofs.items()}),
         "",
         "The default, `export` without options:",
         "",
         *_judged(
             [*targets.batch1(found, targets.DEFAULT), *targets.proofs(built_in, alike)],
-            batch1_reasons(found, targets.DEFAULT, two_threads),
+            batch1_reasons(found, targets.DEFAULT),
         ),
         "",
         "With `--activations tensor`, which is faster, and whose scores depend on the other texts in a run:",
         "",
-        *_judged(targets.batch1(found, targets.TENSOR), batch1_reasons(found, targets.TENSOR, two_threads)),
+        *_judged(targets.batch1(found, targets.TENSOR), batch1_reasons(found, targets.TENSOR)),
     ]
     for threads, by_tokens in medians.items():
         lines += [
             "",
-            f"Milliseconds by tokens, threads: {threads}; what each of them answers is [below](#fidelity):",
+            f"Milliseconds by tokens, threads: {threads}:",
             "",
             *_by_tokens(by_tokens),
         ]
-    lines += [
-        "",
-        plot.shown(folder, "inference", "batch1", plot.lines(series, "tokens", "ms", logarithmic=True)),
+    return [
+        *lines,
         "",
         "The floor is the time of the matrix products alone: u8 x s8 for the linear layers, float for the windowed",
         "attention, measured in the same rounds. On a CPU with bfloat16, OpenVINO computes everything that is not int8",
         "in bfloat16, including attention (INFERENCE_PRECISION_HINT of the compiled model); ours stays in float32.",
     ]
-    for name, by_tokens in found["operators"].items():
-        lines += ["", *_operators(name, by_tokens)]
-    return [*lines, *_two_cores(found)]
 
 
-def batch1_reasons(found: Mapping[str, Any], ours: str, two_threads: str) -> dict[str, str]:
-    """Return why targets of single prompts are not met; `two_threads` is what holds for those on two."""
+def batch1_reasons(found: Mapping[str, Any], ours: str) -> dict[str, str]:
+    """Return why targets of single prompts are not met."""
     alone = targets.batch1({**found, "ms": {str(THREADS): {}, "1": found["ms"]["1"]}}, ours)
     met = [one.what for one in alone if one.met]
     like = targets.LIKE_FIDELITY
     rows = [row for row in targets.batch1(found, ours) if row.at]
-    reasons = {row.what: [_products(found, ours, row), two_threads] for row in rows if "optimum" in row.what}
+    reasons = {row.what: f"{_products(found, ours, row)} {TWO_THREADS}" for row in rows if "optimum" in row.what}
     reasons |= {
-        like: [two_threads, "On one thread it is met at every length." if like in met else ""],
-        "time relative to the floor": [two_threads],
+        like: TWO_THREADS + (" On one thread it is met at every length." if like in met else ""),
+        "time relative to the floor": TWO_THREADS,
     }
-    reasons |= {row.what: [_fastest(found, ours, row), two_threads] for row in rows if row.what == targets.FASTEST}
-    said = {begin: " ".join(filter(None, some)) for begin, some in reasons.items()}
-    return {begin: reason for begin, reason in said.items() if reason}
+    return reasons | {
+        row.what: f"{_fastest(found, ours, row)} {TWO_THREADS}" for row in rows if row.what == targets.FASTEST
+    }
 
 
 def _cell(found: Mapping[str, Any], row: Target) -> tuple[int, Mapping[str, Sequence[float]]]:
@@ -147,59 +132,11 @@ def _fastest(found: Mapping[str, Any], ours: str, row: Target) -> str:
     """Return which form of OpenVINO is the fastest where the target is missed by most."""
     _, cell = _cell(found, row)
     times = {name: statistics.median(cell[name]) for name in targets.OPENVINO if name in cell}
-    told = f"The fastest is {min(times, key=times.__getitem__)}; its error is [below](#fidelity)."
+    told = f"The fastest is {min(times, key=times.__getitem__)}."
     plain = "OpenVINO int8, f32"
     if plain in cell:
         told += f" With float32 in place of bfloat16, OpenVINO gives {ratio(cell[plain], cell[ours]):.2f} there."
     return told
-
-
-def _two_threads(found: Result) -> str:
-    there = f" ([below](#{TWO_CORES.lower().replace(' ', '-')}))" if _probes(found) else ""
-    return (
-        f"On two threads the time depends on whether the two cores share a cache{there}; if they do not, half of what "
-        "each operator reads comes from the other core's."
-    )
-
-
-def _probes(found: Result) -> list[Probe]:
-    return [probe for by_tokens in found.get("probes", {}).values() for probe in by_tokens if probe]
-
-
-def _two_cores(found: Result) -> list[str]:
-    """Return the times on two threads apart for rounds whose cores shared a cache and those whose did not."""
-    probes = _probes(found)
-    if not probes:
-        return []
-    by_state = {state: [other for other, own in probes if shared((other, own)) is state] for state in STATES}
-    lines = [
-        "",
-        f"### {TWO_CORES}",
-        "",
-        "A hypervisor moves virtual cores, and does not say what they share. Before each round on two threads, one",
-        f"core reads {BYTES // 1024} KiB that the other has just written, the activations of 64 tokens. They "
-        + ", and ".join(
-            f"{STATES[state]} in {len(reads)} of {len(probes)} rounds ({statistics.median(reads):.1f} us)"
-            for state, reads in by_state.items()
-            if reads
-        )
-        + ".",
-    ]
-    for state, told in STATES.items():
-        some = targets.of_rounds(found, shared_cache=state)
-        if some is not None:
-            why = "" if state else "Half of what each operator reads comes from the other core's cache."
-            lines += [
-                "",
-                f"While they {told}, the default:",
-                "",
-                *_judged(targets.batch1(some, targets.DEFAULT), batch1_reasons(some, targets.DEFAULT, why)),
-                "",
-                f"Milliseconds by tokens, threads: {THREADS}:",
-                "",
-                *_by_tokens(_medians(some["ms"][str(THREADS)])),
-            ]
-    return lines
 
 
 def _in_float(layers: Mapping[str, Sequence[str] | None]) -> list[str]:
@@ -229,43 +166,7 @@ def _judged(wanted: Sequence[Target], found: Mapping[str, str] = MappingProxyTyp
     return [*judged(wanted), *(["", "Why a target is not met:", "", *reasons] if reasons else [])]
 
 
-def fidelity(found: Result, _: Path) -> list[str]:
-    rows = [
-        [name, f"{one['relative_error']:.2%}", f"{one['labels_kept']:.1%}"] for name, one in found["variants"].items()
-    ]
-    return [
-        "## Fidelity",
-        "",
-        "A faster model that answers something else is no gain. Logits beside PyTorch's in float: relative error, and",
-        f"the share of {found['texts']} texts (exam questions, users' prompts, small talk) that keep their label.",
-        "The weights are trained (all-MiniLM-L6-v2, fine-tuned on 6,000 labelled rows), since random ones have no",
-        "outlier channels. OpenVINO int8 is calibrated on real text; ONNX Runtime int8 is its dynamic quantization",
-        "without options, optimum int8 that of signed weights by channel, of MatMul only. f32: what is not int8 is",
-        "not in bfloat16 either.",
-        "",
-        "Ours in int8 are exported by default, so that as few layers as needed stay in float, except ours on OpenVINO",
-        "(`export --target openvino`): these with `--max-error 1`, so in all layers. The graph for OpenVINO is the",
-        "same for each `--arithmetic`, so that one artifact stands for both, with the hint of either. Not every",
-        "checkpoint is like this one: of the encoder as it was pretrained, under a head that was fitted, 12 of 37",
-        "layers stayed in float, and 2.0 % of the labels changed.",
-        *_in_float(found.get("float_layers", {})),
-        "",
-        *_judged(targets.fidelity(found), fidelity_reasons(found)),
-        "",
-        *table(["", "relative error", "labels kept"], rows),
-    ]
-
-
-def fidelity_reasons(found: Result) -> dict[str, str]:
-    """Return how many labels ours changes, and which int8 forms change fewer."""
-    changed = {name: round((1 - one["labels_kept"]) * found["texts"]) for name, one in found["variants"].items()}
-    ours = changed.get(targets.DEFAULT, 0)
-    fewer = [f"{name} ({count})" for name, count in changed.items() if count < ours and not name.endswith("float")]
-    others = f"Fewer change with {'; '.join(fewer)}." if fewer else "With no other int8 form fewer change."
-    return {targets.SAME_LABEL: f"{ours} of {found['texts']} texts change their label. {others}"}
-
-
-def built_in(found: Result, _: Path) -> list[str]:
+def built_in(found: Result) -> list[str]:
     rows = [
         [f"{threads} thread{'s' * (threads != '1')}", *(f"{statistics.median(cell[threads]):.2f}" for cell in cells)]
         for cells in [found["ms"].values()]
@@ -297,64 +198,7 @@ def built_in_reasons(found: Result) -> dict[str, str]:
     }
 
 
-def sums(found: Result, _: Path) -> list[str]:
-    answers = found["answers"]
-    about = (
-        ["This CPU has VNNI, so that both are exact, and the daemon asks for nothing."]
-        if found["vnni"]
-        else [
-            "This CPU has no VNNI, so that ONNX Runtime cuts off sums of products that exceed 16 bits, unless it is",
-            "asked for exact ones, as the daemon does.",
-        ]
-    )
-    rows = [
-        [
-            f"{name}, {int(tokens):,} tokens",
-            *(f"{statistics.median(cell[way]):.1f}" for way in WAYS),
-            f"{ratio(cell['exact'], cell['cut off']):.2f}",
-        ]
-        for name, cells in found["ms"].items()
-        for tokens, cell in cells.items()
-    ]
-    return [
-        "## Sums of int8 products",
-        "",
-        *about,
-        f"Of {answers['texts']} texts to the built-in, without exact sums {answers['labels_changed']:.1%} have another",
-        f"label, and {answers['far']:.0%} a probability that is off by more than {FAR:g}, at most by",
-        f"{answers['furthest']:.2f}; the relative error of the logits is {answers['relative_error']:.1%}.",
-        "Milliseconds of a run on one thread:",
-        "",
-        *table(["", *WAYS, "ratio"], rows),
-    ]
-
-
-def _operators(name: str, by_tokens: dict[str, dict[str, float]]) -> list[str]:
-    sums = {tokens: sum(spent.values()) for tokens, spent in by_tokens.items()}
-    operators = dict.fromkeys(
-        operator
-        for tokens, spent in by_tokens.items()
-        for operator in spent
-        if spent[operator] > LEAST_SHARE * sums[tokens]
-    )
-    rows = [
-        [
-            operator,
-            *(
-                f"{(ms := spent.get(operator, 0.0)):.1f} ({ms / sums[tokens]:.0%})"
-                for tokens, spent in by_tokens.items()
-            ),
-        ]
-        for operator in operators
-    ]
-    return [
-        f"Time of {name} by operator, from ONNX Runtime's profile on one thread (ms; at least {LEAST_SHARE:.0%}):",
-        "",
-        *table(["", *(f"{int(tokens):,} tokens" for tokens in by_tokens)], rows),
-    ]
-
-
-def serving(found: Result, folder: Path) -> list[str]:
+def serving(found: Result) -> list[str]:
     lines = ["## Over HTTP"]
     for ours, what in ((OURS, "The default"), (TENSOR, "With `--activations tensor`")):
         lines += [
@@ -384,13 +228,7 @@ def serving(found: Result, folder: Path) -> list[str]:
             for name in found["ceiling"]
             if (rates := targets.ceilings(found, workload, name))
         ]
-        series = {
-            f"{name}, {figure}": [
-                (float(rate), window[f"{figure}_ms"]) for rate, window in rates.items() if window["answered"]
-            ]
-            for name, rates in found["open"][workload].items()
-            for figure in ("p50", "p95")
-        }
+        arrivals = found["open"][workload]
         lines += [
             "",
             f"`{workload}`: {tokens['mean']} tokens on average, median {tokens['median']}, p95 {tokens['p95']}.",
@@ -398,10 +236,11 @@ def serving(found: Result, folder: Path) -> list[str]:
             "",
             *table(["", *cells], rows),
             "",
-            "Latency by arrival rate (Poisson arrivals):",
+            "p50 / p95 in ms, by arrivals a second (Poisson):",
             "",
-            plot.shown(
-                folder, "inference", f"open-{workload}", plot.lines(series, "arrivals a second", "ms", logarithmic=True)
+            *table(
+                ["", *next(iter(arrivals.values()))],
+                [[name, *map(_waited, rates.values())] for name, rates in arrivals.items()],
             ),
         ]
     return lines
@@ -449,7 +288,7 @@ def serving_reasons(found: Result, ours: str) -> dict[str, str]:
     return reasons
 
 
-def routed(found: Result, _: Path) -> list[str]:
+def routed(found: Result) -> list[str]:
     def added(cell: Result, way: str) -> str:
         return " / ".join(f"{median(cell[way], p) - median(cell['direct'], p):.2f}" for p in ("p50_ms", "p95_ms"))
 
@@ -472,7 +311,7 @@ def routed_reasons(found: Result) -> dict[str, str]:
     return {targets.BESIDES: f"A hit, which runs no model, adds {hit:.2f}: reading, sending and waking threads."}
 
 
-def added(found: Result, _: Path) -> list[str]:
+def added(found: Result) -> list[str]:
     rows = [
         [
             f"{name}, {float(share):.0%} of {one['capacity']:.0f} a second",
@@ -544,17 +383,16 @@ def _spent(phases_ms: Mapping[str, float] | None) -> str:
     )
 
 
-def soak(found: Result, folder: Path) -> list[str]:
-    series = {"resident": list(zip(found["seconds"], found["mib"], strict=True))}
+def soak(found: Result) -> list[str]:
+    mib = found["mib"]
     return [
         "## Memory and the event loop",
         "",
         *_judged(targets.soak(found), soak_reasons(found)),
         "",
-        "Resident memory in MiB over time in seconds, with prompts of 4 to 512 tokens at the highest rate that the",
-        "daemon sustains:",
-        "",
-        plot.shown(folder, "inference", "soak", plot.lines(series, "seconds", "MiB")),
+        "With prompts of 4 to 512 tokens at the highest rate that the daemon sustains, resident memory is",
+        f"{mib[0]:.0f} MiB at the start, {mib[len(mib) // 4]:.0f} after a quarter of {found['seconds'][-1]:.0f} s, and",
+        f"{mib[-1]:.0f} at the end.",
     ]
 
 
@@ -579,7 +417,7 @@ def soak_reasons(found: Result) -> dict[str, str]:
     }
 
 
-def overload(found: Result, _: Path) -> list[str]:
+def overload(found: Result) -> list[str]:
     lines = ["## Overload", "", *_judged(targets.overload(found)), ""]
     for workload, outcome in found["workloads"].items():
         rows = [
@@ -617,9 +455,7 @@ def gpu(file: Path) -> list[str]:
 
 SECTIONS = {
     "batch1": batch1,
-    "fidelity": fidelity,
     "built_in": built_in,
-    "sums": sums,
     "serving": serving,
     "routed": routed,
     "added": added,
@@ -631,6 +467,10 @@ SECTIONS = {
 def _served(rounds: list[dict[str, float]]) -> str:
     p50, p95 = (median(rounds, figure) for figure in ("p50_ms", "p95_ms"))
     return f"{median(rounds, 'per_second'):.1f} ({p50:.0f} / {p95:.0f})"
+
+
+def _waited(window: dict[str, float]) -> str:
+    return f"{window['p50_ms']:.0f} / {window['p95_ms']:.0f}" if window["answered"] else ""
 
 
 def _origin(result: Result) -> str:

@@ -75,15 +75,6 @@ def peer(work: Workplace, name: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def queue_and_pad(work: Workplace, model: Path) -> Iterator[Server]:
-    """Run the naive batcher on our graph."""
-    port = reserve_port()
-    command = [sys.executable, str(HERE / "peers" / "queue_and_pad.py"), str(model), str(port)]
-    with _running(work, "queue-and-pad", command, port, "/health") as pid:
-        yield Server(pid, port, _classify)
-
-
-@contextlib.contextmanager
 def upstream(work: Workplace, delay: float) -> Iterator[int]:
     """Run a stand-in for vLLM, and yield its port."""
     command = [sys.executable, "-m", "inference.upstream", str(delay)]

@@ -25,12 +25,12 @@ from inference import alone
 from inference.ceiling import least_p95_ms, measured_anew, prompts_per_second
 from inference.load import closed_loop, open_loop, rotated
 from inference.prompts import count_tokens, make_prompts
-from inference.servers import NO_DEADLINE_MS, PEERS, Server, peer, pointsman, queue_and_pad
+from inference.servers import NO_DEADLINE_MS, PEERS, Server, peer, pointsman
 from inference.workplace import Workplace
 from pointsman.classify.cost_model import Curve
 from pointsman.config.model import ClassifierOptions
 
-OURS, TENSOR, BUILT_IN, PADDED = "ours int8", "ours int8 per tensor", "built-in", "queue-and-pad int8"
+OURS, TENSOR, BUILT_IN = "ours int8", "ours int8 per tensor", "built-in"
 OUR_MODELS = {OURS: "int8-token", TENSOR: "int8-tensor"}
 WINDOW_S = {"short": 2.0, "mix": 3.5}
 FEW, MANY = 8, 32
@@ -93,7 +93,6 @@ def _servers(work: Workplace) -> Iterator[tuple[dict[str, Server], list[str]]]:
         OURS: pointsman(work, OURS, work.model(OUR_MODELS[OURS]), **options),
         TENSOR: pointsman(work, TENSOR, work.model(OUR_MODELS[TENSOR]), **options),
         BUILT_IN: pointsman(work, BUILT_IN, "builtin", **options),
-        PADDED: queue_and_pad(work, work.model("padded")),
     } | {name: peer(work, name) for name in PEERS}
     servers, missing = {}, []
     with contextlib.ExitStack() as stack:

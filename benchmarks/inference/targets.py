@@ -10,10 +10,9 @@ from typing import Any
 from target import Target, at_least, at_most, ratio
 
 from inference.batch1 import THREADS, VARIANTS, floor_ms
-from inference.exchange import shared
 from inference.overload import REFUSED
 from inference.servers import PEERS
-from inference.serving import FEW, MANY, PADDED
+from inference.serving import FEW, MANY
 
 Found = Mapping[str, Any]
 Rounds = Mapping[str, Sequence[float]]
@@ -27,7 +26,6 @@ OPENVINO_WEIGHTS = [name for name in OPENVINO if "weights" in name]
 
 LIKE_FIDELITY = "speed-up over OpenVINO at like fidelity"
 FASTEST = "speed-up over OpenVINO's fastest form"
-SAME_LABEL = "share of texts with the same label in int8, trained"
 SHORT = "short: throughput relative to the best peer, 8 and 32 clients"
 DEFAULT_INFINITY = "short: throughput relative to default infinity, 8 and 32 clients"
 ONE = "short: throughput relative to the best peer, 1 client"
@@ -39,7 +37,6 @@ BEYOND = "p50 beyond its class"
 ABOVE = "p50 above the bound"
 """Targets whose reasons follow from what was found."""
 
-FEWEST_ROUNDS = 3
 FLAT = 1.02
 """Memory growth that a soak of minutes cannot distinguish from noise."""
 AT_ONCE_MS = 20.0
@@ -48,23 +45,6 @@ AT_ONCE_MS = 20.0
 def floors(cell: Rounds, tokens: int) -> list[float]:
     """Return the lower bound in ms for each round."""
     return [floor_ms(tokens, *rates) for rates in zip(cell["int8 product"], cell["float product"], strict=True)]
-
-
-def of_rounds(found: Found, *, shared_cache: bool) -> Found | None:
-    """Return what was measured on two threads while the cores shared a cache, or while they did not.
-
-    Rounds without a probe count for neither. Lengths with fewer than FEWEST_ROUNDS such rounds are left out; None if
-    all are.
-    """
-    cells: dict[str, Rounds] = {}
-    for tokens, cell in found["ms"][str(THREADS)].items():
-        probes = found.get("probes", {}).get(tokens, ())
-        kept = [probe is not None and shared(probe) is shared_cache for probe in probes]
-        if sum(kept) >= FEWEST_ROUNDS:
-            cells[tokens] = {
-                name: [ms for ms, keep in zip(rounds, kept, strict=True) if keep] for name, rounds in cell.items()
-            }
-    return {**found, "ms": {str(THREADS): cells, "1": {}}} if cells else None
 
 
 def batch1(found: Found, ours: str) -> list[Target]:
@@ -98,12 +78,6 @@ def batch1(found: Found, ours: str) -> list[Target]:
             {at: ratio(cell.get(ours, ()), floors(cell, 128)) for at, cell in cells(128, 128).items()},
         ),
     ]
-
-
-def fidelity(found: Found) -> list[Target]:
-    """Return the targets of what quantization may change."""
-    kept = {name: found["variants"][name]["labels_kept"] for name in (DEFAULT,) if name in found["variants"]}
-    return [at_least(f"{SAME_LABEL} all-MiniLM-L6-v2", 0.99, kept)]
 
 
 def built_in(found: Found) -> list[Target]:
@@ -181,7 +155,6 @@ def serving(found: Found, ours: str) -> list[Target]:
         at_least(ONE, 1.0, times("short", (1,))),
         at_least(MIX, 1.25, times("mix", (8,))),
         at_most(MIX_P95, 0.5, {rival: slower}),
-        at_least("mix: throughput relative to queue-and-pad, 8 clients", 3.0, times("mix", (8,), PADDED)),
         at_least(SHARE, 0.85, shares),
     ]
 

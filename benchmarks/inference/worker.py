@@ -1,13 +1,11 @@
 """Run one variant in its own process, so that no other threads spin in it: worker.py KIND PATH THREADS.
 
-Reads lines of `TOKENS RUNS` and answers each with the seconds of the last run, or of token ids as a JSON list and
-answers each with the logits; prints `ready` first. Runs in a peer's venv, so it imports nothing of ours except for our
-own graphs.
+Reads lines of `TOKENS RUNS` and answers each with the seconds of the last run; prints `ready` first. Runs in a peer's
+venv, so it imports nothing of ours except for our own graphs.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -26,7 +24,7 @@ Ids = np.ndarray[Any, np.dtype[np.int64]]
 Feed = Callable[[Ids], Any]
 """Returns the inputs of a prompt of these tokens, shape [1, tokens]."""
 Run = Callable[[Any], Any]
-"""Runs the model; returns its logits, shape [1, labels]."""
+"""Runs the model."""
 
 
 def torch_float(path: Path, threads: int) -> tuple[Feed, Run]:
@@ -74,8 +72,8 @@ def openvino_graph(precision: str | None, path: Path, threads: int) -> tuple[Fee
 
 
 def unpacked(names: list[str], ids: Ids) -> dict[str, Ids]:
-    """Return the inputs of a graph as transformers has them: one segment, and nothing masked."""
-    filled = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    """Return the inputs of a graph as transformers has them: nothing is masked."""
+    filled = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
     return {name: filled[name] for name in names}
 
 
@@ -123,9 +121,6 @@ def main() -> None:
     feed, run = KINDS[kind](Path(path), int(threads))
     print("ready", flush=True)
     for line in sys.stdin:
-        if line.startswith("["):
-            print(json.dumps(np.asarray(run(feed(np.array([json.loads(line)]))))[0].tolist()), flush=True)
-            continue
         tokens, runs = map(int, line.split())
         inputs = feed(_ids(tokens))
         for _ in range(runs):

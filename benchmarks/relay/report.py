@@ -1,4 +1,4 @@
-"""Render benchmarks/results/relay.md and its plots from relay.json: PYTHONPATH=... python -m relay.report"""
+"""Render benchmarks/results/relay.md from relay.json: PYTHONPATH=... python -m relay.report"""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import plot
 from markdown import judged, table, unmet
 from provenance import processor
 from target import difference, median, ratio
@@ -44,7 +43,7 @@ def main() -> None:
 
 
 def render(folder: Path) -> list[str]:
-    """Return the lines of the report, and write its plots beside `relay.json` in `folder`."""
+    """Return the lines of the report on `relay.json` in `folder`."""
     result = json.loads((folder / "relay.json").read_text())
     requests, streams = result["found"]["requests"], result["found"]["streams"]
     wanted = [*targets.requests(requests), *targets.streams(streams)]
@@ -71,9 +70,9 @@ def render(folder: Path) -> list[str]:
         "",
         *unmet(wanted, reasons),
         "",
-        *_requests(requests, folder),
+        *_requests(requests),
         "",
-        *_streams(streams, folder),
+        *_streams(streams),
         "",
         *_origin(result),
     ]
@@ -158,7 +157,7 @@ def _asked(requests: Result) -> list[str]:
     return ["**Measured with another question, for which a hit edits the model alone: it stays under its threshold.**"]
 
 
-def _requests(found: Result, folder: Path) -> list[str]:
+def _requests(found: Result) -> list[str]:
     lines = ["## Requests"]
     for size, cells in found["cells"].items():
         ways = dict.fromkeys(name for cell in cells.values() for name in cell)
@@ -174,12 +173,6 @@ def _requests(found: Result, folder: Path) -> list[str]:
             for name in ways
         ]
         head = ["", *(f"CPU, {c}" for c in cells), *(f"per second, {c}" for c in cells), "p50, 1", "p99, 64", "failed"]
-        series = {
-            name: [(float(clients), _median(cell, name, "cpu_us")) for clients, cell in cells.items() if name in cell]
-            for name in ways
-            if name not in (DIRECT, MISS)
-        }
-        svg = plot.lines(series, "clients", "us of CPU per request", logarithmic=True)
         lines += [
             "",
             f"A request of {size} or a few bytes less, a response of 1 KiB or a few bytes more, by the number of",
@@ -187,8 +180,6 @@ def _requests(found: Result, folder: Path) -> list[str]:
             "proxy adds. p99: microseconds in total:",
             "",
             *table(head, rows),
-            "",
-            plot.shown(folder, "relay", f"cpu-{SIZES[size] // 1024}k", svg),
         ]
     return [
         *lines,
@@ -198,7 +189,7 @@ def _requests(found: Result, folder: Path) -> list[str]:
     ]
 
 
-def _streams(found: Result, folder: Path) -> list[str]:
+def _streams(found: Result) -> list[str]:
     cells: dict[str, Cell] = found["cells"]
     lines = [
         "## Streams",
@@ -223,10 +214,6 @@ def _streams(found: Result, folder: Path) -> list[str]:
         ]
         head = ["", "CPU", "first p50", "first p99", "chunk p50", "chunk p99", "whole", "proxy's core", "load's core"]
         lines += ["", f"{streams} at once:", "", *table(head, rows)]
-    series = {
-        name: [(float(streams), _median(cell, name, "delay_p99_us")) for streams, cell in cells.items() if name in cell]
-        for name in next(iter(cells.values()))
-    }
     # Only the windows of the first round: allocators keep memory, so later windows show the maximum of all.
     memory = [
         [name, f"{mib:.1f}", *(f"{cell[name][0]['growth_kib']:.1f}" if name in cell else "" for cell in cells.values())]
@@ -234,10 +221,6 @@ def _streams(found: Result, folder: Path) -> list[str]:
     ]
     return [
         *lines,
-        "",
-        "p99 of a chunk's transit time, from sending to reading:",
-        "",
-        plot.shown(folder, "relay", "delay", plot.lines(series, "streams", "us", logarithmic=True)),
         "",
         "Memory: MiB at rest (proportional set size), and growth of the resident set per stream in KiB:",
         "",

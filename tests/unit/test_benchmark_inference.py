@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import json
 import math
@@ -13,23 +12,19 @@ import re
 import shutil
 import statistics
 import sys
-import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import inference.__main__
-import numpy as np
 import pytest
-from inference import alone, batch1, fidelity, load, report, sums, targets
+from inference import alone, batch1, load, report, targets
 from inference.batch1 import floor_ms, in_passes, take_turns, warmed
 from inference.ceiling import least_p95_ms, measured_anew, prompts_per_second
-from inference.exchange import Prober, probing
 from inference.ideal import answered, beyond_class_ms, of_capacity, poisson
 from inference.load import Reply, Window
 from inference.metrics import lag_p99_ms
-from inference.operators import by_operator
 from inference.phases import medians
 from inference.prompts import MIX_LIMIT, mixed_lengths
 from inference.report import added_reasons, batch1_reasons, render, serving_reasons, soak_reasons
@@ -39,7 +34,6 @@ from markdown import unmet
 from target import at_least, at_most, quantile, ratio
 
 from pointsman.classify import artifact, cpu
-from pointsman.classify.artifact import BUILTIN
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.cost_model import Curve
 from pointsman.config.model import ClassifierOptions
@@ -84,77 +78,6 @@ def test_the_slowest_length_is_judged() -> None:
     assert (row.measured, row.at, row.met) == (1.5, "128 tokens, 2 threads", False)
 
 
-def test_rounds_are_judged_apart_by_whether_the_two_cores_shared_a_cache() -> None:
-    """A read from the other core takes 1.5 times as long as one of its own then, and else 3.4 times."""
-    near, far = (5.8, 3.8), (13.1, 3.8)
-    cell = {"ours int8 per token": [30.0, 49.0, 31.0, 32.0], "OpenVINO int8": [34.0, 43.0, 34.0, 34.0]}
-    found = {"ms": {"2": {"64": cell}, "1": {"64": cell}}, "probes": {"64": [near, far, near, near]}}
-    together = targets.of_rounds(found, shared_cache=True)
-    assert together is not None
-    assert together["ms"] == {
-        "2": {"64": {"ours int8 per token": [30.0, 31.0, 32.0], "OpenVINO int8": [34.0, 34.0, 34.0]}},
-        "1": {},
-    }
-    assert targets.of_rounds(found, shared_cache=False) is None  # one round says little
-    assert targets.of_rounds({"ms": found["ms"]}, shared_cache=True) is None
-
-
-def test_rounds_without_a_probe_count_for_neither_state_and_none_is_paired_with_anothers() -> None:
-    near = (5.8, 3.8)
-    cell = {"a": [1.0, 2.0, 3.0, 4.0]}
-    found = {"ms": {"2": {"64": cell}}, "probes": {"64": [near, None, near, near]}}
-    together = targets.of_rounds(found, shared_cache=True)
-    assert together is not None
-    assert together["ms"]["2"]["64"] == {"a": [1.0, 3.0, 4.0]}
-    cell["b"] = [1.0, 2.0, 3.0]
-    with pytest.raises(ValueError, match="zip"):
-        targets.of_rounds(found, shared_cache=True)
-
-
-def test_a_probe_reads_what_each_of_two_cores_has_written() -> None:
-    allowed = sorted(os.sched_getaffinity(0))
-    prober = Prober(allowed[0], allowed[-1])
-    threads = threading.active_count()
-    probe = prober.probe()
-    assert probe is not None
-    other, own = probe
-    assert 0 < own <= other * 10
-    assert (prober.copied == 1).all()  # which the other core wrote, over the 2 of the reading one
-    assert sorted(os.sched_getaffinity(0)) == allowed
-    prober.close()
-    assert threading.active_count() == threads - 1
-
-
-def test_cores_are_probed_only_where_it_is_known_which_ones_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def probed(threads: int, cores: set[int]) -> bool:
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores)
-        with probing(threads) as prober:
-            return prober is not None
-
-    assert probed(2, {0, 1})
-    assert not probed(1, {0, 1})
-    assert not probed(2, {0})
-    assert not probed(2, {0, 1, 2})
-
-
-def test_a_core_that_cannot_be_had_is_no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is waited for once."""
-    main = threading.get_ident()
-
-    def refused(_: int, cores: set[int]) -> None:
-        if (threading.get_ident() == main) is (cores == {0}):
-            raise OSError(errno.EINVAL, "refused")
-
-    monkeypatch.setattr(os, "sched_setaffinity", refused)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    for first, second in ((0, 0), (1, 1)):  # the reading core, and the writing one
-        prober = Prober(first, second, patience_s=0.01)
-        assert prober.probe() is None
-        monkeypatch.setattr(prober, "_patience_s", -1.0)  # waits no more, or raises
-        assert prober.probe() is None
-        prober.close()
-
-
 class Host:
     """A clock, and workers whose calls take `per_token` seconds of it by name; one that is not there has ended."""
 
@@ -185,7 +108,7 @@ def test_however_slow_a_host_is_the_longest_prompts_are_measured_thrice_and_othe
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     host = Host({"a": 10.0, "b": 10.0}, monkeypatch)
-    cells = in_passes(host.workers, 2, 1.0, None)
+    cells = in_passes(host.workers, 2, 1.0)
     assert {tokens: cell.rounds for tokens, cell in cells.items()} == dict.fromkeys(
         (16, 32, 64, 128, 256, 512, 2048), 3
     )
@@ -194,21 +117,17 @@ def test_however_slow_a_host_is_the_longest_prompts_are_measured_thrice_and_othe
 
 def test_variants_go_on_taking_turns_over_the_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host({"a": 10.0, "b": 10.0, "c": 10.0}, monkeypatch)
-    in_passes(host.workers, 2, 1.0, None)
+    in_passes(host.workers, 2, 1.0)
     assert "".join(name for name, tokens in host.timed if tokens == 16) == "abcbcacab"
 
 
-def test_a_round_has_one_probe_and_a_variant_that_ends_is_left_out(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_variant_that_ends_is_left_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     host = Host({"a": 1.0, "b": 1.0}, monkeypatch)
-    prober: Any = SimpleNamespace(probe=lambda: (1.0, 1.0))
     cell = warmed(host.workers, 16)
-    take_turns(host.workers, 16, cell, 0.0, 2, prober)
+    take_turns(host.workers, 16, cell, 0.0, 2)
     del host.per_token["b"]
-    take_turns(host.workers, 16, cell, 0.0, 1, prober)
+    take_turns(host.workers, 16, cell, 0.0, 1)
     assert cell.ms == {"a": [16_000.0] * 3}
-    assert len(cell.probes) == 3
     assert "b ended at 16 tokens" in capsys.readouterr().err
     assert warmed(host.workers, 16).ms == {"a": []}
 
@@ -219,7 +138,7 @@ def test_single_prompts_are_measured_in_time_on_two_slow_cores(monkeypatch: pyte
     for threads, variants, longest in ((2, 15, 40.0), (1, 10, 32.0)):
         assert len(batch1.MEASURED[threads]) == variants
         host = Host({str(number): longest / variants / 2048 for number in range(variants)}, monkeypatch)
-        in_passes(host.workers, threads, 1.0, None)
+        in_passes(host.workers, threads, 1.0)
         seconds += host.monotonic()
     assert seconds < 1000
 
@@ -249,8 +168,7 @@ def test_a_peer_is_the_best_of_its_cell_and_not_of_all() -> None:
         return [{"per_second": per_second, "p95_ms": 1000 / per_second}]
 
     def cell(torch: float, pipeline: float) -> dict[str, Any]:
-        ours = {"ours int8": window(100.0), "queue-and-pad int8": window(10.0)}
-        return ours | {"infinity, torch": window(torch), "optimum int8 pipeline": window(pipeline)}
+        return {"ours int8": window(100.0), "infinity, torch": window(torch), "optimum int8 pipeline": window(pipeline)}
 
     closed = {name: {"1": cell(50, 40), "8": cell(20, 50), "32": cell(25, 20)} for name in ("short", "mix")}
     ceiling = {"ours int8": {"short": 110.0, "mix": 200.0}}
@@ -271,8 +189,11 @@ def test_the_peer_that_waits_least_is_not_the_one_that_answers_most_and_the_boun
     def window(per_second: float, p95_ms: float) -> list[dict[str, float]]:
         return [{"per_second": per_second, "p95_ms": p95_ms}]
 
-    ours = {"ours int8": window(100.0, 1000.0), "queue-and-pad int8": window(10.0, 1000.0)}
-    cell = ours | {"infinity, torch": window(80.0, 1250.0), "infinity, optimum int8": window(60.0, 800.0)}
+    cell = {
+        "ours int8": window(100.0, 1000.0),
+        "infinity, torch": window(80.0, 1250.0),
+        "infinity, optimum int8": window(60.0, 800.0),
+    }
     closed = {name: dict.fromkeys(("1", "8", "32"), cell) for name in ("short", "mix")}
     found = {"closed": closed, "ceiling": {"ours int8": {"short": 120.0, "mix": 200.0}}}
     found["least_p95_ms"] = {"ours int8": 401.0}
@@ -378,16 +299,6 @@ def test_the_least_p95_is_that_of_the_better_order() -> None:
     assert least_p95_ms(curve, [1, 2, *[1] * 18], 2) == 1000  # the shortest first: one long one waits for all
 
 
-def test_a_profile_leaves_out_the_first_run_and_what_only_encloses_others() -> None:
-    def kernel(operator: str, at: int, micros: int) -> dict[str, Any]:
-        return {"name": f"{operator}_1_kernel_time", "ts": at, "dur": micros, "args": {"op_name": operator}}
-
-    runs = [{"name": "model_run", "ts": at, "dur": 9} for at in (0, 100, 200)]
-    kernels = [kernel("MatMul", 1, 90_000), kernel("MatMul", 101, 2000), kernel("MatMul", 201, 4000)]
-    events = [*runs, *kernels, kernel("If", 102, 50_000), kernel("Add", 103, 1000)]
-    assert by_operator(events) == {"MatMul": 3.0, "Add": 0.5}
-
-
 def test_a_report_names_what_was_not_measured_and_shows_the_rest(tmp_path: Path) -> None:
     cell = {
         "ours int8 per token": [12.0],
@@ -396,9 +307,7 @@ def test_a_report_names_what_was_not_measured_and_shows_the_rest(tmp_path: Path)
         "float product": [1.0],
     }
     cells = {"32": cell, "128": cell}
-    probes = {tokens: [[5.0, 4.0]] for tokens in cells}
-    found = {"missing": ["OpenVINO int8"], "ms": {"2": cells, "1": cells}, "operators": {}, "proofs": {}}
-    found["probes"] = probes
+    found = {"missing": ["OpenVINO int8"], "ms": {"2": cells, "1": cells}, "proofs": {}}
     machine = {"cores": 2, "cpu": "x"}
     head = {"machine": machine, "versions": {"onnxruntime": "1"}, "python": "3", "commit": "c", "time": "t"}
     (tmp_path / "inference-batch1.json").write_text(json.dumps(head | {"peers": {}, "seconds": 1, "found": found}))
@@ -409,9 +318,7 @@ def test_a_report_names_what_was_not_measured_and_shows_the_rest(tmp_path: Path)
     judged = [line for line in lines if line.startswith("| speed-up over optimum's float")]
     assert judged == ["| speed-up over optimum's float, from 32 tokens | ? | at least 3 | not measured |"] * 2
     assert lines.index("The default, `export` without options:") < lines.index(judged[0])
-    assert "shared a cache in 2 of 2 rounds (5.0 us)." in " ".join(lines)
     assert "`serving` was not measured." in lines
-    assert (tmp_path / "inference-batch1.svg").read_text().startswith("<svg")
 
 
 def reported(folder: Path, part: str, found: dict[str, Any]) -> list[str]:
@@ -421,27 +328,7 @@ def reported(folder: Path, part: str, found: dict[str, Any]) -> list[str]:
     return render(folder)
 
 
-def test_rounds_on_cores_with_a_common_cache_and_without_are_shown_apart(tmp_path: Path) -> None:
-    near, far = [5.0, 4.0], [13.0, 4.0]
-    cell = {name: [1.0] * 7 for name in ("int8 product", "float product")}
-    cell |= {"ours int8 per token": [10.0, 20.0] * 3 + [30.0], "OpenVINO int8 weights": [15.0] * 7}
-    found = {"missing": [], "ms": {"2": {"128": cell}, "1": {"128": cell}}, "operators": {}, "proofs": {}}
-    lines = reported(tmp_path, "batch1", found | {"probes": {"128": [near, far] * 3 + [None]}})
-    told = "They shared a cache in 3 of 6 rounds (5.0 us), and shared none in 3 of 6 rounds (13.0 us)."
-    assert told in " ".join(lines)
-    together, apart = (lines.index(f"While they shared {what}, the default:") for what in ("a cache", "none"))
-    assert "| ours int8 per token | 10.0 |" in lines[together:apart]
-    assert "| ours int8 per token | 20.0 |" in lines[apart:]
-    speed_up = "speed-up over OpenVINO at like fidelity"
-    assert f"| {speed_up} | 1.5 128 tokens, 2 threads | at least 1 | met |" in lines[together:apart]
-    [why] = [line for line in lines[apart:] if line.startswith(f"- {speed_up}; ")]
-    assert why.endswith(": Half of what each operator reads comes from the other core's cache.")
-    assert "[below](#two-cores)" in " ".join(lines[:together])
-
-    never = reported(tmp_path, "batch1", found | {"probes": {"128": [far] * 7}})
-    assert "They shared none in 7 of 7 rounds (13.0 us)." in " ".join(never)
-    assert [line for line in never if line.startswith("While they")] == ["While they shared none, the default:"]
-    assert "two-cores" not in " ".join(reported(tmp_path, "batch1", found))
+TWO_THREADS = "On two threads the time depends on whether the two cores share a cache (docs/decisions/0023)."
 
 
 def test_a_target_is_said_to_be_met_on_one_thread_only_if_it_is() -> None:
@@ -451,10 +338,10 @@ def test_a_target_is_said_to_be_met_on_one_thread_only_if_it_is() -> None:
 
     def reason(one: dict[str, Any]) -> str:
         found = {"ms": {"2": slower, "1": one}}
-        return batch1_reasons(found, "ours int8 per token", "Two.")[speed_up]
+        return batch1_reasons(found, "ours int8 per token")[speed_up]
 
-    assert reason(faster) == "Two. On one thread it is met at every length."
-    assert reason(faster | {"16": slower["128"]}) == "Two."
+    assert reason(faster) == f"{TWO_THREADS} On one thread it is met at every length."
+    assert reason(faster | {"16": slower["128"]}) == TWO_THREADS
 
 
 def test_why_single_prompts_miss_a_target_is_computed() -> None:
@@ -467,20 +354,17 @@ def test_why_single_prompts_miss_a_target_is_computed() -> None:
         "OpenVINO int8 weights": [20.0],
     }
     found = {"ms": {"2": {"512": rest | forms | {"ours int8 per token": [10.0]}}, "1": {"512": rest}}}
-    reasons = batch1_reasons(found, "ours int8 per token", "")
+    reasons = batch1_reasons(found, "ours int8 per token")
     speed_up = "speed-up over optimum's float, from 32 tokens"
     there = "There the products alone take 22% of our time; without the rest it would be 6.82."
-    assert reasons[speed_up] == there
-    told = (
-        "The fastest is OpenVINO int8, f32; its error is [below](#fidelity). With float32 in place of bfloat16, "
-        "OpenVINO gives 0.70 there."
-    )
-    assert reasons[targets.FASTEST] == told
+    assert reasons[speed_up] == f"{there} {TWO_THREADS}"
+    told = "The fastest is OpenVINO int8, f32. With float32 in place of bfloat16, OpenVINO gives 0.70 there."
+    assert reasons[targets.FASTEST] == f"{told} {TWO_THREADS}"
 
     # Cores that share no cache for a while slow down whatever runs then.
     found["ms"]["2"]["512"]["int8 product"] = [1.0]
     alone = "There the products alone, run by themselves, took no less time than a whole run of ours."
-    assert batch1_reasons(found, "ours int8 per token", "")[speed_up] == alone
+    assert batch1_reasons(found, "ours int8 per token")[speed_up] == f"{alone} {TWO_THREADS}"
 
 
 def test_in_what_steps_memory_grew_is_computed() -> None:
@@ -492,61 +376,6 @@ def test_in_what_steps_memory_grew_is_computed() -> None:
         )
     }
     assert soak_reasons({"mib": [100.0] * 8, "seconds": [0.0] * 8}) == {}
-
-
-def test_what_other_int8_forms_change_is_counted_and_layers_in_float_are_named(tmp_path: Path) -> None:
-    kept = {"PyTorch float": 1.0, "ours int8 per token": 0.98, "OpenVINO int8": 0.985, "optimum int8": 0.975}
-    variants = {name: {"relative_error": 0.0, "labels_kept": share} for name, share in kept.items()}
-    layers = {"ours int8 per token": ["a", "b"], "ours int8 per tensor": []}
-    found = {"texts": 200, "missing": [], "variants": variants, "float_layers": layers}
-    lines = reported(tmp_path, "fidelity", found)
-    counted = "Layers that stay in float, of ours int8 per token: 2; of ours int8 per tensor: 0."
-    assert counted in lines
-    assert next(line for line in lines if "4 of 200 texts" in line).endswith("Fewer change with OpenVINO int8 (3).")
-    variants["OpenVINO int8"]["labels_kept"] = 0.98
-    assert "With no other int8 form fewer change." in " ".join(reported(tmp_path, "fidelity", found))
-    proofs = {
-        name: {"float_layers": names, "batch": {"max_difference": {"int8": 0.0}}} for name, names in layers.items()
-    }
-    cell = {name: [1.0] for name in ("int8 product", "float product")}
-    single = {"missing": [], "ms": {"2": {"128": cell}, "1": {}}, "operators": {}, "proofs": proofs}
-    assert counted in reported(tmp_path, "batch1", single)
-
-
-def test_fidelity_names_the_layers_in_float_of_what_export_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "peers").mkdir()
-    trained = fidelity.trained_in(Workplace(tmp_path))
-    for name in ("checkpoint", "optimum", "int8-tensor"):
-        trained.model(name).parent.mkdir(exist_ok=True)
-        trained.model(name).symlink_to(BUILTIN)
-    trained.folder.joinpath("texts.json").write_text('["a text", "another"]')
-
-    def start(work: Workplace, _: str, __: str, model: Path, ___: str) -> Any:
-        return contextlib.nullcontext(model.name) if model.exists() else None
-
-    answers = {"checkpoint": [[1.0, 0.0], [0.0, 1.0]], "optimum": [[1.0, 0.0], [0.0, 1.0]]}
-    monkeypatch.setattr(fidelity, "start", start)
-    monkeypatch.setattr(fidelity, "_answers", lambda model, _: answers.get(model, [[1.0, 0.0], [1.0, 0.0]]))
-    found = fidelity.measure(Workplace(tmp_path), 1.0)
-    assert {name: one["labels_kept"] for name, one in found["variants"].items()} == {
-        "PyTorch float": 1.0,
-        "optimum float": 1.0,
-        "ours int8 per tensor": 0.5,
-    }
-    assert found["float_layers"].keys() == {"ours int8 per tensor"}
-    assert "ours int8 per token" in found["missing"]
-    assert "int8 product" not in found["missing"]
-
-
-def test_fidelity_is_the_error_of_all_logits_and_the_share_of_labels_that_stay() -> None:
-    reference = np.array([[3.0, 0.0], [0.0, 4.0]])
-    assert fidelity.fidelity(reference, reference) == {"relative_error": 0.0, "labels_kept": 1.0}
-    assert fidelity.fidelity(np.array([[3.0, 3.0], [5.0, 4.0]]), reference) == {
-        "relative_error": round(math.sqrt(3**2 + 5**2) / 5, 6),
-        "labels_kept": 0.5,
-    }
 
 
 def test_a_part_that_was_measured_with_another_built_in_says_so(tmp_path: Path) -> None:
@@ -589,26 +418,6 @@ async def test_clients_without_http_ask_until_the_texts_or_the_seconds_end(class
     assert window.summary()["answered"] == 3
     window = await alone.closed_loop(classifier, iter(["one"] * 9), 2, 0.0)
     assert window.replies == []
-
-
-def test_what_exact_sums_change_is_told_of_the_cpu_that_it_was_measured_on(tmp_path: Path) -> None:
-    exact, cut_off = np.array([[4.0, 0.0], [0.0, 3.0]], np.float32), np.array([[4.0, 0.0], [0.0, -1.0]], np.float32)
-    assert sums.changes(cut_off, exact, 1.0) == {
-        "texts": 2,
-        "relative_error": 0.8,
-        "labels_changed": 0.5,
-        "far": 0.5,
-        "furthest": 0.6836,
-    }
-    found = {
-        "vnni": False,
-        "answers": sums.changes(cut_off, exact, 1.0),
-        "ms": {"built-in": {"16": {"cut off": [2.0, 2.0, 9.0], "exact": [2.5, 3.0, 3.0]}}},
-    }
-    lines = report.sums(found, tmp_path)
-    assert "| built-in, 16 tokens | 2.0 | 3.0 | 1.25 |" in lines
-    assert any("has no VNNI" in line for line in lines)
-    assert any("has VNNI" in line for line in report.sums(found | {"vnni": True}, tmp_path))
 
 
 @pytest.mark.parametrize("folder", [page.parent for page in RESULTS.rglob("inference.md")], ids=lambda one: one.name)
@@ -657,7 +466,7 @@ def test_what_the_daemon_adds_is_judged_by_round_and_beside_what_a_hit_adds(tmp_
         "built-in, hit": windows(100.5, 102.0, 101.5),
     }
     alone = {"miss": [6000.0, 5000.0, 9000.0], "hit": [0.0, 500.0, 500.0]}
-    lines = report.routed({"delay_ms": 100.0, "ways": {"1": cell}, "built_in_us": alone}, tmp_path)
+    lines = report.routed({"delay_ms": 100.0, "ways": {"1": cell}, "built_in_us": alone})
     what = "p50 added besides classification, built-in, 1 client, ms"
     assert f"| {what} | 2 miss | at most 1 | not met |" in lines
     assert f"- {what}: A hit, which runs no model, adds 0.50: reading, sending and waking threads." in lines

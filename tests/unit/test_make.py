@@ -1,4 +1,4 @@
-"""What `make` runs: which wheels it removes first, and what it does with a measurement that fails."""
+"""What `make` runs: which wheels it removes first."""
 
 from __future__ import annotations
 
@@ -48,27 +48,3 @@ def test_a_real_vllm_is_started_by_python_alone() -> None:
     """`make run-vllm` installs what Pointsman needs, which has no package that tests are made of."""
     command = [sys.executable, "-S", "-c", "import support.run_vllm"]
     subprocess.run(command, env={"PYTHONPATH": str(ROOT / "tests")}, check=True)
-
-
-def test_bounds_that_do_not_hold_are_no_result(make: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the commit is that of the files as they are before the result is written."""
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    result = tmp_path / "benchmarks" / "results" / "export-bounds.md"
-    result.parent.mkdir(parents=True)
-    result.write_text("former")
-    git, matrix = tmp_path / "bin" / "git", tmp_path / ".ci" / "matrix"
-    for program, script in ((git, f"cat {result}"), (matrix, 'echo row; exit "$FAULTS"')):
-        program.parent.mkdir()
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{git.parent}:/usr/bin:/bin")
-
-    def run(faults: int) -> int:
-        monkeypatch.setenv("FAULTS", str(faults))
-        command = [make, "--old-file=wheel", "export-bounds"]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode
-
-    assert run(1) != 0
-    assert result.read_text() == "former"
-    assert run(0) == 0
-    assert result.read_text().endswith("commit former.\n\n```\nrow\n```\n")

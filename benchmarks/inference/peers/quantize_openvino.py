@@ -30,7 +30,7 @@ def main() -> None:
 
 def _feed(names: list[str], ids: list[int]) -> dict[str, Any]:
     row = np.array([ids])
-    filled = {"input_ids": row, "attention_mask": np.ones_like(row), "token_type_ids": np.zeros_like(row)}
+    filled = {"input_ids": row, "attention_mask": np.ones_like(row)}
     return {name: filled[name] for name in names}
 
 
