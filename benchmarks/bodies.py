@@ -6,16 +6,14 @@ benchmarks/results/bodies.json and bodies.md.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from markdown import table
+from markdown import publish, table
 from provenance import processor, provenance
 from startup import RESULT
 from target import quantile
@@ -50,27 +48,22 @@ QUESTION = post(chat())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
     with tempfile.TemporaryDirectory() as folder:
-        result = provenance() | asyncio.run(measure(Path(folder), parser.parse_args().rounds))
-    RESULT.with_name("bodies.json").write_text(json.dumps(result, indent=2) + "\n")
-    page = "\n".join(rendered(result)) + "\n"
-    RESULT.with_name("bodies.md").write_text(page)
-    print(page)
+        result = provenance() | asyncio.run(measure(Path(folder)))
+    publish(RESULT.with_name("bodies.json"), result, rendered(result))
     slow = [row for row in result["bodies"].values() if row["max_ms"] > TARGET_MS]
     slow += [row for row in result["floods"].values() if row["max_ms"] > FLOOD_TARGET_MS]
     sys.exit(bool(slow))
 
 
-async def measure(folder: Path, rounds: int) -> dict[str, Any]:
+async def measure(folder: Path) -> dict[str, Any]:
     """Return the delays without a body and with each."""
     delays: dict[str, list[float]] = {}
     async with run_hostile() as upstream, run_relay(folder, upstream) as relay:
         async with probing(relay.url) as quiet:
             await asyncio.sleep(QUIET_S)
         bodies = worst(SIZE)
-        for _ in range(rounds):
+        for _ in range(ROUNDS):
             for name, body in bodies.items():
                 found = await sent(relay, body)
                 delays.setdefault(name, []).extend(found)
@@ -78,7 +71,7 @@ async def measure(folder: Path, rounds: int) -> dict[str, Any]:
     floods = {name: await flooded(folder, data, server) for name, (data, server) in FLOODS.items()}
     return {
         "size": SIZE,
-        "rounds": rounds,
+        "rounds": ROUNDS,
         "quiet": spread(quiet),
         "bodies": {name: spread(found) for name, found in delays.items()},
         "floods": {name: spread(found) for name, found in floods.items()},

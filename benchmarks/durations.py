@@ -5,7 +5,6 @@ Writes benchmarks/results/durations.json and .md after each run.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -13,31 +12,25 @@ import sys
 import time
 from typing import Any
 
-from markdown import table
+from markdown import publish, table
 from provenance import processor, provenance
 from startup import RESULT, ROOT
 
 ENVIRONMENTS = (".venv-test", ".venv-vllm")
-MAX_KEPT = 4
+RUNS, MAX_KEPT = 2, 4
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=2)
-    wanted = parser.parse_args().runs
     file = RESULT.with_name("durations.json")
     kept = json.loads(file.read_bytes())["runs"] if file.exists() else []
     started = provenance()
     of = {"commit": started["commit"], "on": processor(started["machine"])}
     alone = timed("make", "test")
     new: list[dict[str, Any]] = []
-    for _ in range(wanted):
+    for _ in range(RUNS):
         new.append(of | run())
         result = started | {"make_test": alone, "runs": [*kept, *new][-MAX_KEPT:]}
-        file.write_text(json.dumps(result, indent=2) + "\n")
-        page = "\n".join(rendered(result)) + "\n"
-        file.with_suffix(".md").write_text(page)
-        print(page)
+        publish(file, result, rendered(result))
     sys.exit(any(one["code"] for one in [alone, *new]))
 
 

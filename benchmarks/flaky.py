@@ -6,7 +6,6 @@ benchmarks/results/flaky.json after each run; fails where a test did.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -28,12 +27,9 @@ CHOSEN = "not heavy and not thorough and not long and not nightly"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=RUNS)
-    wanted = parser.parse_args().runs
     result: dict[str, Any] = provenance() | {"files": files(), "runs": []}
     failed: Counter[str] = Counter()
-    for number in range(1, wanted + 1):
+    for number in range(1, RUNS + 1):
         one = run(result["files"])
         result["runs"].append(one)
         failed.update(one["failed"])

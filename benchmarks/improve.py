@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from markdown import table
+from markdown import publish, table
 from provenance import processor, provenance
 from startup import RESULT
 
@@ -279,10 +279,7 @@ def main() -> None:
     del result["report"]["artifact"]
     for change in result["report"]["changes"]:
         del change["samples"]
-    RESULT.with_name("improve.json").write_text(json.dumps(result, indent=2) + "\n")
-    page = "\n".join(rendered(result)) + "\n"
-    RESULT.with_name("improve.md").write_text(page)
-    print(page)
+    publish(RESULT.with_name("improve.json"), result, rendered(result))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from typing import Any
 
 import aiohttp
 import yaml
-from markdown import table
+from markdown import publish, table
 from provenance import processor, provenance
 from startup import RESULT, TEXTS, free_port, memory, wait_until_ready
 from target import quantile
@@ -124,10 +123,7 @@ async def serving(config: dict[str, Any], folder: Path, limits: Group) -> AsyncI
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         result = provenance() | asyncio.run(measure(Path(folder)))
-    RESULT.with_name("limits.json").write_text(json.dumps(result, indent=2) + "\n")
-    page = "\n".join(rendered(result)) + "\n"
-    RESULT.with_name("limits.md").write_text(page)
-    print(page)
+    publish(RESULT.with_name("limits.json"), result, rendered(result))
 
 
 async def measure(folder: Path) -> dict[str, Any]:

@@ -1,13 +1,24 @@
-"""Render the tables of a report as Markdown."""
+"""Render the tables of a report as Markdown, and write it beside its result."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from target import Target
 
 UNKNOWN = "Not found out."
+
+
+def publish(file: Path, result: Mapping[str, Any], lines: Iterable[str]) -> None:
+    """Write a result as JSON to `file`, and its report beside it; print the report."""
+    file.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    page = "\n".join(lines) + "\n"
+    file.with_suffix(".md").write_text(page)
+    print(page)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -8,7 +8,6 @@ time of the event loop's thread. Writes benchmarks/results/path.json and path.md
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import json
@@ -19,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import uvloop
-from markdown import judged, table
+from markdown import judged, publish, table
 from provenance import processor, provenance
 from relay.exchange import HEADERS, QUESTION
 from startup import RESULT, ROOT
@@ -192,7 +191,7 @@ def pieces_of(body: bytes) -> list[bytes]:
     return [data[at : at + READ_BYTES] for at in range(0, len(data), READ_BYTES)]
 
 
-async def measured(ends: Ends, turns: int, size: int, rounds: int) -> dict[str, list[float]]:
+async def measured(ends: Ends, turns: int, size: int) -> dict[str, list[float]]:
     """Return the microseconds of a request in each round, by the model that it names."""
     ways = {model: pieces_of(body(size, turns, model)) for model in (EXPLICIT, HIT)}
     found: dict[str, list[float]] = {model: [] for model in ways}
@@ -201,7 +200,7 @@ async def measured(ends: Ends, turns: int, size: int, rounds: int) -> dict[str, 
         if b"x-vsr-selected-model: technical-lora" not in ends.client_line.written:
             raise RuntimeError(f"not answered by {EXPLICIT}: {ends.client_line.written!r}")
     count = max(3, round(ROUND_S / await ends.seconds(ways[HIT], 3)))
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         for model, pieces in ways.items():
             found[model].append(round(await ends.seconds(pieces, count) * 1e6, 2))
     return found
@@ -216,7 +215,7 @@ def quiet(prepared: Prepared) -> Prepared:
     return replace(prepared, config=config)
 
 
-async def measure(rounds: int) -> dict[str, Any]:
+async def measure() -> dict[str, Any]:
     """Return the microseconds by kind of request, size and model."""
     null = os.open(os.devnull, os.O_WRONLY)
     writer = LineWriter(null, "log", lambda _, __: b"")
@@ -228,7 +227,7 @@ async def measure(rounds: int) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     try:
         for (kind, name), (turns, size) in REQUESTS.items():
-            cell = await measured(connected(generations), turns, size, rounds)
+            cell = await measured(connected(generations), turns, size)
             cells.setdefault(kind, {})[name] = cell
             print(kind, name, *(f"{min(found):.1f}" for found in cell.values()), flush=True)
     finally:
@@ -274,14 +273,8 @@ def _figures(explicit: list[float], hit: list[float]) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    rounds = parser.parse_args().rounds
-    result = provenance() | {"rounds": rounds, "cells": uvloop.run(measure(rounds))}
-    RESULT.with_name("path.json").write_text(json.dumps(result, indent=2) + "\n")
-    page = "\n".join(rendered(result)) + "\n"
-    RESULT.with_name("path.md").write_text(page)
-    print(page)
+    result = provenance() | {"rounds": ROUNDS, "cells": uvloop.run(measure())}
+    publish(RESULT.with_name("path.json"), result, rendered(result))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import tempfile
 from itertools import product
@@ -31,7 +30,7 @@ TRY = """
     """
 
 
-async def take(browser: Browser, scene: Scene, port: PagePort, folder: Path) -> None:
+async def take(browser: Browser, scene: Scene, port: PagePort) -> None:
     """Write a picture of each view on a wide and on a narrow screen."""
     for (view, text), width in product(VIEWS.items(), (1280, 390)):
         await browser.show(width)
@@ -39,7 +38,7 @@ async def take(browser: Browser, scene: Scene, port: PagePort, folder: Path) -> 
         await browser.open("about:blank")  # to load the page anew
         await browser.open(f"{port.url}/#{view}")
         await shows(browser, text)
-        file = folder / f"{view.partition('?')[0]}-{width}.webp"
+        file = DOCS / f"{view.partition('?')[0]}-{width}.webp"
         await keep(browser, file, whole=view != "decisions")  # it has 500 rows
 
 
@@ -53,30 +52,28 @@ def _write(file: Path, picture: bytes) -> None:
     print(file, len(picture))
 
 
-async def take_try(browser: Browser, daemon: Daemon, folder: Path) -> None:
+async def take_try(browser: Browser, daemon: Daemon) -> None:
     await browser.show(1280)
     await browser.open(f"{daemon.admin_url}/#try")
     await shows(browser, "Route it")
     await browser.run(TRY, PROMPT)
     await shows(browser, "technical-lora")
-    await keep(browser, folder / "try-1280.webp")
+    await keep(browser, DOCS / "try-1280.webp")
 
 
-async def play(folder: Path) -> None:
+async def play() -> None:
     scene = Scene()
     with tempfile.TemporaryDirectory() as own:
         async with run_browser(Path(own)) as browser:
             async with run_page(since=scene.now - DAY_S) as port:
                 scene.play(port)
-                await take(browser, scene, port, folder)
+                await take(browser, scene, port)
             async with run_fake_vllm() as vllm, run_daemon(shipped_config(vllm.port), Path(own)) as daemon:
-                await take_try(browser, daemon, folder)
+                await take_try(browser, daemon)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=DOCS)
-    asyncio.run(play(parser.parse_args().folder))
+    asyncio.run(play())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ benchmarks/results/reload.json.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import shutil
@@ -54,16 +53,14 @@ class Reload:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reloads", type=int, default=RELOADS)
     with tempfile.TemporaryDirectory() as folder:
-        result = provenance() | asyncio.run(measure(Path(folder), parser.parse_args().reloads))
+        result = provenance() | asyncio.run(measure(Path(folder)))
     print(json.dumps(result, indent=2))
     RESULT.with_name("reload.json").write_text(json.dumps(result, indent=2) + "\n")
     sys.exit(bool(result["dropped"] or result["mixed"]))
 
 
-async def measure(folder: Path, reloads: int) -> dict[str, Any]:
+async def measure(folder: Path) -> dict[str, Any]:
     """Measure without reloads first, then with them."""
     artifacts = [str(BUILTIN), str(other_classifier(folder / "other"))]
     async with run_fake_vllm() as upstream, asyncio.TaskGroup() as group:
@@ -81,7 +78,7 @@ async def measure(folder: Path, reloads: int) -> dict[str, Any]:
             measured = daemon.log_text().count(MEASURED)
             before = memory(daemon.process.pid)["Rss"]
             resident: list[float] = []
-            for number in range(reloads):
+            for number in range(RELOADS):
                 model_id = artifacts[(number + 1) // SWAP_EACH % 2]
                 put(daemon.config, config("ba"[number % 2], upstream.port, folder, model_id))
                 done.append(await reloaded(daemon))

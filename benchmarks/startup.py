@@ -6,7 +6,6 @@ mixed lengths to `/v1/route`, and reads the memory before and after. Writes benc
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -25,13 +24,12 @@ from provenance import provenance
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "startup.json"
+RUNS = 15
 TEXTS = [f"Question {n}: " + "how does the compiler allocate registers? " * (1 + n % 40) for n in range(400)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=15)
-    runs = [measure() for _ in range(parser.parse_args().runs)]
+    runs = [measure() for _ in range(RUNS)]
     result = provenance() | {
         "runs": runs,
         "median": {key: statistics.median(run[key] for run in runs) for key in runs[0]},

@@ -9,7 +9,6 @@ without the material. The documents that try to speak (injections.yaml) must not
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import msgspec
 import yaml
-from markdown import table
+from markdown import publish, table
 from provenance import provenance
 
 from ask.routes import Routes, bare
@@ -54,10 +53,7 @@ class Case(msgspec.Struct):
 
 def main() -> None:
     result = provenance() | {"cases": asyncio.run(measured())}
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
-    page = "\n".join(rendered(result)) + "\n"
-    RESULT.with_suffix(".md").write_text(page)
-    print(page)
+    publish(RESULT, result, rendered(result))
 
 
 async def measured() -> dict[str, dict[str, int]]:

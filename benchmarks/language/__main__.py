@@ -7,13 +7,13 @@ hardly any, and on which its peers are brought to the same rate of false alarms.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markdown import publish
 from provenance import provenance
 from startup import RESULT
 
@@ -66,10 +66,7 @@ def main() -> None:
         result["cost"]["users' prompts of more than 1,000 characters"] = measure.cost(gate.judge, long)
         result["cost"]["users' prompts, each behind a run"] = measure.cost_behind(run, gate.judge, every[:BEHIND])
         result["peers"] = measure.peers(every, pure)
-    RESULT.with_name("languages.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    page = "\n".join(rendered(result)) + "\n"
-    RESULT.with_name("languages.md").write_text(page)
-    print(page)
+    publish(RESULT.with_name("languages.json"), result, rendered(result))
 
 
 def built_in_run() -> Callable[[], object]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 import tempfile
 from pathlib import Path
 
+from markdown import publish
 from provenance import provenance
 
 from soak.figures import figures, ratio
@@ -25,8 +25,6 @@ from soak.verdict import judge
 
 RESULT = Path(__file__).parents[1] / "results" / "soak.json"
 SECONDS = 1800
-FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
-"""Those of a CPU that decide the speed of a classifier."""
 
 
 def main() -> None:
@@ -42,18 +40,9 @@ def main() -> None:
     found, faults = figures(evidence), judge(evidence)
     about = {"seconds": options.seconds, "full": planned.full, "rate": RATE, "load_before": load}
     ratios = {f"{share}_ratio": ratio(found, share) for share in ("p50", "p99")}
-    result = provenance() | {"flags": _flags(), "own": own} | about | {"faults": faults} | ratios | {"found": found}
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
-    page = "\n".join(rendered(result)) + "\n"
-    RESULT.with_suffix(".md").write_text(page)
-    print(page)
+    result = provenance() | {"own": own} | about | {"faults": faults} | ratios | {"found": found}
+    publish(RESULT, result, rendered(result))
     sys.exit(bool(faults))
-
-
-def _flags() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    found = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
-    return " ".join(flag for flag in FLAGS if flag in found)
 
 
 if __name__ == "__main__":

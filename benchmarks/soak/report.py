@@ -26,7 +26,7 @@ def rendered(result: Mapping[str, Any]) -> list[str]:
         "straight to vLLM's stand-in: what delays these, too, is not the daemon.",
         "",
         *_cores(result["own"], machine["cores"]),
-        f"The machine: {processor(machine)}, `{result['flags']}`,",
+        f"The machine: {processor(machine)}, `{' '.join(machine['flags'])}`,",
         f"{machine['system']}, load {result['load_before']} before. Python {result['python']},",
         f"commit {result['commit']}, {result['time']}.",
         "",
