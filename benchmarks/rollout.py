@@ -4,9 +4,9 @@ A service in a process of its own is rolled out by commands and edits of its fil
 shadow first; see tests/support/scripted_rollout.py. For the costs, the same service as in path.py takes the same routed
 request, whose class is in the cache, in turns and without sockets: with nothing of this, in shadow, with a share held
 back, with a canary, with feedback, and with rules that do not match. Then experiments without a difference and with a
-planted one are simulated, and looked at after every conversation. Writes rollout.json and rollout.md to
-benchmarks/results; the exit code is 1 if the rollout did not go as it should. `--only` does one of the three again, and
-keeps the other results.
+planted one are simulated, and looked at after every conversation, and so are canaries. Writes rollout.json and
+rollout.md to benchmarks/results; the exit code is 1 if the rollout did not go as it should. `--only` does one of
+these again, and keeps the other results.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ from pointsman.app.prepare import Prepared, prepare
 from pointsman.classify.artifact import load, resolve
 from pointsman.config.model import Canary, CategoryRollout, LogOptions, RoutingOptions, Rule
 from pointsman.evaluation.comparison import EACH, SCALE
-from pointsman.evaluation.sequential import Sample, shares_differ
-from pointsman.evaluation.sequential import difference as between
+from pointsman.experiments.sequential import Sample, shares_differ
+from pointsman.experiments.sequential import difference as between
+from pointsman.experiments.trial import Ended, Trial
+from pointsman.routing.canaries import Arm
 from support.lora_vllm import BASE
 from support.scripted_rollout import BAD, GOOD, STABLE, Chosen, Played, play, question
 
@@ -190,6 +192,46 @@ def simulate(runs: int) -> dict[str, dict[str, float | None]]:
     return found
 
 
+ROLLBACKS: dict[str, tuple[float, float, float]] = {
+    "alike, a tenth fails": (0.1, 0.1, 1.0),
+    "alike, half fails": (0.5, 0.5, 1.0),
+    "10 % fail instead of 2 %": (0.1, 0.02, 1.0),
+    "20 % fail instead of 2 %": (0.2, 0.02, 1.0),
+    "40 % fail instead of 2 %": (0.4, 0.02, 1.0),
+    "all fail instead of 2 %": (1.0, 0.02, 1.0),
+    "first byte 2.5 times as late": (0.02, 0.02, 2.5),
+    "first byte 4 times as late": (0.02, 0.02, 4.0),
+}
+"""How often both arms fail, and how many times as late the canary's first byte is."""
+
+
+def rolled_back_at(seed: int, percent: float, canary: float, stable: float, slower: float) -> int | None:
+    """Return after how many of its conversations a simulated canary is rolled back, None if it stays."""
+    dice = random.Random(seed)
+    trial = Trial(Canary(adapter="new", percent=percent))
+    tried = 0
+    for number in range(CONVERSATIONS):
+        arm = Arm.CANARY if dice.random() < percent / 100 else Arm.STABLE
+        tried += arm is Arm.CANARY
+        failed = dice.random() < (canary if arm is Arm.CANARY else stable)
+        first = math.exp(dice.gauss(-1.0, 0.5)) * (slower if arm is Arm.CANARY else 1.0)
+        ended = Ended(arm, float(number), str(number % 5), failed, first, arm, "vllm", 10.0 * number)
+        if trial.add(ended) is not None:
+            return tried
+    return None
+
+
+def rollbacks(runs: int) -> dict[str, list[float | None]]:
+    """Return the share of runs with a rollback, and the median of the canary's conversations, at 50 and 10 percent."""
+    found: dict[str, list[float | None]] = {}
+    for name, given in ROLLBACKS.items():
+        found[name] = []
+        for percent in (50.0, 10.0):
+            ends = [end for seed in range(runs) if (end := rolled_back_at(seed, percent, *given)) is not None]
+            found[name] += [len(ends) / runs, statistics.median(ends) if ends else None]
+    return found
+
+
 def rendered(result: dict[str, Any]) -> list[str]:
     """Return the result as a Markdown page."""
     requests = result["requests"]
@@ -201,6 +243,7 @@ def rendered(result: dict[str, Any]) -> list[str]:
         [name, f"{100 * told['verdicts']:.1f} %", f"{told['conversations']:.0f}" if told["conversations"] else "-"]
         for name, told in result["simulated"].items()
     ]
+    back = [[name, *(_cells(*told[:2])), *(_cells(*told[2:]))] for name, told in result.get("rollbacks", {}).items()]
     return [
         "# A rollout, what it costs, and how sure a comparison is",
         "",
@@ -221,7 +264,17 @@ def rendered(result: dict[str, Any]) -> list[str]:
         "Without a difference, at most 6 % may have a verdict. The share is that of the first side.",
         "",
         *table(["", "runs with a verdict", "conversations until then, median"], runs),
+        "",
+        f"Simulated canaries with the default bounds, {result['runs']:,} runs of {CONVERSATIONS:,} conversations of",
+        "five clients, one in ten seconds: runs with a rollback, and the median of the canary's conversations until",
+        "then.",
+        "",
+        *table(["", "50 %", "conversations", "10 %", "conversations"], back),
     ]
+
+
+def _cells(share: float, conversations: float | None) -> list[str]:
+    return [f"{100 * share:.1f} %", "-" if conversations is None else f"{conversations:.0f}"]
 
 
 def _played(script: dict[str, Any]) -> list[str]:
@@ -243,7 +296,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--only", choices=("script", "requests", "simulated"))
+    parser.add_argument("--only", choices=("script", "requests", "simulated", "rollbacks"))
     options = parser.parse_args()
     path = RESULT.with_name("rollout.json")
     result: dict[str, Any] = {} if options.only is None else json.loads(path.read_text())
@@ -255,6 +308,8 @@ def main() -> None:
             result |= provenance() | {"rounds": options.rounds, "requests": uvloop.run(measure(options.rounds, folder))}
         if options.only in (None, "simulated"):
             result |= {"runs": options.runs, "simulated": simulate(options.runs)}
+        if options.only in (None, "rollbacks"):
+            result["rollbacks"] = rollbacks(options.runs)
     publish(path, result, rendered(result))
     for fault in (found := faults(result["script"])):
         print(f"fault: {fault}", file=sys.stderr)

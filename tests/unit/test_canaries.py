@@ -194,8 +194,7 @@ def test_a_bad_canary_is_rolled_back_by_itself_and_stays_so(
         now[0] += 2.0
         models.append(asks(wire, number, BAD))
     canaries = [number for number, model in enumerate(models) if model == "technical-v2"]
-    assert 50 <= len(canaries) <= 120
-    assert canaries[-1] < 200
+    assert 10 <= len(canaries) <= 30
     (told,) = keeper.canaries()
     assert (told["state"], told["by"], told["percent"]) == ("rolled_back", "service", 0)
     assert "conversations failed" in told["why"]
@@ -213,7 +212,7 @@ GONE = b'{"error": {"message": "The model `technical-v2` does not exist."}}'
 def test_a_canary_that_vllm_has_lost_costs_no_client_an_answer_and_is_rolled_back(
     wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stable arm's model answers in its place, until 50 conversations of each arm are enough."""
+    """The stable arm's model answers in its place, until ten conversations of each arm are enough."""
     now = [1_000_000.0]
     monkeypatch.setattr("pointsman.observability.record.time.time", lambda: now[0])
     keeper = wire.clock.do(lambda: OverlayKeeper(tmp_path, wire.generations))
@@ -235,7 +234,7 @@ def test_a_canary_that_vllm_has_lost_costs_no_client_an_answer_and_is_rolled_bac
     assert lost <= 2, "each endpoint is asked once for what it has lost"
     missed = [line for line in wire.outcomes() if line.get("arm") == "canary"]
     assert {line["reason"] for line in missed} == {"adapter_missing"}
-    assert 50 <= len(missed) <= 150
+    assert 10 <= len(missed) <= 30
 
 
 def test_a_good_canary_stays(wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,8 @@ FLOORS = (
     {"adapters"},
     {"routing"},
     {"observability"},
-    {"proxy", "evaluation"},
-    {"api"},
+    {"proxy", "experiments"},
+    {"api", "evaluation"},
     {"app"},
     {"cli"},
 )

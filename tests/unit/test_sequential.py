@@ -8,8 +8,8 @@ from functools import cache
 
 import pytest
 
-from pointsman.evaluation import sequential
-from pointsman.evaluation.sequential import Sample, counted, difference, shares_differ
+from pointsman.experiments import sequential
+from pointsman.experiments.sequential import Sample, counted, difference, shares_differ
 
 RUNS, ROWS = 1_000, 300
 ALPHA = 0.0125

@@ -18,13 +18,13 @@ from pointsman.app.descriptors import client_connections, raise_limit
 from pointsman.app.generation import Generation
 from pointsman.app.prepare import Prepared
 from pointsman.app.shadow import Shadow
-from pointsman.app.trials import Trials
 from pointsman.classify.classifier import Classifier
 from pointsman.config.address import UNIX_PEERS, network
 from pointsman.config.model import Config, LogOptions, ServerOptions, TracingOptions
 from pointsman.config.overlay import Unloaded
 from pointsman.errors import CannotStart
 from pointsman.evaluation.worklist import Feedback
+from pointsman.experiments.trials import Trials
 from pointsman.observability.answers import Answer, Answers
 from pointsman.observability.kept_feedback import KeptFeedback
 from pointsman.observability.log import Log

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from pointsman.config.model import Config, RoutingOptions
 from pointsman.evaluation.comparison import EACH, FAILURES, MOST_LABELS, SCALE, prices_of, verdicts
-from pointsman.evaluation.sequential import difference
 from pointsman.evaluation.tally import Tally
 from pointsman.evaluation.worklist import Feedback
+from pointsman.experiments.sequential import difference
 from pointsman.observability.answers import Answer
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, draw_of

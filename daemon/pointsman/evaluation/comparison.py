@@ -13,8 +13,8 @@ import msgspec
 from pointsman.config.model import Config
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.metrics import accuracy_interval
-from pointsman.evaluation.sequential import ALPHA, Sample, Share, counted, difference, shares_differ
 from pointsman.evaluation.table import columns
+from pointsman.experiments.sequential import ALPHA, Sample, Share, counted, difference, shares_differ
 
 # Of each side; more take more than 200 MB.
 MOST_CONVERSATIONS = 500_000

@@ -5,43 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from pointsman.evaluation.comparison import Conversation, Rating
 from pointsman.evaluation.metrics import accuracy_interval
-from pointsman.evaluation.sequential import Sample, Share
 from pointsman.evaluation.worklist import Feedback
+from pointsman.experiments.sequential import Moments, Sample, Share
 from pointsman.lru import Lru
-
-
-@dataclass(slots=True)
-class Moments:
-    """The number of values, their sum and that of their squares."""
-
-    rows: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-
-    def add(self, value: float) -> None:
-        """Count a value."""
-        self.rows += 1
-        self.total += value
-        self.squares += value * value
-
-    def change(self, before: float, after: float) -> None:
-        """Replace a value."""
-        self.total += after - before
-        self.squares += after * after - before * before
-
-    def sample(self) -> Sample:
-        """Return the mean and its variance."""
-        if self.rows < 2:
-            return Sample(self.rows, self.total, math.inf)
-        mean = self.total / self.rows
-        variance = max(0.0, self.squares - self.rows * mean * mean) / (self.rows - 1)
-        return Sample(self.rows, mean, variance / self.rows)
-
 
 # Clients may make up any number of labels; those that come later are not told apart, and no more are further authors.
 MOST_KNOWN_LABELS = 20

@@ -18,13 +18,13 @@ class Canary:
     adapter: str = option("The adapter on trial; it needs no entry in the category's `model_scores`.")
     percent: float = option("Its share of the category's conversations.", minimum=0, maximum=100)
     max_failures: float = option(
-        "It is rolled back where its share of failures exceeds that of the stable arm by more than this.",
+        "It is rolled back where its share of failures certainly exceeds that of the stable arm, by more than this.",
         0.05,
         minimum=0,
         maximum=1,
     )
     max_first_byte: float = option(
-        "It is rolled back where its median time to the first byte is more than so many times the stable arm's.",
+        "It is rolled back where its time to the first byte is certainly longer, by more than this factor.",
         2.0,
         minimum=1,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pointsman.config.model import RoutingOptions
+from pointsman.experiments.trial import Ended, Trial
 from pointsman.observability.record import Record
 from pointsman.routing.canaries import Arm
 from pointsman.routing.decision import Reason
-from pointsman.routing.trial import Ended, Trial
 
 _FAILURES = frozenset({500, 502, 503, 504})
 

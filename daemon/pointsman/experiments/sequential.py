@@ -29,14 +29,24 @@ def counted(shares: Collection[Share], least: int) -> Share:
 
     With a `least` of 1, all counts.
     """
-    total, rows = sum(part for part, _ in shares), sum(rows for _, rows in shares)
-    if least == 1 or not shares:
-        return total, rows
+    if least == 1:
+        return sum(part for part, _ in shares), sum(rows for _, rows in shares)
     if len(shares) < least:
         return 0.0, 0
-    part, most = max(shares, key=lambda share: share[1])
-    others = rows - most
-    return (total, rows) if most <= others else (total - part + part * others / most, 2 * others)
+    rows, part = at_most_half([(rows, part) for part, rows in shares])
+    return part, round(rows)
+
+
+def at_most_half(parts: Collection[tuple[float, ...]]) -> list[float]:
+    """Return the sums over people of their rows, and of what else is known of each.
+
+    Of the person with the most rows no more counts than of all others, unless there is no other.
+    """
+    sums = [sum(column) for column in zip(*parts, strict=True)]
+    most = max(parts)
+    others = sums[0] - most[0]
+    surplus = 1 - others / most[0] if 0 < others < most[0] else 0.0
+    return [whole - surplus * part for whole, part in zip(sums, most, strict=True)]
 
 
 def shares_differ(first: Share, second: Share, alpha: float = ALPHA) -> bool:
@@ -78,6 +88,34 @@ class Sample:
         """Return the 95 % interval of the mean, for a single look."""
         half = 1.96 * math.sqrt(self.error)
         return self.mean - half, self.mean + half
+
+
+@dataclass(slots=True)
+class Moments:
+    """The number of values, their sum and that of their squares."""
+
+    rows: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def add(self, value: float) -> None:
+        """Count a value."""
+        self.rows += 1
+        self.total += value
+        self.squares += value * value
+
+    def change(self, before: float, after: float) -> None:
+        """Replace a value."""
+        self.total += after - before
+        self.squares += after * after - before * before
+
+    def sample(self) -> Sample:
+        """Return the mean and its variance."""
+        if self.rows < 2:
+            return Sample(self.rows, self.total, math.inf)
+        mean = self.total / self.rows
+        variance = max(0.0, self.squares - self.rows * mean * mean) / (self.rows - 1)
+        return Sample(self.rows, mean, variance / self.rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Judge canaries by the test that comparisons of experiments use."""

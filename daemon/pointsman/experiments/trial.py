@@ -1,0 +1,177 @@
+"""Judge canaries by how their conversations end, against those of the stable arm in the same time; pure.
+
+A canary is rolled back where the difference is certain and exceeds what the operator permits. That is asked of all
+conversations since the start, and afresh in each hour, as a long good time hides a bad hour. Each question has a part
+of the probability of a false answer, and the parts of all hours add up to that of the start.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from pointsman.config.model import Canary
+from pointsman.experiments.sequential import Moments, Sample, Share, at_most_half, difference, shares_differ
+from pointsman.lru import Lru
+from pointsman.routing.canaries import Arm
+
+ALPHA = 0.01
+"""Probability that a canary like the stable arm is ever rolled back."""
+SCALE = 0.2
+"""Differences of the logarithm of the first byte that matter: a fifth."""
+# Fewer conversations of an arm may have met the same short trouble.
+MIN_CONVERSATIONS = 10
+# Conversations of each arm that are known to count once, and clients that are told apart; 300 bytes each.
+MAX_CONVERSATIONS = 2_000
+MAX_CLIENTS = 500
+HOUR_SECONDS = 3_600.0
+# A model that an endpoint was not asked for so long may have to be loaded first.
+COLD_SECONDS = 300.0
+# To judge takes half a millisecond at worst.
+PAUSE_SECONDS = 1.0
+
+OTHERS = "*"
+"""All clients after the first MAX_CLIENTS."""
+_ARMS = (Arm.CANARY, Arm.STABLE)
+
+
+class Ended(NamedTuple):
+    """How a request of a conversation ended: `draw` identifies the conversation, `client` whose it is.
+
+    `first_byte` is in seconds; None if there was none.
+    """
+
+    arm: Arm
+    draw: float
+    client: str
+    failed: bool
+    first_byte: float | None
+    model: str
+    endpoint: str
+    at: float
+
+
+class _Client:
+    """The conversations of one client: how many there are, how many failed, and the logarithms of their first bytes."""
+
+    __slots__ = ("conversations", "failed", "first_bytes")
+
+    def __init__(self) -> None:
+        self.conversations = self.failed = 0
+        self.first_bytes = Moments()
+
+
+class _Conversation:
+    """A conversation that counts for a client."""
+
+    __slots__ = ("client", "failed", "timed")
+
+    def __init__(self, client: _Client) -> None:
+        self.client = client
+        self.failed = self.timed = False
+
+
+class _Side:
+    """The conversations of one arm."""
+
+    def __init__(self) -> None:
+        self._known: Lru[float, _Conversation] = Lru(MAX_CONVERSATIONS)
+        self._clients: dict[str, _Client] = {}
+
+    def add(self, ended: Ended, *, warm: bool) -> None:
+        """Count a request; its conversation fails once, and has the first byte of its first warm request."""
+        one = self._known.get(ended.draw)
+        if one is None:
+            name = ended.client if len(self._clients) < MAX_CLIENTS or ended.client in self._clients else OTHERS
+            one = _Conversation(self._clients.setdefault(name, _Client()))
+            one.client.conversations += 1
+        self._known.put(ended.draw, one)
+        if ended.failed:
+            one.client.failed += not one.failed
+            one.failed = True
+        elif warm and ended.first_byte and not one.timed:
+            one.timed = True
+            one.client.first_bytes.add(math.log(ended.first_byte))
+
+    def conversations(self) -> int:
+        """Return how many there are."""
+        return sum([one.conversations for one in self._clients.values()])
+
+    def failures(self) -> Share:
+        """Return how many conversations failed, and how many there are, of those that count."""
+        rows, failed = at_most_half([(one.conversations, one.failed) for one in self._clients.values()])
+        return failed, round(rows)
+
+    def first_bytes(self) -> Sample:
+        """Return the logarithms of the first bytes, of those that count."""
+        found = [one.first_bytes for one in self._clients.values()]
+        rows, *sums = at_most_half([(one.rows, one.total, one.squares) for one in found])
+        return Moments(round(rows), *sums).sample()
+
+
+class _Test:
+    """Both arms over some time."""
+
+    def __init__(self) -> None:
+        self.sides = {arm: _Side() for arm in _ARMS}
+
+    def verdict(self, canary: Canary, alpha: float) -> str | None:
+        """Return why the canary must be rolled back; a wrong answer has at most the probability `alpha`."""
+        sides = [self.sides[arm] for arm in _ARMS]
+        if min(side.conversations() for side in sides) < MIN_CONVERSATIONS:
+            return None
+        found, usual = (side.failures() for side in sides)
+        if _share(found) - _share(usual) > canary.max_failures and shares_differ(found, usual, alpha / 2):
+            return f"{_share(found):.1%} of {found[1]} conversations failed, of the stable arm {_share(usual):.1%}"
+        slow, quick = (side.first_bytes() for side in sides)
+        slower = difference(slow, quick, SCALE, alpha / 2)
+        if slower is not None and slower.low > 0 and slower.value > math.log(canary.max_first_byte):
+            slow_ms, quick_ms = (f"{1000 * math.exp(sample.mean):,.0f} ms" for sample in (slow, quick))
+            return f"the first byte takes {slow_ms}, that of the stable arm {quick_ms} (geometric means)"
+        return None
+
+
+def _share(found: Share) -> float:
+    return found[0] / found[1]
+
+
+class Trial:
+    """The conversations of both arms of one canary: all of them, and those that began in the current hour."""
+
+    def __init__(self, canary: Canary) -> None:
+        self.canary = canary
+        self._whole = _Test()
+        self._hour = _Test()
+        self._hours = 0
+        self._started: float | None = None
+        self._asked: dict[tuple[str, str], float] = {}
+        self._judged = -math.inf
+
+    def add(self, ended: Ended) -> str | None:
+        """Count a request that has ended; return why the canary must be rolled back, None if it need not.
+
+        That is judged at most once in PAUSE_SECONDS.
+        """
+        self._started = ended.at if self._started is None else self._started
+        if (hours := int((ended.at - self._started) // HOUR_SECONDS) + 1) != self._hours:
+            self._hour, self._hours = _Test(), hours
+        warm = self._warm(ended)
+        for test in (self._whole, self._hour):
+            test.sides[ended.arm].add(ended, warm=warm)
+        if ended.at - self._judged < PAUSE_SECONDS:
+            return None
+        self._judged = ended.at
+        # The sum of 1 / (n * (n + 1)) over all hours is 1.
+        hourly = ALPHA / 2 / (self._hours * (self._hours + 1))
+        return self._whole.verdict(self.canary, ALPHA / 2) or self._hour.verdict(self.canary, hourly)
+
+    def _warm(self, ended: Ended) -> bool:
+        """Return whether the model was in use at the endpoint; of those there are few."""
+        key = ended.model, ended.endpoint
+        before = self._asked.get(key)
+        self._asked[key] = ended.at
+        return before is not None and ended.at - before < COLD_SECONDS
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of conversations of each arm."""
+        return {arm.value: side.conversations() for arm, side in self._whole.sides.items()}
