@@ -1,7 +1,7 @@
 """Read JSON bodies one level deep; pure, in steps.
 
 Values stay views of the body, so everything that is not edited is forwarded unchanged: number formats, escapes, unknown
-fields, order, white space. Only what routing reads is decoded further.
+fields, order, white space. Only the fields that routing reads are decoded further.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from pointsman.routing import json_scan
 from pointsman.routing.json_scan import DepthFault, JsonFault, Span
 from pointsman.routing.steps import Steps
 
-# msgspec reads this much at once, in 1.3 ms at worst; what is larger is scanned in steps.
+# msgspec reads this much at once, in at most 1.3 ms; larger bodies are scanned in steps.
 AT_ONCE = 512 * 1024
 # To make so many objects of messages takes it another 0.5 ms, and those that a text of so many bytes can have 1.5 ms.
 MOST_OBJECTS = 8192
 NOT_COUNTED_BYTES = 72 * 1024
-# A body of this size is not scanned for its model alone first: to scan it again would cost more than its fields.
+# Do not scan a body of at least this size for its model first: scanning twice would cost more than reading its fields.
 SCANNED_ONCE = 8 * 1024
-# In a body of this size a value is searched for: if it is there once, that takes a third of the time of its address.
+# In a body of this size, search for a value: if it occurs once, that takes a third of the time of its address.
 SEARCHED_BYTES = 4 * 1024
 _OBJECT = ord("{")
-# Python's decoder has the last word on what msgspec refuses, as in vLLM. It makes an object of everything.
+# Python's decoder decides about what msgspec refuses, as in vLLM. Python's decoder makes an object of everything.
 JUDGED_AT_ONCE = 64 * 1024
 
 Value = msgspec.Raw
 """A JSON value, as a view of the body."""
 ABSENT = msgspec.Raw()
-"""The content of a message that has none."""
+"""The content of a message without content."""
 
 FIELDS = (
     "model",
@@ -57,7 +57,7 @@ FIELDS = (
 
 
 class _Named(msgspec.Struct, gc=False):
-    """A body in which the client chooses the model and, of what `queue_fields` reads, nothing."""
+    """A body whose client chooses the model and sets none of the fields that `queue_fields` reads."""
 
     model: str = ""
     priority: Literal[0] = 0
@@ -68,7 +68,7 @@ class _Named(msgspec.Struct, gc=False):
 
 _STRING = Decoder(str)
 SYSTEM_ROLES = ("system", "developer")
-"""Whose messages are prompts of whoever runs the client, and none of a person."""
+"""Roles whose messages are prompts of the client's operator, not of a person."""
 _NAMED = Decoder(_Named)
 
 
@@ -80,30 +80,30 @@ class Message(msgspec.Struct, gc=False):
 
 
 class Fields(msgspec.Struct, gc=False):
-    """The top-level fields of a body that were asked for: `data` is the body in UTF-8, which edits change.
+    """The requested top-level fields of a body: `data` is the body in UTF-8, which edits change.
 
-    `body` is what the client sent: the same bytes, unless it was UTF-16, UTF-32, or had a byte order mark.
+    `body` is the bytes from the client, which differ only if they were UTF-16, UTF-32, or had a byte order mark.
     """
 
     body: Received
     data: Received
     values: dict[str, Value]
-    """Those that the body has."""
+    """The requested fields that exist in the body."""
     messages: list[Message] | None = None
     """The messages of a body of usual size and form, read along with its fields."""
     address: int = 0
-    """Where `data` is in memory, once that was asked for."""
+    """The memory address of `data`, once requested."""
     priority: int | None = None
-    """The operator's priority of the request, which each edited body has; None where there is none."""
+    """The operator's priority of the request, set in each edited body, or None."""
 
     def get(self, name: str) -> Value | None:
-        """Return a value, None where there is none."""
+        """Return a value, or None if missing."""
         if name == "messages" and self.messages is not None:
             return object_decoder(("messages",)).decode(self.data)["messages"]  # type: ignore[no-any-return]
         return self.values.get(name)
 
     def span(self, value: Value) -> tuple[int, int]:
-        """Return where in `data` a value of it begins and ends: a decoded value is a view, as msgspec documents."""
+        """Return the start and end of a value in `data`: a decoded value is a view, as msgspec documents."""
         data, size = self.data, memoryview(value).nbytes
         if len(data) <= SEARCHED_BYTES:
             start = data.find(value)
@@ -117,12 +117,12 @@ class Fields(msgspec.Struct, gc=False):
         return start, end
 
     def messages_start(self, first: Message) -> int:
-        """Return where in `data` the list of messages begins, of which one is the `first`."""
+        """Return the position in `data` at which the list of messages that contains `first` begins."""
         if self.messages is None:
             return self.span(self.values["messages"])[0]
         head: Received = self.data
         if first.content is not ABSENT:
-            # What precedes the content is an object up to there: another value and brackets make it whole.
+            # Everything before the content begins an object: another value and brackets complete the object.
             head = b"%b0}]}" % head[: self.span(first.content)[0]]
         return address_of(object_decoder(("messages",)).decode(head)["messages"]) - address_of(head)
 
@@ -141,7 +141,7 @@ class Fields(msgspec.Struct, gc=False):
 
 
 def fields_at_once(body: Received, names: tuple[str, ...]) -> Fields | None:
-    """Return these fields, `messages` among them, of a body of usual size and form; of any other None."""
+    """Return these fields, `messages` among them, of a body of usual size and form, or None for any other body."""
     if not isinstance(body, bytes) or len(body) > AT_ONCE or body[:1] != b"{" or has_many_objects(body):
         return None
     try:
@@ -152,9 +152,9 @@ def fields_at_once(body: Received, names: tuple[str, ...]) -> Fields | None:
 
 
 def read_fields(body: Received, names: tuple[str, ...] = FIELDS) -> Steps[Fields]:
-    """Return these fields of a body; raises RequestError (400) if it is not a JSON object or nested too deeply.
+    """Return these fields of a body; raises RequestError (400) if the body is no JSON object or nested too deeply.
 
-    What vLLM takes is accepted. In a body of more than a few KiB, faults inside of values are left for vLLM to report.
+    What vLLM accepts is accepted. In a body of more than a few KiB, faults inside values are left for vLLM to report.
     """
     plain = body[:1] == b"{" and body[1:2] != b"\0"
     encoding = "utf-8" if plain else json.detect_encoding(body[:4])
@@ -185,7 +185,7 @@ def _members_at_once(data: bytes, decoder: Decoder[dict[str, Any]]) -> dict[str,
 
 @functools.lru_cache(64)
 def object_decoder(names: tuple[str, ...], messages: Any = Value) -> Decoder[dict[str, Any]]:
-    """Return a decoder of objects that reads these members, where they are there, as views, and skips all others."""
+    """Return a decoder of objects that reads these members as views and skips all others."""
     members = {name: messages if name == "messages" else Value for name in names}
     return Decoder(TypedDict("members", members, total=False))  # type: ignore[operator]
 
@@ -228,9 +228,9 @@ def model_of(fields: Fields) -> str | None:
 
 
 def model_at_once(body: Received) -> str | None:
-    """Return the requested model of a short body of usual form; of any other None, and all its fields are read.
+    """Return the requested model of a short body of usual form; else None, and all fields must be read.
 
-    In one of usual form the client chooses no place in vLLM's queue.
+    In a body of usual form, the client chooses no position in vLLM's queue.
     """
     if not isinstance(body, bytes) or len(body) > SCANNED_ONCE:
         return None
@@ -246,7 +246,7 @@ def has_many_objects(text: bytes) -> bool:
     """Return whether a text has more objects than may be made at once."""
     if len(text) <= NOT_COUNTED_BYTES:
         return False
-    # `bytes.count` takes four times as long.
+    # `bytes.count` is four times slower.
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) == _OBJECT)) > MOST_OBJECTS
 
 
@@ -256,18 +256,18 @@ def view(data: json_scan.Text, span: Span) -> Value:
 
 
 def address_of(buffer: Received | Value) -> int:
-    """Return where in memory a body or a value of it begins."""
+    """Return the memory address at which a body or a value of a body begins."""
     address: int = np.frombuffer(buffer, np.uint8).__array_interface__["data"][0]
     return address
 
 
 def kind(value: Value | None) -> bytes:
-    """Return the first byte of a value, which tells its type; empty if it is absent."""
+    """Return the first byte of a value, which tells its type; empty if the value is missing."""
     return b"" if value is None else bytes(memoryview(value)[:1])
 
 
 def decode(value: Value | None, default: Any, decoder: Decoder[Any]) -> Any:
-    """Decode a value; return `default` where it is absent or of another type."""
+    """Decode a value; return `default` if the value is missing or of another type."""
     if value is None:
         return default
     try:

@@ -10,9 +10,9 @@ from pointsman.routing.draws import drawn
 
 
 class Arm(enum.StrEnum):
-    """The side of an experiment on which a conversation is: of a canary, or of a rollout by share.
+    """The side of an experiment that a conversation is on: of a canary, or of a rollout by share.
 
-    What is on an arm of a canary is routed, too.
+    Requests on an arm of a canary are routed, too.
     """
 
     CANARY = "canary"
@@ -28,9 +28,9 @@ class Canaries:
         self.by_category = canaries
 
     def arm(self, category: str, seed: float, scope: Scope | None = None) -> tuple[Arm | None, str | None]:
-        """Return the arm of a conversation, and the adapter that it tries.
+        """Return the arm of a conversation, and the adapter that this arm tries.
 
-        Without a canary there is no arm, nor for a client that may not have it.
+        There is no arm without a canary, nor for a client that may not use the adapter.
         """
         canary = self.by_category.get(category)
         if canary is None or (scope is not None and not scope.allows(canary.adapter)):
@@ -41,6 +41,6 @@ class Canaries:
 
 
 def canaries_of(routing: RoutingOptions) -> Canaries | None:
-    """Return the canaries of these options, None where there are none, so that they cost nothing."""
+    """Return the canaries of these options, or None without canaries, so that they cost nothing."""
     found = {name: one.canary for name, one in routing.categories.items() if one.canary is not None}
     return Canaries(found) if found else None

@@ -10,7 +10,7 @@ from pointsman.routing.history import MOST_TURNS, History, Turn
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
-    """Who asks: `client` is a hash of its credentials, `session` what it calls its session, each empty if unknown."""
+    """The sender of a request: `client` hashes its credentials, `session` names its session; empty if unknown."""
 
     client: str = ""
     session: str = ""
@@ -20,9 +20,9 @@ ANYBODY = Caller()
 
 
 class Conversation(msgspec.Struct, frozen=True, gc=False):
-    """Under which keys a conversation is remembered.
+    """The keys under which a conversation is remembered.
 
-    `own` is the key of the history up to the newest turn, `previous` up to the one before it (None in a first turn),
+    `own` is the key of the history up to the newest turn, `previous` up to the one before (None in a first turn),
     `session` that of the client's session (None without one). `continues` is the history's.
     """
 
@@ -33,7 +33,7 @@ class Conversation(msgspec.Struct, frozen=True, gc=False):
 
 
 def conversation_of(history: History, caller: Caller) -> Conversation | None:
-    """Return the conversation of a history; None without a user's turn."""
+    """Return the conversation of a history, or None without a user's turn."""
     if not history.turns:
         return None
     client, session = caller.client.encode(), caller.session.encode()
@@ -47,7 +47,7 @@ def conversation_of(history: History, caller: Caller) -> Conversation | None:
 
 
 def _hash(who: bytes, turns: tuple[Turn, ...]) -> bytes:
-    """Return a 16-byte hash; each part is hashed with its length, so that parts cannot run together."""
+    """Return a 16-byte hash. The length of each part is hashed too, so that parts cannot run together."""
     parts = who
     for turn in turns:
         parts += b"%d:%b" % (len(turn.digest), turn.digest)

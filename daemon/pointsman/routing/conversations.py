@@ -1,4 +1,4 @@
-"""Remember the decisions about conversations: bounded, and only for a time."""
+"""Remember the decisions about conversations, bounded in number and time."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pointsman.routing.conversation import Conversation
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What later turns keep: the category, and the position in [0, 1) by which `split` chooses a model.
+    """The decision that later turns reuse: the category, and the position in [0, 1) by which `split` chooses a model.
 
     `instead` is the category that answered the turn itself, and answers its further steps, if that is another; empty
     for the default model. `tools`: the turn began with tools. `unread`: nothing was known before, and the turn was not
     classified, so this counts for its further steps alone. `mixed`: the conversation drew anew after a turn that it
-    shared with others, so it is on more than one side.
+    shared with others, so the conversation is on more than one side.
     """
 
     category: str | None
@@ -29,7 +29,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Recalled(msgspec.Struct, frozen=True, gc=False):
-    """What was remembered for a request of so many user turns: `kept` is None where nothing was.
+    """The result of looking up a request with this number of user turns; `kept` is None if nothing was found.
 
     `within`: the request is a further step of its newest turn.
     """
@@ -40,10 +40,10 @@ class Recalled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
-    """Where a request stands: `kept` of the conversation is None where it begins or is not known here.
+    """The position of a request in its conversation: `kept` is None if the conversation begins or is not known here.
 
-    `share` is the conversation's position in a split, kept or drawn. `within`: `kept` is that of the request's own
-    turn, of which it is a further step. `mixed` is as that of `Kept`.
+    `share` is the conversation's position in a split, remembered or drawn. `within`: `kept` is that of the request's
+    own turn, and the request is a further step of that turn. `mixed` is that of `Kept`.
     """
 
     kept: Kept | None
@@ -55,8 +55,8 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 class _Entry(msgspec.Struct, frozen=True, gc=False):
     """A decision: `since` is its time, `shared` tells that several conversations begin with it.
 
-    `began` identifies the conversation by its first known turn. `once`, of a session: all that is known of it is one
-    request without tools, which may be a probe or a helper task.
+    `began` identifies the conversation by its first known turn. `once`, of a session: a single request without tools is
+    known so far, which may be a probe or a helper task.
     """
 
     kept: Kept
@@ -67,28 +67,28 @@ class _Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Conversations:
-    """The latest decisions, by the history that they are about, and by session."""
+    """The latest decisions, by history and by session."""
 
     def __init__(self, clock: Callable[[], float], draw: Callable[[], float] = random.random) -> None:
-        """`clock` returns seconds; `draw` a random number in [0, 1)."""
+        """Take a `clock` in seconds, and `draw`, which returns a random number in [0, 1)."""
         self._clock = clock
         self._draw = draw
         self._seconds = 0.0
         self._entries: Lru[bytes, _Entry] = Lru(0)
 
     def resize(self, entries: int, seconds: float) -> None:
-        """Keep at most so many entries, each for so many seconds."""
+        """Set the maximum number of entries, and their lifetime in seconds."""
         self._seconds = seconds
         self._entries.resize(entries)
 
     def find(self, conversation: Conversation | None) -> Place:
-        """Return what is remembered of a conversation."""
+        """Return the remembered decision about a conversation."""
         if conversation is None:
             return Place(None, self._draw())
         own = self._get(conversation.own)
         if own is not None and conversation.continues:
             return Place(own.kept, own.kept.share, within=True, mixed=own.kept.mixed)
-        if conversation.previous is None:  # asked again, it keeps the model, but its category is judged afresh
+        if conversation.previous is None:  # a repeated first turn keeps its model, but its category is judged afresh
             return Place(None, self._draw() if own is None else own.kept.share)
         if own is not None and not own.kept.unread:
             return Place(own.kept, own.kept.share, mixed=own.kept.mixed)
@@ -105,8 +105,8 @@ class Conversations:
     def put(self, conversation: Conversation, kept: Kept) -> None:
         """Remember a decision about the newest turn.
 
-        For its session speaks the conversation with which that began, and no sub-agent's; but after a single request
-        without tools the first that has tools or goes on.
+        A session takes the decision of the conversation that it began with, not that of a sub-agent; but after a single
+        request without tools, that of the first conversation that has tools or continues.
         """
         now = self._clock()
         own = self._get(conversation.own)
@@ -114,7 +114,7 @@ class Conversations:
         first = conversation.previous is None and not conversation.continues
         shared = own is not None and (own.shared or (first and conversation.session is None))
         began = self._began(conversation, own, session)
-        # A first turn that many share draws anew once its time is over, however often it comes.
+        # A first turn that many conversations share draws anew after its lifetime, however often it comes.
         since = own.since if own is not None and first else now
         self._entries.put(conversation.own, _Entry(kept, since, shared, began))
         once = first and not kept.tools
@@ -124,7 +124,7 @@ class Conversations:
             self._entries.put(conversation.session, _Entry(kept, now, shared=False, began=began, once=once))
 
     def _began(self, conversation: Conversation, own: _Entry | None, session: _Entry | None) -> bytes:
-        """Return with which turn a conversation began; one whose history is not known is its session's."""
+        """Return the first known turn of a conversation; one with an unknown history is identified by its session."""
         found = own
         if found is None and conversation.previous is not None:
             found = self._get(conversation.previous) or session

@@ -1,4 +1,4 @@
-"""What is decided about a request: the category, the model, and why."""
+"""The decision about a request: the category, the model, and the reason."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Reason(enum.StrEnum):
 
 
 class Missed(msgspec.Struct, frozen=True, gc=False):
-    """The best category, which was not chosen, and its threshold, which its score did not reach."""
+    """The best category, if it was not chosen, and the threshold that its score did not reach."""
 
     category: str
     threshold: float
@@ -55,10 +55,10 @@ class Near(msgspec.Struct, frozen=True, gc=False):
 class Choice(msgspec.Struct, frozen=True, gc=False):
     """A category (None for no category), its confidence, and the reason for choosing it.
 
-    `threshold` is what the best category's score was compared with, and `missed` that category with it, where the score
-    was too low. `model` answers, whatever the category is, where a `rule` says so; `never` are adapters that must not,
-    with the names of the rules that say so. `arm` is that of the category's canary, and `canary` the adapter that comes
-    before all others there.
+    `threshold` is the one that the best category's score was compared with, and `missed` that category and threshold if
+    the score was too low. `model` answers, whatever the category, if a `rule` says so; `never` are adapters that must
+    not answer, with the names of the rules that say so. `arm` is that of the category's canary, and `canary` the
+    adapter that comes first on this arm.
     """
 
     category: str | None
@@ -75,7 +75,7 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
 
 
 class Would(msgspec.Struct, frozen=True, gc=False):
-    """The model that would answer, and the reason, if the rollout did not keep the request from it."""
+    """The model that would answer if the rollout did not withhold the request, and the reason."""
 
     model: str
     reason: Reason
@@ -85,8 +85,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """A routing decision: `endpoints` are those that may serve `model`.
 
     `adapter`: `model` is an adapter that the client did not request by name. `missed` is that of the choice. `would` is
-    None unless the request is kept from the category's models. `rule` is the name of the rule that decided, and
-    `arm` the side of the category's canary.
+    None unless the rollout withholds the request from the category's models. `rule` is the name of the rule that
+    decided, and `arm` the side of the category's canary.
     """
 
     model: str

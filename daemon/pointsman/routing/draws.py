@@ -1,7 +1,7 @@
 """Draw the arm of an experiment; pure.
 
-A conversation has one random number. Each experiment derives its own from it, so the experiments are independent of
-each other, and the draw stays while the shares change: a share that grows keeps those who have been in it.
+Each experiment derives a number of its own from a conversation's random number, so the experiments are independent, and
+the draw is stable while shares change: a share that grows includes everyone who was in it before.
 """
 
 from __future__ import annotations

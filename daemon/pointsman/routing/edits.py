@@ -45,16 +45,16 @@ class Edits:
 
 
 PROMPT_FIELDS = frozenset({"messages", "system", "instructions"})
-"""The fields that hold a system prompt, in all request formats."""
+"""The fields for a system prompt, in all request formats."""
 USAGE_FIELD = "stream_options"
-"""The field in which the usage of a stream is asked for."""
+"""The field by which a client asks for the usage of a stream."""
 
 PRIORITY_FIELD = "priority"
 """The field with a request's priority in vLLM's queue."""
 
-# A slice of a smaller body costs less than a view of it.
+# A slice of a smaller body costs less than a view.
 _COPIED_BYTES = 16 * 1024
-# To join a smaller body costs less than to send it in pieces.
+# Joining a smaller body costs less than sending it in pieces.
 _JOINED_BYTES = 128 * 1024
 
 Pieces = tuple[Piece, ...]
@@ -62,9 +62,9 @@ Pieces = tuple[Piece, ...]
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """`new` in place of `start` to `end` of a body, in the value of a top-level field.
+    """A replacement of the bytes from `start` to `end` of a body, in the value of a top-level field, by `new`.
 
-    Of a field that the client has not sent, `new` is the value, and `start` and `end` are 0.
+    If the client has not sent the field, `new` is its value, and `start` and `end` are 0.
     """
 
     field: str
@@ -76,7 +76,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 class Edited(msgspec.Struct, gc=False):
     """The body to send, the changes, and the names of the top-level fields that were `changed`.
 
-    `reasoning`: whether the body turns the model's reasoning on or off, where that was to be set; None if it does not.
+    `reasoning`: whether the body turns the model's reasoning on or off, if the category sets reasoning; else None.
     """
 
     body: Body
@@ -86,7 +86,7 @@ class Edited(msgspec.Struct, gc=False):
 
     @property
     def asks_usage(self) -> bool:
-        """Return whether the usage of a stream was asked for, which the client must not get."""
+        """Return whether the service asked for the usage of a stream, which the client must not get."""
         return USAGE_FIELD in self.changed
 
     @property
@@ -95,7 +95,7 @@ class Edited(msgspec.Struct, gc=False):
         return not PROMPT_FIELDS.isdisjoint(self.changed)
 
     def drop_body(self) -> None:
-        """Let go of what is, or shows, a part of a body, once that was sent."""
+        """Release everything that is or shows a part of a body that has been sent."""
         self.body, self.changes = b"", ()
 
 
@@ -139,7 +139,7 @@ def edited(fields: Fields, changes: Sequence[Change], reasoning: bool | None = N
 
 
 def sides(fields: Fields, change: Change) -> tuple[Pieces | None, Pieces]:
-    """Return the value of a changed field before, None where there was none, and after."""
+    """Return the value of a changed field before (None if missing) and after the change."""
     old = fields.get(change.field) if change.end else None
     if old is None:
         return None, change.new
@@ -148,6 +148,6 @@ def sides(fields: Fields, change: Change) -> tuple[Pieces | None, Pieces]:
 
 
 def is_empty(container: Piece) -> bool:
-    """Return whether a JSON array or object has no element; it need not end with its closing bracket."""
+    """Return whether a JSON array or object has no element; its closing bracket may be missing."""
     begin = bytes(container[1:65]).lstrip(SPACES)
     return (begin or bytes(container[1:]).lstrip(SPACES))[:1] in (b"]", b"}")

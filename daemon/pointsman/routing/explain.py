@@ -17,12 +17,12 @@ from pointsman.routing.reading import raised
 from pointsman.routing.router import Routed, Router
 from pointsman.routing.steps import finish
 
-# An edit may concern all messages of a conversation.
+# An edit may affect all messages of a conversation.
 LONGEST_EDIT_BYTES = 4096
 LONGEST_EDIT_LINE = 400
-# Whoever marks the ask in its message has it at hand if it is longer.
+# A client that marks the ask inside its message has the text of a longer one.
 LONGEST_MESSAGE_BYTES = 64 * 1024
-# Of a long ask, the ends are shown.
+# Show only both ends of a longer ask.
 _LONGEST = 2000
 _SHOWN = 200
 
@@ -108,14 +108,14 @@ def _text(router: Router, classification: Classification, routed: Routed) -> dic
 
 
 def _message(request: ParsedRequest) -> str | None:
-    """Return the message in which the steps are, None if there is none or it is long."""
+    """Return the message that contains the steps, or None if it is missing or long."""
     if request.asked is None or memoryview(request.asked.content).nbytes > LONGEST_MESSAGE_BYTES:
         return None
     return " ".join(finish(texts_of(request.asked.content)))
 
 
 def _conversation(router: Router, routed: Routed) -> dict[str, Any] | None:
-    """Return what was remembered of the conversation and what becomes of it, None where no conversation counts."""
+    """Return what was remembered of the conversation and what will be, or None if no conversation counts."""
     recalled, kept = routed.recalled, routed.kept
     if recalled is None or kept is None:
         return None
@@ -158,9 +158,9 @@ def _why_kept(router: Router, routed: Routed, before: str, *, within: bool) -> s
 
 
 def _shown(pieces: Pieces) -> str:
-    """Return JSON in pieces as text, of a long one the beginning and the end."""
+    """Return JSON in pieces as text, shortened to its beginning and end if long."""
     most = LONGEST_EDIT_BYTES
-    # The middle of a long piece is left out first: to join 32 MiB takes 20 ms.
+    # Cut the middle out of a long piece first: joining 32 MiB takes 20 ms.
     value = b"".join([end for piece in pieces for end in (piece[:most], piece[max(most, len(piece) - most) :])])
     if len(value) <= most:
         return value.decode("utf-8", "replace")
@@ -177,7 +177,7 @@ def greatest_first(scores: dict[str, float]) -> dict[str, float]:
 
 
 def render(description: dict[str, Any]) -> str:
-    """Return the description as text for a terminal, which obeys nothing that the request says to it."""
+    """Return the description as text for a terminal, without control characters from the request."""
     decision, ask = description["decision"], description["ask"]
     confidence = "-" if decision["confidence"] is None else f"{decision['confidence']:.3f}"
     lines = [
@@ -207,14 +207,14 @@ def render(description: dict[str, Any]) -> str:
 
 
 def _compared(decision: dict[str, Any]) -> str:
-    """Return the threshold that counted, with its category, if that missed it, and where it is from."""
-    missed, origin = decision.get("missed"), decision.get("threshold_origin", "")  # an earlier release has none
+    """Return the threshold that was compared, with its category if the score missed it, and its origin."""
+    missed, origin = decision.get("missed"), decision.get("threshold_origin", "")  # missing in an earlier release
     if origin is None:
         return ""
     of = f" of {missed['category']}" if missed else ""
     return f", threshold {decision['threshold']:g}{of}" + (
         f" by {origin}" if origin else ""
-    )  # an earlier release has none
+    )  # missing in an earlier release
 
 
 def _near(decision: dict[str, Any]) -> list[str]:
@@ -223,7 +223,7 @@ def _near(decision: dict[str, Any]) -> list[str]:
 
 
 def plain(line: str) -> str:
-    """Return a line without what a terminal obeys."""
+    """Return a line without control characters."""
     return "".join(char if char.isprintable() else " " if char.isspace() else "?" for char in line)
 
 
@@ -267,12 +267,12 @@ def _remembered(conversation: dict[str, Any] | None) -> list[str]:
     if conversation is None:
         return []
     told = f"remembered {conversation['category'] or '-'} ({conversation['outcome']}: {conversation['why']})"
-    together = conversation.get("together")  # a service of an earlier release has none
+    together = conversation.get("together")  # missing in a service of an earlier release
     return [told if together is None else f"{told}, {together:.3f} with what was before"]
 
 
 def _in_shadow(opinion: dict[str, Any] | None) -> list[str]:
-    """Return what the classifier in shadow makes of the text alone, for a service that has one."""
+    """Return what the classifier in shadow decides about the text alone, if the service has one."""
     if opinion is None:
         return []
     confidence = opinion.get("confidence")

@@ -1,6 +1,6 @@
 """Judge by its words whether a follow-up says something of its own; pure, and quick for texts of any length.
 
-The classifier cannot: it reads an ask by itself, and calls "thanks" or "and then?" small talk, surely.
+The classifier cannot tell: it reads an ask alone, and confidently calls "thanks" or "and then?" small talk.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MOST_NUMBERS = 3
 FEW_WORDS = 6
 # Of a longer text, so much is looked at.
 READ_CHARS = 2048
-# Behind its first sentence, what a word points to may be in the ask itself; in a longer one, behind its first words.
+# After its first sentence, a pronoun may refer to the ask itself; in a longer sentence, after its first words.
 SHORT_WORDS, FIRST_WORDS = 12, 5
 
 
@@ -49,11 +49,11 @@ _ANY_SUBJECT = _ANYWHERE.union(_ENGLISH_WORDS, _OPENING, _POINTING, _ENDING, _TY
 _LONGEST_PIECE = max(len(piece) for pieces in _PIECES for piece in pieces)
 
 _BETWEEN = re.compile(r"[\s.,;:!?…。、，！？：；()（）\[\]{}\"'’`«»„“”‚‘¿¡؟،·~*_/\\|<>#&%+=—–-]+")
-# Letters of scripts that put no spaces between words, and how many a word has, about.
+# Letters of scripts that put no spaces between words, and roughly how many make a word.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 LETTERS = 3
 _NUMBER = re.compile(r"\d+")
-# Amounts, shares, decimals, sums, codes: of a subject, while "3 more" or "under 100 words" are not.
+# Amounts, shares, decimals, sums, codes: these name a subject, while "3 more" or "under 100 words" do not.
 _FIGURE = re.compile(
     r"[$€£]\s?\d|\d\s?[%$€£]|\d[.,]\d|[\d)]\s?[\^=+*]\s?[\d(]|\d{3}(?!\d* (?:words|characters|chars|letters))"
 )
@@ -61,7 +61,7 @@ _ENGLISH = re.compile(r"\w[\w'-]*")
 _SENTENCE = re.compile(r"[.!?]\s|\n")
 _CLAUSE = re.compile(r"[.!?,:;\n]+")
 _TURNING = re.compile(rf"\b(?:{'|'.join(_SECTIONS['turning'])})\b")
-# "Is it legal to", "that the", "does one", "would you": these point to nothing.
+# In "Is it legal to", "that the", "does one", "would you", the pronoun refers to nothing before.
 _EMPTY = re.compile(
     r"\b(?:is|was|be|isn't|would) it \w+ (?:to|that|if|for|when)\b|\bit(?:'?s| is| was) \w+ (?:to|that|if)\b"
     r"|\bwould you\b|\b(?:can|does|must|should|would) one\b|\bone (?:can|must|should|has to)\b"
@@ -83,7 +83,7 @@ def content_free(text: str) -> bool:
 
 
 def is_short(text: str) -> bool:
-    """Return whether a text has few words, in any language: most of these go on with what was said."""
+    """Return whether a text has few words, in any language: most short texts continue the subject."""
     if len(text) > MOST_CHARS:
         return False
     words = len([word for word in _BETWEEN.split(text) if any(map(str.isalpha, word))])
@@ -91,7 +91,7 @@ def is_short(text: str) -> bool:
 
 
 def own_words(text: str) -> frozenset[str]:
-    """Return the words of a text that are not found in any subject."""
+    """Return the words of a text that name a subject."""
     return frozenset(_BETWEEN.split(text[:READ_CHARS].lower())) - _ANY_SUBJECT
 
 
@@ -105,9 +105,9 @@ def _consists(word: str, pieces: frozenset[str]) -> bool:
 
 
 def leans(text: str) -> bool:
-    """Return whether an English text is understood only with what was said before: "can somebody have both?".
+    """Return whether an English text makes sense only after what was said before: "can somebody have both?".
 
-    It begins in the middle, points back, or neither asks nor wants anything; and it announces no other subject.
+    It begins in mid-sentence, refers back, or neither asks nor wants anything, and announces no other subject.
     """
     text = text[:READ_CHARS].lower().replace("’", "'")
     if _TURNING.search(text):
@@ -126,7 +126,7 @@ def leans(text: str) -> bool:
 
 
 def _from_first(text: str) -> list[str]:
-    """Return the words of an English text behind those that only fill its beginning."""
+    """Return the words of an English text after its filler words."""
     words = _ENGLISH.findall(text)
     start = next((place for place, word in enumerate(words) if word not in _FILLING), len(words))
     return words[start:]

@@ -1,7 +1,7 @@
-"""Read the user's turns of a request: what was asked, and what was answered in between; pure, in steps.
+"""Read the user's turns of a request: the asks, and the answers between them; pure, in steps.
 
-Left out is what clients change from turn to turn: system prompts, retrieved material, dates, tool calls and their
-results, and the model's reasoning.
+Everything that clients change from turn to turn is left out: system prompts, retrieved material, dates, tool calls and
+their results, and the model's reasoning.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from pointsman.routing.body import SYSTEM_ROLES, Message, Value
 from pointsman.routing.prompt_text import TooManyParts, texts_of
 from pointsman.routing.steps import Pace, Steps, paced
 
-# A history is known by its newest turns, so that a long one costs no more than this.
+# Identify a history by its newest turns, so that a long one costs no more than this.
 MOST_TURNS = 32
-# Of a longer ask or answer, its length and both ends are hashed.
+# Hash only the length and both ends of a longer ask or answer.
 END_CHARS = 1024
-# What is kept of an earlier ask or answer, to judge a new ask by.
+# Characters remembered of an earlier ask or answer, to judge a new ask by.
 EXCERPT_CHARS = 400
-# Messages come again in each later request of a conversation. A longer one is read again: to hash it takes as long.
+# Messages recur in each later request of a conversation. A longer one is read again, as hashing it takes as long.
 KNOWN_MESSAGES = 4096
 LONGEST_KNOWN_BYTES = 64 * 1024
-_TURNS = 15  # a mask: a message that is known takes a microsecond, a long one twenty
+_TURNS = 15  # a mask: a known message takes a microsecond, a long one twenty
 
-# Behind the newest ask, an answer or a tool's result makes a request a step of its turn, and these do not: a user's
-# message without an ask is a reminder or material, or has results, which follow an answer with their calls.
+# After the newest ask, an answer or a tool's result makes a request a further step of its turn. These roles do not: a
+# user's message without an ask is a reminder or material, or has results, which follow an answer with their calls.
 _NO_STEP = (*SYSTEM_ROLES, "user")
 # So many prompts may be above a conversation's first turn; of more messages the history is read in steps.
 MOST_OPENING = 4
@@ -45,8 +45,8 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
 class History(msgspec.Struct, frozen=True, gc=False):
     """The newest turns of a request, the newest first.
 
-    `answer` is the beginning of the answer before the newest. `continues`: an answer follows the newest, begun or with
-    calls of tools.
+    `answer` is the beginning of the answer before the newest. `continues`: an answer, complete or begun, or one with
+    tool calls follows the newest turn.
     """
 
     turns: tuple[Turn, ...]
@@ -66,7 +66,7 @@ class History(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def context(self) -> str:
-        """Return so much of both as the newest ask is read behind."""
+        """Return the part of both that the classifier reads before the newest ask."""
         return self._before(subject.ASK_CHARS, subject.ANSWER_CHARS)
 
     def _before(self, ask: int, answer: int) -> str:
@@ -75,7 +75,7 @@ class History(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Said(msgspec.Struct, frozen=True, gc=False):
-    """What a message says: `digest` is a hash of it, empty if that is nothing; `excerpt` is its beginning."""
+    """The text of a message: `digest` is its hash, empty if there is no text; `excerpt` is its beginning."""
 
     digest: bytes
     excerpt: str = ""
@@ -85,22 +85,22 @@ _NOTHING = _Said(b"")
 _Key = tuple[str | None, int, int]
 """Role, hash and length of a client's message; of the request's ask, which has no role, those of the text.
 
-Python's hash has a secret key: nobody can make two messages collide.
+Python's hash has a secret key, so nobody can make two messages collide.
 """
 
 
 class HistoryReader:
-    """Read histories with the asks that a finder finds."""
+    """A reader of histories, whose asks a finder finds."""
 
     def __init__(self, finder: AskFinder) -> None:
         self._finder = finder
         self._known: dict[_Key | None, _Said] = {}
-        """What messages say, the oldest first; the key of one that is not to be remembered is None."""
+        """The texts of messages, the oldest first; the key of a message that must not be remembered is None."""
 
     def first(
         self, messages: list[Message] | None, asked_in: Message | None, ask: Ask, client: str = ""
     ) -> History | None:
-        """Return what `read` returns, where the ask is the only turn: in the last message, below a system prompt."""
+        """Return the result of `read` if the ask is the only turn: in the last message, below a system prompt."""
         if not messages or messages[-1] is not asked_in or len(messages) > MOST_OPENING:
             return None
         for message in messages:
@@ -114,8 +114,8 @@ class HistoryReader:
     ) -> Steps[History]:
         """Return the history of messages; `ask` is the ask of the request, found in the message `asked_in`.
 
-        Without messages there is one turn, the ask. A message of too many parts says nothing. `client` is whose
-        messages they are.
+        Without messages there is one turn, the ask. A message of too many parts counts as empty. `client` is the sender
+        of the messages.
         """
         if messages is None:
             asked = _asked(ask)
@@ -146,7 +146,7 @@ class HistoryReader:
         return History(tuple([_turn(*turn) for turn in turns]), continues, messages, answer)
 
     def _read(self, message: Message, key: _Key | None, pace: Pace, room: Room, client: str) -> Steps[_Said]:
-        """Return what a message of the user or the assistant says, and remember it; nothing if there is no room."""
+        """Return the text of a user's or an assistant's message, and remember it; empty if there is no room."""
         texts = yield from _texts(message.content)
         if message.role == "assistant":
             spoken = _spoken(" ".join(texts))
@@ -186,7 +186,7 @@ def _hash(sent: bytes | str, client: str) -> int:
 
 
 def _texts(content: Value) -> Steps[list[str]]:
-    """Return the texts of a message; none of one of too many parts."""
+    """Return the texts of a message; none if it has too many parts."""
     try:
         return (yield from texts_of(content))
     except TooManyParts:
@@ -195,12 +195,12 @@ def _texts(content: Value) -> Steps[list[str]]:
 
 def _asked(ask: Ask) -> _Said:
     text = ask.text.strip()
-    # A wrapper that vanishes may leave other white space; in a long text that would take too long to compare.
+    # Removing a wrapper may leave other white space; comparing that in a long text would take too long.
     return _Said(_digest(_ends(" ".join(text.split()) if len(text) <= END_CHARS else text)), text[:EXCERPT_CHARS])
 
 
 def _digest(said: bytes) -> bytes:
-    """Return a hash of 16 bytes, of nothing none."""
+    """Return a hash of 16 bytes, empty for an empty text."""
     return said and hashlib.blake2b(said, digest_size=16).digest()
 
 
@@ -214,7 +214,7 @@ def _spoken(text: str) -> str:
 
 
 def _ends(text: str) -> bytes:
-    """Return what is hashed of a text: all of it, or its length and ends."""
+    """Return the part of a text that is hashed: all of it, or its length and ends."""
     if len(text) <= 2 * END_CHARS:
         return _bytes(text)
     return b"%d:%b" % (len(text), _bytes(text[:END_CHARS] + text[-END_CHARS:]))

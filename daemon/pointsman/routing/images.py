@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from pointsman.routing.body import Message, kind
 
-# What a client sends first in a message comes before its pictures' bytes; of longer messages the beginning is read.
+# The parts before a picture's bytes come first in a message; read only the beginning of longer messages.
 MOST_BYTES = 64 * 1024
 MOST_BYTES_IN_ALL = 1024 * 1024
-# A text within JSON has its quotes escaped, so it cannot look like this.
+# Text inside JSON has its quotes escaped, so it cannot match this.
 _IMAGE = re.compile(rb'"type"\s*:\s*"(?:image_url|input_image|image)"')
 
 

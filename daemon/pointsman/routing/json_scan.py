@@ -1,7 +1,7 @@
 """Find values in JSON text of any size by their positions, without an object for each; pure, in steps.
 
-The structure is computed by chunks with numpy, so that a byte costs about the same in every text: some nanoseconds.
-What Python's `json` accepts is accepted here; what is inside of values is not judged, except for its depth.
+numpy computes the structure in chunks, so that a byte costs about the same in every text: some nanoseconds. Everything
+that Python's `json` accepts is accepted here; the inside of values is not judged, except for its depth.
 """
 
 from __future__ import annotations
@@ -50,27 +50,27 @@ class DepthFault(JsonFault):
 
 
 class Span(NamedTuple):
-    """A value: its first byte, and the byte behind its last."""
+    """A value: its first byte, and the byte after its last."""
 
     start: int
     end: int
 
 
 class Structure:
-    """Tell what is structural in a text outside of strings, piece by piece.
+    """The structural bytes of a text outside strings, read piece by piece.
 
-    No piece ends between a backslash and what it escapes.
+    No piece ends between a backslash and the character that it escapes.
     """
 
     __slots__ = ("_level", "_quotes", "_table")
 
     def __init__(self, *, brackets: bool = False) -> None:
-        """`brackets`: nothing but these, no colon or comma."""
+        """Take the text; `brackets`: find only brackets, no colon or comma."""
         self._table = _BRACKETS if brackets else _STRUCTURAL
         self._quotes = self._level = 0
 
     def read(self, piece: bytes, part: Bytes) -> tuple[Positions, Bytes, Positions]:
-        """Return position, byte and depth of each in `piece`, which `part` shows.
+        """Return position, byte and depth of each structural byte in `piece`, which `part` shows.
 
         The depth of an opening bracket counts it, the depth of a closing one does not.
         """
@@ -90,13 +90,13 @@ class Structure:
 
 
 def without_escape(piece: bytes) -> int:
-    """Return how much of a piece there is before a backslash whose character is still to come."""
+    """Return the length of a piece before a backslash whose escaped character is still to come."""
     slashes = len(piece) - len(piece.rstrip(b"\\"))
     return len(piece) - slashes % 2
 
 
 def members(data: Text, names: tuple[str, ...], within: Span | None = None) -> Steps[dict[str, Span] | None]:
-    """Return the members of an object that have these names, the last of duplicates; None if it is no object.
+    """Return the members of an object with these names, the last of duplicates; None if it is no object.
 
     Raises JsonFault. `within` is a value in the text; by default the object is the whole text.
     """
@@ -149,7 +149,7 @@ def elements(data: Text, array: Span, most: int) -> Steps[list[Span] | None]:
 
 
 def _structure(data: Text, at: int, behind: int) -> Iterator[tuple[Positions, Bytes, Positions]]:
-    """Yield what `Structure.read` returns, chunk by chunk; raises DepthFault."""
+    """Yield the results of `Structure.read`, chunk by chunk; raises DepthFault."""
     text, structure = np.frombuffer(data, dtype=np.uint8), Structure()
     while at < behind:
         end = min(at + CHUNK, behind)
@@ -165,7 +165,7 @@ def _structure(data: Text, at: int, behind: int) -> Iterator[tuple[Positions, By
 
 
 def _escaped(part: Bytes) -> npt.NDArray[np.bool_]:
-    """Return which bytes an odd number of backslashes precedes."""
+    """Return which bytes follow an odd number of backslashes."""
     slashes = np.flatnonzero(part == _BACKSLASH)
     first = np.flatnonzero(np.diff(slashes, prepend=-2) != 1)
     lengths = np.diff(first, append=len(slashes))
@@ -182,7 +182,7 @@ def _end(depth: Positions) -> int:
 
 
 def _separators(data: Text, at: int, behind: int) -> Iterator[tuple[int, int]]:
-    """Yield position and byte of each colon and comma between the members of an object, and of its end; and pauses."""
+    """Yield position and byte of each colon and comma between the members of an object, and of its end, with pauses."""
     for where, what, depth in _structure(data, at, behind):
         closed = _end(depth)
         separates = (depth[:closed] == 1) & ((what[:closed] == _COLON) | (what[:closed] == _COMMA))
@@ -212,7 +212,7 @@ def _key(data: Text, start: int, end: int) -> bytes:
 
 
 def _first(data: Text, at: int, behind: int) -> Steps[int]:
-    """Return the first byte that is no white space."""
+    """Return the first byte that is not white space."""
     while at < behind:
         piece = bytes(data[at : min(at + CHUNK, behind)])
         rest = len(piece.lstrip(SPACES))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pointsman.config.regex import is_class
 
-# Scripts from here on write no spaces between words.
+# Scripts from here on have no spaces between words.
 _UNSPACED = "\u2e80"
 
 
 def has_keyword(text: str, keyword: str) -> bool:
-    """Return whether a text has a word or phrase that no letter or digit continues on either side."""
+    """Return whether a text has a word or phrase with no letter or digit directly before or after it."""
     place = text.find(keyword)
     while place >= 0:
         end = place + len(keyword)
@@ -20,7 +20,7 @@ def has_keyword(text: str, keyword: str) -> bool:
 
 
 def _joined(neighbour: str, edge: str) -> bool:
-    """Return whether a character beside a keyword makes its first or last character part of another word."""
+    """Return whether a character next to a keyword makes its first or last character part of another word."""
     return bool(neighbour) and edge < _UNSPACED and is_class("w", edge) and is_class("w", neighbour)
 
 

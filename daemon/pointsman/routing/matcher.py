@@ -1,6 +1,6 @@
-"""Find which of several patterns a text has: one pass for all of them, in linear time; pure but for a memo.
+"""Find which of several patterns match a text: one pass for all patterns, in linear time; pure except for a memo.
 
-The states of the automaton are made as texts need them, and forgotten when they are too many.
+The states of the automaton are made when a text needs them, and cleared when there are too many.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from pointsman.routing.steps import Pace, Steps
 
 # A transition takes 100 bytes.
 MOST_TRANSITIONS = 20_000
-# Between two looks at the clock.
+# Characters between two looks at the clock.
 _PART = 16
 
 _START, _WORD, _OTHER, _END = range(4)
 
 
 class _State(dict[str, "_State"]):
-    """A state before the next character, by which it leads to others.
+    """A state before the next character, with the transitions by character.
 
-    `at` are the steps to go on with, each with the number of its pattern; `found` has a bit for each pattern that has
-    ended before the last character.
+    `at` are the steps to continue with, each with the number of its pattern; `found` has a bit for each pattern that
+    has ended before the last character.
     """
 
     __slots__ = ("at", "found", "kind", "matcher")
@@ -115,7 +115,7 @@ def _is_edge(edge: Edge, before: int, after: int) -> bool:
 
 
 def spans(program: Program, text: str) -> list[tuple[int, int]]:
-    """Return the parts of a text that are covered by what a pattern can match, in their order; takes linear time."""
+    """Return the parts of a text that a pattern can match, in their order; takes linear time."""
     found: list[tuple[int, int]] = []
     starts: dict[int, int] = {}
     kinds = [_START, *(_WORD if is_class("w", char) else _OTHER for char in text), _END]
@@ -136,9 +136,9 @@ def spans(program: Program, text: str) -> list[tuple[int, int]]:
 def _reached(
     program: Program, starts: dict[int, int], before: int, after: int
 ) -> tuple[list[tuple[Take, int]], list[int]]:
-    """Return the steps that may take the next character, and where what ends here begins.
+    """Return the steps that may take the next character, and the start of each match that ends here.
 
-    Each step has the first of the places from which it is reached.
+    Each step has the first of the positions from which it is reached.
     """
     takes: list[tuple[Take, int]] = []
     ends: list[int] = []

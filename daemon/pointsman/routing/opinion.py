@@ -13,7 +13,7 @@ from pointsman.routing.reading import judged
 
 
 class Opinion(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The decision if the text began a conversation, and no rule, rollout or client's key counted."""
+    """The decision if the text began a conversation, without rules, rollout and the client's key."""
 
     model: str
     reason: Reason
@@ -24,7 +24,7 @@ class Opinion(msgspec.Struct, frozen=True, omit_defaults=True):
 def opinion(
     policy: Policy, planner: Planner, found: Classification, served: Served, *, share: float, tools: bool
 ) -> Opinion:
-    """Return what `policy` and `planner` make of a classified text; `share` and `tools` as in `Planner.decide`."""
+    """Decide about a classified text by `policy` and `planner`; `share` and `tools` as in `Planner.decide`."""
     decision = planner.decide(judged(policy, found), share, served, tools=tools)
     confidence = None if decision.confidence is None else round(decision.confidence, 4)
     return Opinion(decision.model, decision.reason, decision.category, confidence)

@@ -1,4 +1,4 @@
-"""Plan which model answers for a chosen category, by what is served; pure, except for a cache of plans."""
+"""Plan which model answers for a chosen category, by the served models; pure, except for a cache of plans."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pointsman.routing.decision import Choice, Decision, Reason
 from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 
 NOTHING: Mapping[str, str] = {}
-# Of all categories and scopes; they are cleared when the served models change, too.
+# Of all categories and scopes; the cache is cleared when the served models change.
 MOST_PLANS = 4096
 # Clients may name any model.
 MOST_EXPLICIT = 1024
 
 
 class Planner:
-    """The models of one config, and what each category sends."""
+    """The models of one config, and the edits for each category."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -61,10 +61,10 @@ class Planner:
     def decide(
         self, choice: Choice, share: float, served: Served, *, tools: bool = False, scope: Scope | None = None
     ) -> Decision:
-        """Return the decision for a choice; `share`, in [0, 1), selects a model where `split` divides by score.
+        """Return the decision for a choice; `share`, in [0, 1), selects a model if `split` divides by score.
 
-        `tools`: the request carries tools. Then an adapter that is marked `tools: false` is passed over, and the
-        client's system prompt is never replaced. No model outside of `scope` is ever decided for.
+        `tools`: the request carries tools. Then an adapter that is marked `tools: false` is skipped, and the client's
+        system prompt is never replaced. Only models in `scope` are chosen.
         """
         if served is not self._planned_for:
             self._plan_for(served)
@@ -83,14 +83,14 @@ class Planner:
         return _decision(choice, plan)
 
     def _plan_for(self, served: Served) -> None:
-        """Forget what was planned for other served models."""
+        """Clear the plans for other served models."""
         if served is not self._planned_for:
             self._planned_for = served
             self._plans.clear()
             self._explicit.clear()
 
     def _ruled(self, choice: Choice, share: float, served: Served, scope: Scope | None, *, tools: bool) -> Decision:
-        """Return the decision where rules name the model, or adapters that must not answer."""
+        """Return the decision if rules name the model, or adapters that must not answer."""
         never = dict(choice.never)
         category = None if choice.category is None else self._categories[choice.category]
         drawn = self._drawn(category.model_scores, share, scope) if self._splits and category is not None else None
@@ -129,7 +129,7 @@ class Planner:
     def _within(
         self, wanted: list[str], served: Served, tools: bool, scope: Scope | None, never: Mapping[str, str]
     ) -> _Target:
-        """Return the target for models that may be outside of `scope`, whose default answers then."""
+        """Return the target for models that may be outside `scope`, whose default answers then."""
         if scope is None or any(map(scope.allows, wanted)):
             return self._target(wanted, served, tools, scope, never)
         target = self._target([scope.default], served, tools, scope, never)
@@ -138,10 +138,10 @@ class Planner:
     def _target(
         self, wanted: list[str], served: Served, tools: bool, scope: Scope | None, never: Mapping[str, str]
     ) -> _Target:
-        """Return the first of `wanted`, all in `scope`, that an endpoint serves, or else the base model of the first.
+        """Return the first of `wanted`, all in `scope`, that an endpoint serves, else the base model of the first.
 
-        With `tools`, adapters without them are passed over, and always those in `never`. Where that base model is
-        outside of `scope`, its default answers, and where that is not served either, vLLM says so to the client.
+        Adapters in `never` are skipped, and with `tools`, adapters without tools. If that base model is outside
+        `scope`, the scope's default answers; if that is not served either, vLLM tells the client.
         """
         barred = self._without_tools.union(never) if tools else never.keys()
         why = Reason.ADAPTER_WITHOUT_TOOLS if wanted[0] in barred else Reason.ADAPTER_MISSING
@@ -168,7 +168,7 @@ class Planner:
         return _Target(name, model, base, served.available(model, candidates))
 
     def _drawn(self, entries: tuple[ModelScore, ...], share: float, scope: Scope | None) -> int | None:
-        """Return the index of the allowed entry that `share` selects where `split` divides by score; None for none."""
+        """Return the index of the allowed entry that `share` selects if `split` divides by score, else None."""
         entries = _allowed(entries, scope)
         if not entries:
             return None
@@ -177,7 +177,7 @@ class Planner:
         return next((place for place, end in enumerate(ends) if point < end), len(entries) - 1)
 
     def _ranked(self, entries: tuple[ModelScore, ...], drawn: int | None) -> tuple[ModelScore, ...]:
-        """Return the entries by score, highest first, with the drawn one before all; ties keep the config's order."""
+        """Return the entries by score, highest first, after the drawn one; ties keep the config's order."""
         places = sorted(range(len(entries)), key=lambda place: (place != drawn, -entries[place].score))
         return tuple(entries[place] for place in places)
 
@@ -218,8 +218,8 @@ class _Plan:
 class _Target:
     """A model to send to: `wanted` is its name in the config, `model` its name in vLLM.
 
-    `fallback`: why it is not the preferred model; None if it is. `last`: no other model may answer, even where this one
-    is not served.
+    `fallback`: why it is not the preferred model; None if it is. `last`: no other model may answer, even if this one is
+    not served.
     """
 
     wanted: str

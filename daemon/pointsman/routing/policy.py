@@ -1,4 +1,4 @@
-"""Choose a category by probabilities and by what the conversation holds on to; pure, except for a cache of scores."""
+"""Choose a category by probabilities and by the conversation's category; pure, except for a cache of scores."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from pointsman.routing.decision import Choice, Missed, Near, Reason
 from pointsman.routing.subject import FITTED, Evidence, Weights, evidence_of
 from pointsman.routing.thresholds import Origin, Threshold, at_precision, thresholds
 
-# A switch throws away vLLM's prefix cache, so its margin grows with the history: from this many bytes on it is twofold.
+# A switch discards vLLM's prefix cache, so its margin grows with the history: from this many bytes on, twofold.
 LONG_HISTORY = 64 * 1024
-# What the classifier's cache has comes again: the scores and the choices for so many probabilities are remembered.
+# Texts in the classifier's cache come again: remember the scores and choices for this many results.
 KNOWN = 1024
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
-    """What a follow-up holds on to: the conversation's category, unless the `ask` is about another.
+    """The conversation's category, which a follow-up keeps unless the `ask` is about another.
 
-    `before` is the beginning of the last ask and of its answer, and `context` what is read of it before the ask. `size`
-    is the number of bytes of the history.
-    `together` is the score of the category where the ask is read with what was before; None if that was not read.
-    `seconds` is the time that this took.
+    `before` is the beginning of the last ask and of its answer, and `context` the part of it that is read before the
+    ask. `size` is the number of bytes of the history. `together` is the score of the category if the ask is read with
+    `context`, or None if not read. `seconds` is the time for this reading.
     """
 
     category: str
@@ -59,7 +58,7 @@ class Policy:
         self._categories = {category.name: category for category in config.categories}
         coverage = cover(config, labels)
         self.rest = coverage.rest
-        """The category of what none of the others covers, None if there is none."""
+        """The category for texts that no other category covers, or None."""
         index = {label: position for position, label in enumerate(labels)}
         self._covered = {name: tuple(index[label] for label in coverage.labels_of[name]) for name in self._categories}
         self._known_scores: Callable[[tuple[float, ...]], dict[str, float]] = functools.lru_cache(KNOWN)(self.scores)
@@ -67,7 +66,7 @@ class Policy:
 
     @functools.cached_property
     def forgetful(self) -> Policy:
-        """Return the same policy without a memory, as a microsecond less would tell of other clients' texts."""
+        """Return the same policy without a memory: a microsecond less would tell of other clients' texts."""
         policy = copy.copy(self)
         policy._known_scores, policy._known_choice = self.scores, self._afresh
         return policy
@@ -129,7 +128,7 @@ class Policy:
         return evidence_of(held.ask, held.before, score, together, rest=other is None or other == self.rest)
 
     def _best_other(self, scores: dict[str, float], held: str) -> tuple[str | None, float]:
-        """Return the best other category and its score; None for what no category covers."""
+        """Return the best other category and its score; None stands for no category."""
         others: list[tuple[str | None, float]] = [(None, 1.0 - sum(scores.values()))]
         others += [(name, score) for name, score in scores.items() if name != held]
         return max(others, key=lambda other: other[1])
@@ -137,7 +136,7 @@ class Policy:
     def _ends(self, held: Held, scores: dict[str, float]) -> bool:
         """Return whether an ask is so surely about something else that its conversation changes its category.
 
-        Where it was not read with what was before, it is not sure.
+        An ask that was not read with what was before is not sure.
         """
         if scores[held.category] > self._best_other(scores, held.category)[1]:
             return scores[held.category] >= self.threshold(held.category)
@@ -153,7 +152,7 @@ class Policy:
     def _leads(self, held: Held, scores: dict[str, float]) -> bool:
         """Return whether another category leads.
 
-        It must reach its threshold, and what no category covers the common one; and one that is not the rest must
+        It must reach its threshold, or the common one if no category covers the ask; and any but the rest category must
         lead by the margin.
         """
         own = scores[held.category]

@@ -14,18 +14,18 @@ from pointsman.routing.body import ABSENT, Value, decode, kind, view
 from pointsman.routing.json_scan import SPACES, JsonFault, Span
 from pointsman.routing.steps import Pace, Steps
 
-# More than any classifier reads: of a longer text, the two ends remain.
+# More than any classifier reads: only the two ends of a longer text are read.
 END_BYTES = 128 * 1024
-# More messages, or parts of a message, than a conversation has. A request with more of them is not classified.
+# More messages, or parts of a message, than a conversation has. A request with more is not classified.
 MOST_PARTS = 4096
 # So much of a system prompt tells whether it sets a helper task.
 BEGINNING = 4096
-# What decodes to an object for each part is read at once up to this size.
+# Values that decode to an object for each part are read at once up to this size.
 LIST_AT_ONCE = 64 * 1024
 
 
 class TooManyParts(Exception):
-    """There are more messages, or parts of a message, than routing reads."""
+    """The request has more messages, or parts of a message, than routing reads."""
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -46,7 +46,7 @@ _CUT_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*(\\(?:u[0-9a-fA-F]{0,3})?)\Z")
 def texts_of(value: Value | None) -> Steps[list[str]]:
     """Return a string, or the strings and text parts of a list, without empty ones; nothing for anything else.
 
-    Of very long texts the middle is left out. Raises TooManyParts.
+    The middle of a very long text is left out. Raises TooManyParts.
     """
     begin = kind(value)
     if value is None or begin not in (b'"', b"["):
@@ -77,7 +77,7 @@ def beginning_of(value: Value | None) -> Steps[str]:
 
 
 def beginning_bytes(value: Value | None) -> bytes | None:
-    """Return the part of a value that `beginning_of` reads, None if that is long."""
+    """Return the part of a value that `beginning_of` reads, or None if that is long."""
     shown = memoryview(b"" if value is None else value)
     if kind(value) == b'"':
         return bytes(shown[:BEGINNING])
@@ -113,7 +113,7 @@ def _text_in(array: memoryview, part: Span) -> Steps[memoryview]:
 
 
 def _ends(strings: list[memoryview]) -> Steps[list[str]]:
-    """Return the first strings and the last ones, so many as suffice."""
+    """Return as many of the first and the last strings as suffice."""
     halves: list[list[str]] = [[], []]
     left = list(strings)
     pace = Pace()
@@ -136,7 +136,7 @@ def _string(quoted: memoryview) -> str:
 
 
 def _whole(quoted: memoryview, cut: int) -> tuple[int, int]:
-    """Return where the escape begins and ends that a cut would divide; the cut itself if there is none."""
+    """Return the start and end of the escape that a cut would divide, or the cut itself if there is no escape."""
     divided = _CUT_ESCAPE.search(bytes(quoted[max(0, cut - 64) : cut]))
     if divided is None:
         return cut, cut
@@ -151,7 +151,7 @@ def _unescaped(inner: bytes) -> str:
 
 
 def _decoded(quoted: bytes | memoryview) -> str:
-    """Decode a string; what is no text, like half a surrogate pair, is replaced."""
+    """Decode a string; replace what is not text, like half a surrogate pair."""
     try:
         text: str = _STRING.decode(quoted)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Refuse the fields by which a client would choose its place in vLLM's queue, or where its cache comes from; pure."""
+"""Refuse the fields by which a client would choose its position in vLLM's queue, or the source of its cache; pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pointsman.routing.edits import PRIORITY_FIELD, is_empty
 from pointsman.routing.json_scan import JsonFault
 from pointsman.routing.steps import Steps
 
-# vLLM takes the parameters of a transfer from here, too.
+# vLLM reads the parameters of a transfer from here, too.
 _EXTRA = "vllm_xargs"
 _CHOSEN: tuple[str, ...] = get_args(QueueField)
 _TRANSFERS = tuple(name for name in _CHOSEN if name != PRIORITY_FIELD)
@@ -32,7 +32,7 @@ def chooses(fields: Fields) -> bool:
 
 
 def check(fields: Fields, allowed: Collection[str]) -> Steps[None]:
-    """Raise RequestError (400) for a field that is not allowed, unless vLLM takes its value for the default."""
+    """Raise RequestError (400) for a forbidden field, unless vLLM treats its value as the default."""
     for name in _CHOSEN:
         if name in fields.values and name not in allowed and not _is_default(name, fields.values[name]):
             raise _refused(name, name)
@@ -50,7 +50,7 @@ def check(fields: Fields, allowed: Collection[str]) -> Steps[None]:
 
 
 def _is_default(name: str, value: Value) -> bool:
-    """Return whether vLLM takes a value for the default, or refuses it; what is not surely so is a choice."""
+    """Return whether vLLM treats a value as the default, or refuses it; a doubtful value counts as a choice."""
     if not given(value):
         return True
     shown = memoryview(value)

@@ -1,4 +1,4 @@
-"""Classify what the decision on a request needs, and choose a category by the result."""
+"""Classify the texts that the decision on a request needs, and choose a category by the result."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pointsman.routing.follow_up import content_free, is_short
 from pointsman.routing.history import History
 from pointsman.routing.policy import Held, Policy
 
-# What was before is unknown where vLLM has it, or where it is in another language: this tells neither that the ask goes
-# on nor that it does not.
+# The text before is unknown if vLLM has it, or if it is in another language: that is evidence neither for nor against a
+# change of subject.
 UNKNOWN = 0.5
 # So many earlier asks are read where a conversation is not known here.
 EARLIER_ASKS = 3
@@ -26,11 +26,11 @@ _UNDECIDED = (Reason.LOW_CONFIDENCE, Reason.NO_CATEGORY)
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
-    """What the classifier read, and the result; neither result nor failure if nothing had to be read.
+    """The text that the classifier read, and the result; neither result nor failure if nothing had to be read.
 
-    `follows` is the category of the earlier asks, where that had to be read from them. `greets`: neither they nor the
-    ask, if there are any, say something. `beside`: the text is what was read beside the ask, and counts in its
-    place; `surely`: above a higher threshold.
+    `follows` is the category of the earlier asks, if these had to be read. `greets`: neither they nor the ask, if there
+    are any, say something. `beside`: the text is the material or line of the ask, and counts instead of the ask;
+    `surely`: above a higher threshold.
     """
 
     text: str
@@ -43,12 +43,12 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def by_material(self) -> bool:
-        """Return whether the material counts to which the ask points."""
+        """Return whether the material that the ask points to counts."""
         return self.beside is not None and self.beside.material
 
     @property
     def by_line(self) -> bool:
-        """Return whether the line of the ask counts that asks."""
+        """Return whether the ask's own line that asks counts."""
         return self.beside is not None and not self.beside.material
 
 
@@ -56,7 +56,7 @@ UNREAD = Reading("")
 
 
 class TextReader:
-    """Reads texts with one classifier, and judges them by one policy; `sticky`: conversations keep their category."""
+    """A reader of texts with one classifier and one policy; `sticky`: conversations keep their category."""
 
     def __init__(
         self,
@@ -67,9 +67,9 @@ class TextReader:
         deadline: float | None = None,
         client: str = "",
     ) -> None:
-        """`deadline` is the number of seconds for all that is read of a request; None: none but the classifier's.
+        """Take the seconds for all reading of a request as `deadline`; None: only the classifier's own.
 
-        `client` is whose texts are read.
+        `client` is the sender of the texts.
         """
         self._classifier = classifier
         self._policy = policy
@@ -78,17 +78,17 @@ class TextReader:
         self._client = client
 
     def of(self, client: str) -> TextReader:
-        """Return the reader of one client's texts: nothing that it does tells of the texts of others."""
+        """Return the reader of one client's texts, whose timing reveals nothing about the texts of others."""
         if not client:
             return self
         policy = self._policy.forgetful
         return TextReader(self._classifier, policy, sticky=self._sticky, deadline=self._deadline, client=client)
 
     async def read(self, text: str, history: History, place: Place, beside: Beside | None = None) -> Reading:
-        """Classify what must be: nothing in the middle of a turn, and of a follow-up that says nothing of its own.
+        """Classify what is needed: nothing in the middle of a turn, nor of a follow-up that says nothing of its own.
 
-        Where the earlier turns are not known here, they are read as well, and tell what the conversation is about.
-        Where none tells, what is `beside` the ask is read as well: with its material, or only its line that asks.
+        If the earlier turns are not known here, they are read as well, and tell the subject of the conversation. If
+        none does, the ask's material, or only its line that asks, is read as well.
         """
         kept = place.kept
         if kept is not None and kept.category is not None:
@@ -111,10 +111,10 @@ class TextReader:
             return Reading(text, failed=Reason(error.reason))
 
     async def read_on(self, held: Held, alone: Classification, began: float) -> Held:
-        """Read an ask with what was before, if it may be about something else: most are read once.
+        """Read an ask with what was before, if it may be about something else: most asks are read once.
 
-        `began` is when the request was first read, by `time.perf_counter`. A text that waits for its first reading has
-        half of the deadline and its run; this has half of it at most, as a busy classifier is to do without this first.
+        `began` is when the request was first read, by `time.perf_counter`. The first reading may wait for half of the
+        deadline, and then runs; this one takes at most half of it, as a busy classifier can do without.
         """
         if not alone.supported or not self._policy.may_end(alone.probabilities, held):
             return held
@@ -133,18 +133,18 @@ class TextReader:
         return await self._classifier.classify(text, deadline, self._client)
 
     async def tried(self, text: str, deadline: float | None = None) -> Classification | None:
-        """Return the same, or None if it fails."""
+        """Return the classification, or None if it fails."""
         try:
             return await self.classify(text, deadline)
         except ClassifierError:
             return None
 
     def choose(self, found: Classification, held: Held | None = None) -> Choice:
-        """Return the choice for a classified text, in a conversation that has a category or in none."""
+        """Return the choice for a classified text, with or without a conversation that has a category."""
         return judged(self._policy, found, held)
 
     async def differ(self, read: Classification, candidates: tuple[str, ...]) -> bool:
-        """Return whether a further candidate for the ask surely belongs to another category than what was read."""
+        """Return whether a further candidate for the ask surely belongs to another category than the text read."""
         own = self.choose(read).category
         await in_task()
         others = await asyncio.gather(*map(self.tried, candidates))
@@ -152,7 +152,7 @@ class TextReader:
         return any(choice.reason is Reason.CLASSIFIED and choice.category != own for choice in choices)
 
     async def _read_both(self, text: str, earlier: str) -> Reading:
-        """Classify an ask, and at the same time the earlier ones, which tell what it follows."""
+        """Classify an ask, and concurrently the earlier ones that it follows."""
         await in_task()
         beside = asyncio.ensure_future(self.tried(earlier))
         try:
@@ -164,9 +164,9 @@ class TextReader:
         return Reading(text, alone, follows=choice.category if choice.reason is Reason.CLASSIFIED else None)
 
     async def _read_beside(self, text: str, beside: Beside, *, greets: bool) -> Reading:
-        """Classify an ask, and at the same time what is beside it, which counts if the ask alone has no category.
+        """Classify an ask and concurrently its material or line, which counts if the ask alone has no category.
 
-        A line apart counts against that of the ask, too, if it is as sure as an ask with material must be.
+        A separate line also counts against the ask's category, if it is as sure as an ask with material must be.
         """
         await in_task()
         other = asyncio.ensure_future(self.tried(beside.text))
@@ -189,9 +189,9 @@ class TextReader:
         return rest or foreign or own.reason in _UNDECIDED
 
     def _counts(self, found: Classification, own: Choice, *, surely: bool) -> bool:
-        """Return whether what is beside an ask has another category than that, and than the rest.
+        """Return whether the material or line has another category than the ask, and than the rest.
 
-        The fallback is no category that an ask has, even where it is the same.
+        The fallback is not an ask's category, even if it is the same.
         """
         known = own.category if own.reason is Reason.CLASSIFIED else None
         choice = self.choose(found)
@@ -202,10 +202,10 @@ class TextReader:
 
 
 def judged(policy: Policy, found: Classification, held: Held | None = None) -> Choice:
-    """Return the choice of a policy for a classified text, in a conversation that has a category or in none.
+    """Return the choice of a policy for a classified text, with or without a conversation that has a category.
 
-    Of a text in another language nothing is known, not even whether it is still about that category; unless it is
-    short, as then it most likely has no content.
+    Nothing is known of a text in another language, not even whether it is about the same category; a short one most
+    likely has no content.
     """
     if not found.supported and held is not None and is_short(held.ask):
         return Choice(held.category, None, Reason.STICKY)
@@ -215,7 +215,7 @@ def judged(policy: Policy, found: Classification, held: Held | None = None) -> C
 
 
 def raised(threshold: float) -> float:
-    """Return the threshold for an ask with material, which counts less than an ask: half of the way to certainty."""
+    """Return the threshold for an ask with material, which counts less than an ask: halfway to certainty."""
     return (1 + threshold) / 2
 
 

@@ -1,4 +1,4 @@
-"""Tell which requests are kept from the model that was chosen for them: shadow, and the holdback of a share; pure."""
+"""Tell which requests are withheld from the model chosen for them: shadow mode, and the holdback of a share; pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Rollout:
 
     def __init__(self, routing: RoutingOptions) -> None:
         self.off = routing.mode == "off"
-        """Nothing is routed, nor classified."""
+        """Nothing is routed or classified."""
         self._all = _share(routing.mode, routing.percent)
         self._own = {
             name: (_share(one.mode, one.percent), f"{GLOBAL}:{name}")
@@ -31,7 +31,7 @@ class Rollout:
         return not self.off and all(share == 1.0 for share, _ in ((self._all, GLOBAL), *self._own.values()))
 
     def share(self, category: str) -> float | None:
-        """Return the share of a category's conversations that is routed; None in shadow."""
+        """Return the share of a category's conversations that is routed, or None in shadow mode."""
         return self._own.get(category, (self._all, GLOBAL))[0]
 
     def draws(self, category: str | None) -> bool:
@@ -40,9 +40,9 @@ class Rollout:
         return share is not None and share < 1.0
 
     def withholds(self, category: str | None, seed: float) -> Reason | None:
-        """Return why a request is kept from the category's models, None if it is not; `seed` is the conversation's.
+        """Return why a request is withheld from the category's models, or None; `seed` is the conversation's.
 
-        No category is that of a rule which names a model.
+        A rule that names a model has no category.
         """
         share, experiment = self._own.get(category or "", (self._all, GLOBAL))
         if share is None:
@@ -59,6 +59,6 @@ def _share(mode: str, percent: float | None) -> float | None:
 
 
 def rollout_of(routing: RoutingOptions) -> Rollout | None:
-    """Return the rollout of these options; None where everything is routed, so that it costs nothing."""
+    """Return the rollout of these options, or None if everything is routed, so that it costs nothing."""
     rollout = Rollout(routing)
     return None if rollout.complete else rollout

@@ -32,15 +32,15 @@ from pointsman.routing.rules import NO_RULING, NOWHERE, Origin, Rules, Ruling
 from pointsman.routing.session_ids import SessionIds
 from pointsman.routing.steps import Lane
 
-# No model has a longer name, but clients may ask for one.
+# No model has a longer name, but clients may request one.
 LONGEST_NAME = 256
 
 
 class Routed(msgspec.Struct, frozen=True, gc=False):
     """A routed request; `decide` is the time for the decision and the edits in seconds, without classification.
 
-    `recalled` is what earlier turns left, and `kept` what later ones keep; both are None where no conversation counts,
-    as where the client named the model. `choice` is what the decision was made for. `held` is what a follow-up was
+    `recalled` is what earlier turns left, and `kept` what later ones reuse; both are None if no conversation counts, as
+    when the client named the model. `choice` is the input of the decision, `held` the category that a follow-up was
     judged by.
     """
 
@@ -56,23 +56,23 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def text(self) -> str:
-        """Return what was classified."""
+        """Return the classified text."""
         return self.reading.text
 
     @property
     def classification(self) -> Classification | None:
-        """Return the result of the classifier, None if nothing had to be read or that failed."""
+        """Return the result of the classifier, or None if nothing had to be read or classification failed."""
         return self.reading.classification
 
     @property
     def system_prompt(self) -> Literal["replace", "insert"] | None:
-        """Return how the category's system prompt was set, None if it was not."""
+        """Return how the category's system prompt was set, or None."""
         prompt = self.decision.edits.system_prompt
         return prompt.mode if prompt is not None and self.edited.prompted else None
 
     @property
     def threshold(self) -> tuple[float, str] | None:
-        """Return what the best category's score was compared with, and where that is from; None if with nothing."""
+        """Return the threshold that the best category's score was compared with, and its origin; or None."""
         found = None if self.choice is None else self.choice.threshold
         if found is None:
             return None
@@ -84,7 +84,7 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
         return None if self.choice is None else self.choice.near
 
     def phases(self) -> dict[str, float]:
-        """Return the seconds by phase; a classification from the cache had none."""
+        """Return the seconds by phase; a classification from the cache has none."""
         phases, read = {}, self.reading.classification
         if read is not None and read.source != "hit":
             timing = read.timing
@@ -96,7 +96,7 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Router:
-    """Route by one config and one classifier; `served` returns the latest snapshot of the served models."""
+    """A router for one config and one classifier; `served` returns the latest snapshot of the served models."""
 
     def __init__(
         self, config: Config, classifier: Classifier, served: Callable[[], Served], previous: Router | None = None
@@ -120,7 +120,7 @@ class Router:
         routing = config.pointsman.routing
         asks = routing.ask
         self.finder = AskFinder(asks.mode, asks.strip, asks.take, asks.body_field)
-        """Finds what a person asks in the messages of a request."""
+        """The finder of a person's ask in the messages of a request."""
         self.session_ids = SessionIds(routing.session_headers, routing.session_fields)
         stated = () if asks.body_field is None else (asks.body_field,)
         counted = stream_usage.FIELDS if stream_usage.has_arms(routing) else ()
@@ -128,12 +128,12 @@ class Router:
         self.fields = tuple(dict.fromkeys(read))
         """The top-level fields of a body that routing reads or edits."""
         self.fields_of: dict[Format, tuple[str, ...]] = {form: self.fields + form.own_fields for form in FORMATS}
-        """The same with those of each format alone."""
+        """The same for each format."""
         priorities = config.pointsman.relay.paths.priorities
         self.priorities = {text.partition(" ")[2]: number for text, number in priorities.items()}
         """The priorities in vLLM's queue, by path."""
         self.lane = Lane()
-        """Where long bodies are read, in turn."""
+        """The lane in which long bodies are read, in turn."""
         self._histories: HistoryReader = HistoryReader(self.finder)
         self._conversations: Conversations = (
             Conversations(time.monotonic) if previous is None else previous._conversations
@@ -158,7 +158,7 @@ class Router:
         return self.reader if key is None else self.reader.of(key.name)
 
     def use(self, overlay: Overlay) -> None:
-        """Decide from now on by what commands and the service have decided beside the config."""
+        """Use what commands and the service have decided in addition to the config from now on."""
         self.routing = laid_over(self.config.pointsman.routing, overlay)
         self._rollout = rollout_of(self.routing)
         self._canaries = canaries_of(self.routing)
@@ -175,12 +175,12 @@ class Router:
         scope: Scope | None = None,
         key: ClientKey | None = None,
     ) -> Routed:
-        """Decide where a request goes; `remember` keeps the decision for later turns of the conversation.
+        """Decide where a request goes; `remember` stores the decision for later turns of the conversation.
 
-        `continued` is kept of the stored response that the request continues. `at`, here and below, is the only
-        endpoint that can answer, as it has that response. `origin` is read if there are `rules`.
-        `scope` has the models to choose from, where not all count; a model that the client named is not checked here.
-        `key` is the client's; it may have aliases of its own, and what others have sent tells it nothing.
+        `continued` is the decision about the stored response that the request continues. `at`, here and below, is the
+        only endpoint that can answer, as it has that response. `origin` is read if there are `rules`. `scope` limits
+        the models to choose from; a model that the client named is not checked here. `key` is the client's; it may have
+        aliases of its own, and other clients' texts reveal nothing to it.
 
         A failing classifier delays the request by at most its deadline: the fallback is used, and the reason says so.
         """
@@ -226,7 +226,7 @@ class Router:
         )
 
     async def _judged(self, rules: Rules, request: ParsedRequest, origin: Origin, reader: TextReader) -> Ruling:
-        """Return what the rules say; where that depends on the language, the ask is classified first."""
+        """Return the rules' verdict; if that depends on the language, the ask is classified first."""
         ruling = await self.lane.run(rules.judge(request, origin))
         if ruling.waits:
             found = await reader.tried(request.text)
@@ -260,9 +260,9 @@ class Router:
         return self.explicit(request.body, model, at) if as_it_came else self.direct(request, at)
 
     def explicit(self, body: Received, model: str, at: Endpoint | None = None) -> Routed:
-        """Return the decision for a model that the client named and that is no auto name.
+        """Return the decision for a model that the client named and that is not an auto name.
 
-        Of a very long name, which nobody serves, the decision has the beginning.
+        A very long name, which nobody serves, is truncated in the decision.
         """
         started = time.perf_counter()
         model = model[:LONGEST_NAME]
@@ -272,21 +272,21 @@ class Router:
         return Routed(decision, Edited(body), time.perf_counter() - started)
 
     def direct(self, request: ParsedRequest, at: Endpoint | None = None) -> Routed:
-        """Return the decision for a model that the client named, maybe after DIRECT: the body has its name alone."""
+        """Return the decision for a model that the client named, possibly after DIRECT: the body gets the bare name."""
         name = (request.model or "").removeprefix(DIRECT)
         routed = self.explicit(request.body, name, at)
         return msgspec.structs.replace(routed, edited=request.apply(Edits(model=name)))
 
     def _unclassified(self, request: ParsedRequest, choice: Choice, at: Endpoint | None, scope: Scope | None) -> Routed:
-        """Decide for what is not read, whatever its conversation is about."""
+        """Decide for a text that is not read, whatever its conversation is about."""
         started = time.perf_counter()
         decision = self._decide(choice, request.tools, 0.0, self.served(), at, scope)
         taken = time.perf_counter() - started
         return Routed(decision, _edited(request, decision), taken, ask=request.ask, choice=choice)
 
     def _place(self, history: History, caller: Caller, continued: Kept | None) -> tuple[Conversation | None, Place]:
-        """Return the conversation, None if it is not to be remembered here, and what is known of it."""
-        if continued is not None:  # its history is in vLLM, and the body has only the end of it
+        """Return the conversation (None if it must not be remembered here) and what is known of it."""
+        if continued is not None:  # its history is in vLLM, and the body has only the end
             conversation, mixed = None, continued.mixed
             place = Place(continued, continued.share, within=history.continues, mixed=mixed)
             if continued.unread and not place.within:
@@ -305,7 +305,7 @@ class Router:
     ) -> Decision:
         if at is not None:
             served = served.only(at.name, self.config.vllm_endpoints)
-        # A key that is limited to some models takes no part: what answers it would not be comparable.
+        # A key that is limited to some models takes no part: its answers would not be comparable.
         if self._canaries is not None and choice.category is not None and (scope is None or scope.models is None):
             arm, canary = self._canaries.arm(choice.category, share, scope)
             choice = msgspec.structs.replace(choice, arm=arm, canary=canary)
@@ -323,7 +323,7 @@ class Router:
     def _withheld(
         self, decision: Decision, instead: Choice, served: Served, scope: Scope | None, *, tools: bool
     ) -> Decision:
-        """Return the decision of the default model in place of another, of which it tells."""
+        """Return the decision for the default model, with the one that it replaces."""
         default = self.planner.decide(instead, 0.0, served, tools=tools, scope=scope)
         would = Would(decision.model, decision.reason)
         return msgspec.structs.replace(default, category=decision.category, rule=decision.rule, would=would)
@@ -343,7 +343,7 @@ class Router:
         return self.policy.fallback if kept is None or kept.category is None else kept.category
 
     def _kept(self, choice: Choice, reading: Reading, place: Place, *, tools: bool) -> Kept:
-        """Return what later turns keep: what answers an unsure ask, or a greeting, is no subject to stay with."""
+        """Return what later turns reuse: the category that answers an unsure ask, or a greeting, is not reused."""
         kept, reason = place.kept, choice.reason
         if place.within and kept is not None:
             return msgspec.structs.replace(kept, tools=tools, mixed=place.mixed)
@@ -363,14 +363,14 @@ def is_plain(model: str) -> bool:
 
 
 def _unread(request: ParsedRequest) -> Reason | None:
-    """Return why the text of a request is not read, None if it is."""
+    """Return why the text of a request is not read, or None if it is."""
     if not request.readable:
         return Reason.TOO_MANY_PARTS
     return Reason.HELPER_TASK if request.ask.kind is AskKind.HELPER_TASK else None
 
 
 def _held(text: str, reading: Reading, history: History, place: Place) -> Held | None:
-    """Return what an ask holds on to, None if nothing."""
+    """Return the conversation's category for an ask, or None."""
     category = reading.follows if place.kept is None else place.kept.category
     if category is None or reading.classification is None:
         return None
@@ -378,12 +378,12 @@ def _held(text: str, reading: Reading, history: History, place: Place) -> Held |
 
 
 def _edited(request: ParsedRequest, decision: Decision) -> Edited:
-    """Return the body to send; the tokens of what is on an arm are compared, so vLLM must tell them."""
+    """Return the body to send; vLLM must tell the tokens of requests on an arm, as they are compared."""
     return request.apply(decision.edits, counted=decision.arm is not None)
 
 
 def _instead(answered: str | None, known: str | None) -> str | None:
-    """Return which category answers a turn other than that of its conversation, as `Kept` has it."""
+    """Return the category that answers a turn, if that is not its conversation's, as in `Kept`."""
     return None if answered == known else answered or ""
 
 

@@ -19,12 +19,12 @@ from pointsman.routing.keywords import has_keyword, one_line
 from pointsman.routing.matcher import Matcher
 from pointsman.routing.steps import Pace, Steps
 
-# Of a longer ask, keywords and patterns are looked for at both ends.
+# Search both ends of a longer ask for keywords and patterns.
 END_CHARS = 2_048
 
 
 class Origin(NamedTuple):
-    """Where a request comes from: its headers, the client's address (empty for a Unix socket), and its path.
+    """The origin of a request: its headers, the client's address (empty for a Unix socket), and its path.
 
     `key` is the name of the client's key, empty without one.
     """
@@ -39,9 +39,9 @@ NOWHERE = Origin({})
 
 
 class Ruling(NamedTuple):
-    """What the rules say: the one that decides, if any, and the adapters that must not answer, with their rules' names.
+    """The rules' verdict: the rule that decides, if any, and the forbidden adapters, with their rules' names.
 
-    `waits`: it depends on the language of the ask, which is not known yet.
+    `waits`: the verdict depends on the language of the ask, which is not known yet.
     """
 
     rule: Rule | None = None
@@ -49,14 +49,14 @@ class Ruling(NamedTuple):
     waits: bool = False
 
     def choice(self) -> Choice | None:
-        """Return the choice of the rule that decides, None if none does."""
+        """Return the choice of the rule that decides, or None."""
         rule = self.rule
         if rule is None:
             return None
         return Choice(rule.category, None, Reason.RULE, model=rule.adapter, rule=rule.name, never=self.never)
 
     def on(self, choice: Choice) -> Choice:
-        """Return a choice of the classifier's under what the rules say."""
+        """Return a choice of the classifier's, limited by the rules."""
         return msgspec.structs.replace(choice, never=self.never) if self.never else choice
 
 
@@ -75,7 +75,7 @@ class Rules:
     def judge(
         self, request: ParsedRequest, origin: Origin, language: str | None = None, *, read: bool = False
     ) -> Steps[Ruling]:
-        """Return what the rules say of a request; `read`: its `language` is known, or known to be uncertain."""
+        """Return the rules' verdict on a request; `read`: its `language` is known, or known to be uncertain."""
         facts = _Facts(request, origin)
         never: tuple[tuple[str, str], ...] = ()
         found: int | None = None
@@ -100,17 +100,17 @@ class Rules:
 
 
 class _Facts:
-    """What conditions look at, each found once."""
+    """The facts that conditions look at, each found once."""
 
     def __init__(self, request: ParsedRequest, origin: Origin) -> None:
         self.request, self.origin = request, origin
         helper = request.ask.kind is AskKind.HELPER_TASK
         self.chars = 0 if helper else len(request.text)
-        """Characters of the ask; 0 where nobody asked."""
+        """Characters of the ask; 0 without an ask."""
 
     @cached_property
     def text(self) -> str:
-        """Return the ask, of a long one both ends."""
+        """Return the ask, both ends of a long one."""
         text = self.request.text if self.chars else ""
         return text if len(text) <= 2 * END_CHARS else f"{text[:END_CHARS]}\n{text[-END_CHARS:]}"
 
@@ -144,7 +144,7 @@ class _Test:
         self._reads = bool(bit or rule.keywords or rule.languages) or lengths
 
     def holds(self, facts: _Facts) -> bool:
-        """Return whether the conditions hold, but for the pattern and the language."""
+        """Return whether the conditions match, except for the pattern and the language."""
         rule = self.rule
         return (
             (not rule.paths or facts.origin.path in rule.paths)

@@ -1,6 +1,6 @@
-"""Find what a client calls its session; pure.
+"""Find a client's name for its session; pure.
 
-Coding agents and chat front ends name the session, the agent within it, or the chat, in a header or body field of their
+Coding agents and chat front ends name the session, the agent inside it, or the chat, in a header or body field of their
 own. `user` and `prompt_cache_key` name a person or a part of a cache, and are not among these.
 """
 
@@ -64,9 +64,9 @@ class SessionIds:
         self._any_field = frozenset(self.fields)
 
     def find(self, headers: Mapping[bytes, bytes], fields: Fields) -> str:
-        """Return all that the client says of its session, empty if nothing."""
+        """Return everything that the client says about its session, or an empty text."""
         if self._any_header.isdisjoint(headers) and self._any_field.isdisjoint(fields.values):
-            return ""  # as most clients
+            return ""  # as for most clients
         found = [told.decode("latin-1")[:LONGEST] for name in self._headers if (told := headers.get(name))]
         sent = {field: _decoded(value) for field in self.fields if (value := fields.get(field)) is not None}
         for field, inner in self._paths:

@@ -1,6 +1,6 @@
 """Do long work in steps, so that one event loop can do other work between them.
 
-A thread would not help: what reads JSON holds the GIL, and a loop that must take it back waits up to 5 ms each time.
+A thread would not help: reading JSON holds the GIL, and a loop that must take the GIL back waits up to 5 ms each time.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pointsman.eager import in_task
 T = TypeVar("T")
 
 STEP_SECONDS = 0.0005
-# Once what began in a turn of the event loop has taken this, the rest waits for later turns: in each of them twice as
-# many begin as in the one before, up to MAX_AT_ONCE, or one after a turn that took longer.
+# Once work that began in this turn of the event loop has taken this long, other work waits for later turns: each turn
+# begins twice as much as the one before, up to MAX_AT_ONCE, or one after a turn that took longer.
 MAX_BEGIN_SECONDS = 0.002
 MAX_AT_ONCE = 16
 
@@ -36,7 +36,7 @@ def finish(steps: Steps[T]) -> T:
 
 
 class Pace:
-    """Tells work when to pause whose parts take from microseconds to milliseconds: nobody knows how long before."""
+    """A clock for work whose parts take from microseconds to milliseconds, which tells when to pause."""
 
     __slots__ = ("_end",)
 
@@ -63,28 +63,28 @@ def paced(steps: Steps[T]) -> Steps[T]:
 
 
 class Lane:
-    """Runs long work for one event loop: a step of one at a time, so that many long bodies delay it no more than one.
+    """A lane for the long work of one event loop: many long bodies delay the loop no more than one.
 
-    They take turns: what has few steps does not wait until others have done all of theirs.
+    Pieces of work take turns, one step each: short work need not wait until long work is done.
     """
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._begun: float | None = None
-        """Since when work begins in this turn of the event loop."""
+        """The time since which work begins in this turn of the event loop."""
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._at_once = 1
-        """How many of those that wait begin in the next turn."""
+        """The number of waiting pieces of work that begin in the next turn."""
 
     @functools.cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop: to look it up is a system call before Python 3.12, so it is done once."""
+        """The event loop: looking it up is a system call before Python 3.12, so it is done once."""
         return asyncio.get_running_loop()
 
     def begins(self) -> bool:
         """Return whether work may begin in this turn of the event loop, or waits for its `turn`.
 
-        It waits where others wait, or where what began in this one has taken long.
+        Work waits if other work waits, or if work that began in this turn has taken long.
         """
         if self._begun is None:
             self._plan()
@@ -92,9 +92,9 @@ class Lane:
         return not self._waiting and perf_counter() < self._begun + MAX_BEGIN_SECONDS
 
     async def turn(self) -> None:
-        """Wait for those that came before, but not for the steps of work that has begun."""
+        """Wait for the work that came before to begin, but not for its steps."""
         await in_task()
-        if self._begun is None:  # that took until a later turn
+        if self._begun is None:  # the work took until a later turn
             self._plan()
         self._waiting.append(waiter := self._loop.create_future())
         await waiter
@@ -104,7 +104,7 @@ class Lane:
         self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
-        """Let twice as many begin in the next turn as in this one, or one where this one took long."""
+        """Let twice as much begin in the next turn as in this one, or one piece if this one took long."""
         quick = self._begun is not None and perf_counter() < self._begun + MAX_BEGIN_SECONDS
         self._at_once = min(2 * self._at_once, MAX_AT_ONCE) if quick else 1
         self._begun = None

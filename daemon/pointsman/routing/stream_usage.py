@@ -1,4 +1,4 @@
-"""Ask vLLM for the usage of a stream whose client has not asked for it; pure."""
+"""Ask vLLM for the usage of a stream if the client has not; pure."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def has_arms(routing: RoutingOptions) -> bool:
 
 
 def asking(fields: Fields) -> tuple[Change, ...]:
-    """Return the change that asks for the usage of a stream; none if it is no stream, or the client asks for itself."""
-    # vLLM takes more words for true than these: whatever is not false is a stream.
+    """Return the change that asks for the usage of a stream; none if the client asks itself."""
+    # vLLM accepts more words for true than these: everything that is not false is a stream.
     if "stream" not in fields.values or not decode(fields.values["stream"], True, _FLAG):
         return ()
     options = fields.values.get(USAGE_FIELD)
@@ -38,7 +38,7 @@ def asking(fields: Fields) -> tuple[Change, ...]:
         asked = decode(options, None, _OPTIONS) if short else {}
     if asked is None or _is_on(asked.get("include_usage")):
         return ()
-    # Without `include_usage` vLLM heeds no `continuous_usage_stats`; with it, these would change each event.
+    # vLLM ignores `continuous_usage_stats` without `include_usage`; with both, usage would change each event.
     ours = {"include_usage": True} | ({"continuous_usage_stats": False} if "continuous_usage_stats" in asked else {})
     return (changed(fields, USAGE_FIELD, (msgspec.json.encode(asked | ours),)),)
 

@@ -1,8 +1,8 @@
 """Judge whether a follow-up is about another subject than its conversation; pure.
 
-The classifier reads an ask by itself, and is surer of it than it can be: most follow-ups point to what was said, and
-it calls "would that be enough?" small talk, surely. So a logistic rule weighs its score with what the words tell, and
-with what the classifier makes of the ask behind the one before and its answer.
+The classifier reads an ask alone, and is surer than it can be: most follow-ups refer to what was said, and it
+confidently calls "would that be enough?" small talk. So a logistic rule weighs its score with the evidence of the
+words, and with the classification of the ask after the one before and its answer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pointsman.routing.follow_up import leans, own_words
 
 # A score that is nearer to 0 or 1 says no more.
 LEAST_SCORE = 0.002
-# Words are alike if so many letters at their beginning are, and more than so many in common say no more.
+# Words are alike if this many first letters are; more common words than this say no more.
 STEM = 5
 MOST_SHARED = 2
 
@@ -22,10 +22,10 @@ MOST_SHARED = 2
 class Evidence(NamedTuple):
     """What is known of a follow-up.
 
-    `score` is the log-odds of the best score of another category; `rest` tells whether that is the rest. `own` is the
-    logarithm of one more than the number of words that are not found in any subject, and `shared` how many of them, up
-    to MOST_SHARED, the last ask or its answer has. `leans` is what `follow_up` tells. `together` is the log-odds of the
-    conversation's own category, where the ask is read with the last one and its answer.
+    `score` is the log-odds of the best score of another category; `rest` tells whether that is the rest category. `own`
+    is the logarithm of one more than the number of words that name a subject, and `shared` how many of these words, up
+    to MOST_SHARED, the last ask or its answer has. `leans` is the result of `follow_up.leans`. `together` is the
+    log-odds of the conversation's own category, if the ask is read with the last one and its answer.
     """
 
     score: float
@@ -37,7 +37,7 @@ class Evidence(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """The weights of a logistic rule: what is always added, and that of each piece of evidence."""
+    """The weights of a logistic rule: a constant, and one for each piece of evidence."""
 
     always: float
     of: Evidence
@@ -50,7 +50,7 @@ class Weights(NamedTuple):
 FITTED = Weights(-0.96, Evidence(score=0.54, rest=-1.73, own=1.18, shared=-0.9, leans=-1.98, together=-0.24))
 """Fitted by benchmarks/ask/judge.py to the rows of turns.jsonl, turns_second.jsonl and turns_fourth.jsonl."""
 ASK_CHARS, ANSWER_CHARS = 200, 200
-"""An ask is read again behind so much of the last one and of its answer; the weights are fitted for that."""
+"""The length of the last ask and of its answer that are read before an ask; the weights are fitted for it."""
 
 
 def evidence_of(ask: str, before: str, score: float, together: float, *, rest: bool) -> Evidence:

@@ -1,4 +1,4 @@
-"""Say what is wrong with a config's thresholds, and what keeps the routes of before; pure functions."""
+"""Report problems with a config's thresholds, and settings that preserve former routes; pure functions."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pointsman.errors import Problem
 from pointsman.routing.thresholds import Origin, Threshold, answered_alike, thresholds
 
 FORMER_THRESHOLD, FORMER_PRECISION = 0.6, 0.95
-"""The default of before, and the precision that thresholds were fitted to without being asked."""
+"""The former default threshold, and the precision to which thresholds were once fitted by default."""
 _COMMON: Keys = ("classifier", "category_model", "threshold")
 _ROUTING: Keys = ("pointsman", "routing")
 
 
 def problems(loaded: Loaded, found: Mapping[str, Threshold], calibration: Calibration | None) -> Iterator[Problem]:
-    """Yield what the operator asked for and does not get; `found` are the thresholds of the config."""
+    """Yield the settings that cannot be met; `found` are the thresholds of the config."""
     routing, places = loaded.config.pointsman.routing, loaded.places
     if routing.precision is not None and calibration is None:
         message = "the classifier has no calibration rows, so no threshold can be fitted to it"
@@ -68,7 +68,7 @@ def former(loaded: Loaded, labels: Sequence[str], calibration: Calibration | Non
 
 
 def as_before(config: Config, *, keeps_common: bool) -> Config:
-    """Return the config as it was read when thresholds were fitted unasked; the default was FORMER_THRESHOLD."""
+    """Return the config as it was read when thresholds were fitted by default; the default was FORMER_THRESHOLD."""
     section, options = config.classifier, config.pointsman
     if not keeps_common:
         model = dataclasses.replace(section.category_model, threshold=FORMER_THRESHOLD)

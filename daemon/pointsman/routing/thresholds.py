@@ -1,4 +1,4 @@
-"""Find the categories' thresholds, and what they do to the rows that an artifact was calibrated on; pure functions."""
+"""Find the categories' thresholds, and their effect on an artifact's calibration rows; pure functions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Origin(enum.StrEnum):
-    """Where a threshold comes from."""
+    """The origin of a threshold."""
 
     GIVEN = "routing.thresholds"
     COMMON = "category_model.threshold"
@@ -36,7 +36,7 @@ class Origin(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The rows that are a category's, those that choose it, and those of both.
+    """The numbers of rows that are a category's, that choose it, and that do both.
 
     A row is a category's if its true label is one of the category's labels. It chooses the category with its highest
     score, if that reaches the threshold.
@@ -65,7 +65,7 @@ def thresholds(config: Config, labels: Sequence[str], calibration: Calibration |
     if calibration is None or not config.categories:
         return found
     shares, scores = _scores(config, labels, calibration)
-    # The category of each label, else one too many; the last is for NO_LABEL.
+    # The category of each label, one too many if none; the last is for NO_LABEL.
     own = np.append(np.c_[shares, ~shares.any(axis=1)].argmax(axis=1), len(found))[calibration.truth]
     best = scores.argmax(axis=1)
     for position, category in enumerate(config.categories):
@@ -83,7 +83,7 @@ def thresholds(config: Config, labels: Sequence[str], calibration: Calibration |
 
 
 def at_precision(config: Config, labels: Sequence[str], calibration: Calibration | None) -> dict[str, Threshold]:
-    """Return the thresholds as they would be at SHOWN_PRECISION, also of categories that have their own."""
+    """Return the thresholds at SHOWN_PRECISION, also of categories that have their own."""
     routing = replace(config.pointsman.routing, precision=SHOWN_PRECISION, thresholds={})
     return thresholds(replace(config, pointsman=replace(config.pointsman, routing=routing)), labels, calibration)
 
@@ -96,10 +96,10 @@ def expected_confidence(config: Config, labels: Sequence[str], calibration: Cali
 
 
 def _scores(config: Config, labels: Sequence[str], calibration: Calibration) -> tuple[Bools, Floats]:
-    """Return which label is whose, shape [labels, categories], and each row's scores, [rows, categories]."""
+    """Return the category of each label, shape [labels, categories], and each row's scores, [rows, categories]."""
     labels_of = cover(config, labels).labels_of
     shares = np.array([[label in labels_of[category.name] for category in config.categories] for label in labels])
-    # Not a product of matrices: its threads would wait for cores that other processes use.
+    # Not a matrix product: its threads would wait for cores that other processes use.
     return shares, np.stack([calibration.probabilities[:, mine].sum(axis=1) for mine in shares.T], axis=1)
 
 
@@ -114,7 +114,7 @@ def suggest_threshold(confidence: Floats, correct: Bools, precision: float) -> f
 
 
 def _precisions(confidence: Floats, correct: Bools) -> tuple[Floats, Floats]:
-    """Return the thresholds that at least LEAST_ROWS rows reach, falling, and the share of these that are right."""
+    """Return the thresholds that at least LEAST_ROWS rows reach, falling, and the share of these rows that is right."""
     order = np.argsort(-confidence, kind="stable")
     ranked = confidence[order]
     rows = np.arange(1, len(ranked) + 1)
@@ -127,7 +127,7 @@ def _precisions(confidence: Floats, correct: Bools) -> tuple[Floats, Floats]:
 
 
 def answered_alike(category: Category, config: Config) -> bool:
-    """Return whether no adapter depends on the category's threshold: who is unsure gets the same model."""
+    """Return whether no adapter depends on the category's threshold: an unsure ask gets the same model."""
     fallback = config.classifier.category_model.fallback_category
     return category.name == fallback or all(entry.target == config.default_model for entry in category.model_scores)
 
@@ -135,7 +135,7 @@ def answered_alike(category: Category, config: Config) -> bool:
 def _fit(confidence: Floats, right: Bools, lower: float, precision: float) -> tuple[float, Origin]:
     """Return the lowest threshold from `lower` on that has the precision on the rows, else the most precise one.
 
-    With too few rows it is `lower`.
+    With too few rows, return `lower`.
     """
     kept = confidence >= lower
     if kept.sum() < LEAST_ROWS:

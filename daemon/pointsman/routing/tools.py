@@ -9,7 +9,7 @@ from msgspec.json import Decoder
 from pointsman.routing.body import Fields, Value, decode, given, kind
 from pointsman.routing.edits import is_empty
 
-# A choice names one tool at most.
+# A choice names at most one tool.
 _MOST_CHOICE_BYTES = 1024
 _CHOICE: Decoder[Any] = Decoder()
 _FIELDS = frozenset({"tools", "functions", "tool_choice"})

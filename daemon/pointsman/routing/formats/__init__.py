@@ -31,7 +31,7 @@ __all__ = [
 
 
 def format_of(fields: Fields) -> Format:
-    """Return the format of a body by its fields, where the path does not tell it."""
+    """Return the format of a body by its fields, if the path does not tell the format."""
     if fields.get("prompt") is not None:
         return COMPLETIONS
     if given(fields.get("system")):

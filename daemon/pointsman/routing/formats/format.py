@@ -34,21 +34,21 @@ Changes = tuple[Change, ...]
 JsonPath = tuple[str, ...]
 """The keys that lead to a value in a JSON text."""
 TOP_LEVEL: tuple[JsonPath, ...] = (("usage",),)
-"""Where a whole answer has its usage, in each format."""
+"""The positions of the usage in a complete answer, in each format."""
 
 _STRING = Decoder(str)
-# A client's own settings, into which another is written; they are looked through at once.
+# The size of client settings into which another can be written; larger ones are not searched.
 MOST_SETTINGS_BYTES = 64 * 1024
 
 _FLAG = Decoder(bool)
 
 
 class ParsedRequest(msgspec.Struct, frozen=True, gc=False):
-    """A parsed body: `model` is None if the client named none; `ask` is what the person asked, in the message `asked`.
+    """A parsed body: `model` is None if the client named none; `ask` is the person's ask, in the message `asked`.
 
-    `prompts` is how many of a completion's prompts were read; the asks of all but the first are the ask's `others`.
-    `messages` are None if the request has a plain prompt instead. `readable` is False if there are more of them, or of
-    their parts, than routing reads: there is no ask then.
+    `prompts` is the number of a completion's prompts that were read; the asks of all but the first are the ask's
+    `others`. `messages` is None if the request has a plain prompt. `readable` is False if the request has more
+    messages, or parts of messages, than routing reads; then there is no ask.
     """
 
     format: Format
@@ -78,7 +78,7 @@ class ParsedRequest(msgspec.Struct, frozen=True, gc=False):
     def apply(self, edits: Edits, *, counted: bool = False) -> Edited:
         """Return the body with the edits that its format supports; the same bytes if there are none.
 
-        `counted`: its tokens are, so vLLM is asked for the usage of a stream.
+        `counted`: tokens are compared, so vLLM is asked for the usage of a stream.
         """
         changes: Changes = ()
         reasoning: bool | None = None
@@ -101,24 +101,24 @@ class Format(abc.ABC):
     path: str
     prompt_field = "messages"
     system_field: str | None = None
-    """Where the system prompt is, if not among the messages."""
+    """The field of the system prompt, if that is not among the messages."""
     plain = False
     """The prompt field has no messages."""
     own_fields: tuple[str, ...] = ()
     """The top-level fields that are read in this format alone."""
     length_fields: tuple[str, ...] = ("max_tokens",)
-    """What says how many tokens an answer may have."""
+    """The fields that limit the tokens of an answer."""
     prompts_fields: tuple[str, ...] = ()
-    """What may have several prompts, each with answers of its own."""
+    """The fields that may contain several prompts, each with its own answers."""
     usage_in_stream: tuple[JsonPath, ...] = TOP_LEVEL
-    """Where the events of a stream have their usage."""
+    """The positions of the usage in the events of a stream."""
 
     def parse(self, body: bytes, finder: AskFinder = BUILTIN) -> ParsedRequest:
         """Parse a body without a pause, as `read_fields` and `read` do."""
         return finish(self.read(fields_at_once(body, FIELDS) or finish(read_fields(body)), finder))
 
     def known(self, fields: Fields, finder: AskFinder) -> ParsedRequest | None:
-        """Return what `read` returns, where the last message of the user is remembered and no ask is stated."""
+        """Return the result of `read` if the user's last message is remembered and no ask is stated."""
         messages = self._messages(fields)
         if messages is None or len(messages) > MOST_PARTS or finder.body_field in fields.values:
             return None
@@ -128,8 +128,8 @@ class Format(abc.ABC):
     def read(self, fields: Fields, finder: AskFinder = BUILTIN, stated: str = "") -> Steps[ParsedRequest]:
         """Return the request; raises RequestError (400) if `model` is not a string.
 
-        `stated` is the ask that the client's header states. Validating the messages is left to vLLM: a body without
-        usable messages parses, without an ask.
+        `stated` is the ask from the client's header. Validating the messages is left to vLLM: a body without usable
+        messages parses, without an ask.
         """
         request = yield from self._read(fields, finder)
         if not stated and finder.body_field is not None:
@@ -153,14 +153,14 @@ class Format(abc.ABC):
         return ParsedRequest(self, fields, model, ask, asked, messages)
 
     def _messages(self, fields: Fields) -> list[Message] | None:
-        """Return the messages that were read with the fields, None if this format has them elsewhere."""
+        """Return the messages that were read with the fields, or None if this format has them elsewhere."""
         return fields.messages if self.prompt_field == "messages" else None
 
     def _system(self, fields: Fields) -> Value | None:
         return None if self.system_field is None else fields.get(self.system_field)
 
     def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
-        """Return the changes that set reasoning; a value set by the client is kept."""
+        """Return the changes that set reasoning; a value set by the client takes precedence."""
         if reasoning.type == "chat_template_kwargs":
             return set_inside(fields, "chat_template_kwargs", reasoning.parameter, reasoning.on)
         # An effort cannot be turned off, only omitted.
@@ -194,7 +194,7 @@ def set_inside(fields: Fields, field: str, key: str, value: Any) -> Changes:
         return (changed(fields, field, (setting,)),)
     shown = memoryview(raw)
     if kind(raw) != b"{" or shown.nbytes > MOST_SETTINGS_BYTES:
-        return ()  # vLLM reports what is not an object
+        return ()  # vLLM reports a value that is not an object
     try:
         found = _member(shown, key)
     except JsonFault:
@@ -221,7 +221,7 @@ def inside(fields: Fields, field: str, key: str) -> Value | None:
 
 
 def _member(container: memoryview, key: str) -> Span | None:
-    """Return where in an object the value of `key` is; raises JsonFault."""
+    """Return the position of the value of `key` in an object; raises JsonFault."""
     return (finish(json_scan.members(container, (key,))) or {}).get(key)
 
 

@@ -32,9 +32,9 @@ _STRING = Decoder(str)
 
 
 def read_messages(value: Value | None) -> Steps[list[Message] | None]:
-    """Return the messages of a list, None for any other value; raises TooManyParts.
+    """Return the messages of a list, or None for any other value; raises TooManyParts.
 
-    A value in the list that is no message is one without role and content.
+    A value in the list that is not a message counts as one without role and content.
     """
     if value is None or kind(value) != b"[":
         return None
@@ -57,7 +57,7 @@ def read_messages(value: Value | None) -> Steps[list[Message] | None]:
 
 
 def counted(messages: list[Message]) -> list[Message]:
-    """Return the messages; raises TooManyParts if they are too many."""
+    """Return the messages; raises TooManyParts if there are too many."""
     if len(messages) > MOST_PARTS:
         raise TooManyParts
     return messages
@@ -78,7 +78,7 @@ def _message(array: memoryview, span: Span) -> Steps[Message]:
 
 
 def known_ask(messages: list[Message], system: Value | None, finder: AskFinder) -> tuple[Ask, Message] | None:
-    """Return what `read_ask` returns, where the user's last message is remembered; None where it is not."""
+    """Return the result of `read_ask` if the user's last message is remembered, else None."""
     for message in reversed(messages):
         if message.role == "user":
             frame = beginning_bytes(_system(messages, system))
@@ -88,7 +88,7 @@ def known_ask(messages: list[Message], system: Value | None, finder: AskFinder) 
 
 
 def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -> Steps[tuple[Ask, Message | None]]:
-    """Return what the person asked last, and the message in which that was found, if any; raises TooManyParts.
+    """Return the person's last ask, and the message in which it was found, if any; raises TooManyParts.
 
     `system` is the system prompt of a format that does not have it among the messages.
     """
@@ -102,7 +102,7 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
     for message in reversed(messages):
         if message.role != "user":
             continue
-        # A harness may have written the last message, or a tool: then the ask is in one before.
+        # The last message may be written by a harness or a tool: then the ask is in an earlier one.
         known = finder.recall(message.content, frame)
         if known is not None:
             return known, message
@@ -154,7 +154,7 @@ def _all(messages: list[Message]) -> Steps[Ask]:
 
 
 def _system(messages: list[Message], system: Value | None) -> Value | None:
-    """Return the system prompt, or the one behind all turns, which tells what to do now."""
+    """Return the system prompt, or the one after all turns, which tells what to do now."""
     if len(messages) > 1 and messages[-1].role in SYSTEM_ROLES:
         return messages[-1].content
     if system is not None:

@@ -16,14 +16,14 @@ _ID: Decoder[str | None] = Decoder(str | None)
 
 
 class Storage(NamedTuple):
-    """What a request has to do with stored responses: the one that it continues, and whether its own is stored."""
+    """The stored response that a request continues, and whether its own response is stored."""
 
     continues: str | None
     stores: bool
 
 
 def storage_of(fields: Fields) -> Storage:
-    """Return what a body says of stored responses; raises RequestError (400) if it chooses the id of its own."""
+    """Return what a body says about stored responses; raises RequestError (400) if it chooses its response's id."""
     stores = bool(decode(fields.get("store"), True, _FLAG))
     if stores and given(fields.get("request_id")):
         raise RequestError(
