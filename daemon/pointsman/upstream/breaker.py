@@ -4,15 +4,15 @@ from __future__ import annotations
 
 
 class Breaker:
-    """Open after `failures` in a row; then let one request through each `open_seconds` until one succeeds.
+    """A circuit breaker: after `failures` in a row, it lets one request through each `open_seconds`.
 
-    What one client alone has seen may be what it asks for: that opens only where it is `confirmed`.
+    One success closes it. A single client's failures may be caused by its requests: they open it only when `confirmed`.
     """
 
     __slots__ = ("_client", "_failed", "_proven", "_until", "failures", "open_seconds", "opened")
 
     def __init__(self, failures: int, open_seconds: float) -> None:
-        """With `failures` of 0 the breaker never opens."""
+        """Take the options; with `failures` of 0 the breaker never opens."""
         self.failures = failures
         self.open_seconds = open_seconds
         self._failed = 0
@@ -23,7 +23,7 @@ class Breaker:
 
     @property
     def in_doubt(self) -> bool:
-        """True where one client alone has seen as many failures in a row as it takes."""
+        """True if a single client has seen enough failures in a row to open the breaker."""
         return 0 < self.failures <= self._failed and not self._proven
 
     def passes(self, now: float) -> bool:
@@ -31,18 +31,18 @@ class Breaker:
         return not self.opened or now >= self._until
 
     def sent(self, now: float) -> None:
-        """Note that a request was sent; while open, no other passes until its outcome or the next try is due."""
+        """Record a request; while open, no other passes until its outcome or the next try is due."""
         if self.opened:
             self._until = now + self.open_seconds
 
     def succeeded(self) -> None:
-        """Close: an answer came."""
+        """Close the breaker: an answer came."""
         self._failed = 0
         self._client = None
         self._proven = self.opened = False
 
     def failed(self, now: float, client: str | None = None) -> None:
-        """Count a failure that `client` has seen, None where no request can have caused it."""
+        """Count a failure that `client` has seen, or None if no request can have caused the failure."""
         self._failed += 1
         if client is None or self._client not in {None, client}:
             self._proven = True
@@ -50,7 +50,7 @@ class Breaker:
         self._judge(now)
 
     def confirmed(self, now: float) -> None:
-        """Note that a probe fails as well."""
+        """Record that a probe fails as well."""
         if self.in_doubt:
             self._proven = True
             self._judge(now)

@@ -16,7 +16,7 @@ QUESTION_SECONDS = 5.0
 
 
 class _Collector:
-    """Collect a whole answer."""
+    """A receiver of a complete answer."""
 
     status: int
 
@@ -51,7 +51,7 @@ class _Collector:
 async def ask(
     upstream: EndpointState, path: str, key_line: bytes, body: bytes | None = None, seconds: float = QUESTION_SECONDS
 ) -> tuple[int, bytes]:
-    """GET, or POST JSON, on a connection of its own, and return status and body; raises UpstreamError."""
+    """Send GET, or POST JSON, on a separate connection, and return status and body; raises UpstreamError."""
     pool = upstream.pool
     method, about = b"GET", b""
     if body is not None:
@@ -60,7 +60,7 @@ async def ask(
     connection = None
     try:
         async with asyncio.timeout(seconds):
-            # Not kept: a request could otherwise get the connection before `abort` below.
+            # Not kept: otherwise a request could get the connection before `abort` below.
             connection = await pool.connect(kept=False)
             collector = _Collector()
             connection.request(head, body or b"", collector)
@@ -97,7 +97,7 @@ def unauthorized(upstream: EndpointState, key_line: bytes) -> KeyRefused:
 
 
 async def health(upstream: EndpointState, key_line: bytes) -> str | None:
-    """Return what is wrong with an endpoint by its `/health`, or None.
+    """Return the problem of an endpoint by its `/health`, or None.
 
     Any answer but a server error is good: not every server of OpenAI's API has this path. Raises OutOfFiles.
     """
@@ -111,5 +111,5 @@ async def health(upstream: EndpointState, key_line: bytes) -> str | None:
 
 
 def read_key(file: str | None, named_by: str = "pointsman.relay.api_key_file") -> bytes:
-    """The header line with the key that a file holds, empty without a file; raises CannotStart."""
+    """Return the header line with the key in a file, empty without a file; raises CannotStart."""
     return b"" if file is None else b"Authorization: Bearer %b\r\n" % read_secret(file, named_by)

@@ -1,4 +1,4 @@
-"""One connection to vLLM: a request goes out, its answer comes back as bytes, without a task or a copy."""
+"""One connection to vLLM: sends a request, and passes on its answer as bytes, without a task or a copy."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from pointsman.long_body import Body
 from pointsman.read_turns import MIN_LONG_BYTES, read_turns
 from pointsman.upstream.upload import Upload
 
-# A FIN of vLLM's and our request cross within a round trip, or a second where TCP has to retransmit one of them. A
-# connection that closes later may have begun to generate.
+# vLLM's FIN and our request may cross within a round trip, or a second if TCP has to retransmit one of them. If the
+# connection closes later, vLLM may have begun to generate.
 CROSSING_SECONDS = 1.0
-# Head and body of a smaller request are joined: one copy costs less than a vectored write.
+# Join head and body of a smaller request: one copy costs less than a vectored write.
 JOINED_BODY_BYTES = 65_536
-# What was written last has so long to leave, once the client has left.
+# Time to send the last bytes once the client has left.
 FLUSH_SECONDS = 0.1
 
 
 class NotStarted(UpstreamBroken):
-    """A reused connection died at once: vLLM had closed it while it was idle, and cannot have read the request."""
+    """A reused connection died at once: vLLM had closed it while idle, and cannot have read the request."""
 
 
 class Receiver(Protocol):
-    """Where an answer goes. Nothing more comes after `end` or `fail`."""
+    """The receiver of an answer. Nothing more comes after `end` or `fail`."""
 
     def head(self, head: ResponseHead) -> Framing:
-        """Take the head and return the framing to read the body with; raises UpstreamError to refuse the answer."""
+        """Take the head and return the framing of the body; raises UpstreamError to refuse the answer."""
 
     def data(self, data: bytes) -> None:
-        """Take more of the body, after `Framing.feed`; empty when the head came alone."""
+        """Take more of the body, after `Framing.feed`; empty if the head came alone."""
 
     def end(self) -> None:
         """Take note that the body is complete."""
@@ -43,13 +43,13 @@ class Receiver(Protocol):
 
 
 class Feeder(Protocol):
-    """Who writes to a connection, as the connection sees it."""
+    """The writer to a connection, as the connection sees it."""
 
     def pause(self) -> None:
-        """Write nothing more until `resume`: vLLM reads more slowly than it is written to."""
+        """Stop writing until `resume`: vLLM reads too slowly."""
 
     def resume(self) -> None:
-        """Write on."""
+        """Resume writing."""
 
 
 class PoolLike(Protocol):
@@ -61,17 +61,17 @@ class PoolLike(Protocol):
         """Register a connection."""
 
     def send_soon(self, connection: UpstreamConnection) -> None:
-        """Have the connection send its request in this turn of the event loop."""
+        """Schedule the connection to send its request in this turn of the event loop."""
 
     def put(self, connection: UpstreamConnection) -> None:
         """Keep an idle connection for the next request."""
 
     def forget(self, connection: UpstreamConnection) -> None:
-        """Forget a closed connection."""
+        """Remove a closed connection."""
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """One connection, with one request on it at a time."""
+    """One connection, with one request at a time."""
 
     __slots__ = (
         "_asked",
@@ -94,7 +94,7 @@ class UpstreamConnection(asyncio.Protocol):
     )
 
     def __init__(self, owner: PoolLike, *, kept: bool) -> None:
-        """`kept`: after an answer the owner may give the connection to another request."""
+        """Take the connection's options; `kept`: another request may use it after an answer."""
         self._owner = owner
         self._kept = kept
         self._loop = asyncio.get_running_loop()
@@ -109,13 +109,13 @@ class UpstreamConnection(asyncio.Protocol):
         self._persistent = True
         self._unsent: tuple[bytes, Body] | None = None
         self._upload: Upload | None = None  # of a long body
-        self._feeder: Feeder | None = None  # which is told when to pause
+        self._feeder: Feeder | None = None  # told when to pause
         self.switches = False
-        """The receiver takes a 101 (Switching Protocols) for an answer, whose body ends with the connection."""
+        """The receiver accepts a 101 (Switching Protocols) as an answer, whose body ends with the connection."""
 
     @property
     def where(self) -> str:
-        """The endpoint by its name, for errors, which clients see."""
+        """The endpoint's name, for errors, which clients see."""
         return self._owner.where
 
     @property
@@ -142,7 +142,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._owner.send_soon(self)
 
     def send(self) -> None:
-        """Write the request that was left to `PoolLike.send_soon`."""
+        """Write the request that was left for `PoolLike.send_soon`."""
         unsent, self._unsent = self._unsent, None
         if unsent is None or self._transport.is_closing():
             return
@@ -155,7 +155,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._upload.write()
 
     def switched(self, feeder: Feeder) -> None:
-        """Let `feeder` `write` from now on."""
+        """Let `feeder` call `write` from now on."""
         self._feeder = feeder
 
     def write(self, data: bytes) -> None:
@@ -164,30 +164,30 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def divert(self, receiver: Receiver) -> None:
-        """Give the rest of an answer, whose head has just come, to another receiver."""
+        """Give the remaining answer, whose head has just come, to another receiver."""
         self._receiver = receiver
 
     def pause(self) -> None:
         """Stop reading until `resume`: the client is slow.
 
-        Of a whole answer nothing is left to read, and whoever gets the connection next would wait for its own in vain.
+        After a complete answer there is nothing left to read, and the connection's next user would wait in vain.
         """
         whole = self._framing is not None and self._framing.done
         if not whole and not self._transport.is_closing():
             self._turns.pause(self._transport)
 
     def resume(self) -> None:
-        """Read on."""
+        """Resume reading."""
         if not self._transport.is_closing():
             self._turns.resume(self._transport)
 
     def abort(self) -> None:
-        """Close at once, which makes vLLM stop generating. The receiver hears nothing more."""
+        """Close at once, which makes vLLM stop generating. The receiver is not called again."""
         self._receiver = None
         self._transport.abort()
 
     def close(self) -> None:
-        """Close as `abort` does, but send what was written, if that takes no longer than FLUSH_SECONDS."""
+        """Close as `abort` does, but send written bytes first, for at most FLUSH_SECONDS."""
         self._receiver = self._feeder = None
         self._transport.close()
         self._loop.call_later(FLUSH_SECONDS, self._transport.abort)
@@ -208,7 +208,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         receiver = self._receiver
-        if receiver is None:  # bytes that answer no request
+        if receiver is None:  # bytes without a request
             self._transport.abort()
             return
         framing = self._framing
@@ -223,7 +223,7 @@ class UpstreamConnection(asyncio.Protocol):
             passed = framing.feed(data)
             if len(data) >= MIN_LONG_BYTES:
                 self._turns.took(self._transport, len(data), more=not framing.done)
-            receiver.data(passed)  # which may `pause`
+            receiver.data(passed)  # may call `pause`
         except (Malformed, MalformedHead) as error:
             self._fail(UpstreamBroken(f"{self.where} answered with something else than HTTP ({error})"))
         except UpstreamError as error:
@@ -253,7 +253,7 @@ class UpstreamConnection(asyncio.Protocol):
     # --- an answer ---------------------------------------------------------------------------------------------
 
     def _until_head(self, data: bytes, receiver: Receiver) -> tuple[Framing, bytes] | None:
-        """Return the framing and the bytes behind the head, or None while it is incomplete; skip 1xx answers."""
+        """Return the framing and the bytes after the head, or None while the head is incomplete; skip 1xx answers."""
         if self._head:
             data = self._head + data
         while True:
@@ -279,7 +279,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _end(self, framing: Framing) -> None:
         receiver, self._receiver = self._receiver, None
         transport = self._transport
-        # vLLM may answer before it has read the whole body: the unwritten rest must not precede another request.
+        # vLLM may answer before it has read the whole body: unwritten bytes must not precede another request.
         if self._kept and self._persistent and not framing.surplus and self.sent:
             self._owner.put(self)
         else:

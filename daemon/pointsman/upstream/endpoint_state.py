@@ -20,7 +20,7 @@ class EndpointState:
         self.pool = ConnectionPool(endpoint, options.connect_timeout_ms / 1000)
         self.breaker = Breaker(options.breaker_failures, options.breaker_open_ms / 1000)
         self.doubted = asyncio.Event()
-        """Set to have it probed now."""
+        """Set to probe the endpoint now."""
         self.in_flight = 0
         self.reachable = True
         self.key_accepted = True

@@ -1,4 +1,4 @@
-"""Find out whether an endpoint accepts the service's key: its model list is asked for with it, its health is not."""
+"""Check whether an endpoint accepts the service's key: the model list needs the key, `/health` does not."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pointsman.upstream.load_balancer import LoadBalancer
 
 
 async def checked_models(balancer: LoadBalancer, endpoint: str, key_line: bytes, *, clients_keys: bool) -> bytes:
-    """Return the body of an endpoint's `/v1/models`, and tell `balancer` what that says of the key.
+    """Return the body of an endpoint's `/v1/models`, and tell `balancer` whether the key was accepted.
 
-    Raises UpstreamError. Where requests have their clients' keys (`clients_keys`), a refusal of this one says nothing.
+    Raises UpstreamError. If requests have their clients' keys (`clients_keys`), a refusal of this one says nothing.
     """
     upstream = balancer.all[endpoint]
     try:

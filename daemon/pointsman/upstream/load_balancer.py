@@ -1,7 +1,7 @@
 """Choose the endpoint for the next request: the healthy one with the fewest requests in flight by weight.
 
-An endpoint is healthy while its `/health` answers, it accepts the service's key, and its breaker is closed. Where none
-is, all count as healthy: trying one may work, refusing cannot.
+An endpoint is healthy while its `/health` answers, it accepts the service's key, and its breaker is closed. If no
+endpoint is healthy, all count as healthy: trying one may work, refusing cannot.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pointsman.config.model import Endpoint, RelayOptions
 from pointsman.errors import OutOfFiles
 from pointsman.upstream.endpoint_state import EndpointState
 
-# However often an endpoint is doubted, the next probe waits for so long.
+# Minimum delay before the next probe, however often an endpoint is doubted.
 MIN_PROBE_SECONDS = 0.1
 
 Report = Callable[[str, str, bool], None]
-"""Called with an endpoint's name, its new state, and whether that is well."""
+"""A callback with an endpoint's name, its new state, and whether that state is healthy."""
 
 
 class LoadBalancer:
-    """Choose among the endpoints of one config, and track their health."""
+    """A chooser among the endpoints of one config, which tracks their health."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class LoadBalancer:
         self.on_health_change: Callable[[str, bool], None] = lambda _name, _well: None
         """Called with an endpoint's name and its new health; an endpoint that is back may be another process."""
         self.on_dead: Callable[[str], None] = lambda _name: None
-        """Called with an endpoint's name each time that a connection to it or a health check fails."""
+        """Called with an endpoint's name each time a connection or a health check fails."""
 
     def choose(self, candidates: tuple[Endpoint, ...], now: float, tried: Iterable[str] = ()) -> EndpointState | None:
         """Return the best of `candidates` that was not `tried`, or None; `now` as for the breaker."""
@@ -53,16 +53,17 @@ class LoadBalancer:
         return min([upstream for upstream in left if upstream.healthy(now)] or left, key=self._load)
 
     def succeeded(self, upstream: EndpointState) -> None:
-        """Note that an endpoint answered a request."""
+        """Record that an endpoint answered a request."""
         if upstream.breaker.opened:
             self._report(upstream.name, "answers again", True)
             self.on_health_change(upstream.name, True)
         upstream.breaker.succeeded()
 
     def failed(self, upstream: EndpointState, why: str, now: float, client: str | None = None) -> None:
-        """Note that an endpoint failed a request: connection, timeout, 502, 503, 504, or an error inside a stream.
+        """Record that an endpoint failed a request: connection, timeout, 502, 503, 504, or an error in a stream.
 
-        `client` has seen it, None where no request can have caused it. Where one alone has seen many, a probe decides.
+        `client` has seen it, or None if no request can have caused it. After many failures of one client, a probe
+        decides.
         """
         breaker, opened = upstream.breaker, upstream.breaker.opened
         breaker.failed(now, client)
@@ -72,7 +73,7 @@ class LoadBalancer:
             upstream.doubted.set()
 
     def unreachable(self, upstream: EndpointState, why: str) -> None:
-        """Note that an endpoint does not accept connections, or its `/health` does not answer."""
+        """Record that an endpoint does not accept connections, or its `/health` does not answer."""
         self.on_dead(upstream.name)
         # Without probes only the breaker can find out that the endpoint is back.
         if upstream.reachable and self._probed:
@@ -81,20 +82,20 @@ class LoadBalancer:
             self.on_health_change(upstream.name, False)
 
     def reached(self, upstream: EndpointState) -> None:
-        """Note that an endpoint answers `/health` or accepts connections."""
+        """Record that an endpoint answers `/health` or accepts connections."""
         if not upstream.reachable:
             upstream.reachable = True
             self._report(upstream.name, "up", True)
             self.on_health_change(upstream.name, True)
 
     def key_refused(self, upstream: EndpointState) -> None:
-        """Note that an endpoint refuses the service's key, so that every request to it would fail."""
+        """Record that an endpoint refuses the service's key, so that every request to it would fail."""
         if upstream.key_accepted:
             upstream.key_accepted = False
             self._report(upstream.name, "gets no requests until it accepts the key", False)
 
     def key_accepted(self, upstream: EndpointState) -> None:
-        """Note that an endpoint accepts the service's key."""
+        """Record that an endpoint accepts the service's key."""
         if not upstream.key_accepted:
             upstream.key_accepted = True
             self._report(upstream.name, "accepts the key again", True)
@@ -102,15 +103,15 @@ class LoadBalancer:
     async def probe(
         self, upstream: EndpointState, ask: Callable[[EndpointState], Awaitable[str | None]], interval: float
     ) -> None:
-        """Probe one endpoint each `interval` seconds, and at once where it is doubted, until cancelled.
+        """Probe each endpoint every `interval` seconds, and at once if doubted, until canceled.
 
-        `ask` returns what is wrong, or None.
+        `ask` returns the problem, or None.
         """
         failures, loop = 0, asyncio.get_running_loop()
         while True:
             upstream.doubted.clear()
             started = loop.time()
-            with contextlib.suppress(OutOfFiles):  # it was not asked, which tells nothing about it
+            with contextlib.suppress(OutOfFiles):  # not asked, so nothing is known
                 why = await ask(upstream)
                 failures = failures + 1 if why else 0
                 if why is None:

@@ -25,7 +25,7 @@ class ConnectionPool:
     """The connections to one endpoint."""
 
     def __init__(self, endpoint: Endpoint, connect_timeout: float) -> None:
-        """`connect_timeout` is in seconds."""
+        """Take `connect_timeout` in seconds."""
         address = urlsplit(endpoint.base_url)
         self.endpoint = endpoint
         self.where = f"endpoint {endpoint.name}"
@@ -41,7 +41,7 @@ class ConnectionPool:
 
     @functools.cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop: to look it up is a system call before Python 3.12, so it is done once."""
+        """The event loop: looking it up is a system call before Python 3.12, so it is done once."""
         return asyncio.get_running_loop()
 
     def take(self) -> UpstreamConnection | None:
@@ -81,7 +81,7 @@ class ConnectionPool:
         self._open.add(connection)
 
     def send_soon(self, connection: UpstreamConnection) -> None:
-        """Have a connection send its request: at once, or where MANY are in use, at the end of this turn of the loop.
+        """Have a connection send its request: at once, or if MANY are in use, at the end of this turn of the loop.
 
         Written one by one between answers to clients, each request would wake vLLM from its sleep in epoll.
         """
@@ -105,7 +105,7 @@ class ConnectionPool:
             self._sweep = self._loop.call_later(IDLE_CONNECTION_SECONDS, self._close_idle)
 
     def forget(self, connection: UpstreamConnection) -> None:
-        """Forget a closed connection."""
+        """Remove a closed connection."""
         self._open.discard(connection)
         if connection.idle_since:
             with contextlib.suppress(ValueError):

@@ -1,4 +1,4 @@
-"""Write a long request without keeping the event loop from its other work."""
+"""Write a long request without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections import deque
 
 from pointsman.long_body import Body, pieces_of
 
-# A socket whose other end reads at once takes 32 MiB in one write, which lasts up to 20 ms.
+# A socket whose peer reads at once takes 32 MiB in one write, which lasts up to 20 ms.
 TURN_BYTES = 256 * 1024
 
 
 class Upload:
-    """A request that is written part by part: one in a turn of the event loop, while the socket takes them."""
+    """A request written in parts: one in each turn of the event loop, while the socket accepts them."""
 
     __slots__ = ("_head", "_left", "_transport", "choked")
 
@@ -24,11 +24,11 @@ class Upload:
 
     @property
     def done(self) -> bool:
-        """True once the transport has all."""
+        """True once the transport has everything."""
         return not self._left
 
     def write(self) -> None:
-        """Write a part, and the others in later turns until `choked`; do nothing when all is written."""
+        """Write a part, and the others in later turns until `choked`; do nothing if all is written."""
         if not self._left or self._transport.is_closing():
             return
         self._transport.writelines((self._head, *self._part()))
@@ -37,11 +37,11 @@ class Upload:
             self._soon()
 
     def pause(self) -> None:
-        """Write nothing more until `resume`."""
+        """Stop writing until `resume`."""
         self.choked = True
 
     def resume(self) -> None:
-        """Write on: the socket has taken what was written."""
+        """Resume writing: the socket has taken the written bytes."""
         self.choked = False
         self._soon()
 

@@ -1,4 +1,4 @@
-"""vLLM's administration of LoRA adapters; it answers in plain text on success, else in JSON of three forms."""
+"""Manage vLLM's LoRA adapters; vLLM answers in plain text on success, else in JSON of three forms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pointsman.errors import UpstreamError
 from pointsman.upstream.client import ask, unauthorized
 from pointsman.upstream.endpoint_state import EndpointState
 
-# For a large adapter on a slow disk, loaded between the steps of a busy engine.
+# Time for a large adapter on a slow disk, loaded between the steps of a busy engine.
 LOAD_SECONDS = 120.0
 # A busy engine may schedule the prompt late.
 PROBE_SECONDS = 60.0
@@ -20,20 +20,20 @@ LONGEST_WORDS = 300
 
 
 class LoraApi:
-    """Administer the endpoints of one config; every method raises UpstreamError with vLLM's message."""
+    """The administration of one config's endpoints; every method raises UpstreamError with vLLM's message."""
 
     def __init__(self, upstreams: Mapping[str, EndpointState], key_line: bytes) -> None:
         self._upstreams = upstreams
         self._key_line = key_line
 
     async def load(self, endpoint: Endpoint, name: str, path: str) -> None:
-        """Load an adapter; do nothing where it is loaded."""
+        """Load an adapter; do nothing if it is loaded."""
         status, body = await self._administer(endpoint, "load", {"lora_name": name, "lora_path": path})
         if status != 200 and not (status == 400 and b"already been loaded" in body):
             raise UpstreamError(words(status, body))
 
     async def unload(self, endpoint: Endpoint, name: str) -> None:
-        """Unload an adapter; vLLM still answers the requests in progress."""
+        """Unload an adapter; vLLM still finishes the requests in progress."""
         status, body = await self._administer(endpoint, "unload", {"lora_name": name})
         if status != 200:
             raise UpstreamError(words(status, body))
@@ -62,7 +62,7 @@ class LoraApi:
 
 
 def words(status: int, body: bytes) -> str:
-    """Return the message of vLLM's error, fit for a log and a terminal; its status where it has none."""
+    """Return the message of vLLM's error, fit for a log and a terminal; its status if there is no message."""
     said: Any
     try:
         said = msgspec.json.decode(body)

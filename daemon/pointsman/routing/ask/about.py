@@ -1,4 +1,4 @@
-"""Find what a question is about that only points to material: "is this clause valid?"; pure, bounded."""
+"""Find the subject of a question that only points to material: "is this clause valid?"; pure, bounded."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pointsman.routing.ask.prose import asks, content_words, has_function_words,
 
 # So much of the material tells what it is about.
 MOST_CHARS = 1000
-# Shorter material, such as the name of a file, or an answer, tells too little.
+# Shorter material, such as a file name or an answer, tells too little.
 _FEWEST_CHARS = 200
-# A longer question, or one of more words of its own, says what it is about.
+# A longer question, or one with more words of its own, states its subject.
 _LONGEST_QUESTION, _MOST_WORDS = 160, 3
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _TAG = re.compile(r"<[^<>]{1,200}>")
 _ASKING = 2
 _QUESTIONS = words.INTERROGATIVES | {"explain", "tell"}
-# Other pointers may point to what the question itself says further on.
+# Other pointers may refer to a later part of the question itself.
 _THESE = frozenset(["this", "these"])
 _REQUESTS = frozenset(["can", "could", "will", "would"])
 
 
 def with_about(ask: Ask, text: str) -> Ask:
-    """Return the ask found in a text, with the beginning of the longest material if it only points to that."""
+    """Return the ask found in a text, with the beginning of the longest material if the ask only points to material."""
     material = [step for step in ask.steps if step.what == "material"]
     if not material or not only_points(ask.text):
         return ask
@@ -42,7 +42,7 @@ def with_about(ask: Ask, text: str) -> Ask:
 
 
 def only_points(question: str) -> bool:
-    """Return whether a text asks about something that it only points to, in English; a task is no question."""
+    """Return whether an English text asks about something that it only points to; a task is not a question."""
     if len(question) > _LONGEST_QUESTION:
         return False
     found = words_in(question)
@@ -57,7 +57,7 @@ def only_points(question: str) -> bool:
 
 
 def _told(material: str) -> str:
-    """Return the sentences of material that tell something: what asks or orders, and what is no prose, is left out."""
+    """Return the informative sentences of material, without questions, orders, and text that is not prose."""
     sentences = [sentence.strip() for sentence in _SENTENCE.split(_TAG.sub("\n", material))]
     return " ".join(filter(_tells, sentences))
 

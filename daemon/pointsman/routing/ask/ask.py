@@ -1,4 +1,4 @@
-"""What a person asks in a message, and the steps by which it was found."""
+"""The ask of a person in a message, and the steps by which it was found."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import msgspec
 
 
 class AskKind(enum.StrEnum):
-    """How an ask was found."""
+    """The way in which an ask was found."""
 
     MESSAGE = "message"
     """The whole message is the ask."""
     ASK = "ask"
     """The ask is a part of the message."""
     STATED = "stated"
-    """The client said it, in the header or the body field."""
+    """The client stated the ask, in the header or the body field."""
     HELPER_TASK = "helper_task"
     """The message is a task of a front end or framework, such as finding a title."""
     NONE = "none"
@@ -23,7 +23,7 @@ class AskKind(enum.StrEnum):
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
-    """What was done with a part of the message: characters `start` to `end` of its text parts, joined by spaces."""
+    """The treatment of a part of the message: characters `start` to `end` of its text parts, joined by spaces."""
 
     what: str
     start: int
@@ -31,9 +31,9 @@ class Step(msgspec.Struct, frozen=True, gc=False):
 
 
 class Beside(msgspec.Struct, frozen=True, gc=False):
-    """What is read beside an ask, as it may have a category where that has none.
+    """A second text for an ask, which may have a category if the ask has none.
 
-    `material`: it is the ask with the material that it points to. `apart`: it may be right against the ask.
+    `material`: the ask with the material that it points to. `apart`: it may be right where the ask is wrong.
     """
 
     text: str
@@ -42,12 +42,11 @@ class Beside(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
-    """What the person asked: `text`, empty if there is none.
+    """The ask of a person: `text`, empty if there is none.
 
     `others` are further candidates: if they belong to other categories, the decision is ambiguous. `about` is the
-    beginning of the material, where the ask only points to that. `line` is the line that asks, where the text has other
-    lines before it, which may be none of the ask; `apart`: most of the text seems to be
-    none.
+    beginning of the material, if the ask only points to it. `line` is the line that asks, if there are other lines
+    before it, which may not belong to the ask; `apart`: most of the text seems not to.
     """
 
     text: str
@@ -60,7 +59,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def beside(self) -> Beside | None:
-        """Return what is read beside the text, None if nothing is."""
+        """Return the second text for the ask, or None."""
         if self.others or not (self.about or self.line):
             return None
         return (

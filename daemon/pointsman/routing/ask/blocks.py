@@ -11,10 +11,10 @@ from pointsman.routing.ask.names import Name, Role
 
 
 class Block(msgspec.Struct, gc=False):
-    """A part of a text; blocks of one `section` stand under the same label.
+    """A part of a text; blocks of one `section` are under the same label.
 
-    `form` is None where the beginnings of `lines`, without space at their ends, tell it. `strong`: the label is a
-    heading, or set off by a frame of characters. `inside`: it is weaker than a label of material above it, to which it
+    `form` is None if the beginnings of `lines`, without trailing space, must tell it. `strong`: the label is a heading,
+    or set off by a frame of characters. `inside`: the label is weaker than a label of material above it, to which it
     may belong.
     """
 
@@ -28,14 +28,14 @@ class Block(msgspec.Struct, gc=False):
     lines: Sequence[str] = ()
 
     def look(self) -> Form:
-        """Return what the block looks like, which is found once."""
+        """Return the form of the block, computed once."""
         if self.form is None:
             self.form = form_of(self.lines)
         return self.form
 
 
 def enclosed(blocks: list[Block], rules: list[tuple[str, int]]) -> list[Block]:
-    """Return the blocks, those between two like rules marked so; `rules` are lines with their places."""
+    """Return the blocks; mark those between two equal rules as enclosed. `rules` are lines with positions."""
     ranges: list[tuple[int, int]] = []
     left: tuple[str, int] | None = None
     for rule in rules:

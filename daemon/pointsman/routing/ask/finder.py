@@ -1,4 +1,4 @@
-"""Find what a person asks in the text parts of a message; pure but for a memo, in linear time."""
+"""Find the ask of a person in the text parts of a message; pure except for a memo, in linear time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pointsman.routing.ask.recent import RecentAsks
 from pointsman.routing.ask.tags import may_enclose, tagged
 from pointsman.routing.steps import Steps, finish
 
-# Of a longer message the two ends are looked at.
+# Only the two ends of a longer message are read.
 END_CHARS = 32 * 1024
 END_LINES = 256
 # Of all messages of a request together, so much is looked at: no model reads more. Each line or tag counts as 64.
@@ -37,15 +37,15 @@ MAX_REQUEST_CHARS = 4 * 1024 * 1024
 _LINE_COST = 64
 # Where a message has no ask of its own, its line that asks is looked for in so much of each end.
 LINE_CHARS = 4 * 1024
-# What is around it is material if it is longer.
+# Longer text around the line is material.
 _AROUND = 300
-# More parts are looked at as one.
+# More parts are read as one.
 MOST_PARTS = 64
 MOST_STEPS = 32
-# Messages come again in each later turn of a conversation. An ask that is longer than this is searched for again.
+# Messages recur in each later turn of a conversation. A longer ask is searched for again.
 KNOWN_MESSAGES = 4096
 LONGEST_KNOWN = 2048
-# An ask inside of an ask inside of an ask.
+# An ask inside an ask inside an ask.
 _DEEPEST = 3
 _TAG_RANK = 4
 # A shorter text has no material between an ask and its repetition.
@@ -53,7 +53,7 @@ _SHORTEST_TWICE = 250
 # A form has more lines.
 _FIELD_LINES = 3
 _ENCLOSING = ("</", "```")
-# A person is named by fewer words than are said.
+# A person's name has fewer words than what a person says.
 _FEWEST_SPACES = 2
 
 _LEADS = (":", "：", "")
@@ -62,20 +62,20 @@ _HELPER = Ask("", AskKind.HELPER_TASK)
 
 
 class Room:
-    """How much of a request's messages may be looked at, so that many of them take no more time than a few."""
+    """The characters that may still be read of a request, so that many messages take no more time than a few."""
 
     def __init__(self) -> None:
         self._left = MAX_REQUEST_CHARS
 
     def take(self, parts: Sequence[str]) -> bool:
-        """Take the room of one more message, and return whether there was so much."""
+        """Reserve the characters of one more message, and return whether they fit."""
         lines = sum([part.count("\n") + part.count("<") for part in parts])
         self._left -= min(sum(map(len, parts)), 2 * END_CHARS) + _LINE_COST * min(lines, 2 * END_LINES)
         return self._left >= 0
 
 
 class AskFinder:
-    """Finds asks by the names of tags and labels, and by the forms and words of paragraphs."""
+    """A finder of asks by the names of tags and labels, and by the forms and words of paragraphs."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class AskFinder:
         take: Sequence[str] = (),
         body_field: str | None = None,
     ) -> None:
-        """`strip` and `take` are patterns of names that come before the built-in ones."""
+        """Take patterns of names, `strip` and `take`, that precede the built-in ones."""
         self.mode, self.body_field = mode, body_field
         self._name_of: NameOf = name_of if not strip and not take else with_patterns(strip, take)
         self._known: Lru[tuple[int, int], Ask] = Lru(KNOWN_MESSAGES)
@@ -92,7 +92,7 @@ class AskFinder:
         self._client = ""
 
     def of(self, client: str) -> AskFinder:
-        """Return the finder of one client's asks: how long it takes tells nothing of what others have sent."""
+        """Return the finder of one client's asks, whose timing reveals nothing about the texts of others."""
         if not client:
             return self
         own = object.__new__(type(self))
@@ -100,7 +100,7 @@ class AskFinder:
         return own
 
     def recall(self, content: msgspec.Raw, system: bytes | None) -> Ask | None:
-        """Return the ask in a message that was read lately, None if it is not known."""
+        """Return the ask in a message that was read lately, or None."""
         return self._recent.get(content, system, self._client)
 
     def remember(self, content: msgspec.Raw, system: bytes | None, ask: Ask) -> None:
@@ -112,14 +112,14 @@ class AskFinder:
         return finish(self.search(parts, system))
 
     def search(self, parts: Sequence[str], system: str = "") -> Steps[Ask]:
-        """Return what `find` returns, in steps that are shorter than others."""
+        """Return the result of `find`, in steps of different length."""
         given = [part for part in parts if part]
         whole = " ".join(given)
         if not whole or whole.isspace():
             return NO_ASK
         if self.mode != "ask":
             return Ask(whole, AskKind.MESSAGE)
-        # Python's hash has a secret key: nobody can make two messages collide.
+        # Python's hash has a secret key, so nobody can make two messages collide.
         key = hash((self._client, system, *given)), len(system) + len(whole)
         found = self._known.get(key)
         if found is None:
@@ -134,7 +134,7 @@ class AskFinder:
         return found if found.text or found.kind is not AskKind.MESSAGE else msgspec.structs.replace(found, text=whole)
 
     def whole(self, parts: Sequence[str]) -> Ask:
-        """Return the parts of a message as the ask, where none of them is one."""
+        """Return all parts of a message as the ask, if no single part is one."""
         text = " ".join(parts)
         if not text or text.isspace():
             return NO_ASK
@@ -146,9 +146,9 @@ class AskFinder:
         return msgspec.structs.replace(found, text=text)
 
     def _with_line(self, ask: Ask) -> Ask:
-        """Return an ask with the line of it that asks, where its first line does not.
+        """Return an ask with its line that asks, if its first line does not.
 
-        The line is apart where the message does not begin with a person's words either, and is longer by far.
+        The line is `apart` if the message also does not begin with a person's words, and is much longer.
         """
         text = ask.text
         if self.mode != "ask" or "\n" not in text or ask.about or ask.others:
@@ -171,7 +171,7 @@ class AskFinder:
         if told is not None:
             return _told(whole, told)
         parts = given if len(given) <= MOST_PARTS and len(whole) <= 2 * END_CHARS else [whole]
-        parts = [of_html(part, END_CHARS) for part in parts]  # which makes lines of tags
+        parts = [of_html(part, END_CHARS) for part in parts]  # each tag becomes a line of its own
         shown = " ".join(parts)
         head, tail = _ends(shown)
         if head < tail:
@@ -188,7 +188,7 @@ class AskFinder:
         """Return the ask in the parts of a message; None if it is the whole message."""
         found = yield from self._within(parts, 0, widest=True)
         if (found is None or not found.text) and any("</" in part for part in parts):
-            # What seemed to be one block of material may be several, with the ask between them.
+            # An apparent block of material may be several blocks, with the ask between them.
             yield
             other = yield from self._within(parts, 0, widest=False)
             found = other if other is not None and other.text else found
@@ -200,7 +200,7 @@ class AskFinder:
         return (None if _encloses(text) else self._line(text, fields=True)) or found
 
     def _line(self, text: str, *, fields: bool) -> Ask | None:
-        """Return the line that asks, such as a field of a form, where nothing else was found that does."""
+        """Return the line that asks, such as a field of a form, if nothing else asks."""
         line = asking_line(text, self._name_of, fields=fields)
         if line is None or _is_beside_code([text[slice(*line)]], text):
             return None
@@ -268,7 +268,7 @@ class AskFinder:
         return Ask(asked.rstrip(" :："), AskKind.ASK, rivals(text, judged, kept), steps)
 
     def _inner(self, text: str, start: int, end: int, what: str, depth: int, *, widest: bool) -> Steps[Ask]:
-        """Return the ask in a part of a text, which is all of it unless it has wrappers of its own."""
+        """Return the ask in a part of a text: all of the part unless it has wrappers of its own."""
         inner = text[start:end].strip()
         found = yield from self._within([inner], depth + 1, widest=widest)
         if found is None or not found.text:
@@ -278,13 +278,13 @@ class AskFinder:
         return Ask(found.text, AskKind.ASK, steps=tuple(steps))
 
     def _blocks(self, text: str, parts: list[str], *, within: bool, widest: bool) -> list[Block]:
-        """Return the blocks of a text, which is `within` what has the name of an ask, or the whole message."""
+        """Return the blocks of a text; `within`: the text is inside an ask's tag or label, else the whole message."""
         reader = Reader(text, self._name_of)
         start = 0
         for part in parts:
             at = start
             if reader.waits() and start + len(part) < len(text) and part.rstrip()[-1:] not in _LEADS:
-                # The part before names all of this one.
+                # The previous part is a label for all of this one.
                 at = start + len(part)
                 reader.opaque(start, at, OTHER, (start, at))
                 reader.part(at)
@@ -301,7 +301,7 @@ class AskFinder:
                 guess = (tag.role is None or plain) and looks_asked(part[tag.inner : tag.inner_end])
                 name = GUESS if guess else tag.role or OTHER
                 if name.role is Role.USER and part.count(" ", tag.inner, tag.inner_end) < _FEWEST_SPACES:
-                    name = OTHER  # who it is, and not what they say
+                    name = OTHER  # the name of a person, not what they say
                 if name is not GUESS:
                     name = name._replace(rank=name.rank + _TAG_RANK)  # a tag is surer than a label
                 reader.opaque(start + tag.start, start + tag.end, name, (start + tag.inner, start + tag.inner_end))
@@ -315,7 +315,7 @@ class AskFinder:
 
 
 def _pasted(reader: Reader, at: int, start: int, place: tuple[int, int]) -> int:
-    """Read what stands before something pasted, and return where that ends."""
+    """Read the text before something pasted, and return where the pasted text ends."""
     begin, end = start + place[0], start + place[1]
     if begin < at:
         return at
@@ -325,7 +325,7 @@ def _pasted(reader: Reader, at: int, start: int, place: tuple[int, int]) -> int:
 
 
 def _is_one_line(text: str) -> bool:
-    """Return whether a text is one line without a mark: most questions are, and there is nothing to find."""
+    """Return whether a text is one line without a mark: most questions are, and nothing needs to be found."""
     plain = text.strip()
     return (
         "\n" not in plain
@@ -341,12 +341,12 @@ def _encloses(text: str) -> bool:
 
 
 def _is_beside_code(pieces: Sequence[str], text: str) -> bool:
-    """Return whether an ask in another language stands beside code, which then tells what it is about."""
+    """Return whether an ask in another language is next to code, which then tells the subject."""
     return not any(map(may_be_english, pieces)) and mostly_code(text)
 
 
 def _ask(kept: list[Judged]) -> bool:
-    """Return whether blocks together ask, and say about what."""
+    """Return whether blocks together ask, and state a subject."""
     return max([one.score for one in kept]) > 1 and sum([one.content for one in kept]) > 1
 
 
@@ -359,7 +359,7 @@ def _step(one: Judged, *, taken: bool = False) -> Step:
 
 
 def _told(text: str, told: tuple[int, int]) -> Ask:
-    """Return what a text says to do with the rest of it, which is material."""
+    """Return the instruction in a text about its other parts, which are material."""
     begin, end = told
     material = Step("material", end, len(text)) if not begin else Step("material", 0, begin)
     taken = Step("taken", begin, end)
@@ -367,7 +367,7 @@ def _told(text: str, told: tuple[int, int]) -> Ask:
 
 
 def _ends(text: str) -> tuple[int, int]:
-    """Return where the looked-at beginning of a text ends, and where its looked-at end begins, which may overlap."""
+    """Return the end of the part read at a text's beginning, and the start of that at its end; they may overlap."""
     head, tail = END_CHARS, len(text) - END_CHARS
     if text.count("\n") > 2 * END_LINES:
         at = -1
@@ -382,7 +382,7 @@ def _ends(text: str) -> tuple[int, int]:
 
 
 def _moved(ask: Ask, head: int, left_out: int) -> Ask:
-    """Return the ask of a text of which the middle was left out, with the steps where they are in the whole."""
+    """Return the ask of a text whose middle was left out, with the steps at their positions in the whole text."""
     steps = [
         Step(step.what, step.start + left_out * (step.start > head), step.end + left_out * (step.end > head))
         for step in ask.steps
@@ -391,4 +391,4 @@ def _moved(ask: Ask, head: int, left_out: int) -> Ask:
 
 
 BUILTIN = AskFinder()
-"""Finds asks as configured by default."""
+"""The finder with the default configuration."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.labels import is_key
 
-# What has no name may be the ask if it is shorter.
+# Text without a name may be the ask if it is shorter.
 _LONGEST_ASK = 2000
 _PARAGRAPHS = 6
 # So many lines of a block tell its form.
@@ -42,7 +42,7 @@ _DIFF_OR_JSON_BEGINS = frozenset('di@+-{["}]')
 
 
 class Form(enum.Enum):
-    """What a block looks like."""
+    """The form of a block."""
 
     PROSE = enum.auto()
     FENCE = enum.auto()
@@ -60,7 +60,7 @@ class Form(enum.Enum):
 
 
 def looks_asked(text: str) -> bool:
-    """Return whether a text of which no name tells what it is looks like an ask."""
+    """Return whether a text without a label looks like an ask."""
     plain = text.strip()
     if len(plain) > _LONGEST_ASK or not prose.may_ask(plain):
         return False
@@ -72,7 +72,7 @@ def looks_asked(text: str) -> bool:
 
 
 def form_of(lines: Sequence[str]) -> Form:
-    """Return the form of a block by most of its first lines, which are without space at their ends."""
+    """Return the form of a block by most of its first lines, which have no trailing space."""
     if lines[0][0] in _QUOTES and lines[-1].rstrip(".")[-1:] in _QUOTES and sum(map(len, lines)) > _QUOTED:
         return Form.QUOTE
     if len(lines) == 1:

@@ -1,4 +1,4 @@
-"""Choose what a person wrote among blocks that no label names; pure."""
+"""Choose the person's own words among blocks without labels; pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pointsman.routing.ask.judged import Judged, Kind, as_written, leads_on, one
 from pointsman.routing.ask.labels import RULE
 from pointsman.routing.ask.names import Role
 
-# A paragraph of this length tells a story, or is somebody else's.
+# A paragraph of this length tells a story, or was written by somebody else.
 _STORY = 350
-# An ask behind material has no more paragraphs.
+# An ask after material has no more paragraphs.
 _MOST_TAIL = 4
-# A frame that says more holds the ask, where nothing else does.
+# A frame that says more contains the ask, if nothing else does.
 _FRAMED = 5
-# A longer word tells what a text is about.
+# A longer word tells a text's subject.
 _TELLING = 7
 _ENDS, _BULLETS = (".", "!", "?"), ("- ", "* ", "• ", "1. ")
-# Who leads to code of their own: "we" and "our" are a document's as well.
+# A person introduces their own code with these; "we" and "our" occur in documents as well.
 _SELF = frozenset(["i", "i'm", "i've", "im", "ive"])
 # Logs of chats, and lines such as "Ann: hello".
 _CHATS = (Form.LOG, Form.KEYS)
@@ -63,12 +63,12 @@ def free(text: str, judged: list[Judged]) -> list[Judged] | None:
     if _is_about(found, _beginning(text, [one for one in judged if one.kind is Kind.MATERIAL])):
         return None
     if material and sum([one.content for one in kept]) < 3 and prose.points(found):
-        return None  # "what is wrong with it?" asks about what stands around
+        return None  # "what is wrong with it?" asks about the text around
     return kept
 
 
 def rivals(text: str, judged: list[Judged], kept: list[Judged]) -> tuple[str, ...]:
-    """Return the asks before and behind material if each could stand alone: they may be about different things."""
+    """Return the asks before and after material if each could stand alone: they may be about different things."""
     taken = {one.block.start for one in kept}
     groups: list[list[Judged]] = [[]]
     for one in judged:
@@ -89,18 +89,18 @@ def _points(piece: str) -> bool:
 
 
 def _beginning(text: str, blocks: list[Judged]) -> str:
-    """Return so much of blocks as words are looked for in."""
+    """Return the beginning of blocks in which words are searched for."""
     return " ".join([text[one.block.start : one.block.end][: prose.LONGEST] for one in blocks])
 
 
 def _is_about(ask: prose.Words, material: str) -> bool:
-    """Return whether an ask names what the material begins with, which then is the person's own."""
+    """Return whether an ask names the first words of the material, which is then the person's own."""
     known = prose.content_words(ask) & prose.words_in(material).known
     return any(len(word) > _TELLING for word in known) or len(known) > 2
 
 
 def _without_leads(text: str, judged: list[Judged]) -> list[Judged]:
-    """Return paragraphs that lead to the material below, such as "My code so far:", as frames where others ask."""
+    """Return paragraphs that introduce the material below, such as "My code so far:", as frames if others ask."""
     asked = any(one.kind is Kind.PERSON and one.score >= 2 for one in judged)
     found = list(judged)
     for place, (one, after) in enumerate(pairwise(judged)):
@@ -110,7 +110,7 @@ def _without_leads(text: str, judged: list[Judged]) -> list[Judged]:
 
 
 def _without_stories(text: str, judged: list[Judged]) -> list[Judged]:
-    """Return long paragraphs as material beside a short question at an end that needs none of them."""
+    """Return long paragraphs as material if a short question at an end needs none of them."""
     for one, beside in ((judged[0], judged[1:2]), (judged[-1], judged[-2:-1])):
         if one.kind is not Kind.PERSON or one.score < 2 or one.content < 3 or one.size >= _STORY:
             continue
@@ -132,7 +132,7 @@ def _is_ruled(text: str, one: Judged, other: Judged) -> bool:
 
 
 def _best_groups(judged: list[Judged]) -> list[Judged]:
-    """Return the runs of what a person wrote that ask most, of those at the ends of the message if these ask."""
+    """Return those runs of the person's words at the ends of the message that ask most, if they ask."""
     groups = [list(group) for written, group in groupby(judged, key=lambda one: one.kind in _WRITTEN) if written]
     if len(groups) == 1:
         return groups[0]
@@ -173,7 +173,7 @@ def _content(groups: list[list[Judged]]) -> int:
 
 
 def _tail(text: str, judged: list[Judged]) -> list[Judged]:
-    """Return the last few paragraphs under a label of material from the last on that asks: they may be none of it."""
+    """Return the last few paragraphs under a label of material, from one that asks: they may not be material."""
     for place in range(1, min(_MOST_TAIL, len(judged)) + 1):
         one = judged[-place]
         if one.size > _STORY or one.block.section != judged[-1].block.section:
@@ -184,7 +184,7 @@ def _tail(text: str, judged: list[Judged]) -> list[Judged]:
 
 
 def _led(text: str, judged: list[Judged], asked: int) -> list[Judged]:
-    """Return the last paragraphs from one such as "I have this query:" and its code on; none without it."""
+    """Return the last paragraphs from one such as "I have this query:" and its code on, or none."""
     for place in range(asked + 1, min(_MOST_TAIL, len(judged)) + 1):
         one = judged[-place]
         if one.block.section != judged[-1].block.section:
@@ -208,7 +208,7 @@ def _asks(text: str, last: Judged) -> bool:
 
 
 def said(text: str, one: Judged) -> str:
-    """Return the text of a block; of a log of a chat, what its last line says."""
+    """Return the text of a block; of a log of a chat, the text of its last line."""
     piece = text[one.block.start : one.block.end].strip()
     form = one.block.look()
     if form not in _CHATS:

@@ -1,10 +1,10 @@
-"""Recognise the tasks that front ends and frameworks give the model by themselves; pure, bounded.
+"""Recognize the tasks that front ends and frameworks give the model by themselves; pure, bounded.
 
-A task is known by how its instruction opens (openings.py), or by what the instruction is about: it orders a thing that
-only such tasks make (a title, search queries, a grade), from a conversation, a question, or an answer. In both cases,
-its words name no other subject, and the text as a whole looks like a template: it says how to write the answer, or has
-a place for it. One of these alone is what a person may write, too.
-The instruction stands at the beginning of the message or of the system prompt, or behind a transcript.
+A task is known by how its instruction opens (openings.py), or by its subject: it orders a thing that only such tasks
+make (a title, search queries, a grade), from a conversation, a question, or an answer. In both cases, its words name no
+other subject, and the text as a whole looks like a template: it says how to write the answer, or has a place for the
+answer. A person may write one of these alone, too. The instruction is at the beginning of the message or of the system
+prompt, or after a transcript.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ _LETTERS = spaces_for(string.punctuation + string.digits)
 _MARKUP = spaces_for('#*_`<>[]|-"()')
 _LABELS = spaces_for('#*_`<>[]|-"():')
 _SENTENCE = re.compile(r"[.!?;:](?: |\Z)|\n")
-# A template that has material first says this behind it.
+# A template with material first says this after the material.
 _ASKED_BELOW = re.compile(
     r"(?:^|[.:,;] )(?:then |now |please )?(?:answer|respond to) (?:the|this|my|following|user)"
     r"[^.\n]{0,40}(?:question|query|request)",
     re.MULTILINE,
 )
-# "Answer 1 for yes and 0 for no", "output A, B or tie": of these answers one is chosen.
+# "Answer 1 for yes and 0 for no", "output A, B or tie": the answer is one of these.
 _CHOICE = re.compile(
     r"\b(?:answer|reply|respond|output|return|write)(?: with| either)* [\"'`\[]?[\w-]+[\"'`\]]?"
     r"(?:, [\"'`\[]?[\w-]+[\"'`\]]?){0,4},? (?:or|if|for) "
 )
-# The name under which a program puts in what its task is about.
+# The name of a template's slot for its material.
 _SLOT = re.compile(
     r"\n[ \t#*_\[<>-]{0,8}(?:[a-z']+[ _]){0,2}(?:question|query|message|request|prompt|utterance|user|human|customer|q"
     r"|conversation|transcript|history|reply|response|answer|passage|evidence|instruction|statement|claim|sentence|text"
@@ -67,28 +67,28 @@ _SLOT = re.compile(
 )
 _ROLES = "human|user|customer|client|you|ai|assistant|bot|model|agent|system"
 _TURN = re.compile(rf"\W{{0,8}}(?:{_ROLES})\b[^:\n]{{0,20}}:", re.IGNORECASE)
-# What introduces a transcript, or what is judged.
+# The introduction of a transcript, or of a text to judge.
 _LEAD = re.compile(r"(?P<words>[A-Za-z #*']{3,80}):")
 _CHECKS = (["does"], ["do"], ["is"], ["are"])
-# What stands around the place of the answer at the end of a template.
+# Characters around the place of the answer at the end of a template.
 _PLACE = ' \n"`'
 _ANSWER = ("answer", "respond", "help")
 _THEN = ("then", "and", "please", "now")
 _PLACES = ("output", "answer", "response", "result", "title", "json", "assistant")
 
-# A tool's result, where a client sends it as a text.
+# A tool's result that a client sends as text.
 _RESULT = r"(?:observation|call id|exit ?code|(?:code|tool|command|function|query) (?:output|result))s?\b[^:\n]{0,20}+:"
 _IS_RESULT = re.compile(rf"\s*+{_RESULT}", re.IGNORECASE)
-# Here a template may put in what somebody else wrote.
+# A template may insert somebody else's text here.
 _MATERIAL = re.compile(
     r"[ \t]*+(?:\{\s*+\"|<(?!/|task|instruct|rules|goal|role)|\[(?!instruct|task|inst)|```|\"\"\"|---|===|"
     rf"{_RESULT}|"
     r"(?P<label>(?!task|instruct|rule|goal|role|output|example)[a-z][\w ]{0,70}+:[ \t]*+(?:\n|\Z)))"
 )
 _ENDS = ("```", "---", '"""', "===", "[/", "[end")
-# A person may ask about these in one line only, and about what a command or a query gave behind it.
+# A person may ask about these in one line only, and after the output of a command or a query.
 _STEPS = ("observation", "call id", "exit", "tool")
-# A harness complains about the model's last answer. Behind "[ERROR] " it need not say that it wants another.
+# A harness complains about the model's last answer. After "[ERROR] " it need not ask for another.
 _RETRY = re.compile(
     r"\s*+(?P<error>\[error\] )?(?:you did not use a tool\b|could not parse\b|(?:\d++ )?validation errors?\b|"
     r"(?:your|the) (?:last|previous) (?:reply|response)\b[^\n.!?]{0,60}?\b(?:tool|json|schema|valid|format|parsed)\b)",
@@ -100,19 +100,19 @@ _BY_FIRST = {
     for word in [opening.partition(" ")[0] for opening in OPENINGS]
 }
 _FOREIGN_ORDERS = (tasks.FOREIGN[1:], tasks.JUDGED)
-# Most texts are ASCII: half of the words cannot be in them.
+# Most texts are ASCII, so half of the words cannot occur in them.
 _ASCII_ORDERS = [[tuple(filter(str.isascii, group)) for group in groups] for groups in _FOREIGN_ORDERS]
 _ASCII_LIMITS = tuple(filter(str.isascii, tasks.FOREIGN[0]))
 _HEADINGS = frozenset(["task", "tasks", "instruction", "instructions", "role", "system", "prompt", "objective"])
-# An example, and what is chosen from.
+# An example, or a list of choices.
 _EXAMPLE = re.compile(r"\[[^\[\]\n]{0,200}+\]|\([^()\n]{0,200}+\)")
 _CHOICES = re.compile(r"\b[\w-]{1,20}(?:, [\w-]{1,20}){1,6},? or [\w-]{1,20}")
 
 
 def is_helper(text: str, system: str, told: str | None = None) -> bool:
-    """Return whether a message, with the request's system prompt, is a helper task; `told`: all of it but material."""
+    """Return whether a message, with its system prompt, is a helper task; `told`: the message without material."""
     if len(text) < 40 and text.strip().lower().rstrip(":") in _PLACES and system:
-        return True  # nothing but the place of the answer: the system prompt holds all
+        return True  # nothing but the place of the answer: everything is in the system prompt
     return _opens(text, told or text, system=False) or _closes(text) or _opens(system, system, system=True)
 
 
@@ -136,13 +136,13 @@ def _opens(text: str, told: str, *, system: bool) -> bool:
 
 
 def _behind(text: str, told: str, size: int) -> str:
-    """Return what stands behind so many characters of what is told, with which the text begins or ends."""
+    """Return the text after this many characters of `told`, with which the text begins or ends."""
     at = size if text.startswith(told) else text.rfind(told) + size
     return text[at : at + _LOOKED_AT]
 
 
 def _closes(text: str) -> bool:
-    """Return whether the instruction of a helper task stands behind a transcript, or behind what tags enclose."""
+    """Return whether the instruction of a helper task is after a transcript, or after text enclosed in tags."""
     begin = text[: 2 * _FIRST].lstrip()
     if not begin.startswith(("<", "[{", "```")) and _TURN.match(begin) is None:
         lead = _LEAD.match(begin)
@@ -163,7 +163,7 @@ def _closes(text: str) -> bool:
 
 
 def _is_known(begin: str, text: str, *, system: bool = False) -> bool:
-    """Return whether an instruction in lower case opens as that of a known client does, and goes on as a template."""
+    """Return whether a lower-case instruction opens as that of a known client does, and continues as a template."""
     begin = begin[:_LONGEST]
     first = _unmarked(begin[:_FIRST], _LABELS).split(maxsplit=1)
     if len(first) > 1 and first[0] not in _BY_FIRST and first[0] not in _HEADINGS:
@@ -191,10 +191,10 @@ def _is_known(begin: str, text: str, *, system: bool = False) -> bool:
 
 
 def _is_task(begin: str, listed: list[str], text: str, behind: str | None = None, *, place: bool) -> bool:
-    """Return whether an instruction in lower case, of these words, is a helper task's; `text` tells how to answer.
+    """Return whether a lower-case instruction of these words is a helper task's; `text` tells how to answer.
 
-    `behind` is what stands behind it, None if that is another message or nothing. `place`: the text ends with the
-    answer's place.
+    `behind` is the text after the instruction, None if that is another message or nothing. `place`: the text ends with
+    the answer's place.
     """
     if tasks.VERBS.isdisjoint(listed):
         return False
@@ -210,14 +210,14 @@ def _is_task(begin: str, listed: list[str], text: str, behind: str | None = None
 
 
 def _without_asides(told: str) -> str:
-    """Return what is told without what may name a subject of its own: examples, and what is to be chosen from."""
+    """Return the text without parts that may name a subject of their own: examples and choices."""
     if "[" in told or "(" in told:
         told = _EXAMPLE.sub("", told)
     return _CHOICES.sub("", told) if " or " in told and ", " in told else told
 
 
 def _is_foreign(begin: str, text: str) -> bool:
-    """Return whether the beginning of a text, in lower case, orders such a task in another language than English."""
+    """Return whether the beginning of a lower-case text orders such a task in a language other than English."""
     told = f"{begin}\n{text[-_END_CHARS:].lower()}"
     if not any(map(told.__contains__, _ASCII_LIMITS if told.isascii() else tasks.FOREIGN[0])):
         return False
@@ -242,7 +242,7 @@ def _is_answered(sentence: list[str]) -> bool:
 
 
 def _orders(listed: list[str]) -> bool:
-    """Return whether a sentence orders what only helper tasks make, and names no subject of its own."""
+    """Return whether a sentence orders something that only helper tasks make, and names no subject of its own."""
     if listed[:1] in _CHECKS and not tasks.CHECKS.isdisjoint(listed):
         return _is_neutral(listed)
     for place, verb in enumerate(listed):
@@ -258,7 +258,7 @@ def _orders(listed: list[str]) -> bool:
 
 
 def _judges(listed: list[str]) -> bool:
-    """Return whether a sentence wants to know something of what a user says, of whom only a program speaks so."""
+    """Return whether a sentence asks about a user's words in a way that only a program does."""
     wants = not tasks.DECIDES.isdisjoint(listed) or not tasks.ASKED_ABOUT.isdisjoint(listed[:1])
     if not wants or not words.PERSONAL.isdisjoint(listed):
         return False
@@ -274,9 +274,9 @@ def _speaks_of_users(listed: list[str]) -> bool:
 
 
 def _operates(sentences: list[list[str]], behind: str | None) -> bool:
-    """Return whether a text begins with an order of no subject to do something with what follows, such as to grade it.
+    """Return whether a text begins with an order without subject to process the following text, such as to grade it.
 
-    Only a program calls somebody a user, and puts questions and conversations in under their names.
+    Only a program calls somebody a user, and inserts questions and conversations under their names.
     """
     listed = [word for sentence in sentences for word in sentence]
     if not words.PERSONAL.isdisjoint(listed) or tasks.OPERATES.isdisjoint(listed):
@@ -290,7 +290,7 @@ def _operates(sentences: list[list[str]], behind: str | None) -> bool:
 
 
 def _begins_to_operate(listed: list[str], *, named: bool) -> bool:
-    """Return whether a sentence orders an operation on what somebody said, or on what is `named` below."""
+    """Return whether a sentence orders an operation on somebody's words, or on a text `named` below."""
     first = listed[:1]
     said = named or not tasks.SAID.isdisjoint(listed)
     if not tasks.ASKED_ABOUT.isdisjoint(first) or (first == ["do"] and listed[1:2] == ["these"]):
@@ -309,12 +309,12 @@ def _is_neutral(listed: list[str]) -> bool:
 
 
 def _foreign(listed: list[str]) -> int:
-    """Return how many words name a subject of their own."""
+    """Return the number of words that name a subject of their own."""
     return len({one for one in listed if one.isalpha()} - tasks.NEUTRAL)
 
 
 def _before_material(begin: str) -> str:
-    """Return the lines before those with which material begins."""
+    """Return the lines before the material."""
     at = 0
     while True:
         found = _MATERIAL.match(begin, at)
@@ -326,7 +326,7 @@ def _before_material(begin: str) -> str:
 
 
 def _answers(text: str) -> int:
-    """Return how many phrases say how to answer; "label only" is one, though "only" is another elsewhere."""
+    """Return the number of phrases that say how to answer; "label only" is one, though "only" is another elsewhere."""
     looked_at = text[:_LOOKED_AT].lower()
     found = [phrase for phrase in tasks.STRICT if phrase in looked_at]
     within = [phrase for phrase in found if any(phrase in other for other in found if other != phrase)]
@@ -334,12 +334,12 @@ def _answers(text: str) -> int:
 
 
 def _ends_with_place(text: str) -> bool:
-    """Return whether a text ends where the answer is to stand."""
+    """Return whether a text ends at the place of the answer."""
     return text.rstrip(_PLACE).endswith(":")
 
 
 def is_retry(text: str) -> bool:
-    """Return whether a harness complains about the model's last answer, or gives a tool's result: nobody wrote this."""
+    """Return whether no person wrote a text: a harness complains about an answer, or gives a tool's result."""
     retry = _RETRY.match(text)
     if retry is None and _IS_RESULT.match(text) is None:
         return False
@@ -352,7 +352,7 @@ def is_retry(text: str) -> bool:
 
 
 def _asks_about(result: str, last: str, *, alone: bool) -> bool:
-    """Return whether a person asks about a tool's result in its last line, which is all there is if `alone`."""
+    """Return whether a person asks about a tool's result in its last line, which is the whole text if `alone`."""
     if not last.endswith("?"):
         return False
     if not result[:_FIRST].lstrip().lower().startswith(_STEPS):

@@ -1,4 +1,4 @@
-"""Judge what a block of a message is: what a person wrote, a frame around it, or material; pure, bounded."""
+"""Judge whether a block of a message is a person's text, a frame around it, or material; pure, bounded."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pointsman.routing.ask.blocks import Block
 from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.names import MATERIAL, Name, Role
 
-# Code or a quote that a person writes into a question is shorter, and stays in it.
+# Shorter code or quotes belong to a person's question, and stay in it.
 _SMALL = 200
 # A paragraph of this length that neither asks nor speaks of the person is material.
 _LONG = 250
-# A longer message may have a document without any mark.
+# A longer message may contain a document without any mark.
 _SHORT = 500
 # The rank of a label; tags have a higher one.
 _SUREST = 3
@@ -23,21 +23,21 @@ _NOT_SMALL = (Form.ENCLOSED, Form.FILE, Form.TABLE)
 
 
 class Kind(enum.StrEnum):
-    """What a block is, as it is shown in steps."""
+    """The kind of a block, as shown in steps."""
 
     PERSON = "other"
-    """What a person wrote; what is left of it behind the choice is none of the ask."""
+    """A person's text; the parts that are not chosen do not belong to the ask."""
     SMALL = "small"
     """A few lines that are not prose."""
     FRAME = "frame"
-    """It says only that something is to be answered, by whom, or in what form."""
+    """Text that only says that something must be answered, by whom, or in which form."""
     MATERIAL = "material"
     NOISE = "noise"
-    """Words that are no sentence: what they are depends on what is around."""
+    """Words without a sentence: the blocks around tell their kind."""
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):
-    """A block, its role, what it is, how much it looks like an ask, and how many words tell its subject."""
+    """A block, its role, its kind, how much it looks like an ask, and the number of words that tell its subject."""
 
     block: Block
     role: Role
@@ -58,7 +58,7 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
 
 
 def judge(text: str, block: Block) -> Judged:
-    """Return what a block of a text is."""
+    """Return the kind of a block of a text."""
     size, role = block.end - block.start, block.name.role
     if role in MATERIAL:
         return Judged(block, role, Kind.MATERIAL)
@@ -83,18 +83,18 @@ def judge(text: str, block: Block) -> Judged:
 
 
 def as_written(text: str, one: Judged) -> Judged:
-    """Return a block as what it is without its label."""
+    """Return a block as judged without its label."""
     return judge(text, msgspec.structs.replace(one.block, name=Name(Role.FREE)))
 
 
 def _passed_on(text: str, block: Block) -> bool:
-    """Return whether a quotation asks, by which one person passes on what another asks."""
+    """Return whether a quotation asks: a person may forward somebody's question."""
     piece = text[block.start : block.end].strip()
     return prose.is_quoted(piece) and prose.asks(piece, prose.words_in(piece)) > 1
 
 
 def stands_alone(one: Judged) -> bool:
-    """Return whether a block asks, and says about what."""
+    """Return whether a block asks, and states a subject."""
     return one.kind is Kind.PERSON and one.score >= 2 and one.content >= 2
 
 
@@ -113,7 +113,7 @@ def one_language(judged: list[Judged]) -> list[Judged]:
 
 
 def is_plain(judged: list[Judged]) -> bool:
-    """Return whether there is nothing but what a person wrote, be it under labels of their own."""
+    """Return whether everything is a person's text, possibly under labels of its own."""
     if any(one.kind in (Kind.FRAME, Kind.MATERIAL) or not 0 <= one.block.name.rank <= _SUREST for one in judged):
         return False
     if judged[-1].block.look() is Form.LOG or sum([one.size for one in judged]) > _SHORT:

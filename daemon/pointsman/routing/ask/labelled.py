@@ -1,4 +1,4 @@
-"""Choose the ask among the parts of a message whose labels or tags say that they have one; pure."""
+"""Choose the ask among the parts of a message whose labels or tags name an ask; pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pointsman.routing.ask.forms import Form
 from pointsman.routing.ask.judged import Judged, Kind, stands_alone
 from pointsman.routing.ask.names import Role
 
-# At the end of a message, the place of an answer may have the name of who answers.
+# At the end of a message, the place of an answer may have the answerer's name.
 _CUE = 40
 
-# What is longer than a frame holds more.
+# A text longer than a frame contains more.
 _LONG = 500
 # Behind a frame, so much is material.
 _MATERIAL = 350
@@ -25,7 +25,7 @@ Section = list[Judged]
 
 
 def labelled(judged: list[Judged]) -> Section | None:
-    """Return the blocks under the label that has the ask; None if there is none, or a person asks before all labels."""
+    """Return the blocks under the label of the ask; None if there is none, or a person asks before all labels."""
     if not any(one.role in _ASKING for one in judged):
         return None
     sections = [list(group) for _, group in groupby(judged, attrgetter("block.section"))]
@@ -63,10 +63,10 @@ def labelled_rivals(text: str, judged: list[Judged]) -> tuple[str, ...]:
 
 
 def _of_several(sections: list[Section], labels: list[Block], asks: list[int], answered: dict[int, int]) -> int | None:
-    """Return which section has the ask.
+    """Return the section with the ask.
 
-    What comes before any material was written before it was put in, so the first counts there. Else the material comes
-    first, whatever labels it holds, and the last counts; unless an example shows that material follows its question.
+    Text before any material was written first, so the first section counts there. Else the material comes first,
+    whatever labels it has, and the last section counts, unless an example shows that material follows its question.
     """
     known = set(asks)
     early, lead = _before_material(sections, known)
@@ -90,7 +90,7 @@ def _of_several(sections: list[Section], labels: list[Block], asks: list[int], a
 
 
 def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int], list[Judged]]:
-    """Return the asks that only frames precede, and what a person wrote without a label before any material."""
+    """Return the asks that only frames precede, and the unlabeled person's text before any material."""
     early: list[int] = []
     lead: list[Judged] = []
     begun = material = False
@@ -110,7 +110,7 @@ def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int]
 
 
 def _says_nothing(section: Section) -> bool:
-    """Return whether a section has nothing but frames and data, such as the input of a tool."""
+    """Return whether a section has only frames and data, such as the input of a tool."""
     return all(
         (one.kind is Kind.FRAME and one.score < 2 and one.size < _LONG)
         or (one.role is Role.ASK and one.block.look() is Form.CODE)
@@ -119,7 +119,7 @@ def _says_nothing(section: Section) -> bool:
 
 
 def _trimmed(section: Section) -> Section:
-    """Return a section without frames and material at its end, nor what only follows the material."""
+    """Return a section without frames and material at its end, or without the text that only follows the material."""
     kept = list(section)
     for at, one in enumerate(kept):
         if one.kind is Kind.MATERIAL or (one.kind is Kind.FRAME and kept[-1].block.end - one.block.start > _MATERIAL):

@@ -1,4 +1,4 @@
-"""Read the label or heading that a line begins with; pure, bounded by the line's beginning."""
+"""Read the label or heading at the beginning of a line; pure, bounded by the line's beginning."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pointsman.routing.ask.names import OTHER, Name, NameOf, Role, may_name, nam
 # A label is at most so long, and so are the words before a colon inside of a line.
 _LABEL = 80
 _INLINE = 400
-# More words before a colon are a sentence that introduces what follows.
+# More words before a colon are a sentence that introduces the following text.
 _SHORT = 4
 # So many colons of a line may end a label.
 _COLONS = 4
 
 RULED = "-=_*#~─—+"
 RULE = re.compile(rf"[{RULED}]{{3,}}\Z")
-# The marks are possessive: tried shorter, too, a line of nothing but marks would take milliseconds.
+# The marks are possessive: backtracking on a line of only marks would take milliseconds.
 _DECORATED = re.compile(
     r"(?:<!-- ?|[-=*]{2,}+ ?|\[\[?|<<|【)(?P<name>[^\[\]【】\n]{2,80}?)(?: ?-->| ?[-=*_~#]{2,}+|\]\]?|>>|】):?\Z"
 )
@@ -30,7 +30,7 @@ _HEADING = re.compile(r"h(?P<wiki>[1-6])\. |(?P<marks>={1,5}) (?=\w)")
 _PLAIN = re.compile(r"[\s*_>•\"'(-]*+(?:\d{1,2}\) )?(?P<left>[^\s\"{}<>=;|$][^\"{}<>=|$]*+)\Z")
 _KEY = re.compile(r"(?:\*\*)?[-\w][\w.()'#-]*+(?: [\w.()'#-]++){0,2}+ ?:(?:\*\*)? +\S")
 _COLON = re.compile(r":(?![^ \t*\r])")
-# Two kinds of colons are found much slower than one.
+# Searching for two kinds of colons is much slower than for one.
 _ANY_COLON = re.compile(rf"{_COLON.pattern}|：")
 _IS_QUOTED = re.compile(r" is:? ?[\"“«'‘]")
 _CARRIER = re.compile(r"\b(?:request|question|query|task|message|prompt|problem)\Z", re.IGNORECASE)
@@ -55,24 +55,24 @@ _FILE = re.compile(r"[\w -]{0,60}\.[a-z]{1,5}\Z", re.IGNORECASE)
 
 
 class Style(NamedTuple):
-    """How a label is written, which tells how far it reaches."""
+    """The style of a label, which tells where its section ends."""
 
     mark: str = ""
-    """What sets it off: `#` for a heading, the first character of a frame, a letter for a line in capitals."""
+    """The mark of the label: `#` for a heading, the first character of a frame, a letter for a line in capitals."""
     level: int = 0
-    """That of a heading."""
+    """The level of a heading."""
     sentence: bool = False
     inline: bool = False
     unknown: bool = False
-    """Nothing tells the role of what is set off: it only ends a section of the same style."""
+    """The name tells no role: the label only ends a section of the same style."""
 
     def ends(self, other: Style) -> bool:
-        """Return whether a heading of this style ends a section of another."""
+        """Return whether a heading of this style ends a section of another style."""
         return self.mark == other.mark != "" and self.level <= other.level
 
 
 class Label(NamedTuple):
-    """A label: where it begins in its line, and where what it names does. `name` is None for the end of a section."""
+    """A label: where it and its content begin in their line. `name` is None for the end of a section."""
 
     name: Name | None
     begin: int
@@ -81,7 +81,7 @@ class Label(NamedTuple):
 
 
 def may_be_mark(plain: str) -> bool:
-    """Return whether a line may be a label, a rule or a fence, at little cost: most lines are none."""
+    """Return cheaply whether a line may be a label, a rule or a fence: most lines are not."""
     if plain[0] in _MARKS or plain[-1] in ":：" or ": " in plain or "：" in plain:
         return True
     if plain.isupper() or (plain[0] == "h" and plain[2:4] == ". "):
@@ -94,12 +94,12 @@ def _may_quote(line: str) -> bool:
 
 
 def is_key(plain: str) -> bool:
-    """Return whether a line is of the form `key: value`."""
+    """Return whether a line has the form `key: value`."""
     return ":" in plain and _KEY.match(plain) is not None
 
 
 def label_in(line: str, plain: str, named: NameOf) -> Label | None:
-    """Return the label of a line, None if it has none; `plain` is the line without space at its ends."""
+    """Return the label of a line, or None; `plain` is the line without space at its ends."""
     if plain[0] == "#":
         title = plain.lstrip("#")
         return _heading(line, title, len(plain) - len(title), named)
@@ -120,7 +120,7 @@ def label_in(line: str, plain: str, named: NameOf) -> Label | None:
 
 
 def _decorated(line: str, plain: str, named: NameOf) -> Label | None:
-    """Return the label that a line is as a whole: `--- Name ---`, `[Name]`, `BEGIN NAME`, or `NAME`."""
+    """Return the label that is a whole line: `--- Name ---`, `[Name]`, `BEGIN NAME`, or `NAME`."""
     if plain[0] in _FRAMES and (match := _DECORATED.match(plain)) is not None:
         title, frame = match["name"].strip(" #*:-=!"), plain[0]
     elif plain.isupper() and len(plain) <= _LABEL and (plain := plain.strip(_AROUND))[-1:].isalpha():
@@ -155,7 +155,7 @@ def _heading(line: str, title: str, level: int, named: NameOf) -> Label | None:
 
 
 def _colon_label(line: str, named: NameOf) -> Label | None:
-    """Return the label before one of the first colons: alone at the line's beginning, or the end of a sentence."""
+    """Return the label before one of the first colons: alone at the line's beginning, or at the end of a sentence."""
     wide = "：" in line
     if not wide and ":" not in line:
         return None
@@ -178,7 +178,7 @@ def _colon_label(line: str, named: NameOf) -> Label | None:
         if clause and name.role is Role.ANSWER:
             name = Name(Role.ASK, 2)  # "... then answer: "
         if name.role is Role.OTHER and content < len(line) and _FILE.match(line[content:].strip()):
-            content = len(line)  # what the file holds follows
+            content = len(line)  # the content of the file follows
         sentence = clause > 0 or (not one_word and len(line[clause:colon].split()) > _SHORT)
         return Label(name, clause, content, Style(sentence=sentence, inline=content < len(line)))
     return None
@@ -192,7 +192,7 @@ def _before_colon(clause: str, named: NameOf) -> Name | None:
     if name is None:
         return Name(Role.ASK, 2) if _ANSWER_THIS.search(clause) else None
     wishes = name.role is Role.OTHER and not words.WISHES.isdisjoint(words_of(clause)[-1:])
-    return None if wishes and not clause.isupper() else name  # "Requirements: " is a person's, too
+    return None if wishes and not clause.isupper() else name  # "Requirements: " may be a person's label, too
 
 
 def _quoted(line: str) -> Label | None:

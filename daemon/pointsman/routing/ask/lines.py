@@ -1,4 +1,4 @@
-"""Find the line that asks, such as a field of a form, where no label and no paragraph tells where the ask is; pure."""
+"""Find the line that asks, such as a field of a form, if no label or paragraph tells where the ask is; pure."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _MOST_LINES = 512
 # A form has so many fields. What a field holds is the ask only if it is shorter than a document.
 _FIELDS = 3
 _LONGEST = 450
-# A longer first line is no question.
+# A longer first line is not a question.
 _FIRST_CHARS = 1000
 
 # These begin with the end of the line before, which is found much faster than the beginning of a line.
 _FIELD = re.compile(r"\n[ \t\-*•|#]*+(?P<key>[^\W\d_][^:=|\n{}();]{0,60}+)[:=|][ \t*]*+(?P<value>\S[^\n]*+)")
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,300}+>")
-# Who says something in a log of a chat, and when.
+# The speaker and time in a log of a chat.
 _SAID = re.compile(
     r"\n(?:<[^<>\n]{1,60}+>|\[[^\[\]\n]{1,60}+\]|@[\w.-]++|\d[\d:./-]++|[ \t:,\-*•|])*+(?P<value>[^\s>][^\n]*+)"
 )
@@ -30,9 +30,9 @@ _ENDS = " |\"'"
 
 
 def asking_line(text: str, name_of: NameOf, *, fields: bool, least: int = ASKS) -> tuple[int, int] | None:
-    """Return where the line is that asks most, and not less than `least`.
+    """Return the position of the line that asks most, at least `least`.
 
-    `fields`: it is only looked for among the fields of a form, if the text is one.
+    `fields`: search only the fields of a form, if the text is one.
     """
     if "</" in text:
         text = _TAG.sub(lambda tag: "\n" * len(tag[0]), text)
@@ -57,7 +57,7 @@ def asking_line(text: str, name_of: NameOf, *, fields: bool, least: int = ASKS) 
 
 
 def asks_first(text: str) -> int:
-    """Return how much the first line of a text asks: a person who begins so goes on with what belongs to it."""
+    """Return how much the first line of a text asks: what follows such a line belongs to the ask."""
     first = text[:_FIRST_CHARS].lstrip().partition("\n")[0].rstrip()
     words = prose.words_in(first)
     return 0 if prose.is_frame(first, words) else prose.asks(first, words)
@@ -66,7 +66,7 @@ def asks_first(text: str) -> int:
 def _lines(
     text: str, named: list[re.Match[str]], name_of: NameOf, *, fields: bool
 ) -> Iterator[tuple[re.Match[str], Name | None]]:
-    """Return what fields hold, with their names, and the other lines unless only `fields` are asked for."""
+    """Return the values of fields with their names, and the other lines unless only `fields` are requested."""
     for match in named:
         yield match, name_of(match["key"], True)
     if not fields:

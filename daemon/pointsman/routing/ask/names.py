@@ -12,18 +12,18 @@ from typing import NamedTuple
 from pointsman.config.patterns import name_in
 from pointsman.routing.ask import words
 
-# More of a name says nothing further.
+# Characters of a name that count.
 LONGEST_NAME = 60
 
 _PATH = re.compile(r"[/@]|.\.")
 _ASIDE = re.compile(r"\([^()]{0,60}\)")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-# With the accents and vowel signs that are characters of their own.
+# Letters with the accents and vowel signs that are characters of their own.
 _FOREIGN = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f\u0900-\u0dff])+")
 
 
 class Role(enum.Enum):
-    """What a part of a message is."""
+    """The role of a part of a message."""
 
     ASK = "ask"
     USER = "user"
@@ -31,17 +31,17 @@ class Role(enum.Enum):
     ANSWER = "answer"
     """A turn of the model, or the place of its answer."""
     OTHER = "other"
-    """Material, or what a harness or an application adds."""
+    """Material, or text from a harness or an application."""
     FREE = "free"
-    """Text outside of every tag and label."""
+    """Text outside every tag and label."""
 
 
 MATERIAL = (Role.OTHER, Role.ANSWER)
-"""What no person asks with."""
+"""Roles that are never a person's ask."""
 
 
 class Name(NamedTuple):
-    """The role of a name; of several asks the one of the highest rank counts."""
+    """The role of a name; among several asks, the one of the highest rank counts."""
 
     role: Role
     rank: int = 0
@@ -49,7 +49,7 @@ class Name(NamedTuple):
 
 OTHER = Name(Role.OTHER)
 GUESS = Name(Role.ASK, -1)
-"""What has no name that tells its role, but asks: it counts where nothing else does."""
+"""The name of text that asks under no known name: the ask if nothing else is."""
 _STRIP, _TAKE = Name(Role.OTHER, 5), Name(Role.ASK, 5)
 _EXACT = {
     **dict.fromkeys(words.EXACT, OTHER),
@@ -66,12 +66,12 @@ _LAST_WORDS = frozenset(_SAYS).union(
 )
 _NEVER, _ODD = frozenset('"{}<>=|$'), frozenset('"{}<>=|$()/@.')
 _LAST = re.compile(r"([A-Z]+|[A-Z]?[a-z]+)[^A-Za-z]*\Z")
-# A longer word is none that is known.
+# A longer word is not a known one.
 LONGEST_WORD = 24
 
 
 NameOf = Callable[[str, bool], Name | None]
-"""Returns the role of a name, as `name_of` does."""
+"""A function that returns the role of a name, as `name_of` does."""
 
 
 @functools.lru_cache(1024)
@@ -84,9 +84,9 @@ def words_of(name: str) -> tuple[str, ...]:
 
 
 def may_name(words_before: str) -> bool:
-    """Return whether text before a colon may end with a name, by its last word and at little cost: most does not."""
+    """Return cheaply whether text before a colon may end with a name, by its last word: most does not."""
     last = words_before[-LONGEST_WORD:].rpartition(" ")[2]
-    if last.isascii() and last.isalpha() and last[1:].islower():  # most are
+    if last.isascii() and last.isalpha() and last[1:].islower():  # most do
         return last.lower() in _LAST_WORDS or " from " in words_before or " by " in words_before
     if not last.isascii() or not _ODD.isdisjoint(last):
         return _NEVER.isdisjoint(last)
@@ -97,9 +97,9 @@ def may_name(words_before: str) -> bool:
 
 @functools.lru_cache(4096)
 def name_of(name: str, free: bool) -> Name | None:
-    """Return the role of a name, None if its words do not tell it.
+    """Return the role of a name, or None if its words do not tell it.
 
-    `free`: the name is free text, such as the words before a colon, so a word that is not known ends the search.
+    `free`: the name is free text, such as the words before a colon, so an unknown word ends the search.
     """
     found = words_of(name)
     if free:
@@ -146,7 +146,7 @@ def _by_word(word: str, found: tuple[str, ...]) -> Name | None:
 
 
 def with_patterns(strip: Sequence[str], take: Sequence[str]) -> NameOf:
-    """Return `name_of` with patterns before it; of several that match, those of `take` count."""
+    """Return `name_of` with patterns before it; of several matches, those of `take` count."""
     patterns = [(_pieces(pattern), name) for listed, name in ((take, _TAKE), (strip, _STRIP)) for pattern in listed]
 
     @functools.lru_cache(4096)
@@ -162,7 +162,7 @@ def _pieces(pattern: str) -> list[str]:
 
 
 def _matches(pieces: list[str], name: str) -> bool:
-    """Return whether a name is these pieces, with anything between them; each is looked for once, from the left."""
+    """Return whether a name consists of these pieces, with anything between; each is searched for once."""
     if len(pieces) == 1:
         return [name] == pieces
     first, *middle, last = pieces

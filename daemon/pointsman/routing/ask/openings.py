@@ -1,7 +1,7 @@
 """Openings of the tasks that front ends, frameworks, and evaluations give a model by themselves. Data.
 
-Each line is how the message, the system prompt, or the instruction behind a transcript begins, without markup, in
-lower case. The words are those by which a client's template is known. What a person begins so goes on otherwise.
+Each line is the beginning of the message, the system prompt, or the instruction after a transcript, without markup, in
+lower case. The words identify a client's template. A person who begins like this continues differently.
 """
 
 from __future__ import annotations

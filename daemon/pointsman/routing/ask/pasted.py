@@ -1,4 +1,4 @@
-"""Find what was pasted and tells its own end, such as a diff or the session of a shell; pure, in linear time."""
+"""Find pasted text with an end of its own, such as a diff or a shell session; pure, in linear time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _MOST_LINES = 8
 _END = 2000
 # A quotation asks in one of so many paragraphs.
 _MOST_PARAGRAPHS = 6
-# One line of it is no message of a program.
+# A longer line is not a program's message.
 _LONG = 250
 
 _DIFF = re.compile(
     r"^(?:diff --git |--- [^\n]+\n\+\+\+ |@@ -)[^\n]*(?:\n(?:[ +\-@\\]|diff |index |new |deleted )[^\n]*)*+",
     re.MULTILINE,
 )
-# A line's end is found much faster than a line's beginning.
+# The end of a line is found much faster than its beginning.
 _PROMPT = re.compile(r"\n(?P<who>[\w.-]{1,32}+@[\w.-]{1,64}:)[^\n$#]{0,100}+[$#] [^\n]*")
 _HTML_MAIL = re.compile(r"\s*+<(?:!doctype|html|head|body|p)\b", re.IGNORECASE)
 _ELEMENT = re.compile(
@@ -35,9 +35,9 @@ _QUOTATIONS = (("«", "»"), ("“", "”"), ("„", "“"))
 
 
 def of_html(text: str, end: int | None = None) -> str:
-    """Return a mail in HTML with blank lines, of the same length, for its tags; any other text as it is.
+    """Return a mail in HTML with line breaks for its tags, of the same length; any other text unchanged.
 
-    Of a text that is longer than two ends of so many characters, the middle stays as it is.
+    The middle of a text that is longer than two ends of this length is unchanged.
     """
     if _HTML_MAIL.match(text) is None:
         return text
@@ -51,9 +51,9 @@ def _without_tags(text: str) -> str:
 
 
 def pasted(text: str) -> list[tuple[int, int]]:
-    """Return where diffs are, and where a shell's prompts and what stands between them."""
+    """Return the positions of diffs, and of a shell's prompts with the text between them."""
     found: list[tuple[int, int]] = []
-    at = "@" in text  # one character is looked for at once
+    at = "@" in text  # a search for one character is fast
     if (at and "@@ -" in text) or "diff --git " in text:
         found = [match.span() for match in _DIFF.finditer(text)]
     if at:
@@ -62,7 +62,7 @@ def pasted(text: str) -> list[tuple[int, int]]:
 
 
 def _sessions(text: str) -> list[tuple[int, int]]:
-    """Return where a shell's first prompt begins and its last one ends, if there are several."""
+    """Return the start of a shell's first prompt and the end of its last one, if there are several."""
     first: dict[str, int] = {}
     sessions: dict[str, tuple[int, int]] = {}
     for match in islice(_PROMPT.finditer(f"\n{text}"), _MOST_PROMPTS):
@@ -73,9 +73,9 @@ def _sessions(text: str) -> list[tuple[int, int]]:
 
 
 def said_twice(text: str) -> tuple[int, int] | None:
-    """Return where one of the first lines is that the end of a text repeats behind words of its own.
+    """Return the position of one of the first lines that the text's end repeats after words of its own.
 
-    Templates put the ask before and behind material; the material cannot know it.
+    Templates put the ask before and after material; the material cannot know the ask.
     """
     end, start = 0, len(text) - _END
     for line in text[:_END].split("\n", _MOST_LINES)[:_MOST_LINES]:
@@ -93,10 +93,9 @@ def said_twice(text: str) -> tuple[int, int] | None:
 
 
 def relayed(text: str) -> tuple[int, int] | None:
-    """Return where a long quotation asks in English, in a text that is in another language.
+    """Return the position of a long quotation that asks in English, in a text in another language.
 
-    So one person passes on what another asks. A short one may be the message of a program, and what follows a colon is
-    to be worked on.
+    People forward questions like this. A short quotation may be a program's message, and one after a colon is material.
     """
     lines = f"\n{text}"
     marks = next((pair for pair in _QUOTATIONS if f"\n{pair[0]}" in lines), None)
@@ -117,14 +116,14 @@ def relayed(text: str) -> tuple[int, int] | None:
 
 
 def _asks_in_english(piece: str) -> bool:
-    """Return whether a paragraph asks, or says what "I" want; "we" and "my" are those of contracts as well."""
+    """Return whether a paragraph asks, or says what "I" want; "we" and "my" occur in contracts as well."""
     found = prose.words_in(piece)
     wants = prose.asks(piece, found) > 1 or found.listed[:1] == ["i"]
     return wants and prose.is_english(piece, found) is not False
 
 
 def _same(text: str, one: int, other: int) -> int:
-    """Return how many characters are the same from two places on."""
+    """Return the number of equal characters from two positions on."""
     size = 0
     for mine, theirs in zip(text[one:], text[other:], strict=False):
         if mine != theirs:

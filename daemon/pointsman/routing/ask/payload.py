@@ -10,13 +10,13 @@ import msgspec
 from pointsman.routing.ask.forms import looks_asked
 from pointsman.routing.ask.names import LONGEST_NAME, NameOf, Role, words_of
 
-# A longer message is no form that was rendered to JSON. Reading this takes half a millisecond at worst.
+# A longer message is not a form rendered to JSON. Reading this takes at most half a millisecond.
 LONGEST = 32 * 1024
 _DEEPEST = 10
 _MOST = 100
-# Names of a member that say nothing: it is what the object around it is.
+# Names of a member without a meaning: its role is that of the object around it.
 PLAIN = frozenset(["text", "content", "body", "value", "data", "parts", "raw", "plain"])
-# Below all names that say what a member is: it only looks like an ask, in spite of its name or without one.
+# Ranks below all meaningful names: the value only looks like an ask, despite its name or without one.
 _MATERIAL, _GUESS = -2, -1
 _TURN_RANK = 2
 _SPEAKERS = frozenset(["role", "speaker", "author", "sender", "from", "type", "participant"])
@@ -24,9 +24,9 @@ _BEGIN = re.compile(r"^[\[{]", re.MULTILINE)
 
 
 def ask_in(text: str, name_of: NameOf) -> str | None:
-    """Return the text of the member whose name says that it has the ask, or of the only one that asks; None if no JSON.
+    """Return the text of the member whose name tells the ask, or of the only one that asks; None if not JSON.
 
-    Of several, the highest rank counts, and of these the first.
+    Among several, the first of the highest rank counts.
     """
     encoded = _json_in(text.strip())
     if len(encoded) > LONGEST or not encoded.startswith(("{", "[")):
@@ -42,7 +42,7 @@ def ask_in(text: str, name_of: NameOf) -> str | None:
 
 
 def _json_in(plain: str) -> str:
-    """Return what may be JSON: a whole text, or what ends it, in a fence or not, behind words that do not ask."""
+    """Return possible JSON: a whole text or its end, with or without a fence, after words that do not ask."""
     if plain.startswith(("{", "[")):
         return plain
     if plain.endswith("```"):
@@ -56,7 +56,7 @@ def _json_in(plain: str) -> str:
 
 
 def _asks(value: Any, name_of: NameOf, rank: int | None, depth: int) -> list[tuple[int, str]]:
-    """Return the asks with their ranks; `rank` is that of the name above, None if it tells nothing."""
+    """Return the asks with their ranks; `rank` is that of the name above, or None if the name tells nothing."""
     if isinstance(value, str):
         return _said(value.strip(), rank)
     if depth > _DEEPEST or not isinstance(value, list | dict):
@@ -66,7 +66,7 @@ def _asks(value: Any, name_of: NameOf, rank: int | None, depth: int) -> list[tup
 
 
 def _items(value: list[Any], name_of: NameOf, rank: int | None) -> list[tuple[Any, int | None]]:
-    """Return the items of a list that may have the ask: of turns the user's last, of texts with a name the last."""
+    """Return the items of a list that may contain the ask: the user's last turn, or the last of the named texts."""
     roles = [_speaker(item, name_of) for item in value[-_MOST:]]
     if Role.USER in roles:
         turn = value[-_MOST:][len(roles) - 1 - roles[::-1].index(Role.USER)]
@@ -77,7 +77,7 @@ def _items(value: list[Any], name_of: NameOf, rank: int | None) -> list[tuple[An
 
 
 def _speaker(value: Any, name_of: NameOf, depth: int = 0) -> Role | None:
-    """Return whose turn an object is, by the member that names its speaker."""
+    """Return the speaker of an object, by the member that names the speaker."""
     if not isinstance(value, dict) or depth > _DEEPEST:
         return None
     for key in _SPEAKERS.intersection(value):

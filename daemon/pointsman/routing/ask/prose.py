@@ -14,7 +14,7 @@ _END = 200
 _CLAUSES = 122
 # The first word of an instruction is one of so many.
 _FIRST_WORDS = 6
-# What a later word points to may be in the text itself.
+# A later pronoun may refer to the text itself.
 _POINTING = 8
 # A title such as "Design note. " has no more words.
 _TITLE = 3
@@ -24,7 +24,7 @@ _FIRST_CHARS = 80
 _SCRIPT_CHARS = 80
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-# What is between words of ASCII text, which need no pattern.
+# Characters between words of ASCII text, for which no pattern is needed.
 _BETWEEN = "".join([chr(code) for code in range(128) if not chr(code).isalpha() and chr(code) != "'"])
 _QUESTION = re.compile(r"[?？؟](?=[\s\"'”’»)\]}*]|\Z)")
 _LATER = re.compile(
@@ -44,14 +44,14 @@ _COURTESY = re.compile(
 _INSTRUCTION = 250
 _OBJECT = re.compile(r":?\s*\n|: ")
 _TO_TEXT = frozenset(["this", "these", "following", "below", "above", "it", "text", "document", "article", "passage"])
-# What may stand before the verb, or stand for it.
+# Words that may precede the verb, or replace it.
 _REQUEST = re.compile(
     r"(?:please |hi |hello |hey )?(?:(?:can|could|will|would) you |i (?:need|want|would like) you to |"
     r"your (?:task|job) is to |(?:give|write|make|create|provide)(?: me)? an? (?=(?:\w+ )?(?:summary|translation)\b))",
     re.IGNORECASE,
 )
 _RESULTS = frozenset(["summary", "translation"])
-# Where it is about one of these, a question may follow.
+# An instruction about one of these may precede a question.
 _ASKED = frozenset(["question", "questions", "query", "queries", "answer", "request", "instruction", "instructions"])
 _COURTESY_CHARS = 200
 # The line above a name in a signature.
@@ -62,7 +62,7 @@ _LEADING = re.compile(
 _LEADERS = frozenset(["given", "based", "using", "with", "now", "from", "considering", "after", "in"])
 _SENTENCE = re.compile(r"[.!?:;] +|\n+|,? and (?=[a-z])")
 _POINTER = re.compile(r"\s?+(?:'[^'\n]{1,200}' )?\(see (?:below|above) for [a-z ]{1,40}\)|\s@[\w./-]{3,200}+\Z")
-# What a client adds to an ask about the files and pages around it.
+# Text that a client adds to an ask about the files and pages around.
 _ASIDE = re.compile(
     r"\s\((?:see|note|refer|attached|use|from|via|sent|with|the|you|this)\b[^()]{8,300}\)\Z", re.IGNORECASE
 )
@@ -81,12 +81,12 @@ _LEAD = " \n\t-*•#>0123456789.)(\"'«“‘"
 
 
 def spaces_for(chars: str) -> bytes:
-    """Return the table by which `spaced` replaces these characters, of ASCII, with spaces."""
+    """Return the table by which `spaced` replaces these ASCII characters with spaces."""
     return bytes([ord(" ") if chr(code) in chars else code for code in range(256)])
 
 
 def spaced(text: str, table: bytes) -> str:
-    """Return a text with spaces by a table; to translate bytes takes a quarter of the time."""
+    """Return a text with spaces by a table; translating bytes takes a quarter of the time."""
     return text.encode(errors="surrogatepass").translate(table).decode(errors="surrogatepass")
 
 
@@ -94,7 +94,7 @@ _SPACES = spaces_for(_BETWEEN)
 
 
 class Words(msgspec.Struct, frozen=True, gc=False):
-    """Words in lower case, in order, and the different ones."""
+    """Words in lower case, in order, and the distinct ones."""
 
     listed: list[str]
     known: set[str]
@@ -102,7 +102,7 @@ class Words(msgspec.Struct, frozen=True, gc=False):
 
 NO_WORDS = Words([], set())
 
-# Words of a task that says nothing but what is to be done with which document.
+# Words of a task that says only what to do with which document.
 _SHORT_TASK = 8
 _ORDERS = words.IMPERATIVES | words.TRANSFORMS
 _WORKED_ON = frozenset(["above", "below", "document", "documents", "passages"])
@@ -116,25 +116,25 @@ def words_in(text: str) -> Words:
 
 
 def content(found: Words) -> int:
-    """Return how many different words say what something is about."""
+    """Return the number of distinct words that tell a subject."""
     lengths = [*map(len, found.known - words.FRAMES)]
     return len(lengths) - lengths.count(1)
 
 
 def content_words(found: Words) -> set[str]:
-    """Return the words that say what a text is about."""
+    """Return the words that tell a text's subject."""
     return found.known - words.FRAMES - words.VERBS
 
 
 def may_ask(text: str) -> bool:
-    """Return whether a text may ask, at little cost: it has a question mark, or a line begins with a verb."""
+    """Return cheaply whether a text may ask: it has a question mark, or a line begins with a verb."""
     if "?" in text or not text.isascii():
         return True
     return any(not words.VERBS.isdisjoint(line[:_FIRST_CHARS].lower().split()) for line in text.split("\n"))
 
 
 def asks(text: str, found: Words) -> int:
-    """Return how much a paragraph looks like what a person asks: 0 is not at all, 2 and more surely."""
+    """Return how much a paragraph looks like a person's ask: 0 is not at all, 2 and more surely."""
     begin, first_words = text, found.listed
     lead = _LEADING.match(text) if first_words and first_words[0] in _LEADERS else None
     if lead is not None or text.startswith(_MENTIONS):
@@ -153,7 +153,7 @@ def asks(text: str, found: Words) -> int:
 
 
 def _is_name(begin: str, verb: str) -> bool:
-    """Return whether what looks like a verb is a name, such as a title in "Review. I liked it", or that of a field."""
+    """Return whether an apparent verb is a name, such as a title in "Review. I liked it", or that of a field."""
     at = begin[:LONGEST].lower().find(verb) + len(verb)
     mark = begin[at : at + 1]
     if mark == ":":
@@ -165,7 +165,7 @@ def _is_name(begin: str, verb: str) -> bool:
 
 
 def _first(listed: list[str]) -> str | None:
-    """Return the first word that is more than courtesy."""
+    """Return the first word after courtesies."""
     for word in listed[:_FIRST_WORDS]:
         if word not in words.COURTESIES:
             return word
@@ -173,7 +173,7 @@ def _first(listed: list[str]) -> str | None:
 
 
 def is_frame(text: str, found: Words) -> bool:
-    """Return whether a paragraph only says that something is to be answered, by whom, or in what form."""
+    """Return whether a paragraph only says that something must be answered, by whom, or in which form."""
     template = words.TEMPLATES & found.known
     if template and not (template <= _WORKED_ON and _is_task(found)):
         many = content(found)
@@ -188,7 +188,7 @@ def is_frame(text: str, found: Words) -> bool:
 
 
 def _is_task(found: Words) -> bool:
-    """Return whether a paragraph orders what is done to any text, and no more than that."""
+    """Return whether a paragraph only orders something that can be done to any text."""
     listed = [word for word in found.listed if word not in words.COURTESIES]
     return len(listed) <= _SHORT_TASK and not words.TASKS.isdisjoint(listed[:1])
 
@@ -211,14 +211,14 @@ def _wants(sentence: str) -> bool:
 
 
 def is_quoted(text: str) -> bool:
-    """Return whether a paragraph is a quotation as a whole, by which one person passes on what another asks."""
+    """Return whether a whole paragraph is a quotation: a person may forward somebody's question."""
     return text[:1] in "«“„" and text[-1:] in "»”“"
 
 
 def instruction(text: str) -> tuple[int, int] | None:
-    """Return where it is said to translate, summarise and the like what else is in a text, before or behind it."""
+    """Return the position of an instruction to translate or summarize the other text, before or after that text."""
     if "\n" not in text and ": " not in text:
-        return None  # most asks
+        return None  # most texts ask
     end = _OBJECT.search(text, endpos=_INSTRUCTION) if _transforms(_ordered(text[:_INSTRUCTION])) else None
     if end is not None:
         found = _instruction_words(text[: end.start()])
@@ -231,7 +231,7 @@ def instruction(text: str) -> tuple[int, int] | None:
 
 
 def _takes(found: list[str], between: str, behind: str) -> bool:
-    """Return whether an instruction is about a short text behind it, in the same line or below."""
+    """Return whether an instruction is about a short text after it, in the same line or below."""
     if "\n" in between:
         return _is_about_text(found)
     if "\n" in behind.strip():
@@ -241,7 +241,7 @@ def _takes(found: list[str], between: str, behind: str) -> bool:
 
 
 def _instruction_words(told: str) -> list[str]:
-    """Return the words of an instruction that decides by itself, whatever the text is to which it applies."""
+    """Return the words of an instruction that decides by itself, whatever text it applies to."""
     ordered = _ordered(told)
     if not _transforms(ordered) or "?" in ordered[:-1] or (told.endswith("?") and ordered == told):
         return []
@@ -259,7 +259,7 @@ def _transforms(ordered: str) -> bool:
 
 
 def _ordered(told: str) -> str:
-    """Return an instruction without a first sentence that says who answers, and without what makes it polite."""
+    """Return an instruction without a first sentence that says who answers, and without courtesies."""
     request = _REQUEST.match(told)
     if request is None and _PERSONA.match(told[:60].lower()) is not None:
         told = told.partition(". ")[2]
@@ -273,7 +273,7 @@ def leads(line: str) -> bool:
 
 
 def without_pointers(text: str) -> str:
-    """Return an ask without what leads from material to it, and without the places of files that it names."""
+    """Return an ask without words that introduce it after material, and without the paths of files that it names."""
     text = _without_mention(text)
     lead = _LEADING.match(text)
     if lead is not None and not content(words_in(lead.group())):
@@ -289,7 +289,7 @@ def without_pointers(text: str) -> str:
 
 
 def _without_mention(text: str) -> str:
-    """Return a text without whom it is addressed to, such as "@bot"."""
+    """Return a text without its addressee, such as "@bot"."""
     mention = _MENTION.match(text)
     return text if mention is None else text[mention.end() :]
 
@@ -307,12 +307,12 @@ def unquoted(text: str) -> str:
 
 
 def has_function_words(found: Words) -> bool:
-    """Return whether there are words that English sentences have."""
+    """Return whether there are function words of English."""
     return not words.FUNCTION.isdisjoint(found.known)
 
 
 def is_english(text: str, found: Words) -> bool | None:
-    """Return whether a paragraph is in English, None if it is too short to tell."""
+    """Return whether a paragraph is in English, or None if it is too short to tell."""
     if not words.ENGLISH.isdisjoint(found.known):
         return True
     if len(words.NOT_ENGLISH & found.known) > 1:
@@ -326,17 +326,17 @@ def is_english(text: str, found: Words) -> bool | None:
 
 
 def may_be_english(text: str) -> bool:
-    """Return whether what asks has English words; one is not enough beside letters with accents."""
+    """Return whether an ask has English words; one is not enough next to letters with accents."""
     found = words_in(text)
     english = len(words.ENGLISH & found.known)
     return english > 1 or (text.isascii() and (english > 0 or not _ORDERS.isdisjoint(found.known)))
 
 
 def points(found: Words) -> bool:
-    """Return whether a text begins with words that point to something else; later ones may point to its own."""
+    """Return whether a text begins with words that refer to something else; later ones may refer to the text itself."""
     return not words.POINTERS.isdisjoint(found.listed[:_POINTING])
 
 
 def refers(found: Words) -> bool:
-    """Return whether there is a pronoun that stands for somebody named elsewhere."""
+    """Return whether there is a pronoun for somebody named elsewhere."""
     return not words.PRONOUNS.isdisjoint(found.known)

@@ -24,7 +24,7 @@ _TITLE = 3
 
 
 class Reader:
-    """Reads the lines of a text, and keeps the label under which they stand and the fence in which they are."""
+    """A reader of a text's lines, which remembers the current label and fence."""
 
     def __init__(self, text: str, name_of: NameOf) -> None:
         self.blocks: list[Block] = []
@@ -34,13 +34,13 @@ class Reader:
         self._lines: list[str] = []
         self._fence: tuple[int, str, Form] | None = None
         self._endless: set[str] = set()
-        """Marks that end no fence in what is read, so that they begin none."""
+        """Marks without an end in the text, so that they begin no fence."""
         self._rules: list[tuple[str, int]] = []
         self._keys = 0
         self._field: tuple[bool, bool] | None = None
-        """Within the field of a form that has the ask: whether the names of fields are bold, and others are above."""
+        """Inside the form field with the ask: whether the names of fields are bold, and whether others are above."""
         self._within: tuple[int, str] | None = None
-        """Where a strong label of material is above: by how much it is indented, and its mark."""
+        """The indent and mark of the strong label of material above, if any."""
         self._spoken = False
         """A transcript began before any such label."""
         self._last = len(text.rstrip())
@@ -69,7 +69,7 @@ class Reader:
         self._flush(end)
 
     def opaque(self, start: int, end: int, name: Name, inner: tuple[int, int]) -> None:
-        """Add a block that tags enclose; within a fence it is part of the fence."""
+        """Add a block enclosed in tags; inside a fence it is part of the fence."""
         if self._fence is not None:
             return
         outer = self._name, self._style, self._used
@@ -82,17 +82,17 @@ class Reader:
         self._enter(outer[0], outer[1])
         self._used = outer[2]
         if name.role is Role.OTHER and outer[0].role is Role.OTHER and outer[2]:
-            self._enter(FREE, Style())  # the tag, and not the heading, names the material here
+            self._enter(FREE, Style())  # here the tag, not the heading, names the material
             self._within = None
         self._after_opaque()
         self._used = True
 
     def part(self, end: int) -> None:
-        """End a part of the message: a label goes on to the next part only if it has nothing in this one."""
+        """End a part of the message: a label applies to the next part only if it has no content in this one."""
         again = False
-        while self._fence is not None:  # what never ends is no fence
+        while self._fence is not None:  # a fence without an end is not a fence
             start, mark, _ = self._fence
-            if again:  # the first time, blocks were left out
+            if again:  # blocks were left out the first time
                 self._endless.add(mark)
             below = self._text[start:end].partition("\n")[2]
             self._fence, again = None, True
@@ -162,7 +162,7 @@ class Reader:
             self._within = None
 
     def _underlined(self, plain: str) -> Name | None:
-        """Return the name that a line is above a rule."""
+        """Return the name in a line above a rule."""
         if len(self._lines) != 1 or not plain.startswith(("=", "-")):
             return None
         (title,) = self._lines
@@ -212,7 +212,7 @@ class Reader:
             self._append(at + label.content, content)
 
     def _ignored(self, label: Label, plain: str) -> bool:
-        """Return whether a label does not count where it stands: inside of material of a higher heading."""
+        """Return whether a label does not count because it is inside material of a higher heading."""
         if label.style.unknown:  # in the middle of a paragraph, it is a comment in code
             ends = (self._begun is None or label.style.level != 1) and label.style.ends(self._style)
             return not ends or self._name.role is not Role.ASK or not (self._used or self._begun is not None)
@@ -227,7 +227,7 @@ class Reader:
         return 0 < mine < level and self._used and not own(plain)
 
     def _is_field(self, plain: str) -> bool:
-        """Return whether a line `key: value` is the next field of the form that has the ask, and no line of the ask."""
+        """Return whether a line `key: value` is the next field of the form with the ask, not a line of the ask."""
         if self._field is None:
             return False
         bold, below = self._field
@@ -248,7 +248,7 @@ class Reader:
             self._enter(FREE, Style())
 
     def _after_opaque(self) -> None:
-        """End a label that named what tags or a fence enclose."""
+        """End a label whose content was enclosed in tags or a fence."""
         named = self._name.role is Role.OTHER or (self._name.role is Role.ASK and not self._used)
         if named and not self._style.mark:
             self._enter(FREE, Style())
@@ -275,7 +275,7 @@ def _fence_of(plain: str) -> Form:
 
 
 def _behind(line: str) -> list[int]:
-    """Return where the marks of fences are that end a line behind words, the last first: only that begins a fence."""
+    """Return the positions of fence marks at the end of a line after words, the last first: they begin a fence."""
     found: list[int] = []
     end = len(line.rstrip())
     while (at := line.rfind("```", 0, end)) > 0 and _FENCE_BEHIND.match(line, at, end) is not None:

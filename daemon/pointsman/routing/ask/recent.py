@@ -1,6 +1,6 @@
-"""Remember what was asked in the messages that were read last: each step of a tool loop sends its message again.
+"""Remember the asks of the messages read last: each step of a tool loop sends its message again.
 
-A message is known by its own bytes: to compare 64 KiB takes 3 us, to hash them 15, to decode them 20 to 60.
+A message is known by its own bytes: comparing 64 KiB takes 3 us, hashing 15, decoding 20 to 60.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from msgspec import Raw
 from pointsman.routing.ask.ask import Ask
 
 MOST_BYTES = 2 * 1024 * 1024
-"""Of all entries together; decoded texts take up to four times as much besides."""
+"""Maximum for all entries together; decoded texts take up to four times as much in addition."""
 LONGEST_BYTES = MOST_BYTES // 4
-# An entry takes so much more than message and system prompt, if the ask has many steps.
+# The size of an entry in addition to message and system prompt, if the ask has many steps.
 _ENTRY_BYTES = 2048
 _ENDS = 32
 
@@ -32,16 +32,16 @@ class _Entry(NamedTuple):
 class RecentAsks:
     """The asks of one finder, by the content of a message and the system prompt above it, as JSON, and by client.
 
-    Of the system prompt, that is what was read; None if it is too long to be remembered.
+    The part of the system prompt that was read counts; None if it is too long to remember.
     """
 
     def __init__(self) -> None:
         self._entries: dict[_Key, _Entry] = {}
-        """By length, ends and client, the oldest first: of messages that agree in these, the last is known."""
+        """By length, ends and client, the oldest first: the last of the messages that agree in these is known."""
         self._bytes = 0
 
     def get(self, content: Raw, system: bytes | None, client: str = "") -> Ask | None:
-        """Return the ask, None if it is not known."""
+        """Return the ask, or None if it is not known."""
         key = _key(content, client)
         entry = self._entries.get(key)
         if entry is None or entry.system != system or entry.content != content:
@@ -50,7 +50,7 @@ class RecentAsks:
         return entry.ask
 
     def put(self, content: Raw, system: bytes | None, ask: Ask, client: str = "") -> None:
-        """Remember an ask, and forget the oldest ones that there is no room for."""
+        """Remember an ask, and drop the oldest ones for which there is no room."""
         size = memoryview(content).nbytes
         if size > LONGEST_BYTES or system is None:
             return

@@ -1,4 +1,4 @@
-"""Find the blocks of a text that tags enclose; pure, in linear time."""
+"""Find the blocks of a text that are enclosed in tags; pure, in linear time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pointsman.routing.ask.names import Name, NameOf
 # Possessive quantifiers: nothing is tried twice.
 _ANGLE = r"<(?P<close>/?+)\s?+(?P<name>[A-Za-z][\w.:-]{0,63}+)(?P<rest>[^<>\n]{0,300}+)>"
 _SQUARE = r"\[(?P<end>/|END |end )?+(?P<square>[A-Za-z][A-Za-z0-9_ ]{1,38}?)(?P<word> begin| end| BEGIN| END)?\](?!\()"
-# One kind of brackets is found much faster than two.
+# Searching for one kind of brackets is much faster than for two.
 _TAG, _ANGLE_TAG = re.compile(f"{_ANGLE}|{_SQUARE}"), re.compile(_ANGLE)
 _CLOSING_SQUARES = ("[/", "[END ", "[end ", " end]", " END]")
-# More tags than wrappers have; the rest of a text is not looked through for them.
+# More tags than wrappers have; later ones in a text are ignored.
 MOST_TAGS = 256
 
-# Before a tag that stands alone there is less space.
+# A tag on a line of its own is indented less.
 _INDENT = 100
 
 
@@ -36,8 +36,8 @@ class Tagged(NamedTuple):
 def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[Tagged]:
     """Return the outermost blocks in order.
 
-    With `widest` a block of material reaches to the last closing tag of its name, so that what the material itself
-    closes changes nothing; otherwise to the first one.
+    With `widest`, a block of material reaches to the last closing tag of its name, so that closing tags inside the
+    material change nothing; otherwise to the first one.
     """
     pattern = _pattern(text)
     if pattern is None:
@@ -76,13 +76,13 @@ def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[Tagged]:
 
 
 def may_enclose(text: str) -> bool:
-    """Return whether a text may have tags that close, at little cost."""
+    """Return cheaply whether a text may have tags that close."""
     return _pattern(text) is not None
 
 
 def _pattern(text: str) -> re.Pattern[str] | None:
-    """Return the pattern that finds the tags of a text, None if none of them closes."""
-    if "[" in text and any(map(text.__contains__, _CLOSING_SQUARES)):  # one character is looked for at once
+    """Return the pattern that finds the tags of a text, or None if none of them closes."""
+    if "[" in text and any(map(text.__contains__, _CLOSING_SQUARES)):  # a search for one character is fast
         return _TAG
     return _ANGLE_TAG if "<" in text and "</" in text else None
 

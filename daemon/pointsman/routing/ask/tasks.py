@@ -84,16 +84,16 @@ TASKS = (
         "moderator, evaluator, judge",
     ),
 )
-"""What such tasks do, and what with, alone or with the word before."""
+"""Operations of such tasks, and their objects, alone or with the word before."""
 
 DECIDES = word_set(
     "decide decides determine determines classify classifies categorize categorise label detect identify judge assess "
     "say tell choose chooses pick select rate score grade check route assign flag estimate predict"
 )
-"""What a program wants to know of what a user says begins with one of these."""
+"""Words with which a program begins its inquiry about a user's words."""
 
 ASKED_ABOUT = word_set("which does is are did has can should what")
-"""What its questions begin with."""
+"""Words with which such questions begin."""
 
 OPERATIONS = word_set(
     "decide determine classify categorize categorise label detect identify judge assess rate score grade rank compare "
@@ -102,19 +102,19 @@ OPERATIONS = word_set(
     "predict anticipate flag tag deduplicate anonymize normalize verify check say diagnose list "
     "turn convert generate name resolve map fill shorten"
 )
-"""What a program has done with a text, and no answer to it."""
+"""What a program did with a text, not an answer to it."""
 
 BEFORE = word_set("you and then please now or either only")
-"""An order stands behind one of these, or begins its sentence."""
+"""An order follows one of these, or begins its sentence."""
 
 GIVENS = word_set("given for from below between")
-"""A sentence that begins with one of these has its order further on."""
+"""A sentence that begins with one of these has its order later."""
 
 SAID = word_set(
     "question questions query queries utterance conversation conversations chat dialogue dialog transcript prompt user "
     "evidence bot chatbot assistants speaker agent"
 )
-"""What programs speak of, and persons seldom do; of a message they ask or decide something."""
+"""Words of programs and seldom of persons, who ask or decide something about a message."""
 
 RESOURCES = word_set("context contexts tool tools action actions source sources documents")
 """With these, a question is to be answered."""
@@ -123,30 +123,30 @@ SPEAKERS = word_set("user users customer customers caller visitor human client g
 SAYINGS = word_set(
     "message messages query queries question questions request requests utterance utterances input prompt turn"
 )
-"""How a program speaks of them, and of what they say."""
+"""Words of programs for users, and for users' words."""
 
 CHECKS = word_set(
     "hold holds contain contains relevant related mention mentions support supports supported grounded sufficient"
 )
-"""What questions about a text ask that are helper tasks: "Does the passage hold ...?"."""
+"""Subjects of helper tasks that ask about a text: "Does the passage hold ...?"."""
 
 THINGS = {
     verb: frozenset().union(*[things for verbs, things in TASKS if verb in verbs])
     for verb in [verb for verbs, _ in TASKS for verb in verbs]
 }
-"""What each verb is done with."""
+"""The objects of each verb."""
 
 OPERATES = OPERATIONS | ASKED_ABOUT | {"do"}
-"""One of these is in each order of an operation."""
+"""Each order of an operation has one of these."""
 
 VERBS = DECIDES | OPERATES | frozenset(THINGS)
-"""One of these is in each instruction."""
+"""Each instruction has one of these."""
 
 ANSWERED = word_set("answer answers answering reply replies respond responds response responses help helps")
-"""What all other tasks make."""
+"""The products of all other tasks."""
 
 ASKED = word_set("question questions query queries user customer asks asked they me")
-"""What an answer is to."""
+"""The things that an answer answers."""
 
 ABOUT = word_set(
     "memories ticket tickets conversation conversations chat chats dialogue dialog discussion discussions thread "
@@ -155,7 +155,7 @@ ABOUT = word_set(
     "diffs changes choices candidates task excerpt answers responses submission email emails note notes sentence "
     "sentences"
 )
-"""What helper tasks are about."""
+"""The subjects of helper tasks."""
 
 STRICT = (
     "only", "nothing else", "json", "quotation", "quotes", "punctuation", "no other text", "no more",
@@ -170,7 +170,7 @@ STRICT = (
     "-letter code", "0 words", "5 words", "no longer than", "structure shown", "structure below", "bullet",
     "no introduction", "without numbering", "one sentence", "exactly one",
 )  # fmt: skip
-"""How the instruction of a helper task says what to answer."""
+"""Phrases by which the instruction of a helper task says what to answer."""
 
 FOREIGN = (
     ("nur ", "ausschließlich", "solo ", "únicamente", "unicamente", "exclusivamente", "somente ", "sólo ", "solamente",
@@ -182,7 +182,7 @@ FOREIGN = (
     ("unterhaltung", "gespräch", "konversation", "chat", "conversa", "dialog", "диалог", "разговор",
      "对话", "會話", "会话", "会話", "대화", "frage", "pregunta", "question", "问题", "質問", "sohbet", "rozmow"),
 )  # fmt: skip
-"""How such tasks say that nothing else is wanted (the rarest), what they order and are about, in other languages."""
+"""Phrases for "nothing else" (the rarest), orders and subjects of such tasks in other languages."""
 
 JUDGED = (
     ("fasse ", "résume", "resume ", "riassumi", "erkenne", "détecte", "detecta", "rileva", "bewerte", "évalue",
@@ -195,7 +195,7 @@ JUDGED = (
      "messaggio seguente", "seguente messaggio",
      "seguinte mensagem", "以下消息", "以下问题", "下面的问题", "следующее сообщение"),
 )  # fmt: skip
-"""How such tasks order a judgement or a rewriting, of what a user said, in other languages."""
+"""Orders to judge or rewrite a user's words in other languages."""
 
 NEUTRAL = (
     ABOUT
@@ -236,4 +236,4 @@ NEUTRAL = (
         "explanations plan agent's order ordered"
     )
 )
-"""Words of their instructions, which name no subject."""
+"""Words of their instructions that name no subject."""

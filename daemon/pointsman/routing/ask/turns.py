@@ -6,7 +6,7 @@ import re
 
 from pointsman.routing.ask.names import name_of
 
-# Special tokens of the templates that vLLM's models have. The model itself reads them as the ends of turns.
+# Special tokens of the templates of vLLM's models. The model itself reads them as the ends of turns.
 _TOKEN = re.compile(
     r"<\|[A-Za-z_]{1,32}\|>|\[/?INST\]|<(?:start|end)_of_turn>|</?s>|<bos>|<(?:BOS|EOS)_TOKEN>|<<SYS>>|<</SYS>>|<｜[^｜]{1,32}｜>"
 )
@@ -19,9 +19,9 @@ _INLINE = re.compile(r"(?:\A|[ >])(?:USER|User|HUMAN|Human): ")
 
 
 def last_user_turn(text: str) -> tuple[int, int] | None:
-    """Return where the user's last turn is, None if no chat template was applied.
+    """Return the position of the user's last turn, or None if no chat template was applied.
 
-    The text begins with a token of one, or its last line ends with the place of the answer behind the turns.
+    The text begins with a token of a template, or its last line ends with the place of the answer after the turns.
     """
     if _TOKEN.match(text.lstrip()) is None:
         return _inline(text)
@@ -36,10 +36,10 @@ def last_user_turn(text: str) -> tuple[int, int] | None:
 
 
 def behind_speaker(text: str, start: int) -> int:
-    """Return where the words of a speaker begin whose name may be at `start`.
+    """Return the start of a speaker's words, if a speaker's name is at `start`.
 
-    A name is a speaker's where the text has it before, and ends with that of a person who answers, as it stands before
-    what they said earlier.
+    A name is a speaker's if it occurs in the text before, and after a text that ends with the name of a person who
+    answers.
     """
     speaker = _SPEAKER.match(text, start)
     if speaker is None or text.find(speaker["name"], 0, start) < 0:
@@ -51,7 +51,7 @@ def behind_speaker(text: str, start: int) -> int:
 
 
 def _begins(text: str, match: re.Match[str], before: re.Match[str] | None) -> int | None:
-    """Return where the user's words begin behind a token, None if they do not."""
+    """Return the start of the user's words after a token, or None."""
     mark = match.group().lower()
     if mark in _USERS:
         return match.end()

@@ -1,7 +1,7 @@
-"""Words by which wrappers are recognised: names of tags and labels, and the vocabulary of instructions. Data.
+"""Words by which wrappers are recognized: names of tags and labels, and the vocabulary of instructions. Data.
 
-A name is read by its words, last first: `user_query`, `userQuery` and "User's query" all end in `query`. So a tag or
-label that nobody listed is understood if its words are. Words of scripts without spaces are found inside the name.
+A name is read by its words, last first: `user_query`, `userQuery` and "User's query" all end in `query`. So an unlisted
+tag or label is understood if its words are. Words of scripts without spaces are found inside the name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ASKS = {
     ),
     0: word_set("input text_input entrada eingabe"),
 }
-"""Names of what carries the ask. Of several, the highest number counts: "Question" over "Task" over "Input"."""
+"""Names of parts with the ask. Of several, the highest number counts: "Question" over "Task" over "Input"."""
 
 ASKS_INSIDE = ("質問", "问题", "問題", "提问", "질문", "سؤال", "प्रश्न", "คำถาม", "请求", "需求", "依頼", "요청")
 
@@ -36,13 +36,13 @@ USERS = word_set(
     "user human you customer client person caller student shopper usuario nutzer benutzer kunde kundin utilisateur "
     "utente usuário gebruiker użytkownik kullanıcı användare bruger пользователь користувач guest visitor"
 )
-"""Speakers whose turns carry the ask."""
+"""Speakers whose turns contain the ask."""
 
 ANSWERS = word_set(
     "answer response assistant ai bot completion chatgpt gpt claude gemini model agent respuesta antwort reponse "
     "réponse risposta resposta antwoord odpowiedź yanıt cevap svar vastaus válasz odpověď ответ відповідь jawaban"
 )
-"""Names of what the model writes: behind a question, they say that it is answered."""
+"""Names of the model's text: after a question, they say that it is answered."""
 
 OTHERS = word_set(
     "context contexts document documents doc docs source sources file files content contents attachment "
@@ -65,7 +65,7 @@ OTHERS = word_set(
     "traceback exception handbook manual wiki policy glossary screenshot captions subtitles recording dump report "
     "findings bio about solution solutions"
 )
-"""Names of what is not the ask: material, and what harnesses, editors and applications add."""
+"""Names of parts that are not the ask: material, and text from harnesses, editors and applications."""
 
 OTHERS_INSIDE = word_set(
     "参考 背景 上下文 资料 知识 文档 内容 文脈 資料 文書 制約 条件 命令 出力 输出 要求 规则 "
@@ -77,13 +77,13 @@ OLD = word_set("original previous existing old")
 """With one of these, an answer is material."""
 
 OWNERS = word_set("my user user's your")
-"""Words of a heading that tell the person's own part."""
+"""Words of a heading for the person's own part."""
 
 EXACT = word_set(
     "forwarded_message original_message previous_message error_message commit_message system_message bash_input "
     "tool_input action_input tool_call question_type"
 )
-"""Names that their last word would mislead: material or harness."""
+"""Names of material or of a harness whose last word would mislead."""
 
 TEMPLATES = word_set(
     "answer answers answering question questions query queries context contexts respond response responses reply "
@@ -91,10 +91,10 @@ TEMPLATES = word_set(
     "sources search user user's citations cite passages reference materials knowledge task prompt conversation "
     "rewrite"
 )
-"""Words of which a frame has at least one."""
+"""Words of which each frame has at least one."""
 
 WISHES = word_set("requirements requirement criteria steps constraints constraint example examples rules format style")
-"""Names under which a person lists wishes, unless they are set off as a template's."""
+"""Names under which a person lists wishes, unless they are set off as in a template."""
 
 LINK_WORDS = word_set(
     "a an the is are was were be as follows follow to of for from in on with and or s re m my your our their his "
@@ -135,7 +135,7 @@ FRAMES = word_set(
     "page pages material materials attached attachment attachments file files read ready note notes set get go "
     "going come comes case cases see seen like look looks help helps work works want wants wish wishes"
 )
-"""Words of which the frames of templates are made: they say only that there is a question, and how to answer it."""
+"""Words of frames of templates, which only say that there is a question, and how to answer it."""
 
 INTERROGATIVES = word_set(
     "how what why when where which who whom whose can could should would is are do does did may might will am was "
@@ -164,29 +164,32 @@ TRANSFORMS = word_set(
     "summarize summarise translate rewrite rephrase paraphrase proofread classify categorize categorise extract "
     "shorten condense label transcribe simplify correct edit polish tldr tl;dr"
 )
-"""Instructions that decide by themselves, whatever the text is to which they apply."""
+"""Instructions that decide by themselves, whatever text they apply to."""
 
 RENDERS = word_set("translate rewrite rephrase paraphrase proofread transcribe")
 DIGESTS = word_set("summarize summarise classify categorize categorise extract shorten condense")
-"""Of those, what is said in the same line before a text, however short: "Edit: ...", "Correct me if ...: ..." and
-"Simplify: ..." are not. What is to be digested may be a question of the person, what is rendered is a text."""
+"""Those of them that count in the same line before a text, however short.
+
+"Edit: ...", "Correct me if ...: ..." and "Simplify: ..." do not. A text to summarize may be the person's question, a
+text to translate is material.
+"""
 
 TASKS = TRANSFORMS - {"correct", "label", "edit", "polish"} | word_set(
     "summary synopsis gist translation title headline keywords tags sentiment spelling grammar typos"
 )
-"""Words by which a question is a task on any text; those left out say something else: "is this correct?"."""
+"""Words of a question that is a task on any text; "is this correct?" is not, so its words are left out."""
 
 VERBS = INTERROGATIVES | IMPERATIVES | TRANSFORMS
 
 FUNCTION = word_set(
     "the a an to of is are in and on how what do does i my for can it with be was that this not as or if at by"
 )
-"""Words that English sentences have."""
+"""Function words of English."""
 
 ENGLISH = word_set(
     "the of is are and how what does my with be this if by not to for which when where should would can from that you"
 )
-"""Of those, words that no neighbouring language has."""
+"""Those of them that no neighboring language has."""
 
 NOT_ENGLISH = word_set(
     "die der das und auf nicht ist eine le les et est une pour dans el los las una por para que il che per non het een "
@@ -195,19 +198,19 @@ NOT_ENGLISH = word_set(
 """Words of other languages in Latin letters."""
 
 PERSONAL = word_set("i i'm i've i'd i'll im ive my me mine we our us we're")
-"""Words with which a person speaks of themselves."""
+"""Words with which people speak about themselves."""
 
 OWN = word_set("my mine")
-"""Of those, what no template says of what it has put in."""
+"""Those of them that no template uses for inserted text."""
 
 POINTERS = word_set("this that it these those above below following here error code")
-"""Words by which a question points to what it does not say."""
+"""Words by which a question refers to something that it does not state."""
 
 PRONOUNS = word_set("he she they them him her his their its")
-"""Words that stand for somebody named elsewhere."""
+"""Words for somebody named elsewhere."""
 
 COURTESIES = word_set("please hi hello hey ok okay so and but also well now then dear thanks kindly just")
-"""Words that may stand before a question or an instruction."""
+"""Words that may precede a question or an instruction."""
 
 HTML = word_set(
     "a abbr article aside b blockquote body br button canvas caption code col dd div dl dt em fieldset figure footer "
@@ -215,4 +218,4 @@ HTML = word_set(
     "path pre script section select small span strong style sub sup svg table tbody td textarea tfoot th thead title "
     "tr u ul video"
 )
-"""Elements of HTML, which are no wrappers unless their name says so."""
+"""Elements of HTML, which are not wrappers unless their name says so."""
