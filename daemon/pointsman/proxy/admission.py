@@ -12,9 +12,9 @@ from pointsman.server.request import Request
 
 
 class Admission:
-    """Count requests in flight, in total and by client, and refuse those beyond the limits of one config.
+    """The requests in flight, in total and by client; refuses those beyond the limits of one config.
 
-    In total a request counts once its body is whole: whoever sends a head alone takes nobody's place.
+    A request counts in the total once its body is complete: a client that sends only a head takes nobody's slot.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Admission:
         max_arriving: int,
         metrics: Metrics,
     ) -> None:
-        """`limiter`, `keys`, `arrivals` and `metrics` are shared by all configs of the process."""
+        """Take `limiter`, `keys`, `arrivals` and `metrics`, which all configs of the process share."""
         self._options = options
         self._limiter = limiter
         self.keys = keys
@@ -35,10 +35,10 @@ class Admission:
         self._metrics = metrics
 
     def admit(self, client: str, *, whole: bool) -> str:
-        """Return the client to `end` the request with; raises TooBusy or OverShare where it is one too many.
+        """Return the client to call `end` with; raises TooBusy or OverShare if a limit is exceeded.
 
-        `client` is what tells it apart from others, empty where no limit of one client applies. If its body is `whole`,
-        the request takes its place.
+        `client` identifies the sender, and is empty if no limit of one client applies. If the body is `whole`, the
+        request takes its slot.
         """
         metrics, limits = self._metrics, self._options
         if metrics.in_flight >= limits.max_in_flight:
@@ -56,7 +56,7 @@ class Admission:
         return client
 
     def place(self) -> None:
-        """Give a request that was admitted its place, as its body is whole now; raises TooBusy."""
+        """Give an admitted request its slot, as its body is complete now; raises TooBusy."""
         metrics = self._metrics
         if metrics.in_flight >= self._options.max_in_flight:
             raise self._full()
@@ -67,9 +67,9 @@ class Admission:
         return TooBusy("too many requests at once (pointsman.server.max_in_flight)")
 
     def arrives(self, client: str, request: Request, *, limited: bool) -> None:
-        """Count a request whose body is arriving, until `arrived`; where there are too many, another one gives way.
+        """Count a request whose body is arriving, until `arrived`; if there are too many, another one is dropped.
 
-        Raises OverShare where the client is `limited` and has too many itself.
+        Raises OverShare if the client is `limited` and has too many itself.
         """
         try:
             displaced = self._arrivals.enter(client, request, self._max_arriving, limited=limited)
@@ -80,11 +80,11 @@ class Admission:
             displaced.broken(BodyDisplaced())
 
     def arrived(self, client: str, request: Request) -> None:
-        """Count a request no longer whose body is whole, or will not be."""
+        """Uncount a request whose body is complete, or will never be."""
         self._arrivals.leave(client, request)
 
     def end(self, client: str, *, placed: bool) -> None:
-        """Count one request less; `client` is what `admit` returned, empty where it was not called or refused."""
+        """Uncount a request; `client` is the result of `admit`, empty if that was not called or refused."""
         if placed:
             self._metrics.in_flight -= 1
         if client:

@@ -1,4 +1,4 @@
-"""Tell clients apart by the credentials that they send. Pure."""
+"""Identify clients by the credentials that they send. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import hashlib
 from pointsman.http1.request_head import RequestHead
 
 _CREDENTIALS = (b"authorization", b"x-api-key", b"api-key")
-# A client sends the same with each request, and to hash it takes four times as long. No key is long.
+# A client sends the same credentials with each request, and hashing takes four times as long. No key is long.
 _KEPT_IDENTITIES = 512
 _LONGEST_KEPT_BYTES = 1024
 

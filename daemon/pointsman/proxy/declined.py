@@ -1,4 +1,4 @@
-"""An answer by which vLLM has begun nothing: held back until it is clear whether a better one can be had elsewhere."""
+"""An answer by which vLLM has begun nothing: buffered until it is clear whether another endpoint can do better."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pointsman.upstream.connection import Receiver
 
 # vLLM's error bodies have about 200 bytes; a longer one is about something else.
 LONGEST_ERROR_BYTES = 16_384
-# In what vLLM answers where --max-num-queued-reqs or --max-num-queued-tokens is reached, which it finds out before it
-# begins, and in no other answer.
+# Only vLLM's answer at --max-num-queued-reqs or --max-num-queued-tokens contains this; vLLM checks them before it
+# begins.
 _QUEUE_FULL = b"on a different instance."
 
 
@@ -35,7 +35,7 @@ class UnknownModel(Declined):
 
 
 class QueueFull(Declined):
-    """vLLM takes no more requests for now."""
+    """vLLM accepts no more requests for now."""
 
     why = "queue_full"
 
@@ -47,11 +47,11 @@ class Movable(Receiver, Protocol):
     """A receiver whose request may be sent elsewhere."""
 
     def goes_elsewhere(self, declined: Declined) -> bool:
-        """Take note of what vLLM said; return whether another endpoint or model can answer."""
+        """Take vLLM's refusal; return whether another endpoint or model can answer."""
 
 
 class HeldError:
-    """Receive the body of an error in place of `receiver`, which gets the answer if there is none instead."""
+    """Buffer the body of an error for `receiver`, which gets the answer if the error is not a refusal."""
 
     def __init__(self, receiver: Movable, head: ResponseHead, model: str) -> None:
         self._receiver = receiver
@@ -61,7 +61,7 @@ class HeldError:
 
     @staticmethod
     def applies(head: ResponseHead, model: str) -> bool:
-        """Return whether a head may be that of an error by which vLLM declines; `model` is empty if it is not known."""
+        """Return whether a head may be that of a refusal; `model` is empty if it is not known."""
         declines = head.status == 503 or (head.status == 404 and model != "")
         return declines and head.length is not None and head.length <= LONGEST_ERROR_BYTES
 

@@ -30,9 +30,9 @@ def error_body(error: HttpError, path: str) -> dict[str, Any]:
 
 
 def error_event(error: HttpError, path: str, tail: bytes) -> bytes:
-    """Return the event that ends a broken stream; `tail` holds the stream's last bytes.
+    """Return the event that ends a broken stream; `tail` is the stream's last bytes.
 
-    The blank line before it ends an event that was cut: the client may not be able to read that one, but reads this.
+    The blank line before it ends a truncated event: the client may be unable to read that one, but reads this.
     """
     if _is_anthropic(path):
         name, data = b"event: error\n", _anthropic(error)
@@ -48,7 +48,7 @@ def _is_anthropic(path: str) -> bool:
 
 
 def _anthropic(error: HttpError) -> dict[str, Any]:
-    """Anthropic's form has no `code`; ours is kept, as operators look it up."""
+    """Anthropic's form has no `code`; ours is preserved, as operators look it up."""
     default = "invalid_request_error" if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else "api_error"
     kind = next((name for status, name in _ANTHROPIC_TYPES.items() if status == error.status), default)
     return {"type": "error", "error": {"type": kind, "message": error.message, "code": error.code}}

@@ -43,26 +43,26 @@ class Exchange:
     def __init__(
         self, request: Request, path: str, admission: Admission, recorder: Recorder, release: Callable[[], object]
     ) -> None:
-        """`path` is the route's path; `release` is called at the end to release the config that serves the request."""
+        """Take the route's `path`, and `release`, called at the end to release the request's config."""
         self._admission = admission
         self._recorder = recorder
         self._release = release
         self._client = ""
         self.request = request
         self.placed = False
-        """True once it has its place among the requests in flight."""
+        """True once the request has its slot among the requests in flight."""
         self.key: ClientKey | None = None
-        """The client's key; None where clients need none."""
+        """The client's key, or None if clients need no key."""
         self.lease: KeyLease | None = None
-        """What the request takes of the key's limits, None where it has none."""
+        """The request's use of the key's limits, or None without limits."""
         self.priority: int | None = None
-        """The operator's priority of the request in vLLM's queue, None where there is none."""
+        """The operator's priority of the request in vLLM's queue, or None."""
         self.answer: Tail | None = None
-        """What was passed on of the answer, once the request was sent."""
+        """The part of the answer that was passed on, once the request was sent."""
         self.hides_usage = False
-        """True where vLLM was asked for the usage of a stream in the client's stead."""
+        """True if this service, not the client, asked vLLM for the usage of a stream."""
         self.stores = False
-        """True where vLLM may store the response, which then belongs to the client."""
+        """True if vLLM may store the response, which then belongs to the client."""
         self.record = new_record(request, path)
         if recorder.spans is not None:
             self.record.trace = recorder.spans.begin(request.head.values.get(b"traceparent"))
@@ -74,7 +74,7 @@ class Exchange:
         self.placed = request.complete
 
     async def read(self, seconds: float, least_rate: int) -> Received:
-        """Return the body as `Request.read` does, once it is whole and the request has its place.
+        """Return the body as `Request.read` does, once it is complete and the request has its slot.
 
         Raises TooBusy and OverShare as well.
         """
@@ -92,7 +92,7 @@ class Exchange:
         return body
 
     def belongs_to(self, key: ClientKey) -> None:
-        """Take note of the client's key; raises RateLimited (429) where that has reached a limit."""
+        """Charge the client's key; raises RateLimited (429) if the key has reached a limit."""
         self.key = key
         self.record.key = key.name
         self.record.old_secret = key.by_former
@@ -103,29 +103,29 @@ class Exchange:
 
     @property
     def client(self) -> str:
-        """Return what tells the client from all others: its key's name, else a hash of its credentials."""
+        """Return the identity of the client: its key's name, else a hash of its credentials."""
         return client_identity(self.request.head) if self.key is None else self.key.identity
 
     @property
     def author(self) -> str:
-        """Return who may judge the answer: the client, by its address where it sends no credentials."""
+        """Return the identity that may judge the answer: the client, or its address without credentials."""
         return self.client or self.request.client.address
 
     @property
     def witness(self) -> str:
-        """Return as whom the client counts where several must agree: anybody can make up credentials."""
+        """Return the identity of the client where several clients must agree: anybody can invent credentials."""
         client = self.request.client
         return (client.limited_as or client.address) if self.key is None else self.key.identity
 
     @property
     def scope(self) -> Scope | None:
-        """Return the models that the client may use, None for all."""
+        """Return the models that the client may use, or None for all."""
         return None if self.key is None else self.key.scope
 
     async def settle(self, work: Awaitable[Response | None]) -> Response | None:
         """Return the response of `work`, or an error response; None if `work` handed the request to a job.
 
-        Raises CancelledError when the client has disconnected.
+        Raises CancelledError if the client has disconnected.
         """
         try:
             response = await work
@@ -175,9 +175,9 @@ class Exchange:
         self._release()
 
     def _tokens(self, lease: KeyLease) -> int:
-        """Return the tokens that the request has used, by an estimate where vLLM does not say.
+        """Return the tokens that the request has used, estimated if vLLM does not report them.
 
-        That is what was reserved, and of an answer that was cut off the prompt and what was passed on.
+        The estimate is the reservation, or for a truncated answer the prompt and the part passed on.
         """
         answer, record = self.answer, self.record
         if record.tokens is not None:

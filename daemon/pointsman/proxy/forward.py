@@ -19,7 +19,7 @@ from pointsman.upstream.endpoint_state import EndpointState
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forwarder:
-    """Forward the requests of one config; `hold` is None where none waits for an endpoint."""
+    """A forwarder of one config's requests; `hold` is None if requests do not wait for an endpoint."""
 
     upstreams: Upstreams
     hold: Hold | None
@@ -35,9 +35,9 @@ class Forwarder:
     ) -> Coroutine[None, None, None]:
         """Send a request to one of `candidates`; the response goes to the client with the header lines `lines`.
 
-        Raises UpstreamError if no endpoint accepts a connection, or not in time. After sending, the request is the
-        writer's job, which ends the exchange. Where vLLM does not know `model`, the one in the body, `instead`
-        continues; without it the other candidates are asked, and the last answer counts.
+        Raises UpstreamError if no endpoint accepts a connection in time. After sending, the request is the writer's
+        job, which ends the exchange. If vLLM does not know `model`, the one in the body, `instead` continues; without
+        it the other candidates are asked, and the last answer counts.
         """
         if self.hold is None:
             return self.attempt(exchange, candidates, body, lines, model, instead)
@@ -54,7 +54,7 @@ class Forwarder:
         model: str,
         instead: Instead | None,
     ) -> Coroutine[None, None, None]:
-        """Send a request as `forward` does, but hold it nowhere."""
+        """Send a request as `forward` does, but without waiting for an endpoint."""
         quarantine = self.upstreams.quarantine
         if quarantine is not None and not quarantine.empty:
             self._check(quarantine, exchange, body)
@@ -62,7 +62,7 @@ class Forwarder:
         return ForwardedRequest(self.upstreams, exchange, candidates, body, lines, model, instead).send(upstream)
 
     def tunnel(self, exchange: Exchange, candidates: tuple[Endpoint, ...]) -> Coroutine[None, None, None]:
-        """Send a request that offers a websocket as `forward` does, and pass bytes on both ways where vLLM takes it."""
+        """Send a request that offers a websocket as `forward` does, and pass bytes both ways if vLLM accepts."""
 
         def opened() -> Coroutine[None, None, None]:
             return Tunnel(self.upstreams, exchange, candidates).send(self._chosen(candidates))

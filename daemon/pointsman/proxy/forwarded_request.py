@@ -25,12 +25,12 @@ from pointsman.server.request import Request
 from pointsman.upstream.connection import NotStarted
 from pointsman.upstream.endpoint_state import EndpointState
 
-# vLLM takes at least so long to start; a client that asks sooner asks in vain.
+# vLLM takes at least this long to start; a client that retries sooner does so in vain.
 RESTART_SECONDS = 5
 _IN_STREAM = {form.path: form.usage_in_stream for form in FORMATS}
 
 Instead = Callable[[UnknownModel, Sequence[str]], Coroutine[None, None, None]]
-"""Continues a request where vLLM does not know its model; the endpoints of these names were asked for it."""
+"""A callback that continues a request whose model vLLM does not know; endpoints of these names were asked."""
 
 
 class ForwardedRequest(ResponseStream):
@@ -78,7 +78,7 @@ class ForwardedRequest(ResponseStream):
         key = exchange.key
         key_line = upstreams.key_line if key is None else key.upstream or upstreams.key_line
         if exchange.priority is not None:
-            # For /v1/messages, vLLM reads it here alone; elsewhere this is what the body says.
+            # For /v1/messages, vLLM reads the priority only here; elsewhere this repeats the body's.
             key_line += b"X-Vllm-Priority: %d\r\n" % exchange.priority
         self._request_lines = header_lines(
             request, body, id_line, key_line, record.trace, credentials=upstreams.pass_credentials
@@ -129,7 +129,7 @@ class ForwardedRequest(ResponseStream):
             upstream.divert(ResponseIdReader(self, upstream, self._stored))
         if size < SMALL_BYTES:
             return
-        # If vLLM dies, one of few requests may be the cause, and its body tells whether it comes again.
+        # If vLLM dies, one of few requests may be the cause, and the body tells whether that request comes again.
         few = self._upstreams.quarantine is not None and self._endpoint.in_flight <= MOST_SUSPECTS
         needed = few and size <= LARGEST_BODY_BYTES
         if not needed and upstream is not None and upstream.sent:
@@ -165,7 +165,7 @@ class ForwardedRequest(ResponseStream):
     def goes_elsewhere(self, declined: Declined) -> bool:
         self._tried.append(self._endpoint.name)
         if not isinstance(declined, UnknownModel):
-            # One that is down would make a 502 of the answer that says what is the matter, and when to come again.
+            # An endpoint that is down would replace the answer that names the problem, and when to retry, by a 502.
             other = self._other()
             return other is not None and other.healthy(self._loop.time())
         self._upstreams.catalog.refused(self._endpoint.name, declined.model)
@@ -209,7 +209,7 @@ class ForwardedRequest(ResponseStream):
     def _unreachable(self, endpoint: EndpointState, error: UpstreamUnreachable) -> EndpointState:
         """Return another endpoint, which is safe as nothing was sent; raises `error` if there is none.
 
-        A request whose connection broke may be what broke it, and is not sent to another endpoint.
+        A request whose connection broke may have caused that, and is not sent to another endpoint.
         """
         balancer, now = self._upstreams.balancer, self._loop.time()
         balancer.failed(endpoint, "no connection", now)
@@ -224,14 +224,14 @@ class ForwardedRequest(ResponseStream):
         return other
 
     def _suspect(self) -> None:
-        """Have the quarantine note what was in flight at the endpoint, which failed this request."""
+        """Record the requests in flight at the endpoint, which failed this request, in the quarantine."""
         upstreams, endpoint = self._upstreams, self._endpoint
         quarantine = upstreams.quarantine
         if quarantine is None:
             return
         others = [one for one in upstreams.timeouts.all if isinstance(one, ForwardedRequest)]
         there = [self, *(one for one in others if one._endpoint is endpoint)]
-        # Requests of an older config are in flight there, too, and are not among these.
+        # Requests of an older config may be in flight there, too, and are missing here.
         few = there if len(there) == endpoint.in_flight + 1 else []
         known = [one._as_suspect() for one in few if one._body]
         if quarantine.failed(endpoint.name, self._sent, known):

@@ -1,4 +1,4 @@
-"""Tell what the end of a request says about its endpoint."""
+"""Report what the end of a request says about its endpoint."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _UNAUTHORIZED = frozenset({401, 403})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HealthReporter:
-    """Report to the circuit breaker, the record and the metrics.
+    """A reporter to the circuit breaker, the record and the metrics.
 
-    `check_key` has an endpoint asked whether it accepts the service's key; None where clients' keys are forwarded.
+    `check_key` asks an endpoint whether it accepts the service's key; None if clients' keys are forwarded.
     """
 
     balancer: LoadBalancer

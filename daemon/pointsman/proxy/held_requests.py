@@ -1,6 +1,6 @@
 """Order the requests that wait for an endpoint which does not accept connections. Pure.
 
-They are released in a ramp, so that an endpoint which is just back does not get all of them at once, and round-robin by
+They are released in a ramp, so that an endpoint that just came back does not get all at once, and round-robin by
 client, so that nobody waits for all requests of another.
 """
 
@@ -31,11 +31,11 @@ class HeldRequests:
         return bool(self._of)
 
     def add(self, held: Held) -> None:
-        """Let a request wait, behind those of its client."""
+        """Let a request wait, after those of its client."""
         self._of.setdefault(held.client, {})[held] = None
 
     def remove(self, held: Held) -> None:
-        """Drop a request; nothing happens where it was released."""
+        """Drop a request; do nothing if it was released."""
         own = self._of.get(held.client, {})
         own.pop(held, None)
         if not own:
@@ -56,5 +56,5 @@ class HeldRequests:
             own = self._of.pop(held.client)
             del own[held]
             if own:
-                self._of[held.client] = own  # behind the clients that were not served
+                self._of[held.client] = own  # after the clients that were not served
         return released

@@ -1,4 +1,4 @@
-"""Take the usage out of a stream whose client has not asked for it: exactly that one event, and no other byte."""
+"""Remove the usage from a stream whose client has not asked for it: exactly that one event, and no other byte."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from pointsman.http1.body import Chunked, chunk
 
-# What may still become the event is held back; it has about 300 bytes.
+# A possible usage event is buffered up to this size; it has about 300 bytes.
 LONGEST_EVENT_BYTES = 4096
 _END = re.compile(rb"\r?\n\r?\n")
 _ENDS = (b"\n\n", b"\n\r\n")
@@ -26,32 +26,32 @@ _DECODER = msgspec.json.Decoder(_Event)
 
 
 class HiddenUsage:
-    """The framing of a chunked stream: it passes on whole events in chunks of its own, without the `usage`.
+    """The framing of a chunked stream, which passes on complete events in chunks of its own, without the `usage`.
 
-    That event has usage and no choice; vLLM sends it before the last, `[DONE]`.
+    The removed event has usage and no choice; vLLM sends it before the last, `[DONE]`.
     """
 
     __slots__ = ("_chunked", "_held", "_inner", "done", "usage")
     ends_with_connection = False
 
     def __init__(self, *, chunked: bool) -> None:
-        """`chunked`: the client gets chunks, as any but one of HTTP/1.0."""
+        """Take `chunked`: the client gets chunks, unless it speaks HTTP/1.0."""
         self._inner = Chunked(verbatim=False)
         self._chunked = chunked
         self._held = b""
         self.done = False
         self.usage = b""
-        """The event that was taken out."""
+        """The event that was removed."""
 
     @property
     def surplus(self) -> bytes:
-        """The bytes behind the end of the body."""
+        """The bytes after the end of the body."""
         return self._inner.surplus
 
     def feed(self, data: bytes) -> bytes:
-        """Return what is passed on of the data; raises Malformed."""
+        """Return the part of the data to pass on; raises Malformed."""
         passed = self._inner.feed(data)
-        if self._held or _USAGE in passed or not passed.endswith(_ENDS):  # most are whole events without usage
+        if self._held or _USAGE in passed or not passed.endswith(_ENDS):  # most data are complete events without usage
             passed = self._without(self._held + passed)
         self.done = self._inner.done
         if self.done:
@@ -61,7 +61,7 @@ class HiddenUsage:
         return (chunk(passed) if passed else b"") + (b"0\r\n\r\n" if self.done else b"")
 
     def _without(self, data: bytes) -> bytes:
-        """Return the events that are whole, without the usage; keep what may still become one."""
+        """Return the complete events without the usage; buffer what may still become one."""
         kept: list[bytes] = []
         at = 0
         for end in _END.finditer(data):

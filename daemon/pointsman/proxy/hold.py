@@ -19,10 +19,10 @@ STEP_SECONDS = 0.25
 
 
 class Hold:
-    """Hold requests of one config, each for at most `seconds`, and at most `most` of all configs."""
+    """The requests of one config that wait, each for at most `seconds`, and at most `most` of all configs."""
 
     def __init__(self, seconds: float, most: int, up: Callable[[], set[str]], metrics: Metrics) -> None:
-        """`up` returns the names of the endpoints that accept connections, as far as is known."""
+        """Take `up`, which returns the names of the endpoints that accept connections, as far as is known."""
         self._seconds = seconds
         self._most = most
         self._up = up
@@ -35,7 +35,7 @@ class Hold:
     async def send(
         self, exchange: Exchange, endpoints: tuple[Endpoint, ...], send: Callable[[], Coroutine[None, None, None]]
     ) -> None:
-        """Call `send` until an endpoint accepts a connection; raises UpstreamUnreachable where none does in time.
+        """Call `send` until an endpoint accepts a connection; raises UpstreamUnreachable if none does in time.
 
         `endpoints` are those that may take the request. UpstreamUnreachable from `send` means that nothing was sent.
         """
@@ -54,7 +54,7 @@ class Hold:
                     raise
 
     async def _wait(self, exchange: Exchange, held: Held, until: float) -> bool:
-        """Return True once the request may be sent again, False where it is not held or no longer."""
+        """Return True once the request may be sent again, False if the request cannot wait, or no longer."""
         if self._metrics.held >= self._most:
             return False
         await in_task()
@@ -70,7 +70,7 @@ class Hold:
                 await released
         except TimeoutError:
             return False
-        finally:  # also where the client leaves
+        finally:  # also if the client leaves
             self._metrics.held -= 1
             self._held.remove(held)
             del self._released[held]
@@ -85,7 +85,7 @@ class Hold:
 
 
 def configured_hold(options: Options, balancer: LoadBalancer, metrics: Metrics) -> Hold | None:
-    """Return the hold for the endpoints of a config, None where it is switched off."""
+    """Return the hold for the endpoints of a config, or None if disabled."""
     if not options.relay.hold_ms:
         return None
     endpoints = balancer.all.values()

@@ -1,4 +1,4 @@
-"""Hold each client key to its limits: requests and tokens a minute, and requests in flight."""
+"""Enforce the limits of each client key: requests and tokens a minute, and requests in flight."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MINUTE = 60.0
 
 
 class Bucket:
-    """What was used of a limit per minute; it drains all the time, by a whole limit in a minute."""
+    """A leaky bucket: the use of a limit per minute, which drains by a whole limit in a minute."""
 
     __slots__ = ("_at", "_used")
 
@@ -21,14 +21,14 @@ class Bucket:
         self._at = now
 
     def left(self, limit: int, now: float) -> float:
-        """Return how much may be used now, below 0 where more was used than reserved."""
+        """Return the amount that may be used now, negative after using more than was reserved."""
         used = self._used - (now - self._at) * limit / MINUTE
         self._used = used = used if used > 0 else 0.0
         self._at = now
         return limit - used
 
     def take(self, amount: int, limit: int, now: float) -> float:
-        """Use so much at once and return 0, or else the seconds until it may be used."""
+        """Use this amount and return 0, or return the seconds until it may be used."""
         missing = amount - self.left(limit, now)
         if missing > 0:
             return missing * MINUTE / limit
@@ -36,12 +36,12 @@ class Bucket:
         return 0.0
 
     def add(self, amount: int) -> None:
-        """Note that so much was used, or less than 0 where it was not."""
+        """Add to the use, or subtract if negative."""
         self._used += amount
 
 
 class _Use:
-    """What a key uses now, in all configs."""
+    """The present use of a key, in all configs."""
 
     __slots__ = ("in_flight", "requests", "tokens")
 
@@ -61,14 +61,14 @@ class KeyLease:
         self._use = use
         self._clock = clock
         self.counts_tokens = limits.tokens_per_minute is not None
-        """True where tokens are limited."""
+        """True if tokens are limited."""
         self.reserved = 0
-        """The tokens that were taken, in advance or as they came."""
+        """The tokens that were charged, in advance or as they came."""
         self.prompt = 0
-        """The tokens of the prompt, as they were estimated."""
+        """The estimated tokens of the prompt."""
 
     def reserve(self, prompt: int, answer: int) -> None:
-        """Take the tokens that a request may use, at most a whole minute's; raises RateLimited (429)."""
+        """Charge the tokens that a request may use, at most a whole minute's; raises RateLimited (429)."""
         limit = self._limits.tokens_per_minute
         if limit is None:
             return
@@ -80,20 +80,20 @@ class KeyLease:
         self.reserved = wanted
 
     def produced(self, tokens: int) -> None:
-        """Take what an answer has produced so far beyond what was reserved, though it is beyond the limit."""
+        """Charge the tokens that an answer has produced beyond the reservation, even beyond the limit."""
         more = self.prompt + tokens - self.reserved
         if more > 0 and self.counts_tokens:
             self._use.tokens.add(more)
             self.reserved += more
 
     def leave(self, tokens: int) -> None:
-        """End the request, which used so many tokens; they count where some were reserved."""
+        """End the request, which used this number of tokens; they count if some were reserved."""
         self._use.in_flight -= 1
         if self.reserved:
             self._use.tokens.add(tokens - self.reserved)
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Return what is left of the limits, in OpenAI's headers."""
+        """Return the remaining limits, in OpenAI's headers."""
         lines = self.lines().decode().splitlines()
         return tuple([(name, value) for name, _, value in [line.partition(": ") for line in lines]])
 
@@ -124,10 +124,10 @@ class KeyLease:
 
 
 class KeyLimiter:
-    """What all keys use, shared by the configs of a process."""
+    """The limiter of all keys, shared by the configs of a process."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock` returns seconds."""
+        """Take `clock`, which returns seconds."""
         self._clock = clock
         self._uses: dict[str, _Use] = {}
 
@@ -135,12 +135,12 @@ class KeyLimiter:
         return len(self._uses)
 
     def know(self, names: Iterable[str]) -> None:
-        """Forget the keys that have other names, unless they have a request in flight."""
+        """Remove the keys with other names, unless they have a request in flight."""
         kept = frozenset(names)
         self._uses = {name: use for name, use in self._uses.items() if name in kept or use.in_flight}
 
     def enter(self, key: ClientKey) -> KeyLease | None:
-        """Begin a request of a key, None for a key without limits; raises RateLimited (429)."""
+        """Begin a request of a key; return None for a key without limits; raises RateLimited (429)."""
         if key.limits is None:
             return None
         use = self._uses.get(key.name)

@@ -1,4 +1,4 @@
-"""Refuse a query of death: a request that was in flight each time when an engine died. Pure, but for the clock."""
+"""Refuse a query of death: a request that was in flight each time an engine died. Pure, except for the clock."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pointsman.lru import Lru
 MOST_SUSPECTS = 3
 DEATHS = 2
 REFUSED_SECONDS = 60.0
-# A dead vLLM refuses connections after 0.3 s. Its health is asked for every 2 s, and may take 5 s to fail.
+# A dead vLLM refuses connections after 0.3 s. Its health is probed every 2 s, and may take 5 s to fail.
 CONFIRM_SECONDS = 10.0
 # A large model takes many minutes to load again.
 REMEMBERED_SECONDS = 3600.0
 ENTRIES = 1024
 MOST_REFUSED = 256
-# Hashed in 5 ms at most; a larger body is never a suspect.
+# Hashing this takes at most 5 ms; a larger body is never a suspect.
 LARGEST_BODY_BYTES = 4 * 2**20
 
 
 class Suspect(NamedTuple):
-    """A request in flight; `client` tells clients apart."""
+    """A request in flight; `client` identifies the sender."""
 
     client: str
     request_id: str
@@ -33,7 +33,7 @@ class Suspect(NamedTuple):
 
 
 class _Key(NamedTuple):
-    """One client's body; the length spares hashing most others."""
+    """The key of one client's body; comparing the length spares hashing most others."""
 
     client: str
     length: int
@@ -42,21 +42,21 @@ class _Key(NamedTuple):
 
 @dataclass(slots=True)
 class _Trouble:
-    """The requests in flight at an endpoint when it failed one."""
+    """The requests in flight at an endpoint when one of them failed."""
 
     since: float
     suspects: Sequence[Suspect]
 
 
 class Quarantine:
-    """Learn of failures (`failed`) and of dead endpoints (`dead`), and say which requests are refused (`refuses`).
+    """A quarantine: learns of failures (`failed`) and dead endpoints (`dead`), and refuses requests (`refuses`).
 
     A death is a failure after which a connection or a health check fails. Failures of requests that an endpoint got
-    before it was known to be dead are no death of their own: it died already, or it is being stopped.
+    before it was known to be dead are not deaths of their own: it died already, or is being stopped.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock` returns seconds of any steady clock."""
+        """Take `clock`, which returns seconds of any steady clock."""
         self._clock = clock
         self._troubles: dict[str, _Trouble] = {}
         self._dead_at: dict[str, float] = {}
@@ -64,9 +64,9 @@ class Quarantine:
         self._refused: dict[_Key, float] = {}
 
     def failed(self, endpoint: str, sent: float, suspects: Iterable[Suspect]) -> bool:
-        """Note that a request, sent at `sent`, failed while these were in flight; return whether that is news.
+        """Record that a request, sent at `sent`, failed while these were in flight; return whether that is news.
 
-        The caller calls `forget` CONFIRM_SECONDS after news, so that no body is kept for longer.
+        The caller calls `forget` CONFIRM_SECONDS after news, so that no body is stored for longer.
         """
         trouble = self._troubles.get(endpoint)
         if sent <= self._dead_at.get(endpoint, float("-inf")) or (trouble is not None and sent <= trouble.since):
@@ -82,12 +82,12 @@ class Quarantine:
             del self._troubles[endpoint]
 
     def dead(self, endpoint: str) -> Sequence[Suspect] | None:
-        """Note that an endpoint does not answer; return the requests refused from now on, or None if it is no death."""
+        """Record that an endpoint does not answer; return the requests refused from now on, or None if no death."""
         now = self._dead_at[endpoint] = self._clock()
         trouble = self._troubles.pop(endpoint, None)
         if trouble is None or now > trouble.since + CONFIRM_SECONDS:
             return None
-        # A request that was there more than once is one suspect: this is one death.
+        # A request that was in flight there more than once is one suspect: this is one death.
         suspects = {_key(suspect.client, suspect.body): suspect for suspect in trouble.suspects}
         return [suspect for key, suspect in suspects.items() if self._condemned(key, now)]
 

@@ -28,10 +28,10 @@ from pointsman.server.response import Response, error_response
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recorder:
-    """Count and log the requests of one config; `requests`: each gets a line in the log.
+    """A recorder of one config's requests; `requests`: each gets a line in the log.
 
-    `watch` is called with each request that has ended, where somebody has to know. `answers` are remembered where
-    clients may judge them. `spans` are exported where requests are traced.
+    `watch`, if any, is called with each request that has ended. `answers`, if any, remember those that clients may
+    judge. `spans`, if any, are exported.
     """
 
     metrics: Metrics
@@ -53,9 +53,9 @@ class Recorder:
             self.spans.end(record)
 
     def failure(self, record: Record, error: HttpError, path: str | None = None) -> Response:
-        """Count the error that ends a request, note it in the record, and return the response for the client.
+        """Count the error that ends a request, store it in the record, and return the response for the client.
 
-        `path` says in which form the error is written, if that is not the path in the record.
+        `path` selects the form of the error, if that is not the path in the record.
         """
         record.status, record.error = error.status, error.in_full
         if isinstance(error, BuffersFull):
@@ -86,9 +86,9 @@ class Recorder:
         self.outcome(record)
 
     def not_routed(self, request: Request, error: HttpError) -> Response:
-        """Record a request for a path that is not listed, and return the response.
+        """Record a request for an unlisted path, and return the response.
 
-        The path is not a label: a client could make up any number of them. The error in the log names it.
+        The path is not a label, as clients could invent any number of them. The error in the log names the path.
         """
         record = new_record(request, "other")
         response = self.failure(record, error, request.head.path)

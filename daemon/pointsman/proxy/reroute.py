@@ -1,4 +1,4 @@
-"""A request for a model that this program chose: forwarded, and planned anew where that model cannot answer."""
+"""A request for a model that this program chose: forwarded, and planned anew if that model cannot answer."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def forward_chosen(
     again: Callable[[Served], Plan],
     rejected: tuple[tuple[str, str], ...] = (),
 ) -> Coroutine[None, None, None]:
-    """Forward a request by `plan`, or by a new plan where its adapter cannot answer; raises UpstreamError.
+    """Forward a request by `plan`, or by a new plan if its adapter cannot answer; raises UpstreamError.
 
-    That is where vLLM does not know the adapter, or no endpoint that has it can be reached: nothing has begun then.
-    `again` makes a plan for less that is served; `rejected` are the (endpoint, adapter) pairs that failed so far.
+    That is if vLLM does not know the adapter, or no endpoint that has it can be reached: nothing has begun then.
+    `again` makes a plan for the models that are left; `rejected` are the (endpoint, adapter) pairs that failed so far.
     """
     hold, endpoints = forwarder.hold, plan.decision.endpoints
     if hold is None:
@@ -70,7 +70,7 @@ async def _attempt(
 
 
 def _without(served: Served, rejected: tuple[tuple[str, str], ...]) -> Served:
-    """Skip adapters already rejected for this request: vLLM may list one again, and the two would take turns."""
+    """Skip adapters already rejected for this request: vLLM may list one again, and the two would alternate."""
     for endpoint, name in rejected:
         served = served.without(endpoint, name)
     return served

@@ -23,15 +23,15 @@ from pointsman.upstream.connection import UpstreamConnection
 _COMMENTS = re.compile(rb"(?:(?::[^\n]*+|[0-9a-f]*+\r?+)\n)*+(?::[^\n]*+|[0-9a-f]*+\r?+)", re.IGNORECASE)
 # vLLM sends these events of /v1/responses before it has begun to generate. The text of an event has no line ends.
 _GENERATED = re.compile(rb"^event: (?!response\.(?:created|in_progress|queued)\s)", re.MULTILINE)
-# With so many responses in progress, whole ones that come in one turn of the event loop are written together at its
-# end. With fewer, the end of the turn itself costs more than it saves.
+# With this many responses in progress, complete ones that come in one turn of the event loop are written together at
+# its end. With fewer, the end of the turn costs more than it saves.
 MANY = 4
 # An overloaded vLLM sends no Retry-After of its own.
 RETRY_AFTER = b"Retry-After: 1\r\n"
 
 
 class ResponseStream(abc.ABC):
-    """Receive one response and write it to one client; `status` is 0 until the response head arrived."""
+    """A receiver of one response, written to one client; `status` is 0 until the response head arrived."""
 
     __slots__ = (
         "_framing",
@@ -63,10 +63,10 @@ class ResponseStream(abc.ABC):
     streams: bool
 
     def __init__(self, request: Request, record: Record, timeouts: Timeouts, lines: bytes, model: str) -> None:
-        """`lines` are header lines to add to the response.
+        """Take the header `lines` to add to the response.
 
-        Where vLLM declines the request, as one for a `model` that it does not know, and it `goes_elsewhere`, `ended`
-        gets Declined. A 404 is not read where `model` is empty.
+        If vLLM declines the request, as one for a `model` that it does not know, and it `goes_elsewhere`, `ended` gets
+        Declined. A 404 is not read if `model` is empty.
         """
         self._request = request
         self._writer = request.writer
@@ -147,7 +147,7 @@ class ResponseStream(abc.ABC):
             (writer.write_soon if whole and len(timeouts.all) >= MANY else writer.write)(self._pending + data)
             self._pending = b""
             self._progress = self._loop.time()
-            # Of a stream, vLLM sends the head before it has begun to generate.
+            # vLLM sends the head of a stream before it has begun to generate.
             if data and not (self.streams and _COMMENTS.fullmatch(data)):
                 self._answers(data)
             writer.flow = self
@@ -169,7 +169,7 @@ class ResponseStream(abc.ABC):
         self.tail.feed(data)
 
     def _answers(self, data: bytes) -> None:
-        """Take the time of the first byte of the answer, unless these data come before it."""
+        """Record the time of the first byte of the answer, unless these data precede the answer."""
         now, record = time.perf_counter(), self._record
         if self.streams and record.path == RESPONSES and not _GENERATED.search(data):
             return
@@ -191,11 +191,11 @@ class ResponseStream(abc.ABC):
 
     @abc.abstractmethod
     def answering(self) -> None:
-        """Take note that the response has begun: what would be needed to send the request again can be dropped."""
+        """Release what would be needed to send the request again: the response has begun."""
 
     @abc.abstractmethod
     def goes_elsewhere(self, declined: Declined) -> bool:
-        """Take note of what vLLM said; return whether another endpoint or model can answer."""
+        """Take vLLM's refusal; return whether another endpoint or model can answer."""
 
     @abc.abstractmethod
     def ended(self, error: UpstreamError | None) -> None:
@@ -210,7 +210,7 @@ class ResponseStream(abc.ABC):
             self._upstream.pause()
 
     def resume(self) -> None:
-        """Read on from vLLM; the client's delay does not count towards the idle timeout."""
+        """Resume reading from vLLM; the client's delay does not count towards the idle timeout."""
         self._paused = False
         self._progress = self._loop.time()
         if self._upstream is not None:
@@ -221,7 +221,7 @@ class ResponseStream(abc.ABC):
         self._record.phase = "send"
 
     def waited(self) -> None:
-        """Record how long the client has waited, which leaves, where nothing of an answer has come by now."""
+        """Record the wait of a client that leaves before any byte of the answer came."""
         record = self._record
         if record.answered is None and self.status < 400:
             record.waited = time.perf_counter() - self._started

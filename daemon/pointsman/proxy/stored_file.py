@@ -1,4 +1,4 @@
-"""Keep in a file whose the stored responses are, for the next start. No request waits for it.
+"""Store the owners of the stored responses in a file, for the next start. No request waits for it.
 
 The first line is a snapshot, each further line an entry that came later.
 """
@@ -20,9 +20,9 @@ from pointsman.proxy.stored_responses import ENTRIES, Entry, StoredResponses
 
 NAME = "responses.json"
 LARGEST_BYTES = 16 * 2**20
-# The file is written at most so often; a crash forgets what was stored since.
+# Minimum seconds between two writes; a crash loses the entries since the last one.
 PAUSE_SECONDS = 1.0
-# After so many added lines a new snapshot is written, so each entry is written twice on average.
+# After this many added lines a new snapshot is written, so each entry is written twice on average.
 MOST_ADDED = ENTRIES
 
 
@@ -39,14 +39,14 @@ class StoredFile:
         self._responses = responses
         self._changed = asyncio.Event()
         self._new: list[Entry] = []
-        """What was stored since the last write."""
+        """The entries since the last write."""
         self._room = 0
-        """Lines that may be added to the file before a new snapshot; none to what this process did not write."""
+        """Lines that may be added to the file before a new snapshot; 0 for a file that this process did not write."""
         self._writing: Future[None] | None = None
         responses.on_add = self._added
 
     def load(self) -> str | None:
-        """Restore what the file says; return a message for the operator if it cannot be used."""
+        """Restore the entries from the file; return a message for the operator if it cannot be used."""
         try:
             entries = _entries(files.read(self._path, LARGEST_BYTES))
         except FileNotFoundError:
@@ -61,14 +61,14 @@ class StoredFile:
         return f"{self._path} cannot be read ({why}): responses stored before this start are not found"
 
     async def run(self) -> None:
-        """Write the file whenever something was stored; raises OSError."""
+        """Write the file whenever a response was stored; raises OSError."""
         while True:
             await self._changed.wait()
             await self.save()
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def save(self) -> None:
-        """Write to the file what was stored since; raises OSError."""
+        """Write the new entries to the file; raises OSError."""
         if self._writing is not None and not self._writing.done():  # for another caller
             with contextlib.suppress(OSError):
                 await asyncio.wrap_future(self._writing)
@@ -91,7 +91,7 @@ class StoredFile:
             self._new.append(entry)
 
     def _next_write(self) -> Callable[[], None]:
-        """Return what brings the file up to date: the new lines or, where there is no room for more, a snapshot."""
+        """Return the text that updates the file: the new lines or, if there is no room for more, a snapshot."""
         new, self._new = self._new, []
         if self._room:
             return lambda: self._add(new)
@@ -105,7 +105,7 @@ class StoredFile:
         files.write(self._path, content, replace=True, mode=0o600)
 
     def _add(self, entries: list[Entry]) -> None:
-        """Add lines; raises OSError, also where the file is gone. Only a crash of the host could lose them."""
+        """Add lines; raises OSError, also if the file is gone. Only a crash of the host could lose them."""
         with open(self._path, "ab", opener=_existing) as file:
             file.write(b"".join([msgspec.json.encode(entry) + b"\n" for entry in entries]))
 
@@ -115,7 +115,7 @@ def _existing(path: str, _: int) -> int:
 
 
 def _entries(content: bytes) -> list[Entry]:
-    """Return the entries of a file, without a last line that a crash cut off; raises MsgspecError."""
+    """Return the entries of a file, without a last line that a crash truncated; raises MsgspecError."""
     first, *added = content.split(b"\n")
     entries = msgspec.json.decode(first, type=_Snapshot).responses
     return entries + [msgspec.json.decode(line, type=Entry) for line in added[:-1]]

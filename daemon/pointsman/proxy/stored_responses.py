@@ -1,4 +1,4 @@
-"""Know whose the responses are that vLLM stores, and which endpoint has them. Pure, but for the clock.
+"""Remember the owners of the responses that vLLM stores, and their endpoints. Pure, except for the clock.
 
 vLLM finds a stored response by its id alone, in the memory of one process.
 """
@@ -12,16 +12,16 @@ from pointsman.routing.conversations import Kept
 
 # With its id, an entry takes 150 bytes in the file and 600 in memory.
 ENTRIES = 10_000
-# Once all entries are in use, a client that has more than its share displaces its own.
+# Once all entries are in use, a client with more than this share displaces its own.
 SHARE = ENTRIES // 4
-# As long as OpenAI keeps a response. vLLM keeps one until it restarts.
+# As long as OpenAI stores a response. vLLM stores one until it restarts.
 KEPT_SECONDS = 30 * 86_400.0
 
 
 class Entry(NamedTuple):
     """A stored response: `client` is the hash of its credentials, `since` is in seconds since the epoch.
 
-    `kept` is what a continuation keeps of the decision; None if the client chose the model.
+    `kept` is the part of the decision that a continuation reuses; None if the client chose the model.
     """
 
     id: str
@@ -32,10 +32,10 @@ class Entry(NamedTuple):
 
 
 class StoredResponses:
-    """Remember the responses that were stored (`add`), and find those of a client (`find`)."""
+    """The stored responses: `add` remembers one, `find` finds a client's."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock` returns the seconds since the epoch."""
+        """Take `clock`, which returns the seconds since the epoch."""
         self._clock = clock
         self._entries: dict[str, Entry] = {}
         """By id, the oldest first."""
@@ -48,7 +48,7 @@ class StoredResponses:
         return len(self._entries)
 
     def add(self, response_id: str, client: str, endpoint: str, kept: Kept | None = None) -> None:
-        """Remember a response; the oldest is forgotten where there is no room."""
+        """Remember a response, and drop the oldest if there is no room."""
         now = self._clock()
         entry = Entry(response_id, client, endpoint, now, kept)
         self._put(entry)
@@ -57,18 +57,18 @@ class StoredResponses:
         self.on_add(entry)
 
     def find(self, response_id: str, client: str) -> Entry | None:
-        """Return what is known of a response of this client; None for anybody else's."""
+        """Return the entry of a response of this client; None for other clients."""
         entry = self._entries.get(response_id)
         if entry is None or entry.client != client or entry.since + KEPT_SECONDS < self._clock():
             return None
         return entry
 
     def entries(self) -> list[Entry]:
-        """Return what is remembered, the oldest first."""
+        """Return all entries, the oldest first."""
         return list(self._entries.values())
 
     def restore(self, entries: Iterable[Entry]) -> None:
-        """Remember entries of an earlier process."""
+        """Restore entries of an earlier process."""
         now = self._clock()
         for entry in entries:
             if entry.since + KEPT_SECONDS >= now:

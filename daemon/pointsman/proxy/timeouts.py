@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pointsman.config.model import RelayOptions
 
-# A limit is kept to within this share of itself, between these seconds.
+# A limit is checked to within this share of itself, between these seconds.
 _SHARE, _FINEST, _COARSEST = 1 / 8, 0.01, 0.25
 
 
@@ -20,14 +20,14 @@ class Timed(Protocol):
     """An answer with time limits."""
 
     def check(self, now: float, first_byte: float, idle: float, total: float) -> None:
-        """End if a limit has passed; `now` is the event loop's time, the limits are in seconds, `inf` is none."""
+        """End if a limit has passed; `now` is the event loop's time, limits are in seconds, `inf` is no limit."""
 
 
 class Timeouts:
-    """Check every answer that was added and not discarded."""
+    """The time limits of every answer that was added and not discarded."""
 
     def __init__(self, options: RelayOptions, gap: Callable[[float], object]) -> None:
-        """`gap` is called with the seconds between two parts of a stream."""
+        """Take `gap`, called with the seconds between two parts of a stream."""
         self.gap = gap
         self.loop = asyncio.get_running_loop()
         milliseconds = (options.first_byte_timeout_ms, options.idle_timeout_ms, options.total_timeout_ms)
@@ -40,7 +40,7 @@ class Timeouts:
         self.discard = self._answers.discard
 
     async def run(self) -> None:
-        """Check until cancelled."""
+        """Check until canceled."""
         while True:
             await asyncio.sleep(self._interval)
             self.check()

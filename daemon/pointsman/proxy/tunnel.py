@@ -1,4 +1,4 @@
-"""A request that offers a websocket: once vLLM has taken the offer, bytes cross both ways as they come."""
+"""A request that offers a websocket: once vLLM has accepted, bytes are passed both ways as they come."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OFFER = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 class Tunnel(ForwardedRequest):
     """A websocket from the offer to its end, or vLLM's refusal, which is an answer like any other.
 
-    Either side ends it by closing its connection. That is how websockets end, so a client that leaves is no fault.
+    Either side ends it by closing its connection. Websockets end like this, so a client that leaves is no fault.
     """
 
     __slots__ = ()
@@ -54,7 +54,7 @@ class Tunnel(ForwardedRequest):
         return framing
 
     def moved(self) -> None:
-        """Take note that the client has sent something."""
+        """Record that the client has sent something."""
         self._progress = self._loop.time()
 
     def ended(self, error: UpstreamError | None) -> None:
@@ -69,7 +69,7 @@ class Tunnel(ForwardedRequest):
         self._answered()
 
     def cancel(self) -> None:
-        """End because the client left, of which vLLM gets the last words, or because the service is shutting down."""
+        """End because the client left, after sending its last bytes to vLLM, or because the service stops."""
         upstream = self._upstream
         if upstream is None or self._record.phase != "stream" or self.status != SWITCHED or not self._writer.closing:
             super().cancel()
@@ -93,7 +93,7 @@ class Tunnel(ForwardedRequest):
 
 
 class Uplink:
-    """What the client sends, on its way to vLLM."""
+    """The client's bytes on their way to vLLM."""
 
     __slots__ = ("_tunnel", "_upstream", "_writer")
 
@@ -103,7 +103,7 @@ class Uplink:
         self._upstream = upstream
 
     def feed(self, data: bytes) -> None:
-        """Pass on what has come, if anything has."""
+        """Pass on the bytes that have come, if any."""
         if data:
             self._tunnel.moved()
             self._upstream.write(data)
@@ -113,5 +113,5 @@ class Uplink:
         self._writer.pause_reading()
 
     def resume(self) -> None:
-        """Read on from the client."""
+        """Resume reading from the client."""
         self._writer.resume_reading()

@@ -11,7 +11,7 @@ from pointsman.upstream.pool import ConnectionPool
 def header_lines(
     request: Request, body: Body, id_line: bytes, key_line: bytes, trace: Trace | None, *, credentials: bool
 ) -> bytes:
-    """Return the header lines that every endpoint gets; `credentials` passes the client's on."""
+    """Return the header lines that every endpoint gets; `credentials` adds the client's own."""
     head = request.head
     length = b"" if head.method == "GET" and not body else b"Content-Length: %d\r\n" % len(body)
     fields = head.forwarded(credentials=credentials, proxied=request.writer.proxied, traced=trace is not None)

@@ -1,4 +1,4 @@
-"""What the requests of one config share on their way to vLLM."""
+"""The state that the requests of one config share on their way to vLLM."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from pointsman.upstream.load_balancer import LoadBalancer
 
 
 class Catalog(Protocol):
-    """What is known to be served, which a 404 of vLLM's corrects."""
+    """The served models, which a 404 of vLLM's corrects."""
 
     served: Served
 
     def refused(self, endpoint: str, name: str) -> None:
-        """Note that an endpoint does not know a model."""
+        """Record that an endpoint does not know a model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Upstreams:
-    """The endpoints, and what is known of them.
+    """The endpoints, and their known state.
 
-    `key_line` is the header line with vLLM's API key, empty without one; `pass_credentials` allows the client's own
-    credentials through; `quarantine` is None where no request is refused for what it did.
+    `key_line` is the header line with vLLM's API key, empty without one; `pass_credentials` forwards the client's own
+    credentials; `quarantine` is None if requests are never refused for their effect.
     """
 
     balancer: LoadBalancer

@@ -1,4 +1,4 @@
-"""Read token counts and errors from a response: from its last bytes, or from all where tokens are limited."""
+"""Read token counts and errors from a response: from its last bytes, or from all bytes if tokens are limited."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pointsman.proxy.key_limiter import KeyLease
 from pointsman.proxy.usage_reader import UsageReader
 from pointsman.routing.formats.format import JsonPath
 
-# `usage` is the last field of a response or of a stream's last event; 4 KiB hold it with room to spare.
+# `usage` is the last field of a response or of a stream's last event; 4 KiB are more than enough for it.
 TAIL_BYTES = 4096
 # Chunked framing is forwarded verbatim, so the tail contains it.
 _FRAMING = re.compile(rb"\r\n[0-9A-Fa-f]+\r\n")
@@ -37,14 +37,14 @@ class Tail:
     __slots__ = ("_tail",)
 
     produced = 0
-    """The tokens of the answer so far, by an estimate; only a `CountedTail` makes one."""
+    """The estimated tokens of the answer so far; only a `CountedTail` estimates."""
 
     def __init__(self) -> None:
         self._tail = bytearray()
-        """Up to twice as much, so that it is not moved with each chunk."""
+        """Up to twice the size, so that the bytes are not moved with each chunk."""
 
     def feed(self, chunk: bytes) -> None:
-        """Append a chunk, and keep the last bytes."""
+        """Append a chunk, and drop all but the last bytes."""
         tail = self._tail
         tail += chunk if len(chunk) <= TAIL_BYTES else chunk[-TAIL_BYTES:]
         if len(tail) > 2 * TAIL_BYTES:
@@ -69,21 +69,21 @@ class Tail:
 
 
 class CountedTail(Tail):
-    """Finds the usage wherever it is, and tells `lease` what the events of a stream produce.
+    """A reader that finds the usage wherever it is, and tells `lease` the tokens in the events of a stream.
 
-    vLLM sends an event for each token, or for a few. `hidden` is where the usage is that the client does not get.
+    vLLM sends an event for each token, or for a few. `hidden` has the usage that the client does not get.
     """
 
     __slots__ = ("_framing", "_lease", "_reader", "hidden", "produced")
 
     def __init__(self, places: tuple[JsonPath, ...] | None, lease: KeyLease | None, *, chunked: bool) -> None:
-        """`places` are as for `UsageReader`; `chunked`: the body comes with its framing."""
+        """Take `places` as `UsageReader` does; `chunked`: the body comes with its framing."""
         super().__init__()
         self._reader = UsageReader(places)
         self._framing = Chunked(verbatim=False) if chunked else None
         self._lease = None if places is None else lease
         self.hidden: HiddenUsage | None = None
-        # What is no stream comes when all of it has been made.
+        # An answer that is not a stream comes when all of it is generated.
         self.produced = lease.reserved - lease.prompt if lease is not None and places is None else 0
 
     def tokens(self) -> tuple[int, int] | None:

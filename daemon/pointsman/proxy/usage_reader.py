@@ -1,4 +1,4 @@
-"""Read the usage of an answer at the places that its format names, however long it is, in bounded memory."""
+"""Read the usage of an answer at the positions that its format names, however long it is, in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pointsman.routing.body import decode, object_decoder
 from pointsman.routing.formats.format import TOP_LEVEL, JsonPath
 from pointsman.routing.json_scan import CHUNK, Structure, without_escape
 
-# A text that comes in pieces is kept up to this size and decoded; of a longer one nothing but its usage is kept.
+# A text in pieces is buffered up to this size and decoded; of a longer one, only the usage is stored.
 MAX_KEPT_BYTES = 64 * 1024
 MAX_USAGE_BYTES = 16 * 1024
 _MAX_KEY_BYTES = 64
@@ -22,14 +22,14 @@ _USAGE = b'"usage"'
 _OBJECT = ord("{")
 _CLOSING = np.zeros(256, dtype=np.bool_)
 _CLOSING[list(b"]}")] = True
-# Nothing but what separates members is before the quote that begins a key.
+# Only a separator of members precedes the quote that begins a key.
 _KEY = re.compile(rb'[{,\s]"([a-z_]+)"\s*:\s*\Z')
 # No response has 10^15 tokens; a longer number would overflow the float of a Prometheus sample.
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=10**15)]
 
 
 class _Usage(msgspec.Struct):
-    """In OpenAI's words, or in those of the Responses API and of Anthropic, whose `input_tokens` lack the cached."""
+    """In OpenAI's words, or in the Responses API's and Anthropic's, whose `input_tokens` exclude cached ones."""
 
     prompt_tokens: _Count | None = None
     completion_tokens: _Count | None = None
@@ -43,21 +43,21 @@ _DECODER = Decoder(_Usage)
 
 
 class UsageReader:
-    """Reads a whole answer, or a stream event by event; of several usages, the last figures count."""
+    """A reader of a complete answer, or of a stream by events; among several usages, the last numbers count."""
 
     __slots__ = ("_completion", "_places", "_prompt", "_streams", "_text")
 
     def __init__(self, places: tuple[JsonPath, ...] | None = None) -> None:
-        """`places` are those of the usage in the events of a stream, None for an answer that is none."""
+        """Take `places` of the usage in the events of a stream; None for an answer that is not a stream."""
         self._streams = places is not None
         self._places = places or TOP_LEVEL
         self._prompt: int | None = None
         self._completion: int | None = None
         self._text: _Text | None = None if self._streams else _Text(self._places)
-        """What has not ended: the answer, or a line of the stream."""
+        """The unfinished answer, or line of a stream."""
 
     def tokens(self) -> tuple[int, int] | None:
-        """Return the tokens of prompt and completion, None where they were not told."""
+        """Return the tokens of prompt and completion, or None if not reported."""
         if not self._streams:
             self._end()
         return None if self._prompt is None or self._completion is None else (self._prompt, self._completion)
@@ -111,7 +111,7 @@ class UsageReader:
 
 
 def _members(text: bytes, places: tuple[JsonPath, ...], prefix: bytes = b"") -> list[bytes]:
-    """Return what is at the places in a whole text."""
+    """Return the values at the positions in a complete text."""
     if _USAGE not in text or not text.startswith(prefix):
         return []
     found = []
@@ -125,7 +125,7 @@ def _members(text: bytes, places: tuple[JsonPath, ...], prefix: bytes = b"") -> 
 
 
 class _Text:
-    """One JSON text that comes in pieces, behind a prefix."""
+    """One JSON text that comes in pieces, after a prefix."""
 
     __slots__ = ("_kept", "_places", "_prefix", "_scan")
 
@@ -147,14 +147,14 @@ class _Text:
             self._kept.clear()
 
     def usages(self) -> list[bytes]:
-        """Return what was found at the places."""
+        """Return the values at the positions."""
         if self._scan is not None:
             return self._scan.found
         return _members(bytes(self._kept), self._places, self._prefix)
 
 
 class _Scan:
-    """Finds the objects at the places in a JSON text that comes in pieces, of which nothing else is kept."""
+    """A finder of the objects at the positions in a JSON text that comes in pieces; stores only these."""
 
     __slots__ = ("_before", "_deepest", "_keys", "_level", "_places", "_structure", "_unread", "_usage", "found")
 
@@ -165,12 +165,12 @@ class _Scan:
         self._unread = b""
         """A backslash whose character is still to come."""
         self._before = b""
-        """The end of what was read, which may have the key of the next object."""
+        """The end of the bytes read, which may have the key of the next object."""
         self._keys: tuple[str | None, ...] = ()
-        """The keys of the objects that are open, below the outermost; None for what is in an array, which has none."""
+        """The keys of the open objects, below the outermost; None inside an array, whose elements have no key."""
         self._usage: bytearray | None = None
         self._level = 0
-        """The depth of that, while it is open."""
+        """The depth of that object, while it is open."""
         self.found: list[bytes] = []
 
     def feed(self, data: bytes) -> None:
@@ -181,7 +181,7 @@ class _Scan:
         end = without_escape(piece)
         piece, self._unread = piece[:end], piece[end:]
         where, what, depth = self._structure.read(piece, np.frombuffer(piece, np.uint8))
-        # Of these there are few, whatever is inside of the values.
+        # There are few of these, whatever the values contain.
         near = (what == _OBJECT) & (depth <= self._deepest + 1) | _CLOSING[what] & (depth <= self._deepest)
         text, start = self._before + piece, len(self._before)
         kept = start
@@ -202,6 +202,6 @@ class _Scan:
         self._before = text[-_MAX_KEY_BYTES:]
 
     def _keep(self, text: bytes) -> None:
-        """Keep more of a usage; one that is cut is no JSON, and counts for nothing."""
+        """Store more of a usage; a truncated one is not JSON, and counts for nothing."""
         if self._usage is not None:
             self._usage += text[: MAX_USAGE_BYTES - len(self._usage)]
