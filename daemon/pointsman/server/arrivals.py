@@ -1,4 +1,4 @@
-"""The requests whose bodies are still arriving, and which of them gives way where they are too many. Pure."""
+"""The requests whose bodies are still arriving, and the choice of the one to drop if there are too many. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ A = TypeVar("A")
 
 
 class Arrivals(Generic[A]):
-    """Count arriving requests in total and by client; only clients that have some are remembered."""
+    """The arriving requests, in total and by client; only clients that have some are remembered."""
 
     def __init__(self) -> None:
-        # Ordered, as the first of a dict is found behind all that was deleted before it.
+        # An OrderedDict: finding the first key of a dict takes longer after deletions.
         self._by_client: dict[str, OrderedDict[A, None]] = {}
         self._ranks: list[OrderedDict[str, None]] = []  # the clients with one request, with two, ...
         self._total = 0
@@ -23,10 +23,10 @@ class Arrivals(Generic[A]):
         return self._total
 
     def enter(self, client: str, request: A, most: int, *, limited: bool) -> A | None:
-        """Count one more request; where there are more than `most`, return the one that leaves for it.
+        """Count one more request; if there are more than `most`, return the one to drop.
 
-        That is the oldest of the client with the most, the new one included. Raises OverShare where a `limited` client
-        has `most` itself.
+        That is the oldest of the client with the most, the new one included. Raises OverShare if a `limited` client has
+        `most` itself.
         """
         mine = self._by_client.get(client)
         if mine is None:
@@ -47,7 +47,7 @@ class Arrivals(Generic[A]):
         return oldest
 
     def leave(self, client: str, request: A) -> None:
-        """Count a request less; do nothing if it has left already."""
+        """Uncount a request; do nothing if it has left already."""
         mine = self._by_client.get(client)
         if mine is None or request not in mine:
             return

@@ -16,17 +16,17 @@ MOST_WAITING = 256
 
 
 class ByteBudget:
-    """Count bytes against a total, and let bodies wait for room in the order in which they came."""
+    """Bytes against a total, and the bodies that wait for room, in the order in which they came."""
 
     def __init__(self, total: int) -> None:
-        """`total` is in bytes."""
+        """Take the `total` in bytes."""
         self._bodies = self._unparsed = 0
         self._waiting: dict[Waiter, None] = {}
         self._blocked = False  # a body that is not small waits for room, so no other may overtake it
         self.resize(total)
 
     def resize(self, total: int) -> None:
-        """Change the total; what is held stays held."""
+        """Change the total; reserved bytes stay reserved."""
         eighth = total // 8
         self._most_unparsed = eighth
         self._most = total - eighth
@@ -36,7 +36,7 @@ class ByteBudget:
 
     @property
     def held(self) -> int:
-        """The bytes held now."""
+        """The bytes reserved now."""
         return self._bodies + self._unparsed
 
     @property
@@ -61,7 +61,7 @@ class ByteBudget:
 
 
 class Share:
-    """What one client holds of a budget: at most a quarter, where it is `limited`."""
+    """One client's reservation of a budget: at most a quarter, if `limited`."""
 
     __slots__ = ("_budget", "_limited", "_unparsed", "bodies", "waiting")
 
@@ -73,10 +73,10 @@ class Share:
         self.waiting = 0
 
     def reserve(self, size: int, whole: int = 0) -> bool:
-        """Take room for `size` bytes of a body; return False if there is none.
+        """Reserve `size` bytes for a body; return False if there is no room.
 
-        `whole` is the size that a body of unknown length reaches with these bytes. Such a body is never kept waiting
-        half-read, so it may overtake those that wait.
+        `whole` is the size that a body of unknown length reaches with these bytes. Such a body never waits half-read,
+        so it may overtake those that wait.
         """
         budget = self._budget
         bodies = budget._bodies + size
@@ -93,7 +93,7 @@ class Share:
         return True
 
     def release(self, size: int) -> None:
-        """Give `size` bytes of a body back."""
+        """Release `size` bytes of a body."""
         budget = self._budget
         budget._bodies -= size
         self.bodies -= size
@@ -101,11 +101,11 @@ class Share:
             budget._grant()
 
     def allows(self, size: int) -> bool:
-        """Return whether the client itself may take `size` bytes more, whatever the others hold."""
+        """Return whether the client itself may take `size` bytes more, whatever the others have reserved."""
         return not self._limited or self.bodies + size <= self._budget._most_of_client
 
     def wait(self, size: int, granted: Callable[[], None]) -> Waiter | None:
-        """Call `granted` once, perhaps at once, when there is room for `size` bytes and it is taken.
+        """Call `granted` once, perhaps at once, when there is room for `size` bytes, which are then reserved.
 
         Return None if that can never be, or if too many wait.
         """
@@ -121,7 +121,7 @@ class Share:
         return waiter
 
     def keep(self, size: int) -> bool:
-        """Count `size` bytes that are not parsed yet; return False if there is no room for them."""
+        """Count `size` bytes that are not parsed yet; return False if there is no room."""
         budget = self._budget
         most = budget._most_unparsed
         if budget._unparsed + size > most or (self._limited and self._unparsed + size > most // 4):
@@ -131,7 +131,7 @@ class Share:
         return True
 
     def drop(self, size: int) -> None:
-        """Give back what `keep` counted."""
+        """Release the bytes that `keep` counted."""
         self._budget._unparsed -= size
         self._unparsed -= size
 
@@ -147,7 +147,7 @@ class Waiter:
         self.granted = granted
 
     def cancel(self) -> None:
-        """Wait no longer; do nothing if the room was granted."""
+        """Stop waiting; do nothing if the room was granted."""
         budget = self.share._budget
         if self in budget._waiting:
             budget._forget(self)

@@ -1,4 +1,4 @@
-"""Whose a request is, by its address: the peer's own, or the one that a trusted reverse proxy names. Pure."""
+"""The client of a request by its address: the peer's own, or the one that a trusted reverse proxy names. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-# A host on the internet usually has a whole /64, so an address alone would not tell clients apart.
+# A host on the internet usually has a whole /64, so an address alone would not identify it.
 _IPV6_PREFIX = 64
-# More proxies in a row than any deployment has: a longer list is the work of a client.
+# More proxies in a row than any deployment has: a client made up a longer list.
 _MOST_HOPS = 16
 
 
 class Client(NamedTuple):
-    """A client; `address` is empty for a Unix socket, `limited_as` where no limit of one client applies."""
+    """A client; `address` is empty for a Unix socket, `limited_as` if no limit of one client applies."""
 
     address: str
     limited_as: str
@@ -23,7 +23,7 @@ class Client(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """The reverse proxies whose word about their clients counts; `unix`: all peers of a Unix socket are such."""
+    """Reverse proxies that are trusted about their clients' addresses; `unix`: so are all peers of a Unix socket."""
 
     networks: tuple[Network, ...] = ()
     unix: bool = False
@@ -35,8 +35,8 @@ class TrustedProxies:
     def client(self, peer: Client, forwarded_for: bytes | None) -> Client:
         """Return the client of a request that the trusted proxy `peer` has passed on.
 
-        It is the last address in `forwarded_for` that is not a trusted proxy's, as each proxy adds the address that it
-        was asked from. Where that cannot be read, it is the last address before it, at the end `peer`.
+        It is the last address in `forwarded_for` that is not a trusted proxy's, as each proxy adds its peer's address.
+        If that is unreadable, it is the address after it, or `peer`.
         """
         found = peer.address
         for entry in reversed((forwarded_for or b"").split(b",")[-_MOST_HOPS:]):
@@ -49,7 +49,7 @@ class TrustedProxies:
         return Client(found, "")
 
     def directly(self, address: str) -> Client:
-        """Return the client that a peer of this address is itself; proxies and Unix sockets have no limit."""
+        """Return the client for a direct peer of this address; proxies and Unix sockets have no limit."""
         if not address:
             return Client("", "")
         ip = _parsed(address)
@@ -66,14 +66,14 @@ def _parsed(address: str) -> Address:
 
 
 def _limited_as(ip: Address) -> str:
-    """Return what tells a client apart from others."""
+    """Return the identity by which a client is limited."""
     if isinstance(ip, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((ip, _IPV6_PREFIX), strict=False))
     return str(ip)
 
 
 def _entry(entry: bytes) -> Address | None:
-    """Return the address in an entry of `X-Forwarded-For`, some of which have a port; None if it is none."""
+    """Return the address in an entry of `X-Forwarded-For`, which may have a port, or None."""
     text = entry.decode("latin-1")
     if text.startswith("["):
         text = text[1:].partition("]")[0]

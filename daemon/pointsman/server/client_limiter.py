@@ -6,19 +6,19 @@ from pointsman.errors import OverShare
 
 
 class ClientLimiter:
-    """Count requests in flight by client address; only clients that have some are remembered."""
+    """The requests in flight by client address; only clients that have some are remembered."""
 
     def __init__(self) -> None:
         self._in_flight: dict[str, int] = {}
 
     def acquire(self, client: str, most: int) -> None:
-        """Count one more request of `client`, who may have `most`; raises OverShare."""
+        """Count one more request of `client`, which may have `most`; raises OverShare."""
         in_flight = self._in_flight.get(client, 0)
         if in_flight >= most:
             raise OverShare("too many requests of one client at once (pointsman.server.max_in_flight_per_client)")
         self._in_flight[client] = in_flight + 1
 
     def release(self, client: str) -> None:
-        """Count one request of `client` less."""
+        """Uncount one request of `client`."""
         if left := self._in_flight.pop(client) - 1:
             self._in_flight[client] = left

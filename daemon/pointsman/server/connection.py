@@ -25,23 +25,23 @@ class ListenerLike(request_reader.Owner, connection_timer.Owner, Protocol):
     handler: Handler
 
     def opened(self, connection: ClientConnection, client: Client) -> HttpError | None:
-        """Register a connection and set its `peer`; return why it is refused where there are too many already."""
+        """Register a connection and set its `peer`; return why the connection is refused if there are too many."""
 
     def lingers(self, connection: ClientConnection) -> bool:
-        """Return whether a connection that `opened` has refused may wait until its client has read the answer."""
+        """Return whether a refused connection may wait until its client has read the answer."""
 
     def closed(self, connection: ClientConnection) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
 
     def flush_soon(self, connection: ClientConnection) -> None:
-        """Have a connection flush at the end of this turn of the event loop."""
+        """Schedule a connection to flush at the end of this turn of the event loop."""
 
     def abandoned(self, request: Request) -> None:
         """Record a pipelined request whose client left before its turn."""
 
 
 class ClientConnection(asyncio.Protocol):
-    """Have the owner's handler answer the requests of a client, one at a time and in order.
+    """The connection of a client, whose requests the owner's handler answers one at a time and in order.
 
     This is the `ResponseWriter` of the current request.
     """
@@ -70,12 +70,12 @@ class ClientConnection(asyncio.Protocol):
     transport: asyncio.Transport
     peer: Peer[ClientConnection]
     _client: Client
-    _proxies: TrustedProxies | None  # where the peer is one of them
+    _proxies: TrustedProxies | None  # if the peer is one of them
     _reader: RequestReader
     _timer: ConnectionTimer
 
     def __init__(self, owner: ListenerLike, unfit: HttpError | None = None) -> None:
-        """`unfit` is the answer to whatever the client asks."""
+        """Take `unfit`, if any, as the answer to every request."""
         self._owner = owner
         self._unfit = unfit
         self._loop = asyncio.get_running_loop()
@@ -84,7 +84,7 @@ class ClientConnection(asyncio.Protocol):
         self.beneath: asyncio.Transport | None = None
         """The TCP transport beneath TLS."""
         self.served = False
-        """A request was answered."""
+        """True once a request was answered."""
         self._unsent = b""  # until the end of this turn of the event loop
         self._refusal: Response | None = None  # sent once the requests before it are answered
         self.choked = False
@@ -120,8 +120,8 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         if self.current is not None:
-            # A half-close looks the same as a client that is gone. The second is far more common, and each second of
-            # a generation for nobody is GPU time.
+            # A half-close looks the same as a client that is gone. The latter is far more common, and each second of a
+            # generation for nobody is GPU time.
             self.transport.abort()
         self.flush()
         return False
@@ -151,7 +151,7 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def proxied(self) -> bool:
-        """True if the peer is a trusted proxy, whose word about its client counts."""
+        """True if the peer is a trusted proxy, which is believed about its client's address."""
         return self._proxies is not None
 
     def client(self, head: RequestHead) -> Client:
@@ -177,7 +177,7 @@ class ClientConnection(asyncio.Protocol):
             self.answer(response)
 
     def answer(self, response: Response) -> None:
-        """Write a whole answer to the current request, which ends it."""
+        """Write a complete answer to the current request, which ends the request."""
         request = self.current
         if request is not None:
             request.keep_alive = self.keeps_alive(request)
@@ -201,7 +201,7 @@ class ClientConnection(asyncio.Protocol):
         if not request.keep_alive:
             linger = not request.complete or bool(reader.ahead) or request.offers_websocket
             if linger:
-                self.peer.silent[self] = None  # no other request will come: the first to make room for another
+                self.peer.silent[self] = None  # no other request will come: close this first for another
             self.close(linger=linger)
         elif reader.ahead:
             self._go_on()
@@ -219,7 +219,7 @@ class ClientConnection(asyncio.Protocol):
                 reader.read_on()
 
     def _go_on(self) -> None:
-        """Begin the next request, if the client reads: many small answers, each whole at once, are much together."""
+        """Begin the next request, if the client reads: many small answers, each written at once, add up."""
         reader = self._reader
         if reader.ahead and not self.choked:
             self.begin(reader.ahead.popleft())
@@ -231,19 +231,19 @@ class ClientConnection(asyncio.Protocol):
         self._reader.read_on()
 
     def switch(self, sink: Callable[[bytes], None]) -> None:
-        """Give `sink` what the client sends from now on, and first what it has sent behind its offer to switch."""
+        """Give `sink` the client's bytes from now on, beginning with those after its offer to switch."""
         self._reader.switch(sink)
 
     def pause_reading(self) -> None:
-        """Read nothing more until `resume_reading`; a client that leaves meanwhile is noticed."""
+        """Stop reading until `resume_reading`; a client that leaves meanwhile is noticed."""
         self._reader.pause()
 
     def resume_reading(self) -> None:
-        """Read on."""
+        """Resume reading."""
         self._reader.resume()
 
     def write(self, data: bytes) -> None:
-        """Send; bytes for a client that is gone are dropped.
+        """Send; drop bytes for a client that is gone.
 
         After uvloop has closed a broken transport, and until `connection_lost`, its `write` raises.
         """
@@ -253,7 +253,7 @@ class ClientConnection(asyncio.Protocol):
             self.transport.write(data)
 
     def write_soon(self, data: bytes) -> None:
-        """Send as `write` does, at the end of this turn of the event loop, or before what is written next.
+        """Send as `write` does, at the end of this turn of the event loop, or before the next write.
 
         Written one by one among other work, each answer would wake its client, or the proxy before us, from its sleep.
         """
@@ -262,14 +262,14 @@ class ClientConnection(asyncio.Protocol):
         self._unsent += data
 
     def flush(self) -> None:
-        """Send what `write_soon` has left."""
+        """Send the bytes from `write_soon`."""
         if self._unsent:
             self.write(b"")
 
     # --- refusals and the end ----------------------------------------------------------------------------------
 
     def refuse_in_turn(self, error: HttpError) -> None:
-        """Refuse what came behind the requests so far, once they are answered."""
+        """Refuse the bytes after the requests so far, once these are answered."""
         if self.current is None and not self._reader.ahead:
             self._refuse(error_response(error))
         else:
@@ -303,7 +303,7 @@ class ClientConnection(asyncio.Protocol):
             self._timer.end(linger=linger)
 
     def _abandon(self) -> None:
-        """Answer none of the requests that wait for their turn."""
+        """Drop the requests that wait for their turn."""
         ahead = self._reader.ahead
         while ahead:
             request = ahead.popleft()

@@ -1,4 +1,4 @@
-"""The time that a client may take: for a head, for what it is sent, between requests, and at the end."""
+"""Limit the time that a client may take: for a head, for its bytes, between requests, and at the end."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Protocol
 
 from pointsman.server.limits import Limits
 
-# A connection that has never sent a request is kept no longer than this.
+# Limit for a connection that has never sent a request.
 SILENT_SECONDS = 10.0
-# Longer than the 60 s for which vllm bench keeps a connection, so that the client closes first, not we.
+# Longer than the 60 s for which vllm bench keeps a connection open, so that the client closes first, not we.
 KEEPALIVE_SECONDS = 75.0
 # Grace period for connections just accepted when the service stops: TCP retransmits a lost first packet after a second.
 FRESH_SECONDS = 2.0
-# How long a refused client that is still sending may take to read the answer: closing at once would reset the
-# connection, and the client's kernel would discard the answer.
+# Time for a refused client that is still sending to read the answer: closing at once would reset the connection, and
+# the client's kernel would discard the answer.
 LINGER_SECONDS = 2.0
 
 
@@ -50,7 +50,7 @@ class Timed(Protocol):
 
 
 class ConnectionTimer:
-    """End a connection whose time is over. When the timer fires it is armed anew, so requests need not touch it."""
+    """A timer that ends a connection whose time is over; armed anew when it fires, not by each request."""
 
     __slots__ = ("_choked_at", "_connection", "_loop", "_owner", "_timer", "partial", "since")
 
@@ -59,14 +59,14 @@ class ConnectionTimer:
         self._owner = owner
         self._loop = loop
         self.since = loop.time()
-        """When the head began, or when the connection fell idle."""
+        """The time at which the head began, or the connection became idle."""
         self.partial = False
-        """A head is incomplete."""
+        """True while a head is incomplete."""
         self._choked_at = 0.0
         self._timer = loop.call_later(min(SILENT_SECONDS, owner.limits().header_timeout), self._tick)
 
     def head_began(self) -> None:
-        """Limit the time for the rest of a head."""
+        """Limit the time for the remaining head."""
         self.partial = True
         self.since = self._loop.time()
         self._rearm(self.since + self._owner.limits().header_timeout)
@@ -81,26 +81,26 @@ class ConnectionTimer:
         self._rearm(self.since + FRESH_SECONDS)
 
     def end(self, *, linger: bool) -> None:
-        """Flush and close, and limit the time in which the client reads the rest.
+        """Flush and close, and limit the time for the client to read the remaining bytes.
 
-        With `linger`, a client that is still sending may read it before the connection is closed.
+        With `linger`, a client that is still sending may read them before the connection is closed.
         """
         transport, beneath = self._connection.transport, self._connection.beneath
         seconds = LINGER_SECONDS if linger else self._owner.limits().send_timeout
         if beneath is not None:
-            transport.close()  # what the client still sends is read and dropped until it ends TLS as well
+            transport.close()  # the client's bytes are read and dropped until it ends TLS as well
             if not linger and not transport.get_write_buffer_size():
                 beneath.close()
         elif linger and transport.can_write_eof():
             transport.write_eof()
             transport.resume_reading()
         else:
-            transport.close()  # it closes once the client has read the rest
+            transport.close()  # closes once the client has read the remaining bytes
         self._timer.cancel()
         self._timer = self._loop.call_later(seconds, transport.abort)
 
     def cancel(self) -> None:
-        """Limit nothing any more."""
+        """Stop limiting."""
         self._timer.cancel()
 
     def _rearm(self, due: float) -> None:
@@ -109,7 +109,7 @@ class ConnectionTimer:
 
     @property
     def _patience(self) -> float:
-        """Seconds for which the connection may stay without a request."""
+        """The seconds for which the connection may stay without a request."""
         if self.partial:
             return self._owner.limits().header_timeout
         if self._owner.draining:
@@ -118,7 +118,7 @@ class ConnectionTimer:
 
     def _tick(self) -> None:
         connection, now = self._connection, self._loop.time()
-        if connection.transport.is_closing():  # the client has not read the rest
+        if connection.transport.is_closing():  # the client has not read everything
             connection.transport.abort()
             return
         if connection.choked:

@@ -1,4 +1,4 @@
-"""Cross-origin resource sharing: which web pages a browser lets read the answers (Fetch standard, section 3.2)."""
+"""Cross-origin resource sharing: the web pages that a browser lets read the answers (Fetch standard, section 3.2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pointsman.server.request import Handler, Request
 from pointsman.server.response import Pairs, Response, error_response
 
 METHODS = ("GET", "HEAD", "POST")
-# Those that a page may send without asking, with these values or others.
+# Headers that a page may send without a preflight, with these values or others.
 _SIMPLE_HEADERS = frozenset({"accept", "accept-language", "content-language", "content-type"})
 _EXPOSED = (
     "Retry-After, Server-Timing, X-Request-Id, x-pointsman-confidence, x-pointsman-language, x-pointsman-reason, "
@@ -23,7 +23,7 @@ _ANY = "*"
 
 
 class Cors:
-    """What the config allows pages to do."""
+    """The permissions of pages in the config."""
 
     def __init__(self, options: CorsOptions) -> None:
         self._any = _ANY in options.origins
@@ -33,7 +33,7 @@ class Cors:
         self._credentials = options.credentials
 
     def lines(self, origin: bytes | None) -> bytes:
-        """Return the header lines of an answer to a page of `origin`, or to a client that is none."""
+        """Return the header lines of an answer to a page of `origin`, or to a client that is not a page."""
         vary = b"" if self._any else b"Vary: Origin\r\n"
         if origin is None or not self.allows(origin):
             return vary
@@ -41,7 +41,7 @@ class Cors:
         return b"%b%b%b" % (vary, self._allowed(origin), exposed)
 
     def preflight(self, head: RequestHead) -> Response:
-        """Return the answer to a browser's question whether a page may send a request; raises RequestError."""
+        """Return the answer to a browser's preflight request; raises RequestError."""
         values = head.values
         origin, method = values[b"origin"], values[b"access-control-request-method"].decode("latin-1")
         asked = values.get(b"access-control-request-headers", b"").decode("latin-1")
@@ -71,14 +71,14 @@ class Cors:
 
 
 def check_origin(options: CorsOptions, head: RequestHead) -> None:
-    """Raise RequestError (403) for a page that may not call: no browser asks before it opens a websocket."""
+    """Raise RequestError (403) for a page that may not call: browsers send no preflight before a websocket."""
     origin = head.values.get(b"origin")
     if origin is not None and not Cors(options).allows(origin):
         raise RequestError("this page's origin is not in pointsman.cors.origins", status=403, code="cross_origin")
 
 
 def with_cors(handler: Handler, options: CorsOptions) -> Handler:
-    """Return `handler` for pages, too; itself where none may call."""
+    """Return `handler` with the headers for pages; unchanged if no page may call."""
     if not options.origins:
         return handler
     cors = Cors(options)

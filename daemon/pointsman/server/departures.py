@@ -1,4 +1,4 @@
-"""Notice that clients leave whose connections are not read from: the event loop itself would see it only on reading."""
+"""Notice that clients leave whose connections are not read from: the event loop would notice only on reading."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Watch:
 
 
 class Departures:
-    """An epoll of its own, which the event loop watches, for sockets whose other end may close."""
+    """A separate epoll, which the event loop watches, for sockets whose peer may close."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -27,7 +27,7 @@ class Departures:
         self._watches: dict[int, Watch] = {}
 
     def watch(self, file: int, left: Callable[[], None]) -> Watch:
-        """Call `left` once if the other end of the socket `file` closes or resets it."""
+        """Call `left` once if the peer of the socket `file` closes or resets the connection."""
         if self._epoll is None:
             self._epoll = select.epoll()
             self._loop.add_reader(self._epoll.fileno(), self._read)
@@ -36,16 +36,16 @@ class Departures:
         return watch
 
     def forget(self, watch: Watch) -> None:
-        """Watch no longer; do nothing if that has ended."""
+        """Stop watching; do nothing if that has ended."""
         if self._watches.get(watch.file) is not watch:
             return
         del self._watches[watch.file]
         if self._epoll is not None:
-            with contextlib.suppress(OSError):  # the socket is closed, or its number is another's
+            with contextlib.suppress(OSError):  # the socket is closed, or its number was reused
                 self._epoll.unregister(watch.file)
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching all sockets."""
         if self._epoll is not None:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()

@@ -1,4 +1,4 @@
-"""Negotiate TLS on an accepted connection, and hand it over once that is done; refuse a client that speaks none."""
+"""Negotiate TLS on an accepted connection, and hand over the connection then; refuse a client that speaks no TLS."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Owner(Protocol):
         """Register a handshake."""
 
     def negotiated(self, handshake: Handshake) -> ClientConnection:
-        """Forget a handshake that is done, and return the connection that follows."""
+        """Remove a completed handshake, and return the connection that follows."""
 
     def in_plain(self, handshake: Handshake) -> ClientConnection:
-        """Forget a handshake that never began, and return the connection that says so."""
+        """Remove a handshake that never began, and return the connection that reports this."""
 
     def not_negotiated(self, handshake: Handshake) -> None:
-        """Forget a handshake that failed."""
+        """Remove a failed handshake."""
 
 
 class Handshake(asyncio.Protocol):
@@ -64,14 +64,14 @@ class Handshake(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._begun:
-            self._early.append(data)  # it came with the end of the handshake
-        elif data[:1].isalpha():  # no record of TLS begins with a letter, and each method does
+            self._early.append(data)  # arrived with the end of the handshake
+        elif data[:1].isalpha():  # no TLS record begins with a letter, and each method does
             self._refuse()
         else:
             self._begin(data)
 
     def _begin(self, data: bytes) -> None:
-        """Begin at once and not in a task, since the next bytes must find the protocol of TLS in place."""
+        """Begin at once and not in a task, since the TLS protocol must be installed before the next bytes."""
         self._begun = True
         self._steps = self._owner.loop.start_tls(
             self._beneath,
@@ -81,10 +81,10 @@ class Handshake(asyncio.Protocol):
             ssl_shutdown_timeout=self._owner.limits().send_timeout,
         )
         self._steps.send(None).add_done_callback(self._ended)
-        self._owner.loop.call_soon(self._feed, data)  # behind its `connection_made`
+        self._owner.loop.call_soon(self._feed, data)  # after its `connection_made`
 
     def _feed(self, data: bytes) -> None:
-        """Give the protocol of TLS what was read before it was in place."""
+        """Give the TLS protocol the bytes that were read before it was installed."""
         if not self._beneath.is_closing():
             tls = cast("asyncio.BufferedProtocol", self._beneath.get_protocol())
             memoryview(tls.get_buffer(len(data)))[: len(data)] = data
@@ -107,7 +107,7 @@ class Handshake(asyncio.Protocol):
             self._steps.send(None)
         except StopIteration as end:
             transport = end.value
-        except OSError:  # which SSLError is as well
+        except OSError:  # includes SSLError
             self._beneath.abort()
         if transport is None or transport.is_closing():
             self._owner.not_negotiated(self)

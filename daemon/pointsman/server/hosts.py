@@ -1,7 +1,7 @@
 """The names by which clients reach a listener. Pure.
 
 A page can point a name of its own at our address, and its browser then takes us for the page's server (DNS rebinding).
-Such a request shows that name in its Host, so an unknown name is refused.
+Such a request has that name in its Host, so an unknown name is refused.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ class Hosts:
     """The names of a listener: localhost, those of its addresses, and more; a wildcard address has every IP address."""
 
     def __init__(self, addresses: Iterable[str], more: Iterable[str] = ()) -> None:
-        """`addresses` are those where it listens; `more` are names or IP addresses without a port."""
+        """Take the `addresses` of the listener; `more` are names or IP addresses without a port."""
         bound = [address.host for address in map(listen, addresses) if isinstance(address, Tcp)]
         self._names = frozenset(_normal(name) for name in (*_LOCAL, *bound, *more))
         self._every_ip = any(_is_wildcard(host) for host in bound)
 
     def known_here(self, host: bytes | None) -> bool:
-        """Return whether a client on this host may ask by this name: any IP address, and any name without a dot."""
+        """Return whether a client on this host may use this name: any IP address, and any name without a dot."""
         if self.known(host, any_ip=True):
             return True
         match = _HOST.fullmatch(host or b"")
         return match is not None and b"." not in match[1]
 
     def known(self, host: bytes | None, *, any_ip: bool = False) -> bool:
-        """Return whether a request with this `Host` was meant for us; `any_ip`: by whatever IP address.
+        """Return whether a request with this `Host` was meant for us; `any_ip`: every IP address is accepted.
 
-        Every browser sends one, so a request without it comes from no page; an empty one is no name of ours.
+        Every browser sends Host, so a request without Host comes from no page; an empty Host is not one of our names.
         """
         if host is None:
             return True
@@ -47,7 +47,7 @@ class Hosts:
 
 
 def _normal(name: str) -> str:
-    """Return the one form in which a name or an IP address is compared."""
+    """Return the canonical form in which a name or an IP address is compared."""
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who answers a request, as its connection sees them."""
+"""The job that answers a request, as its connection sees it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ class Flow(Protocol):
     """A source of bytes for a client that can be paused."""
 
     def pause(self) -> None:
-        """Stop writing: the client reads more slowly than it is written to."""
+        """Stop writing: the client reads too slowly."""
 
     def resume(self) -> None:
-        """Write on: the client has caught up."""
+        """Resume writing: the client has caught up."""
 
     def stalled(self) -> None:
-        """Take note that the client has not read for so long that its connection is closed."""
+        """Take note that the connection is closed, as the client has not read for too long."""
 
 
 class Cancellable(Protocol):
-    """A task that answers a request and can be cancelled."""
+    """A task that answers a request and can be canceled."""
 
     def cancel(self) -> object:
-        """End: the client left, or the service stops. In the second case the job may still answer."""
+        """End: the client left, or the service stops. If the service stops, the job may still answer."""

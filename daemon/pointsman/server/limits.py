@@ -1,4 +1,4 @@
-"""What clients may do: the bounds that the config sets on their connections."""
+"""The bounds that the config sets on clients' connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pointsman.server.client import TrustedProxies
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what clients may do; timeouts are in seconds, and 0 connections of one client are no limit.
+    """Bounds for clients; timeouts are in seconds, and 0 connections of one client mean no limit.
 
     Trusted `proxies` are not limited as one client.
     """
@@ -23,5 +23,5 @@ class Limits:
 
     @property
     def max_arriving(self) -> int:
-        """Return how many bodies may arrive at a time: half of the connections, so that others get the rest."""
+        """Return the number of bodies that may arrive concurrently: half of the connections, to leave others room."""
         return max(1, self.max_connections // 2)

@@ -25,9 +25,8 @@ from pointsman.server.unix_socket import EVERYONE_OF_THE_GROUP, Access, bound
 
 BACKLOG = 2048
 # uvloop accepts one connection of a listening socket in a turn of the event loop, so that in a flood of connections
-# every new client waits. Each further handle of the same socket accepts one more.
-# Four cost a connection 8 us of 140, eight 25 us; in a flood, p99 of honest requests is 15 ms with one, 11 ms with four
-# and 9 ms with eight.
+# every new client waits. Each further handle of the same socket accepts one more. Four cost a connection 8 us of 140,
+# eight 25 us; in a flood, p99 of honest requests is 15 ms with one, 11 ms with four and 9 ms with eight.
 ACCEPTED_A_TURN = 4
 # At least so many connections may negotiate TLS at a time, however many are open.
 FEWEST_HANDSHAKES = 16
@@ -36,7 +35,7 @@ LINGERING = 32
 
 
 class Listener:
-    """Accept connections and hand each request to `handler`; while `draining`, no connection is kept alive."""
+    """Listening sockets, whose requests go to `handler`; while `draining`, no connection is kept alive."""
 
     def __init__(
         self,
@@ -47,9 +46,9 @@ class Listener:
         budget: ByteBudget,
         tls: Callable[[], ssl.SSLContext | None] = lambda: None,
     ) -> None:
-        """`limits` returns the current ones; `abandoned` is called with each pipelined request whose client left.
+        """Take `limits`, which returns the current ones, and `abandoned`, called for each request that is dropped.
 
-        `budget` bounds the bytes of requests in memory. `tls` returns how connections over TCP are encrypted, if so.
+        `budget` bounds the bytes of requests in memory. `tls` returns the TLS context for TCP, or None.
         """
         self.handler = handler
         self.limits = limits
@@ -61,7 +60,7 @@ class Listener:
         self.turns = read_turns()
         self.connections: set[ClientConnection] = set()
         self.evicted = 0
-        """Idle connections that were closed to make room for others."""
+        """The number of idle connections that were closed to make room for others."""
         self._tls = tls
         self._handshakes: dict[Handshake, None] = {}  # oldest first
         self._refused: set[ClientConnection] = set()
@@ -71,7 +70,7 @@ class Listener:
         self._idle: asyncio.Event = asyncio.Event()
 
     async def listen(self, address: str, access: Access = EVERYONE_OF_THE_GROUP) -> None:
-        """Listen at `host:port`, or at `unix:/path` for those who have `access`; raises CannotStart."""
+        """Listen at `host:port`, or at `unix:/path` with the permissions `access`; raises CannotStart."""
         where = parse_address(address)
         try:
             if isinstance(where, Tcp):
@@ -111,7 +110,7 @@ class Listener:
         return ClientConnection(self) if context is None else Handshake(self, context)
 
     def negotiating(self, handshake: Handshake) -> None:
-        """Register a handshake; where there are too many, the oldest ends, which had the most time."""
+        """Register a handshake; if there are too many, end the oldest, which had the most time."""
         self._handshakes[handshake] = None
         room = max(FEWEST_HANDSHAKES, self.limits().max_connections - len(self.connections))
         if len(self._handshakes) > room:
@@ -120,26 +119,26 @@ class Listener:
             oldest.abort()
 
     def negotiated(self, handshake: Handshake) -> ClientConnection:
-        """Forget a handshake that is done, and return the connection that follows."""
+        """Remove a completed handshake, and return the connection that follows."""
         self._handshakes.pop(handshake, None)
         return ClientConnection(self)
 
     def in_plain(self, handshake: Handshake) -> ClientConnection:
-        """Forget a handshake that never began, and return the connection that says so."""
+        """Remove a handshake that never began, and return the connection that reports this."""
         self.count_refused("tls")
         self._handshakes.pop(handshake, None)
         return ClientConnection(self, NoTls())
 
     def not_negotiated(self, handshake: Handshake) -> None:
-        """Forget a handshake that failed."""
+        """Remove a failed handshake."""
         self.count_refused("tls")
         self._handshakes.pop(handshake, None)
         self._check_idle()
 
     def opened(self, connection: ClientConnection, client: Client) -> HttpError | None:
-        """Register a connection and set its `peer`; return why it is refused where there are too many already.
+        """Register a connection and set its `peer`; return why the connection is refused if there are too many.
 
-        Where all are full, an idle connection of the client that has most is closed for it.
+        If all are in use, an idle connection of the client that has most is closed for the new one.
         """
         limits = self.limits()
         connection.peer = peer = self._peers.opened(client)
@@ -176,7 +175,7 @@ class Listener:
         return room
 
     def closed(self, connection: ClientConnection) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self._refused.discard(connection)
         if connection in self.connections:
             self.connections.remove(connection)
@@ -188,7 +187,7 @@ class Listener:
             self._idle.set()
 
     def flush_soon(self, connection: ClientConnection) -> None:
-        """Have a connection flush at the end of this turn of the event loop."""
+        """Schedule a connection to flush at the end of this turn of the event loop."""
         if not self._unflushed:
             self.loop.call_soon(self._flush)
         self._unflushed.append(connection)
@@ -222,7 +221,7 @@ class Listener:
         await self._emptied(seconds, interrupt)
         for connection in list(self.connections):
             connection.cancel()
-        await self._emptied(0.5, asyncio.Event())  # for the last words to each client
+        await self._emptied(0.5, asyncio.Event())  # for the last bytes to each client
         for connection in list(self.connections):
             connection.abort()
         await self._emptied(0.5, asyncio.Event())

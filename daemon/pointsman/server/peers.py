@@ -1,4 +1,4 @@
-"""The clients by address: how many connections each has, and which one to close for another. Pure."""
+"""The clients by address: the number of connections of each, and the choice of one to close for another. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Peer(Generic[C]):
 
     @property
     def rank(self) -> int:
-        """How soon a connection is taken from it; from those that are exempt last."""
+        """The order in which connections are taken from clients; from exempt ones last."""
         return 0 if self.exempt else self.connections
 
 
@@ -36,7 +36,7 @@ class Peers(Generic[C]):
     """All clients that have a connection, ranked by the number of their connections."""
 
     def __init__(self, budget: ByteBudget) -> None:
-        """`budget` is shared out among the clients."""
+        """Take `budget`, which is shared out among the clients."""
         self._budget = budget
         self._by_key: dict[str, Peer[C]] = {}
         self._ranks: list[dict[Peer[C], None]] = [{}]
@@ -57,7 +57,7 @@ class Peers(Generic[C]):
         return peer
 
     def closed(self, peer: Peer[C], connection: C) -> None:
-        """Count a connection less."""
+        """Uncount a connection."""
         peer.silent.pop(connection, None)
         peer.idle.pop(connection, None)
         del self._ranks[peer.rank][peer]
@@ -72,7 +72,7 @@ class Peers(Generic[C]):
     def victim(self) -> C | None:
         """Return the connection to close for a new one, or None if all are busy.
 
-        It is one that has never been used, of the client with the most connections that has such, else an idle one.
+        It is one that has never been used, of the client with most of these, else an idle one.
         """
         spare: C | None = None
         for peers in reversed(self._ranks):

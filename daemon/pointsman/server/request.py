@@ -1,4 +1,4 @@
-"""A client's request, and the client's side of it: how its body is read, and where its answer is written."""
+"""A client's request, and the client's side of it: reading its body, and writing its answer."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ ROOM_SECONDS = 10.0
 RATE_SECONDS = 10.0
 
 Handler = Callable[["Request"], Coroutine[None, None, Response | None]]
-"""Answers a request; None where a job has taken the request over. Raises nothing but CancelledError."""
+"""A function that answers a request; None if a job has taken the request over. Raises only CancelledError."""
 
 
 class ResponseWriter(Protocol):
-    """The client's side of one request: where its answer is written, and who answers it.
+    """The client's side of one request: takes its answer, and knows the job that answers.
 
-    `choked`: the client does not read fast enough. Whoever writes a long answer puts itself into `flow` to be told,
-    and whoever takes over the request puts itself into `job` to be cancelled.
+    `choked`: the client does not read fast enough. The writer of a long answer sets `flow` to be paused, and the job
+    that takes over the request sets `job` to be canceled.
     """
 
     choked: bool
@@ -42,7 +42,7 @@ class ResponseWriter(Protocol):
 
     @property
     def proxied(self) -> bool:
-        """True if the peer is a trusted proxy, whose word about its client counts."""
+        """True if the peer is a trusted proxy, which is believed about its client's address."""
 
     def client(self, head: RequestHead) -> Client:
         """Return the client that a request is from."""
@@ -51,25 +51,25 @@ class ResponseWriter(Protocol):
         """Read the body of the request, which has waited unread."""
 
     def switch(self, sink: Callable[[bytes], None]) -> None:
-        """Give `sink` what the client sends from now on, and first what it has sent behind its offer to switch."""
+        """Give `sink` the client's bytes from now on, beginning with those after its offer to switch."""
 
     def pause_reading(self) -> None:
-        """Read nothing more until `resume_reading`; a client that leaves meanwhile is noticed."""
+        """Stop reading until `resume_reading`; a client that leaves meanwhile is noticed."""
 
     def resume_reading(self) -> None:
-        """Read on."""
+        """Resume reading."""
 
     def write(self, data: bytes) -> None:
-        """Send; bytes for a client that is gone are dropped."""
+        """Send; drop bytes for a client that is gone."""
 
     def write_soon(self, data: bytes) -> None:
-        """Send as `write` does, together with what goes to other clients in this turn of the event loop."""
+        """Send as `write` does, together with bytes for other clients in this turn of the event loop."""
 
     def run(self, work: Coroutine[None, None, Response | None]) -> None:
         """Let `work` answer the request; None from it leaves the request to the `job` it has installed."""
 
     def answer(self, response: Response) -> None:
-        """Write a whole answer, which ends the request."""
+        """Write a complete answer, which ends the request."""
 
     def answered(self, request: Request) -> None:
         """End the request, whose answer is written."""
@@ -118,9 +118,9 @@ class Request:
         *,
         unread: bool = False,
     ) -> None:
-        """`length` is the body's, unless it is chunked.
+        """Take the `length` of the body, unless it is chunked.
 
-        At most `limit` bytes of the body are kept; they count in `share`, as do `reserved` bytes, until `release`.
+        At most `limit` bytes of the body are stored; they count in `share`, as do `reserved` bytes, until `release`.
 
         `unread`: the body waits for room in memory, and no byte of it may be fed before `ResponseWriter.read_on`.
         """
@@ -130,7 +130,7 @@ class Request:
         self.keep_alive = head.keep_alive
         self.parameters: dict[str, str] = {}
         self.lines = b""
-        """Header lines of the answer, whoever answers."""
+        """Header lines of every answer."""
         self._framing: Framing = Chunked(verbatim=False) if head.chunked else Length(length)
         self.complete = self._framing.done
         """True once the whole body has arrived."""
@@ -142,16 +142,16 @@ class Request:
         self._unread = unread
         self._room: Waiter | None = None
         self._parts: list[bytes] = []
-        self._long: Gathered | None = None  # in place of the parts
+        self._long: Gathered | None = None  # replaces the parts
         self.size = 0
-        """How many bytes of the body have arrived."""
+        """The number of bytes of the body that have arrived."""
         self._error: HttpError | None = too_large(limit) if length > limit else None
         self._waiter: asyncio.Future[None] | None = None
 
     # --- called by the connection ----------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> bytes:
-        """Take more of the body and return the bytes behind it; raises Malformed."""
+        """Take more of the body and return the bytes after it; raises Malformed."""
         framing = self._framing
         data = framing.feed(data)
         self.complete = framing.done
@@ -176,7 +176,7 @@ class Request:
             self._long.add(data)
 
     def _keep(self, data: bytes, size: int) -> None:
-        """Add to the body, which has `size` bytes then."""
+        """Add to the body, which then has `size` bytes."""
         if size > self._limit:
             self._discard(too_large(self._limit, self._limit_name), size)
         elif not self._grow(size):
@@ -185,7 +185,7 @@ class Request:
             self._add(data, size)
 
     def _grow(self, size: int) -> bool:
-        """Take room for a body of unknown length that has now `size` bytes."""
+        """Reserve room for a body of unknown length that now has `size` bytes."""
         if not self._share.reserve(size - self._reserved, size):
             return False
         self._reserved = size
@@ -205,9 +205,9 @@ class Request:
             waiter.set_result(None)
 
     def release(self) -> None:
-        """Give the room in memory back: the body was sent and is needed no more, or the request has ended.
+        """Release the room in memory: the body was sent and is no longer needed, or the request has ended.
 
-        What was not read is dropped: a request that was cut off may be garbage for long before it is collected.
+        Unread bytes are dropped: a canceled request may wait long for garbage collection.
         """
         self._parts, self._long = [], None
         if self._room is not None:
@@ -218,21 +218,21 @@ class Request:
 
     @property
     def offers_websocket(self) -> bool:
-        """True if the client waits for a 101 (Switching Protocols): what it sends behind the head is no HTTP."""
+        """True if the client waits for a 101 (Switching Protocols): bytes after the head are not HTTP."""
         return self.head.websocket and not self.has_body
 
     @property
     def arriving(self) -> bool:
-        """True while the body is not whole, and nothing is wrong with it yet."""
+        """True while the body is incomplete and without an error."""
         return not self.complete and self._error is None
 
     @property
     def has_body(self) -> bool:
-        """True unless the body is empty by its head."""
+        """True unless the head declares the body empty."""
         return self.head.chunked or self._length > 0
 
     def limit_to(self, limit: int, name: str = "max_body_bytes of your key") -> None:
-        """Refuse a body of more than `limit` bytes, a limit of the client's or the path's; `read` says its name."""
+        """Refuse a body of more than `limit` bytes, a limit of the client's or the path's; `read` names it."""
         if limit >= self._limit:
             return
         self._limit, self._limit_name = limit, name
@@ -263,7 +263,7 @@ class Request:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _room_for_it(self) -> None:
-        """Wait for room in memory, or until the body fails; raises BuffersFull, or why it failed."""
+        """Wait for room in memory, or until the body fails; raises BuffersFull, or the failure."""
         granted = self._waiter = asyncio.get_running_loop().create_future()
 
         def grant() -> None:

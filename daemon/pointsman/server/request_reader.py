@@ -1,4 +1,4 @@
-"""Read the requests of one client, some ahead of their answers, and keep no byte that the budget does not allow."""
+"""Read the requests of one client, some ahead of their answers, and store no byte that the budget does not allow."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Answerer(ResponseWriter, Protocol):
         """Have a request answered; only called when there is no `current` one."""
 
     def refuse_in_turn(self, error: HttpError) -> None:
-        """Refuse what came behind the requests so far, once they are answered."""
+        """Refuse the bytes after the requests so far, once these are answered."""
 
 
 class RequestReader:
-    """Read requests: the first one begins at once, and those behind it wait in `ahead`."""
+    """A reader of requests: the first one begins at once, and later ones wait in `ahead`."""
 
     __slots__ = (
         "_connection",
@@ -73,7 +73,7 @@ class RequestReader:
         share: Share,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        """The bytes of requests count in `share`."""
+        """Take `share`, in which the bytes of requests count."""
         self._connection = connection
         self._owner = owner
         self._timer = timer
@@ -82,17 +82,17 @@ class RequestReader:
         self.ahead: deque[Request] = deque()
         """Requests that wait until those before them are answered."""
         self.deaf = False
-        """Whatever the client still sends is ignored."""
+        """True if the client's further bytes are ignored."""
         self.kept = b""
         """Bytes not parsed yet; they count in the budget."""
         self.held = False
-        """Parsing waits until all requests are answered."""
+        """True while parsing waits until all requests are answered."""
         self._incoming: Request | None = None  # the request whose body is incomplete
         self._watch: Watch | None = None  # while the socket is not read from
-        self._sink: Callable[[bytes], None] | None = None  # once another protocol is spoken, or may be
+        self._sink: Callable[[bytes], None] | None = None  # once another protocol is, or may be, spoken
 
     def feed(self, data: bytes) -> None:
-        """Take what the client sent."""
+        """Take bytes from the client."""
         if self.deaf:
             self._take_turns(data)
             return
@@ -121,12 +121,12 @@ class RequestReader:
             self._connection.refuse_in_turn(error)
 
     def read_on(self) -> None:
-        """Read soon again, in another turn of the event loop, with the bytes that were kept first."""
+        """Schedule reading in another turn of the event loop, beginning with the stored bytes."""
         self.held = False
         self._loop.call_soon(self.resume)
 
     def switch(self, sink: Callable[[bytes], None]) -> None:
-        """Give `sink` what the client sends from now on, and first what it has sent behind its request."""
+        """Give `sink` the client's bytes from now on, beginning with those after its request."""
         self._sink = sink
         self.resume()
 
@@ -139,7 +139,7 @@ class RequestReader:
             self._watch = self._owner.departures.watch(socket.fileno(), transport.abort)
 
     def resume(self) -> None:
-        """Read on at once, beginning with the bytes that were kept."""
+        """Resume reading at once, beginning with the stored bytes."""
         transport = self._connection.transport
         if not transport.is_closing():
             self._stop_watching()
@@ -147,7 +147,7 @@ class RequestReader:
             self.feed(b"")
 
     def stop(self) -> None:
-        """Ignore whatever the client has sent and still sends."""
+        """Ignore all bytes of the client, past and future."""
         self.deaf = True
         self._sink = None
         self._incoming = None  # its body may be long, and the connection lingers
@@ -158,7 +158,7 @@ class RequestReader:
     # --- requests --------------------------------------------------------------------------------------------------
 
     def _taken(self, data: bytes) -> bytes | None:
-        """Take the request that `data` begins with and return the bytes behind it, or None if it must wait its turn.
+        """Take the request that `data` begins with and return the bytes after it, or None if it must wait its turn.
 
         Raises RequestError or BuffersFull.
         """
@@ -180,7 +180,7 @@ class RequestReader:
             data = self._fed(request, data[end:])
             self.ahead.append(request)
             return data
-        if reserved > limit:  # nothing of it is kept
+        if reserved > limit:  # none of the body is stored
             reserved = 0
         if not reserved or share.reserve(reserved):
             request = Request(connection, head, length, limit, share, reserved)
@@ -193,7 +193,7 @@ class RequestReader:
         return data
 
     def _fed(self, request: Request, data: bytes) -> bytes:
-        """Feed a request's body and return the bytes behind it."""
+        """Feed a request's body and return the bytes after it."""
         got = data
         try:
             data = request.feed(data)
@@ -212,16 +212,16 @@ class RequestReader:
         return data
 
     def _await_answer(self, request: Request, data: bytes) -> None:
-        """Read no other request; what follows an offer waits until it is taken or refused. Raises BuffersFull."""
+        """Read no other request; bytes after an offer wait until it is accepted or refused. Raises BuffersFull."""
         if request.offers_websocket:
             self._keep(data)
-            self._sink = self._keep  # nothing of it is ever parsed
+            self._sink = self._keep  # none of it is ever parsed
             self.pause()
         else:
             self.deaf = True
 
     def _take_turns(self, data: bytes) -> None:
-        """Let others be read from before more is read of what comes fast: a body, a tunnel, what is ignored."""
+        """Let others be read before more is read of fast bytes: a body, a tunnel, ignored ones."""
         if len(data) >= MIN_LONG_BYTES:
             self._owner.turns.took(self._connection.transport, len(data))
 
@@ -239,7 +239,7 @@ class RequestReader:
     # --- bytes that are not parsed yet -----------------------------------------------------------------------------
 
     def _await_head(self, data: bytes) -> None:
-        """Keep the beginning of a head; raises RequestError where it cannot become one, or BuffersFull."""
+        """Store the beginning of a head; raises RequestError if the head cannot become valid, or BuffersFull."""
         if not data:
             return
         if not may_begin(data):
@@ -249,7 +249,7 @@ class RequestReader:
             self._timer.head_began()
 
     def _hold(self, data: bytes) -> None:
-        """Keep what a client sent too far ahead of its answers, and stop reading from it; raises BuffersFull."""
+        """Store bytes that are too far ahead of their answers, and stop reading; raises BuffersFull."""
         self._keep(data)
         if self._connection.current is None and not self._connection.choked:
             self._connection.transport.pause_reading()
@@ -259,13 +259,13 @@ class RequestReader:
             self.pause()
 
     def _keep(self, data: bytes) -> None:
-        """Keep bytes that cannot be parsed yet; raises BuffersFull."""
+        """Store bytes that cannot be parsed yet; raises BuffersFull."""
         if not self._share.keep(len(data)):
             raise BuffersFull
         self.kept = data
 
     def _forget(self) -> None:
-        """Drop the bytes that were kept."""
+        """Drop the stored bytes."""
         self._share.drop(len(self.kept))
         self.kept = b""
 

@@ -13,13 +13,13 @@ from pointsman.server.response import Response, error_response
 
 # No character that could change the structure of vLLM's path.
 _ID = "(?P<id>[A-Za-z0-9_-]+)"
-# For what is answered here: the name of a model may have slashes.
+# For paths answered here: the name of a model may have slashes.
 _NAME = "(?P<name>.+?)"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path and its handler; `path` may hold `{id}`, one segment of letters, digits, `_` and `-`, or end in `{name}`.
+    """A path and its handler; `path` may contain `{id}` (letters, digits, `_`, `-`), or end in `{name}`.
 
     An `eager` handler runs in no task until it awaits `eager.in_task`.
     """
@@ -41,7 +41,7 @@ class Routes:
         routes: Iterable[Route],
         refuse: Callable[[Request, RequestError], Response] = lambda _, error: error_response(error),
     ) -> None:
-        """`refuse` makes the response to a request that has no route."""
+        """Take `refuse`, which makes the response to a request without a route."""
         self._refuse = refuse
         self._exact: dict[str, dict[str, Handler]] = {}
         self._patterns: dict[re.Pattern[str], dict[str, Handler]] = {}

@@ -13,7 +13,7 @@ from pointsman.errors import CannotStart
 
 
 class Access(NamedTuple):
-    """Who may connect: the socket file's mode, and its group where that is not the process's own."""
+    """The permissions of a socket file: its mode, and its group if that is not the process's own."""
 
     mode: int
     group: str | None = None
@@ -27,12 +27,12 @@ def bound(path: str, access: Access) -> socket.socket:
     _remove_stale(Path(path))
     made = socket.socket(socket.AF_UNIX)
     try:
-        os.fchmod(made.fileno(), 0o600)  # nobody else connects before it has its group
+        os.fchmod(made.fileno(), 0o600)  # nobody else connects before the socket has its group
         made.bind(path)
         if access.group is not None:
             _give(path, access.group)
         Path(path).chmod(access.mode)
-    except BaseException:  # whatever fails, no one else would close it
+    except BaseException:  # nothing else would close it
         made.close()
         raise
     return made
@@ -51,7 +51,7 @@ def _give(path: str, group: str) -> None:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove the socket file of a process that was killed; raises OSError where a process listens."""
+    """Remove the socket file of a process that was killed; raises OSError if a process listens."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
