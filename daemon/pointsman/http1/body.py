@@ -7,12 +7,12 @@ from typing import Protocol
 
 from pointsman.http1.grammar import TOKEN_BYTES
 
-# Incomplete size lines and trailers are held back, so their length is bounded; longer ones are rejected.
+# Incomplete size lines and trailers are buffered, so their length is bounded; longer ones are rejected.
 LONGEST_LINE_BYTES = 4096
 LONGEST_TRAILER_BYTES = 16_384
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\r\n]*)?\r\n")
-# The size lines of short chunks as vLLM writes them, by the length of the whole chunk. To compare with one takes a
-# third of the time of parsing it.
+# The size lines of short chunks as vLLM writes them, by the length of the whole chunk. Comparing takes a third of the
+# time of parsing.
 _SIZE_LINES = {size + len(b"%x" % size) + 4: b"%x\r\n" % size for size in range(1, 2048)}
 _TRAILER = re.compile(rb"(?:[" + TOKEN_BYTES + rb"]+:[^\r\n\0]*\r\n)*\r\n")
 
@@ -22,23 +22,23 @@ class Malformed(Exception):
 
 
 class Framing(Protocol):
-    """Tracks one body; `done` once it is complete."""
+    """The state of one body; `done` once it is complete."""
 
     done: bool
 
     def feed(self, data: bytes) -> bytes:
-        """Return the bytes to forward, of `data` and of what was held back; raises Malformed.
+        """Return the bytes to forward, of `data` and of the buffered bytes; raises Malformed.
 
-        Bytes behind the end of the body are cut off and kept in `surplus`.
+        Bytes after the end of the body are cut off and stored in `surplus`.
         """
 
     @property
     def surplus(self) -> bytes:
-        """The bytes behind the end of the body."""
+        """The bytes after the end of the body."""
 
     @property
     def ends_with_connection(self) -> bool:
-        """True where the end of the connection ends the body."""
+        """True if the end of the connection ends the body."""
 
     def interrupted(self, text: bytes) -> bytes:
         """Frame `text` so that the client reads it as part of the body, which stays incomplete."""
@@ -94,15 +94,15 @@ class UntilClose:
 
 
 class Chunked:
-    """A chunked body; `verbatim` keeps its framing with extensions and trailer, otherwise it is removed."""
+    """A chunked body; `verbatim` preserves its framing with extensions and trailer, otherwise they are removed."""
 
     __slots__ = ("_crlf", "_held", "_left", "_verbatim", "done", "surplus")
     ends_with_connection = False
 
     def __init__(self, *, verbatim: bool) -> None:
         self._verbatim = verbatim
-        self._left = 0  # of the chunk's data
-        self._crlf = False  # whether the line end behind a chunk's data is still to come
+        self._left = 0  # bytes of the chunk's data
+        self._crlf = False  # whether the line end after a chunk's data is still to come
         self._held = b""
         self.done = False
         self.surplus = b""

@@ -1,4 +1,4 @@
-"""The headers of a client's request that vLLM gets: end-to-end lines as they came, in order. Pure."""
+"""The headers of a client's request that vLLM gets: end-to-end lines unchanged, in order. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterable
 
 from pointsman.http1.grammar import HOP_BY_HOP
 
-# A browser's page is answered here, and vLLM's own permissions for pages must not stand beside ours.
+# A browser's page is answered here, and vLLM's own permissions for pages must not be added to ours.
 _REPLACED = frozenset({b"host", b"content-length", b"expect", b"origin", b"x-request-id"})
-# vLLM's choice of an engine rank, of the order in its queue and (on /invocations) of an adapter in place of the body's,
-# and what this program says to clients.
+# vLLM's choice of an engine rank, of the order in its queue and (on /invocations) of another adapter than the body's,
+# and this program's headers for clients.
 _NEVER = (b"x-data-parallel-", b"x-vllm-", b"x-amzn-sagemaker-", b"x-pointsman-", b"x-vsr-")
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"cookie"})
-# What proxies say about a client, which anybody else could make up.
+# Headers by which proxies describe a client, which anybody else could invent.
 _PROXIED = frozenset(
     {
         b"cf-connecting-ip",
@@ -31,7 +31,7 @@ _PROXIED_TOO = (b"x-forwarded-",)
 
 _NOMINATES_NOTHING = frozenset({b"keep-alive", b"close"})
 
-# Clients use a few dozen names. A name that is longer, or one too many, is judged each time.
+# Clients use a few dozen names. Longer or further names are judged each time.
 _KEPT_VERDICTS = 512
 _LONGEST_KEPT_BYTES = 64
 
@@ -41,7 +41,7 @@ _REQUEST_ID = re.compile(REQUEST_ID.encode())
 
 
 class _Verdicts:
-    """Which headers cross to vLLM, by their names in lower case; both sets grow as names are judged."""
+    """The headers that are forwarded to vLLM, and those that are not, by lower-case name; both sets grow."""
 
     __slots__ = ("_prefixes", "blocked", "passing")
 
@@ -57,7 +57,7 @@ class _Verdicts:
         self._prefixes = _NEVER if proxied else (*_NEVER, *_PROXIED_TOO)
 
     def judge(self, name: bytes) -> bool:
-        """Return whether a header of a name in neither set crosses."""
+        """Return whether a header of a new name is forwarded."""
         passes = not name.startswith(self._prefixes)
         if len(self.passing) + len(self.blocked) < _KEPT_VERDICTS and len(name) <= _LONGEST_KEPT_BYTES:
             (self.passing if passes else self.blocked).add(name)
@@ -78,11 +78,11 @@ def forwarded_headers(
     proxied: bool = False,
     traced: bool = False,
 ) -> bytes:
-    """Serialise end-to-end headers from (lower-case name, raw line) pairs, each line with its CRLF.
+    """Serialize end-to-end headers from (lower-case name, raw line) pairs, each line with its CRLF.
 
     Headers that `connection`, the value of the client's `Connection`, nominates are left out, and so are the client's
-    credentials unless `credentials`, what proxies say about a client unless it is `proxied` by a trusted one, and where
-    the request is `traced` the client's span, in whose place vLLM gets ours.
+    credentials unless `credentials`, headers by which proxies describe a client unless it is `proxied` by a trusted
+    one, and if the request is `traced` the client's span, as vLLM gets ours.
     """
     verdicts = _VERDICTS[credentials, proxied, traced]
     passing, blocked, judge = verdicts.passing, verdicts.blocked, verdicts.judge

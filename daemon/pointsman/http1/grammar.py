@@ -14,7 +14,7 @@ HOP_BY_HOP = frozenset(
     {
         b"connection",
         b"keep-alive",
-        b"proxy-authorization",  # for the next hop, which this program is
+        b"proxy-authorization",  # for the next hop, which is this program
         b"proxy-connection",
         b"te",
         b"trailer",
@@ -22,7 +22,7 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-"""Headers that concern one connection and never cross (RFC 9110, section 7.6.1)."""
+"""Headers that concern one connection and are never forwarded (RFC 9110, section 7.6.1)."""
 
 
 def is_length(value: bytes) -> bool:

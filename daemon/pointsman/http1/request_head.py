@@ -1,8 +1,8 @@
 """The head of a client's request: read strictly, or refused. Pure.
 
-A head that two servers in a row read differently lets a request be smuggled past the first of them. So this accepts
-RFC 9112's grammar without what it only permits a server to tolerate: no folded lines, no bare line feeds, and no second
-value of a header that decides where the body ends.
+A head that two servers in a row read differently lets a request be smuggled past the first of them. So this accepts RFC
+9112's grammar without the optional tolerance for servers: no folded lines, no bare line feeds, and no second value of a
+header that decides where the body ends.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from pointsman.errors import RequestError
 from pointsman.http1.forwarded_headers import forwarded_headers
 from pointsman.http1.grammar import LONGEST_HEAD_BYTES, TOKEN_BYTES, is_length
 
-# At most 128 fields beside the length, and 8190 bytes for a name, a value, or the target.
+# At most 128 fields in addition to the length, and 8190 bytes for a name, a value, or the target.
 _HEAD = re.compile(
     rb"([A-Za-z]{1,20}) ([!\"$-~]{1,8190}) HTTP/([0-9]\.[0-9])\r\n"
     rb"((?:[" + TOKEN_BYTES + rb"]{1,8190}:[\t -~\x80-\xff]{0,8190}\r\n){0,128})\r\n"
 )
-# Nothing else begins a request, so whoever speaks TLS here need not wait for the head's time to be over.
+# Nothing else begins a request, so a client that speaks TLS here is refused at once, not after the time for a head.
 _START = re.compile(rb"[A-Za-z]{1,20}(?: |$)")
 _ABSOLUTE = re.compile(r"https?://([^/]+)(/.*)?", re.IGNORECASE)
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
 
-# As most clients spell it, and others not much more slowly.
+# As most clients spell it; other spellings are only slightly slower.
 _LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
-# The heads of a client differ in their length alone, so what was read of one is kept for the next: of so many heads,
-# none longer than this. Even of the shortest fields they have not more than 20 MB.
+# The heads of a client differ only in their length, so a parsed head is stored for the next request: at most this many
+# heads, of at most this length. Even with the shortest fields they take at most 20 MB.
 _KEPT_HEADS = 512
 _LONGEST_KEPT_BYTES = 4096
 
@@ -38,8 +38,8 @@ class RequestHead:
     """A request head; `path` and `query` keep their percent-encoding. `old`: the client speaks HTTP/1.0.
 
     `values` maps lower-case names to values, several of one name joined by a comma. The body is `chunked`, or its
-    length is read with the head. `keep_alive`: the client may send another request on the connection. `websocket`: it
-    offers to go on with the WebSocket protocol (RFC 6455).
+    length is read with the head. `keep_alive`: the client may send another request on the connection. `websocket`: the
+    client offers to switch to the WebSocket protocol (RFC 6455).
 
     One head may belong to many requests, so it must not be changed.
     """
@@ -70,7 +70,7 @@ class RequestHead:
         keep_alive: bool,
         websocket: bool,
     ) -> None:
-        """`fields` are (lower-case name, raw line) pairs."""
+        """Take `fields` as (lower-case name, raw line) pairs."""
         self.method = method
         self.path = path
         self.query = query
@@ -83,7 +83,7 @@ class RequestHead:
         self._forwarded: dict[tuple[bool, bool, bool], bytes] = {}
 
     def forwarded(self, *, credentials: bool, proxied: bool, traced: bool) -> bytes:
-        """Return the header lines that cross to vLLM, as `forwarded_headers` does."""
+        """Return the header lines to forward to vLLM, as `forwarded_headers` does."""
         lines = self._forwarded.get((credentials, proxied, traced))
         if lines is None:
             lines = self._forwarded[credentials, proxied, traced] = forwarded_headers(
@@ -117,7 +117,7 @@ def read_head(data: bytes) -> tuple[RequestHead, int]:
 
 
 def _without_length(data: bytes) -> tuple[bytes, bytes | None]:
-    """Return a head without the line of a Content-Length that is written as usual, and its value."""
+    """Return a head without the line of a Content-Length in the usual spelling, and its value."""
     for start in _LENGTHS:
         at = data.find(start)
         if at >= 0:
@@ -138,7 +138,7 @@ def _read(data: bytes) -> RequestHead:
     values: dict[bytes, bytes] = {}
     fields: list[tuple[bytes, bytes]] = []
     lines = block.split(b"\r\n")
-    lines.pop()  # behind the last line end
+    lines.pop()  # after the last line end
     for line in lines:
         name, _, value = line.partition(b":")
         name = name.lower()
@@ -162,7 +162,7 @@ def _read(data: bytes) -> RequestHead:
     if b"connection" in values:
         tokens = {token.strip(b" \t") for token in values[b"connection"].lower().split(b",")}
         keep_alive = b"close" not in tokens and (not old or b"keep-alive" in tokens)
-    if b"upgrade" in values:  # what follows is not HTTP, whether the offer is taken or not
+    if b"upgrade" in values:  # the bytes after it are not HTTP, whether the offer is accepted or not
         keep_alive = False
         offered = b"upgrade" in tokens and values[b"upgrade"].lower() == b"websocket"
         websocket = offered and method == b"GET" and not old
@@ -200,5 +200,5 @@ def _open_ended() -> RequestError:
 
 
 def malformed(why: str) -> RequestError:
-    """Return the error for a malformed request; `why` quotes nothing of it, which may be an attack on the reader."""
+    """Return the error for a malformed request; `why` quotes none of it, as it may be an attack on the reader."""
     return RequestError(f"the request is malformed: {why}", status=400, code="malformed_request")

@@ -1,7 +1,7 @@
-"""The head of a response of vLLM's: read strictly, hop-by-hop headers removed. Pure.
+"""The head of vLLM's response: read strictly, hop-by-hop headers removed. Pure.
 
-End-to-end headers cross as the very lines that came, in order, with every value of a repeated one. Hop-by-hop headers
-and those that `Connection` nominates do not (RFC 9110, section 7.6.1).
+End-to-end headers are forwarded as unchanged lines, in order, with every value of a repeated one. Hop-by-hop headers
+and those that `Connection` nominates are not (RFC 9110, section 7.6.1).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class MalformedHead(Exception):
 
 
 class ResponseHead(msgspec.Struct, frozen=True, gc=False):
-    """A response head; `block` holds its end-to-end header lines as they came.
+    """A response head; `block` is its end-to-end header lines, unchanged.
 
     `length` is None without a Content-Length. `persistent`: the connection may be used again.
     """
@@ -48,7 +48,7 @@ class ResponseHead(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def bodiless(self) -> bool:
-        """True where the status allows no body, whatever the headers say."""
+        """True if the status allows no body, whatever the headers say."""
         return self.status in {204, 304}
 
 
