@@ -1,4 +1,4 @@
-"""Hold a snapshot of what each vLLM serves, which decisions read; pure functions."""
+"""A snapshot of the models that each vLLM serves, which decisions read; pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold the state of one vLLM and its adapters."""
+"""The state of one vLLM and its adapters."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Failure:
 
 @dataclass(slots=True, eq=False)
 class Host:
-    """The state of one vLLM and its adapters; it is kept by every config that keeps the endpoint."""
+    """The state of one vLLM and its adapters, shared by every config that has the endpoint."""
 
     cards: tuple[Card, ...] | None = None
     """Entries of the last `/v1/models` response."""
     trouble: str | None = None
-    """Error of the last `/v1/models` request, None if it succeeded."""
+    """Error of the last `/v1/models` request, or None."""
     refused: set[str] = field(default_factory=set)
     """Names answered with 404 since the last `/v1/models` response."""
     withheld: set[str] = field(default_factory=set)
@@ -40,7 +40,7 @@ class Host:
     down: bool = False
     """True while no connection can be made."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while adapters are loaded or unloaded."""
+    """Locked while adapters are loaded or unloaded."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set to request a poll at once."""
 

@@ -24,7 +24,7 @@ Note = Callable[[str, str, str, str | None], None]
 
 
 class Loader:
-    """Load and unload the adapters of one config; one change at a time for each vLLM.
+    """A loader of one config's adapters, which makes one change at a time for each vLLM.
 
     A loaded adapter gets no requests until it has answered a probe.
     """
@@ -32,7 +32,7 @@ class Loader:
     def __init__(
         self, config: Config, poller: Poller, vllm: LoraApi, note: Note, unloaded: dict[str, Unloaded]
     ) -> None:
-        """`unloaded` are the adapters that were unloaded by hand, to which `unload` adds."""
+        """Take `unloaded`, the adapters unloaded by hand, to which `unload` adds."""
         self._unloaded = unloaded
         self._config = config
         self._poller = poller
@@ -63,7 +63,7 @@ class Loader:
                 yield lora
 
     def _serves(self, endpoint: Endpoint, base: str) -> bool:
-        """Return whether an endpoint serves a base model, also under another name.
+        """Return whether an endpoint serves a base model, possibly under another name.
 
         An adapter loaded onto another base would only produce noise.
         """
@@ -121,7 +121,7 @@ class Loader:
     async def unload(self, name: str, *, force: bool = False) -> dict[str, str | None]:
         """Unload an adapter on every endpoint that serves it; only `load` loads it again.
 
-        Returns and raises as `load` does. Where nobody knows its path, only `force` unloads it.
+        Returns and raises as `load` does. If its path is unknown, `force` is needed.
         """
         await self._poller.refresh()
         hosts = self._poller.hosts

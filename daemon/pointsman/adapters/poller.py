@@ -1,4 +1,4 @@
-"""Poll what each vLLM serves."""
+"""Poll the models that each vLLM serves."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pointsman.adapters.host import Host
 from pointsman.config.model import Endpoint
 from pointsman.errors import UpstreamError
 
-# However often a 404 or an endpoint that comes back asks for a poll, the next one waits for so long.
+# Minimum delay before the next poll, however often a 404 or an endpoint that comes back asks for one.
 SPACING_SECONDS = 0.1
 # An endpoint whose models are not known may refuse any name that clients make up.
 MOST_REFUSED = 1024
 
 Fetch = Callable[[Endpoint], Awaitable[bytes]]
-"""Returns the body of an endpoint's `/v1/models`; raises UpstreamError."""
+"""A function that returns the body of an endpoint's `/v1/models`; raises UpstreamError."""
 
 
 class Poller:
-    """Keep `served` up to date; an endpoint that fails keeps its last known models."""
+    """A poller that updates `served`; an endpoint that fails keeps its last known models."""
 
     def __init__(
         self,
@@ -30,9 +30,9 @@ class Poller:
         report: Callable[[str, str, bool], None],
         previous: Poller | None = None,
     ) -> None:
-        """`report(endpoint name, message, well)` is called when the state of an endpoint changes.
+        """Take `report(endpoint name, message, well)`, called when the state of an endpoint changes.
 
-        The state of endpoints that `previous` also has is kept.
+        The state of endpoints that `previous` also has is preserved.
         """
         self.endpoints = endpoints
         self._fetch = fetch
@@ -50,7 +50,7 @@ class Poller:
         return self.served
 
     async def run(self, endpoint: Endpoint, interval: float, settle: Callable[[Endpoint], Awaitable[None]]) -> None:
-        """Poll one endpoint each `interval` seconds until cancelled; call `settle` after each poll."""
+        """Poll one endpoint each `interval` seconds until canceled; call `settle` after each poll."""
         host, loop = self.hosts[endpoint.name], asyncio.get_running_loop()
         while True:
             host.wake.clear()
@@ -79,7 +79,7 @@ class Poller:
         self.publish()
 
     def _tell(self, endpoint: str, host: Host, before: tuple[Card, ...]) -> None:
-        """Report what an endpoint serves now, and first what it has lost, unless that was unloaded from here."""
+        """Report the models that an endpoint has lost, unless unloaded from here, and those that it serves now."""
         if host.trouble is not None:
             self._report(endpoint, f"models unknown: {host.trouble}", False)
             return
@@ -89,7 +89,7 @@ class Poller:
         self._report(endpoint, "serves " + ", ".join(card.id for card in host.cards or ()), True)
 
     def refused(self, endpoint: str, name: str) -> None:
-        """Record a 404 for `name`; an endpoint that lists it gets no requests for it until it lists it again."""
+        """Record a 404 for `name`; the endpoint gets no requests for it until its next list has it."""
         host = self.hosts[endpoint]
         if host.lists(name) or (host.cards is None and len(host.refused) < MOST_REFUSED):
             host.refused.add(name)
