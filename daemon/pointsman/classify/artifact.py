@@ -20,14 +20,14 @@ from pointsman.errors import ArtifactError
 MANIFEST = "pointsman.json"
 LARGEST_MANIFEST_BYTES = 1 << 20
 LARGEST_FILE_BYTES = 16 << 30
-"""Far more than any encoder; reading as much takes seconds."""
+"""Far more than any encoder; reading this much takes seconds."""
 BUILTIN = Path(__file__).parent.parent / "assets" / "builtin"
 """The classifier shipped with the package."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A folder whose files match its manifest; `calibration` None if it has no calibration rows."""
+    """A folder whose files match its manifest; `calibration` is None if it has no calibration rows."""
 
     folder: Path
     manifest: Manifest
@@ -86,7 +86,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_calibration(folder: Path, manifest: Manifest) -> Calibration | None:
-    """Read and verify the calibration rows, None if the artifact has none; raises ArtifactError."""
+    """Read and verify the calibration rows; return None if the artifact has none; raises ArtifactError."""
     if CALIBRATION not in manifest.files:
         return None
     path = folder / CALIBRATION
@@ -103,7 +103,7 @@ def read_calibration(folder: Path, manifest: Manifest) -> Calibration | None:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hex; raises OSError, also for what is not a file of a sane size."""
+    """Return the SHA-256 of a file in hex; raises OSError, also if it is no regular file of a sane size."""
     with files.opened(path) as file:
         if os.fstat(file.fileno()).st_size > LARGEST_FILE_BYTES:
             raise OSError(0, f"it is larger than {LARGEST_FILE_BYTES:,} bytes")

@@ -1,4 +1,4 @@
-"""Say whether this host can run an artifact, as far as can be known without loading it."""
+"""Tell whether this host can run an artifact, as far as can be known without loading it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pointsman.errors import CannotStart
 def unavailable(manifest: Manifest, providers: Sequence[str]) -> str | None:
     """Return why no provider in `providers` can run the artifact here; None if one may.
 
-    ONNX Runtime is taken to be there for the CPU, since its import takes a while.
+    ONNX Runtime for the CPU is assumed to be installed, since its import takes a while.
     """
     reasons = []
     for provider in providers:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 NO_LABEL = -1
-"""Stands for the label of a row that has none of the classifier's."""
+"""The label of a row that has none of the classifier's."""
 MOST_ROWS = 4000
 MOST_BYTES = 1 << 20
 """At 4,000 rows this is enough for 258 labels; with more labels there are fewer rows."""
@@ -40,7 +40,7 @@ class Calibration:
 
 
 def encode(probabilities: Floats, truth: Ints) -> bytes:
-    """Return the file's content; of more rows than it takes, evenly spaced ones."""
+    """Return the file's content; if there are too many rows, evenly spaced ones."""
     form = _form(probabilities.shape[1])
     kept = min(len(truth), MOST_ROWS, MOST_BYTES // form.itemsize)
     places = np.linspace(0, len(truth) - 1, kept).astype(int)

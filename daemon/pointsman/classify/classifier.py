@@ -1,6 +1,6 @@
 """Classify texts: text in, probabilities out, within a deadline, with a cache, and one run for identical texts.
 
-Each client has a cache and runs of its own, so that no time and no answer tells it what others have sent.
+Each client has a cache and runs of its own, so that no time and no answer reveals other clients' texts.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Lookups:
 
 
 class Classifier:
-    """Serve one artifact. Use from one event loop; call `close` at the end."""
+    """A classifier with one artifact. Use from one event loop; call `close` at the end."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Classifier:
         opened: Callable[[Engine], None] = lambda _: None,
         hash_key: bytes = b"",
     ) -> None:
-        """Load and prove the artifact, and measure the host unless that was done before; as `load_model`.
+        """Load and prove the artifact, and measure the host if needed; see `load_model`.
 
         `hash_key` is that of each `text_hash`. Raises CannotStart or ArtifactError.
         """
@@ -185,11 +185,11 @@ class Classifier:
         return replace(result, timing=timing, source=source, cut=result.cut or read is not text, text_hash=text_hash)
 
     def _remembered(self, whole: tuple[int, int], key: tuple[int, int]) -> Classification | None:
-        """Return what is known of a text that is cut before it is read; it is known by all of it then, too."""
+        """Return the remembered result of a text that is cut before reading; the whole text finds it from then on."""
         hit = self._cache.get(key)
         if hit is not None:
             hit = hit if hit.cut else replace(hit, cut=True)
-            self._cache.put(whole, hit)  # to cut it and to hash what is left takes longer than all else of a hit
+            self._cache.put(whole, hit)  # cutting the text and hashing the parts takes most of the time of a hit
         return hit
 
     async def _wait(self, job: Job[Classification], deadline: float) -> Classification:
@@ -249,7 +249,7 @@ class Classifier:
             self._engine.stop()  # nobody waits for a result any more, and a run may hang
         for threads in self._threads:
             threads.shutdown()
-        # The scheduler and this object refer to each other: free what is large now, not at the next garbage collection.
+        # The scheduler and this object refer to each other: free large objects now, not at the next garbage collection.
         self._cache.resize(0)
         vars(self).pop("_engine", None)
         vars(self).pop("_tokenizer", None)

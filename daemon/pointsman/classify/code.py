@@ -1,18 +1,18 @@
-"""Tell whether a text is mostly code, markup, logs or commands, whatever the language beside it; pure, linear."""
+"""Tell whether a text is mostly code, markup, logs or commands, whatever its other language; pure, linear."""
 
 from __future__ import annotations
 
 import re
 
 MAX_CHARS = 2000
-"""Characters of a text that are looked at; each takes 0.1 µs."""
+"""Characters of a text that are read; each takes 0.1 µs."""
 MIN_PIECES = 5
-"""Pieces of code without which there is too little of it."""
+"""Minimum pieces of code in a text."""
 MIN_SHARE = 0.4
-"""Of the pieces of a line of code, so many are pieces of code."""
+"""Minimum share of pieces in a line of code that are pieces of code."""
 INDENTED = ("  ", "\t")
 MAX_INDENTED_WORDS = 8
-"""Words of an indented line that is one of code by its indent alone, as a statement or a comment is."""
+"""Maximum words of an indented line that is code by its indent alone, as a statement or a comment is."""
 
 # Thai, Lao, Burmese, Khmer, kana and Han, which have no spaces between words, with their punctuation.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uff00-\uffef"
@@ -21,7 +21,7 @@ _LETTERS_A_WORD = 2
 _PIECE = re.compile(rf"[^\s{_UNSPACED}]+")
 _LETTER = re.compile(r"[^\W\d_]")
 _ADDRESS = re.compile(r"\W*+(?:[a-z]{2,12}://|[\w.+-]++@[\w-]++\.)")
-# What words do not have, wherever it stands in a piece.
+# Signs that words do not have, at any position in a piece.
 _SIGN = re.compile(
     r"""
     [={}<>\\`] | && | \|\| | // | /\* | \*/
@@ -41,13 +41,13 @@ _SIGN = re.compile(
 def mostly_code(text: str) -> bool:
     """Return whether lines of code have at least half of the characters of all words and pieces of code.
 
-    A line is one of code if two fifths of its pieces between spaces have signs that words do not have, or if it is
-    indented and short.
+    A line is code if two fifths of its pieces between spaces have signs that words do not have, or if it is indented
+    and short.
     """
     found = code = prose = 0
     for line in text[:MAX_CHARS].split("\n"):
         pieces = words = size = 0
-        for piece in _PIECE.findall(line.lstrip().removeprefix("-")):  # a bullet, or somebody speaks
+        for piece in _PIECE.findall(line.lstrip().removeprefix("-")):  # a bullet, or a speaker
             if _SIGN.search(piece) is not None:
                 if _ADDRESS.match(piece) is None:
                     pieces += 1

@@ -10,8 +10,8 @@ from pathlib import Path
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
 
-# The host is there for vLLM. Two threads keep a short text from waiting for a long one, and beyond eight the event
-# loop is the bottleneck.
+# The host is meant for vLLM. Two threads keep a short text from waiting for a long one, and beyond eight the event loop
+# is the bottleneck.
 SHARE = 4
 LEAST_THREADS = 2
 MOST_THREADS = 8
@@ -37,7 +37,7 @@ def _quotas() -> Iterator[float]:
 
 
 def _quota(folder: Path) -> float:
-    with suppress(OSError, ValueError, ZeroDivisionError):  # `max` is no number, and above the mount there is no file
+    with suppress(OSError, ValueError, ZeroDivisionError):  # `max` is not a number; there is no file above the mount
         quota, period = (folder / "cpu.max").read_text("ascii").split()
         return int(quota) / int(period)
     return float("inf")

@@ -16,7 +16,7 @@ NEARLY_BEST = 0.95
 WORTH_ALL_THREADS = 1.1
 WAKING_S = 0.0005
 
-# Pace follows the host within about a second of work, which is as far ahead as estimates look. A run that was held up
+# Pace follows the host within about a second of work, which is as far ahead as estimates look. A run that was delayed
 # says little about the next one, so it counts as at most SURPRISE times the expected duration.
 FADE_S = 1.0
 SURPRISE = 4.0
@@ -32,7 +32,7 @@ class Curve:
     alone: tuple[float, ...]
     """On one thread, while nothing else runs."""
     beside: tuple[float, ...]
-    """On one thread, beside other such runs, `workers` in all."""
+    """On one thread, concurrently with other such runs, `workers` in all."""
     wide: tuple[float, ...]
     """On all threads, while nothing else runs; empty if there is only one thread."""
 
@@ -50,7 +50,7 @@ class Curve:
             raise ValueError("not a cost curve")
 
     def seconds(self, tokens: int, *, wide: bool = False) -> float:
-        """Return the seconds of a run of `tokens`, under the concurrency it will meet."""
+        """Return the seconds of a run of `tokens`, under the concurrency that it will meet."""
         return interpolate(self.tokens, self.wide if wide else self.beside, tokens)
 
     @property
@@ -62,7 +62,7 @@ class Curve:
     def longest(self, seconds: float) -> int:
         """Return the most tokens whose run takes at most `seconds`, at least those of the shortest measured run.
 
-        Of its binary digits only the first three are kept, so that two measurements mostly agree.
+        Only the first three binary digits are kept, so that two measurements mostly agree.
         """
         if self.seconds(MOST_TOKENS) <= seconds:
             return MOST_TOKENS
@@ -82,7 +82,7 @@ class Curve:
 
 
 class Pace:
-    """Track how much longer runs take now than when the curve was measured."""
+    """A tracker of how much longer runs take now than when the curve was measured."""
 
     def __init__(self) -> None:
         self._taken = self._predicted = FADE_S

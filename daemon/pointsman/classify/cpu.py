@@ -1,4 +1,4 @@
-"""Read from /proc/cpuinfo by what ONNX Runtime chooses its kernels."""
+"""Read the features by which ONNX Runtime chooses its kernels from /proc/cpuinfo."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def identity() -> str:
 
 
 def has_vnni() -> bool:
-    """Return whether the first processor is known to have VNNI; on an ARM CPU, which has its like, false."""
+    """Return whether the first processor is known to have VNNI; false on an ARM CPU, which has an equivalent."""
     return any(name.strip() == "flags" and not VNNI.isdisjoint(value.split()) for name, value in _fields())
 
 
 def _fields() -> list[tuple[str, str]]:
-    """Return what the file says of the first processor, and read no further: a large host has hundreds."""
+    """Return the file's fields of the first processor only: a large host has hundreds."""
     try:
         with CPU_INFO.open(encoding="utf-8", errors="replace") as lines:
             first = [line.rstrip("\n").partition(":") for line in takewhile(str.strip, lines)]

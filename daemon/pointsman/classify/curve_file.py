@@ -52,7 +52,7 @@ def places(artifact: Artifact) -> tuple[Path, ...]:
 
 
 def load(folders: Iterable[Path], wanted: Key) -> Curve | None:
-    """Return the curve stored for this key; None if there is none, or it is damaged or has another key."""
+    """Return the curve stored for this key; None if it is missing, damaged, or has another key."""
     for folder in folders:
         with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             content = msgspec.json.decode((folder / _name(wanted)).read_bytes(), type=_Content)

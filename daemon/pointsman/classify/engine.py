@@ -27,7 +27,7 @@ Probabilities = npt.NDArray[np.float32]
 
 
 class Engine:
-    """Run the artifact's graph; on CPU `run` may be called from several threads at once."""
+    """The artifact's graph, ready to run; on CPU `run` may be called from several threads at once."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Engine:
         threads: int = 1,
         device: Device = Device(),  # noqa: B008 - frozen
     ) -> None:
-        """`providers` are names in order of preference; wide runs use `threads`.
+        """Take `providers`, names in order of preference; wide runs use `threads`.
 
         Raises CannotStart or ArtifactError.
         """
@@ -50,7 +50,7 @@ class Engine:
         self.captured: tuple[int, ...] = ()
         """Token counts whose first run captures a CUDA graph, which is slow."""
         self.version: str
-        """That of ONNX Runtime or OpenVINO."""
+        """The version of ONNX Runtime or OpenVINO."""
         self.notes: list[str] = []
         """Messages for the operator."""
         for provider in providers:
@@ -88,7 +88,7 @@ class Engine:
         return softmax(np.where(np.isfinite(scaled).all(axis=1, keepdims=True), scaled, np.nan))
 
     def stop(self) -> None:
-        """End all runs on the CPU, at their next operator, and let none start again; call from any thread."""
+        """End all runs on the CPU, at their next operator, and let no more start; call from any thread."""
         self._stopped = True
         for stop in self._stops:
             stop()
@@ -112,12 +112,12 @@ class Engine:
 
     @property
     def on_cpu(self) -> bool:
-        """Return whether runs take the cores of the CPU."""
+        """Return whether runs use the cores of the CPU."""
         return self.provider in (CPU, OPENVINO)
 
     def _open(self, provider: str, threads: int, device: Device) -> None:
         target = self._artifact.manifest.target
-        # What was exported for one library needs no other, whatever may be installed.
+        # A graph exported for one library runs only there, whatever is installed.
         name = None if OPENVINO in (provider, target) else self._start_runtime(provider)
         if refusal := unsuited(provider, target):
             raise Unavailable(refusal)
@@ -133,8 +133,8 @@ class Engine:
         self._runtime = import_runtime()
         self.version = self._runtime.__version__
         self._run_options = self._runtime.RunOptions()
-        self._run_options.log_severity_level = 4  # a run that is stopped is no error to print
-        self._stops = [functools.partial(setattr, self._run_options, "terminate", True)]  # and no cycle with `self`
+        self._run_options.log_severity_level = 4  # a stopped run is not an error to print
+        self._stops = [functools.partial(setattr, self._run_options, "terminate", True)]  # without a cycle with `self`
         return require(self._runtime, provider)
 
     def _open_openvino(self, threads: int) -> None:

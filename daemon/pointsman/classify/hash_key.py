@@ -1,4 +1,4 @@
-"""The key of the log's `text_hash`: without it nobody can tell from a log whether a text that they know was sent."""
+"""The key of the log's `text_hash`: without it nobody can tell from a log whether a known text was sent."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ KEY_BYTES = 32
 
 
 def hash_key(folder: Path | None) -> tuple[bytes, str | None]:
-    """Return the key in the state directory, made at the first start, and a warning where it cannot be kept there.
+    """Return the key in the state directory, made at the first start, and a warning if it cannot be stored there.
 
-    Without a state directory, or where its key cannot be used, each process has a key of its own.
+    Without a state directory, or a usable key in it, each process has a key of its own.
     """
     key = secrets.token_bytes(KEY_BYTES)
     if folder is None:

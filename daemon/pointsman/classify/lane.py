@@ -1,4 +1,4 @@
-"""Keep the texts of one kind, short or long: those that wait, and the runs that took some."""
+"""The texts of one kind, short or long: those that wait, and the runs that took some."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HUNG_S = 10.0
 
 @dataclass(eq=False, slots=True)
 class Job(Generic[T]):
-    """A text that waits or runs; `result` resolves to a value or a ClassifierError and is never cancelled.
+    """A text that waits or runs; `result` resolves to a value or a ClassifierError and is never canceled.
 
     `settled` is called when the job ends, so that no other text joins a finished job. `seconds` is its share of the
     predicted duration of its run, and `deadline` is in seconds from `queued_at`.

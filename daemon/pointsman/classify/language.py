@@ -20,9 +20,9 @@ def _split(words: str) -> frozenset[str]:
 
 
 CERTAIN = 20.0
-"""Of declared and other languages, the best on one side must be so many times as likely as the best on the other."""
+"""The factor by which the best of the declared languages must be more likely than the best other, or less."""
 HEAD, TAIL = 400, 200
-"""Characters of a text that are looked at."""
+"""Characters of a text that are read."""
 MOST_LETTERS = 150
 """Characters of their words that are identified; each takes 0.3 µs."""
 # A text with fewer words, and fewer letters of a script other than Latin, has no certain language.
@@ -33,7 +33,7 @@ ENGLISH = _split(
     "i'm i've don't doesn't can't between into there they she were because about after before while both much many "
     "without"
 )
-"""Words of hardly any other language."""
+"""Words of almost no other language."""
 OFTEN_ENGLISH = ENGLISH | _split(
     "not been these each then in to me my do on of is am are at be by he or so as it if an no we was has have for any "
     "some"
@@ -59,7 +59,7 @@ _OTHER_SCRIPT = re.compile("[\u0370-\u1dff\u2e80-\U000fffff]")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The language of a text (ISO 639-1), None if none is certain, and whether the classifier is for such texts."""
+    """The language of a text (ISO 639-1) or None if not certain, and whether the classifier is for such texts."""
 
     language: str | None
     supported: bool
@@ -69,18 +69,18 @@ UNCERTAIN = Verdict(None, supported=True)
 
 
 class LanguageGate:
-    """Judge texts by the languages that an artifact declares; several threads may use it."""
+    """A judge of texts by the languages that an artifact declares; several threads may use it."""
 
     def __init__(self, declared: Iterable[str]) -> None:
-        """`declared` are some of LANGUAGES."""
+        """Take `declared`, some of LANGUAGES."""
         self._declared = frozenset(ALIASES.get(language, language) for language in declared)
         self._identifier = load_identifier()
 
     def judge(self, text: str) -> Verdict:
         """Return the verdict on a text.
 
-        If the whole is in another language, but its first or last sentence in a declared one, then that sentence is the
-        question, and the rest is what it is about. What is mostly code is judged by that, though its language is known.
+        If its first or last sentence alone is in a declared language, that sentence is the question, and the other text
+        its subject. A text that is mostly code is judged as code, though its language is known.
         """
         sentences = _sentences(text)
         whole = self._identify(list(chain.from_iterable(sentences)))
@@ -108,9 +108,9 @@ class LanguageGate:
 
 
 def _is_english(words: list[str]) -> bool:
-    """Return whether a text has the words of which English sentences are made.
+    """Return whether a text has common words of English sentences.
 
-    To identify a short text takes a tenth of its classification: each run of the graph evicts the identifier's tables
+    Identifying a short text takes a tenth of its classification: each run of the graph evicts the identifier's tables
     from the CPU's caches.
     """
     often = sum(map(OFTEN_ENGLISH.__contains__, words))

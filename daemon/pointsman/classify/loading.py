@@ -1,4 +1,4 @@
-"""Load a classifier: open its files, prove it, measure the host, and choose what follows from that."""
+"""Load a classifier: open its files, prove it, measure the host, and choose settings accordingly."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def load_model(
 
 
 def language_gate(artifact: Artifact, options: ClassifierOptions) -> LanguageGate | None:
-    """Return the gate for the languages of an artifact, None where every text is to be classified."""
+    """Return the gate for the languages of an artifact, or None if every text must be classified."""
     languages = artifact.manifest.languages if options.language_gate else []
     return LanguageGate(languages) if languages else None
 
@@ -124,7 +124,7 @@ def warm_up(artifact: Artifact, tokenizer: Tokenizer, engine: Engine) -> None:
 
 
 def _measured(artifact: Artifact, engine: Engine, sample: _Sample, threads: int) -> tuple[Curve, list[str]]:
-    """Return the host's cost curve, stored by an earlier start, or measured now and stored; and what went wrong."""
+    """Return the host's cost curve, stored by an earlier start, or measured now and stored; and any problem."""
     threads = threads if engine.on_cpu else WORKERS
     longest = sample.longest if engine.on_cpu else max(sample.longest, *BUCKETS)
     places = curve_file.places(artifact)

@@ -17,7 +17,7 @@ ANSWERS_SINCE = 2
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 CALIBRATION = "calibration.bin"
-"""May be absent, and releases that do not know it ignore it."""
+"""Optional; releases that do not know it ignore it."""
 
 LEAST_TOKENS = 8
 MOST_TOKENS = 1 << 20
@@ -56,10 +56,10 @@ class KnownAnswer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Training(msgspec.Struct, kw_only=True):
-    """What the weights of `source` can be trained from again; the hashes are of data, prompts and encoder, by name.
+    """The inputs from which the weights of `source` can be trained again; hashes of data, prompts and encoder.
 
-    `record` is the hash of the whole record of the training, which is published with the code. `held_out` has, by the
-    source of the rows that thresholds are fitted to, the hash of what a training without this source said of them.
+    `record` is the hash of the whole record of the training, which is published with the code. `held_out` has, for each
+    source of the rows that thresholds are fitted to, the hash of the results of a training without this source.
     """
 
     record: Digest
@@ -75,7 +75,7 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The content of `pointsman.json`; `labels` are in the order of the logits.
 
     `languages` are those of the texts that the classifier is for, in ISO 639-1; if empty, it judges any text.
-    `training` is there if the training is recorded, as that of the built-in.
+    `training` exists if the training is recorded, as that of the built-in.
     """
 
     format_version: int
@@ -99,7 +99,7 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class BadManifest(Exception):
-    """The manifest cannot be used; the message says what is wrong with it."""
+    """The manifest cannot be used; the message names the problem."""
 
 
 def decode(data: bytes) -> Manifest:
@@ -118,7 +118,7 @@ def decode(data: bytes) -> Manifest:
 
 
 def _problems(manifest: Manifest) -> Iterator[str]:
-    """Yield what no classifier can have; with NaN every comparison is false."""
+    """Yield the properties that no classifier can have; with NaN every comparison is false."""
     labels, least, most = manifest.labels, *TEMPERATURES
     if not labels or "" in labels:
         yield "labels is empty, or has an empty label"

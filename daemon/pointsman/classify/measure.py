@@ -33,7 +33,7 @@ GAINS_LITTLE = 0.75
 UNDISTURBED = 0.85
 
 Run = Callable[[int, bool], object]
-"""Runs one prompt of this many tokens, on all threads or on one."""
+"""A function that runs one prompt of this many tokens, on all threads or on one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ def measure(run: Run, *, threads: int, wide: bool, longest: int) -> Measured:
 def _workers(run: Run, tokens: int, threads: int) -> tuple[int, bool]:
     """Return the number of workers, and whether other processes used the cores.
 
-    It is the highest number near the best throughput, so that short prompts wait less behind long ones; all threads if
-    the measurement was disturbed.
+    It is the highest number near the best throughput, so that short prompts wait less for long ones; all threads if the
+    measurement was disturbed.
     """
     alone = _alone(run, tokens, wide=False)
     counts = [*(1 << power for power in range(threads.bit_length()) if 1 << power < threads), threads]
@@ -106,7 +106,7 @@ def _alone(run: Run, tokens: int, *, wide: bool) -> float:
 
 
 def _on_all_threads(run: Run, tokens: int, alone: float) -> float:
-    """Measure again what gains little: one disturbed run would keep all texts on one thread until the next export."""
+    """Measure again if the gain is small: else one disturbed run would decide until the next export."""
     found = _alone(run, tokens, wide=True)
     if found > GAINS_LITTLE * alone:
         found = min(found, *(_timed(run, tokens, wide=True) for _ in range(REPEATS - 1)))

@@ -24,7 +24,7 @@ TOKENS_PER_PROMPT = 8
 """Tokens of a bucket per row of logits; the number of rows is fixed, too."""
 
 WORKERS = 2
-"""Texts are tokenized and packed by one worker while the GPU runs those of the other."""
+"""One worker tokenizes and packs texts while the GPU runs those of the other."""
 
 NO_GRAPH = "-1"  # disables capture and replay for a run
 
@@ -81,11 +81,11 @@ def cuda_options(device: Device, *, capture: bool) -> dict[str, str]:
 
 
 class BucketRunner:
-    """Run packed calls on fixed buffers, one at a time, since a captured graph is bound to its buffers.
+    """A runner of packed calls on fixed buffers, one at a time, since a captured graph is bound to its buffers.
 
-    ONNX Runtime keeps captured graphs for each thread, so one thread runs all calls, those that capture, too. Callers
-    prepare their inputs on their own threads, while it runs another's. It also copies them to the device, at most
-    100 kB: to copy beside a run would take a second set of buffers, with a captured graph of its own for each bucket.
+    ONNX Runtime keeps captured graphs for each thread, so one thread runs all calls, capturing ones too. Callers
+    prepare their inputs on their own threads, while it runs another's. It also copies inputs to the device, at most 100
+    kB: copying during a run would take a second set of buffers, with a captured graph of its own for each bucket.
     """
 
     def __init__(self, runtime: ModuleType, session: Any, output: str, labels: int, device: Device) -> None:
@@ -102,7 +102,7 @@ class BucketRunner:
         return np.concatenate([self._call(some) for some in calls(prompts)])
 
     def close(self) -> None:
-        """Let no call start any more; one that runs ends."""
+        """Let no more calls start; a running one ends."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _call(self, prompts: Sequence[Ids]) -> npt.NDArray[np.float32]:

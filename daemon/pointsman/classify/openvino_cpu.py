@@ -21,7 +21,7 @@ from pointsman.classify.workers import NICE_LONG, NICE_SHORT, workers
 Logits = npt.NDArray[np.float32]
 
 ARITHMETIC = {"int8-f32": "f32", "int8-bf16": "bf16"}
-"""By the precision of an artifact: the type of all that is not int8."""
+"""By the precision of an artifact: the type of everything that is not int8."""
 
 # OpenVINO compiles for each length of a text, and keeps the results in two caches: operators, for each stream of a
 # compiled form, and kernels, for the process. By default 300 lengths take 380 MB in one stream, and further ones more;
@@ -32,7 +32,7 @@ CACHED_KERNELS = 128
 
 def import_openvino() -> ModuleType:
     """Return the package `openvino`; raises Unavailable."""
-    # As it is imported, it reports that to Google Analytics, unless this package is missing.
+    # On import, the package reports usage to Google Analytics, unless this module is missing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     # The only way to limit it; read once, when the first kernel is compiled.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(CACHED_KERNELS))
@@ -50,7 +50,7 @@ class OpenVinoRunner:
     """
 
     def __init__(self, model: Path, precision: str, threads: int) -> None:
-        """`precision` is a key of ARITHMETIC. Raises Unavailable, and the errors of OpenVINO."""
+        """Take `precision`, a key of ARITHMETIC. Raises Unavailable, and the errors of OpenVINO."""
         openvino = import_openvino()
         self.version: str = openvino.get_version()
         core = openvino.Core()
@@ -79,13 +79,13 @@ class OpenVinoRunner:
 
     @property
     def wide(self) -> Callable[[Sequence[Ids]], Logits] | None:
-        """Return what does the same on all threads, None where there is one."""
+        """Return `narrow` on all threads, or None if there is one."""
         return None if self._wide is None else self._wide.logits
 
     def close(self) -> None:
-        """End all runs with an error, and let none start again; call from any thread.
+        """End all runs with an error, and let no more start; call from any thread.
 
-        A prompt that begins at this very moment is still run to its end.
+        A prompt that begins at this very moment still runs to its end.
         """
         self._narrow.close()
         if self._wide is not None:
@@ -93,7 +93,7 @@ class OpenVinoRunner:
 
 
 class _Requests:
-    """Runs of one compiled form; there are as many requests as there were runs at a time."""
+    """The runs of one compiled form; there are as many requests as there were concurrent runs."""
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled

@@ -1,6 +1,6 @@
 """Pack prompts of any length into one row of tokens without padding, the input of a packed graph.
 
-Positions restart with every prompt, and segment ids keep prompts apart, so that none attends to another. Exporter and
+Positions restart with every prompt, and segment ids separate prompts, so that none attends to another. Exporter and
 engine share the names and meanings defined here.
 """
 

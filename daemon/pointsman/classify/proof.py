@@ -1,4 +1,4 @@
-"""Prove that an artifact answers as it did where it was made, before it serves."""
+"""Prove before an artifact serves that it answers as it did when exported."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pointsman.classify.engine import Engine, Probabilities
 from pointsman.classify.tokenizer import Tokenizer, Window
 from pointsman.errors import ArtifactError
 
-# Between CPUs an answer differs by what float operators round differently, and by less than 0.01 where that moves an
-# int8 value; a wrong tokenizer, weight or kernel changes some answer by far more.
+# CPUs round some float operators differently, which changes an answer by less than 0.01 if an int8 value changes; a
+# wrong tokenizer, weight or kernel changes some answer by far more.
 TOLERANCE = 0.05
 
 
@@ -46,7 +46,7 @@ def answers(
 
 @contextmanager
 def proving(artifact: Artifact, engine: Engine, seconds: float) -> Iterator[None]:
-    """Turn what goes wrong in a block of runs into an ArtifactError, and stop runs that last longer than `seconds`."""
+    """Turn errors in a block of runs into an ArtifactError, and stop runs that last longer than `seconds`."""
     try:
         with engine.stopped_after(seconds):
             yield

@@ -1,4 +1,4 @@
-"""Name what can run a graph, and say which graphs each of them can run."""
+"""Name the providers that can run a graph, and tell which graphs each can run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def unsuited(provider: str, target: str) -> str | None:
 
 
 def advice(target: str) -> str:
-    """Return what to do where no provider can run a graph exported for `target`."""
+    """Return the advice if no provider can run a graph exported for `target`."""
     if target == OPENVINO:
         return "export the classifier with --target cpu"
     return "run on CPU: set pointsman.classifier.providers to [cpu], or classifier.category_model.use_cpu to true"

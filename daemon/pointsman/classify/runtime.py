@@ -25,14 +25,14 @@ PROVIDERS = {
 }
 
 WHEELS = ("onnxruntime", "onnxruntime-gpu")
-"""Of ONNX Runtime; the extras `cpu` and `gpu` have one each."""
+"""The packages of ONNX Runtime; the extras `cpu` and `gpu` have one each."""
 
 EXACT_SUMS = "session.x64quantprecision"
 """Option of a session; see `sum_exactly`."""
 
 # Smaller constants stay in the graph's own file.
 SHARED_BYTES = 1024
-# Where a prepared graph says that weights are: "MatMulIntegerToFloat+6712504603216725768|12781032;148992;0".
+# The position of weights in a prepared graph: "MatMulIntegerToFloat+6712504603216725768|12781032;148992;0".
 PREPACKED = re.compile(rb"\+\d+\|(\d+);\d+;")
 ALIGNMENT = 64
 TWICE = (
@@ -45,7 +45,7 @@ WEIGHTS = "weights-"
 # malloc.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 LARGEST_KEPT = 32 << 20
-"""In bytes, the maximum of glibc. Larger tensors go back to the kernel at once."""
+"""In bytes, the maximum of glibc. Larger tensors return to the kernel at once."""
 TOP_KEPT = 128 << 20
 """Free bytes kept at the end of the main heap; heaps of threads are half as large."""
 
@@ -124,7 +124,7 @@ def open_cpu(runtime: ModuleType, model: Path, threads: int, scratch: Path) -> C
 
 
 def _are_aligned(prepared: Path) -> bool:
-    """Return whether the kernels can read the weights where they are in the file; up to 1.32 some crash otherwise."""
+    """Return whether the kernels can use the weights inside the file; up to 1.32 some crash otherwise."""
     return all(int(offset) % ALIGNMENT == 0 for offset in PREPACKED.findall(prepared.read_bytes()))
 
 
@@ -174,7 +174,7 @@ def _options(runtime: ModuleType, threads: int) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Within a run of a few ms, sleeping threads would double its time, as it has hundreds of operators; after the run
+    # Inside a run of a few ms, sleeping threads would double its time, as it has hundreds of operators; after the run
     # spinning would take CPU from vLLM.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.enable_cpu_mem_arena = False
@@ -186,11 +186,11 @@ def _options(runtime: ModuleType, threads: int) -> Any:
 
 
 def sum_exactly(options: Any) -> None:
-    """Let products of int8 be the same on any CPU; for all sessions whose answers count.
+    """Make int8 products equal on every CPU; for all sessions whose answers count.
 
-    Without VNNI an x86 CPU adds pairs of products in 16 bits, which overflow, and the sum is cut off: with the weights
-    of the built-in classifier, the logits are off by 5 %. ONNX Runtime then makes the weights unsigned, and widens both
-    factors before it multiplies; runs take a tenth to a fifth longer.
+    Without VNNI an x86 CPU adds pairs of products in 16 bits, which overflow, and the sum is truncated: with the
+    weights of the built-in classifier, the logits are off by 5 %. ONNX Runtime then makes the weights unsigned, and
+    widens both factors before it multiplies; runs take a tenth to a fifth longer.
     """
-    if not cpu.has_vnni():  # elsewhere it would have no use, and take more than twice as long
+    if not cpu.has_vnni():  # useless elsewhere, and more than twice as slow
         options.add_session_config_entry(EXACT_SUMS, "1")

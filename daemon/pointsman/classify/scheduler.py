@@ -40,7 +40,7 @@ T = TypeVar("T")
 # and 99 in 100 admitted texts must be in time; a shorter queue keeps the workers as busy.
 WAIT_SHARE = 0.5
 RUN_SHARE = 0.5
-"""Share of the time left that the run of a long text may take, by the same estimates."""
+"""Share of the remaining time that the run of a long text may take, by the same estimates."""
 # A short text waits at most this long for another short one.
 LONG_S = 0.05
 # Maximum time for which runs stay on one thread after other processes were seen to use the cores.
@@ -67,7 +67,7 @@ class Threads:
 
 
 class Batcher(Generic[T]):
-    """Run `work` on `threads`.
+    """A scheduler that runs `work` on `threads`.
 
     `work` gets texts, whether it may use all threads, and how many tokens of each text it may read. It returns a
     result, or an error, for each text.
@@ -190,7 +190,7 @@ class Batcher(Generic[T]):
         future.add_done_callback(lambda done: self._finished(lane, run, done))
 
     def _limit(self, job: Job[T], now: float) -> int:
-        """Return the tokens that can be read in what is left of the deadline."""
+        """Return the tokens that can be read in the remaining time."""
         left = max(0.0, job.queued_at + job.deadline - now)
         return self._curve.longest(RUN_SHARE * left / self._long.pace.factor)
 

@@ -1,4 +1,4 @@
-"""Run a classifier in shadow as a process of its own, `python -m pointsman.classify.shadow`.
+"""Run a classifier in shadow as a separate process, `python -m pointsman.classify.shadow`.
 
 It reads a ShadowOrder from stdin and answers with a ShadowReady, then each text with a ShadowAnswer, all as lines of
 JSON. It ends at end of file, so it never outlives its parent.
@@ -35,13 +35,13 @@ COMMAND = (sys.executable, "-P", "-m", "pointsman.classify.shadow")
 # Of the process: Python with ONNX Runtime, and the model with what loading it and reading a long text take.
 MEMORY_BYTES, MEMORY_TIMES_MODEL = 1 << 30, 4
 START_S = 30.0
-"""To start Python, beside what loading may take."""
+"""Time to start Python, in addition to loading."""
 LIKELIEST_VICTIM = "1000"
-"""If memory runs out, the kernel is to end this process, and neither the service nor vLLM."""
+"""If memory runs out, the kernel must end this process, not the service or vLLM."""
 
 
 class ShadowOrder(msgspec.Struct, frozen=True):
-    """What to load, and how: the artifact's folder, the tokens of a text that are read, and the time limit."""
+    """The order to load a classifier: the artifact's folder, the tokens of a text that are read, and the time limit."""
 
     folder: str
     max_tokens: int
@@ -58,7 +58,7 @@ class ShadowReady(msgspec.Struct, frozen=True):
 
 
 class ShadowAnswer(msgspec.Struct, frozen=True):
-    """As in a `Classification`; `error` if there is none."""
+    """The result as in a `Classification`, or `error`."""
 
     probabilities: tuple[float, ...] = ()
     language: str | None = None
@@ -67,12 +67,12 @@ class ShadowAnswer(msgspec.Struct, frozen=True):
 
 
 def environment() -> Mapping[str, str]:
-    """Return the environment of the process, in which libraries start no threads that nobody needs."""
+    """Return the environment of the process, in which libraries start no needless threads."""
     return os.environ | {"OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def proven(order: ShadowOrder) -> str | None:
-    """Load the artifact in such a process, and end it; return why it cannot be loaded, None if it can."""
+    """Load the artifact in such a process, and end it; return the reason if it cannot be loaded, else None."""
     seconds = START_S + order.load_seconds
     with subprocess.Popen(COMMAND, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment()) as process:  # noqa: S603
         try:
@@ -90,7 +90,7 @@ class _Reader:
     """A proven artifact on one thread."""
 
     def __init__(self, order: ShadowOrder, found: Artifact) -> None:
-        """Raises CannotStart or ArtifactError."""
+        """Load the artifact; raises CannotStart or ArtifactError."""
         self._tokenizer = Tokenizer(found.tokenizer_path)
         self._engine = Engine(found, default_providers(found.manifest.target, use_cpu=True))
         self._window = Window(min(order.max_tokens, found.manifest.max_tokens), order.head_share)
@@ -113,11 +113,11 @@ class _Reader:
 
 
 def main() -> int:
-    """Load what stdin orders, and read texts until its end."""
+    """Load the artifact ordered on stdin, and read texts until stdin ends."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(LIKELIEST_VICTIM, "ascii")
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # output of a library is not an answer
     try:
         order = msgspec.json.decode(sys.stdin.buffer.readline(), type=ShadowOrder)
         found = artifact.load(Path(order.folder))

@@ -35,7 +35,7 @@ class Window:
 
     @classmethod
     def even(cls, max_tokens: int) -> Window:
-        """Return the window with as much head as tail, in which artifacts are made and proven."""
+        """Return the window with equal head and tail, in which artifacts are made and proven."""
         return cls(max_tokens, 0.5)
 
     def cut_text(self, text: str) -> str:
@@ -62,7 +62,7 @@ class Tokenizer:
         self._tokenizer.no_padding()
 
     def encode(self, texts: list[str], window: Window) -> list[Encoded]:
-        """Tokenize the texts, and keep of each the tokens in the window.
+        """Tokenize the texts, and return the tokens of each inside the window.
 
         `encode_batch` releases the GIL, while `encode` would hold it for 15 ms on 5,000 words.
         """

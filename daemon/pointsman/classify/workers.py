@@ -7,8 +7,8 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-# The kernel gives a thread 1.25 times the CPU of one whose nice value is higher by one, where both want the same core:
-# the event loop has 3 times that of a short text, which has 3 times that of a long one.
+# The kernel gives a thread 1.25 times the CPU of one whose nice value is higher by one, if both want the same core: the
+# event loop has 3 times that of a short text, which has 3 times that of a long one.
 NICE_SHORT = 5
 NICE_LONG = 10
 
