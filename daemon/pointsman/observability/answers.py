@@ -1,4 +1,4 @@
-"""Remember which answers clients may judge: those of the last day whose request ids the service has made."""
+"""Remember the answers that clients may judge: those of the last day whose request ids the service has made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_SECONDS = 86_400.0
 class Answer(NamedTuple):
     """The decision that led to an answer; `author` is the client that may judge it, once.
 
-    `rater` is as whose feedback that counts in an experiment: a hash of the key's name or of the address.
+    `rater` identifies the client in an experiment: a hash of the key's name or of the address.
     """
 
     author: str
@@ -36,14 +36,14 @@ class Answer(NamedTuple):
 
 
 class Answers:
-    """The latest answers by request id; `hash_key` is that of the `rater`."""
+    """The latest answers by request id; `hash_key` is the key for the hashes of raters."""
 
     def __init__(self, hash_key: bytes = b"") -> None:
         self._hash = functools.lru_cache(512)(functools.partial(_hash, hash_key))
         self._known: Lru[str, Answer] = Lru(MOST_ANSWERS)
 
     def remember(self, record: Record, author: str, rater: str) -> None:
-        """Remember a request that has ended, if its id is of the service's making and the client has seen an answer.
+        """Remember a request that has ended, if the service made its id and the client has seen an answer.
 
         `rater` is the key or the address of the client.
         """
@@ -68,12 +68,12 @@ class Answers:
         self._known.put(record.request_id, answer)
 
     def find(self, request_id: str, author: str, now: float) -> Answer | None:
-        """Return an answer of this client's, None if there is none, or none of the last day."""
+        """Return an answer of this client's from the last day, or None."""
         found = self._known.get(request_id)
         return None if found is None or found.author != author or _is_old(found, now) else found
 
     def judged(self, request_id: str, answer: Answer) -> None:
-        """Note that the client has judged an answer."""
+        """Record that the client has judged an answer."""
         self._known.put(request_id, answer._replace(judged=True))
 
     def entries(self, now: float) -> list[tuple[str, Answer]]:
@@ -81,14 +81,14 @@ class Answers:
         return [(name, one) for name, one in self._known.items() if not _is_old(one, now)]
 
     def restore(self, entries: Iterable[tuple[str, Answer]], now: float) -> None:
-        """Remember the answers of an earlier process, of the last day."""
+        """Restore the last day's answers of an earlier process."""
         for name, one in entries:
             if not _is_old(one, now):
                 self._known.put(name, one)
 
 
 def _hash(key: bytes, rater: str) -> str:
-    """Return a hash; its size makes it another than that of a text, which a client could have made up to compare."""
+    """Return a hash; its size differs from that of a text's hash, which a client could have made up to compare."""
     return hashlib.blake2b(rater.encode(), digest_size=8, key=key).hexdigest()
 
 

@@ -1,6 +1,6 @@
 """Define the counters and histograms of the service: name, documentation, and the names of the labels.
 
-Gauges are read where their values are: see `Metrics.watch` and `app/gauges`.
+Gauges are read at their source: see `Metrics.watch` and `app/gauges`.
 """
 
 # ruff: noqa: RUF009 - `counter()` and `histogram()` are `dataclasses.field()`
@@ -31,7 +31,7 @@ def histogram(name: str, doc: str, buckets: tuple[float, ...], *labels: str) -> 
 
 @dataclass(slots=True, eq=False)
 class Instruments:
-    """Everything that is counted or observed, in the order in which it is told."""
+    """All counters and histograms, in the order of the output."""
 
     requests: Counter = counter(
         "requests", "Answered requests; 499 means that the client disconnected.", "path", "status"
@@ -155,5 +155,5 @@ class Instruments:
     loop_lag_seconds: Histogram = histogram("loop_lag_seconds", "Delay of the event loop.", _SHORT_BUCKETS)
 
     def all(self) -> Iterator[Counter | Histogram]:
-        """Yield each of them."""
+        """Yield each instrument."""
         return (getattr(self, one.name) for one in fields(self))

@@ -1,4 +1,4 @@
-"""Group errors by what they are: by status and message, whatever ids, numbers, names and paths that has."""
+"""Group errors by status and message, ignoring the message's ids, numbers, names and paths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_GROUPS = 50
 MAX_NAMES = 8
 OTHERS = "other"
 
-# A path, what is quoted, and a word with a digit. Each begins where the one before cannot go on, so that a text is read
+# A path, a quotation, and a word with a digit. Each begins where the one before cannot continue, so that a text is read
 # once, whatever a client has written into it.
 _VARIABLE = re.compile(
     r"""(?<!\S)/\S*|`[^`]*`|"[^"]*"|(?<![\w'])'[^']*'(?!\w)|(?<![\w.-])[A-Za-z_.-]*+\d(?:[\w.:-]|,(?=\d))*+""",
@@ -24,16 +24,16 @@ _VARIABLE = re.compile(
 
 
 def kind_of(message: str) -> str:
-    """Return a message without what differs from one request to the next."""
+    """Return a message without the parts that differ between requests."""
     return _VARIABLE.sub("…", message)
 
 
 class ErrorGroup(msgspec.Struct):
-    """Errors of one kind: how many since the time `since`, the newest at `at` with its id, and whom they concerned."""
+    """Errors of one kind: their number since `since`, the newest at `at` with its id, and the affected names."""
 
     status: int
     error: str | None
-    """None where vLLM has answered with this status."""
+    """None if vLLM has answered with this status."""
     since: float
     times: int = 0
     at: float = 0.0
@@ -69,7 +69,7 @@ class ErrorGroups:
         _count(group.endpoints, record.endpoint)
 
     def all(self) -> list[ErrorGroup]:
-        """Return the groups, that with the newest error first."""
+        """Return the groups, the one with the newest error first."""
         return [group for _, group in self._groups.items()][::-1]
 
 

@@ -1,4 +1,4 @@
-"""Find the lines of a request by its id, or by the beginning of one."""
+"""Find the lines of a request by its id, or by the beginning of its id."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from typing import Any, NamedTuple
 
 MIN_BEGINNING = 6
-"""The least number of characters that may stand for an id; a whole id may be shorter."""
+"""The minimum length of an id's beginning; a whole id may be shorter."""
 MAX_FOUND = 10
-# Other lines name a request as well, as one that says that a query is held back, and are none.
+# Other lines that name a request, such as one about a quarantined query, are not a request's.
 _OF_REQUESTS = ("request", "routing_decision")
 
 
 class FoundLine(NamedTuple):
-    """A line of a request as it is and decoded; `time` is its `ts`, and `place` where it is from."""
+    """A line of a request, raw and decoded; `time` is its `ts`, and `place` its origin."""
 
     time: str
     request_id: str
@@ -23,12 +23,12 @@ class FoundLine(NamedTuple):
 
 
 class Search:
-    """A search in lines that are seen once, in any order, and of which the newest MAX_FOUND are kept."""
+    """A search in lines that come once, in any order, and of which the newest MAX_FOUND are stored."""
 
     def __init__(self, wanted: str) -> None:
-        """`wanted` is an id or its beginning."""
+        """Take `wanted`, an id or its beginning."""
         self.needle = wanted.encode()
-        """What a line has to contain, in bytes."""
+        """Bytes that each matching line contains."""
         self.broken = 0
         """Lines with the id that could not be read."""
         self._wanted = wanted
@@ -46,11 +46,11 @@ class Search:
 
     @property
     def more(self) -> bool:
-        """Return whether there are lines that `found` has no room for."""
+        """Return whether there are more lines than `found` returns."""
         return self._best.count > MAX_FOUND
 
     def see(self, line: bytes, place: str = "") -> None:
-        """Take a line, which is one of the log's own JSON or something else."""
+        """Take a line, which may be JSON from this log or anything else."""
         if self.needle not in line:
             return
         try:

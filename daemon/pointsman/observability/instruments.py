@@ -41,7 +41,7 @@ class Histogram(Collector):
     """A histogram with labels."""
 
     def __init__(self, name: str, doc: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()) -> None:
-        """`buckets` are the upper bounds in ascending order."""
+        """Take `buckets`, the upper bounds in ascending order."""
         self._name, self._doc, self._labels = name, doc, labels
         self.bounds = buckets
         self._series: dict[tuple[str, ...], list[float]] = {} if labels else {(): self._new()}
@@ -55,7 +55,7 @@ class Histogram(Collector):
         self.add_all((value,), *labels)
 
     def add_all(self, values: Sequence[float], *labels: str) -> None:
-        """Observe values of the series with these label values, which begins with the first of them."""
+        """Observe values of the series with these label values, of which `first` comes first."""
         if not values:
             return
         try:
@@ -68,12 +68,12 @@ class Histogram(Collector):
         series[-1] += sum(values)
 
     def items(self) -> Iterator[tuple[str, list[float]]]:
-        """Yield each series by its first label value: its counts by bucket, and last that of what is greater."""
+        """Yield each series by its first label value: its counts by bucket, and last the count of greater values."""
         for labels, series in self._series.items():
             yield labels[0] if labels else "", series[:-1]
 
     def by_name(self) -> dict[str, tuple[float, ...]]:
-        """Return the counts as `items` does, of all series with the same first label value together."""
+        """Return the counts of `items`, summed over all series with the same first label value."""
         found: dict[str, tuple[float, ...]] = {}
         for name, counts in self.items():
             known = found.get(name)
@@ -81,7 +81,7 @@ class Histogram(Collector):
         return found
 
     def counts(self, *labels: str) -> dict[float, int]:
-        """Return the counts by the upper bound of their bucket; what is greater than all counts in the last."""
+        """Return the counts by the upper bound of their bucket; greater values count in the last."""
         *counts, beyond, _ = self._series.get(labels) or self._new()
         counts[-1] += beyond
         return dict(zip(self.bounds, map(int, counts), strict=True))
@@ -100,9 +100,9 @@ class Histogram(Collector):
 
 
 def quantile_ms(bounds: Iterable[float], counts: Sequence[float], share: float) -> float:
-    """Return the time within which this share ended, in milliseconds, as if times were even within a bucket.
+    """Return the time within which this share ended, in milliseconds, as if times were uniform inside a bucket.
 
-    What is greater than all bounds counts as the last of them.
+    Values beyond all bounds count as the last bound.
     """
     wanted, below = share * sum(counts), 0.0
     for bound, count in zip(bounds, counts, strict=False):

@@ -1,4 +1,4 @@
-"""Keep what clients say of their answers in a file, if the operator enables it. No request waits for the disk."""
+"""Store clients' feedback in a file, if the operator enables it. No request waits for the disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pointsman.observability.log import Log
 from pointsman.observability.log_line import stamp
 from pointsman.observability.rotated_file import RotatedFile
 
-# As much again is in the file before.
+# The file before has this size, too.
 FILE_BYTES = 64 * 2**20
 # What the disk has not taken so long after the end is lost.
 CLOSE_SECONDS = 1.0
@@ -23,7 +23,7 @@ CLOSE_SECONDS = 1.0
 class KeptFeedback:
     """The file of feedback, readable by its owner only: JSON lines, each with the decision that it is about.
 
-    `answers` are those that clients may judge; `rated` is called with one and what was said of it.
+    `answers` are those that clients may judge; `rated` is called with an answer and its feedback.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class KeptFeedback:
         )
 
     def keep(self, request_id: str, answer: Answer, said: dict[str, object], now: float) -> bool:
-        """Append what was said of an answer soon; return False if too much waits for the disk."""
+        """Append feedback on an answer soon; return False if too much waits for the disk."""
         line: dict[str, object] = {
             "ts": stamp(now),
             "event": "feedback",
@@ -70,7 +70,7 @@ class KeptFeedback:
         return kept
 
     def close(self) -> None:
-        """Write what is queued and close the file; waits for the disk, at most CLOSE_SECONDS."""
+        """Write everything queued and close the file; waits for the disk, at most CLOSE_SECONDS."""
         if self._writer.close(CLOSE_SECONDS):
             self._file.close()
 

@@ -1,4 +1,4 @@
-"""Read and remove what the file of texts has kept."""
+"""Read and remove rows of the file of texts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NO_CATEGORY = "(none)"
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line of the file: a text, with the request that had it first and what was decided about it.
+    """A line of the file: a text, with the request that had it first and the decision about it.
 
-    Lines of earlier releases have only hash and text. A text has a further line where the classifier in shadow differs.
+    Lines of earlier releases have only hash and text. A text has a further line if the classifier in shadow differs.
     """
 
     hash: str
@@ -31,23 +31,23 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     confidence: float | None = None
     reason: str | None = None
     scores: dict[str, float] = {}
-    """Of the two best categories."""
+    """The scores of the two best categories."""
     shadow: str | None = None
-    """The category by the classifier in shadow where it differs; NO_CATEGORY stands for none."""
+    """The category by the classifier in shadow if it differs; NO_CATEGORY stands for none."""
 
 
 def rows(path: Path) -> Iterator[Row]:
-    """Yield the rows of all parts, the oldest first, without lines that are none; raises OSError."""
+    """Yield the rows of all parts, the oldest first, without invalid lines; raises OSError."""
     for line in lines(path):
         if (row := _row(line)) is not None:
             yield row
 
 
 def forget(path: Path, gone: Callable[[Row], bool]) -> int:
-    """Remove rows from all parts, and return how many; raises OSError.
+    """Remove rows from all parts, and return their number; raises OSError.
 
-    A part is replaced as a whole; a running service goes on in the new one. A line that cannot be read is removed with
-    the first row of its part that is: nobody can say what it has.
+    A part is replaced as a whole; a running service continues in the new one. An unreadable line is removed with the
+    first row of its part: nobody can say what it contains.
     """
     with alone(path):
         return sum(_forget(one, gone) for one in parts(path))

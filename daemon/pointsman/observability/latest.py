@@ -1,4 +1,4 @@
-"""Keep the latest requests and kinds of errors, without prompts; they are taken in when requests are counted."""
+"""Remember the latest requests and kinds of errors, without prompts; they are added when requests are counted."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pointsman.observability.log_line import cut
 from pointsman.observability.record import LONGEST_ERROR_BYTES, LONGEST_NAME_BYTES, Record
 
 MOST_REQUESTS = 10_000
-# By whose values requests can be chosen.
+# Fields by which requests can be filtered.
 FIELDS = ("category", "reason", "model", "key")
 
 
 class Summary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What is kept of a request: `number` counts them, `at` is when it ended, `asked` the model that was asked for."""
+    """A summary of a request: `number` counts them, `at` is when it ended, `asked` the requested model."""
 
     number: int
     at: float
@@ -38,7 +38,7 @@ class Summary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     missed: tuple[str, float] | None = None
     """The category that was not chosen, and its threshold."""
     threshold: tuple[float, str] | None = None
-    """What the score was compared with, and where that is from."""
+    """The threshold that the score was compared with, and its origin."""
     near: tuple[str, float] | None = None
     """The second category, if it has half of the best one's score."""
     would: str | None = None
@@ -51,17 +51,17 @@ class Summary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Latest:
-    """The latest MOST_REQUESTS, and the latest kinds of errors, however long ago those were."""
+    """The latest MOST_REQUESTS, and the latest kinds of errors, whatever their age."""
 
     def __init__(self, settle: Callable[[], None]) -> None:
-        """`settle` has `add` called with all requests that have ended."""
+        """Take `settle`, which calls `add` with all requests that have ended."""
         self._settle = settle
         self._requests: deque[Summary] = deque(maxlen=MOST_REQUESTS)
         self._errors = ErrorGroups()
         self._count = 0
 
     def add(self, records: Iterable[Record]) -> None:
-        """Take requests that have ended."""
+        """Add requests that have ended."""
         for record in records:
             self._count += 1
             self._requests.append(_summary(self._count, record))
@@ -69,15 +69,15 @@ class Latest:
                 self._errors.add(record)
 
     def errors(self) -> list[ErrorGroup]:
-        """Return the latest errors by their kinds, that with the newest first."""
+        """Return the latest errors by kind, the kind with the newest first."""
         self._settle()
         return self._errors.all()
 
     def find(self, wanted: Mapping[str, str], most: int, *, after: int = 0, before: int | None = None) -> list[Summary]:
-        """Return at most so many requests, the newest first; `after` and `before` are numbers.
+        """Return at most this many requests, the newest first; `after` and `before` are numbers.
 
-        `wanted` are values of FIELDS, of which an empty one is that of requests that have none, a `status` (`404`, or
-        `4xx` for all of these), and an `id` or its beginning.
+        `wanted` has values of FIELDS (an empty one matches requests without a value), a `status` (`404`, or `4xx` for
+        all of these), and an `id` or its beginning.
         """
         self._settle()
         tests = [_test(name, value) for name, value in wanted.items()]
@@ -86,7 +86,7 @@ class Latest:
         return list(islice(found, most))
 
     def names(self) -> dict[str, dict[str, int]]:
-        """Return how many requests have each value of FIELDS and each status, the most frequent first."""
+        """Return the number of requests with each value of FIELDS and each status, the most frequent first."""
         self._settle()
         return {
             name: dict(Counter(str(getattr(one, name) or "") for one in self._requests).most_common())
@@ -103,7 +103,7 @@ class Latest:
 
 
 def _test(name: str, value: str) -> Callable[[Summary], bool]:
-    """Return whether a request has what is wanted."""
+    """Return whether a request matches."""
     if name == "id":
         return lambda one: one.request_id.startswith(value)
     if name == "status":

@@ -1,4 +1,4 @@
-"""Write what libraries and the interpreter report to our log: their own lines on stderr could make a thread wait."""
+"""Write the messages of libraries and the interpreter to our log: their own lines on stderr could block a thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pointsman.observability.log import Log
 
 
 class _LibraryHandler(logging.Handler):
-    """Write each library message as one line, an error with its traceback."""
+    """A handler that writes each library message as one line, an error with its traceback."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
@@ -35,7 +35,7 @@ class _LibraryHandler(logging.Handler):
 
 
 def adopt_library_log(log: Log) -> None:
-    """Write warnings and errors of libraries, and exceptions that nobody caught, as lines of `log`."""
+    """Write warnings and errors of libraries, and uncaught exceptions, as lines of `log`."""
     logging.basicConfig(handlers=[_LibraryHandler(log)], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
 

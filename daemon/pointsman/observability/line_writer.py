@@ -1,13 +1,14 @@
-"""Write lines to a file from a thread of its own, so that no reader and no disk can hold the service up.
+"""Write lines to a file from a thread of its own, so that no reader and no disk can delay the service.
 
 Rules:
-1. Nobody who writes ever waits. What does not fit into the queue is dropped and counted; a part of the queue is kept
-   for lines that are not requests'.
-2. The order is kept, and what was begun is continued at the byte where it stopped: no line is torn, whatever fails.
+1. Writers never wait. Lines that do not fit into the queue are dropped and counted; a part of the queue is reserved for
+lines that are not requests'.
+2. The order is preserved, and an interrupted write continues at the byte where it stopped: no line is torn, whatever
+fails.
 3. A write that fails is repeated until it succeeds: a disk has space again, a pipe is read again.
-4. Once there is room again, `lost` is told how many lines were dropped.
-5. `close` waits a bounded time, after which a write that fails is given up. The thread is a daemon thread: one that
-   hangs in write(2) does not hold up the exit.
+4. Once there is room again, `lost` gets the number of dropped lines.
+5. `close` waits a bounded time, then gives up a write that fails. The thread is a daemon thread: one that hangs in
+write(2) does not delay the exit.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 QUEUE_BYTES = 4 * 2**20
-# Lines of requests leave the rest of the queue to the others, which say why requests fail.
+# Lines of requests leave the other part of the queue to lines that say why requests fail.
 REQUESTS_BYTES = 3 * 2**20
 # One write takes about this much, so that a slow reader makes room step by step.
 WRITE_BYTES = 64 * 2**10
@@ -32,7 +33,7 @@ LONGEST_PAUSE_SECONDS = 0.25
 
 
 Lost = Callable[[int, str | None], bytes]
-"""Called with the number of lines dropped and the latest error, if there was one; returns lines to write instead."""
+"""A callback with the number of dropped lines and the latest error, if any; returns lines to write for them."""
 
 
 class LineWriter:
@@ -47,11 +48,11 @@ class LineWriter:
         make_room: Callable[[int], object] = lambda _: None,
         prepare: Callable[[bytes], bytes] = lambda data: data,
     ) -> None:
-        """`failing` is called in the thread, which is called `name`, with the first error of a write that is repeated.
+        """Take `failing`, called in the thread, named `name`, with the first error of a write that is repeated.
 
-        So is `make_room`, before whole lines are written, with their size; if it raises OSError, they are not written.
-        `prepare` is called in the thread with whole lines, and returns those to write instead.
-        `lost` is called in any thread; neither may use this writer.
+        `make_room` is called there before whole lines are written, with their size; if it raises OSError, they are not
+        written. `prepare` is called there with whole lines, and returns those to write. `lost` is called in any thread;
+        neither may use this writer.
         """
         self._file = file
         self._lost = lost
@@ -64,7 +65,7 @@ class LineWriter:
         """Bytes in the queue and in the write that is in progress."""
         self._closing = False
         self._until = math.inf
-        """When writes that fail are given up, by the monotonic clock."""
+        """The time at which failing writes are given up, by the monotonic clock."""
         self._untold = 0
         """Lines dropped since `lost` was last called."""
         self._error: str | None = None
@@ -87,7 +88,7 @@ class LineWriter:
             return True
 
     def close(self, seconds: float) -> bool:
-        """Write what is queued, for at most so many seconds; return whether the file is no longer in use."""
+        """Write everything queued, for at most this many seconds; return whether the file is no longer in use."""
         with self._changed:
             self._closing = True
             self._until = time.monotonic() + seconds

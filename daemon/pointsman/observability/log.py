@@ -41,12 +41,12 @@ class Sink(Protocol):
 
 
 class Log:
-    """Write lines to a sink. Lines of requests belong to the thread that made the log; all others may be anybody's."""
+    """A log of lines in a sink. Only the thread that made it writes lines of requests; any may write others."""
 
     def __init__(self, level: str, sink: Sink, encoder: LineEncoder | None = None, *, place: str | None = None) -> None:
         self.set_level(level)
         self.place = place
-        """Where an operator reads it: JOURNAL, the path of a file, or None if that is not known."""
+        """The place where an operator reads the log: JOURNAL, the path of a file, or None if unknown."""
         self._sink = sink
         self._encoder = encoder or LineEncoder()
         self._held: list[Record] = []
@@ -76,7 +76,7 @@ class Log:
             self._sink.put(line)
 
     def encoded(self, level: Level, event: str, fields: Line) -> bytes:
-        """Return one line as `write` writes it, empty if its level is not written."""
+        """Return the line that `write` would write, empty if its level is not written."""
         if not self.writes(level):
             return b""
         line = {"ts": stamp(time.time()), "level": level, "event": event, **known(fields)}
@@ -88,7 +88,7 @@ class Log:
     def soon(self, record: Record) -> None:
         """Write the line of a request that has ended, which has level info, within HELD_SECONDS.
 
-        Lines that are made one after the other take less time than each at the end of its request.
+        Lines that are made together take less time than each at the end of its request.
         """
         if not self.writes("info"):
             return
@@ -123,8 +123,8 @@ class Log:
 
 @contextlib.contextmanager
 def stderr_log(level: str, *, journal: bool) -> Iterator[Log]:
-    """Log to stderr, which is the journal or not; at the end wait at most CLOSE_SECONDS until all is written."""
-    # Without a stderr its number may be given to any file or connection.
+    """Return a log to stderr, the journal or not; at the end it waits at most CLOSE_SECONDS for unwritten lines."""
+    # Without a stderr its number may belong to any file or connection.
     file = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) if sys.stderr is None else sys.stderr.fileno()
 
     def lost(lines: int, error: str | None) -> bytes:
@@ -141,7 +141,7 @@ def stderr_log(level: str, *, journal: bool) -> Iterator[Log]:
 
 
 def _path_of(file: int) -> str | None:
-    """Return the path of an open regular file, None for anything else."""
+    """Return the path of an open regular file, or None."""
     try:
         path = Path(f"/proc/self/fd/{file}").readlink()
         return str(path) if path.is_file() else None

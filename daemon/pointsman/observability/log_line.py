@@ -1,4 +1,4 @@
-"""Encode the log's lines: JSON, bounded in size, with the journal's priority where the journal reads them."""
+"""Encode the log's lines: JSON, bounded in size, with the journal's priority if the journal reads them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _PRIORITIES = {"debug": b"<7>", "info": b"<6>", "warning": b"<4>", "error": b"<3
 
 
 class LineEncoder:
-    """Encode lines, each with a priority in front if `journal` is set."""
+    """An encoder of lines, each with a priority in front if `journal` is set."""
 
     def __init__(self, *, journal: bool = False) -> None:
         self._prefixes = _PRIORITIES if journal else dict.fromkeys(_PRIORITIES, b"")
 
     def encode(self, line: Line) -> bytes:
-        """Return a line with its newline, with shortened fields where it would be too long."""
+        """Return a line with its newline, with shortened fields if it would be too long."""
         data = _json(line)
         if len(data) > LONGEST_LINE_BYTES:
             data = _shortened(line)
@@ -81,7 +81,7 @@ def _fit(data: bytes) -> bool:
 
 
 def _shortened(line: Line) -> bytes:
-    """Halve the longest field until the line fits; `shortened` names the fields that are not whole."""
+    """Halve the longest field until the line fits; `shortened` names the fields that were cut."""
     line = line | {"shortened": []}
     while len(data := _json(line)) > LONGEST_LINE_BYTES:
         name = max(line.keys() - {"shortened"}, key=lambda field: len(_json(line[field])))

@@ -9,7 +9,7 @@ INTERVAL_S = 0.05
 
 
 async def watch(observe: Callable[[float], object], interval: float = INTERVAL_S) -> None:
-    """Call `observe` every `interval` with the delay of this task's wake-up in seconds, until cancelled.
+    """Call `observe` every `interval` with the delay of this task's wake-up in seconds, until canceled.
 
     uvloop's timers have a resolution of 1 ms, so up to 1 ms is measuring error.
     """

@@ -1,4 +1,4 @@
-"""Count requests, and tell Prometheus; the values of every label are bounded."""
+"""Count requests, and export metrics to Prometheus; the values of every label are bounded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the nu
 # Of all keys that a process has seen, revoked ones included.
 MOST_KEY_NAMES = 1000
 
-# Requests that are counted one after the other take less time than each at its end.
+# Counting requests together takes less time than each at its end.
 COUNTED_AT_ONCE = 256
 
 
@@ -29,7 +29,7 @@ class Metrics(Instruments):
     """All metrics; the values of every label are bounded by the config."""
 
     def __init__(self, models: frozenset[str]) -> None:
-        """`models` are the names allowed as a label value; any other name is counted as `other`."""
+        """Take `models`, the names allowed as a label value; any other name is counted as `other`."""
         super().__init__()
         self._models = models
         self._uncounted: list[Record] = []
@@ -81,7 +81,7 @@ class Metrics(Instruments):
         self.registry.register(_LabelledGauge("mode", name, doc, read))
 
     def watch_counters(self, read: Callable[[], Mapping[str, tuple[str, float]]]) -> None:
-        """Register counters kept elsewhere; on each scrape `read` returns documentation and value by name."""
+        """Register external counters; on each scrape `read` returns documentation and value by name."""
         self.registry.register(_Counters(read))
 
     def _totals(self) -> Totals:
@@ -96,7 +96,7 @@ class Metrics(Instruments):
         return Totals(decisions, statuses, runs, self._model_totals(), bounds)
 
     def _model_totals(self) -> dict[str, ModelTotals]:
-        """Return the counts by model, those of all sides of experiments together."""
+        """Return the counts by model, all sides of experiments together."""
         requests: Counter[str] = Counter()
         failed: Counter[str] = Counter()
         for (_, _, model, status, _), count in self.decisions.items():
@@ -140,7 +140,7 @@ class Metrics(Instruments):
         self.counted(uncounted)
 
     def _count(self, records: list[Record]) -> None:
-        """Count requests that have the same labels: together they take half of the time of one by one."""
+        """Count requests that have the same labels: together they take half of the time."""
         one = records[0]
         status = str(one.status)
         seconds = [record.seconds for record in records]
@@ -193,14 +193,14 @@ class Metrics(Instruments):
         self.truncated.add(by=sum([cut for _, cut in read]))
 
     def _model(self, decision: Decision) -> str:
-        """Return the label of the model that was decided for."""
+        """Return the label of the model in the decision."""
         if decision.model in self._models:
             return decision.model
         return decision.base_model if decision.base_model in self._models else "other"
 
 
 def _labels(record: Record) -> tuple[Hashable, ...]:
-    """Return what a request has in common with those that are counted in the same series."""
+    """Return the properties that requests counted in the same series have in common."""
     if record.routed is None:
         return record.path, record.status, record.key
     decision = record.routed.decision
@@ -209,7 +209,7 @@ def _labels(record: Record) -> tuple[Hashable, ...]:
 
 
 class _Before(Collector):
-    """Call a function on each scrape; to be registered before what it changes."""
+    """A collector that calls a function on each scrape; register it before the metrics that the function changes."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self._call = call

@@ -1,4 +1,4 @@
-"""Remember what is the matter, from when it begins until all has been fine for a while; pure."""
+"""Remember problems, each from its beginning until everything has been fine for a while; pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ FINE_SECONDS = 60.0
 
 
 class Finding(NamedTuple):
-    """What the newest requests say of one model, or of one endpoint: `why` in words where it is bad.
+    """The finding about one model or endpoint, by its newest requests: `why` in words if it is bad.
 
-    Between `bad` and `fine`, whatever was the case goes on. `models` are those of an endpoint that are bad.
+    Between `bad` and `fine`, the former state continues. `models` are the bad ones of an endpoint.
     """
 
     bad: bool
@@ -22,7 +22,7 @@ class Finding(NamedTuple):
 
 
 class Flag(NamedTuple):
-    """Something that is the matter: since when, why, and since when it seems to be over."""
+    """A problem: since when, why, and since when it seems to be over."""
 
     since: float
     why: str
@@ -31,14 +31,14 @@ class Flag(NamedTuple):
 
 
 class Flags:
-    """What is the matter, by name; `began` and `ended` are called when something begins or ends to be."""
+    """The problems by name; `began` and `ended` are called when one begins or ends."""
 
     def __init__(self, began: Callable[[str, Flag], object], ended: Callable[[str, Flag], object]) -> None:
         self._began, self._ended = began, ended
         self.all: dict[str, Flag] = {}
 
     def update(self, found: Mapping[str, Finding], now: float) -> None:
-        """Take what is found now; of what is not in it nothing is known any more."""
+        """Take the present findings; nothing is known any more of names without one."""
         for name, finding in found.items():
             flag = self.all.get(name)
             if finding.bad:

@@ -1,7 +1,7 @@
 """Judge by model whether it fails or is slow, from its newest requests and from those of comparable models; pure.
 
-What counts is what vLLM made of a request. A model is compared with its base model, or where that has no traffic, with
-all others: those of the same base for the first byte, as another base may well be slower.
+Only vLLM's part in a request counts. A model is compared with its base model, or if that has no traffic, with all
+others: for the first byte only those of the same base, as another base may well be slower.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import NamedTuple, TypeVar
 from pointsman.observability.model_flags import Finding
 from pointsman.observability.model_windows import NEWEST, Answered, Left, Slots
 
-# A model with fewer requests is compared with nothing, and nothing with it.
+# A model with fewer requests is not compared.
 MIN_REQUESTS = 5
 # Where one request in a hundred fails, 6 of 20 do so by chance once in thirty million times.
 MIN_FAILED = 6
 MIN_FAILED_EACH = 4
 # Most of the newest requests must be of one kind: streams, or whole answers.
 MIN_TIMED = NEWEST // 2
-# Less is no crawl, whatever the factor is.
+# A smaller delay is not slow, whatever the factor.
 MIN_SLOWER_SECONDS = 1.0
 # With so many requests in flight, the next one waits no longer than it would alone.
 FREE_IN_FLIGHT = 8
-# It is over at this share of the bound; the first byte has no less than a factor of 1.
+# A problem is over at this share of the bound; the first byte has at least a factor of 1.
 SHARE_OVER, FACTOR_OVER = 0.2, 0.5
 
 
@@ -33,17 +33,17 @@ S = TypeVar("S", Answered, Left)
 
 
 class Bounds(NamedTuple):
-    """How far from the others is too far: by a share of errors, and by a factor of the first byte."""
+    """The bounds of a problem: the share of errors, and the factor of the first byte."""
 
     failing: float
     slow: float
 
 
 class ModelJudge:
-    """Compare models by their newest requests; `bases` has the base model of each that the config names.
+    """A judge of models by their newest requests; `bases` has the base model of each model in the config.
 
-    `left` has the requests whose clients have left, `before` what was usual at each endpoint, `slots` what became of
-    requests at the same time.
+    `left` has the requests whose clients have left, `before` the usual times at each endpoint, `slots` the outcome of
+    concurrent requests.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ModelJudge:
         self._before = before
         self._bounds = bounds
         only = set(bases.values())
-        # Of a model that the config does not name, the base is known where there is only one.
+        # The base of a model that is not in the config is known if there is only one.
         default = next(iter(only)) if len(only) == 1 else None
         self._bases = {name: bases.get(name, default) for name in (*recent, *left)}
         self._typical: dict[tuple[str, frozenset[str], bool, float | None], Typical | None] = {}
@@ -69,9 +69,9 @@ class ModelJudge:
         self._siblings: dict[tuple[str, frozenset[str], bool], list[tuple[str, Typical]]] = {}
         self._comparable = {name for name, samples in recent.items() if len(samples) >= MIN_REQUESTS}
         self._ill: dict[tuple[str, int, bool], dict[str, bool]] = {}
-        """By endpoint and slot, which models failed then, or were slow."""
+        """By endpoint and slot, the models that failed then, or were slow."""
         self._at: dict[str, dict[str, list[Answered]]] = {}
-        """The requests by endpoint and model that were answered."""
+        """The answered requests, by endpoint and model."""
         for name, samples in recent.items():
             for sample in samples:
                 self._at.setdefault(sample.endpoint, {}).setdefault(name, []).append(sample)
@@ -92,19 +92,19 @@ class ModelJudge:
         return self._endpoints
 
     def but_for(self, endpoints: Collection[str]) -> list[str]:
-        """Return the models that other endpoints have answered for as well: of the rest, nothing is known."""
+        """Return the models that other endpoints have answered for as well: nothing is known of others."""
         found = self._recent.items()
         return [name for name, samples in found if any(sample.endpoint not in endpoints for sample in samples)]
 
     def asked_but_for(self, endpoints: Collection[str]) -> list[str]:
-        """Return these, and the models for which other endpoints have kept clients waiting until they left."""
+        """Return these models, and those for which other endpoints have kept clients waiting until they left."""
         known = dict.fromkeys(self.but_for(endpoints))
         return list(known | {name: None for name in self._left if self._places(name).difference(endpoints)})
 
     # --- failing -----------------------------------------------------------------------------------------------------
 
     def failing(self, model: str, without: Collection[str] = ()) -> Finding:
-        """Judge a model by its errors; what it was answered by the endpoints `without` makes it no worse."""
+        """Judge a model by its errors; answers of the endpoints `without` do not count against it."""
         samples = self._recent[model]
         share, (usual, than) = self._failed[model] / len(samples), self._usual_share(model)
         counted = [one for one in samples if one.endpoint not in without] if without else samples
@@ -125,9 +125,9 @@ class ModelJudge:
         return (failed / others if others >= MIN_REQUESTS else 0.0), "all others"
 
     def _own(self, model: str, samples: Iterable[S], *, slow: bool) -> list[S]:
-        """Return the requests without those of times at which most other models fared as badly at the endpoint.
+        """Return the requests without those at times when most other models fared as badly at the endpoint.
 
-        The newest requests of a model may be from a time when all failed, and those of others, asked more often, not.
+        A model's newest requests may be from a time when all failed, but not those of busier models.
         """
         return [
             one
@@ -149,7 +149,7 @@ class ModelJudge:
         return 2 * (sum(told.values()) - told.get(model, False)) > len(told) - (model in told)
 
     def all_failing(self, endpoint: str) -> Finding:
-        """Judge an endpoint: it is to blame where most of its models fail, and these are at least two."""
+        """Judge an endpoint: it is to blame if most of its models fail, and these are at least two."""
         known = self._known(endpoint)
         return self._alike(
             endpoint,
@@ -171,7 +171,7 @@ class ModelJudge:
         least = None if usual is None else usual.seconds
         found = self._of(model, places, streams, least)
         if found is None:
-            return Finding(bad=False, fine=True, why="")  # of few requests nothing is known any more
+            return Finding(bad=False, fine=True, why="")  # nothing is known any more from few requests
         if usual is None:
             return Finding(bad=False, fine=found.seconds < FACTOR_OVER * MIN_SLOWER_SECONDS, why="")
         counted = found if places.isdisjoint(without) else self._of(model, places - set(without), streams, least)
@@ -193,14 +193,14 @@ class ModelJudge:
         if not found.left:
             median = f"{found.seconds:.2f} s (median)"
         why = f"the first byte takes {median}, of comparable requests {usual.seconds:.2f} s"
-        # By clients that left alone, no model is well.
+        # No model is well by the clients that left alone.
         known = found.requests - found.left >= MIN_REQUESTS
         return Finding(bad, known and not self._slower(found, waiting, FACTOR_OVER), why)
 
     def _slower(self, found: Typical, usual: Typical, part: float) -> bool:
         """Return whether it is slower by this part of the bound.
 
-        The first byte takes at most in proportion longer where there is more to read, or to write before it.
+        The first byte may take longer in proportion to the bytes read, or written before it.
         """
         more = max(1.0, found.size / max(usual.size, 1), found.tokens / max(usual.tokens, 1))
         expected = usual.seconds * more
@@ -210,9 +210,9 @@ class ModelJudge:
         )
 
     def _slow_then(self, model: str, sample: Answered | Left) -> bool | None:
-        """Return whether a request took longer than was usual, by half of the bound; None where that is not known.
+        """Return whether a request took longer than usual, by half of the bound; None if not known.
 
-        A long answer or a long prompt takes long at any time.
+        A long answer or a long prompt always takes long.
         """
         base = self._bases.get(model)
         streams = sample.streams if isinstance(sample, Answered) else self._streams(model)
@@ -229,7 +229,7 @@ class ModelJudge:
         return None if self._slower(found._replace(size=0.0, tokens=0.0), usual, FACTOR_OVER) else False
 
     def _usual(self, model: str, places: frozenset[str], streams: bool) -> Typical | None:
-        """Return what a model is compared with: at the same endpoints if possible, and its base model if possible."""
+        """Return the figures that a model is compared with: of the same endpoints and its base model if possible."""
         base = self._bases[model]
         if base is None:
             return None
@@ -256,7 +256,7 @@ class ModelJudge:
         return self._middles[key]
 
     def _of(self, model: str, places: frozenset[str], streams: bool, least: float | None = None) -> Typical | None:
-        """Return what is typical of a model; by clients that left alone only if these have waited for `least`."""
+        """Return the typical times of a model; by clients that left alone only if these have waited for `least`."""
         left = self._left_of(model, streams)
         key = model, places, streams, least if left else None
         if key not in self._typical:
@@ -268,7 +268,7 @@ class ModelJudge:
         return self._typical[key]
 
     def _left_of(self, model: str, streams: bool) -> list[Left]:
-        """Return the requests of one kind whose clients have left; those of unknown kind are as most others.
+        """Return the requests of one kind whose clients have left; unknown ones count as the model's usual kind.
 
         But not if they may as well be healthy ones of the other kind.
         """
@@ -280,7 +280,7 @@ class ModelJudge:
         return [one for one in left if (streams if one.streams else alike and one.seconds >= least)]
 
     def _answered_in(self, base: str | None, *, streams: bool) -> float:
-        """Return the median first byte of the models of one base, 0 where it is not known."""
+        """Return the median first byte of the models of one base, 0 if not known."""
         key = base, streams
         if key not in self._answered:
             names = [name for name, its in self._bases.items() if its == base]
@@ -289,7 +289,7 @@ class ModelJudge:
         return self._answered[key]
 
     def _streams(self, model: str) -> bool:
-        """Return whether most requests of a model are streams; where nobody knows, whether those of its base are."""
+        """Return whether most requests of a model are streams; if nobody knows, whether those of its base are."""
         if model not in self._kinds:
             others = [name for name, base in self._bases.items() if base == self._bases[model]]
             for names in ([model], others):
@@ -326,12 +326,12 @@ class ModelJudge:
 
     def _crawls(self, model: str, places: frozenset[str], streams: bool, usual: Typical) -> bool:
         found = self._of(model, places, streams, usual.seconds)
-        # Whether those that left were all alike, five do not tell.
+        # Five requests cannot tell if all their clients have left.
         enough = found is not None and (not found.left or found.requests >= MIN_TIMED)
         return found is not None and enough and self._slower(found, usual, 1.0)
 
     def usual(self, endpoint: str) -> Iterator[tuple[Cohort, Typical]]:
-        """Yield what is usual at an endpoint now, of all models of one base together."""
+        """Yield the usual times at an endpoint now, of all models of one base together."""
         for base in {base for name in self._at.get(endpoint, ()) if (base := self._bases[name]) is not None}:
             for streams in (True, False):
                 found = self._middle_of(base, frozenset((endpoint,)), streams)
@@ -362,7 +362,7 @@ class Typical(NamedTuple):
     in_flight: float
 
     def waiting(self, in_flight: float) -> Typical:
-        """Return these with the time that they would take with so many requests in flight, at most in proportion."""
+        """Return the times that these requests would take with this many in flight, at most in proportion."""
         more = (in_flight + FREE_IN_FLIGHT) / (self.in_flight + FREE_IN_FLIGHT)
         return self._replace(seconds=self.seconds * max(1.0, more))
 
@@ -370,10 +370,10 @@ class Typical(NamedTuple):
 def typical(
     samples: Iterable[Answered], streams: bool, left: Sequence[Left] = (), least: float | None = None
 ) -> Typical | None:
-    """Return the medians of what has begun to come, None where that is too little.
+    """Return the medians of the answers that have begun, or None if there are too few.
 
-    Clients that have `left` count as if an answer had come then, as that is the least that it would have taken; but not
-    if that makes the rest look faster, or is less than `least`, where that is given: then they may be all there is.
+    Clients that have `left` count as if an answer had come then, as that is the least time that it would have taken;
+    but not if that makes the others look faster, or is less than `least`, if given: then they may be all there is.
     """
     answered = [one for one in samples if one.streams == streams and one.seconds is not None and not one.failed]
     if len(answered) >= MIN_REQUESTS:
@@ -398,7 +398,7 @@ def typical(
 
 
 def _middle(found: Sequence[Typical]) -> Typical:
-    """Return the medians of medians, of two the lower: no single model moves them far, however busy or slow it is."""
+    """Return the medians of medians, of two the lower: no single model moves them far, however busy or slow."""
     medians = (statistics.median_low(column) for column in list(zip(*found, strict=True))[2:])
     return Typical(sum(one.requests for one in found), sum(one.left for one in found), *medians)
 
@@ -408,7 +408,7 @@ def _failed(samples: Iterable[Answered]) -> int:
 
 
 def _failed_then(sample: Answered | Left) -> bool | None:
-    """Return whether a request failed, None where its client did not wait for that."""
+    """Return whether a request failed, or None if its client did not wait for that."""
     return sample.failed if isinstance(sample, Answered) else None
 
 
@@ -417,14 +417,14 @@ SNAPSHOT_SECONDS = 300.0
 
 
 class LastHour:
-    """What was usual at each endpoint in the last hour, while it was not slow."""
+    """The usual times at each endpoint in the last hour, while it was not slow."""
 
     def __init__(self) -> None:
         self._taken = -SNAPSHOT_SECONDS
         self._found: dict[Cohort, deque[tuple[float, Typical]]] = {}
 
     def before(self, now: float) -> dict[Cohort, Typical]:
-        """Return what was usual; forget what is too old."""
+        """Return the usual times; drop old ones."""
         for cohort, found in list(self._found.items()):
             while found and found[0][0] < now - HISTORY_SECONDS:
                 found.popleft()
@@ -433,7 +433,7 @@ class LastHour:
         return {cohort: _middle([one for _, one in found]) for cohort, found in self._found.items()}
 
     def take(self, judge: ModelJudge, slow: Collection[str], now: float) -> None:
-        """Take note of what is usual now, every SNAPSHOT_SECONDS, but for endpoints that are slow."""
+        """Store the usual times now, every SNAPSHOT_SECONDS, except for slow endpoints."""
         if now - self._taken < SNAPSHOT_SECONDS:
             return
         self._taken = now

@@ -1,4 +1,4 @@
-"""Keep the newest requests of each model, in bounded memory."""
+"""Store the newest requests of each model, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pointsman.observability.log_line import cut
 from pointsman.observability.record import LONGEST_NAME_BYTES, Record
 
 NEWEST = 20
-# Of clients that left: many of them may have waited for too short to tell anything.
+# For clients that left: many of them may have waited too briefly to tell anything.
 MAX_LEFT = 3 * NEWEST
 MAX_AGE_SECONDS = 300.0
 # Requests within so long are answered at the same time.
 SLOT_SECONDS = 10.0
-# Of models that the config does not name, which clients may make up while vLLM fails.
+# For models that are not in the config, which clients may make up while vLLM fails.
 MAX_OTHERS = 16
 
 
 class Answered(NamedTuple):
     """A request that vLLM has answered, or failed to.
 
-    `seconds` is the time from sending it to the first byte of its answer. What that depends on are the bytes of the
-    request, how many were `in_flight`, and the tokens of an answer that is no stream, which comes when it is whole;
-    where these are not known, as of an embedding, it is None.
+    `seconds` is the time from sending the request to the first byte of its answer. It depends on the bytes of the
+    request, the number `in_flight`, and the tokens of an answer that is not a stream, which comes when it is complete;
+    None if unknown, as of an embedding.
     """
 
     at: float
@@ -36,13 +36,13 @@ class Answered(NamedTuple):
     tokens: int
     in_flight: int
     slot: int
-    """The time in which it failed, or its answer began to come."""
+    """The slot of time in which the request failed, or its answer began."""
 
 
 class Left(NamedTuple):
     """A request whose client has left before the first byte of its answer, which would have taken at least `seconds`.
 
-    It `streams` as far as vLLM has begun to answer; before that, nobody knows.
+    Whether it `streams` is known only once vLLM has begun to answer.
     """
 
     at: float
@@ -52,7 +52,7 @@ class Left(NamedTuple):
     size: int
     in_flight: int
     slot: int
-    """The time in which it left."""
+    """The slot of time in which the client left."""
 
 
 Slots = Mapping[tuple[str, int], Mapping[str, Answered | Left]]
@@ -60,7 +60,7 @@ Slots = Mapping[tuple[str, int], Mapping[str, Answered | Left]]
 
 
 class Window(NamedTuple):
-    """The newest requests of a model, and apart from them those whose clients have left, which hide none of them."""
+    """The newest requests of a model, and separately those whose clients have left, so that these hide none of them."""
 
     answered: deque[Answered]
     left: deque[Left]
@@ -76,7 +76,7 @@ class Windows:
         self._others = 0
 
     def follow(self, bases: Mapping[str, str]) -> None:
-        """Expect these models, each with its base model; those that are gone become others."""
+        """Expect these models, each with its base model; removed ones become others."""
         self._bases = bases
         others = [name for name in self._windows if name not in bases]
         for name in others[MAX_OTHERS:]:
@@ -84,7 +84,7 @@ class Windows:
         self._others = min(len(others), MAX_OTHERS)
 
     def add(self, records: Iterable[Record]) -> None:
-        """Take requests that have ended; what the model and vLLM have no part in is left out."""
+        """Add requests that have ended, except those in which the model and vLLM have no part."""
         windows = self._windows
         for record in records:
             routed = record.routed
@@ -123,7 +123,7 @@ class Windows:
             self._slots.setdefault((record.endpoint, answered.slot), {}).setdefault(name, answered)
 
     def _begun(self, name: str) -> Window | None:
-        """Return a window for a model that has none, None for one of too many that the config does not name."""
+        """Return a new window for a model, or None if there are too many that are not in the config."""
         if name not in self._bases:
             if self._others >= MAX_OTHERS:
                 return None
@@ -132,7 +132,7 @@ class Windows:
         return window
 
     def recent(self, now: float) -> dict[str, list[Answered]]:
-        """Return the newest requests by model, the oldest first; forget what is too old."""
+        """Return the newest requests by model, the oldest first; drop old ones."""
         since, found = now - MAX_AGE_SECONDS, {}
         for name, window in list(self._windows.items()):
             for samples in window:
@@ -147,10 +147,10 @@ class Windows:
         return found
 
     def left(self) -> dict[str, list[Left]]:
-        """Return as `recent` does, and after it, the requests whose clients have left."""
+        """Return the requests whose clients have left, as `recent` does; call it after `recent`."""
         return {name: list(window.left) for name, window in self._windows.items() if window.left}
 
     @property
     def slots(self) -> Slots:
-        """Return what became of requests at the same time, as far back as the newest requests."""
+        """Return the outcome of concurrent requests, as far back as the newest requests."""
         return self._slots

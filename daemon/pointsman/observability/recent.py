@@ -1,4 +1,4 @@
-"""Tell what the counters counted in the last minutes, for `GET /status`: decisions, errors, runs of the classifier.
+"""Report the counts of the last minutes, for `GET /status`: decisions, errors, runs of the classifier.
 
 The counters are read once a minute, so that the window costs a request nothing.
 """
@@ -39,7 +39,7 @@ class ModelTotals(NamedTuple):
     wholes: tuple[float, ...]
 
     def since(self, old: ModelTotals) -> ModelTotals:
-        """Return what was counted since then."""
+        """Return the difference from the former counts."""
         first_bytes, wholes = (
             tuple(new - before for new, before in zip(*pair, strict=True))
             for pair in ((self.first_bytes, old.first_bytes), (self.wholes, old.wholes))
@@ -58,23 +58,23 @@ class Recent:
     """The counts of the last MINUTES; `read` returns the totals."""
 
     def __init__(self, read: Callable[[], Totals], now: float | None = None) -> None:
-        """`now`, here and below, is a time of a steady clock in seconds; by default the present."""
+        """Take `now`, here and below a time of a steady clock in seconds; by default the present."""
         self._read = read
         self._taken: deque[tuple[float, Totals]] = deque(maxlen=MINUTES)
         self.take(now)
 
     async def watch(self) -> None:
-        """Read the totals every minute, until cancelled."""
+        """Read the totals every minute, until canceled."""
         while True:
             self.take()
             await asyncio.sleep(60)
 
     def take(self, now: float | None = None) -> None:
-        """Read the totals, and forget those of MINUTES ago."""
+        """Read the totals, and drop those of MINUTES ago."""
         self._taken.append((time.monotonic() if now is None else now, self._read()))
 
     def summary(self, now: float | None = None) -> dict[str, Any]:
-        """Return the counts since the oldest reading as JSON, what is most frequent first."""
+        """Return the counts since the oldest reading as JSON, the most frequent first."""
         (since, old), new = self._taken[0], self._read()
         decisions, statuses, runs = new.decisions - old.decisions, new.statuses - old.statuses, new.runs - old.runs
         return {
@@ -119,7 +119,7 @@ def _times(bounds: tuple[float, ...], counts: tuple[float, ...]) -> dict[str, fl
 
 
 def _quantile(runs: Counter[float], share: float) -> float | None:
-    """Return the upper bound of the bucket with this quantile in milliseconds, None where nothing was counted."""
+    """Return the upper bound of the bucket with this quantile in milliseconds, or None without counts."""
     seen = 0
     for bound, count in sorted(runs.items()):
         seen += count

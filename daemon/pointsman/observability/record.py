@@ -1,4 +1,4 @@
-"""Collect what the log and the metrics report of one request."""
+"""Collect the facts of one request for the log and the metrics."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Record(msgspec.Struct, gc=False):
     client: str = ""
     """The client's address; empty for a Unix socket."""
     issued: bool = False
-    """True where the service has made the request id, and not the client."""
+    """True if the service, not the client, has made the request id."""
     key: str | None = None
     """The name of the client's key."""
     old_secret: bool = False
-    """Whether the client has sent the older of the key's two secrets."""
+    """True if the client has sent the older of the key's two secrets."""
     trace: Trace | None = None
-    """Its place in a trace, where requests are traced."""
+    """The request's position in a trace, if requests are traced."""
     started: float = msgspec.field(default_factory=time.perf_counter)
     original_model: str | None = None
     routed: Routed | None = None
@@ -49,23 +49,23 @@ class Record(msgspec.Struct, gc=False):
     tokens: tuple[int, int] | None = None
     error: str | None = None
     answered: float | None = None
-    """Seconds from sending it to vLLM until the first byte of the answer's body."""
+    """Seconds from sending the request to vLLM until the first byte of the answer's body."""
     waited: float | None = None
-    """Seconds from sending it to vLLM until the client left, where that was before the first byte of an answer."""
+    """Seconds from sending the request to vLLM until the client left before the first byte of an answer."""
     streamed: bool = False
-    """True where vLLM answers with a stream, as far as it has begun to answer."""
+    """True if vLLM answers with a stream, as far as it has begun to answer."""
     sent_bytes: int = 0
     """The bytes of the body that vLLM got."""
     in_flight: int = 1
-    """The requests in flight at the endpoint when it was sent, and itself."""
+    """The requests in flight at the endpoint when this one was sent, this one included."""
     failed: bool = False
-    """True where vLLM, or the model, is to blame for what the client got."""
+    """True if vLLM, or the model, is to blame for the client's answer."""
     seconds: float = 0.0
     """Duration of the whole request, set at its end."""
     shadow: Opinion | None = None
-    """What the classifier in shadow would have decided, once it has read the text."""
+    """The decision that the classifier in shadow would have made, once it has read the text."""
     ended: float = 0.0
-    """When it ended, in seconds since the epoch."""
+    """The end of the request, in seconds since the epoch."""
 
     def decided(self, routed: Routed) -> None:
         """Record the decision."""
@@ -73,13 +73,13 @@ class Record(msgspec.Struct, gc=False):
         self.phases = routed.phases()
 
     def end(self) -> None:
-        """Take the time, and let go of the body: this is counted and logged later, together with others."""
+        """Take the time, and release the body: the request is counted and logged later, together with others."""
         self.seconds = time.perf_counter() - self.started
         self.ended = time.time()
         self.drop_body()
 
     def drop_body(self) -> None:
-        """Keep of the decision all but the edited body and what shows parts of the client's."""
+        """Release the edited body and the parts of the decision that show the client's."""
         routed = self.routed
         if routed is not None:
             routed.edited.drop_body()
@@ -180,7 +180,7 @@ def _add_experiment(line: Line, arm: Arm, routed: Routed) -> None:
 
 
 def draw_of(routed: Routed) -> str | None:
-    """Return what identifies the conversation that was drawn, None where it is on several arms."""
+    """Return the identity of the conversation that was drawn, or None if it is on several arms."""
     kept = routed.kept
     return None if kept is None or kept.mixed else _number(kept.share)
 

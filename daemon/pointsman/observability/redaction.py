@@ -1,4 +1,4 @@
-"""Take out of texts what nobody should keep: keys, e-mail addresses, and what the operator's patterns find; pure.
+"""Remove confidential parts from texts: keys, e-mail addresses, and matches of the operator's patterns; pure.
 
 Python's own regular expressions backtrack, so each of those here is bounded: it begins at an edge, and its repeats end
 where the next part begins. The operator's run as those of routing rules do.
@@ -29,15 +29,15 @@ _NAMED = re.compile(
 
 
 class Redactor:
-    """Redacts by the operator's patterns as well."""
+    """A redactor with the operator's patterns as well."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        """The patterns have been checked."""
+        """Take patterns that have been checked."""
         self._programs = [regex.compiled(pattern) for pattern in patterns]
         self._matcher = Matcher(self._programs) if patterns else None
 
     def redact(self, text: str) -> str:
-        """Return the text with names in place of what must not be kept."""
+        """Return the text with placeholders for the confidential parts."""
         text = _KEY.sub(KEY, text)
         text = _NAMED.sub(lambda match: match[1] + KEY, text)
         text = _MAIL.sub(MAIL, text)

@@ -1,4 +1,4 @@
-"""Append lines to a file that begins anew when it is full, and keep the full ones before it: `FILE.1`, `FILE.2`, ..."""
+"""Append lines to a file that is rotated when full, with the full ones before as `FILE.1`, `FILE.2`, ..."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MOST_OLDER = 100
 
 
 class RotatedFile:
-    """An open file, readable by its owner only, of at most so many bytes, with at most so many older ones."""
+    """An open file, readable by its owner only, with a maximum size and a maximum number of older ones."""
 
     def __init__(self, path: Path, most_bytes: int, older: int) -> None:
         """Open the file or create it; raises OSError."""
         self.descriptor = open_lines(path)
-        """Stays the same for as long as this is open."""
+        """Constant while this file is open."""
         self.begun = 0
-        """How often another file was begun."""
+        """The number of rotations."""
         self._path = path
         self._most_bytes = most_bytes
         self._older = older
@@ -33,7 +33,7 @@ class RotatedFile:
             raise OSError(errno.EACCES, "its folder must be writable and readable, as a full file is renamed")
 
     def make_room(self, size: int) -> None:
-        """Begin another file where this one would be too large, or is no longer at its path; raises OSError."""
+        """Begin another file if this one would be too large, or is no longer at its path; raises OSError."""
         with alone(self._path):
             if not self.is_in_place():
                 self._begin()
@@ -58,7 +58,7 @@ class RotatedFile:
         self.begun += 1
 
     def _shift(self) -> None:
-        """Rename the file and those before it; those beyond the bound are removed, also of an earlier, larger one."""
+        """Rename the file and those before it; remove those beyond the maximum, also of an earlier, larger one."""
         for number in range(max(1, self._older), MOST_OLDER + 1):
             numbered(self._path, number).unlink(missing_ok=True)
         names = [self._path, *(numbered(self._path, number + 1) for number in range(self._older))]
@@ -75,18 +75,18 @@ def numbered(path: Path, number: int) -> Path:
 
 
 def parts(path: Path) -> list[Path]:
-    """Return the files that there are, the oldest first."""
+    """Return the existing files, the oldest first."""
     older = (numbered(path, number) for number in range(MOST_OLDER, 0, -1))
     return [one for one in (*older, path) if one.exists()]
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of all parts, the oldest first; raises OSError, FileNotFoundError where there is none."""
+    """Yield the lines of all parts, the oldest first; raises OSError, FileNotFoundError if there is none."""
     found = parts(path)
     if not found:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     for one in found:
-        # One that has been shifted meanwhile is read in its next place, or not at all.
+        # A file that was rotated meanwhile is read at its next name, or not at all.
         with contextlib.suppress(FileNotFoundError), files.opened(one) as file:
             yield from file
 

@@ -28,7 +28,7 @@ HELD_SECONDS = 1.0
 EXPORT_SECONDS = 5
 """For one export with all its repetitions."""
 CLOSE_SECONDS = 1.0
-"""What the collector has not taken so long after the end is lost."""
+"""Time for the collector to take spans after the end; later ones are lost."""
 # By GenAI's semantic conventions; other paths have no name there.
 _OPERATIONS = {
     "/v1/chat/completions": "chat",
@@ -48,11 +48,11 @@ class Spans:
     """The queue of ended requests, and the thread that makes spans of them and sends these."""
 
     def __init__(self, options: TracingOptions, log: Log, count_dropped: Callable[[], object]) -> None:
-        """`count_dropped` is called for each span that is dropped. The extra `otel` must be installed."""
+        """Take `count_dropped`, called for each span that is dropped. The extra `otel` must be installed."""
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
-        # It reports every attempt; here one line says that it fails, and one that it works again.
+        # The library reports every attempt; here one line says that exporting fails, and one that it works again.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._share = options.sample
         self._url = f"{(options.endpoint or '').rstrip('/')}/v1/traces"
@@ -69,7 +69,7 @@ class Spans:
         self._thread.start()
 
     def begin(self, traceparent: bytes | None) -> Trace:
-        """Return the place in a trace of a request with this header."""
+        """Return the position in a trace of a request with this header."""
         return begin(traceparent, self._share)
 
     def end(self, record: Record) -> None:
@@ -84,7 +84,7 @@ class Spans:
             self._count_dropped()
 
     def close(self) -> None:
-        """Send what waits, and end; waits for the collector, at most CLOSE_SECONDS."""
+        """Send waiting spans, and end; waits for the collector, at most CLOSE_SECONDS."""
         self._closing.set()
         self._changed.set()
         self._thread.join(CLOSE_SECONDS)
@@ -155,7 +155,7 @@ def _name(record: Record, operation: str | None) -> str:
 
 
 def _attributes(record: Record, operation: str | None) -> dict[str, AttributeValue]:
-    """Return what is known of a request; no text of it, and no key."""
+    """Return the attributes of a request, without its text and key."""
     found: dict[str, AttributeValue | None] = {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": None if operation is None else "vllm",

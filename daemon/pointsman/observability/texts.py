@@ -1,4 +1,4 @@
-"""Keep classified texts in a file, if the operator enables it. No request waits for the disk."""
+"""Store classified texts in a file, if the operator enables it. No request waits for the disk."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ class KeptTexts:
         )
 
     def wants(self, text_hash: str) -> bool:
-        """Return whether a text is one of the share that is kept, and not known to be in the file."""
+        """Return whether a text is in the share to store, and not known to be in the file."""
         return not self.has(text_hash) and int(text_hash[:8], 16) < self._below
 
     def has(self, text_hash: str) -> bool:
         """Return whether a text is known to be in the file."""
-        if self._begun != self._file.begun:  # the file has begun anew, and so have its texts
+        if self._begun != self._file.begun:  # the file was rotated, so its texts are new
             self._begun = self._file.begun
             self._kept = Lru(KEPT_TEXTS)
         return self._kept.get(text_hash) is not None
 
     def keep(self, row: Row) -> None:
-        """Append a text soon; it is dropped while too many wait for the disk."""
+        """Append a text soon; drop it if too many wait for the disk."""
         if self._writer.put(msgspec.json.encode(row) + b"\n"):
             self._kept.put(row.hash, True)
         else:
@@ -73,27 +73,27 @@ class KeptTexts:
     def latest(self) -> dict[str, str]:
         """Return the beginnings of the latest texts by hash, as they are in the file; waits for the disk.
 
-        None are left once the file was replaced, as by `pointsman texts delete`, or has begun anew.
+        None are left once the file was replaced, as by `pointsman texts delete`, or rotated.
         """
         with self._latest_lock:
             self._empty_latest(self._file.is_in_place())
             return dict(self._latest.items())
 
     def close(self) -> None:
-        """Write what is queued and close the file; waits for the disk, at most CLOSE_SECONDS."""
+        """Write everything queued and close the file; waits for the disk, at most CLOSE_SECONDS."""
         if self._writer.close(CLOSE_SECONDS):
             self._file.close()
 
     def _redacted(self, data: bytes) -> bytes:
         """Redact the rows in some lines; runs in the thread that writes."""
         found = [msgspec.json.decode(line, type=Row) for line in data.splitlines()]
-        if not self._in_place():  # what the shadow says of a text that was removed does not bring it back
+        if not self._in_place():  # the shadow's opinion of a removed text must not bring it back
             found = [row for row in found if row.shadow is None]
         self._redacted_rows = [msgspec.structs.replace(row, text=self._redactor.redact(row.text)) for row in found]
         return msgspec.json.Encoder().encode_lines(self._redacted_rows)
 
     def _make_room(self, size: int) -> None:
-        """Make room for the redacted rows, which are at hand from then on; runs in the thread that writes."""
+        """Make room for the redacted rows, and remember them; runs in the thread that writes."""
         self._file.make_room(size)
         with self._latest_lock:
             self._empty_latest(True)
@@ -101,7 +101,7 @@ class KeptTexts:
                 self._latest.put(row.hash, row.text[:LATEST_CHARACTERS])
 
     def _empty_latest(self, in_place: bool) -> None:
-        """Leave none of the latest texts if another file was begun since, or if it is not in place."""
+        """Clear the latest texts if the file was rotated since, or is not at its path."""
         begun = self._file.begun
         if begun != self._latest_begun or not in_place:
             self._latest_begun = begun
@@ -110,7 +110,7 @@ class KeptTexts:
     def _in_place(self) -> bool:
         try:
             return self._file.is_in_place()
-        except OSError:  # it is told when the rows are written
+        except OSError:  # reported when the rows are written
             return True
 
     def _lost(self, texts: int, error: str | None) -> bytes:

@@ -1,4 +1,4 @@
-"""Continue the trace of a client's request, or begin one: https://www.w3.org/TR/trace-context/. Pure but for chance."""
+"""Continue a client's trace, or begin one: https://www.w3.org/TR/trace-context/. Pure except for chance."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 
 import msgspec
 
-# Version ff is none; a later version than 00 may have more fields behind these.
+# Version ff is invalid; a later version than 00 may have more fields after these.
 _TRACEPARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[!-~]*)?")
 _SAMPLED = 1
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """The place of one request in a trace: its own span, and that of the client, 0 where the trace begins here."""
+    """The position of one request in a trace: its own span, and that of the client, 0 if the trace begins here."""
 
     trace_id: int
     span_id: int
@@ -34,7 +34,7 @@ class Trace(msgspec.Struct, frozen=True):
 def begin(traceparent: bytes | None, share: float) -> Trace:
     """Return the trace of a request with this header.
 
-    Whether a trace is exported is the client's choice; of those that begin here it is `share`.
+    The client chooses whether a trace is exported; of those that begin here, `share` are.
     """
     span_id = random.getrandbits(64) or 1
     found = None if traceparent is None else _TRACEPARENT.fullmatch(traceparent)

@@ -1,7 +1,7 @@
-"""Keep what the counters counted: of the last 15 minutes by 15 seconds, of the hour by the minute, of the day by five.
+"""Store the counts of the last 15 minutes by 15 seconds, of the hour by the minute, of the day by five.
 
-The counters are read every 15 seconds, so this costs a request nothing. It takes 3 MB with a dozen models and 22 MB at
-most: of each kind of name the first get columns of their own, and all others share some.
+The counters are read every 15 seconds, so this costs a request nothing. It takes 3 MB with a dozen models and at most
+22 MB: the first names of each kind get columns of their own, and all others share some.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ WINDOWS = {"5m": (MINUTES, 20), "15m": (MINUTES, 60), "hour": (HOUR, 60), "day":
 MAX_NAMES = 64
 MAX_MODELS = 256
 MAX_STATUSES = 16
-# Of more models than these, a chart shows the others as one.
+# With more models than these, a chart shows the others as one.
 MAX_CHARTED = 16
-# By how many columns a ring grows.
+# The number of columns by which a ring grows.
 GROWTH = 128
 
 K = TypeVar("K", bound=Hashable)
@@ -37,7 +37,7 @@ Rows = NDArray[np.uint32]
 
 
 class _Layout:
-    """How many columns there are, which are taken as names are first seen."""
+    """The number of columns, which are assigned when names are first seen."""
 
     def __init__(self) -> None:
         self.width = 0
@@ -87,7 +87,7 @@ class _Counts:
             found[place] += count
 
     def array(self) -> NDArray[np.int64]:
-        """Return them all."""
+        """Return all counts."""
         return np.array(self._found, np.int64)
 
 
@@ -132,13 +132,13 @@ class _Window:
     def __init__(self, start: int, rows: Rows, places: NDArray[np.int64]) -> None:
         self.start = start
         self._rows, self._places = rows, places
-        # In a day of many models there is much to add up, and more to copy.
+        # A day of many models has much to add up, and more to copy.
         self._totals: NDArray[np.int64] = (rows if len(places) == len(rows) else rows[places]).sum(
             axis=0, dtype=np.int64
         )
 
     def total(self, names: _Names[K]) -> dict[K, list[int]]:
-        """Return of each name that was counted the counts of all slots together."""
+        """Return the sum over all slots for each name that was counted."""
         found = {name: self._totals[start : start + names.width].tolist() for name, start in names.items()}
         return {name: counts for name, counts in found.items() if any(counts)}
 
@@ -151,7 +151,7 @@ class Traffic:
     """The counts of the last minutes, of the last hour and of the last day."""
 
     def __init__(self, metrics: Metrics, now: float | None = None) -> None:
-        """`now`, here and below, is in seconds since the epoch; by default the present."""
+        """Take `now`, here and below in seconds since the epoch; by default the present."""
         self._metrics = metrics
         self._layout = layout = _Layout()
         self._bounds = metrics.model_first_byte_seconds.bounds
@@ -170,13 +170,13 @@ class Traffic:
         self._counted = self._read()
 
     async def watch(self) -> None:
-        """Read the counters at the end of every READ_S, until cancelled."""
+        """Read the counters at the end of every READ_S, until canceled."""
         while True:
             self.take()
             await asyncio.sleep(READ_S - time.time() % READ_S)
 
     def take(self, now: float | None = None) -> None:
-        """Count what was counted since the last time, for that time."""
+        """Add the counts since the last time, for that time."""
         counted = self._read()
         new = counted.copy()
         new[: len(self._counted)] -= self._counted
@@ -208,7 +208,7 @@ class Traffic:
         return found.array()
 
     def report(self, window: str, now: float | None = None) -> dict[str, Any]:
-        """Return the counts of one of WINDOWS up to now as JSON; those of the last slot are not complete."""
+        """Return the counts of one of WINDOWS up to now as JSON; those of the last slot are incomplete."""
         self.take(now)
         shape, slots = WINDOWS[window]
         found = self._rings[shape].window(self._at, slots)
@@ -287,9 +287,9 @@ def _times(bounds: tuple[float, ...], counts: list[int] | None) -> dict[str, Any
 
 
 def _medians_ms(bounds: tuple[float, ...], rows: Rows) -> list[float | None]:
-    """Return the median of each slot as `quantile_ms` does, None where nothing was counted.
+    """Return the median of each slot as `quantile_ms` does, None without counts.
 
-    All at once: one by one those of a day would take 15 ms, in which no request goes on.
+    All at once: one by one, a day's would take 15 ms, during which no request proceeds.
     """
     edges = np.array([0.0, *bounds, bounds[-1]])
     within = rows.cumsum(axis=1, dtype=np.int64)
