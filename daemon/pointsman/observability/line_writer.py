@@ -2,13 +2,13 @@
 
 Rules:
 1. Writers never wait. Lines that do not fit into the queue are dropped and counted; a part of the queue is reserved for
-lines that are not requests'.
+   lines that are not requests'.
 2. The order is preserved, and an interrupted write continues at the byte where it stopped: no line is torn, whatever
-fails.
+   fails.
 3. A write that fails is repeated until it succeeds: a disk has space again, a pipe is read again.
 4. Once there is room again, `lost` gets the number of dropped lines.
 5. `close` waits a bounded time, then gives up a write that fails. The thread is a daemon thread: one that hangs in
-write(2) does not delay the exit.
+   write(2) does not delay the exit.
 """
 
 from __future__ import annotations
