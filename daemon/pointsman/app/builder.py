@@ -1,4 +1,4 @@
-"""Build the parts of a config, and join them to what all generations share."""
+"""Build the parts of a config, and connect them to the parts shared by all generations."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ from pointsman.upstream.vllm_admin import LoraApi
 
 
 class _Vllms(NamedTuple):
-    """What knows the endpoints: how they do, what they serve, and what they should."""
+    """The parts that know the endpoints: their state, the models that they serve, and those that they should serve."""
 
     balancer: LoadBalancer
     poller: Poller
@@ -63,7 +63,7 @@ class _Vllms(NamedTuple):
 
 
 class Builder:
-    """Builds generations that share the log, the metrics, the limits per client and what is remembered."""
+    """A builder of generations that share the log, the metrics, the limits per client and all memories."""
 
     def __init__(self, log: Log, metrics: Metrics, stored: StoredResponses, hash_key: bytes) -> None:
         self._log = log
@@ -75,19 +75,19 @@ class Builder:
         self._key_limiter = KeyLimiter(asyncio.get_running_loop().time)
         self._quarantine = Quarantine(asyncio.get_running_loop().time)
         self.answers = Answers(hash_key)
-        """Those that clients may judge."""
+        """The answers that clients may judge."""
         self.rated: Callable[[Answer, Feedback], object] = lambda *_: None
-        """Called with each answer of which a client has said something."""
+        """Called with each answer that a client has judged."""
         self._started = time.time()
         self.trials = Trials()
         """The canaries of all generations."""
         self.unloaded: dict[str, Unloaded] = {}
-        """How adapters that were unloaded by hand can be loaded again."""
+        """The data by which adapters that were unloaded by hand can be loaded again."""
 
     def build(self, prepared: Prepared, previous: Generation | None) -> Generation:
-        """Build the parts of a config, and take over those of `previous` that stay; raises CannotStart."""
+        """Build the parts of a config, and reuse those of `previous` that are the same; raises CannotStart."""
         config = prepared.config
-        # These may fail; what follows takes over shared parts and must not.
+        # These may fail; later steps take over shared parts and must not fail.
         limits = self._limits(config.pointsman.server)
         texts, feedback = self._kept(config.pointsman.log, previous)
         self._key_limiter.know(key.name for key in prepared.keys or ())
@@ -127,7 +127,7 @@ class Builder:
         )
 
     def _vllms(self, prepared: Prepared, previous: Generation | None) -> _Vllms:
-        """Return what knows the endpoints; what `previous` knew of those that stay is still known."""
+        """Return the parts that know the endpoints, with the knowledge of `previous` about unchanged ones."""
         config, key_line, theirs = prepared.config, prepared.key_line, _clients_credentials(prepared)
         balancer = LoadBalancer(
             config.vllm_endpoints,
@@ -208,13 +208,13 @@ class Builder:
             raise
 
     def _texts(self, options: LogOptions, previous: Generation | None) -> KeptTexts | None:
-        """Return the file of texts, which stays open if nothing about it changes; raises CannotStart."""
+        """Return the file of texts, which stays open if its options are the same; raises CannotStart."""
         if previous is not None and _about_texts(previous.config.pointsman.log) == _about_texts(options):
             return previous.texts
         return None if options.texts_file is None else KeptTexts(options, self._log, self._metrics.texts_dropped.add)
 
     def _feedback(self, file: str | None, previous: Generation | None) -> KeptFeedback | None:
-        """Return the file of feedback, which stays open if it stays the same; raises CannotStart."""
+        """Return the file of feedback, which stays open if it is the same; raises CannotStart."""
         if previous is not None and previous.config.pointsman.log.feedback_file == file:
             return previous.feedback
         return None if file is None else KeptFeedback(Path(file), self._log, self.answers, self._rated)
@@ -223,13 +223,13 @@ class Builder:
         self.rated(answer, msgspec.convert({"event": "feedback"} | dict(said), Feedback))
 
     def _spans(self, options: TracingOptions, previous: Generation | None) -> Spans | None:
-        """Return what exports spans, which goes on if its options stay the same."""
+        """Return the exporter of spans, which is reused if its options are the same."""
         if previous is not None and previous.config.pointsman.tracing == options:
             return previous.recorder.spans
         return None if options.endpoint is None else Spans(options, self._log, self._metrics.spans_dropped.add)
 
     def _shadow(self, prepared: Prepared, previous: Generation | None) -> Shadow | None:
-        """Return the classifier in shadow, which goes on if it can."""
+        """Return the classifier in shadow, which is reused if possible."""
         if prepared.config.pointsman.classifier.shadow is None:
             return None
         known = None if previous is None else previous.shadow

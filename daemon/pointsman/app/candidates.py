@@ -1,4 +1,4 @@
-"""Let an artifact that neither serves nor is in shadow say what it makes of a text that somebody tries."""
+"""Let an artifact that neither serves nor is in shadow classify a text that somebody tries."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from pointsman.routing.opinion import opinion
 from pointsman.routing.policy import Policy
 from pointsman.routing.router import Routed, Router
 
-# Its process ends so long after the last text.
+# Its process ends this long after the last text.
 IDLE_S = 60.0
 # Each has a text of a request in memory.
 MOST_WAITING = 8
 # To read its manifest.
 READ_S = 10.0
-# Nobody waits longer for its turn and the loading, which goes on: who waits holds a config that may have been replaced.
+# Maximum wait for a turn and the loading, which continues. A waiting request holds a config that may be old.
 WAIT_S = 60.0
 
 
 class _Loaded(NamedTuple):
-    """A process with an artifact, which starts, and what it was started for; `policy` is that of `config`."""
+    """A process with an artifact, and the config that it started for; `policy` is that of `config`."""
 
     starting: asyncio.Task[ShadowProcess]
     order: ShadowOrder
@@ -42,10 +42,10 @@ class _Loaded(NamedTuple):
 
 
 class Candidates:
-    """At most one artifact is loaded, in a process as that of the classifier in shadow, until nobody asks for it."""
+    """At most one loaded artifact, in a process like that of the classifier in shadow, until nobody uses it."""
 
     def __init__(self, folder_of: Callable[[str], Awaitable[Path]]) -> None:
-        """`folder_of` returns the folder of an artifact by its name; raises RequestError."""
+        """Take `folder_of`, which returns the folder of an artifact by its name; raises RequestError."""
         self._folder_of = folder_of
         self._lock = asyncio.Lock()
         self._waiting = 0
@@ -54,9 +54,9 @@ class Candidates:
         self._disk = OneThread("candidate")
 
     async def judge(self, name: str, router: Router, routed: Routed) -> dict[str, Any]:
-        """Return what an artifact makes of the classified text alone: the decision and the scores; raises HttpError.
+        """Return what an artifact decides about the classified text alone, with the scores; raises HttpError.
 
-        Where no text was classified, there is none.
+        None if no text was classified.
         """
         if self._waiting >= MOST_WAITING:
             raise TooBusy(f"{MOST_WAITING} texts wait for a candidate already")
@@ -76,7 +76,7 @@ class Candidates:
             self._waiting -= 1
 
     async def close(self) -> None:
-        """End what runs."""
+        """End the process."""
         self._stay()
         loaded, self._loaded = self._loaded, None
         if loaded is None:
@@ -116,7 +116,7 @@ class Candidates:
         }
 
     async def _load(self, folder: Path, manifest: Manifest, calibration: Calibration | None, router: Router) -> _Loaded:
-        """Return an artifact with its process, which goes on if it is the same."""
+        """Return an artifact with its process, which is reused if it is the same."""
         self._stay()
         order, config, loaded = ordered(folder, router.config, router.classifier), router.config, self._loaded
         if loaded is None or (loaded.order, loaded.manifest, loaded.config) != (order, manifest, config):
@@ -137,7 +137,7 @@ class Candidates:
             raise
 
     def _stay(self) -> None:
-        """Have it stay though nobody asks."""
+        """Restart the timer after which the unused process ends."""
         idle, self._idle = self._idle, None
         if idle is not None:
             idle.cancel()
@@ -150,7 +150,7 @@ class Candidates:
             await self.close()
 
     async def _read(self, name: str, folder: Path) -> tuple[Manifest, Calibration | None]:
-        """Read what is small of an artifact, in a thread: a disk may hang. Raises RequestError."""
+        """Read small files of an artifact, in a thread: a disk may hang. Raises RequestError."""
 
         def work() -> tuple[Manifest, Calibration | None]:
             manifest = artifact.read_manifest(folder)
@@ -163,7 +163,7 @@ class Candidates:
 
 
 async def _started(loaded: _Loaded) -> ShadowProcess:
-    """Wait until an artifact is loaded; who leaves lets it load, for the next text. Raises ShadowEnded."""
+    """Wait until an artifact is loaded; if the client leaves, loading continues. Raises ShadowEnded."""
     process = await asyncio.shield(loaded.starting)
     if list(process.labels) != loaded.manifest.labels:
         raise ShadowEnded("it was replaced while it was loaded")

@@ -1,4 +1,4 @@
-"""Let another classifier serve in place of the one that the config names, go back, and discard others.
+"""Let another classifier serve instead of the config's, go back, and discard others.
 
 The config file is never written.
 """
@@ -32,7 +32,7 @@ FOLDER = Path("improve") / "artifacts"
 
 
 class ClassifierKeeper:
-    """Promote artifacts, and roll them back; one change at a time, each proven by a reload before it holds."""
+    """Promote artifacts, and roll them back; one change at a time, each proven by a reload before it applies."""
 
     def __init__(self, source: ConfigSource, reloader: Reloader, keeper: OverlayKeeper) -> None:
         self._source = source
@@ -59,7 +59,7 @@ class ClassifierKeeper:
         return await self._begin(self._discarded(name))
 
     async def _begin(self, work: Coroutine[Any, Any, Response]) -> Response:
-        """Run a change to its end, also for a client that has left."""
+        """Run a change to its end, even if the client leaves."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -93,7 +93,7 @@ class ClassifierKeeper:
             folder = cast("Path", self._source.state) / FOLDER / name
             used = list(self._used())
             await self._on_disk(lambda: _refuse_used(folder, used), f"{folder} cannot be read")
-            # First: a rollback must not come to what is half gone.
+            # First: a rollback must not reach a half-deleted artifact.
             if any(one.path == str(folder) for one in self._overlay.current.former):
                 await self._overlay.change(lambda now: overlay.without_former(now, str(folder)), "classifier discard")
             failed = f"{folder} is not all gone; remove it, or what is left in .{name}.discarded beside it, by hand"
@@ -111,11 +111,11 @@ class ClassifierKeeper:
         if serving.promoted is not None:
             yield artifact.resolve(serving.promoted.over, base), "is named in the config, which goes back to it"
         promoted = self._overlay.current.classifier
-        if promoted is not None:  # where the config names another by now, it serves again once that is undone
+        if promoted is not None:  # if the config names another by now, it serves again when that is undone
             yield Path(promoted.path), "was promoted; roll back first"
 
     async def _turn(self, edit: Callable[[Overlay], Overlay], command: str) -> Response:
-        """Serve what the edit says, and keep it; where that classifier cannot serve, nothing has changed."""
+        """Serve the classifier of the edited overlay, and store that; if the classifier cannot serve, change nothing."""
         before, after = self._source.promoted, edit(self._overlay.current).classifier
         self._source.promoted = after
         outcome = await asyncio.shield(self._reloader.ask(f"classifier {command}"))
@@ -126,7 +126,7 @@ class ClassifierKeeper:
         return json_response(outcome.fields() | await self._described() | {"trouble": self._overlay.trouble})
 
     async def folder_of(self, name: str) -> Path:
-        """Return the folder of an artifact that can be tried: also the config's own, while another serves in its place.
+        """Return the folder of an artifact that can be tried: also the config's own, while another serves instead.
 
         Raises RequestError.
         """
@@ -172,7 +172,7 @@ class ClassifierKeeper:
         return await self._on_disk(lambda: _listed(state / FOLDER), f"{state / FOLDER} cannot be read")
 
     async def _on_disk(self, work: Callable[[], T], failed: str, code: str = "no_artifact") -> T:
-        """Run work with the disk, which may hang, in a thread; raises RequestError."""
+        """Run disk work, which may hang, in a thread; raises RequestError."""
         try:
             return await self._disk.run(work, WRITE_S)
         except (OSError, TimeoutError) as error:

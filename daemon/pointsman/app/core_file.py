@@ -9,10 +9,10 @@ PR_SET_DUMPABLE = 4
 
 
 def forbid() -> None:
-    """Let no crash write this process's memory to a file, and nobody but root read it.
+    """Prevent a crash from writing this process's memory to a file, and users except root from reading it.
 
-    The limit alone is not enough: where `kernel.core_pattern` names a program, such as systemd-coredump, the kernel
-    ignores it. The flag alone is not enough either, since the processes that this one starts inherit only the limit.
+    The limit alone is not enough: if `kernel.core_pattern` names a program, such as systemd-coredump, the kernel
+    ignores the limit. The flag alone is not enough either, since child processes inherit only the limit.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     control = getattr(ctypes.CDLL(None), "prctl", None)

@@ -1,4 +1,4 @@
-"""Answer the requests of the data port as the current config says."""
+"""Answer the requests of the data port according to the current config."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pointsman.server.response import Response
 def data_handler(generations: Generations, ready: Ready, hosts: Hosts | None) -> Handler:
     """Return the handler for the current config, with its paths and the pages that it allows.
 
-    `hosts` are the names of a port that only this host reaches, None where others do as well.
+    `hosts` are the names of a port that only this host reaches, None if others reach it as well.
     """
 
     def not_routed(request: Request, error: RequestError) -> Response:

@@ -16,14 +16,14 @@ FEWEST_CONNECTIONS = 16
 
 
 def raise_limit() -> int:
-    """Raise the limit of open files to its maximum, and return that."""
+    """Raise the limit of open files to its maximum, and return it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return 2**63 if most == resource.RLIM_INFINITY else most
 
 
 def client_connections(options: ServerOptions, files: int) -> int:
-    """Return how many connections clients may have if the process may open so many files; raises CannotStart.
+    """Return the number of client connections if the process may open this many files; raises CannotStart.
 
     Each request in flight needs another one, to vLLM.
     """

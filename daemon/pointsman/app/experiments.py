@@ -1,4 +1,4 @@
-"""Follow the experiments that run, canaries and shares of the traffic, and tell how their sides compare."""
+"""Follow the running experiments, canaries and shares of the traffic, and report how their sides compare."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pointsman.server.routes import Route
 
 # Conversations that are known, of all sides together; each takes 300 bytes.
 MOST_KNOWN = 50_000
-# Of so many it is known what was said of them.
+# Conversations whose feedback is known.
 MOST_RATED = 10_000
 # So many authors of feedback are told apart, of all sides together; each takes 300 bytes.
 MAX_AUTHORS = 10_000
@@ -33,14 +33,14 @@ _NO_PRICE = (0.0, 0.0)
 
 
 class Key(NamedTuple):
-    """What is tried: the canary of a category, or the share of one; without a category, that of all others."""
+    """The subject of an experiment: a category's canary, or its share; without a category, that of all others."""
 
     canary: bool
     category: str | None
 
 
 class Setting(NamedTuple):
-    """How it is tried; with another one, the comparison begins anew."""
+    """The setting of an experiment; another one begins the comparison anew."""
 
     adapter: str | None
     percent: float
@@ -53,7 +53,7 @@ class Setting(NamedTuple):
 
 @dataclass(slots=True)
 class Experiment:
-    """The two sides of an experiment, since `started`; `ended` is None while they are drawn."""
+    """The two sides of an experiment, since `started`; `ended` is None while conversations are drawn."""
 
     setting: Setting
     sides: tuple[Tally, Tally]
@@ -61,7 +61,7 @@ class Experiment:
     ended: float | None = None
 
     def ran(self, at: float | None) -> bool:
-        """Return whether it runs, or ran at a time."""
+        """Return whether the experiment runs, or ran at a time."""
         if at is None:
             return self.ended is None
         return self.started <= at and (self.ended is None or at <= self.ended)
@@ -78,7 +78,7 @@ class Experiments:
         self._apart: frozenset[str] = frozenset()  # categories with a mode of their own
 
     def follow(self, config: Config, routing: RoutingOptions) -> None:
-        """Follow the experiments of a config; `routing` is what commands and the service have made of its own."""
+        """Follow the experiments of a config; `routing` includes the changes of commands and the service."""
         self._prices = prices_of(config)
         self._currency = next((one.pricing.currency for one in config.model_config.values() if one.pricing), None)
         self._authors = config.pointsman.routing.verdict_authors
@@ -106,7 +106,7 @@ class Experiments:
             return
         for record in records:
             routed = record.routed
-            # A client that left says nothing of the model.
+            # A client that left says nothing about the model.
             if routed is not None and routed.decision.arm is not None and record.endpoint and record.status != 499:
                 self._add(record, routed, routed.decision.arm)
 
@@ -126,14 +126,14 @@ class Experiments:
             side.add(f"{category} {draw}", failed=failed, first_byte=first, tokens=completion, cost=cost)
 
     def rate(self, answer: Answer, said: Feedback) -> None:
-        """Count what a client has said of an answer."""
+        """Count a client's feedback on an answer."""
         if answer.arm is None or answer.draw is None:
             return
         for side in self._sides(answer.category, Arm(answer.arm), answer.at):
             side.rate(f"{answer.category} {answer.draw}", said.score, said.label, answer.rater)
 
     def _sides(self, category: str | None, arm: Arm, at: float | None = None) -> Iterator[Tally]:
-        """Yield the sides on which a request is, now or at that time; one of a canary is routed as well."""
+        """Yield the sides that a request is on, now or at that time; a request of a canary is routed as well."""
         tried = self._found.get(Key(True, category))
         if tried is not None and tried.ran(at) and arm in (Arm.CANARY, Arm.STABLE):
             yield tried.sides[arm is Arm.STABLE]
@@ -142,7 +142,7 @@ class Experiments:
             yield shared.sides[arm is Arm.HOLDBACK]
 
     def report(self) -> dict[str, Any]:
-        """Return the experiments as JSON, with what is certain of each."""
+        """Return the experiments as JSON, with what is certain about each."""
         return {
             "currency": self._currency,
             "experiments": [
@@ -164,7 +164,7 @@ class Experiments:
 
 
 def experiments_route(experiments: Experiments, metrics: Metrics) -> Route:
-    """Return the route `GET /experiments`: how their sides compare, and what was kept from its model by the rollout."""
+    """Return the route `GET /experiments`: the comparison of their sides, and the requests withheld by the rollout."""
 
     async def handler(_: Request) -> Response:
         metrics.settle()
@@ -179,7 +179,7 @@ def experiments_route(experiments: Experiments, metrics: Metrics) -> Route:
 
 
 def _settings(config: Config, routing: RoutingOptions) -> Iterator[tuple[Key, Setting]]:
-    """Yield what the config tries, or what was tried and is stopped now."""
+    """Yield the experiments of the config, and those that were stopped."""
     tried = config.pointsman.routing
     if tried.mode == "percent" or routing.mode == "percent":
         yield Key(False, None), _share(routing.mode, routing.percent)
@@ -197,12 +197,12 @@ def _share(mode: str | None, percent: float | None) -> Setting:
 
 
 def _frequent(first: Tally, second: Tally) -> list[str]:
-    """Return the labels that are told of both sides: the most frequent of both together."""
+    """Return the labels to report for both sides: the most frequent of both together."""
     return [name for name, _ in (first.labels + second.labels).most_common(MOST_LABELS)]
 
 
 def _ratio(first: Tally, second: Tally) -> dict[str, float] | None:
-    """Return the first byte of one side over the other's, with bounds that hold at all times together."""
+    """Return the first byte of one side over the other's, with bounds that are valid at all times together."""
     found = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Hold everything behind the listeners that belongs to one config."""
+"""The parts behind the listeners that belong to one config."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pointsman.upstream.load_balancer import LoadBalancer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Generation:
-    """The parts that serve one config; a request keeps the generation it began with."""
+    """The parts that serve one config; a request stays with the generation it began with."""
 
     config: Config
     limits: Limits

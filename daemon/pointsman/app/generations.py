@@ -1,4 +1,4 @@
-"""Switch from one config to the next; a request keeps the config it began with."""
+"""Switch from one config to the next; a request stays with the config it began with."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from pointsman.upstream import client
 from pointsman.upstream.endpoint_state import EndpointState
 
 # Requests depend on these tasks: without them, responses have no time limit, and nobody finds out which endpoints are
-# up and what they serve.
+# up and which models they serve.
 NEEDED = ("timeouts", "prober", "poller")
 
 
 class Generations:
-    """Manage the generation for new requests, `current`, and older ones that still have requests.
+    """The generation for new requests, `current`, and older ones that still have requests.
 
     Use from one event loop; call `close` at the end.
     """
@@ -71,7 +71,7 @@ class Generations:
         self.use(NOTHING)
 
     def exchange(self, request: Request, path: str) -> tuple[Backend, Exchange]:
-        """Begin an exchange on the current generation, which is kept until the exchange ends."""
+        """Begin an exchange on the current generation, which stays in use until the exchange ends."""
         generation = self.current
         release = self.hold()
         return generation.backend, Exchange(request, path, generation.admission, generation.recorder, release)
@@ -87,7 +87,7 @@ class Generations:
         return self.current.backend.router, self.hold()
 
     def use(self, overlay: Overlay) -> None:
-        """Route new requests by what commands and the service have decided beside the config, after reloads, too."""
+        """Route new requests by the decisions of commands and the service over the config, also after reloads."""
         self.overlay = overlay
         self.current.backend.router.use(overlay)
         self._follow(self.current)
@@ -96,7 +96,7 @@ class Generations:
 
     def _follow(self, generation: Generation) -> None:
         """Watch the experiments of a config, as commands and the service have changed them."""
-        self.metrics.settle()  # what has ended belongs to those before
+        self.metrics.settle()  # requests that have ended belong to the experiments before
         self.trials.follow(generation.backend.router.routing)
         self.experiments.follow(generation.config, generation.backend.router.routing)
         self.models.follow(generation.config)
@@ -139,7 +139,7 @@ class Generations:
             self._end(generation)
 
     def _release(self, generation: Generation) -> None:
-        """Count one request of `generation` less, and close an old generation after its last."""
+        """Uncount one request of `generation`, and close an old generation after its last."""
         use = self._in_use[generation]
         use.requests -= 1
         if not use.requests and generation is not self.current:
@@ -173,7 +173,7 @@ class Generations:
                 continue
             if isinstance(part, EndpointState):
                 part.close()
-            else:  # which may wait for a run, or for the disk
+            else:  # may wait for a run, or for the disk
                 asyncio.get_running_loop().run_in_executor(None, part.close)
 
 

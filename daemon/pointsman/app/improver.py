@@ -1,7 +1,7 @@
-"""Improve the classifier for the admin port: what `collect`, `label` and `fit` do, one long command at a time.
+"""Improve the classifier for the admin port: run `collect`, `label` and `fit`, one long command at a time.
 
-The long commands run as processes of their own, which step aside; they and the service share the files of the state
-directory with the command line.
+The long commands run as separate processes of low priority; they and the service share the files of the state directory
+with the command line.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Improver:
         self._commands = LongCommands(log)
 
     async def describe(self) -> Response:
-        """Return the texts to label, the number of labels, and how a long command does; raises RequestError."""
+        """Return the texts to label, the number of labels, and the state of the long command; raises RequestError."""
         config = self._current()
         found: dict[str, Any] = {
             "texts_kept": config.pointsman.log.texts_file is not None,
@@ -87,7 +87,7 @@ class Improver:
         return json_response({"hash": kept.hash, "label": kept.label})
 
     async def undo(self) -> Response:
-        """Take the last label back; raises RequestError."""
+        """Remove the last label; raises RequestError."""
         path = self._folder() / LABELS
         taken = await self._read(lambda: undo_label(path, stamp(time.time())))
         return json_response({"hash": None if taken is None else taken.hash, "label": taken and taken.label})
@@ -110,7 +110,7 @@ class Improver:
         return json_response(self._commands.told())
 
     async def close(self) -> None:
-        """End what runs."""
+        """End the running command."""
         await self._commands.close()
 
     def _on_disk(self) -> tuple[list[Item], list[LabelledText], Any]:
@@ -131,7 +131,7 @@ class Improver:
         return self._source.state / "improve"
 
     async def _read(self, work: Callable[[], T]) -> T:
-        """Run work with the disk, which may hang, in a thread; one at a time. Raises RequestError."""
+        """Run disk work, which may hang, in a thread; one at a time. Raises RequestError."""
         try:
             return await self._disk.run(work, WRITE_S)
         except EvaluationError as error:

@@ -1,7 +1,7 @@
-"""Keep across a restart which answers can be judged, where there is a state directory.
+"""Preserve across a restart which answers can be judged, if there is a state directory.
 
-They are written once, at the end, and the file is removed once it is read: after a crash they are forgotten, so that
-none can be judged twice.
+They are written once, at the end, and the file is removed once it is read: a crash loses them, so that none can be
+judged twice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pointsman.observability.log import Log
 NAME = "answers.json"
 # As many answers as are remembered, each with the longest names.
 LARGEST_BYTES = 64 * 2**20
-# A disk that hangs does not hold up the exit.
+# A disk that hangs does not delay the exit.
 CLOSE_S = 2.0
 
 
@@ -32,7 +32,7 @@ class _File(msgspec.Struct):
 
 @contextlib.asynccontextmanager
 async def kept_answers(answers: Answers, log: Log) -> AsyncIterator[None]:
-    """Restore the answers that an earlier process kept, and keep them at the end."""
+    """Restore the answers of an earlier process, and store them at the end."""
     folder = files.state_directory()
     if folder is None:
         yield
@@ -47,7 +47,7 @@ async def kept_answers(answers: Answers, log: Log) -> AsyncIterator[None]:
 
 
 def _restore(path: Path, answers: Answers) -> str | None:
-    """Take the answers out of the file; return a message for the operator if it cannot be used."""
+    """Restore and remove the file; return a message for the operator if it cannot be used."""
     try:
         content = files.read(path, LARGEST_BYTES)
         path.unlink()

@@ -1,4 +1,4 @@
-"""Run long commands of the program for the admin port: each a process of its own that steps aside, one at a time."""
+"""Run long commands of the program for the admin port: each a separate process of low priority, one at a time."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class LongCommands:
         self._began = 0.0
         self._seconds = 0.0
         self._said: deque[str] = deque(maxlen=MOST_LINES)
-        """Its last lines: the steps, then the error."""
+        """The command's last lines: the steps, then the error."""
         self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
 
     def told(self) -> dict[str, Any] | None:
-        """Return the command and how it does, None before the first."""
+        """Return the command and its state, or None before the first."""
         if not self._command:
             return None
         seconds = time.monotonic() - self._began if self._state == "running" else self._seconds
@@ -47,7 +47,7 @@ class LongCommands:
         return told | {"said": list(self._said)}
 
     def start(self, command: str, arguments: list[str], seconds: float) -> None:
-        """Start a command, which may take so long; raises RequestError while one runs."""
+        """Start a command with a time limit; raises RequestError while one runs."""
         if self._state == "running":
             message = f"{self._command} is running; wait for it, or cancel it"
             raise RequestError(message, status=HTTPStatus.CONFLICT, code="improve_busy")
@@ -56,14 +56,14 @@ class LongCommands:
         self._task = asyncio.get_running_loop().create_task(self._follow([command, *arguments], seconds))
 
     async def cancel(self) -> None:
-        """End the command that runs; raises RequestError if none does."""
+        """End the running command; raises RequestError if there is none."""
         if self._state != "running":
             raise RequestError("nothing is running", status=HTTPStatus.CONFLICT, code="improve_idle")
         self._state = "cancelled"
         await self.close()
 
     async def close(self) -> None:
-        """End what runs."""
+        """End the running command."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -87,7 +87,7 @@ class LongCommands:
             self._log.write("info" if code == 0 else "warning", "improve", **told)
 
     async def _end_of(self, arguments: list[str]) -> int:
-        """Return the exit status; what the command tells is kept meanwhile."""
+        """Return the exit status; the command's output is stored meanwhile."""
         self._process = await asyncio.create_subprocess_exec(
             *COMMAND,
             *arguments,
@@ -97,7 +97,7 @@ class LongCommands:
             limit=LONGEST_LINE_BYTES,
             start_new_session=True,
         )
-        with contextlib.suppress(OSError):  # it has ended, or a sandbox forbids it
+        with contextlib.suppress(OSError):  # the process has ended, or a sandbox forbids this
             nice = max(NICE, os.getpriority(os.PRIO_PROCESS, 0))
             os.setpriority(os.PRIO_PROCESS, self._process.pid, nice)
         while line := await cast("asyncio.StreamReader", self._process.stderr).readline():

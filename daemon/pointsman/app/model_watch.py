@@ -1,4 +1,4 @@
-"""Watch how models do, and tell of one that fails or is slow: in the log, in the metrics and in `GET /status`."""
+"""Watch the models, and report one that fails or is slow: in the log, in the metrics and in `GET /status`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ MODELS_AT_ONCE = 32
 
 
 class ModelWatch:
-    """The newest requests of all models, and which of these fail or are slow."""
+    """The newest requests of all models, and the models that fail or are slow."""
 
     def __init__(self, log: Log, settle: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> None:
-        """`settle` has `add` called with all requests that have ended; `clock` is that of records."""
+        """Take `settle`, which calls `add` with all requests that have ended; `clock` is that of records."""
         self._log = log
         self._settle = settle
         self._clock = clock
@@ -42,30 +42,30 @@ class ModelWatch:
         self._windows.follow(self._bases)
 
     def add(self, records: Iterable[Record]) -> None:
-        """Take requests that have ended."""
+        """Add requests that have ended."""
         self._windows.add(records)
 
     async def run(self) -> None:
-        """Judge every JUDGE_SECONDS, until cancelled."""
+        """Judge every JUDGE_SECONDS, until canceled."""
         while True:
             for _ in self._steps():
-                await asyncio.sleep(0)  # all of it takes 20 ms with 200 models at three endpoints
+                await asyncio.sleep(0)  # everything takes 20 ms with 200 models at three endpoints
             await asyncio.sleep(JUDGE_SECONDS)
 
     def judge(self) -> None:
-        """Find what is the matter now, or no more."""
+        """Find new and past problems."""
         for _ in self._steps():
             pass
 
     def _steps(self) -> Iterator[None]:
-        """Find it in steps, between which other work may be done."""
+        """Find problems in steps, between which other work may be done."""
         self._settle()
         now = self._clock()
         recent = self._windows.recent(now)
         judge = ModelJudge(
             recent, self._windows.left(), self._bases, self._bounds, self._last_hour.before(now), self._windows.slots
         )
-        # What is an endpoint's fault is said of the endpoint, once, and not of each of its models.
+        # An endpoint's fault is reported once for the endpoint, not for each of its models.
         failing, slow = self._endpoints["failing"], self._endpoints["slow"]
         for flags, judged in ((failing, judge.all_failing), (slow, judge.all_slow)):
             found = {}
@@ -86,7 +86,7 @@ class ModelWatch:
             self._models[what].update(found, now)
 
     def models(self, what: str) -> dict[str, float]:
-        """Return 1 for each model that is `failing` or `slow`, else 0; what the config does not name is `other`."""
+        """Return 1 for each model that is `failing` or `slow`, else 0; models outside the config are `other`."""
         found = dict.fromkeys(self._bases, 0.0)
         for name in self._models[what].all:
             found[name if name in found else "other"] = 1.0
@@ -97,7 +97,7 @@ class ModelWatch:
         return {name: float(name in self._endpoints[what].all) for name in known()}
 
     def report(self) -> list[dict[str, Any]]:
-        """Return as JSON what is the matter now: endpoints first, as they explain models."""
+        """Return the present problems as JSON: endpoints first, as they explain models."""
         now = self._clock()
         return [
             {

@@ -1,4 +1,4 @@
-"""Keep what commands and the service decide beside the config, across reloads and restarts."""
+"""Store what commands and the service decide in addition to the config, across reloads and restarts."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pointsman.config import overlay
 from pointsman.config.overlay import Boot, Overlay, Override
 from pointsman.observability.log_line import Level
 
-# A disk that hangs holds no command up for longer.
+# A disk that hangs delays no command for longer.
 WRITE_S = 5.0
-# How soon a changed clock is noticed while a mode has an end.
+# Seconds until a changed clock is noticed while a mode has an end.
 LOOK_S = 1.0
 
 
 class OverlayKeeper:
-    """Apply a change at once, and keep it in a file; one change at a time."""
+    """Apply a change at once, and store it in a file; one change at a time."""
 
     def __init__(
         self,
@@ -34,18 +34,18 @@ class OverlayKeeper:
         now: Callable[[], float] = time.time,
         boot: Callable[[], Boot | None] = overlay.boot,
     ) -> None:
-        """Apply what an earlier process decided; `now` returns the time of day, `boot` for how long the host is up."""
+        """Apply the decisions of an earlier process; `now` returns the time of day, `boot` the host's uptime."""
         self._folder = folder
         self._generations = generations
         self._now = now
         self._boot = boot
         self._ends = math.inf
-        """When the mode ends by the event loop's clock, which nobody sets."""
+        """The end of the mode by the event loop's clock, which nobody sets."""
         self._lock = asyncio.Lock()
         self._disk = threading.Lock()
         found, trouble = overlay.read(folder, now(), boot())
         self.trouble = trouble
-        """Why the last reading or writing failed, None if it did not."""
+        """The reason why the last reading or writing failed, or None."""
         if trouble is not None:
             generations.log.write("error", "overlay", message=trouble)
         self._use(found)
@@ -68,27 +68,27 @@ class OverlayKeeper:
         return self._generations.overlay
 
     async def change(self, edit: Callable[[Overlay], Overlay], by: str) -> None:
-        """Apply an edit at once, then write it; `trouble` tells whether it will be forgotten by a restart."""
+        """Apply an edit at once, then write it; `trouble` tells whether a restart will lose the edit."""
         async with self._lock:
             before, after = self.current, edit(self.current)
             self._use(after)
             await self._keep(before, after, by)
 
     async def set_mode(self, mode: Override | None, seconds: int | None) -> None:
-        """Route by another mode than the config's, None for that; for so many seconds, None for no end."""
+        """Set another mode than the config's, or none (None), for this many seconds, or without an end (None)."""
         await self.change(lambda now: overlay.with_mode(now, mode, seconds, self._now(), self._boot()), by="mode")
 
     async def watch(self) -> None:
         """End a mode when its time is over by the time of day, or by a clock that nobody sets if that is sooner.
 
-        So a clock that is changed never has it last for longer than was stated.
+        So a changed clock never extends a mode beyond its duration.
         """
         while True:
             pause = self._look()
             await asyncio.sleep(pause)
 
     def _look(self) -> float:
-        """End the mode if it is time, and return in how many seconds to look again."""
+        """End the mode if it is time, and return the seconds until the next look."""
         before, timed = self.current, self.current.timed
         if timed is None:
             return LOOK_S
@@ -102,19 +102,19 @@ class OverlayKeeper:
         return LOOK_S if after is None else min(left, LOOK_S)
 
     def _ended_or_moved(self, before: Overlay) -> None:
-        """Keep that a mode has ended, or ends at another time of day; in a task, as a disk that hangs stops nothing."""
+        """Store that a mode has ended, or ends at another time; in a task, as a disk that hangs stops nothing."""
         by = "clock" if self.current.timed else "end of the mode"
         self._spawn(self._keep_in_turn(before, self.current, by))
 
     async def _keep_in_turn(self, before: Overlay, after: Overlay, by: str) -> None:
         async with self._lock:
-            if overlay.shown(before) == overlay.shown(after):  # only that the host has started again
+            if overlay.shown(before) == overlay.shown(after):  # the only change is a restart of the host
                 self.trouble = await self._written()
             else:
                 await self._keep(before, after, by)
 
     async def _keep(self, before: Overlay, after: Overlay, by: str) -> None:
-        """Write what holds by now, and log a change."""
+        """Write the present overlay, and log a change."""
         self.trouble = await self._written()
         changed = {"from": overlay.shown(before), "to": overlay.shown(after)}
         level: Level = "info" if self.trouble is None else "warning"
@@ -131,7 +131,7 @@ class OverlayKeeper:
         task.add_done_callback(self._tasks.discard)
 
     def _until(self) -> dict[str, float]:
-        """Return when the mode of a command ends, by that mode; nothing where the config's holds."""
+        """Return the end of a command's mode, by mode; empty if the config's mode applies."""
         now = self.current
         if now.mode_now is None:
             return {}
@@ -150,17 +150,17 @@ class OverlayKeeper:
         self._generations.log.write("warning", "canary", **told, error=self.trouble)
 
     def _rolled_back(self) -> dict[str, float]:
-        """Return for each canary whether the service, and no command, has rolled it back."""
+        """Return for each canary whether the service, not a command, has rolled it back."""
         return {one["category"]: (one["state"], one["by"]) == ("rolled_back", "service") for one in self.canaries()}
 
     async def keep_adapters(self) -> None:
-        """Keep how the adapters that were unloaded by hand can be loaded again; the oldest are forgotten."""
+        """Store the data by which adapters unloaded by hand can be loaded again; drop the oldest."""
         known = list(self._generations.unloaded.items())[-overlay.MOST_ADAPTERS :]
         if dict(known) != self.current.adapters:
             await self.change(lambda now: msgspec.structs.replace(now, adapters=dict(known)), by="adapters unload")
 
     def canaries(self) -> list[dict[str, Any]]:
-        """Return the canaries of the config, with their shares now and what was decided about them."""
+        """Return the canaries of the config, with their present shares and decisions."""
         generations = self._generations
         now = generations.current.backend.router.routing.categories
         found = []
@@ -199,7 +199,7 @@ class OverlayKeeper:
         return {"overlay": overlay.shown(self.current), "yaml": overlay.as_yaml(self.current), "trouble": self.trouble}
 
     def _write(self, path: Path) -> None:
-        """Write what holds by now: a write that hung must not bring back what has changed since."""
+        """Write the present overlay: a write that hung must not bring back an older one."""
         with self._disk:
             path.parent.mkdir(parents=True, exist_ok=True)
             found, timed = self.current, path.with_name(overlay.TIMED_NAME)

@@ -1,4 +1,4 @@
-"""The listeners: the data port, the admin port, and the one that only shows how the service does."""
+"""The listeners: the data port, the admin port, and the status port, which only shows the state of the service."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ADMIN, STATUS = "admin", "status"
 
 
 class Place(NamedTuple):
-    """Where a port listens: at an address, or with a socket that systemd has passed."""
+    """The place where a port listens: an address, or a socket that systemd has passed."""
 
     address: str
     inherited: socket.socket | None
@@ -81,7 +81,7 @@ class Port(NamedTuple):
 
 
 class Ports:
-    """All ports of the service; `admin` are two where the admin port has TCP and Unix sockets, or none."""
+    """All ports of the service; `admin` are two if the admin port has TCP and Unix sockets, or none."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Ports:
         more: Sequence[Route],
         inherited: Iterable[tuple[str, socket.socket]],
     ) -> None:
-        """`more` are further routes of the admin port. Raises CannotStart.
+        """Take `more` routes of the admin port. Raises CannotStart.
 
         `inherited` are sockets with their names; they replace the addresses in the config.
         """
@@ -211,14 +211,14 @@ def _protected_routes(
 
 
 def _elsewhere(_: Request, error: RequestError) -> Response:
-    """Answer at the status address what is only at the admin address."""
+    """Answer at the status address for paths that exist only at the admin address."""
     if error.status == HTTPStatus.NOT_FOUND:
         error.message += "; this is pointsman.server.status_listen, and all but what only reads is at admin_listen"
     return error_response(error)
 
 
 def _refuse_strangers(admin: Iterable[Place], token: bytes | None) -> None:
-    """Raise CannotStart if others than this host could change the service without a token."""
+    """Raise CannotStart if other hosts could change the service without a token."""
     for place in admin:
         if token is None and not is_local(place.address):
             raise CannotStart(

@@ -38,9 +38,8 @@ from pointsman.upstream.client import read_key
 class Prepared:
     """A checked config, its classifier, and the warnings that `check` prints.
 
-    `key_line` is the header line with vLLM's API key, `admin_token` what the admin port wants where it is TCP. The
-    ports with a certificate speak TLS over TCP.
-    `keys` are the clients', None where they need none.
+    `key_line` is the header line with vLLM's API key, `admin_token` the token that the admin port requires over TCP.
+    The ports with a certificate speak TLS over TCP. `keys` are the clients', None if they need none.
     """
 
     config: Config
@@ -52,19 +51,19 @@ class Prepared:
     admin_certificate: Certificate | None = None
     keys: ClientKeys | None = None
     shadow: Artifact | None = None
-    """What classifies without deciding; its manifest is read, and the rest when it is loaded in the background."""
+    """The artifact that classifies without deciding; its manifest is read, the model is loaded later."""
     shadow_error: str | None = None
-    """Why there is none, though the config names one."""
+    """The reason why there is none, though the config names one."""
     content: bytes = b""
-    """The config file's."""
+    """The content of the config file."""
     pin: Pin | None = None
-    """Why the content is not that of the operator's file."""
+    """The reason why the content is not that of the operator's file."""
     promoted: Promoted | None = None
-    """Why the classifier is not the one that the config names."""
+    """The reason why the classifier is not the one in the config."""
     former: str | None = None
-    """What keeps the routes of when thresholds were fitted unasked; None where there is nothing to tell."""
+    """The settings that preserve the routes from when thresholds were fitted by default; None if nothing changes."""
     hash_key: bytes = b""
-    """The key of what is hashed in the log and in the file of feedback."""
+    """The key for hashes in the log and in the file of feedback."""
 
     def sha256(self) -> str:
         """Return a hex digest of the config's values, independent of the file's formatting."""
@@ -85,9 +84,9 @@ def prepare(
     """Read a config file and all files that it names; raises CannotStart.
 
     The classifier of `previous` is reused if it is the same. `vllm`, an address, overrides the config's endpoints, and
-    `log_level` its log level; `hash_key` is that of `Prepared`. `reads` is called with each file
-    that counts anew whenever it changes, before it is read. `text` is a content to serve in place of the file's, and
-    what problems call it. `promoted` is the classifier that serves in place of the config's, if it is still meant.
+    `log_level` its log level; `hash_key` is that of `Prepared`. `reads` is called with each file that is read again
+    whenever it changes, before reading. `text` is a content to serve instead of the file's, with its name in problems.
+    `promoted` is the classifier that serves instead of the config's, if it still applies.
     """
     reads(path)
     held, origin = text or (content(path), path)
@@ -141,7 +140,7 @@ def prepare(
 
 
 def _started(config: Config, vllm: str | None, log_level: Level | None) -> Config:
-    """Return the config as it is served: with what the command line says, and with an address for the admin port."""
+    """Return the served config: with the options of the command line, and with an address for the admin port."""
     if vllm is not None:
         config = _on(vllm, config)
         refuse_loops(config)
@@ -177,7 +176,7 @@ def _keys(config: Config, reads: Callable[[Path], object]) -> KeyFile | None:
 
 
 def refuse_strangers(config: Config, addresses: Iterable[str]) -> None:
-    """Raise CannotStart if whoever reaches one of our listeners' `addresses` would be served with vLLM's key."""
+    """Raise CannotStart if anyone who reaches one of our listeners' `addresses` would be served with vLLM's key."""
     if serves_anybody(config):
         for text in addresses:
             if not is_local(text):
@@ -191,7 +190,7 @@ def _artifact(model_id: str, loaded: Loaded) -> Artifact:
 
 
 class _Shadow(NamedTuple):
-    """The artifact that is to classify in shadow, or why it cannot: no reason not to start."""
+    """The artifact for the classifier in shadow, or why it cannot run: the service starts anyway."""
 
     artifact: Artifact | None = None
     error: str | None = None
@@ -203,7 +202,7 @@ class _Shadow(NamedTuple):
 
 
 def _shadow(loaded: Loaded) -> _Shadow:
-    """Return what the config says of a classifier in shadow.
+    """Return the config's classifier in shadow.
 
     Its manifest and calibration are small; the model is read and verified in the background.
     """

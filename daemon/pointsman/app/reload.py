@@ -24,7 +24,7 @@ from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response, json_response
 
 WATCH_S = 1.0
-# Between two reloads: to read a config takes 20 ms of a core, and those who ask meanwhile share one reload.
+# Between two reloads: reading a config takes 20 ms of a core, and requests meanwhile share one reload.
 PAUSE_S = 0.1
 # Options of sockets that are made at the start.
 BOUND = ("listen", "admin_listen", "status_listen", "unix_socket_mode", "unix_socket_group")
@@ -45,7 +45,7 @@ class Outcome:
     error: Exception | None = None
 
     def fields(self) -> dict[str, Any]:
-        """Return what a successful reload has done."""
+        """Return the effects of a successful reload."""
         return {
             "result": self.result,
             "generation": self.generation,
@@ -78,10 +78,10 @@ class Outcome:
 
 
 class Reloader:
-    """Run requested reloads one after another; requests that arrive during one share the next."""
+    """A runner of requested reloads, one after another; requests that arrive during one share the next."""
 
     def __init__(self, source: ConfigSource, prepared: Prepared, generations: Generations, notify: Notifier) -> None:
-        """`prepared` is the config of `source` that is being served."""
+        """Take `prepared`, the served config of `source`."""
         self._source = source
         self.serving = prepared
         self._generations = generations
@@ -90,11 +90,11 @@ class Reloader:
         self.loaded = time.time()
         """Time of the last successful load, in seconds since the epoch."""
         self.bound: tuple[str, ...] = ()
-        """The addresses of the data port, also of sockets that were inherited."""
+        """The addresses of the data port, also of inherited sockets."""
         self.failure: str | None = None
-        """Error of the latest reload, None if it succeeded."""
+        """Error of the latest reload, or None."""
         self.applied: Callable[[Prepared], None] = lambda _: None
-        """Called after each reload that succeeded, with what is served."""
+        """Called after each successful reload, with the served config."""
         self._asked = asyncio.Event()
         self._triggers: set[str] = set()
         self._next: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -120,17 +120,17 @@ class Reloader:
         return (await asyncio.shield(self.ask("request"))).response()
 
     async def watch(self) -> None:
-        """Reload when a file has changed, until cancelled."""
+        """Reload when a file has changed, until canceled."""
         before: Stamps | None = None
         while True:
             await asyncio.sleep(WATCH_S)
             news = await asyncio.to_thread(self._source.news)
-            if news is not None and news == before:  # one that is still changing may be incomplete
+            if news is not None and news == before:  # a file that is still changing may be incomplete
                 await asyncio.shield(self.ask("file"))
             before = news
 
     async def run(self) -> None:
-        """Run requested reloads until cancelled."""
+        """Run requested reloads until canceled."""
         while True:
             await self._asked.wait()
             asked, triggers = self._next, sorted(self._triggers)
@@ -152,14 +152,14 @@ class Reloader:
             except Exception:  # systemd must not wait for the end of this reload, whatever failed
                 self._notify.ready("the reloader failed, see the log")
                 raise
-            finally:  # whatever fails, no client waits for ever
+            finally:  # whatever fails, no client waits forever
                 asked.set_result(outcome)
             await asyncio.sleep(PAUSE_S)
 
     async def _reload(self) -> Outcome:
         before = self.serving
         try:
-            # What hangs must not keep the process from ending, as a thread of the loop's own executor would.
+            # A reading that hangs must not keep the process from ending, as a thread of the loop's own executor would.
             reading = daemon_thread.start(lambda: self._source.prepare(before), "reload")
             read = await asyncio.wrap_future(reading)
             prepared, waiting = _with_bound_addresses(before, read)
@@ -177,7 +177,7 @@ class Reloader:
                 refuse_loops(prepared.config)
                 refuse_strangers(prepared.config, self.bound)
                 self._generations.swap(prepared)
-            except BaseException:  # no one else would close the new classifier
+            except BaseException:  # nothing else would close the new classifier
                 if not kept:
                     await asyncio.to_thread(prepared.classifier.close)
                 raise
@@ -213,7 +213,7 @@ class Reloader:
 
 
 def _with_bound_addresses(before: Prepared, read: Prepared) -> tuple[Prepared, tuple[str, ...]]:
-    """Keep the bound addresses; return the adjusted config and the changed keys that need a restart."""
+    """Restore the bound addresses; return the adjusted config and the changed keys that need a restart."""
     bound, wanted = before.config.pointsman.server, read.config.pointsman.server
     server = replace(wanted, **{key: getattr(bound, key) for key in BOUND})
     config = replace(read.config, pointsman=replace(read.config.pointsman, server=server))
@@ -240,7 +240,7 @@ def _other_files(before: Prepared, after: Prepared) -> Iterator[Change]:
 
 
 def _shadow(before: Prepared, after: Prepared, *, stopped: bool) -> Iterator[Change]:
-    """Yield what the config does not show of the classifier in shadow: another artifact, or that it starts again."""
+    """Yield changes of the classifier in shadow that the config does not show: another artifact, or a new start."""
     old, new = (one.config.pointsman.classifier.shadow for one in (before, after))
     if old == new and (stopped or before.shadow != after.shadow):
         words = ("(stopped)", "(started)") if stopped else ("(an artifact)", "(another artifact)")
@@ -248,7 +248,7 @@ def _shadow(before: Prepared, after: Prepared, *, stopped: bool) -> Iterator[Cha
 
 
 def _keys(before: ClientKeys | None, after: ClientKeys | None) -> Iterator[Change]:
-    """Yield the changes of client keys, by name; where there are many, their number."""
+    """Yield the changes of client keys, by name; if there are many, their number."""
     old, new = ({key.name: key for key in keys or ()} for keys in (before, after))
     changed = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
     path = "pointsman.access.keys_file"
@@ -263,7 +263,7 @@ def _keys(before: ClientKeys | None, after: ClientKeys | None) -> Iterator[Chang
 
 
 def _secrets_changed(before: ClientKey, after: ClientKey) -> str | None:
-    """Return what became of a key's secrets, None where they are the same."""
+    """Return the change of a key's secrets, or None."""
     old, new = set(before.digests), set(after.digests)
     if old == new:
         return None

@@ -1,4 +1,4 @@
-"""Remember across restarts whose the stored responses are, where there is a state directory."""
+"""Preserve the owners of stored responses across restarts, if there is a state directory."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pointsman.observability.log import Log
 from pointsman.proxy.stored_file import StoredFile
 from pointsman.proxy.stored_responses import StoredResponses
 
-# For the last write. A disk that hangs does not hold up the exit.
+# Time for the last write. A disk that hangs does not delay the exit.
 CLOSE_S = 2.0
 
 
 @contextlib.asynccontextmanager
 async def remembered(responses: StoredResponses, supervisor: Supervisor, log: Log) -> AsyncIterator[None]:
-    """Restore what an earlier process stored, and keep the file up to date until the end."""
+    """Restore the responses of an earlier process, and update the file until the end."""
     folder = files.state_directory()
     if folder is None:
         yield

@@ -46,7 +46,7 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
         log.write("warning", "config", message=warning)
     if prepared.former is not None and config.pointsman.log.level != "error" and not was_told(source.state):
         log.write("warning", "config", message=prepared.former)
-        with contextlib.suppress(OSError):  # then the next start tells it again
+        with contextlib.suppress(OSError):  # then the next start reports it again
             remember_told(source.state)
     adopt_library_log(log)
     stop, interrupt = _signals()
@@ -104,7 +104,7 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
 
 
 def _tell_commands(stack: contextlib.AsyncExitStack, source: ConfigSource, admin: str, log: Log) -> None:
-    """Tell commands until the end where the admin port is; without that they go by the config file."""
+    """Publish the address of the admin port for commands until the end; without it they use the config file."""
     try:
         stack.enter_context(running_service.told(files.runtime_directory() or source.state, source.path, admin))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Let a second classifier read what the first one has read, after the decision, and count where they differ."""
+"""Let a second classifier read the texts of the first one, after the decision, and count differences."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from pointsman.routing.opinion import Opinion, opinion
 from pointsman.routing.policy import Policy
 from pointsman.routing.router import Routed, Router
 
-# Each is at most as long as what the first classifier reads of a text.
+# Each is at most as long as the part of a text that the first classifier reads.
 MOST_WAITING = 64
-# A text that comes again is compared once, as long as it is among so many others.
+# A repeated text is compared once, as long as it is among this many others.
 MOST_KNOWN = 10_000
-# How long to give way while texts wait for the first classifier.
+# Pause while texts wait for the first classifier.
 PAUSE_S = 0.05
-# Somebody who tries a text waits so long for the second opinion.
+# Time for the second opinion on a text that somebody tries.
 ASKED_S = 5.0
 
 State = Literal["loading", "running", "stopped"]
 
 
 class _Text(msgspec.Struct, frozen=True):
-    """What the first classifier has read and found, and where the second one's opinion is told."""
+    """The text that the first classifier has read and its result, and the recipient of the second opinion."""
 
     text: str
     found: Classification
@@ -48,10 +48,10 @@ class _Text(msgspec.Struct, frozen=True):
     share: float
     tools: bool
     tell: Callable[[Opinion | None], object]
-    """Called with the second one's opinion; None if it has failed."""
+    """Called with the second opinion, or None after a failure."""
     counts: bool
     differs: Callable[[str, str | None], object] | None
-    """Called with the text and the second one's category where it is another."""
+    """Called with the text and the second category if it differs."""
 
     def opinion(self, policy: Policy, found: Classification) -> Opinion:
         router = self.router
@@ -59,10 +59,10 @@ class _Text(msgspec.Struct, frozen=True):
 
 
 class Shadow:
-    """One artifact in shadow of one classifier; nothing that it does delays a request."""
+    """One artifact in shadow of one classifier; it never delays a request."""
 
     def __init__(self, prepared: Prepared, log: Log, metrics: Metrics) -> None:
-        """Of an artifact that could not be read, it only tells that."""
+        """Take an artifact; for an unreadable one, only report the error."""
         found = prepared.shadow
         named = Path(prepared.config.pointsman.classifier.shadow or "")
         self._name = named.name if found is None else found.folder.name
@@ -80,13 +80,13 @@ class Shadow:
         self.error = prepared.shadow_error
 
     def still_serves(self, prepared: Prepared) -> bool:
-        """Return whether it can go on for a config: the same two classifiers, and the same categories."""
+        """Return whether this can be reused for a config: the same two classifiers, and the same categories."""
         return self.state != "stopped" and _basis(self._serves) == _basis(prepared)
 
     def offer(self, router: Router, routed: Routed, record: Record, texts: KeptTexts | None = None) -> None:
-        """Have the text of a decision read, if there is time; a text that was read before is not read again.
+        """Queue the text of a decision, if there is time and the text was not read before.
 
-        Where texts are kept, they are told which of them it decides otherwise.
+        If texts are stored, the file is told about those with another category.
         """
         found = routed.classification
         if found is None or self.state != "running" or self._known.get(found.text_hash):
@@ -104,9 +104,9 @@ class Shadow:
         self._have_read(router, routed, found, tell, counts=True, differs=differs)
 
     async def opinion(self, router: Router, routed: Routed) -> Opinion | None:
-        """Return what it makes of a text that somebody tries; None if it does not say so in ASKED_S.
+        """Return the second opinion on a text that somebody tries; None if it takes longer than ASKED_S.
 
-        That counts for no comparison.
+        The comparison does not count it.
         """
         found = routed.classification
         if found is None or self.state != "running" or len(self._waiting) >= MOST_WAITING:
@@ -140,12 +140,12 @@ class Shadow:
         self._arrived.set()
 
     def start(self, supervisor: Supervisor) -> None:
-        """Load it and read in the background, if that was not begun before, until `close`."""
+        """Load the artifact and read texts in the background, if not begun before, until `close`."""
         if self._task is None:
             self._task = supervisor.start("shadow", self._run, artifact=self._name)
 
     def close(self) -> None:
-        """End its process; what waits is not read."""
+        """End the process; waiting texts are not read."""
         self.state = "stopped"
         if self._task is not None:
             self._task.cancel()
@@ -204,7 +204,7 @@ class Shadow:
         self._log.write("warning", "shadow", artifact=self._name, state=self.state, message=message)
 
     def report(self) -> dict[str, Any]:
-        """Return how it does, and how the two compare since it was loaded."""
+        """Return the state, and the comparison since the artifact was loaded."""
         return {
             "artifact": self._name,
             "state": self.state,
@@ -223,7 +223,7 @@ async def _quiet(classifier: Classifier) -> None:
 
 
 def _basis(prepared: Prepared) -> tuple[object, ...]:
-    """Return what decides on a category."""
+    """Return the settings that decide on a category."""
     config = prepared.config
     options = config.pointsman
     return (

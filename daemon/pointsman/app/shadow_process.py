@@ -1,4 +1,4 @@
-"""Start the process of the classifier in shadow, ask it, and end it; whatever it does, it does to itself."""
+"""Start the process of the classifier in shadow, ask it, and end it; its failures do not affect the service."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pointsman.classify.classifier import Classification, Classifier, Timing
 from pointsman.classify.shadow import COMMAND, START_S, ShadowAnswer, ShadowOrder, ShadowReady, environment
 from pointsman.config.model import Config
 
-# It reads texts where nobody else wants the core. It would take minutes to load like that where others want it.
+# The process reads texts when nobody else uses the core. Loading with this priority would take minutes on a busy host.
 NICE_LOADING, NICE = 10, 19
 TEXT_S = 60.0
-"""For one text: seconds where the host has cores left, so that a process which takes longer hangs."""
-# To be gone, after it has closed its output.
+"""For one text: seconds on a host with idle cores, so that a process which takes longer hangs."""
+# Time to exit after closing its output.
 END_S = 2.0
 LONGEST_LINE_BYTES = 1 << 20
 
@@ -43,7 +43,7 @@ def ordered(folder: Path, config: Config, first: Classifier) -> ShadowOrder:
 
 
 def classification(answer: ShadowAnswer) -> Classification:
-    """Return an answer without an error as what a classifier of the service would have found."""
+    """Return an answer without an error in the form of the service's classifiers."""
     return Classification(
         probabilities=answer.probabilities,
         tokens=0,
@@ -66,7 +66,7 @@ class ShadowProcess:
 
     @classmethod
     async def start(cls, order: ShadowOrder) -> ShadowProcess:
-        """Start it, and wait until it is ready; raises ShadowEnded."""
+        """Start the process, and wait until it is ready; raises ShadowEnded."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *COMMAND,
@@ -83,7 +83,7 @@ class ShadowProcess:
         try:
             started._lower_priority(NICE_LOADING)
             ready = await started._exchange(order, ShadowReady, START_S + order.load_seconds)
-        except BaseException:  # also on cancellation: no one else would end it
+        except BaseException:  # also on cancellation: nothing else would end it
             await started.close()
             raise
         if ready.error is not None:
@@ -94,12 +94,12 @@ class ShadowProcess:
         return started
 
     def _lower_priority(self, nice: int) -> None:
-        """Set the nice value of its only thread that works."""
-        with contextlib.suppress(OSError):  # it has ended, or a sandbox forbids it
+        """Set the nice value of the only thread that works."""
+        with contextlib.suppress(OSError):  # the process has ended, or a sandbox forbids this
             os.setpriority(os.PRIO_PROCESS, self._process.pid, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
 
     async def ask(self, text: str) -> ShadowAnswer:
-        """Return its answer to a text; raises ShadowEnded."""
+        """Return the answer to a text; raises ShadowEnded."""
         return await self._exchange(text, ShadowAnswer, TEXT_S)
 
     async def _exchange(self, message: ShadowOrder | str, kind: type[T], seconds: float) -> T:

@@ -1,4 +1,4 @@
-"""Read the config file, or the kept config that a rollback serves in its place, and notice when a file has changed."""
+"""Read the config file, or the stored config that a rollback serves instead, and notice when a file has changed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pointsman.observability.log_line import Level
 Stamp = tuple[int, int, int, int]
 """Device, inode, size, and modification time in nanoseconds."""
 Stamps = dict[Path, Stamp | None]
-"""The stamp of each file, None for one that does not exist."""
+"""The stamp of each file, None for a missing file."""
 
 
 class ConfigSource:
-    """The config file with the file of keys that it names, and what stays as it was at the start, as for `prepare`."""
+    """The config file with its file of keys, and the settings that never change after the start, as for `prepare`."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class ConfigSource:
         hash_key: bytes = b"",
         state: Path | None = None,
     ) -> None:
-        """`state` is the state directory, with the kept configs and what an earlier process had gone back to."""
+        """Take `state`, the state directory with stored configs and an earlier process's rollback."""
         self.path = path
         self.state = state
         found = overlay.read(state)[0]
@@ -44,8 +44,8 @@ class ConfigSource:
     def prepare(self, previous: Prepared | None = None) -> Prepared:
         """Read the config; raises CannotStart.
 
-        At the start, the file's config is served where the one that was gone back to cannot be, and the classifier that
-        the config names where the promoted one cannot.
+        At the start, the file's config replaces a rolled-back one that cannot be served, and the config's classifier a
+        promoted one that cannot.
         """
         try:
             return self._with_promoted(previous, self.promoted)
@@ -102,14 +102,14 @@ class ConfigSource:
         )
 
     def news(self) -> Stamps | None:
-        """Return the stamps of the files that were read if one has changed since; none has while there is no config."""
+        """Return the stamps of the files that were read if one has changed since; None without a config."""
         seen = self._seen.copy()
         stamps = {path: _stamp(path) for path in seen}
         return None if stamps == seen or stamps.get(self.path) is None else stamps
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """Return a file's current stamp; None while it does not exist.
+    """Return a file's current stamp; None while it is missing.
 
     Symbolic links are followed, so that replacing one counts as a change, as in a Kubernetes config map.
     """

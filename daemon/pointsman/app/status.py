@@ -23,7 +23,7 @@ from pointsman.server.routes import Route
 
 
 def status_route(generations: Generations, reloader: Reloader, ready: Callable[[], str | None]) -> Route:
-    """Return the route `GET /status`, which asks nobody and changes nothing."""
+    """Return the route `GET /status`, which sends no requests and changes nothing."""
 
     async def answer(_: Request) -> Response:
         current, metrics = generations.current, generations.metrics
@@ -56,9 +56,9 @@ def status_route(generations: Generations, reloader: Reloader, ready: Callable[[
 
 
 def _routing(generations: Generations) -> dict[str, Any]:
-    """Return the mode in force and that of each category with its own, what the config says, and what comes next.
+    """Return the mode in force and that of each category with its own, the config's mode, and the next change.
 
-    `until` is None where the mode has no end.
+    `until` is None if the mode has no end.
     """
     current, overlay = generations.current, generations.overlay
     routing = current.backend.router.routing

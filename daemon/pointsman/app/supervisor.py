@@ -11,21 +11,21 @@ from pointsman.observability.log import Log
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 30.0
-# A task that ran for this long is well: its next failure counts as the first.
+# A task that ran for this long is healthy: its next failure counts as the first.
 WELL_S = 10.0
-# A task that failed so often in a row cannot run. One that fails once does no harm: it is back within FIRST_PAUSE_S.
+# A task that failed this often in a row cannot run. After a single failure it is back within FIRST_PAUSE_S.
 DOWN_AFTER = 3
-# For what a cancelled task has to finish.
+# Time for a canceled task to finish.
 CLOSE_S = 5.0
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Supervisor:
-    """Run endless background tasks by name until they are cancelled. Use from one event loop."""
+    """Endless background tasks by name, run until they are canceled. Use from one event loop."""
 
     def __init__(self, log: Log, count: Callable[[str], object]) -> None:
-        """`count` is called with a task's name at each of its failures."""
+        """Take `count`, called with a task's name at each of its failures."""
         self._log = log
         self._count = count
         self._tasks: dict[asyncio.Task[None], _Health] = {}
@@ -52,11 +52,11 @@ class Supervisor:
     async def close(self) -> None:
         """Cancel all tasks, and wait until they have ended.
 
-        One that has not within CLOSE_S is cancelled again, and waited for as long once more.
+        A task that takes longer than CLOSE_S is canceled again, and waited for as long once more.
         """
         tasks = list(self._tasks)
         for task in tasks:
-            if not task.cancelling():  # one that ends already has to finish what it does then
+            if not task.cancelling():  # one that is ending must finish its clean-up
                 task.cancel()
         if tasks:
             _, left = await asyncio.wait(tasks, timeout=CLOSE_S)
@@ -81,13 +81,13 @@ class Supervisor:
 
 
 async def _failure(work: Work) -> str:
-    """Run a task until it fails, and return the traceback; raises CancelledError if the task is cancelled."""
+    """Run a task until it fails, and return the traceback; raises CancelledError if the task is canceled."""
     try:
         await work()
     except asyncio.CancelledError:
         if (task := asyncio.current_task()) and task.cancelling():
             raise
-        return traceback.format_exc()  # what the task waited for was cancelled, and not the task
+        return traceback.format_exc()  # the task waited for something that was canceled; the task itself was not
     except Exception:  # noqa: BLE001 - whatever the failure is, the task must run again
         return traceback.format_exc()
     return "the task has ended"

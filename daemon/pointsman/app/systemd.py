@@ -17,7 +17,7 @@ _NOTIFY = "NOTIFY_SOCKET"
 
 
 class Notifier:
-    """Send states to the notification socket at `address`; do nothing without one. Errors are ignored."""
+    """A sender of states to the notification socket at `address`; does nothing without one. Errors are ignored."""
 
     def __init__(self, address: str | None) -> None:
         self._address = f"\0{address[1:]}" if address and address.startswith("@") else address
@@ -56,11 +56,11 @@ class Systemd:
 
     notify: Notifier = field(default_factory=lambda: Notifier(None))
     watchdog_s: float | None = None
-    """Watchdog timeout in seconds, None without a watchdog."""
+    """Watchdog timeout in seconds, or None."""
     listeners: tuple[tuple[str, socket.socket], ...] = ()
     """Listening sockets with their names (`FileDescriptorName=`)."""
     journal: bool = False
-    """Whether stderr is connected to the journal."""
+    """True if stderr is connected to the journal."""
 
 
 def take(environment: MutableMapping[str, str]) -> Systemd:

@@ -1,4 +1,4 @@
-"""Watch the canaries of the service, and say when one must be rolled back."""
+"""Watch the canaries of the service, and report when one must be rolled back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Trials:
         """Called with the category, the adapter, and why."""
 
     def follow(self, routing: RoutingOptions) -> None:
-        """Watch the canaries of these options; a trial goes on while its canary is the same."""
+        """Watch the canaries of these options; a trial continues while its canary is the same."""
         wanted = {
             name: one.canary
             for name, one in routing.categories.items()
@@ -61,6 +61,6 @@ class Trials:
             self.roll_back(decision.category or "", trial.canary.adapter, why)
 
     def counts(self, category: str) -> dict[str, int] | None:
-        """Return the number of conversations that count by arm, None without a trial."""
+        """Return the number of counted conversations by arm, or None without a trial."""
         trial = self._trials.get(category)
         return None if trial is None else trial.counts()
