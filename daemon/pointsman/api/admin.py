@@ -25,7 +25,7 @@ from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
 
 FORM = '{"name": "ADAPTER"}'
-# Of a request to be explained; most others name an adapter.
+# Maximum body of a request to explain; most other bodies name an adapter.
 MOST_BODY_BYTES = 8 * 2**20
 
 
@@ -82,7 +82,7 @@ Opinions = Callable[[Router, Routed], Awaitable[Opinion | None]]
 
 
 async def no_opinion(_: Router, __: Routed) -> None:
-    """Return none: there is no second classifier."""
+    """Return None: there is no second classifier."""
 
 
 def dry_run_route(
@@ -92,7 +92,7 @@ def dry_run_route(
 ) -> Route:
     """Return the route `POST /route`; `begin` returns the current router, and a function that releases it.
 
-    `responses` are those that may be continued. `shadow` returns what the classifier in shadow makes of the text.
+    `responses` are those that may be continued. `shadow` returns what the classifier in shadow decides about the text.
     """
 
     async def handler(request: Request) -> Response:
@@ -114,9 +114,9 @@ Judge = Callable[[str, Router, Routed], Awaitable[dict[str, Any]]]
 def candidate_route(
     begin: Callable[[], tuple[Router, Callable[[], object]]], responses: StoredResponses, judge: Judge
 ) -> Route:
-    """Return the route `POST /route/candidate?artifact=NAME`: what another artifact makes of a request's text alone.
+    """Return the route `POST /route/candidate?artifact=NAME`: another artifact's decision about a request's text alone.
 
-    `begin` and `responses` as in `dry_run_route`; `judge` returns what the artifact of a name makes of it.
+    `begin` and `responses` as in `dry_run_route`; `judge` returns the decision of the named artifact.
     """
 
     async def answer(request: Request) -> Response:

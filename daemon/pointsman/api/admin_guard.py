@@ -1,4 +1,4 @@
-"""Refuse what a page in an operator's browser can send to the admin port, and who has no token where one is wanted."""
+"""Refuse admin requests that a web page in an operator's browser could send, and those without a required token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pointsman.server.hosts import Hosts
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, error_response
 
-# They change nothing and name nothing secret, so they want no token, and any IP address is a good Host.
+# These change nothing and contain no secret, so they need no token, and any IP address is a valid Host.
 OPEN_PATHS = ("/metrics", "/health", "/ready")
 # The files of the page, which are the same everywhere: the page itself asks for the token.
 PAGE, PAGE_FILES = "/", "/page/"
@@ -31,10 +31,10 @@ class Refused(RequestError):
 def guarded(
     handler: Handler, hosts: Callable[[], Hosts], token: Callable[[], bytes | None], encrypted: Callable[[], bool]
 ) -> Handler:
-    """Return a handler that refuses what must not reach `handler`.
+    """Return a handler that refuses forbidden requests to `handler`.
 
-    `hosts` are the names of the listener; `token` returns what a client must know, None where it needs none;
-    `encrypted` returns whether the listener has TLS.
+    `hosts` are the names of the listener; `token` returns the required token, or None; `encrypted` returns whether the
+    listener has TLS.
     """
 
     def guard(request: Request) -> Coroutine[None, None, Response | None]:
@@ -50,7 +50,7 @@ def guarded(
 
 
 def is_open(path: str) -> bool:
-    """Return whether a path is one of those that anyone may read."""
+    """Return whether a path is public."""
     return path.removesuffix("/") in OPEN_PATHS
 
 
@@ -59,7 +59,7 @@ def _is_page(path: str) -> bool:
 
 
 def fault(head: RequestHead, hosts: Hosts, schemes: Collection[bytes], *, has_body: bool) -> Refused | None:
-    """Return what a page could have made of a request, or None; `schemes` are those of our own page. Pure."""
+    """Return why a page could have made a request, or None; `schemes` are those of our own page. Pure."""
     host = head.values.get(b"host")
     if not hosts.known(host, any_ip=is_open(head.path)):
         return Refused(
@@ -78,7 +78,7 @@ def fault(head: RequestHead, hosts: Hosts, schemes: Collection[bytes], *, has_bo
 
 
 def _same_origin(head: RequestHead, host: bytes | None, schemes: Collection[bytes]) -> bool:
-    """Return whether the request comes from our own page, or no browser says where from."""
+    """Return whether the request comes from our own page, or from no page."""
     values = head.values
     if values.get(b"sec-fetch-site", b"none").lower() not in _OWN_SITE:
         return False
@@ -98,7 +98,7 @@ def _without_token(head: RequestHead, token: bytes | None) -> Refused | None:
     if token is None:
         return None
     scheme, _, sent = head.values.get(b"authorization", b"").partition(b" ")
-    # The digests have one length and tell nothing about how much of the token is right.
+    # The digests have the same length and reveal nothing about how much of the token is right.
     right = hmac.compare_digest(hashlib.sha256(sent.strip()).digest(), hashlib.sha256(token).digest())
     if right and scheme.lower() == b"bearer":
         return None

@@ -1,4 +1,4 @@
-"""What handlers of the admin port share: errors as answers, and a JSON body of a known form."""
+"""Helpers for the handlers of the admin port: errors as answers, and a JSON body of a known form."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def answering(work: Callable[[Request], Awaitable[Response]]) -> Handler:
 
 
 async def body_of(request: Request, form: type[T], shown: str) -> T:
-    """Return the body as `form`, which `shown` shows to who has sent another; raises HttpError."""
+    """Return the body as `form`; an error shows the form as `shown`; raises HttpError."""
     body = await request.read(BODY_SECONDS)
     try:
         return msgspec.json.decode(body, type=form)

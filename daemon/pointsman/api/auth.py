@@ -1,4 +1,4 @@
-"""Tell whose key a request has, and which models it may use. Pure, but for the time of day."""
+"""Identify the key of a request, and the models that it may use. Pure, except for the time of day."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _LONGEST_NAME = 256
 
 
 def key_of(keys: ClientKeys, head: RequestHead) -> ClientKey:
-    """Return the key that a request has in `Authorization` or `x-api-key`; raises Unauthorized (401).
+    """Return the key of a request by `Authorization` or `x-api-key`; raises Unauthorized (401).
 
-    Where it has both, they must be the same key, as another server might read the other one.
+    If both are there, they must be the same key, as another server might read the other one.
     """
     bearer, plain = head.values.get(b"authorization"), head.values.get(b"x-api-key")
     if bearer is None:
@@ -35,7 +35,7 @@ def key_of(keys: ClientKeys, head: RequestHead) -> ClientKey:
 
 
 def check_model(key: ClientKey | None, model: str | None) -> None:
-    """Raise NotAllowed (403) where the key may not use the model that a request names; None: it cannot be read."""
+    """Raise NotAllowed (403) if the key may not use the model that a request names; None: the model cannot be read."""
     if key is None or key.scope is None or key.scope.models is None:
         return
     if model is None:

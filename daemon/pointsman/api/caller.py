@@ -1,4 +1,4 @@
-"""Read what a client says of itself: who asks, in which session, and what."""
+"""Read what a client says about itself: its identity, its session, and its ask."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pointsman.routing.rules import NOWHERE, Origin
 
 
 def caller_of(router: Router, client: str, head: RequestHead, fields: Fields) -> Caller:
-    """Return the `client` of a request, and what it calls its session."""
+    """Return the `client` of a request, and its name for the session."""
     return Caller(client, router.session_ids.find(head.values, fields))
 
 
 def origin_of(router: Router, exchange: Exchange, path: str) -> Origin:
-    """Return where a request comes from, where that is asked for."""
+    """Return the origin of a request, if needed."""
     if router.rules is None:
         return NOWHERE
     request, key = exchange.request, exchange.key
@@ -26,6 +26,6 @@ def origin_of(router: Router, exchange: Exchange, path: str) -> Origin:
 
 
 def stated_ask(head: RequestHead) -> str:
-    """Return the ask that the client states in a header, in UTF-8, percent-encoded or as it is; empty if none."""
+    """Return the ask that the client states in a header, in UTF-8, percent-encoded or raw; empty if none."""
     stated = head.values.get(b"x-pointsman-ask")
     return unquote_to_bytes(stated).decode(errors="replace") if stated else ""

@@ -25,7 +25,7 @@ class _Named(msgspec.Struct):
 
 
 class Keeper(Protocol):
-    """Applies changes of the overlay, and tells of the canaries."""
+    """The overlay's changes to canaries, and a description of these."""
 
     @property
     def trouble(self) -> str | None: ...

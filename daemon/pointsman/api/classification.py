@@ -76,7 +76,7 @@ async def batch(router: Router, body: Received, key: ClientKey | None = None) ->
     if not 1 <= len(asked.texts) <= MOST_TEXTS:
         raise _invalid(f"`texts` must hold 1 to {MOST_TEXTS} texts", "texts")
     started = time.perf_counter()
-    # Limited to what the workers take at once; otherwise other requests would wait behind the whole batch.
+    # Limited to what the workers take at once; otherwise other requests would wait for the whole batch.
     reader, room = router.reader_of(key), asyncio.Semaphore(router.classifier.at_once)
 
     async def classify(text: str) -> _Result:
@@ -86,7 +86,7 @@ async def batch(router: Router, body: Received, key: ClientKey | None = None) ->
     tasks = [asyncio.create_task(classify(text)) for text in asked.texts]
     try:
         results = await asyncio.gather(*tasks)
-    finally:  # where one fails, nobody waits for the others
+    finally:  # if one fails, nobody waits for the others
         for task in tasks:
             task.cancel()
     return {

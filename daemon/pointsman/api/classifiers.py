@@ -1,4 +1,4 @@
-"""Handle the admin port's paths for the classifier that serves: list, promote, roll back, discard."""
+"""Handle the admin port's paths for the classifier in use: list, promote, roll back, discard."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Named(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Keeper(Protocol):
-    """Lets a classifier serve in place of the config's; each raises HttpError."""
+    """The changes of the classifier in use; each raises HttpError."""
 
     async def listed(self) -> Response: ...
     async def promote(self, name: str | None) -> Response: ...
@@ -35,7 +35,7 @@ class Keeper(Protocol):
 def classifier_routes(keeper: Keeper) -> list[Route]:
     """Return the routes `GET /classifiers`, and `POST /classifier/promote`, `/rollback` and `/discard`.
 
-    To promote takes `{"artifact": NAME}`, or `{}` for the newest; to discard takes the name.
+    Promoting takes `{"artifact": NAME}`, or `{}` for the newest; discarding takes the name.
     """
 
     async def promote(request: Request) -> Response:

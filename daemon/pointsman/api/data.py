@@ -50,7 +50,7 @@ from pointsman.server.routes import Route, Routes
 class Backend:
     """The parts of one config that handlers call; `started` is the process's start in seconds since the epoch.
 
-    `keys` are the clients', None where they need none; `feedback` is None where none is taken.
+    `keys` are the clients', None if they need none; `feedback` is None if none is accepted.
     """
 
     config: Config
@@ -62,22 +62,22 @@ class Backend:
     keys: ClientKeys | None = None
     feedback: KeptFeedback | None = None
     compare: Callable[[Routed, Record], None] | None = None
-    """Called with each routed request once it was sent, where a second classifier is to be compared with the first."""
+    """Called with each routed request once it was sent, to compare a second classifier with the first."""
 
 
-# Its answer depends on what the routed request would get.
+# Its answer depends on the routing that the request would get.
 COUNTED = "/v1/messages/count_tokens"
 
-# To read a shorter body takes 0.3 ms at worst.
+# Reading a shorter body takes at most 0.3 ms.
 MIN_TURN_BYTES = 4096
 
 Begin = Callable[[Request, str], tuple[Backend, Exchange]]
-"""Begins an exchange for a route's path, and returns it with the backend that serves it."""
+"""A callback that begins an exchange for a route's path, and returns it with the backend that serves it."""
 
 Work = Callable[[Backend, Exchange], Coroutine[None, None, Response | None]]
-"""Returns the response, or None if vLLM's response follows. Runs in no task until it awaits `in_task`.
+"""A handler that returns the response, or None if vLLM's response follows. Runs in no task until it awaits `in_task`.
 
-It reads the body before it waits for anything else, as the request has no place among those in flight until then.
+It reads the body before it waits for anything else, as the request has no slot among those in flight until then.
 """
 
 
@@ -155,7 +155,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         check_model(exchange.key, model.removeprefix(DIRECT))
         named: Body = body
         if is_plain(model) and exchange.priority is None:
-            routed = router.explicit(b"", model, at)  # the body is sent as it came
+            routed = router.explicit(b"", model, at)  # the body is sent unchanged
         else:
             fields = await router.lane.run(read_fields(body, ("model", PRIORITY_FIELD)))
             fields.priority = exchange.priority
@@ -254,7 +254,7 @@ async def _counted(backend: Backend, exchange: Exchange, body: Received) -> None
 
 
 def _means_default(backend: Backend, exchange: Exchange, model: str) -> bool:
-    """Return whether a name stands for the default model where nothing is routed; an alias does if no model has it."""
+    """Return whether a name means the default model if nothing is routed; an alias does if no model has it."""
     config = backend.config
     if model in config.auto_names or model not in backend.router.auto_names_of(exchange.key):
         return model in config.auto_names
@@ -262,9 +262,9 @@ def _means_default(backend: Backend, exchange: Exchange, model: str) -> bool:
 
 
 async def _fields(backend: Backend, body: Received) -> Fields | None:
-    """Return what names the model and the place in the queue, or None if the body is no JSON object, as vLLM says.
+    """Return the fields for the model and the position in the queue, or None if the body is no JSON object.
 
-    Raises NestedTooDeeply.
+    vLLM then reports the error. Raises NestedTooDeeply.
     """
     try:
         return await backend.router.lane.run(read_fields(body, ("model", *queue_fields.FIELDS)))
@@ -355,7 +355,7 @@ def _is_json(request: Request) -> bool:
 
 
 def read_body(backend: Backend, exchange: Exchange) -> Coroutine[None, None, Received]:
-    """Return the whole body; where many long ones are whole at once, some wait for a turn of their own.
+    """Return the whole body; if many long ones are complete at once, some wait for a turn of the event loop.
 
     Raises TooBusy, OverShare, or RequestError: 408 on a timeout, 413 if too large, 415 if compressed.
     """

@@ -1,4 +1,4 @@
-"""Handle the admin port's path for the latest decisions: those that fit, in parts, with texts where these are kept."""
+"""Handle the admin port's path for the latest decisions: filtered, in parts, with texts if these are stored."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
 
 MOST_FIELDS = 20
-# The texts are left out where their disk hangs.
+# The texts are left out if their disk hangs.
 READ_S = 1.0
 CHOSEN_BY = (*FIELDS, "status", "id")
 
 
 class _Query(msgspec.Struct, forbid_unknown_fields=True):
-    """What is asked for; `names` asks for the values to choose from as well."""
+    """A query; `names` asks for the values to choose from as well."""
 
     after: Annotated[int, msgspec.Meta(ge=0)] = 0
     before: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -42,7 +42,7 @@ class _Query(msgspec.Struct, forbid_unknown_fields=True):
 class _Texts:
     """The latest texts, read in a thread, since their disk may hang; one reading at a time.
 
-    Who asks meanwhile waits for the same one.
+    Requests meanwhile wait for the same reading.
     """
 
     def __init__(self, kept: Callable[[], KeptTexts | None]) -> None:
@@ -50,7 +50,7 @@ class _Texts:
         self._reading: Future[dict[str, str]] | None = None
 
     async def of(self, decisions: Iterable[Summary]) -> dict[str, str] | None:
-        """Return the texts of decisions by hash, as far as they are known; None where no texts are kept."""
+        """Return the texts of decisions by hash, as far as they are known; None if no texts are stored."""
         kept = self._kept()
         if kept is None:
             return None
@@ -70,8 +70,8 @@ class _Texts:
 def decisions_route(latest: Latest, kept: Callable[[], KeptTexts | None] = lambda: None) -> Route:
     """Return the route `GET /decisions`, which has the newest first.
 
-    `after` and `before` are numbers of decisions; to go on, ask for those after `latest`. `kept` returns the file of
-    texts, None where none are kept.
+    `after` and `before` are numbers of decisions; to continue, ask for those after `latest`. `kept` returns the file of
+    texts, or None.
     """
     texts = _Texts(kept)
 

@@ -24,8 +24,8 @@ async def dry_run(
 ) -> tuple[ParsedRequest, Routed]:
     """Decide on a request of any format, and remember nothing; raises RequestError, or NotAllowed.
 
-    `exchange` is that of the client that asks: its conversations and stored responses are looked up, its key counts,
-    and rules look at its headers. By default it has none of these, and a response that it does not have counts as none.
+    `exchange` is that of the asking client: its conversations and stored responses are looked up, its key counts, and
+    rules read its headers. By default there is none, and an unknown response counts as none.
     """
     fields = await router.lane.run(read_fields(body, router.fields_of[RESPONSES]))
     form = format_of(fields)
@@ -62,6 +62,6 @@ def _continued(
         client = "" if exchange is None else exchange.client
         return stored.Continued(*stored.find(router.config, responses, client, former))
     except UnknownResponse:
-        if exchange is None:  # the admin port is not told whose the request is
+        if exchange is None:  # the admin port does not know whose the request is
             return stored.Continued()
         raise

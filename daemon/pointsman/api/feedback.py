@@ -1,4 +1,4 @@
-"""Take what a client says of an answer that it has got."""
+"""Take a client's feedback on one of its answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FORM = (
 
 
 def take(kept: KeptFeedback | None, body: Received, author: str, now: float) -> dict[str, Any]:
-    """Keep the feedback in a body, and return the response; raises RequestError or TooBusy."""
+    """Store the feedback in a body, and return the response; raises RequestError or TooBusy."""
     if kept is None:
         message = "this service takes no feedback; its operator can name a file in pointsman.log.feedback_file"
         raise RequestError(message, status=404, code="feedback_off")

@@ -10,7 +10,7 @@ from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route
 
 Ready = Callable[[], str | None]
-"""Returns the reason why the service is not ready, or None."""
+"""A function that returns the reason why the service is not ready, or None."""
 
 
 def readiness(trouble: Ready, draining: Callable[[], bool]) -> Ready:
@@ -41,7 +41,7 @@ def health_routes(ready: Ready) -> list[Route]:
 
 
 def ping_routes() -> list[Route]:
-    """Return the routes of `/ping`, which answers while the process does, as vLLM's."""
+    """Return the routes of `/ping`, which answers while the process runs, as vLLM's does."""
 
     async def ping(_: Request) -> Response:
         return Response()

@@ -20,7 +20,7 @@ class _Label(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Improver(Protocol):
-    """Keeps worklist, labels and fits; each raises HttpError."""
+    """The worklist, labels and fits; each method raises HttpError."""
 
     async def describe(self) -> Response: ...
     async def label(self, text_hash: str, label: str) -> Response: ...
@@ -32,7 +32,7 @@ class Improver(Protocol):
 def improve_routes(improver: Improver) -> list[Route]:
     """Return the routes `GET /improve`, and `POST /improve/collect`, `/label`, `/undo`, `/fit` and `/cancel`.
 
-    To label takes `{"hash": TEXT_HASH, "label": CATEGORY or "none"}`.
+    Labeling takes `{"hash": TEXT_HASH, "label": CATEGORY or "none"}`.
     """
 
     async def label(request: Request) -> Response:

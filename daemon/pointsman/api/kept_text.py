@@ -1,4 +1,4 @@
-"""Keep the classified text of a request, with what was decided about it."""
+"""Store the classified text of a request, with the decision about it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.routing.decision import Decision
 from pointsman.routing.router import Routed, Router
 
-# So many of the best categories are kept with their scores.
+# The number of best categories that are stored with their scores.
 SCORES = 2
 
 
 def keep_text(texts: KeptTexts, router: Router, record: Record, routed: Routed) -> None:
-    """Keep what the classifier read, if anything was read and this text is wanted."""
+    """Store the text that the classifier read, if any, and if this text is wanted."""
     read = routed.classification
     if read is not None and texts.wants(read.text_hash):
         text = router.classifier.read(routed.text)
@@ -30,13 +30,13 @@ def keep_text(texts: KeptTexts, router: Router, record: Record, routed: Routed) 
 def keeping_contested(
     texts: KeptTexts, router: Router, record: Record, routed: Routed, read: Classification
 ) -> Callable[[str, str | None], object] | None:
-    """Return what keeps a text once more, with the other category that the classifier in shadow chose.
+    """Return a function that stores a text again, with the other category of the classifier in shadow.
 
-    None for a text that is not kept.
+    None for a text that is not stored.
     """
     if not texts.has(read.text_hash):
         return None
-    request_id, decision = record.request_id, routed.decision  # and not the request's body
+    request_id, decision = record.request_id, routed.decision  # not the request's body
 
     def keep(text: str, category: str | None) -> None:
         if texts.has(read.text_hash):  # it may have been removed since

@@ -1,4 +1,4 @@
-"""Refuse what a page in a browser of this host can send to the data port by a name of its own."""
+"""Refuse data requests that a page in a browser of this host could send under a host name of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REMEMBERED = 256
 
 
 def for_known_hosts(handler: Handler, hosts: Hosts, refuse: Callable[[Request, RequestError], Response]) -> Handler:
-    """Return a handler for a port that only this host reaches, and that wants no key.
+    """Return a handler for a port that only this host reaches, and that needs no key.
 
     Requests through a trusted proxy or a Unix socket come from no browser, whatever their Host is.
     """

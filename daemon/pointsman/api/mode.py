@@ -1,4 +1,4 @@
-"""Handle the admin port's paths for what commands decide beside the config: the mode, and the whole overlay."""
+"""Handle the admin port's paths for what commands decide over the config: the mode, and the whole overlay."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class _Mode(msgspec.Struct):
 
     def __post_init__(self) -> None:
         if self.mode == "config" and self.seconds is not None:
-            raise ValueError("the config's word has no end")  # which decoding tells as any other error
+            raise ValueError("the config's word has no end")  # reported by the decoder as any other error
 
 
 class Keeper(Protocol):
-    """Applies changes of the overlay, and keeps them."""
+    """The overlay's changes, which are stored."""
 
     async def set_mode(self, mode: Override | None, seconds: int | None) -> None: ...
     def describe(self) -> dict[str, Any]: ...

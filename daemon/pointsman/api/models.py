@@ -16,8 +16,8 @@ from pointsman.errors import RequestError
 def model_list(config: Config, served: Served, created: int, key: ClientKey | None = None) -> dict[str, Any]:
     """Return the automatic model, the aliases and all served models; the configured ones while no endpoint answered.
 
-    A served model whose name is an alias is listed by its name, and once more by the name that reaches it. For
-    the client with a `key`, its own aliases are listed as well, and only the models that it may use. The `root` of the
+    A served model whose name is an alias is listed by its name, and once more by the name that reaches it. For the
+    client with a `key`, its own aliases are listed as well, and only the models that it may use. The `root` of the
     automatic model is its base model's, from which clients load the tokenizer.
     """
     scope = None if key is None else key.scope
@@ -46,7 +46,7 @@ def model_list(config: Config, served: Served, created: int, key: ClientKey | No
 
 
 def _permission(card: Card, created: int) -> dict[str, Any]:
-    """Return what vLLM says of every model, as OpenAI's API once did."""
+    """Return the permission that vLLM reports for every model, as OpenAI's API once did."""
     return {
         "id": f"modelperm-{card.id}",
         "object": "model_permission",
@@ -74,7 +74,7 @@ def model_of_list(listed: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _root(config: Config, served: Served, cards: Mapping[str, Card], scope: Scope | None) -> str:
-    """Return the root of the base model that answers where no category is chosen."""
+    """Return the root of the base model that answers if no category is chosen."""
     name = config.default_model if scope is None else scope.default
     base = served.base_name(config.base_of(name), config.endpoints_of(name))
     card = cards.get(base)
@@ -82,7 +82,7 @@ def _root(config: Config, served: Served, cards: Mapping[str, Card], scope: Scop
 
 
 def _shortest(config: Config, served: Served) -> int | None:
-    """Return the greatest length that every model takes which may answer a request for the automatic model."""
+    """Return the greatest length that every model accepts which may answer a request for the automatic model."""
     lengths = []
     for name in config.choices:
         endpoints = config.endpoints_of(name)

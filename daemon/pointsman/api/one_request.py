@@ -1,4 +1,4 @@
-"""Handle the admin port's path for one request: what the log has of it, by its id."""
+"""Handle the admin port's path for one request: its lines in the log, by its id."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
 def request_route(recorder: Callable[[], Recorder]) -> Route:
     """Return the route `GET /request?id=ID`: the log's lines of a request, by its id or the beginning of it.
 
-    They are those that the service still has in memory, which are the newest.
+    They are the newest lines, which the service still has in memory.
     """
 
     async def handler(request: Request) -> Response:
@@ -42,7 +42,7 @@ def request_route(recorder: Callable[[], Recorder]) -> Route:
             if search.needle in lines:
                 for line in lines.splitlines():
                     search.see(_json(line))
-                await asyncio.sleep(0)  # where many ids begin with these characters, other requests go on
+                await asyncio.sleep(0)  # if many ids begin with these characters, other requests proceed
         answer = {
             "requests": [msgspec.Raw(one.line) for one in search.found],
             "ambiguous": search.ambiguous,

@@ -1,4 +1,4 @@
-"""Give a request its place in vLLM's queue: the operator's, or the client's own where that is allowed."""
+"""Set a request's position in vLLM's queue: the operator's, or the client's own if allowed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pointsman.routing.router import Router
 
 
 def own_priority(router: Router, key: ClientKey | None, path: str) -> int | None:
-    """Return the priority of the key, else that of the path; None where neither has one."""
+    """Return the priority of the key, else that of the path, else None."""
     return router.priorities.get(path) if key is None or key.priority is None else key.priority
 
 
 async def take_place(router: Router, key: ClientKey | None, own: int | None, fields: Fields) -> int | None:
-    """Return the priority that the body gets, by default its `own`; None if it stays as it is. Raises RequestError."""
+    """Return the priority for the body, by default its `own`; None if it is unchanged. Raises RequestError."""
     if queue_fields.chooses(fields):
         allowed = {*router.config.pointsman.access.allowed_fields, *(() if key is None else key.allowed_fields)}
         await router.lane.run(queue_fields.check(fields, allowed))

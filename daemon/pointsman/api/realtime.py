@@ -1,4 +1,4 @@
-"""Check who may open a websocket: what is said in it, neither models nor tokens, can be read on the way."""
+"""Check whether a client may open a websocket: its models and tokens cannot be read on the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests about responses that vLLM stores: for the client of the response alone, at the endpoint that has it."""
+"""Handle requests about responses that vLLM stores: only for the response's client, at the endpoint that has it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pointsman.routing.formats.responses import storage_of
 
 
 class Continued(NamedTuple):
-    """What a response continues: the endpoint that has the former one, and what is kept of its decision."""
+    """The response that another one continues: its endpoint, and the stored part of its decision."""
 
     at: Endpoint | None = None
     kept: Kept | None = None
@@ -25,7 +25,7 @@ NOTHING = Continued()
 
 
 def find(config: Config, responses: StoredResponses, client: str, response_id: str) -> tuple[Endpoint, Kept | None]:
-    """Return the endpoint that has a response of this client, and what is kept of its decision.
+    """Return the endpoint that has a response of this client, and the stored part of its decision.
 
     Raises UnknownResponse (404).
     """
@@ -38,7 +38,7 @@ def find(config: Config, responses: StoredResponses, client: str, response_id: s
 
 
 def keeper(config: Config, forwarder: Forwarder, exchange: Exchange, response_id: str) -> tuple[Endpoint, Kept | None]:
-    """Do as `find` for the exchange's client, and count a response that it does not have."""
+    """Call `find` for the exchange's client, and count a response that it does not have."""
     upstreams = forwarder.upstreams
     try:
         return find(config, upstreams.stored, exchange.client, response_id)
@@ -48,7 +48,7 @@ def keeper(config: Config, forwarder: Forwarder, exchange: Exchange, response_id
 
 
 def continued(config: Config, forwarder: Forwarder, exchange: Exchange, fields: Fields) -> Continued:
-    """Return what a new response continues; nothing if it continues none.
+    """Return the response that a new one continues; nothing if it continues none.
 
     Raises RequestError: 404 for a response of another client, 400 if the client chooses the id of the new one.
     """

@@ -1,4 +1,4 @@
-"""Reserve the tokens that a request may use, and have vLLM tell the used ones, where its key's tokens are limited."""
+"""Reserve the tokens that a request may use, and have vLLM report the used ones, if its key's tokens are limited."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _NUMBER, _FLAG = Decoder(int), Decoder(bool)
 async def reserve(
     exchange: Exchange, lease: KeyLease, lane: Lane, body: Received, usual_answer: int, *, is_json: bool
 ) -> Received:
-    """Take what the prompts and the longest answers may use.
+    """Reserve the tokens of the prompts and the longest answers.
 
     Raises RateLimited (429), UsageUnknown (403), or NestedTooDeeply (400).
 
-    `usual_answer` is taken for an answer whose length the client does not say. Returns the body, which asks for the
-    usage of a stream; the client does not get what it has not asked for.
+    `usual_answer` is assumed for an answer whose length the client does not limit. Returns the body, which asks for the
+    usage of a stream; the client gets no usage unless it has asked.
     """
     if not is_json:
         raise UsageUnknown("your key has a limit of tokens, and those of this request are not known: send JSON")
@@ -61,7 +61,7 @@ async def reserve(
         prompts = await lane.run(_prompts(fields, lists)) if lists else 1
         answers = prompts * max(1, _greatest(fields, _ANSWERS)) * _longest(fields, path, usual_answer)
     lease.reserve(prompt, answers)
-    # A long one is not copied for it.
+    # A long body is not copied for this.
     if path not in stream_usage.PATHS or not isinstance(body, bytes):
         return body
     asking = stream_usage.asking(fields)
@@ -73,18 +73,18 @@ def _longest(fields: Fields, path: str, usual: int) -> int:
     """Return the most tokens that one answer may have, as far as the client says."""
     names = _LENGTHS.get(path)
     said = _greatest(fields, names or _ALL_LENGTHS)
-    # On a path whose format is not known, nobody knows whether a field counts there.
+    # On a path of unknown format, nobody knows whether a field counts there.
     return said if names and said > 0 else max(said, usual)
 
 
 def _greatest(fields: Fields, names: tuple[str, ...]) -> int:
-    """Return the greatest of these numbers, 0 without one; what is read as a number elsewhere counts as any."""
+    """Return the greatest of these numbers, or 0; a value that vLLM may read as a number counts as any."""
     values = [fields.values[name] for name in names if name in fields.values]
     return max([decode(value, LARGEST_LIMIT, _NUMBER) for value in values if given(value)], default=0)
 
 
 def _prompts(fields: Fields, names: tuple[str, ...]) -> Steps[int]:
-    """Return how many prompts the request has, at least 1."""
+    """Return the number of the request's prompts, at least 1."""
     count = 0
     for name in names:
         count += yield from _elements(fields.get(name))
@@ -92,7 +92,7 @@ def _prompts(fields: Fields, names: tuple[str, ...]) -> Steps[int]:
 
 
 def _elements(value: Value | None) -> Steps[int]:
-    """Return how many elements a list has, 1 where these are the tokens of one prompt or the messages of one chat."""
+    """Return the number of elements of a list; 1 if these are the tokens of one prompt or the messages of one chat."""
     if value is None or kind(value) != b"[":
         return 0
     shown = memoryview(value)

@@ -1,4 +1,4 @@
-"""Handle the admin port's paths for what happened: the traffic of the last minutes to a day, and the latest errors."""
+"""Handle the admin port's paths for past requests: the traffic of the last minutes to a day, and the latest errors."""
 
 from __future__ import annotations
 

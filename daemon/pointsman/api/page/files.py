@@ -1,4 +1,4 @@
-"""Serve the files of the page. They are the same on every host: what they show, they ask of the guarded paths."""
+"""Serve the files of the page. They are the same on every host: the page gets its data from the guarded paths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-# Whatever gets into the page, it runs no script and styles nothing, asks nobody else, and is shown in no other page.
+# Injected content runs no script, adds no style, sends no request elsewhere, and no other page can embed this one.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
