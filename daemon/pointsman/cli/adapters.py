@@ -10,7 +10,7 @@ from pointsman.cli.admin_client import AdminPort, ask, understood
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask the running service; return 1 where an endpoint fails. Raises AdminError and ConfigError."""
+    """Ask the running service; return 1 if an endpoint fails. Raises AdminError and ConfigError."""
     changes = options.action != "list"
     if changes is not (options.name is not None):
         options.parser.error("load and unload need a NAME, list takes none")

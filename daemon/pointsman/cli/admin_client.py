@@ -26,12 +26,12 @@ from pointsman.upstream.vllm_admin import words
 
 # Loads run one after another, and each may take minutes.
 ANSWER_SECONDS = 600.0
-# Of what only reads, and of a stranger at the address.
+# Timeout of read-only requests, and of a stranger at the address.
 SOON_SECONDS = 15.0
 MOST_ANSWER_BYTES = 128 * 2**20
-# What connecting fails with where no service listens; without a network, a loopback address is unreachable.
+# Errors of connecting if no service listens; without a network, a loopback address is unreachable.
 NOBODY_LISTENS = frozenset({errno.ECONNREFUSED, errno.ENOENT, errno.ENETUNREACH, errno.EHOSTUNREACH})
-# What reading an answer of another form raises.
+# Errors of reading an answer of another form.
 _FORM_ERRORS = (LookupError, TypeError, ValueError, AttributeError)
 
 
@@ -47,7 +47,7 @@ class NoService(AdminError):
 class AdminPort:
     """The admin port of a running service.
 
-    Its address is `host:port` or `unix:/path`; `token_file` holds its token, and `tls` names its certificate.
+    Its address is `host:port` or `unix:/path`; `token_file` contains its token, and `tls` names its certificate.
     """
 
     address: str
@@ -68,8 +68,7 @@ class AdminPort:
     def of_service(cls, config: Path | None) -> AdminPort:
         """Return the admin port of the service that runs with a config file, by default that of `default_path`.
 
-        If the file cannot be read any more, a running service is found all the same, but not its token. Raises
-        ConfigError.
+        If the file has become unreadable, a running service is still found, but not its token. Raises ConfigError.
         """
         path = config or default_path()
         address = admin_of(path)
@@ -82,7 +81,7 @@ class AdminPort:
         return cls.of(server if address is None else replace(server, admin_listen=address))
 
     def headers(self) -> dict[str, str]:
-        """Return what shows that the command may ask; raises AdminError."""
+        """Return the headers that authorize the command; raises AdminError."""
         if self.token_file is None:
             return {}
         try:
@@ -124,7 +123,7 @@ def ask(port: AdminPort, method: str, path: str, body: object = None, *, seconds
 
 
 def read(port: AdminPort, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-    """Return the answer to what only reads; raises AdminError, also if it is no object."""
+    """Return the answer to a read-only request; raises AdminError, also if it is no object."""
     answer = ask(port, method, path, body, seconds=SOON_SECONDS)
     if not isinstance(answer, dict):
         raise _strange(port.address)
@@ -132,7 +131,7 @@ def read(port: AdminPort, method: str, path: str, body: bytes | None = None) -> 
 
 
 def show(options: argparse.Namespace, answer: Callable[[AdminPort], Any], lines: Callable[[Any], Iterable[str]]) -> int:
-    """Print an answer of the running service, with `--json` as it is, else as lines; return the exit code.
+    """Print an answer of the running service, raw with `--json`, else as lines; return the exit code.
 
     Raises AdminError and ConfigError.
     """
@@ -146,7 +145,7 @@ def show(options: argparse.Namespace, answer: Callable[[AdminPort], Any], lines:
 
 @contextlib.contextmanager
 def understood(address: str) -> Iterator[None]:
-    """Raise AdminError where the block cannot read an answer from an address, as of another version."""
+    """Raise AdminError if the block cannot read an answer from an address, as of another version."""
     try:
         yield
     except _FORM_ERRORS as error:
@@ -154,7 +153,7 @@ def understood(address: str) -> Iterator[None]:
 
 
 def warn_of_trouble(answer: dict[str, Any]) -> None:
-    """Say what went wrong although the service did what it was asked."""
+    """Report a problem of a service that did what it was asked."""
     if answer.get("trouble"):
         print(f"pointsman: warning: {answer['trouble']}", file=sys.stderr)
 
@@ -170,13 +169,13 @@ def _unlisted(answer: Any) -> bool:
 
 
 def _words(error: Exception) -> str:
-    """Return what went wrong; the message of an error may quote a stranger's answer."""
+    """Return the error; its message may quote a stranger's answer."""
     text = "not JSON" if isinstance(error, (ValueError, RecursionError)) else str(error) or type(error).__name__
     return "".join(char if char.isprintable() else "?" for char in text)[:200]
 
 
 def _only_this_server(tls: TlsOptions) -> ssl.SSLContext:
-    """Return how to speak TLS with the owner of the port's certificate, whoever signed it; raises OSError."""
+    """Return a TLS context for the owner of the port's certificate, whatever its signer; raises OSError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # an address may be a wildcard
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

@@ -29,7 +29,7 @@ def _answer(port: AdminPort, options: argparse.Namespace) -> Any:
 
 
 def _confirm(port: AdminPort, category: str) -> None:
-    """Ask whether a canary is to be promoted; one that does not exist is the service's to refuse."""
+    """Ask whether to promote a canary; the service refuses one that does not exist."""
     canaries = [one for one in read(port, "GET", "/canaries")["canaries"] if one["category"] == category]
     experiments = read(port, "GET", "/experiments")["experiments"] if canaries else []
     for canary in canaries:

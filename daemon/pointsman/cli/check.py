@@ -1,4 +1,4 @@
-"""Implement `pointsman check FILE`: print every error and warning of a config, and which model answers what."""
+"""Implement `pointsman check FILE`: print every error and warning of a config, and the models that answer."""
 
 from __future__ import annotations
 
@@ -87,14 +87,14 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
 
 
 class _Artifact(NamedTuple):
-    """What a check reads of a classifier."""
+    """The parts of a classifier that a check reads."""
 
     manifest: Manifest
     calibration: Calibration | None
 
     @classmethod
     def read(cls, folder: Path) -> _Artifact:
-        """Raises ArtifactError."""
+        """Read the artifact; raises ArtifactError."""
         manifest = artifact.read_manifest(folder)
         return cls(manifest, artifact.read_calibration(folder, manifest))
 
@@ -102,13 +102,13 @@ class _Artifact(NamedTuple):
         return thresholds(config, self.manifest.labels, self.calibration)
 
     def table(self, config: Config) -> Iterator[str]:
-        """Yield lines of what the thresholds do."""
+        """Yield lines about the effect of the thresholds."""
         stated = at_precision(config, self.manifest.labels, self.calibration)
         return _columns([HEAD, *map(cells, both_errors(self.thresholds(config), stated))])
 
 
 def _shadow(loaded: Loaded) -> tuple[_Artifact | None, list[Problem]]:
-    """Load the classifier in shadow; return what was read of it, None if there is none or it fails, and warnings."""
+    """Load the classifier in shadow; return it, or None if there is none or it fails, and warnings."""
     options = loaded.config.pointsman.classifier
     if options.shadow is None:
         return None, []
@@ -151,7 +151,7 @@ def _strangers(loaded: Loaded, addresses: Iterable[str]) -> Iterator[Problem]:
 def _keys(loaded: Loaded, out: TextIO) -> int:
     """Print the problems of the file of client keys, and return the number of errors.
 
-    A file that is not there, or that this user may not read, may be another for the service.
+    A file that is missing here, or that this user may not read, may be different for the service.
     """
     file = loaded.config.pointsman.access.keys_file
     if file is None:

@@ -1,4 +1,4 @@
-"""Implement `pointsman classifier`: list a running service's classifiers, put one to use, go back, discard one."""
+"""Implement `pointsman classifier`: list a running service's classifiers, promote one, go back, discard one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _answer(port: AdminPort, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _confirm(told: dict[str, Any], name: str | None) -> None:
-    """Ask whether an artifact is to be promoted, by default the newest; where there is none, the service refuses."""
+    """Ask whether to promote an artifact, by default the newest; the service refuses if there is none."""
     artifacts = told["artifacts"]
     found = next((one for one in artifacts if name in (None, one["name"], one["path"])), None)
     if name is not None or found is not None:
@@ -49,7 +49,7 @@ def _confirm(told: dict[str, Any], name: str | None) -> None:
 
 
 def worth(one: dict[str, Any]) -> str:
-    """Return what the labels say of an artifact; each text was decided by a fit that did not see it."""
+    """Return an artifact's results on the labels; each text was decided by a fit that did not see it."""
     if not one["labelled"]:
         return "nothing is known of it by labels"
     before, after, labelled = one["right_before"], one["right_after"], one["labelled"]

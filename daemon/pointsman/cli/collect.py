@@ -1,4 +1,4 @@
-"""Implement `pointsman collect`: which kept texts a person should label."""
+"""Implement `pointsman collect`: list the stored texts that a person should label."""
 
 from __future__ import annotations
 
@@ -77,5 +77,5 @@ def _lines(items: list[Item], path: Path) -> Iterator[str]:
 
 
 def printable(text: str) -> str:
-    """Return a text without what could move a terminal's cursor or colour its screen."""
+    """Return a text without characters that could move a terminal's cursor or color its screen."""
     return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)

@@ -1,4 +1,4 @@
-"""Implement `pointsman compare`: two sides of an experiment, by the service's log and its file of feedback."""
+"""Implement `pointsman compare`: compare two sides of an experiment, by the service's log and its file of feedback."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _feedback(file: str | None) -> Iterator[bytes]:
-    """Yield the lines of the files of feedback; one that cannot be read ends them, and is told."""
+    """Yield the lines of the files of feedback; stop at one that cannot be read, and report it."""
     try:
         yield from () if file is None else rotated_file.lines(Path(file))
     except FileNotFoundError:

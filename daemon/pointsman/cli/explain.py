@@ -1,6 +1,6 @@
 """Implement `pointsman explain`: show how a request would be routed, and why.
 
-The running service answers; where none runs, this process does, as the config says.
+The running service answers; if none runs, this process does, by the config.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _standard_input() -> bytes:
 
 
 def _asked(port: AdminPort, body: bytes) -> dict[str, Any] | None:
-    """Return what the running service says, None where none runs; raises AdminError."""
+    """Return the running service's answer, or None if none runs; raises AdminError."""
     try:
         return read(port, "POST", "/route", body)
     except NoService:

@@ -36,7 +36,7 @@ class KeysError(CommandFailed):
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what `options.action` says; return 1 without a file that can be used. Raises KeysError and ConfigError."""
+    """Run `options.action`; return 1 without a usable file. Raises KeysError and ConfigError."""
     if (options.action != "list") is not (options.name is not None):
         options.parser.error("list takes no NAME, and every other action needs one")
     limits = {name: getattr(options, name) for name in LIMITS}
@@ -197,7 +197,7 @@ def _read(path: Path) -> bytes:
 
 
 def _replace(path: Path, before: bytes, after: bytes) -> None:
-    """Write what is to be in place of `before`. An editor takes no lock, so what it has just written is kept."""
+    """Write the new content if the old one is still `before`: an editor takes no lock, and its changes must survive."""
     if _read(path) != before:
         raise KeysError(f"{path} was changed by another process meanwhile, and is left as that wrote it; try again")
     _write(path, after)
@@ -211,7 +211,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _owner(path: Path) -> tuple[int, int] | None:
-    """Return the user and group that own the file; None for those of this process, who is not root."""
+    """Return the user and group that own the file; None for those of this process, which is not root."""
     if os.geteuid() != 0:
         return None
     with contextlib.suppress(FileNotFoundError):
@@ -225,7 +225,7 @@ def _owner(path: Path) -> tuple[int, int] | None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Keep other commands out. The folder is locked, since the file itself is replaced by another."""
+    """Exclude other commands by locking the folder, since the file itself is replaced."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

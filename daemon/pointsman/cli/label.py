@@ -1,4 +1,4 @@
-"""Implement `pointsman label`: say which category texts belong to, by one key each, or by arguments."""
+"""Implement `pointsman label`: assign categories to texts, by one key each, or by arguments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pointsman.evaluation.worklist import Item
 from pointsman.observability.log_line import stamp
 
 NONE, SKIP, UNDO, QUIT = "n", "s", "u", "q"
-_KEYS = "123456789abcdefghijklmoprtvwxyz"  # without those that mean something else
+_KEYS = "123456789abcdefghijklmoprtvwxyz"  # without keys that have another meaning
 _ENDS = (QUIT, "\x03", "\x04", "")
 
 
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _ask(items: list[Item], categories: list[str], labels: Path) -> None:
-    """Show each text that has no label, and keep what the key says; raises EvaluationError."""
+    """Show each text that has no label, and store the label of the pressed key; raises EvaluationError."""
     if not sys.stdin.isatty():
         raise EvaluationError("standard input is no terminal; label one text with --id ID --label LABEL")
     if len(categories) > len(_KEYS):
@@ -83,7 +83,7 @@ def _shown(item: Item, place: int, count: int, categories: list[str]) -> Iterato
 
 @contextlib.contextmanager
 def _keys_without_enter() -> Iterator[None]:
-    """Take each key as it is pressed, also those that are pressed ahead."""
+    """Read each key as it is pressed, also keys pressed ahead."""
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
     tty.setcbreak(terminal, termios.TCSADRAIN)

@@ -1,4 +1,4 @@
-"""Resolve host names, all at once and within a time limit."""
+"""Resolve host names, all concurrently and within a time limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 def unresolved(hosts: Iterable[str], seconds: float) -> dict[str, str]:
     """Return the hosts that do not resolve within this time, each with the reason."""
     failed = dict.fromkeys(hosts, f"no answer within {seconds:g} s")
-    # A lookup cannot be cancelled; a daemon thread does not block the exit.
+    # A lookup cannot be canceled; a daemon thread does not block the exit.
     threads = [threading.Thread(target=_look_up, args=(host, failed), daemon=True) for host in failed]
     until = time.monotonic() + seconds
     for thread in threads:

@@ -1,6 +1,6 @@
 """Run the command line. Exit codes: 0 success, 1 failure, 2 usage, 3 cannot start, 141 broken pipe.
 
-docs/operations.md says what they mean for each command.
+docs/operations.md explains them for each command.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _complain(message: str) -> None:
-    """Print to stderr; where that fails, as on a full disk, the exit code says enough."""
+    """Print to stderr; if that fails, as on a full disk, the exit code must do."""
     try:
         print(message, file=sys.stderr)
     except OSError:
@@ -76,5 +76,5 @@ def _complain(message: str) -> None:
 
 
 def _redirect(stream: TextIO) -> None:
-    """Send what is left in a stream nowhere, or flushing it at exit would fail again."""
+    """Discard the buffered output of a stream, or flushing it at exit would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

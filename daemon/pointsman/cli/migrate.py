@@ -78,7 +78,7 @@ def _model_id(loaded: Loaded) -> str:
 
 
 def _lookup(model_id: str, folder: Path) -> Artifact | str:
-    """Return the artifact that a `model_id` names, with an absolute path, or a message that says what is there."""
+    """Return the artifact that a `model_id` names, with an absolute path, or a message about what was found."""
     path = artifact.resolve(model_id, folder)
     try:
         labels = artifact.read_manifest(path).labels

@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
 def _answer(port: AdminPort, mode: str | None, seconds: int | None) -> Any:
     wanted: dict[str, Any] = {"mode": mode}
     if seconds is not None:
-        _ = read(port, "GET", "/status")["routing"]["until"]  # a release without it would set the mode for good
+        _ = read(port, "GET", "/status")["routing"]["until"]  # a release without it would set the mode forever
         wanted["seconds"] = seconds
     if mode is not None:
         warn_of_trouble(ask(port, "POST", "/mode", wanted))
@@ -29,7 +29,7 @@ def _answer(port: AdminPort, mode: str | None, seconds: int | None) -> Any:
 def render(routing: dict[str, Any]) -> list[str]:
     """Return the modes as lines for a terminal."""
     by = ""
-    if routing.get("until") is not None:  # a service that was not restarted after an upgrade does not have it
+    if routing.get("until") is not None:  # missing in a service that was not restarted after an upgrade
         by = f" until {moment(routing['until'])} (by `pointsman mode`; then {routing['then']})"
     elif routing["overridden"]:
         by = f" (by `pointsman mode`; the config says {routing['configured']})"

@@ -14,7 +14,7 @@ from pointsman.routing.explain import plain
 
 MAX_VALUE_BYTES = 400
 MAX_NAME_BYTES = 40
-# A row is a label and the fields in it. What stands before the first that is there is left out.
+# A row is a label and its fields. A separator before the first existing field is left out.
 _ROWS: dict[str, dict[str, str]] = {
     "request": {"request_id": ""},
     "path": {"path": ""},
@@ -42,7 +42,7 @@ _ROWS: dict[str, dict[str, str]] = {
     "edits": {"edited": "", "system_prompt": ", system prompt "},
     "ask": {"ask": ""},
 }
-# What says nothing of a request, and what has lines of its own.
+# Fields that say nothing about a request, and fields with lines of their own.
 _NO_ROWS = {"level", "event", "ask_spans", "ms"}
 
 
@@ -53,7 +53,7 @@ def listed(fields: dict[str, Any]) -> str:
 
 
 def rendered(fields: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines of a request: what is known first, then all other fields, then the steps and the times."""
+    """Yield the lines of a request: the known fields, then all others, then the steps and the times."""
     left = {name: value for name, value in fields.items() if name not in _NO_ROWS}
     for label, pieces in _ROWS.items():
         text = "".join(before + _said(left.pop(name)) for name, before in pieces.items() if name in left)
@@ -84,7 +84,7 @@ def _times(value: Any) -> Iterator[str]:
 
 
 def _said(value: Any) -> str:
-    """Return a value in a line: a text as it is, an object as its names and values, all else as JSON."""
+    """Return a value in a line: a text unchanged, an object as names and values, everything else as JSON."""
     if value is None:
         return "-"
     if isinstance(value, str):
@@ -101,7 +101,7 @@ def _inner(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    """Return a text as it is, all else as JSON, unless it is nested so deeply that Python would give up."""
+    """Return a text unchanged, everything else as JSON, unless it is nested so deeply that Python would give up."""
     try:
         return value if isinstance(value, str) else json.dumps(value)
     except RecursionError:

@@ -21,13 +21,13 @@ from pointsman.config.load import default_path
 from pointsman.errors import CannotStart
 from pointsman.observability.log import stderr_log
 
-# Hundreds of requests that have ended wait to be counted and logged together. To look through their objects for cycles
-# each time that there are 700 more, as is the default, took 2 % of the time of a request.
+# Hundreds of requests that have ended wait to be counted and logged together. Searching their objects for cycles at
+# every 700 more, the default, took 2 % of the time of a request.
 YOUNG_OBJECTS = 5_000
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until a signal; raises CannotStart. Returns 1 after a crash, of which the log tells."""
+    """Serve until a signal; raises CannotStart. Returns 1 after a crash, which is logged."""
     core_file.forbid()
     set_up_malloc(usable_cores())
     systemd = take(os.environ)

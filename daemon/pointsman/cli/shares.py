@@ -1,4 +1,4 @@
-"""Tell for `pointsman check` which share of the conversations will be routed, with what commands have set."""
+"""Report for `pointsman check` which share of the conversations will be routed, with the settings of commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pointsman.routing.rollout import rollout_of
 
 
 def lines(loaded: Loaded) -> Iterator[str]:
-    """Yield the overlay, and the shares as they will be; nothing where everything is routed."""
+    """Yield the overlay, and the resulting shares; nothing if everything is routed."""
     folder = files.service_state() if loaded.path == INSTALLED else files.state_directory()
     found, trouble = overlay.read(folder)
     if trouble is not None:

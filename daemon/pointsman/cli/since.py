@@ -1,4 +1,4 @@
-"""Read the times that commands are given: `90m`, `2h`, `3d` ago, or a date, and how long something lasts."""
+"""Read the times in commands: `90m`, `2h`, `3d` ago, or a date, and durations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def since(text: str | None, now: float, option: str = "--since") -> str:
 
 
 def lasting(text: str) -> int:
-    """Return for how many seconds a mode lasts; raises ValueError."""
+    """Return the duration of a mode in seconds; raises ValueError."""
     found = _LASTING.fullmatch(text)
     seconds = 0 if found is None else int(found[1]) * _UNITS[found[2]]
     if not MIN_TIMED_SECONDS <= seconds <= MAX_TIMED_SECONDS:

@@ -1,4 +1,4 @@
-"""Implement `pointsman status`: show how the running service does, on one screen."""
+"""Implement `pointsman status`: show the state of the running service, on one screen."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def render(status: dict[str, Any], address: str) -> str:
-    """Return the status as text for a terminal: few decisions are shown where many endpoints take the lines."""
+    """Return the status as text for a terminal; many endpoints leave few lines for decisions."""
     lines = [
         *_service(status, address),
         *_unwell(status.get("unwell", [])),
@@ -43,7 +43,7 @@ def render(status: dict[str, Any], address: str) -> str:
         *_traffic(status["traffic"]),
     ]
     models = status["traffic"].get("models", [])
-    decisions = 0 if status.get("unwell") else FEWEST_DECISIONS  # what is the matter takes their place
+    decisions = 0 if status.get("unwell") else FEWEST_DECISIONS  # problems replace them
     lines += _models(models, min(MAX_MODELS, LINES - len(lines) - decisions - 4))
     lines += _decisions(status["traffic"]["decisions"], max(decisions, LINES - len(lines) - 2))
     return "\n".join(_fitted(line) for line in lines)
@@ -62,7 +62,7 @@ def _service(status: dict[str, Any], address: str) -> Iterator[str]:
 
 
 def _unwell(unwell: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield what fails or is slow, and why."""
+    """Yield the models and endpoints that fail or are slow, and why."""
     for one in unwell[:MAX_UNWELL]:
         yield f"{one['state'].upper()}  {one['name']}, for {_duration(one['for_s'])}: {one['why']}"
     if len(unwell) > MAX_UNWELL:
@@ -91,7 +91,7 @@ def _state(endpoint: dict[str, Any]) -> str:
 
 
 def _adapters(adapters: list[dict[str, Any]]) -> list[str]:
-    """Return the names, those that are not served first, with their state."""
+    """Return the names, unserved ones first, with their state."""
     ordered = sorted(adapters, key=lambda one: one["state"] == "served")
     return [one["name"] if one["state"] == "served" else f"{one['name']} ({one['state']})" for one in ordered]
 
@@ -111,7 +111,7 @@ def _classifier(classifier: dict[str, Any], traffic: dict[str, Any]) -> Iterator
 
 
 def _shadow(shadow: dict[str, Any] | None) -> Iterator[str]:
-    """Yield how the classifier in shadow compares, and where it differs most."""
+    """Yield the comparison with the classifier in shadow, and its largest differences."""
     if shadow is None:
         return
     told = f"SHADOW  {shadow['artifact']}, {shadow['state']}"
@@ -131,7 +131,7 @@ def _shadow(shadow: dict[str, Any] | None) -> Iterator[str]:
 
 
 def _rollout(routing: dict[str, Any]) -> list[str]:
-    """Return which traffic is routed, nothing where that is all of it as the config says."""
+    """Return which traffic is routed; nothing if the config routes all of it."""
     plain = routing["mode"] == "on" and not routing["overridden"] and not routing["categories"]
     return [] if plain else [*mode.render(routing), ""]
 
@@ -145,7 +145,7 @@ def _traffic(traffic: dict[str, Any]) -> Iterator[str]:
 
 
 def _models(models: list[dict[str, Any]], most: int) -> Iterator[str]:
-    """Yield what clients get of each model, where there is room for one."""
+    """Yield the figures of each model for clients, if there is room for one."""
     if not models or most < 1:
         return
     yield f"{'MODEL':<32}  {'REQUESTS':>9}  {'5XX':>6}  {'FIRST BYTE':>11}  {'WHOLE':>11}"

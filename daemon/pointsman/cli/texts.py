@@ -1,4 +1,4 @@
-"""Implement `pointsman texts`: remove what the file of texts has kept, and what came of it."""
+"""Implement `pointsman texts`: remove stored texts, and everything made from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pointsman.observability.kept_rows import Row, forget, rows
 
 
 def run(options: argparse.Namespace) -> int:
-    """Remove rows; return 1 if the files cannot be changed or no row is of a request.
+    """Remove rows; return 1 if the files cannot be changed or no row belongs to a request.
 
     Raises EvaluationError and ConfigError.
     """
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         found: set[str] = set()
 
         def is_meant(row: Row | LabelledText) -> bool:
-            """Return whether a row is to be removed; one of an earlier release has no time, and so is old."""
+            """Return whether to remove a row; one of an earlier release has no time, and counts as old."""
             meant = row.request_id in ids or row.hash in hashes or bool(before and row.ts < before)
             if meant:
                 found.add(row.hash)
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         forget(path, is_meant)
         removed = len(found)
         labelled = forget_labels(labels_file(), is_meant)
-        if removed or labelled:  # they have texts as well, and are made again
+        if removed or labelled:  # these contain texts as well, and can be made again
             worklist_file().unlink(missing_ok=True)
             report_file().unlink(missing_ok=True)
     except OSError as error:
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _hashes(path: Path, ids: set[str]) -> set[str]:
-    """Return the texts of requests: a further row of a text, as where the shadow differs, may be of another request."""
+    """Return the texts of requests: a further row of a text, as from the shadow, may belong to another request."""
     try:
         return {row.hash for row in rows(path) if row.request_id in ids} if ids else set()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Implement `pointsman why`: tell all that the log has of one request.
+"""Implement `pointsman why`: show everything that the log has about one request.
 
 The running service answers for the newest requests, from memory; for others, logs are read in one pass.
 """
@@ -24,18 +24,18 @@ from pointsman.observability.log import JOURNAL
 from pointsman.routing.explain import plain
 
 MAX_TEXT = 500
-# How each line of the log begins; one that is cut still has its time.
+# The beginning of each line of the log; a truncated line still has its time.
 _OWN = re.compile(rb'\s*\{"ts": ?"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
 
 
 class _Unreadable(CannotStart):
-    """No log could be read in full, so that nobody can tell; the message says why."""
+    """No log could be read in full, so the answer is unknown; the message says why."""
 
 
 class _Answer(NamedTuple):
-    """The lines of a request, the newest first, each with where it is from.
+    """The lines of a request, the newest first, each with its origin.
 
-    `ambiguous`: they are of several requests. `more`: there are older ones.
+    `ambiguous`: they belong to several requests. `more`: there are older ones.
     """
 
     requests: list[tuple[str, dict[str, Any]]]
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _ask(wanted: str, config: Path | None) -> _Answer:
-    """Return what the running service has; raises CommandFailed if that is nothing."""
+    """Return the running service's lines; raises CommandFailed if there are none."""
     port = AdminPort.of_service(config)
     try:
         told = read(port, "GET", f"/request?id={wanted}")
@@ -97,7 +97,7 @@ def _not_kept(wanted: str, address: str, told: dict[str, Any]) -> str:
 
 
 def _read(wanted: str, paths: Sequence[Path]) -> _Answer:
-    """Return what logs have; raises CommandFailed if that is nothing, _Unreadable if nobody can tell."""
+    """Return the lines in logs; raises CommandFailed if there are none, _Unreadable if that is unknown."""
     search, begin, end = Search(wanted), b"", b""
     troubles = []
     for path in paths:
@@ -127,12 +127,12 @@ def _read(wanted: str, paths: Sequence[Path]) -> _Answer:
 
 
 def _short(wanted: str) -> str:
-    """Return what to say of an id that is too short to be the beginning of one."""
+    """Return the message for an id that is too short to be the beginning of one."""
     return f" (the beginning of an id has at least {MIN_BEGINNING} characters)" if len(wanted) < MIN_BEGINNING else ""
 
 
 def _texts(config: Path | None, requests: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return how the texts of requests begin, by hash, as far as they are kept; raises CommandFailed."""
+    """Return the beginnings of the requests' texts, by hash, as far as stored; raises CommandFailed."""
     path = config or default_path()
     file = load(path).config.pointsman.log.texts_file
     if file is None:

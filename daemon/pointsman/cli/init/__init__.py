@@ -1,4 +1,4 @@
-"""Implement `pointsman init`: write a config for what a running vLLM serves."""
+"""Implement `pointsman init`: write a config for a running vLLM."""
 
 from __future__ import annotations
 

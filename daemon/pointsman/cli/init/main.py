@@ -45,7 +45,7 @@ def _run(vllm: str, output: Path, key_file: Path | None, *, force: bool, out: Te
         raise InitError(_taken(output))
     # An OpenAI client's base URL ends in /v1, but request paths already begin with it.
     endpoint = Endpoint(name=ENDPOINT, address=vllm.rstrip("/").removesuffix("/v1"))
-    key = None if key_file is None else str(key_file.absolute())  # keep links: rotating a key replaces one
+    key = None if key_file is None else str(key_file.absolute())  # preserve links: rotating a key replaces one
     served = asyncio.run(ask_vllm(endpoint, read_key(key, "--api-key-file")))
     planned = plan(served, read_manifest(BUILTIN).labels)
     text = render(served, planned, endpoint, key)
@@ -83,7 +83,7 @@ def _summary(served: Served, planned: Plan, endpoint: Endpoint, output: Path) ->
 
 
 def _command(output: Path) -> str:
-    """Return what serves with the file: systemd, where it is that of an installed unit."""
+    """Return the command that serves with the file: systemd's for the file of an installed unit."""
     if output != load.INSTALLED or not any(Path(folder, UNIT).exists() for folder in UNITS):
         return f"pointsman serve --config {output}"
     runs = admin_address.INSTALLED_SOCKET.parent.exists()

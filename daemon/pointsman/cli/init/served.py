@@ -1,4 +1,4 @@
-"""Query what a vLLM serves."""
+"""Query the models of a vLLM."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What vLLM serves: one or more base models with the name or path of their weights, and their adapters."""
+    """The models of a vLLM: one or more base models with the name or path of their weights, and their adapters."""
 
     version: str | None
     bases: dict[str, str | None]

@@ -115,7 +115,7 @@ def _no_adapters() -> list[str]:
 
 
 def _own(endpoint: Endpoint, key_file: str | None) -> Iterator[str]:
-    """Yield Pointsman's own options, where the defaults do not work."""
+    """Yield Pointsman's own options for which the defaults do not work."""
     server = _listeners(endpoint)
     if server or key_file is not None:
         yield from ("", "pointsman:")
@@ -126,7 +126,7 @@ def _own(endpoint: Endpoint, key_file: str | None) -> Iterator[str]:
 
 
 def _listeners(endpoint: Endpoint) -> list[str]:
-    """Return other ports than the defaults where vLLM uses one of them."""
+    """Return other ports than the defaults if vLLM uses one of them."""
     defaults = ServerOptions()
     lines = []
     if own_listener(endpoint, defaults.listen):
