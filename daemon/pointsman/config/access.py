@@ -1,4 +1,4 @@
-"""Check who may ask: options that contradict client keys, and addresses at which strangers would be served. Pure."""
+"""Check access: options that contradict client keys, and addresses at which strangers would be served. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEEP_OUT = (
 
 
 def access_problems(config: Config, places: Places) -> Iterator[Problem]:
-    """Yield the problems of `access`, and of what contradicts it."""
+    """Yield the problems of `access`, and of options that contradict it."""
     yield from _contradictions(config, places)
     if not serves_anybody(config):
         return
@@ -44,7 +44,7 @@ def _contradictions(config: Config, places: Places) -> Iterator[Problem]:
 
 
 def serves_anybody(config: Config) -> bool:
-    """Return whether all who reach the data port are served with our key, and nobody has said so on purpose."""
+    """Return whether everyone who reaches the data port is served with our key, without an explicit setting."""
     options = config.pointsman
     with_our_key = options.relay.api_key_file is not None
     return with_our_key and options.access.keys_file is None and not options.access.allow_anonymous

@@ -1,4 +1,4 @@
-"""Where the admin port is if the config does not say so: a Unix socket under systemd, else a loopback address."""
+"""The default address of the admin port: a Unix socket under systemd, else a loopback address."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pointsman.config.loops import is_local
 from pointsman.config.options.server import DEFAULT_ADMIN, DEFAULT_PORT, ServerOptions
 
 SOCKET_NAME = "admin.sock"
-# Where the installed unit has its RuntimeDirectory=.
+# The RuntimeDirectory= of the installed unit.
 INSTALLED_SOCKET = Path("/run/pointsman", SOCKET_NAME)
 
 
@@ -34,7 +34,7 @@ def running_at(server: ServerOptions) -> str:
 
 
 def _without_systemd(server: ServerOptions) -> str:
-    """Return the default: one address for everything, unless others than this host reach it."""
+    """Return the default: one address for everything, unless other hosts can reach it."""
     if server.status_listen is None:
         return DEFAULT_ADMIN
     where = listen(server.status_listen)
@@ -47,7 +47,7 @@ def _is_there(path: Path) -> bool:
     try:
         path.stat()
     except PermissionError:
-        return True  # connecting will say so
+        return True  # connecting will report it
     except OSError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Read the certificate of a port with its key, and say what is wrong with them."""
+"""Read the certificate of a port with its key, and report their problems."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BadCertificate(PointsmanError):
 
 
 class Certificate(NamedTuple):
-    """What a port needs for TLS; `digest` is the same as long as all files are, and times are since the epoch."""
+    """The files of a port for TLS; `digest` is the same as long as all files are, and times are since the epoch."""
 
     context: ssl.SSLContext
     digest: bytes
@@ -38,7 +38,7 @@ class Certificate(NamedTuple):
     ends: float
 
     def trouble(self, now: float) -> tuple[str, str] | None:
-        """Return what clients will find wrong with its dates, now or soon, and the fix; None if nothing."""
+        """Return the problem that clients will have with its dates, now or soon, and the fix; or None."""
         renew = "renew it; the files are read again when they change"
         if now < self.begins:
             return f"the certificate is not valid before {_date(self.begins)}", "check the clock of this host"
@@ -109,7 +109,7 @@ def _first(pem: bytes) -> str:
 
 
 def _validity(der: bytes) -> tuple[float, float]:
-    """Return between which times a certificate is valid; raises ValueError or IndexError."""
+    """Return the times between which a certificate is valid; raises ValueError or IndexError."""
     _, at, _ = _element(der, 0)
     _, at, _ = _element(der, at)
     tag, _, end = _element(der, at)

@@ -12,7 +12,7 @@ LONGEST_TEXT = 200
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A changed value: `path` as in `categories[law].system_prompt`; None where only one side has the key.
+    """A changed value: `path` as in `categories[law].system_prompt`; None if only one side has the key.
 
     Long texts are truncated.
     """

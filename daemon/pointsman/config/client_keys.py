@@ -1,9 +1,9 @@
-"""Read the file of client keys: JSON lines, one key each, with the secret's hash in place of the secret.
+"""Read the file of client keys: JSON lines, one key each, with the secret's hash instead of the secret.
 
 Lines, because a key is added or revoked without a change to any other; a line that begins with `#` is a comment.
 
 A secret is 32 random bytes, so nobody finds it by trying, and a plain SHA-256 is enough. A slow hash, as passwords need
-it, would take milliseconds of the event loop for each request, and whoever sends wrong keys could have it spend them.
+it, would take milliseconds of the event loop for each request, and anyone could cause that by sending wrong keys.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ MOST_KEYS = 10_000
 LARGEST_LIMIT = 2**31 - 1
 EVERY_MODEL = "*"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-"""The name of a key: it stands in logs, in metrics and on terminals."""
+"""The name of a key, which appears in logs, in metrics and on terminals."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 COMMENT = b"#"
 
 
 class Scope(NamedTuple):
-    """The models that a key may use, None for all; `default` answers in place of the config's `default_model`."""
+    """The models that a key may use, None for all; `default` replaces the config's `default_model`."""
 
     models: frozenset[str] | None
     default: str
@@ -52,7 +52,7 @@ class Scope(NamedTuple):
 
 
 class KeyLimits(NamedTuple):
-    """The limits for which a key's use is counted, each None where there is none."""
+    """The limits for which a key's use is counted, or None."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
@@ -67,9 +67,8 @@ LIMITS = (*KeyLimits._fields, "max_body_bytes")
 class ClientKey(msgspec.Struct, frozen=True):
     """A client's key: `digest` is the hash of its secret, `expires` in seconds since the epoch.
 
-    `former` is the hash of the secret before, while that is valid as well. `scope` is None where the key may use any
-    model, `limits` where nothing is counted, and `max_body_bytes` where the body of a request has the size that the
-    config allows.
+    `former` is the hash of the secret before, while that is valid as well. `scope` is None if the key may use any
+    model, `limits` if nothing is counted, and `max_body_bytes` if the config's limit applies.
     """
 
     name: str
@@ -79,14 +78,14 @@ class ClientKey(msgspec.Struct, frozen=True):
     limits: KeyLimits | None = None
     max_body_bytes: int | None = None
     upstream: bytes = b""
-    """The header line with the key that vLLM gets in place of the service's; empty for that one."""
+    """The header line with the key for vLLM; empty if the service's own is used."""
     priority: int | None = None
-    """The place in vLLM's queue; None for that of the path."""
+    """The position in vLLM's queue; None for that of the path."""
     allowed_fields: tuple[QueueField, ...] = ()
-    """The fields that the client may use, beside those that all may."""
+    """The fields that the client may use, in addition to those that everyone may."""
     former: bytes | None = None
     by_former: bool = False
-    """Whether it was found by the older of its two secrets."""
+    """True if the client sent the older of the key's two secrets."""
 
     def __repr__(self) -> str:
         return f"ClientKey({self.name})"
@@ -103,7 +102,7 @@ class ClientKey(msgspec.Struct, frozen=True):
 
     @property
     def identity(self) -> str:
-        """Return what tells this client from all others; never the hash by which clients without a key are known."""
+        """Return the identity of this client, which is never the hash of a client without a key."""
         return f"key {self.name}"
 
 
@@ -189,7 +188,7 @@ def parse_keys(content: bytes, config: Config, folder: Path = Path()) -> KeyFile
 
 
 def decode_entry(text: bytes) -> Entry:
-    """Read a line; raises ValueError, which says what is wrong."""
+    """Decode a line; raises ValueError, which names the problem."""
     try:
         return msgspec.json.decode(text, type=Entry)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -216,7 +215,7 @@ def models_of(config: Config) -> list[str]:
 
 
 class _Reader:
-    """Collect the keys of a file and all its problems."""
+    """A collector of a file's keys and all its problems."""
 
     def __init__(self, config: Config, folder: Path) -> None:
         self._config = config
@@ -353,7 +352,7 @@ class _Reader:
 
 
 def _exposed(mode: int) -> Iterator[Problem]:
-    """Warn of a file that others can read or change; its group may read it, as the service may be in that."""
+    """Warn about a file that others can read or change; its group may read it, as the service may be a member."""
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
         what = "change" if mode & (stat.S_IWOTH | stat.S_IWGRP) else "read"
         message = f"other users can {what} this file (mode {mode:04o})"

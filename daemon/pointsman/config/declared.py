@@ -1,4 +1,4 @@
-"""Read what the config's dataclasses declare: the keys of each mapping, and where in the file it stands."""
+"""Read the declarations of the config's dataclasses: the keys of each mapping, and their position in the file."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def _range(limits: Mapping[str, Any]) -> str:
 
 
 class Walker:
-    """Walk one tree; `problems` and `warnings` fill on the way."""
+    """A walk over one tree; `problems` and `warnings` fill on the way."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -201,7 +201,7 @@ def _within(kind: Any, value: Any, limits: Mapping[str, Any]) -> bool:
 
 
 def _fix(kind: Any, node: Node, limits: Mapping[str, Any]) -> str:
-    """Return what to write instead."""
+    """Return the advice for the value."""
     if not isinstance(node, Scalar):
         return f"write {expected(kind, limits)}"
     if node.value is None:

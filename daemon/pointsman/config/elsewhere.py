@@ -1,4 +1,4 @@
-"""Tell where a key belongs that is unknown where it stands; pure."""
+"""Find the right position of a key that is unknown at its own; pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pointsman.config.yaml_tree import Items, Node, Scalar
 
 MAX_PLACES = 3
 _TOP = "the top level"
-# What stands for any name, and for any number, in a path of `mappings`.
+# Placeholders for any name, and for any number, in a path of `mappings`.
 _NAME, _NUMBER = "NAME", "[]"
 
 
@@ -26,9 +26,9 @@ class _Declared(NamedTuple):
 
 
 def move(node: Node) -> str | None:
-    """Return what to do with an unknown key: up to three places, the nearest first; None if no mapping knows it.
+    """Return the advice for an unknown key: up to three positions, the nearest first; None if no mapping knows it.
 
-    If its value is a mapping, the place knows keys of it, and no other place more of them.
+    If its value is a mapping, the position knows keys of it, and no other position more of them.
     """
     here = node.keys[:-1]
     found = _fits(node)
@@ -42,19 +42,19 @@ def move(node: Node) -> str | None:
 
 
 def is_ours(node: Node) -> bool:
-    """Return whether a key with such a value has a place."""
+    """Return whether a key with such a value has a position."""
     return any(fits for fits, _ in _fits(node))
 
 
 def _fits(node: Node) -> list[tuple[int, tuple[str, ...]]]:
-    """Return the paths of the places that know a key, and how well its value fits there."""
+    """Return the paths of the positions that know a key, and how well its value fits there."""
     places = _places().get(str(node.keys[-1]), ())
     return [(fits, place.path) for place in places if (fits := _fit(place.kind, node)) is not None]
 
 
 @cache
 def _places() -> Mapping[str, tuple[_Declared, ...]]:
-    """Return the places of each key."""
+    """Return the positions of each key."""
     found: dict[str, tuple[_Declared, ...]] = {}
     for mapping, path in mappings(Config):
         parts = tuple(path.replace(_NUMBER, f".{_NUMBER}").split(".")) if path else ()
@@ -64,7 +64,7 @@ def _places() -> Mapping[str, tuple[_Declared, ...]]:
 
 
 def _fit(kind: Any, node: Node) -> int | None:
-    """Return how many values of a node fit a type; None if the node is something else."""
+    """Return the number of a node's values that fit a type; None if the node is something else."""
     if isinstance(node, Scalar):
         return _fit_scalar(kind, node)
     if isinstance(node, Items):
@@ -90,7 +90,7 @@ def _all(fits: list[int | None]) -> int | None:
 
 
 def _common(path: tuple[str, ...], here: Keys) -> int:
-    """Return how many keys of two paths from the root are the same."""
+    """Return the number of keys that two paths from the root share."""
     for place, (part, key) in enumerate(zip(path, here, strict=False)):
         if part != key and part != (_NUMBER if isinstance(key, int) else _NAME):
             return place
@@ -102,7 +102,7 @@ def _distance(path: tuple[str, ...], here: Keys) -> int:
 
 
 def _shown(path: tuple[str, ...], here: Keys) -> str:
-    """Return a path as the reference has it, with the names and numbers of the file where the key stands in them."""
+    """Return a path as in the reference, with the names and numbers of the unknown key's own path."""
     common = _common(path, here)
     keys = [show(here[:common]), *path[common:]]
     return f"`{'.'.join(filter(None, keys)).replace(f'.{_NUMBER}', _NUMBER)}`" if path else _TOP

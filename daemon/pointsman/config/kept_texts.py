@@ -1,4 +1,4 @@
-"""Check what is said about the file of texts; pure."""
+"""Check the options for the file of texts; pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pointsman.config.source_map import Places
 from pointsman.config.words import Keys
 from pointsman.errors import Problem
 
-# Of all patterns: each step may have to be looked at for each character.
+# For all patterns: each step may be tried for each character.
 MOST_STEPS = 2_000
 _LOG: Keys = ("pointsman", "log")
 
@@ -30,7 +30,7 @@ def problems(config: Config, places: Places) -> Iterator[Problem]:
 
 
 def warnings(config: Config, places: Places) -> Iterator[Problem]:
-    """Yield that texts are kept, as nobody should learn that by chance."""
+    """Yield the warning that texts are stored, which nobody should find out by chance."""
     name = config.pointsman.log.texts_file
     if name is not None:
         message = f"what people write is kept in {name}"

@@ -11,7 +11,7 @@ from pointsman.config.client_keys import COMMENT, Entry, decode_entry
 
 
 def entries(content: bytes) -> list[Entry]:
-    """Return the keys in a file, without lines that are none."""
+    """Return the keys in a file, without invalid lines."""
     return [entry for line in content.split(b"\n") if (entry := _entry(line)) is not None]
 
 
@@ -32,22 +32,22 @@ def changed(content: bytes, name: str, edit: Callable[[Entry], Entry]) -> bytes:
 
 
 def rotated(entry: Entry, sha256: str, now: str) -> Entry:
-    """Return the key with a new secret beside the one that it has."""
+    """Return the key with a new secret in addition to its present one."""
     return replace(entry, sha256=sha256, former_sha256=entry.sha256, rotated=now)
 
 
 def without_old(entry: Entry) -> Entry:
-    """Return the key with the newer of two secrets alone."""
+    """Return the key with only the newer of two secrets."""
     return replace(entry, former_sha256=None, rotated=None, created=entry.rotated or entry.created)
 
 
 def without_new(entry: Entry) -> Entry:
-    """Return the key with the older of two secrets alone."""
+    """Return the key with only the older of two secrets."""
     return replace(entry, sha256=entry.former_sha256 or entry.sha256, former_sha256=None, rotated=None)
 
 
 def _edited(content: bytes, name: str, edit: Callable[[Entry, bytes], bytes]) -> bytes:
-    """`edit` gets a key of this name and the end of its line."""
+    """Replace the key of this name; `edit` gets the key and the end of its line."""
     lines = []
     for line in content.splitlines(keepends=True):
         entry = _entry(line)

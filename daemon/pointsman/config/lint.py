@@ -1,4 +1,4 @@
-"""Check what needs the classifier's labels or the files beside the config."""
+"""Check options that depend on the classifier's labels or on files outside the config."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pointsman.config.words import Keys, choose, closest, fold, listing
 from pointsman.errors import Problem
 
 LARGEST_MAPPING_BYTES = 1 << 20
-# What the types of the parts of messages begin with, by which vLLM looks for a default adapter among all it has.
+# The beginnings of the types of message parts for which vLLM looks for a default adapter among all that it has.
 _PARTS = frozenset({"audio", "image", "input", "text", "video"})
 
 
@@ -80,7 +80,7 @@ def shadow_unread(loaded: Loaded, why: str) -> Problem:
 
 
 def lint_shadow(loaded: Loaded, labels: Sequence[str]) -> list[Problem]:
-    """Return warnings about the labels of the classifier in shadow, which need not be those of the one that decides."""
+    """Return warnings about the labels of the classifier in shadow, which may differ from those of the deciding one."""
     where = ("pointsman", "classifier", "shadow")
     coverage = cover(loaded.config, labels)
     found = []
@@ -248,7 +248,7 @@ def _token_file(loaded: Loaded) -> Iterator[Problem]:
 
 
 def _readable(loaded: Loaded, where: Keys, file: str) -> Iterator[Problem]:
-    """Warn of a secret that everybody can read."""
+    """Warn about a secret that everybody can read."""
     if others_can_read(file):
         message = f"every user of this host can read {file}"
         yield loaded.places.problem(where, message, f"chmod 640 {file}, with the group of the service's user")

@@ -22,7 +22,7 @@ LARGEST_CONFIG_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A valid config, with warnings and the places of its values in the file."""
+    """A valid config, with warnings and the positions of its values in the file."""
 
     config: Config
     warnings: tuple[Problem, ...]
@@ -117,7 +117,7 @@ def read(path: Path) -> str:
 
 
 def content(path: Path) -> bytes:
-    """Return what a config file holds; raises ConfigError if it cannot be read."""
+    """Return the content of a config file; raises ConfigError if it cannot be read."""
     try:
         return files.read(path, LARGEST_CONFIG_BYTES)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Judge where our listeners are: which endpoint is one of them, so that requests would loop, and who reaches them.
+"""Judge the addresses of our listeners: which endpoint is a listener, so that requests would loop, and who can connect.
 
 Pure functions.
 """
@@ -25,7 +25,7 @@ def own_listener(endpoint: Endpoint, addresses: Iterable[str]) -> str | None:
 
 
 def is_local(text: str) -> bool:
-    """Return whether a listener's address, which must be valid, is reached from this host alone."""
+    """Return whether a listener's address, which must be valid, is reachable only from this host."""
     found = listen(text)
     return isinstance(found, Unix) or all(map(_is_loopback, _hosts(found.host)))
 

@@ -65,7 +65,7 @@ __all__ = [
 
 
 DIRECT = "direct:"
-"""Before a model's name: that model, even if its name is an alias."""
+"""A prefix of a model's name: that model, even if its name is an alias."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ class Config:
         return frozenset({"auto", self.auto_model_name})
 
     def aliases_of(self, key: str | None = None) -> tuple[str, ...]:
-        """Return the aliases for the client with a key of this name, None for one without a key."""
+        """Return the aliases for the client with a key of this name, or None."""
         routing = self.pointsman.routing
         return routing.aliases if key is None else (*routing.aliases, *routing.key_aliases.get(key, ()))
 

@@ -1,4 +1,4 @@
-"""Check what the config says about web pages: their origins, methods and headers. Pure."""
+"""Check the config's origins, methods and headers for web pages. Pure."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _ANY = "*"
 
 
 def check_origin(text: str) -> None:
-    """Raise ValueError with what to write instead."""
+    """Check an origin; raises ValueError with the advice."""
     if text != _ANY and _ORIGIN.fullmatch(text) is None:
         raise ValueError("write scheme and host in lower case, such as https://chat.example, or `*` for all pages")
 
 
 def check_method(text: str) -> None:
-    """Raise ValueError with what to write instead."""
+    """Check a method; raises ValueError with the advice."""
     if text != _ANY and _METHOD.fullmatch(text) is None:
         raise ValueError("write a method such as POST, or `*`")
 
 
 def check_header(text: str) -> None:
-    """Raise ValueError with what to write instead."""
+    """Check a header; raises ValueError with the advice."""
     if text != _ANY and _TOKEN.fullmatch(text) is None:
         raise ValueError("write the name of a header such as Authorization, or `*`")

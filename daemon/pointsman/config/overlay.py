@@ -1,4 +1,4 @@
-"""Hold what commands and the service decide by themselves, beside the operator's file."""
+"""The decisions of commands and the service in addition to the operator's file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pointsman.config.model import CategoryRollout, Config, RoutingOptions
 
 NAME = "overlay.json"
 TIMED_NAME = "timed_mode.json"
-"""The file of a mode that ends by itself: releases before refuse an overlay with a field that they do not know."""
+"""The file of a mode that ends by itself: earlier releases refuse an overlay with a field that they do not know."""
 LARGEST_BYTES = 1 << 20
 MOST_CANARIES = 1_000
 MOST_ADAPTERS = 1_000
 MOST_FORMER = 20
 MIN_TIMED_SECONDS = 10
 MAX_TIMED_SECONDS = 30 * 86_400
-# By less, clocks differ anyway.
+# Smaller differences between clocks are normal.
 CLOCK_SECONDS = 1.0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 Override = Literal["off", "shadow", "on"]
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What became of a canary, by a command or by the service, which says `why`; `at` is in seconds since the epoch."""
+    """The decision on a canary, by a command or by the service, with the reason; `at` is in seconds since the epoch."""
 
     adapter: str
     state: Literal["promoted", "rolled_back"]
@@ -42,14 +42,14 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Unloaded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An adapter that was unloaded by hand, and what is needed to load it again."""
+    """An adapter that was unloaded by hand, and the data to load it again."""
 
     base: str
     path: str
 
 
 class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A kept config that is served in place of the file's, as long as the file's content is that of the digest `over`.
+    """A stored config that is served instead of the file's, as long as the file's content has the digest `over`.
 
     `at` is when it was first applied, in seconds since the epoch.
     """
@@ -59,7 +59,7 @@ class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     over: str
 
     def told(self, path: Path) -> str:
-        """Return what this means for the config file of the operator."""
+        """Return the consequence for the operator's config file."""
         return (
             f"{path} is not served, but the config {self.sha256[:12]} of {moment(self.at)}: `pointsman config "
             "rollback` holds until `pointsman config follow` or until the file changes"
@@ -67,7 +67,7 @@ class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Promoted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An artifact that serves in place of the config's, as long as the config names `over`; `at` as above.
+    """An artifact that serves instead of the config's, as long as the config names `over`; `at` as above.
 
     `path` is the artifact's folder.
     """
@@ -77,7 +77,7 @@ class Promoted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     at: int
 
     def told(self) -> str:
-        """Return what this means for the config of the operator."""
+        """Return the consequence for the operator's config."""
         return (
             f"the classifier {self.path}, promoted at {moment(self.at)}, serves in place of {self.over}: it holds "
             "until `pointsman classifier rollback` or until the config names another"
@@ -85,14 +85,14 @@ class Promoted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Boot(NamedTuple):
-    """Which start of the host this is, and for how long it has been up, sleep included: a clock that nobody sets."""
+    """A start of the host, and the uptime since, sleep included: a clock that nobody sets."""
 
     id: str
     seconds: float
 
 
 def boot() -> Boot | None:
-    """Return the present one, None where the kernel does not tell."""
+    """Return the present start, or None if the kernel does not tell."""
     try:
         return Boot(BOOT_ID.read_text().strip(), time.clock_gettime(time.CLOCK_BOOTTIME))
     except OSError:
@@ -100,7 +100,7 @@ def boot() -> Boot | None:
 
 
 class TimedMode(msgspec.Struct, frozen=True, kw_only=True):
-    """A mode that a command has set for so many `seconds`, `until` a time in seconds since the epoch.
+    """A mode that a command has set for some `seconds`, `until` a time in seconds since the epoch.
 
     While the host is up, it also ends at `boot_until` by the clock of `Boot`. Unknown fields are ignored, so that a
     later release can add some.
@@ -113,10 +113,10 @@ class TimedMode(msgspec.Struct, frozen=True, kw_only=True):
     boot_until: float | None = None
 
     def left(self, now: float, host: Boot | None) -> float:
-        """Return for how many seconds it still holds, by whichever clock says the least.
+        """Return the remaining seconds, by the clock with the fewest.
 
-        If it would last for longer than was stated, the clock has been set back since: it has all of its time again,
-        unless the host has been up since it was set.
+        If they exceed the duration, the clock has been set back since: the mode has all of its time again, unless the
+        host has been up since it was set.
         """
         left = min(self.until - now, self.seconds)
         if host is None or self.boot_until is None or host.id != self.boot_id:
@@ -124,7 +124,7 @@ class TimedMode(msgspec.Struct, frozen=True, kw_only=True):
         return min(left, self.boot_until - host.seconds)
 
     def at(self, now: float, host: Boot | None) -> TimedMode | None:
-        """Return it as it holds at a time, None where it is over."""
+        """Return the mode as it applies at a time, or None if it is over."""
         left = self.left(now, host)
         if left <= 0:
             return None
@@ -132,43 +132,43 @@ class TimedMode(msgspec.Struct, frozen=True, kw_only=True):
         return found if host is None or host.id == self.boot_id else found.on(host, left)
 
     def on(self, host: Boot | None, left: float) -> TimedMode:
-        """Return it with its end by the clock of this start of the host."""
+        """Return the mode with its end by the clock of this start of the host."""
         if host is None:
             return self
         return msgspec.structs.replace(self, boot_id=host.id, boot_until=host.seconds + left)
 
     def told(self) -> str:
-        """Return the mode, and until when it holds."""
+        """Return the mode, and until when it applies."""
         return f"{self.mode} until {moment(self.until)}"
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the file of the overlay has."""
+    """The content of the overlay's file."""
 
     version: Literal[1] = 1
     mode: Override | None = None
-    """In place of `routing.mode`; set without an end."""
+    """Replaces `routing.mode`; set without an end."""
     canaries: dict[str, Decided] = {}
-    """By category; each holds for a canary with the same adapter."""
+    """By category; each applies to a canary with the same adapter."""
     adapters: dict[str, Unloaded] = {}
-    """By name; not what they are loaded as now, but how they can be."""
+    """By name; not their present path, but how they can be loaded."""
     config: Pin | None = None
     """The config that `pointsman config rollback` has gone back to."""
     classifier: Promoted | None = None
-    """The classifier that `pointsman classifier promote` has put to use."""
+    """The classifier that `pointsman classifier promote` has promoted."""
     former: tuple[Promoted, ...] = ()
-    """Those that were promoted before, the newest last."""
+    """Those promoted before, the newest last."""
 
 
 class Overlay(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What holds in place of the file's values; empty by default."""
+    """The values that replace the file's; empty by default."""
 
     timed: TimedMode | None = None
-    """Holds in place of `mode` until it ends; it has a file of its own."""
+    """Replaces `mode` until it ends; it has a file of its own."""
 
     @property
     def mode_now(self) -> Override | None:
-        """Return the mode that holds in place of the config's, None where that does."""
+        """Return the mode that replaces the config's, or None."""
         return self.mode if self.timed is None else self.timed.mode
 
 
@@ -176,7 +176,7 @@ NOTHING = Overlay()
 
 
 def read(folder: Path | None, now: float | None = None, host: Boot | None = None) -> tuple[Overlay, str | None]:
-    """Return what the files in a state directory say, and a message for the operator if one cannot be read.
+    """Return the overlay in a state directory, and a message for the operator if a file cannot be read.
 
     A mode whose time is over at `now`, by default the time of day, or by the clock of `host`, by default this one, is
     left out.
@@ -190,7 +190,7 @@ def read(folder: Path | None, now: float | None = None, host: Boot | None = None
 
 
 def read_timed(folder: Path) -> tuple[TimedMode | None, str | None]:
-    """Return the mode with an end that a state directory has, though it may be over, and a message as `read` does."""
+    """Return the mode with an end in a state directory, even if it is over, and a message as `read` does."""
     return _read(folder / TIMED_NAME, _decode_timed, None)
 
 
@@ -207,7 +207,7 @@ def _read(path: Path, decoded: Callable[[bytes], T], nothing: T) -> tuple[T, str
 
 
 def decode(content: bytes) -> Overlay:
-    """Return the overlay in a file's content; raises ValueError, whose message says what is wrong."""
+    """Return the overlay in a file's content; raises ValueError, which names the problem."""
     return Overlay(**msgspec.structs.asdict(_decoded(content, _Kept)))
 
 
@@ -237,9 +237,9 @@ def _encoded(found: msgspec.Struct) -> bytes:
 
 
 def with_mode(overlay: Overlay, mode: Override | None, seconds: int | None, now: float, host: Boot | None) -> Overlay:
-    """Return an overlay with another mode, which ends by itself where `seconds` are given.
+    """Return an overlay with another mode, which ends by itself if `seconds` are given.
 
-    The one without an end stays beneath it, and holds again afterwards.
+    A mode without an end applies again afterwards.
     """
     if mode is None or seconds is None:
         return msgspec.structs.replace(overlay, mode=mode, timed=None)
@@ -257,9 +257,9 @@ def moment(at: float) -> str:
 
 
 def laid_over(routing: RoutingOptions, overlay: Overlay) -> RoutingOptions:
-    """Return the options as they hold with an overlay.
+    """Return the options as an overlay changes them.
 
-    `off` and `shadow` are for an emergency, so they hold for each category, whatever its own mode is.
+    `off` and `shadow` are for an emergency, so they apply to each category, whatever its own mode is.
     """
     if overlay.canaries:
         after = {name: _after(one, overlay.canaries.get(name)) for name, one in routing.categories.items()}
@@ -280,7 +280,7 @@ def _after(category: CategoryRollout, decided: Decided | None) -> CategoryRollou
 
 
 def with_classifier(config: Config, promoted: Promoted | None) -> tuple[Config, Promoted | None]:
-    """Return the config with the classifier that serves in place of its own, and that, None where its own does."""
+    """Return the config with the classifier that replaces its own, and that, or None."""
     model = config.classifier.category_model
     if promoted is None or promoted.over != model.model_id:
         return config, None
@@ -289,7 +289,7 @@ def with_classifier(config: Config, promoted: Promoted | None) -> tuple[Config, 
 
 
 def promoting(overlay: Overlay, promoted: Promoted) -> Overlay:
-    """Return an overlay in which a classifier is promoted; of those before, the oldest are forgotten."""
+    """Return an overlay in which a classifier is promoted; the oldest of those before are dropped."""
     before = () if overlay.classifier is None else (overlay.classifier,)
     former = (*overlay.former, *before)[-MOST_FORMER:]
     return msgspec.structs.replace(overlay, classifier=promoted, former=former)
@@ -302,19 +302,19 @@ def rolling_back(overlay: Overlay) -> Overlay:
 
 
 def without_former(overlay: Overlay, path: str) -> Overlay:
-    """Return an overlay in which a rollback never comes to an artifact."""
+    """Return an overlay in which a rollback never reaches an artifact."""
     return msgspec.structs.replace(overlay, former=tuple(one for one in overlay.former if one.path != path))
 
 
 def with_canary(overlay: Overlay, category: str, decided: Decided | None) -> Overlay:
-    """Return an overlay in which a canary has been decided, or None for a new trial; the oldest are forgotten."""
+    """Return an overlay with a decision on a canary, or None for a new trial; the oldest are dropped."""
     others = [(name, one) for name, one in overlay.canaries.items() if name != category]
     new = [] if decided is None else [(category, decided)]
     return msgspec.structs.replace(overlay, canaries=dict([*others, *new][-MOST_CANARIES:]))
 
 
 def shown(overlay: Overlay) -> dict[str, Any]:
-    """Return what an overlay says as JSON, without its version."""
+    """Return the overlay as JSON, without its version."""
     told: dict[str, Any] = msgspec.to_builtins(overlay)
     if overlay.timed is not None:
         told["timed"] = {name: value for name, value in told["timed"].items() if not name.startswith("boot_")}

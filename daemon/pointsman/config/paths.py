@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class DataPath(NamedTuple):
-    """A method and a path; `{id}` in it stands for one segment, `{name}` for one or more."""
+    """A method and a path; `{id}` stands for one segment, `{name}` for one or more."""
 
     method: str
     path: str
@@ -21,7 +21,7 @@ BATCH = "/v1/chat/completions/batch"
 ROUTED = tuple(
     DataPath("POST", path) for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
 )
-# What clients of an inference host use. vLLM has more, some of which its --api-key does not protect.
+# Paths that clients of an inference host use. vLLM has more, some of which its --api-key does not protect.
 RELAYED = tuple(
     DataPath("POST", path)
     for path in (
@@ -48,7 +48,7 @@ RELAYED = tuple(
     )
 )
 GENERATE_NOTHING = frozenset(one.path for one in RELAYED if one.path != BATCH and "/audio/" not in one.path)
-"""What they cost is their prompt."""
+"""Paths whose cost is only their prompt."""
 STORED = (DataPath("GET", "/v1/responses/{id}"), DataPath("POST", "/v1/responses/{id}/cancel"))
 REALTIME = DataPath("GET", "/v1/realtime")
 """A websocket."""
@@ -63,7 +63,7 @@ OWN = (
     DataPath("POST", "/api/v1/classify/batch"),
 )
 ALL = (*ROUTED, *RELAYED, *STORED, REALTIME, *OWN)
-"""All but those that tell whether the service is up, which cannot be removed."""
+"""All paths except those that tell whether the service is up, which cannot be removed."""
 KEPT = ("/health", "/ready", "/ping")
 
 # By any segment, as vLLM may serve them below a prefix. They change or show the server, and belong to its operator.

@@ -1,4 +1,4 @@
-"""Read the patterns with which the config names tags, labels and headings; pure."""
+"""Read the config's patterns for tags, labels and headings; pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Read the regular expressions of routing rules into programs that run in linear time; pure.
+"""Compile the regular expressions of routing rules to programs that run in linear time; pure.
 
-It is the part of the usual syntax that an automaton can run: no backreferences and no lookaround. Python's own `re`
-backtracks, and a pattern such as `(a+)+$` may take it for ever.
+The syntax is the part of the usual one that an automaton can run: no backreferences and no lookaround. Python's own
+`re` backtracks, and a pattern such as `(a+)+$` may take forever.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def is_class(kind: str, char: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Take one character of a set, and go on at `to`."""
+    """Take one character of a set, and continue at `to`."""
 
     chars: Chars
     to: int
@@ -54,14 +54,14 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Go on at all of these steps."""
+    """Continue at all of these steps."""
 
     to: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """Go on at `to` where the place in the text is such an edge."""
+    """Continue at `to` if the position in the text is such an edge."""
 
     edge: Edge
     to: int
@@ -69,7 +69,7 @@ class At:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The pattern was found."""
+    """The pattern matches."""
 
 
 Step: TypeAlias = Take | Split | At | Found
@@ -85,7 +85,7 @@ class Program:
 
 
 def compiled(pattern: str, *, fold: bool = True) -> Program:
-    """Return the program of a pattern; raises ValueError, whose message says what cannot be used, and where."""
+    """Return the program of a pattern; raises ValueError, which names the unusable part, and its position."""
     reader = _Reader(pattern)
     node = reader.choice(0)
     if not reader.done:
@@ -120,7 +120,7 @@ class _Edge:
 
 @dataclass(frozen=True, slots=True)
 class _Repeat:
-    """`most` is None for any number."""
+    """A repetition; `most` is None for any number."""
 
     part: _Node
     least: int
@@ -131,7 +131,7 @@ _Node: TypeAlias = Chars | _Edge | _Sequence | _Choice | _Repeat
 
 
 class _Reader:
-    """Reads a pattern from left to right."""
+    """A reader of a pattern from left to right."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
@@ -266,7 +266,7 @@ class _Reader:
 
 
 class _Writer:
-    """Writes steps from the end of a pattern to its beginning."""
+    """A writer of steps from the end of a pattern to its beginning."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
@@ -280,7 +280,7 @@ class _Writer:
         return len(self.steps) - 1
 
     def write(self, node: _Node, to: int) -> int:
-        """Return the step with which a node begins that goes on at `to`."""
+        """Return the first step of a node that continues at `to`."""
         self._visits += 1
         if self._visits > _MOST_VISITS:
             raise _too_large()

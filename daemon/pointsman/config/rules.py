@@ -14,7 +14,7 @@ from pointsman.errors import Problem
 MOST_RULES = 200
 MOST_KEYWORDS = 2_000
 LONGEST_KEYWORD = 200
-# Of the patterns of all rules: each step may have to be looked at for each character.
+# For the patterns of all rules: each step may be tried for each character.
 MOST_STEPS = 2_000
 PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
 OUTCOMES = ("category", "adapter", "default", "never")
@@ -85,7 +85,7 @@ def _conditions(places: Places, keys: Keys, rule: Rule) -> Iterator[Problem]:
 
 
 def warnings(config: Config, places: Places) -> Iterator[Problem]:
-    """Yield the rules that do nothing, because of what they ask for or of one before them."""
+    """Yield the rules without effect, because of their conditions or of a rule before them."""
     rules = config.pointsman.routing.rules
     gate = config.pointsman.classifier.language_gate
     keys = config.pointsman.access.keys_file is not None
@@ -110,7 +110,7 @@ def _shadows(first: Rule, second: Rule) -> bool:
 
 
 def _covers(first: Rule, second: Rule) -> bool:
-    """Return whether each condition of a rule holds wherever those of another do."""
+    """Return whether each condition of a rule is true whenever those of another are."""
     lists = ("paths", "keys", "keywords", "languages", "clients")
     for name in lists:
         wanted = set(getattr(first, name))

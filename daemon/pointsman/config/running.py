@@ -1,7 +1,7 @@
-"""Where the admin port of the running service is: told by the service, for commands with the same config file.
+"""The address of the running service's admin port: told by the service, for commands with the same config file.
 
-The config file does not say it where another address in it waits for a restart, or another config is served in its
-place. The service holds a lock on the file while it runs, so that one of a service that was killed is none.
+The config file may name another address, if that waits for a restart, or if another config is served. The service locks
+the file while it runs, so that the file of a killed service does not count.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Running(msgspec.Struct, frozen=True):
 
 @contextlib.contextmanager
 def told(folder: Path | None, config: Path, admin: str) -> Iterator[None]:
-    """Tell the address while the block runs; raises OSError if it cannot be written."""
+    """Publish the address while the block runs; raises OSError if it cannot be written."""
     if folder is None:
         yield
         return
@@ -55,7 +55,7 @@ def _remove(path: Path, handle: int) -> None:
 
 
 def admin_of(config: Path) -> str | None:
-    """Return the address that a running service with this config file tells, None if there is none."""
+    """Return the address that a running service with this config file has published, or None."""
     for folder in (files.service_runtime(), files.service_state()):
         with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
             found = _running(folder / NAME)
@@ -65,7 +65,7 @@ def admin_of(config: Path) -> str | None:
 
 
 def _running(path: Path) -> _Running | None:
-    """Return what a service that runs tells, None if none does; raises OSError or MsgspecError."""
+    """Return the content of a running service's file, or None; raises OSError or MsgspecError."""
     with files.opened(path) as file:
         return msgspec.json.decode(file.read(LARGEST_BYTES), type=_Running) if _is_held(file.fileno()) else None
 

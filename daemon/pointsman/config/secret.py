@@ -1,4 +1,4 @@
-"""Read a secret from a file that holds nothing else: an API key, or a token."""
+"""Read a secret from a file that contains nothing else: an API key, or a token."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_secret(file: str, named_by: str) -> bytes:
 
 
 def others_can_read(file: str) -> bool:
-    """Return whether every user of this host can read a file; False if it is not there."""
+    """Return whether every user of this host can read a file; False if it is missing."""
     try:
         return bool(Path(file).stat().st_mode & stat.S_IROTH)
     except OSError:

@@ -1,4 +1,4 @@
-"""Map each value of the loaded config to its place in the file."""
+"""Map each value of the loaded config to its position in the file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Places:
     """Keys whose value is a placeholder, because the file's was invalid."""
 
     def at(self, *keys: str | int) -> Place:
-        """Return the place of a value; for a missing value, the line of the mapping that should hold it."""
+        """Return the position of a value; for a missing value, the line of the mapping that should contain it."""
         for length in range(len(keys), 0, -1):
             place = self.given.get(keys[:length])
             if place is not None:
@@ -36,6 +36,6 @@ class Places:
         return not any(keys[:length] in self.broken for length in range(1, len(keys) + 1))
 
     def problem(self, keys: Keys, message: str, fix: str) -> Problem:
-        """Return a problem at the place of a value."""
+        """Return a problem at the position of a value."""
         place = self.at(*keys)
         return Problem(path=show(place.keys), line=place.line, message=message, fix=fix)

@@ -1,4 +1,4 @@
-"""Remember in the state directory that the operator was told how to keep former routes, so that it is told once."""
+"""Remember in the state directory that the operator was told how to preserve former routes, so that it is told once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ FILE = "told-thresholds"
 
 
 def was_told(state: Path | None) -> bool:
-    """Return whether an earlier start has told it; not without a state directory, nor where that cannot be read."""
+    """Return whether an earlier start has told the operator; False if the state directory is missing or unreadable."""
     return state is not None and os.path.lexists(state / FILE)
 
 
 def remember_told(state: Path | None) -> None:
-    """Have later starts not tell it; raises OSError."""
+    """Remember that the operator was told; raises OSError."""
     if state is not None:
         files.write(state / FILE, b"", replace=True)

@@ -1,4 +1,4 @@
-"""Judge where spans are to go."""
+"""Check the destination of spans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pointsman.errors import Problem
 
 
 def tracing_problems(config: Config, places: Places) -> Iterator[Problem]:
-    """Yield what is wrong with the collector's URL."""
+    """Yield the problems of the collector's URL."""
     endpoint = config.pointsman.tracing.endpoint
     if endpoint is None:
         return

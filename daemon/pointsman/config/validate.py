@@ -24,7 +24,7 @@ from pointsman.errors import Problem
 
 SECTIONS = (endpoints, models, categories, aliases, server, relay, cors, adapters, rollout, routing)
 ELSEWHERE = (kept_texts.problems, access_problems, tracing_problems)
-"""Checks that stand beside what else is said of these options."""
+"""Checks that are next to other functions of these options."""
 
 
 def validate(config: Config, places: Places) -> tuple[Problem, ...]:

@@ -100,7 +100,7 @@ def describe(node: Node) -> str:
 
 
 class _Builder:
-    """Convert PyYAML's nodes, and collect their problems."""
+    """A converter of PyYAML's nodes, which collects their problems."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []

@@ -1,4 +1,4 @@
-"""Define who may ask."""
+"""Define the access of clients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from pointsman.config.options.option import option
 
 QueueField = Literal["priority", "kv_transfer_params", "ec_transfer_params"]
-"""A field of a body by which a client chooses its place in vLLM's queue, or where its cache comes from."""
+"""A field of a body by which a client chooses its position in vLLM's queue, or the source of its cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Define what is done about the adapters that each vLLM serves."""
+"""Define the management of the adapters that each vLLM serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define which classifier runs, and how."""
+"""Define which classifier runs, and its settings."""
 
 # ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
 from __future__ import annotations

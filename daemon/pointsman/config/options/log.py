@@ -1,4 +1,4 @@
-"""Define the log, and what is kept of the texts."""
+"""Define the log, and the files of texts and feedback."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Literal
 from pointsman.config.options.option import EMPTY, option
 
 MAX_PRIORITY = 1_000_000
-"""Of a path or a key, and as far below 0."""
+"""For a path or a key, and as far below 0."""
 PRIORITY_IGNORED = (
     "vLLM ignores priorities, as it orders its queue by arrival (pointsman.relay.scheduling_policy: fcfs)"
 )

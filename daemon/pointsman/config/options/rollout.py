@@ -13,7 +13,7 @@ Mode = Literal["off", "shadow", "percent", "on"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canary:
-    """An adapter that gets a share of a category, beside the models that have it: the stable arm."""
+    """An adapter that gets a share of a category; the models that have the category are the stable arm."""
 
     adapter: str = option("The adapter on trial; it needs no entry in the category's `model_scores`.")
     percent: float = option("Its share of the category's conversations.", minimum=0, maximum=100)

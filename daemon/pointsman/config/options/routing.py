@@ -1,4 +1,4 @@
-"""Define what of a request is classified, and how conversations are routed."""
+"""Define the part of a request that is classified, and the routing of conversations."""
 
 # ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
 from __future__ import annotations

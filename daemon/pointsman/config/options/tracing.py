@@ -1,4 +1,4 @@
-"""Define where the spans of requests go."""
+"""Define the destination of the spans of requests."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Artifact:
 
 
 Lookup = Callable[[str], Artifact | str]
-"""Returns the artifact that a `model_id` names, or a message about what is there instead."""
+"""A function that returns the artifact that a `model_id` names, or a message about what was found."""
 
 
 def rewrite(root: Table, lookup: Lookup, notes: Notes) -> tuple[Table, tuple[str, ...]]:

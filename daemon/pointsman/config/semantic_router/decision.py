@@ -57,7 +57,7 @@ def winner(decisions: Sequence[Decision], strategy: str, is_domain: Callable[[st
 
 
 def comes_before(one: Decision, other: Decision, decisions: Sequence[Decision], strategy: str) -> bool:
-    """Return whether a decision wins over another one wherever both match, however sure each is."""
+    """Return whether a decision wins over another one whenever both match, however sure each is."""
     if any(_rank(each, "tier") > 0 for each in decisions):
         return _rank(one, "tier") < _rank(other, "tier")
     return strategy != _CONFIDENCE and _rank(one, "priority") > _rank(other, "priority")

@@ -1,6 +1,6 @@
-"""Make rules of routing of decisions, as far as keywords alone fulfil them.
+"""Turn decisions into rules of routing, as far as keywords alone fulfill them.
 
-What a decision needs of other signals never matches, as in `rule`; what it needs of a domain only the classifier knows.
+Other signals of a decision never match, as in `rule`; only the classifier knows a domain.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IsDomain = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Ruled:
-    """A decision without what rules say of it, and the conditions of these rules."""
+    """A decision without the part that rules replace, and the conditions of these rules."""
 
     rest: Decision
     conditions: tuple[Mapping[str, Node], ...] = ()
@@ -30,10 +30,10 @@ class Ruled:
 def ruled(
     decisions: Sequence[Decision], strategy: str, prompts: Sequence[IsDomain], signals: Signals, notes: Notes
 ) -> list[Ruled]:
-    """Return what rules can say of each decision; notes name what they cannot.
+    """Return the part of each decision that rules can express; notes name the other parts.
 
-    Rules decide before the classifier does. So a decision that comes after one about a domain, which is not known by
-    then, has none; `prompts` has a prompt of each domain.
+    Rules decide before the classifier does. So a decision after one about a domain, which is not known by then, has no
+    rules; `prompts` has a prompt of each domain.
     """
     found = {id(one): Ruled(one) for one in decisions}
     matches = {id(one): _matches(one, prompts) for one in decisions}

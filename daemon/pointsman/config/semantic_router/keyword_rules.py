@@ -23,7 +23,7 @@ def rewrite(root: Table, notes: Notes) -> Table:
 
 
 def with_rules(root: Table, rules: Iterable[Table], notes: Notes) -> Table:
-    """Return the root with rules in place of its keyword rules; a note tells from where on there are too many."""
+    """Return the root with rules replacing its keyword rules; a note tells where there are too many."""
     made: list[Table] = []
     keywords = steps = 0
     for rule in rules:

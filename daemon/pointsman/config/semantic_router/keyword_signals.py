@@ -1,4 +1,4 @@
-"""Read the keyword signals that decisions name, and the conditions of a rule that say the same."""
+"""Read the keyword signals that decisions name, and the equivalent conditions of a rule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPPOSITE = {"any": "none", "none": "any"}
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What the ask must have: keywords, or a regular expression if `pattern` is given."""
+    """A condition on the ask: keywords, or a regular expression if `pattern` is given."""
 
     node: Node
     name: str
@@ -29,7 +29,7 @@ class Signal:
     pattern: str | None = None
 
     def opposite(self) -> Signal | None:
-        """Return what the ask must have where this does not hold; None if a rule cannot say it."""
+        """Return the opposite condition; None if a rule cannot express it."""
         match = "any" if self.match == "all" and len(self.words) == 1 else self.match
         if self.pattern is not None or match not in _OPPOSITE:
             return None
@@ -38,7 +38,7 @@ class Signal:
 
 Signals = Mapping[str, Signal]
 Alternative = tuple[Signal, ...]
-"""Signals that must hold together."""
+"""Signals that must match together."""
 
 
 def read(root: Table, notes: Notes) -> dict[str, Signal]:
@@ -93,7 +93,7 @@ def usable(word: Node) -> bool:
 
 
 def alternatives(rule: Node | None, signals: Signals) -> list[Alternative]:
-    """Return the combinations of signals of which each fulfils a decision's rule, whatever the domain is.
+    """Return the combinations of signals each of which fulfills a decision's rule, whatever the domain.
 
     At most MOST_RULES + 1, so that no file takes long.
     """
@@ -121,7 +121,7 @@ def _alternatives(rule: Node | None, signals: Signals) -> Iterator[Alternative]:
 
 
 def _negated(rule: Node, signals: Signals) -> Iterator[Alternative]:
-    """Yield what holds where a single condition does not; that of a signal that never matches always does."""
+    """Yield the combinations without a single condition; the opposite of a signal that never matches is always true."""
     if not isinstance(rule, Table) or "type" not in rule.entries:
         return
     kind = (text(rule, "type") or "").lower()
@@ -139,7 +139,7 @@ def _named(leaf: Table, signals: Signals) -> Signal | None:
 
 
 def conditions(at: Node, needed: Alternative) -> dict[str, Node] | None:
-    """Return the conditions of a rule for signals that hold together; None if one rule cannot have them."""
+    """Return the conditions of a rule for signals that match together; None if one rule cannot have them."""
     patterns = {one.pattern for one in needed if one.pattern is not None}
     listed = [one for one in needed if one.pattern is None]
     kinds = {_kind(one) for one in listed}

@@ -1,4 +1,4 @@
-"""Read nodes of the parsed tree, and create new ones in the place of the nodes they replace."""
+"""Read nodes of the parsed tree, and create new ones at the position of the nodes they replace."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def table(at: Node, entries: Mapping[str, Node | None]) -> Table:
 
 
 def changed(at: Table, entries: Mapping[str, Node | None]) -> Table:
-    """Return the mapping with entries replaced or added, or removed where they are None."""
+    """Return the mapping with entries replaced or added, or removed if None."""
     return table(at, {**at.entries, **entries})
 
 

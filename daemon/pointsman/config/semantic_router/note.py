@@ -1,4 +1,4 @@
-"""Note what a migration does with each part of a file, and where that part is."""
+"""Note what a migration does with each part of a file, and the position of that part."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Note:
 
 
 class Notes:
-    """Collect the notes of one migration."""
+    """The notes of one migration."""
 
     def __init__(self) -> None:
         self.written: list[Note] = []

@@ -58,7 +58,7 @@ def _auto_name(root: Table, router: Node | None, notes: Notes) -> Node | None:
 
 
 def _note_routing(root: Table, notes: Notes) -> None:
-    """Note what is not read of `routing` and `signals`, with one note for each kind of signal."""
+    """Note the unread parts of `routing` and `signals`, with one note for each kind of signal."""
     signals = {**entries(root, "signals"), **entries(root, "routing", "signals")}
     for key, node in signals.items():
         if key not in ("domains", "keywords"):
@@ -69,7 +69,7 @@ def _note_routing(root: Table, notes: Notes) -> None:
 
 
 def _note_global(given: Node | None, notes: Notes) -> None:
-    """Note each section of `global` that is not read, two levels deep."""
+    """Note each unread section of `global`, two levels deep."""
     for area, section in entries(given).items():
         for key, node in entries(section).items():
             if area == "router" and key in _READ:

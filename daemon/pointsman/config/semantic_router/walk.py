@@ -1,4 +1,4 @@
-"""Build a `Config` from valid parts, and note the rest instead of refusing it."""
+"""Build a `Config` from valid parts, and note the others instead of refusing them."""
 
 from __future__ import annotations
 

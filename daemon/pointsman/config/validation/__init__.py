@@ -1,1 +1,1 @@
-"""What a config must keep beyond types, by its sections: references between names, addresses, weights; pure."""
+"""Check the config beyond types, by its sections: references between names, addresses, weights; pure."""

@@ -1,4 +1,4 @@
-"""Check how adapters are loaded, and what is said of them by name."""
+"""Check the loading of adapters, and the options of each by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pointsman.errors import Problem
 
 
 def problems(subject: Subject) -> Iterator[Problem]:
-    """Yield what is wrong with `adapters`."""
+    """Yield the problems of `adapters`."""
     yield from _loading(subject)
     yield from _tools(subject)
 

@@ -11,7 +11,7 @@ from pointsman.errors import Problem
 
 
 def problems(subject: Subject) -> Iterator[Problem]:
-    """Yield what is wrong with `auto_model_name`, `aliases` and `key_aliases`."""
+    """Yield the problems of `auto_model_name`, `aliases` and `key_aliases`."""
     yield from _auto_name(subject)
     yield from _aliases(subject)
 

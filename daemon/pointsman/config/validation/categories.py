@@ -11,7 +11,7 @@ from pointsman.errors import Problem
 
 
 def problems(subject: Subject) -> Iterator[Problem]:
-    """Yield what is wrong with `categories`, and with references to them."""
+    """Yield the problems of `categories`, and of references to them."""
     yield from _categories(subject)
     yield from _fallback(subject)
 

@@ -1,4 +1,4 @@
-"""Check which pages may ask."""
+"""Check the pages that may send requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pointsman.errors import Problem
 
 
 def problems(subject: Subject) -> Iterator[Problem]:
-    """Yield what is wrong with `cors`."""
+    """Yield the problems of `cors`."""
     cors = subject.config.pointsman.cors
     for key, texts, check in (
         ("origins", cors.origins, origins.check_origin),

@@ -12,7 +12,7 @@ from pointsman.errors import Problem
 
 
 def problems(subject: Subject) -> Iterator[Problem]:
-    """Yield what is wrong with `vllm_endpoints`."""
+    """Yield the problems of `vllm_endpoints`."""
     yield from _addresses(subject)
     yield from _weights(subject)
     yield from _loops(subject)

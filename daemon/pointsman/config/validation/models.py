@@ -1,4 +1,4 @@
-"""Check the models: their names, their endpoints, and which of them is the default."""
+"""Check the models: their names, their endpoints, and the default."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pointsman.errors import Problem
 
 
 def problems(subject: Subject) -> Iterator[Problem]:
-    """Yield what is wrong with `model_config`, `default_model` and `reasoning_families`."""
+    """Yield the problems of `model_config`, `default_model` and `reasoning_families`."""
     yield from _names(subject)
     yield from _default(subject)
     yield from _families(subject)

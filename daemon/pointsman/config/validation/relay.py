@@ -12,7 +12,7 @@ from pointsman.errors import Problem
 
 
 def problems(subject: Subject) -> Iterator[Problem]:
-    """Yield what is wrong with `relay.paths`."""
+    """Yield the problems of `relay.paths`."""
     relay = subject.config.pointsman.relay
     options = relay.paths
     for key, texts, parse in (("add", options.add, paths.added), ("remove", options.remove, paths.removed)):

@@ -11,7 +11,7 @@ from pointsman.errors import Problem
 
 
 def problems(subject: Subject) -> Iterator[Problem]:
-    """Yield what is wrong with `mode`, `percent` and `categories` of `routing`."""
+    """Yield the problems of `mode`, `percent` and `categories` of `routing`."""
     routing, known = subject.config.pointsman.routing, subject.places.known
     base: Keys = ("pointsman", "routing")
     names = [category.name for category in subject.config.categories]

@@ -1,4 +1,4 @@
-"""Check the thresholds, the rules, and where an ask is."""
+"""Check the thresholds, the rules, and the position of an ask."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pointsman.config.validation.subject import Subject
 from pointsman.config.words import Keys, choose
 from pointsman.errors import Problem
 
-# Fields of the request formats that are no place for an ask of its own.
+# Fields of the request formats that cannot be the field of an ask.
 TAKEN = frozenset({"model", "messages", "input", "prompt", "system", "instructions", "tools", "stream"})
 
 
 def problems(subject: Subject) -> Iterator[Problem]:
-    """Yield what is wrong with `thresholds`, `rules` and `ask` of `routing`."""
+    """Yield the problems of `thresholds`, `rules` and `ask` of `routing`."""
     yield from _thresholds(subject)
     yield from _rules(subject)
     yield from _asks(subject)

@@ -1,4 +1,4 @@
-"""Check where the service listens, who reaches its ports, and the limits on clients."""
+"""Check the addresses of the service, the reachability of its ports, and the limits on clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pointsman.errors import Problem
 
 
 def problems(subject: Subject) -> Iterator[Problem]:
-    """Yield what is wrong with `server`."""
+    """Yield the problems of `server`."""
     yield from _listeners(subject)
     yield from _admin(subject)
     yield from _clients(subject)

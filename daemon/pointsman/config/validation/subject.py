@@ -1,4 +1,4 @@
-"""What the checks of all sections look at."""
+"""The subject of the checks of all sections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pointsman.errors import Problem
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A config to validate, and the places of its values; placeholders are not checked."""
+    """A config to validate, and the positions of its values; placeholders are not checked."""
 
     config: Config
     places: Places
