@@ -115,7 +115,7 @@ class ClassifierKeeper:
             yield Path(promoted.path), "was promoted; roll back first"
 
     async def _turn(self, edit: Callable[[Overlay], Overlay], command: str) -> Response:
-        """Serve the classifier of the edited overlay, and store that; if the classifier cannot serve, change nothing."""
+        """Serve the classifier of the edited overlay, and store that; if it cannot serve, change nothing."""
         before, after = self._source.promoted, edit(self._overlay.current).classifier
         self._source.promoted = after
         outcome = await asyncio.shield(self._reloader.ask(f"classifier {command}"))
