@@ -1,4 +1,4 @@
-"""Parse the arguments of commands, of which options may stand before, between and behind the others."""
+"""Parse the arguments of commands, whose options may be before, between and after the others."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """A parser that lets options stand anywhere, as that of Python 3.13 does."""
+    """A parser that accepts options at any position, as that of Python 3.13 does."""
 
     def _match_arguments_partial(self, actions: Sequence[argparse.Action], arg_strings_pattern: str) -> list[int]:
-        """Leave what may be absent for later: it would be given up as soon as an option stands before it.
+        """Leave optional arguments for later: they would be given up as soon as an option precedes them.
 
         `parse_intermixed_args` takes no subcommands, and loses `--`.
         """

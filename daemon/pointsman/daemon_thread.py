@@ -1,4 +1,4 @@
-"""Run work that may never end in a thread that can be given up."""
+"""Run work that may never end in a thread that can be abandoned."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Thread(threading.Thread):
 def start(work: Callable[[], T], name: str) -> Future[T]:
     """Run `work` in a thread that the process need not wait for when it ends; return its future."""
     future: Future[T] = Future()
-    future.set_running_or_notify_cancel()  # it cannot be cancelled, only left alone
+    future.set_running_or_notify_cancel()  # the work cannot be canceled, only abandoned
 
     def run() -> None:
         try:
@@ -34,20 +34,20 @@ def start(work: Callable[[], T], name: str) -> Future[T]:
 
 
 async def run(work: Callable[[], T], name: str, seconds: float) -> T:
-    """Run `work` as `start` does, and return what it returns; raises TimeoutError if it takes longer."""
+    """Run `work` as `start` does, and return its result; raises TimeoutError if it takes longer."""
     async with asyncio.timeout(seconds):
         return await asyncio.wrap_future(start(work, name))
 
 
 class OneThread:
-    """Run such work one at a time: what hangs takes one thread, however often somebody asks for more."""
+    """Run such work one at a time: work that hangs takes one thread, however often more is requested."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._running: Future[Any] | None = None
 
     async def run(self, work: Callable[[], T], seconds: float) -> T:
-        """Return what `work` returns; raises TimeoutError if it, with the work before it, takes longer."""
+        """Return the result of `work`; raises TimeoutError if it, with the work before it, takes longer."""
         async with asyncio.timeout(seconds):
             while self._running is not None and not self._running.done():
                 await asyncio.gather(asyncio.wrap_future(self._running), return_exceptions=True)

@@ -17,9 +17,9 @@ def in_task() -> Generator[None, None, None]:
 
 
 def run(work: Coroutine[None, None, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None] | None:
-    """Start `work`; return the task that continues it, or None where it is done."""
+    """Start `work`; return the task that continues it, or None if it is done."""
     try:
         work.send(None)
     except StopIteration:
         return None
-    return loop.create_task(work)  # its first step goes on behind the bare `yield`
+    return loop.create_task(work)  # its first step continues after the bare `yield`

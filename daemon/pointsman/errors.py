@@ -40,7 +40,7 @@ from typing import Any
 
 
 class PointsmanError(Exception):
-    """Root of all errors that this package raises on purpose."""
+    """The root of all errors that this package raises on purpose."""
 
 
 class CannotStart(PointsmanError):
@@ -49,7 +49,7 @@ class CannotStart(PointsmanError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A problem in a config file: its place, what was found and expected, and how to fix it."""
+    """A problem in a config file: its position, what was found and expected, and how to fix it."""
 
     path: str
     line: int | None
@@ -63,7 +63,7 @@ class Problem:
         return f"{place}: {key}{self.message}; {self.fix}"
 
     def fields(self) -> dict[str, Any]:
-        """Return the problem as a JSON object; `mend` is the former name of `fix`, kept for clients that read it."""
+        """Return the problem as a JSON object; `mend` is the former name of `fix`, for older clients."""
         return dataclasses.asdict(self) | {"mend": self.fix}
 
 
@@ -152,7 +152,7 @@ class MethodNotAllowed(RequestError):
 
 
 class BodyDisplaced(RequestError):
-    """The body was still arriving when too many were, and its client had the most of them."""
+    """The body was still arriving when there were too many, and its client had the most of them."""
 
     def __init__(self) -> None:
         message = (
@@ -163,14 +163,14 @@ class BodyDisplaced(RequestError):
 
 
 class NestedTooDeeply(RequestError):
-    """The body is JSON that is not read here; vLLM reads more levels, from Python 3.12 on."""
+    """The body is JSON nested too deeply; vLLM reads more levels, from Python 3.12 on."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=400, code="invalid_json")
 
 
 class UpgradeRequired(RequestError):
-    """The path speaks the WebSocket protocol alone."""
+    """The path speaks only the WebSocket protocol."""
 
     headers = (("Upgrade", "websocket"),)
 
@@ -182,7 +182,7 @@ class UpgradeRequired(RequestError):
 
 
 class NoTls(RequestError):
-    """The client speaks HTTP without TLS where TLS is spoken; its request was not read."""
+    """The client speaks HTTP without TLS on a TLS port; its request was not read."""
 
     def __init__(self) -> None:
         message = "TLS is spoken here, and the request came without it; begin the base URL with https://"
@@ -222,7 +222,7 @@ class NotAllowed(HttpError):
 
 
 class UsageUnknown(NotAllowed):
-    """The tokens of the client's key are limited, and nobody would know how many the request uses."""
+    """The tokens of the client's key are limited, and the use of the request would be unknown."""
 
     code = "usage_unknown"
 
@@ -232,7 +232,7 @@ class UsageUnknown(NotAllowed):
 
 
 class RateLimited(HttpError):
-    """The client's key has reached a limit, which the metrics count by `reason`; `headers` tell what is left of it."""
+    """The client's key has reached a limit, which the metrics count by `reason`; `headers` tell the remaining use."""
 
     status = 429
     type = "rate_limit_error"
@@ -264,7 +264,7 @@ class TooBusy(HttpError):
 
 
 class BuffersFull(TooBusy):
-    """There is no room in memory for the body; it was not read to its end."""
+    """There is no room in memory for the body; it was not read completely."""
 
     def __init__(self) -> None:
         super().__init__("too many bytes of requests in memory (pointsman.server.max_buffered_bytes)")
@@ -293,7 +293,7 @@ class UpstreamUnreachable(UpstreamError):
     code = "upstream_unreachable"
 
     def __init__(self, message: str, detail: str = "") -> None:
-        """`detail`, the address and what the system says, is for operators and not for clients."""
+        """Take `detail`, the address and the system's message, which is for operators and not for clients."""
         super().__init__(message)
         self.detail = detail
 
@@ -310,13 +310,13 @@ class UpstreamTimeout(UpstreamError):
 
 
 class UpstreamBroken(UpstreamError):
-    """The endpoint broke off the connection before its response was complete."""
+    """The endpoint closed the connection before its response was complete."""
 
     code = "upstream_broken"
 
 
 class KeyRefused(UpstreamError):
-    """The endpoint refuses the key that the service sends, or wants one."""
+    """The endpoint refuses the service's key, or requires one."""
 
 
 class OutOfFiles(UpstreamError):

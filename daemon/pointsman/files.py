@@ -40,12 +40,12 @@ def read(path: Path, most_bytes: int) -> bytes:
 
 
 def state_directory() -> Path | None:
-    """Return the folder for what must outlive the process, systemd's `StateDirectory=`; None without one."""
+    """Return the folder for data that must outlive the process, systemd's `StateDirectory=`; None without one."""
     return _given_folder("STATE_DIRECTORY")
 
 
 def runtime_directory() -> Path | None:
-    """Return the folder for what ends with the process, systemd's `RuntimeDirectory=`; None without one."""
+    """Return the folder for data that ends with the process, systemd's `RuntimeDirectory=`; None without one."""
     return _given_folder("RUNTIME_DIRECTORY")
 
 
@@ -72,14 +72,14 @@ def make_folder(path: Path) -> None:
 
 
 def hand_over(path: Path) -> None:
-    """Give what root has made to the owner of its folder: in the state directory, to the service. Raises OSError."""
+    """Give files made by root to the owner of their folder: in the state directory, to the service. Raises OSError."""
     if os.geteuid() == 0:
         owner = path.parent.stat()
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def hand_over_folder(path: Path) -> None:
-    """Do so with a folder and all in it; follows no link that the new owner may put there. Raises OSError."""
+    """Give a folder and its content likewise; follows no link that the new owner may put there. Raises OSError."""
     if os.geteuid() == 0:
         owner = path.parent.stat()
         for _, _, names, folder in os.fwalk(path, topdown=False):
@@ -91,7 +91,7 @@ def hand_over_folder(path: Path) -> None:
 def write(
     path: Path, content: bytes, *, replace: bool, mode: int = 0o644, owner: tuple[int, int] | None = None
 ) -> None:
-    """Write a file atomically, readable by the service's user; a file that is replaced keeps its mode.
+    """Write a file atomically, readable by the service's user; a replaced file keeps its mode.
 
     `owner` is a user and a group, by default those of this process. Raises OSError: FileExistsError if the file exists
     and `replace` is false.

@@ -1,7 +1,7 @@
-"""Long request bodies: each in memory of its own, which goes back to the kernel with it, and edited without a copy.
+"""Long request bodies: each in memory of its own, which returns to the kernel with it, and edited without a copy.
 
-In the heap, the remains of long bodies stay resident, and joining the parts of 32 MiB takes up to 20 ms at once. To
-write 16 MiB takes 1 ms in huge pages; in small ones a page fault each makes it 10 ms, spread over the reads.
+In the heap, the remains of long bodies stay resident, and joining the parts of 32 MiB takes up to 20 ms at once.
+Writing 16 MiB takes 1 ms in huge pages; in small ones a page fault each makes it 10 ms, spread over the reads.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Gathered:
     __slots__ = ("_memory", "_size")
 
     def __init__(self, parts: Sequence[bytes], expected: int) -> None:
-        """`parts` have arrived; `expected` is the length of the body, 0 if it is not known."""
+        """Take the `parts` that have arrived; `expected` is the length of the body, 0 if unknown."""
         self._size = 0
         self._memory = mmap.mmap(-1, expected or 2 * LONG_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         with contextlib.suppress(OSError):  # a kernel without huge pages
@@ -48,7 +48,7 @@ class Gathered:
 
 
 class Spliced:
-    """A long body after edits, in pieces: most are views of the body as it was received."""
+    """A long body after edits, in pieces: most are views of the received body."""
 
     __slots__ = ("_size", "pieces")
 

@@ -1,4 +1,4 @@
-"""A bounded table that forgets the least recently used entry first."""
+"""A bounded table that evicts the least recently used entry first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Lru(Generic[K, V]):
         return len(self._entries)
 
     def get(self, key: K) -> V | None:
-        """Return a value and mark it as most recently used; None where there is none."""
+        """Return a value and mark it as most recently used, or None."""
         value = self._entries.pop(key, None)
         if value is not None:
             self._entries[key] = value  # a dict keeps insertion order: the oldest is first

@@ -1,4 +1,4 @@
-"""Let the connections that bring much be read from in turn, those of clients and of vLLM alike."""
+"""Read the connections with much data in turn, those of clients and of vLLM alike."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections import OrderedDict
 from weakref import WeakKeyDictionary
 
 # uvloop reads up to 256,000 bytes at once, and up to 32 times in one turn of the event loop from each of many
-# connections. Once so much has come, in one turn or several, whoever brings more waits for the next. Each that has not
-# waited yet may bring one read beyond it.
+# connections. Once this much has come, in one turn or several, further connections wait for the next. Each that has not
+# waited yet may read once beyond it.
 MAX_TURN_BYTES = 256_000
-# A shorter read does not count: an event of a stream, of which each costs little, is neither delayed nor charged.
+# A shorter read does not count: an event of a stream, which costs little, is neither delayed nor charged.
 MIN_LONG_BYTES = 16_384
 
 
 class ReadTurns:
-    """After MAX_TURN_BYTES connections wait for a later turn of the event loop; one is read from in each."""
+    """Connections that wait, after MAX_TURN_BYTES, for a later turn of the event loop; one is read in each."""
 
     def __init__(self) -> None:
         self._left = MAX_TURN_BYTES
@@ -23,19 +23,19 @@ class ReadTurns:
         self._planned = False  # the next turn is
 
     def took(self, transport: asyncio.Transport, size: int, *, more: bool = True) -> None:
-        """Count a long read of a connection; if it is one too many, the connection waits, unless it was its last."""
+        """Count a long read of a connection; if it is one too many, the connection waits, unless it was the last."""
         self._left -= size
         if self._left <= 0 and more:
             transport.pause_reading()
             self.resume(transport)
 
     def pause(self, transport: asyncio.Transport) -> None:
-        """Read nothing more from a connection until `resume`."""
+        """Stop reading from a connection until `resume`."""
         self._waiting.pop(transport, None)
         transport.pause_reading()
 
     def resume(self, transport: asyncio.Transport) -> None:
-        """Read on from a connection when it is its turn: many may do so at once, of which each has much to bring."""
+        """Resume reading from a connection at its turn: many with much data may resume at once."""
         self._waiting[transport] = None
         if not self._planned:
             self._planned = True
@@ -56,5 +56,5 @@ _BY_LOOP: WeakKeyDictionary[asyncio.AbstractEventLoop, ReadTurns] = WeakKeyDicti
 
 
 def read_turns() -> ReadTurns:
-    """Return those of the running event loop, which all of its connections share."""
+    """Return the queue of the running event loop, which all of its connections share."""
     return _BY_LOOP.setdefault(asyncio.get_running_loop(), ReadTurns())

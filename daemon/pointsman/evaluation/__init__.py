@@ -1,1 +1,1 @@
-"""Measure a classifier on labelled rows, and replay a log with another one: `pointsman eval`."""
+"""Measure a classifier on labeled rows, and replay a log with another one: `pointsman eval`."""

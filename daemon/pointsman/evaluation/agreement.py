@@ -1,4 +1,4 @@
-"""Count on how many texts two classifiers agree, and where they differ."""
+"""Count the texts on which two classifiers agree, and their differences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pointsman.evaluation.metrics import accuracy_interval
 from pointsman.routing.opinion import Opinion
 
 Pair = tuple[str | None, str | None]
-"""What answers by the classifier that decides, and by the other: a category, or None for the default model."""
+"""The answers by the deciding classifier, and by the other: a category, or None for the default model."""
 
 MOST_PAIRS = 200
 """Pairs of categories that differ; those that come later are counted together."""
@@ -29,7 +29,7 @@ class Agreement:
         self._confident = 0
 
     def add(self, first: Opinion, second: Opinion) -> Pair | None:
-        """Count a text; return as which pair if the categories differ."""
+        """Count a text; return its pair if the categories differ."""
         self.compared += 1
         self.rerouted += first.model != second.model
         if first.confidence is not None and second.confidence is not None:

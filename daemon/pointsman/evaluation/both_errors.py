@@ -1,4 +1,4 @@
-"""Tell both errors of thresholds on calibration rows: what misses its category, and what reaches a wrong one."""
+"""Report both errors of thresholds on calibration rows: missing the own category, and reaching a wrong one."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ class Part(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """A threshold and where it is from, the share of the category's rows that reach it, and that of its own among all
-    that do.
-    """
+    """A threshold and its origin, the share of the category's rows that reach it, and their share of all rows that do."""
 
     threshold: float
     origin: Origin
@@ -48,7 +46,7 @@ _NOTES = {Origin.NOT_REACHED: " (not reached)", Origin.FEW_ROWS: " (too few rows
 
 
 def both_errors(found: Mapping[str, Threshold], at_precision: Mapping[str, Threshold]) -> Iterator[CategoryErrors]:
-    """Yield those of each category."""
+    """Yield the errors of each category."""
     for name, threshold in found.items():
         yield CategoryErrors(name, _errors(threshold), _errors(at_precision[name]))
 

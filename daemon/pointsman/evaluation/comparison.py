@@ -16,10 +16,10 @@ from pointsman.evaluation.metrics import accuracy_interval
 from pointsman.evaluation.table import columns
 from pointsman.experiments.sequential import ALPHA, Sample, Share, counted, difference, shares_differ
 
-# Of each side; more take more than 200 MB.
+# For each side; more would take more than 200 MB.
 MOST_CONVERSATIONS = 500_000
 LONGEST_LINE = 1 << 20
-# Failures, the first byte, scores and one label are judged: each has its part of the probability of a false verdict.
+# Failures, the first byte, scores and one label are judged: each gets an equal part of the error probability.
 EACH = ALPHA / 4
 # Differences of the first byte that matter: a fifth.
 SCALE = 0.2
@@ -54,7 +54,7 @@ class _Line(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Conversation:
-    """What is known of a conversation on one side."""
+    """The facts about a conversation on one side."""
 
     failed: bool = False
     first_byte: float | None = None
@@ -65,7 +65,7 @@ class Conversation:
 
 @dataclass(slots=True)
 class Rating:
-    """What one author said of a conversation's answers on one side."""
+    """One author's feedback on a conversation's answers on one side."""
 
     author: str = ""
     scores: int = 0
@@ -83,7 +83,7 @@ class Side:
     ratings: dict[str, Rating] = field(default_factory=dict)
 
     def failures(self) -> tuple[int, int]:
-        """Return how many conversations failed, of how many."""
+        """Return the number of failed conversations, and of all."""
         return sum(one.failed for one in self.conversations.values()), len(self.conversations)
 
     def first_bytes(self) -> Sample:
@@ -96,19 +96,19 @@ class Side:
         return Sample.of(one.total / one.scores for one in self.ratings.values() if one.scores)
 
     def scored(self) -> Collection[Share]:
-        """Return the sum of these scores, and how many there are, by author."""
+        """Return the sum of these scores, and their number, by author."""
         return _by_author((one, one.total / one.scores) for one in self.ratings.values() if one.scores)
 
     def authors(self) -> int:
-        """Return how many authors have said something."""
+        """Return the number of authors of feedback."""
         return len({one.author for one in self.ratings.values()})
 
     def labels(self) -> Counter[str]:
-        """Return how many conversations have each label."""
+        """Return the number of conversations with each label."""
         return Counter(label for one in self.ratings.values() for label in one.labels)
 
     def labelled(self, label: str) -> tuple[int, int]:
-        """Return how many conversations have a label, of how many with any."""
+        """Return the number of conversations with a label, and with any."""
         labelled = [one.labels for one in self.ratings.values() if one.labels]
         return sum(label in labels for labels in labelled), len(labelled)
 
@@ -131,7 +131,7 @@ def _by_author(values: Iterable[tuple[Rating, float]]) -> Collection[Share]:
 def read(
     lines: Iterable[bytes], names: tuple[str, str], prices: Mapping[str, tuple[float, float]], since: str = ""
 ) -> tuple[Side, Side]:
-    """Return both sides as a log has them, and the file of feedback; a side is a model, or an arm of an experiment.
+    """Return both sides from a log and the file of feedback; a side is a model, or an arm of an experiment.
 
     `prices` are those of a prompt token and a completion token by model. Lines before `since`, a time in the log's
     form, are left out. Raises EvaluationError if there are too many conversations.
@@ -139,7 +139,7 @@ def read(
     sides = Side(names[0]), Side(names[1])
     for text in lines:
         if b'"draw"' not in text or len(text) > LONGEST_LINE:
-            continue  # no part of an experiment
+            continue  # not part of an experiment
         try:
             line = msgspec.json.decode(text[text.find(b"{") :], type=_Line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -152,7 +152,7 @@ def read(
             if line.event == "feedback":
                 _rate(side, line)
             elif line.event == "routing_decision" and line.endpoint and line.status != 499:
-                _add(side, line, prices)  # a client that left says nothing of the model
+                _add(side, line, prices)  # a client that left says nothing about the model
     return sides
 
 
@@ -170,7 +170,7 @@ def _rate(side: Side, line: _Line) -> None:
 
 
 def _of_conversation(side: Side, known: dict[str, T], line: _Line, make: Callable[[], T], author: str = "") -> T:
-    """Return what is known of the line's conversation, or of what an author said of it.
+    """Return the facts about the line's conversation, or an author's feedback on it.
 
     Raises EvaluationError if there are too many.
     """
@@ -206,7 +206,7 @@ def prices_of(config: Config) -> dict[str, tuple[float, float]]:
 
 
 class Compared(Protocol):
-    """A side of which verdicts are found; its methods are those of `Side`."""
+    """A side to judge; its methods are those of `Side`."""
 
     @property
     def name(self) -> str: ...
@@ -219,9 +219,9 @@ C = TypeVar("C", bound=Compared)
 
 
 def verdicts(first: Compared, second: Compared, authors: int) -> list[str]:
-    """Return what is certain, whenever and however often it is looked at; empty if nothing is.
+    """Return what is certain, whenever and however often it is computed; empty if nothing is.
 
-    Of feedback that is so if as many `authors` have given some on each side.
+    Feedback is certain only if this many `authors` have given some on each side.
     """
     found = []
     if (order := _order(first, second, lambda side: side.failures())) is not None:
@@ -236,16 +236,16 @@ def verdicts(first: Compared, second: Compared, authors: int) -> list[str]:
 
 
 def label_verdicts(first: Side, second: Side, authors: int, label: str) -> list[str]:
-    """Return the same of a label.
+    """Return the verdicts on a label.
 
-    It is judged if it is named: to choose it by what was found would make false verdicts more frequent.
+    The label must be chosen in advance: choosing it by the results would make false verdicts more frequent.
     """
     order = _order(first, second, lambda side: counted(side.labelled_by(label), authors))
     return [] if order is None else [f"{order[0]} is labelled {label} more often than {order[1]}"]
 
 
 def _order(first: C, second: C, share: Callable[[C], Share]) -> tuple[str, str] | None:
-    """Return the sides' names, that with the greater share first; None if the shares do not certainly differ."""
+    """Return the sides' names, the one with the greater share first; None if the shares do not certainly differ."""
     (part, rows), (other, others) = share(first), share(second)
     if not shares_differ((part, rows), (other, others), alpha=EACH):
         return None
@@ -253,7 +253,7 @@ def _order(first: C, second: C, share: Callable[[C], Share]) -> tuple[str, str] 
 
 
 def render(first: Side, second: Side, authors: int, currency: str | None, label: str | None = None) -> Iterator[str]:
-    """Yield the comparison as lines for a terminal; `authors` as in `verdicts`, and `label` is one that is judged."""
+    """Yield the comparison as lines for a terminal; `authors` as in `verdicts`, and `label` is one to judge."""
     yield from columns([("", first.name, second.name), *_figures((first, second), currency, label)])
     yield ""
     times = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
@@ -281,10 +281,7 @@ def _figures(sides: tuple[Side, Side], currency: str | None, label: str | None) 
 
 
 def _feedback(sides: tuple[Side, Side], label: str | None) -> Iterator[tuple[str, ...]]:
-    """Yield the authors, the mean score, and the shares of the label that is judged and of the most frequent.
-
-    Each as far as there is some.
-    """
+    """Yield the authors, the mean score, and the shares of the judged label and of the most frequent, if any."""
     if any(side.ratings for side in sides):
         yield "authors of feedback", *(f"{side.authors():,}" for side in sides)
     if any(side.scores().rows for side in sides):

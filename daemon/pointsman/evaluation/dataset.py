@@ -63,7 +63,7 @@ def read_rows(path: Path, scheme: Scheme) -> list[Row]:
 
 
 class KnownLabels:
-    """The labels that a file gave to its texts and chats so far."""
+    """The labels that a file has given to its texts and chats so far."""
 
     def __init__(self) -> None:
         self._first: dict[str | bytes, tuple[int, int | None, str]] = {}
@@ -71,7 +71,7 @@ class KnownLabels:
     def check(self, number: int, kind: str, key: str | bytes, label: str, truth: int | None) -> None:
         """Raise ValueError if an earlier line gives the same text or chat, by its `key`, another label.
 
-        `truth` is what `label` stands for; two spellings of one label are no fault.
+        `truth` is the class of `label`; two spellings of one label are no fault.
         """
         line, known, other = self._first.setdefault(key, (number, truth, label))
         if known != truth:
@@ -160,7 +160,7 @@ def _row(number: int, fields: dict[str, Any], scheme: Scheme) -> Row:
 
 
 def _last(messages: object) -> str:
-    """Return the text of the user's last message that has some; raises ValueError if none has."""
+    """Return the text of the user's last message that has text; raises ValueError if none has."""
     text = ""
     if isinstance(messages, list):
         text = CHAT.parse(msgspec.json.encode({"messages": messages}), AskFinder("last_user")).text

@@ -1,4 +1,4 @@
-"""Decide labelled requests as the service does, without its history: by their asks, and by the router itself."""
+"""Decide labeled requests as the service does, without its history: by their asks, with the router itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pointsman.evaluation.reader import Reading, joined
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
 
-# An ask may be read with what was before once it is known: the third pass asks for no more. One to spare.
+# An ask may be read with the text before once it is known; the third pass needs no more. One to spare.
 MOST_PASSES = 4
 
 
@@ -71,7 +71,7 @@ def decide(
 class Known:
     """A classifier with known results; `texts` are what it was asked for.
 
-    All else is as in a language that it does not read, so that it is evidence of nothing.
+    Other texts count as in an undeclared language, so that they are no evidence.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ def _route(rows: Sequence[Row], config: Config, known: Known) -> list[Routed]:
 
 
 def results(reading: Reading) -> list[Classification]:
-    """Return what the service's classifier would say of each text."""
+    """Return the service's classification of each text."""
     rows = zip(
         reading.probabilities.tolist(),
         reading.tokens.tolist(),

@@ -69,14 +69,14 @@ class Thresholds:
 class Passed:
     """Both errors at a class's threshold; None for a share of no rows.
 
-    A row reaches the class if that has its highest score, and the score the threshold.
+    A row reaches the class if that has its highest score, and the score reaches the threshold.
     """
 
     threshold: float
     reach: Share | None
-    """The share of the class's own rows that reach it; where the class is no domain, rows out of scope are its own."""
+    """The share of the class's own rows that reach it; rows out of scope belong to a class that is no domain."""
     precision: Share | None
-    """The share of the rows that reach it that are its own."""
+    """The share of the class's own among the rows that reach it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Remember which rows an artifact was fitted on, so that `pointsman eval` does not judge it by them.
+"""Remember the rows that an artifact was fitted on, so that `pointsman eval` does not judge it by them.
 
 The artifact's file `fitted_rows.bin` has the first 8 bytes of the SHA-256 of each row's `text_key` in UTF-8, sorted and
 without separators. Of more than 100,000 rows it has those with the smallest hashes.
@@ -27,12 +27,12 @@ def pack(texts: Iterable[str]) -> bytes:
 
 
 def unseen(rows: Sequence[Row], found: Artifact) -> list[Row]:
-    """Return the rows that the artifact was not fitted on, and warn on stderr of the others.
+    """Return the rows that the artifact was not fitted on, and warn on stderr about the others.
 
     Raises EvaluationError if none is left, ArtifactError if the artifact's record of its rows cannot be used.
     """
     known = _read(found)
-    # The ask is what the service would classify, so a fit on it is a fit on the row.
+    # The service would classify the ask, so a fit on the ask is a fit on the row.
     left = [row for row in rows if known.isdisjoint(map(_hash, (row.text, CHAT.parse(row.body).text or row.text)))]
     if not left:
         raise EvaluationError(
@@ -53,7 +53,7 @@ def _hash(text: str) -> bytes:
 
 
 def _read(found: Artifact) -> frozenset[bytes]:
-    """Return the hashes of the rows; none for an artifact that keeps no record of them."""
+    """Return the hashes of the rows; none for an artifact without a record of them."""
     if FITTED_ROWS not in found.manifest.files:
         return frozenset()
     path = found.folder / FITTED_ROWS

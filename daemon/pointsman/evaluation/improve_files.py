@@ -1,4 +1,4 @@
-"""Name the files with which the router is improved, beside the service's other state."""
+"""The files for improving the router, next to the service's other state."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def artifacts_folder() -> Path:
 
 def read_worklist(path: Path) -> list[Item]:
     """Return the texts in a worklist; raises EvaluationError."""
-    from pointsman.evaluation.worklist import Item  # it imports numpy, before which `fit` sets its threads
+    from pointsman.evaluation.worklist import Item  # imports numpy, and `fit` must set its threads first
 
     try:
         lines = files.read(path, MOST_BYTES).splitlines()
@@ -60,9 +60,9 @@ def read_worklist(path: Path) -> list[Item]:
 
 
 def discard(artifact: Path) -> None:
-    """Remove an artifact, and the report on its fit beside the folder that it is in; raises OSError."""
+    """Remove an artifact, and the report on its fit next to its folder; raises OSError."""
     gone = artifact.with_name(f".{artifact.name}.discarded")
-    artifact.rename(gone)  # at once for whoever lists the folder
+    artifact.rename(gone)  # so that it disappears from the folder's list at once
     report = artifact.parent.with_name(REPORT)
     with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
         if msgspec.json.decode(files.read(report, MOST_BYTES), type=_Report).artifact == str(artifact):
@@ -78,9 +78,9 @@ class _Report(msgspec.Struct):
 
 
 def prune_artifacts(keep: Iterable[Path]) -> list[Path]:
-    """Remove the oldest artifacts in that folder beyond MOST_ARTIFACTS, and what is left of discarded ones.
+    """Remove the oldest artifacts in that folder beyond MOST_ARTIFACTS, and remains of discarded ones.
 
-    Those that were promoted, and those to `keep`, stay. Return what was removed.
+    Those that were promoted, and those in `keep`, stay. Return the removed ones.
     """
     known, _ = overlay.read(files.service_state())
     named = [Path(one.path) for one in (known.classifier, *known.former) if one is not None]

@@ -1,4 +1,4 @@
-"""Keep the labels that people give to texts: a file of JSON lines that only grows; the last label of a text counts."""
+"""Store the labels that people give to texts: a file of JSON lines that only grows; the last label of a text counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LabelledText(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line: a label, or the taking back of the last one that still holds."""
+    """A line: a label, or the removal of the last one that still counts."""
 
     hash: str = ""
     text: str = ""
@@ -40,7 +40,7 @@ class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def read_labels(path: Path) -> list[LabelledText]:
-    """Return the labels that hold, each text once, the latest last; none without a file. Raises EvaluationError."""
+    """Return the labels that count, each text once, the latest last; none without a file. Raises EvaluationError."""
     held: dict[str, LabelledText] = {}
     for one in _standing(path):
         held.pop(one.hash, None)
@@ -54,7 +54,7 @@ def add_label(path: Path, label: LabelledText) -> None:
 
 
 def undo_label(path: Path, ts: str) -> LabelledText | None:
-    """Take the last label back, so that the one before holds again; None if there is none. Raises EvaluationError."""
+    """Undo the last label, so that the one before counts again; None if there is none. Raises EvaluationError."""
     standing = _standing(path)
     if not standing:
         return None
@@ -63,7 +63,7 @@ def undo_label(path: Path, ts: str) -> LabelledText | None:
 
 
 def forget_labels(path: Path, gone: Callable[[LabelledText], bool]) -> int:
-    """Remove labels with their texts, and return how many; raises EvaluationError. What was taken back goes as well."""
+    """Remove labels with their texts, undone ones too, and return their number; raises EvaluationError."""
     try:
         if not path.exists():
             return 0
@@ -78,7 +78,7 @@ def forget_labels(path: Path, gone: Callable[[LabelledText], bool]) -> int:
 
 
 def label_of(given: str, categories: list[str]) -> str:
-    """Return the label that a person means; raises EvaluationError for one that is none."""
+    """Return the label that a person means; raises EvaluationError if it does not exist."""
     if given in categories:
         return given
     if given in ("none", OUT_OF_SCOPE):

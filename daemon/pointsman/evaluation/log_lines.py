@@ -1,4 +1,4 @@
-"""Read the service's log in the forms that operators have it: as written, from the journal, compressed, or piped."""
+"""Read the service's log in all usual forms: as written, from the journal, compressed, or piped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pointsman.errors import EvaluationError
 
 # journald's own limit for a line is 48 KiB; in its JSON each byte may be a number.
 LONGEST_LINE_BYTES = 1 << 20
-# Of a compressed log, so much is read.
+# Bytes that are read of a compressed log.
 MOST_BYTES = 64 << 30
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class _Entry(msgspec.Struct):
 
 
 def decisions(lines: Iterable[bytes], form: type[T], *, event: str = "routing_decision") -> Iterator[T]:
-    """Yield the log's lines of an event as `form`, whatever stands around them; other lines are skipped.
+    """Yield the log's lines of an event as `form`, whatever is around them; other lines are skipped.
 
     `journalctl` puts time and host in front, with `-o json` the line is a field of an object, and a log on a terminal
     may have priorities.
@@ -46,7 +46,7 @@ def decisions(lines: Iterable[bytes], form: type[T], *, event: str = "routing_de
 
 
 def own(lines: Iterable[bytes], wanted: bytes) -> Iterator[bytes]:
-    """Yield the service's own JSON, not yet decoded, of the lines that may have the wanted bytes in it."""
+    """Yield the service's own JSON, not yet decoded, of the lines that may contain the wanted bytes."""
     for line in lines:
         if wanted not in line and b'"MESSAGE"' not in line:
             continue
@@ -90,7 +90,7 @@ def _standard_input() -> IO[bytes]:
 
 
 def _lines(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
-    """Yield lines; one that is too long is skipped, as it is none of the service's."""
+    """Yield lines; skip one that is too long, as it is not the service's."""
     read, whole = 0, True
     while line := file.readline(LONGEST_LINE_BYTES):
         read += len(line)

@@ -45,7 +45,7 @@ table shows some texts of each change, the JSON shows none."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Evaluate as `argv` says; return 0. Wrong usage raises SystemExit with 2.
+    """Evaluate according to `argv`; return 0. Wrong usage raises SystemExit with 2.
 
     Raises EvaluationError for an unusable file, CannotStart for an unusable artifact or config.
     """
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def replay_log(argv: Sequence[str]) -> int:
-    """Do what `pointsman eval --replay` does, as `pointsman replay LOG ARTIFACT`."""
+    """Run `pointsman eval --replay` as `pointsman replay LOG ARTIFACT`."""
     parser = command_parser()
     options = parser.parse_args(argv)
     if options.file is None:
@@ -111,7 +111,7 @@ def _share(text: str) -> float:
 
 
 def _misuse(options: argparse.Namespace) -> str | None:
-    """Return what is wrong with the combination of options, or None."""
+    """Return the error in the combination of options, or None."""
     if options.replay is None:
         if options.file is None:
             return "give a FILE.jsonl with labelled prompts, or a log with --replay"
@@ -237,7 +237,7 @@ def _hash_key(file: Path | None) -> bytes:
 def _judge(
     name: str, found: Artifact, config: Config | None, lines: Sequence[replay.Logged], texts: dict[str, str]
 ) -> replay.Judge:
-    """Return what an artifact says of each line; each text is classified once."""
+    """Return an artifact's classification of each line; each text is classified once."""
     position = {line.text_hash or "": 0 for line in lines}
     position = {text_hash: place for place, text_hash in enumerate(position)}
     distinct = [texts[text_hash] for text_hash in position]

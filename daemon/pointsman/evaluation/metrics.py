@@ -1,4 +1,4 @@
-"""Compute metrics of a classifier on labelled rows; pure functions.
+"""Compute metrics of a classifier on labeled rows; pure functions.
 
 `probabilities` has shape [n, labels]; `truth` and `predicted` have shape [n] and index the labels; `confidence` (a
 probability) and `correct` (bool) have shape [n].

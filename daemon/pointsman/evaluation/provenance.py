@@ -13,7 +13,7 @@ from pointsman.classify.artifact import MANIFEST, Artifact, sha256
 from pointsman.classify.cores import usable_cores
 
 LIBRARIES = ("numpy", "onnxruntime", "openvino", "tokenizers")
-"""Those of them are told that the process has loaded."""
+"""Of these, those loaded by the process are reported."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ TIMED = 200
 """Number of texts that are timed, one after another on one thread; the others share the cores."""
 
 Progress = Callable[[int, int], None]
-"""Called with the number of finished texts and of all texts."""
+"""A callback with the number of finished texts and of all texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class Reading:
     tokens: Ints
     """Tokens that were read, shape [n]."""
     supported: Bools
-    """Whether each text may be in a language that the artifact is for, shape [n]."""
+    """For each text, whether it may be in a language that the artifact is for, shape [n]."""
     languages: list[str | None]
-    """Of each text; None if it is not certain, or was not asked for."""
+    """For each text; None if it is not certain, or was not asked for."""
     cut: int
     """Texts of which only head and tail, `max_tokens` in all, were read."""
     max_tokens: int
@@ -69,7 +69,7 @@ class _One:
 
 
 class Reader:
-    """Run one artifact as the service would with these options; raises CannotStart."""
+    """One artifact, run as the service would with these options; raises CannotStart."""
 
     def __init__(
         self,

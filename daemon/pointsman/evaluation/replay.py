@@ -28,7 +28,7 @@ from pointsman.observability.rotated_file import parts
 from pointsman.routing.explain import plain
 
 UNSURE = "(unsure)"
-"""Stands for a label below the threshold, or of a text in another language, if no config says which model answers."""
+"""The decision below the threshold, or for a text in another language, if no config names the model."""
 STEPS = 20  # of the thresholds that are swept, from 0 to 1
 MOST_SWITCHES = 15
 SHOWN_TEXTS = 5
@@ -42,8 +42,7 @@ class _Would(msgspec.Struct, frozen=True):
 class Logged(msgspec.Struct, frozen=True):
     """The fields of a log line that a replay reads.
 
-    There is no hash where a rule decided, or a follow-up says nothing.
-    `would` is the model that the rollout kept the request from.
+    There is no hash if a rule decided, or a follow-up says nothing. `would` is the model that the rollout withheld.
     """
 
     event: str
@@ -61,7 +60,7 @@ class Logged(msgspec.Struct, frozen=True):
 
     @property
     def replayable(self) -> bool:
-        """Return whether it was classified, or follows in a known conversation, or was decided by a rule."""
+        """Return whether the request was classified, continues a known conversation, or was decided by a rule."""
         follows = self.reason == "sticky" and self.conversation is not None
         return self.text_hash is not None or self.rule is not None or follows
 
@@ -71,7 +70,7 @@ class Logged(msgspec.Struct, frozen=True):
         return (self.selected_model or "") if self.would is None else self.would.model
 
     def asked(self, text: str | None) -> Asked:
-        """Return the request, with its text if there is one."""
+        """Return the request, with its text, if any."""
         return Asked(text, self.category, self.rule, self.conversation, self.turn, self.path, self.client, self.key)
 
 
@@ -124,7 +123,7 @@ class Sample:
 
 
 class Judge:
-    """Decide at any threshold by what one artifact says of n texts: probabilities, shape [n, labels], and languages."""
+    """Decide at any threshold by one artifact's results on n texts: probabilities, shape [n, labels], and languages."""
 
     def __init__(
         self,
@@ -135,7 +134,7 @@ class Judge:
         supported: Bools,
         known: Known | None = None,
     ) -> None:
-        """`known` has what the artifact says of each text, for the router."""
+        """Take `known`, the artifact's result for each text, for the router."""
         self._known = known
         self._labels = artifact.manifest.labels
         self._calibration = artifact.calibration
@@ -151,7 +150,7 @@ class Judge:
         self._best, self._confidence = scores.argmax(axis=-1), scores.max(axis=-1)
 
     def sure(self, threshold: float) -> Bools:
-        """Return for which texts the best class reaches its threshold, in a language that the artifact is for."""
+        """Return for each text whether the best class reaches its threshold, in a language that the artifact is for."""
         least = np.array(self._scheme(threshold).least)[self._best]
         reached: Bools = self._supported & (self._confidence >= least)
         return reached
@@ -206,7 +205,7 @@ def names_of(paths: Sequence[Path]) -> str:
 
 
 def identity(paths: Sequence[Path], lines: Sequence[Logged]) -> FileId:
-    """Return what identifies the decisions of logs."""
+    """Return the identity of the decisions in logs."""
     return FileId(names_of(paths), hashlib.sha256(msgspec.json.encode(lines)).hexdigest())
 
 
@@ -258,7 +257,7 @@ def compare(
 
 
 def swept(before: Side, judge: Judge) -> list[Step]:
-    """Return how many texts are sure, and decided otherwise than `before`, at any threshold, each by itself."""
+    """Return the number of texts that are sure, and decided otherwise than `before`, at any threshold."""
     return [_step(step / STEPS, before, judge) for step in range(STEPS + 1)]
 
 

@@ -1,4 +1,4 @@
-"""Decide the requests of a log anew by the router itself: by its rules, and by what each conversation holds on to."""
+"""Decide the requests of a log anew with the router itself: by its rules, and by each conversation's category."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
 from pointsman.routing.rules import Origin
 
-# Of so many conversations the last decision and ask are known at a time.
+# Conversations whose last decision and ask are remembered.
 MOST_CONVERSATIONS = 200_000
 LONGEST_ASK = 4096
 _SAYS_NOTHING = "ok"
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A request of a log: `text` is None where nothing was classified, as its conversation or a rule decided.
+    """A request of a log: `text` is None if nothing was classified, as its conversation or a rule decided.
 
-    `conversation` is its number in 48 bits, in hex, and `turn` its place there, from 1. `category` is what it had.
+    `conversation` is its number in 48 bits, in hex, `turn` its position there, from 1, `category` the logged one.
     """
 
     text: str | None = None
@@ -62,10 +62,10 @@ def replayable(rule: str | None, config: Config | None) -> bool:
 
 
 class _Traffic:
-    """The routers of a config without its rollout: one for all requests, and one for those of each rule that is blind.
+    """The routers of a config without its rollout: one for all requests, and one for each rule to be replayed.
 
-    What such a rule looks at is not in the log: headers, images, tools, and the text where it decided. So it decides
-    where it decided in the log, and nowhere else.
+    Such a rule depends on facts outside the log: headers, images, tools, and the text if the rule decided. So it
+    decides exactly where it decided in the log.
     """
 
     def __init__(self, config: Config, known: Known) -> None:
@@ -91,9 +91,9 @@ class _Traffic:
 
     async def _decide(self, one: Asked) -> Decision:
         before = None if one.conversation is None else self._turns.get(one.conversation)
-        if one.text is not None and one.turn == 1:  # what is known is of another that began with the same words
+        if one.text is not None and one.turn == 1:  # the remembered one is another that began with the same words
             before = None
-        elif one.text is None and one.rule is None and before is None:  # it began before the log
+        elif one.text is None and one.rule is None and before is None:  # the conversation began before the log
             before = _Turn(Kept(one.category, one.share), "")
         text = _SAYS_NOTHING if one.text is None else one.text
         said = [] if before is None or not before.ask else [("user", before.ask), ("assistant", "")]

@@ -31,11 +31,11 @@ class Scheme(Protocol):
     names: tuple[str, ...]
     """The classes; all have scores except NONE, which is last if present."""
     outside: tuple[str, ...]
-    """The classes that are no domain, which are correct for out-of-scope rows."""
+    """The classes without a domain, which are correct for out-of-scope rows."""
     threshold: float
     """Minimum confidence."""
     least: tuple[float, ...]
-    """That of each scored class, which may be more."""
+    """The minimum of each scored class, which may be higher."""
 
     def truth(self, label: str) -> int | None:
         """Return the class of a file's label, ignoring case, `_` and `-`; None if there is none."""

@@ -19,10 +19,10 @@ OTHERS = "*"
 
 
 class Tally:
-    """What `Side` tells, without keeping its conversations; of these, the last `most` that were heard of are known.
+    """A `Side` without its conversations, of which the last `most` that had requests are remembered.
 
-    One that comes back later counts as another. Of as few as `most_rated` what was said of them is known, and as few as
-    `most_authors` who said it are told apart: all others count as one.
+    One that comes back later counts as another. The feedback of the last `most_rated` is remembered, and `most_authors`
+    are counted separately: all others count as one.
     """
 
     def __init__(self, name: str, most: int, most_rated: int, most_authors: int) -> None:
@@ -36,10 +36,10 @@ class Tally:
         self._rated: Lru[str, Rating] = Lru(most_rated)
         self._most_authors = most_authors
         self._authors: dict[str, Moments] = {}
-        """Of each the mean scores of conversations."""
+        """The mean scores of conversations, by author."""
         self._scores = Moments()
         self.labels: Counter[str] = Counter()
-        """How many conversations have each label."""
+        """The number of conversations with each label."""
         self._labelled = 0
         self.good = self.bad = 0
 
@@ -64,7 +64,7 @@ class Tally:
         one.cost += cost
 
     def rate(self, draw: str, score: float | None, label: str | None, author: str) -> None:
-        """Count what an author said of an answer in a conversation."""
+        """Count an author's feedback on an answer in a conversation."""
         said = Feedback("feedback", score=score, label=label)
         self.good += said.is_good
         self.bad += said.is_bad
@@ -92,7 +92,7 @@ class Tally:
             one.labels.add(label)
 
     def failures(self) -> tuple[int, int]:
-        """Return how many conversations failed, of how many."""
+        """Return the number of failed conversations, and of all."""
         return self._failed, self._tokens.rows
 
     def first_bytes(self) -> Sample:
@@ -100,11 +100,11 @@ class Tally:
         return self._first_bytes.sample()
 
     def scored(self) -> Collection[Share]:
-        """Return the sum of the conversations' mean scores, and how many there are, by author."""
+        """Return the sum of the conversations' mean scores, and their number, by author."""
         return [(min(max(0.0, one.total), one.rows), one.rows) for one in self._authors.values() if one.rows]
 
     def labelled(self, label: str) -> tuple[int, int]:
-        """Return how many conversations have a label, of how many with any."""
+        """Return the number of conversations with a label, and with any."""
         return self.labels[label], self._labelled
 
     def figures(self, labels: Iterable[str]) -> dict[str, Any]:

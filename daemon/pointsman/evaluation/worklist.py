@@ -1,4 +1,4 @@
-"""Choose which kept texts a person should label: the doubtful and contested ones, the most useful first; pure."""
+"""Choose the stored texts that a person should label: the doubtful and contested ones, the most useful first; pure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import numpy as np
 from pointsman.observability.kept_rows import NO_CATEGORY, Row
 
 MOST_ITEMS = 5_000
-"""As many of the most useful texts are compared for likeness."""
+"""The number of most useful texts that are compared for similarity."""
 MOST_SAMPLED = 500
 CLOSE = 0.3
 """Two categories with a smaller difference of scores are close."""
 ALIKE = 0.7
-"""Texts that share so much of their pairs of words are folded."""
+"""Texts that share this part of their pairs of words are listed once."""
 _WEIGHTS = {"bad_feedback": 2.0, "shadow_disagrees": 1.0, "ambiguous": 1.0, "abstained": 0.7, "close": 0.3}
 _ABSTAINED = {"low_confidence": "abstained", "ambiguous": "ambiguous"}
 _BAD_LABELS = frozenset({"bad", "wrong", "down", "dislike", "negative", "thumbs_down"})
@@ -34,7 +34,7 @@ _FACTORS = np.random.default_rng(1).integers(1, 2**63, (_BANDS * _IN_BAND, 1), n
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A text to label: what was decided, why a label helps, and how many texts it stands for."""
+    """A text to label: the decision, why a label helps, and the number of similar texts."""
 
     id: str
     text: str
@@ -49,13 +49,13 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     scores: dict[str, float] = {}
     shadow: str | None = None
-    """The category by the classifier in shadow, where it differs."""
+    """The category by the classifier in shadow, if it differs."""
     alike: int = 1
     """Texts that are nearly the same, this one included."""
 
 
 class Logged(msgspec.Struct, frozen=True):
-    """What is read of a line of the log."""
+    """The fields of a line of the log that are read."""
 
     event: str
     text_hash: str = ""
@@ -64,7 +64,7 @@ class Logged(msgspec.Struct, frozen=True):
 
 
 class Feedback(msgspec.Struct, frozen=True):
-    """What is read of a line of the file of feedback."""
+    """The fields of a line of the file of feedback that are read."""
 
     event: str
     request_id: str = ""
@@ -83,7 +83,7 @@ class Feedback(msgspec.Struct, frozen=True):
 
 
 def contested(lines: Iterable[Logged]) -> dict[str, str]:
-    """Return, by text, the category of the classifier in shadow where it differs; NO_CATEGORY stands for none."""
+    """Return, by text, the category of the classifier in shadow if it differs; NO_CATEGORY stands for none."""
     found = {}
     for line in lines:
         if line.shadow is not None and line.text_hash and line.shadow.get("category") != line.category:
@@ -92,21 +92,21 @@ def contested(lines: Iterable[Logged]) -> dict[str, str]:
 
 
 def told(rows: Iterable[Row]) -> dict[str, str]:
-    """Return the same by what the file of texts says."""
+    """Return the same from the file of texts."""
     return {row.hash: row.shadow for row in rows if row.shadow is not None}
 
 
 def bad(lines: Iterable[Feedback]) -> set[str]:
-    """Return the requests and the texts of which somebody has said that the answer was bad."""
+    """Return the requests and the texts whose answer was judged bad."""
     return {name for line in lines if line.is_bad for name in (line.request_id, line.text_hash) if name}
 
 
 def worklist(
     rows: Iterable[Row], disliked: Collection[str], differing: Mapping[str, str], labelled: Collection[str], limit: int
 ) -> list[Item]:
-    """Return at most so many texts, the most useful first, without those that are labelled or nearly the same.
+    """Return at most this many texts, the most useful first, without those that are labeled or nearly the same.
 
-    Each fourth is one of a fair sample: a classifier may be wrong and sure of it.
+    Each fourth is from a fair sample: a classifier may be wrong and sure of it.
     """
     best: list[tuple[float, int, Item]] = []
     sample: list[tuple[int, int, Item]] = []
@@ -117,7 +117,7 @@ def worklist(
             continue
         seen.add(row.hash)
         item, number = _item(row, disliked, differing), next(order)
-        _keep(best, (item.useful, number, item), MOST_ITEMS)  # of equals, the newest
+        _keep(best, (item.useful, number, item), MOST_ITEMS)  # among equals, the newest
         _keep(sample, (-zlib.crc32(row.hash.encode()), number, item), MOST_SAMPLED)
     drawn = [item.hash for *_, item in sorted(sample, reverse=True)]
     every = {item.hash: item for *_, item in (*best, *sample)}
@@ -135,7 +135,7 @@ def _keep(heap: list[tuple[Any, int, Item]], entry: tuple[Any, int, Item], most:
 
 
 def _mixed(ranked: list[Item], sample: list[Item]) -> Iterator[Item]:
-    """Yield the ranked items, with the next of the sample in each fourth place."""
+    """Yield the ranked items, with the next of the sample in each fourth position."""
     given: set[str] = set()
     fair = iter(sample)
     for item in ranked:
@@ -148,7 +148,7 @@ def _mixed(ranked: list[Item], sample: list[Item]) -> Iterator[Item]:
 
 
 def margin(row: Row) -> float:
-    """Return by how much the best category leads; 0 where nothing is known."""
+    """Return the lead of the best category; 0 if unknown."""
     best, *others = [*sorted(row.scores.values(), reverse=True), 0.0]
     return best - (others[0] if others else 0.0)
 
@@ -183,7 +183,7 @@ def _item(row: Row, disliked: Collection[str], differing: Mapping[str, str]) -> 
 
 
 def _folded(items: list[Item]) -> list[Item]:
-    """Return the items without those that are nearly an earlier one, which counts them and is more useful by it."""
+    """Return the items without near duplicates of earlier ones, which count them and become more useful."""
     kept: list[tuple[Item, frozenset[int]]] = []
     places: dict[tuple[int, ...], list[int]] = {}
     alike: Counter[int] = Counter()
@@ -213,7 +213,7 @@ def _pairs(text: str) -> frozenset[int]:
 
 
 def _bands(pairs: frozenset[int]) -> Iterable[tuple[int, ...]]:
-    """Yield what texts that are alike most likely share (minhash)."""
+    """Yield hashes that similar texts most likely share (minhash)."""
     least = (np.array(list(pairs), np.uint64) * _FACTORS).min(axis=1).tolist()
     for band in range(_BANDS):
         yield (band, *least[band * _IN_BAND : (band + 1) * _IN_BAND])

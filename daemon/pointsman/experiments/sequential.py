@@ -1,12 +1,12 @@
-"""Compare two sides while the data come in: valid whenever it is looked at, and however often; pure.
+"""Compare two sides while the data come in: valid whenever and however often it is computed; pure.
 
 For shares: the likelihood of both sides under Krichevsky and Trofimov's mixtures, over the greatest likelihood of any
-share that both have. Where there is no difference, that ratio ever reaches 1 / alpha with a probability of at most
-alpha, whatever the share is and however the rows are divided. The same holds for means of values from 0 to 1, whatever
-their distribution is: the ratio is convex in each value, so that values in between only make it smaller on average.
+share that both have. Without a difference, that ratio ever reaches 1 / alpha with a probability of at most alpha,
+whatever the share is and however the rows are divided. The same is true for means of values from 0 to 1, whatever their
+distribution is: the ratio is convex in each value, so that values in between only make it smaller on average.
 
 For means: a mixture sequential probability ratio test with a normal prior on the difference and the variances measured.
-The same holds as far as means of LEAST rows are normal.
+The same is true as far as means of LEAST rows are normal.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ ALPHA = 0.05
 
 
 Share: TypeAlias = tuple[float, int]
-"""How many rows count, or the sum of their values from 0 to 1; and the number of rows."""
+"""The number of rows that count, or the sum of their values from 0 to 1; and the number of rows."""
 
 
 def counted(shares: Collection[Share], least: int) -> Share:
-    """Return what counts of the authors' shares: of fewer than `least` nothing, of one no more than of all others.
+    """Return the counted shares of the authors: nothing with fewer than `least`, and no author more than all others.
 
-    With a `least` of 1, all counts.
+    With a `least` of 1, everything counts.
     """
     if least == 1:
         return sum(part for part, _ in shares), sum(rows for _, rows in shares)
@@ -120,7 +120,7 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The difference of two means; `low` to `high` has it at all times together, but for a probability of alpha."""
+    """The difference of two means; it is from `low` to `high` at all times together, except with probability alpha."""
 
     value: float
     low: float
