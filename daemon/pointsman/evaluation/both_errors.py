@@ -25,7 +25,7 @@ class Part(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """A threshold and its origin, the share of the category's rows that reach it, and their share of all rows that do."""
+    """A threshold and its origin, the share of the category's rows that reach it, and their share of all that do."""
 
     threshold: float
     origin: Origin

@@ -20,7 +20,7 @@ MOST_SHARED = 2
 
 
 class Evidence(NamedTuple):
-    """What is known of a follow-up.
+    """The evidence about a follow-up.
 
     `score` is the log-odds of the best score of another category; `rest` tells whether that is the rest category. `own`
     is the logarithm of one more than the number of words that name a subject, and `shared` how many of these words, up

@@ -28,7 +28,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest into `folder`, beside the files that it describes, with what they answer on a CPU."""
+    """Write the manifest into `folder`, next to the files that it describes, with the artifact's answers on a CPU."""
     artifact = Artifact(folder, manifest)
     providers = default_providers(manifest.target, use_cpu=True)
     rows = answers(list(TEXTS), manifest.max_tokens, Tokenizer(artifact.tokenizer_path), Engine(artifact, providers))

@@ -1,4 +1,4 @@
-"""Run a command that writes an artifact, and end with a report or with one line that says what went wrong."""
+"""Run a command that writes an artifact, and end with a report or with one line about the error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build an artifact in a hidden folder beside its destination, then rename it, so that it is complete or absent."""
+"""Build an artifact in a hidden folder next to its destination, then rename it, so that it is complete or absent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check(folder: Path, *, force: bool) -> None:
 
 @contextmanager
 def workspace(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `folder`, on its file system, and remove it afterwards; raises DestinationError."""
+    """Yield an empty folder next to `folder`, on its file system, and remove it afterwards; raises DestinationError."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

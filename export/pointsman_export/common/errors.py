@@ -65,7 +65,7 @@ class UnknownFormError(ExportError):
 
 
 class FitDataError(ExportError):
-    """The labelled rows of `pointsman fit` cannot be used."""
+    """The labeled rows of `pointsman fit` cannot be used."""
 
 
 class VerificationError(ExportError):

@@ -45,7 +45,7 @@ def features_name(nodes: Sequence[Node], weights: Iterable[str], output: str) ->
 
 
 def _constants(nodes: Sequence[Node], weights: Iterable[str]) -> set[str]:
-    """Return the names of weights, and of tensors that are made of weights alone.
+    """Return the names of weights, and of tensors computed only from weights.
 
     The exporter writes equal weights once and copies them by Identity.
     """

@@ -6,7 +6,7 @@ import math
 
 
 def percent(share: float) -> str:
-    """Return the share in percent, rounded down, so that 100 % means all and nothing below a limit reads like it."""
+    """Return the share in percent, rounded down, so that 100 % means all and no share looks like a limit above."""
     return f"{math.floor(share * 1000) / 10:g} %"
 
 

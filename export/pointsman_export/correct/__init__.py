@@ -1,1 +1,1 @@
-"""Correct a classifier by labelled prompts: `pointsman fit --labelled`."""
+"""Correct a classifier by labeled prompts: `pointsman fit --labelled`."""

@@ -1,4 +1,4 @@
-"""Correct a classifier as the command line says: `pointsman fit --labelled`."""
+"""Correct a classifier by the command line: `pointsman fit --labelled`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pointsman_export.fit.progress import Progress
 
 
 def correct_by(options: argparse.Namespace, output: Path) -> str:
-    """Write the artifact, and the report where it is asked for; return the report. Raises ExportError, CannotStart."""
+    """Write the artifact, and the report if requested; return the report. Raises ExportError, CannotStart."""
     path = options.config or default_path()
     loaded = load(path)
     named = options.base or loaded.config.classifier.category_model.model_id
@@ -43,7 +43,7 @@ def correct_by(options: argparse.Namespace, output: Path) -> str:
         model_id = loaded.config.classifier.category_model.model_id
         named = (model_id,) if shadow is None else (model_id, shadow)
         prune_artifacts([base, *(artifact.resolve(one, loaded.folder) for one in named)])
-    if options.json is not None:  # it has what people wrote
+    if options.json is not None:  # it contains what people wrote
         told = msgspec.to_builtins(report) | {"before": report.before, "after": report.after, "artifact": str(output)}
         files.write(options.json, msgspec.json.format(msgspec.json.encode(told)) + b"\n", replace=True, mode=0o600)
     return report.table()

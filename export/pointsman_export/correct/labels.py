@@ -1,4 +1,4 @@
-"""Read the labels of `pointsman label`, and tell which of the classifier's labels each of them allows."""
+"""Read the labels of `pointsman label`, and tell which of the classifier's labels each allows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAST_LABELS = 10
 
 
 def read(path: Path) -> list[LabelledText]:
-    """Return the labels that hold; raises FitDataError."""
+    """Return the labels that count; raises FitDataError."""
     try:
         found = read_labels(path)
     except EvaluationError as error:
@@ -37,10 +37,10 @@ def read(path: Path) -> list[LabelledText]:
 def allowed_labels(
     config: Config, labels: Sequence[str], labelled: Sequence[LabelledText], path: Path
 ) -> tuple[Bools, Ints]:
-    """Return which labels each text may have, shape [texts, labels], and the number of its category.
+    """Return the labels that each text may have, shape [texts, labels], and the number of its category.
 
     A category allows the labels that it covers, and `out_of_scope` those that no category but the rest covers. Raises
-    FitDataError for a category that the config has not, or that covers no label.
+    FitDataError for a category that is not in the config, or that covers no label.
     """
     coverage = cover(config, labels)
     covers = {name: set(found) for name, found in coverage.labels_of.items()}

@@ -1,10 +1,10 @@
-"""Fit the thresholds of a corrected classifier: on the rows of its base, and on the labelled texts.
+"""Fit the thresholds of a corrected classifier: on the rows of its base, and on the labeled texts.
 
-The rows of the base have no texts, so the base's scores of them stand for the corrected ones, which are close where
-nobody labelled anything. Where somebody did, the labelled texts tell how sure the corrected classifier may be. Each of
-them counts with the scores of a correction that did not see it, and for the category with the highest of these, if
-enough texts are labelled with that one: else it would only tell what is none of it, and a threshold that keeps that
-out keeps out the rest as well.
+The rows of the base have no texts, so their scores by the base stand for the corrected ones, which are close wherever
+nobody labeled anything. Elsewhere, the labeled texts tell how sure the corrected classifier may be. Each of them counts
+with the scores of a correction that did not see it, and for the category with the highest of these, if enough texts are
+labeled with that category: otherwise it would only tell what does not belong to the category, and a threshold that
+excludes it would exclude the others as well.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from pointsman.routing.thresholds import thresholds
 from pointsman_export.correct.labels import LEAST_LABELS
 
 LABELLED_PART = 4
-"""One row in so many is a labelled text's, if there are as many and the base's rows leave no room."""
+"""One row in this many is a labeled text's, if there are as many and the base's rows leave no room."""
 
 
 class Level(msgspec.Struct, frozen=True):
-    """The threshold of a category before and after, and the texts that are labelled with it."""
+    """The threshold of a category before and after, and the texts that are labeled with the category."""
 
     category: str
     before: float
     after: float
     labelled: int
     origin: str
-    """An `Origin`."""
+    """The value of an `Origin`."""
     few: bool
-    """Whether these are too few, so that no labelled text counts for it."""
+    """True if these texts are too few, so that no labeled text counts for the category."""
 
 
 def own_rows(base: artifact.Artifact) -> Calibration | None:
-    """Return the rows of an artifact without those that an earlier correction has added, None where it has none."""
+    """Return the rows of an artifact without those added by an earlier correction, or None without rows."""
     found = base.calibration
     if found is None:
         return None
@@ -52,7 +52,7 @@ def own_rows(base: artifact.Artifact) -> Calibration | None:
 
 
 def counted(config: Config, labels: list[str], labelled: Sequence[LabelledText], scores: Floats) -> Bools:
-    """Return which texts count: enough are labelled with the category that has their highest score."""
+    """Return which texts count: enough are labeled with the category that has their highest score."""
     scheme = Categories(config, labels)
     if not config.categories:
         return np.zeros(len(labelled), dtype=bool)
@@ -61,7 +61,7 @@ def counted(config: Config, labels: list[str], labelled: Sequence[LabelledText],
 
 
 def added(rows: Calibration | None, labelled: int) -> int:
-    """Return how many labelled texts are added to the base's rows: all for which there is room, or can be made."""
+    """Return the number of labeled texts that are added to the base's rows: all for which room can be made."""
     if rows is None:
         return 0
     most = _most(rows)
@@ -69,7 +69,7 @@ def added(rows: Calibration | None, labelled: int) -> int:
 
 
 def with_labelled(rows: Calibration | None, scores: Floats, allowed: Bools) -> Calibration | None:
-    """Return the rows, thinned evenly where they leave no room, and then those of the latest labelled texts.
+    """Return the rows, thinned evenly if they leave no room, and then those of the latest labeled texts.
 
     None stays None. A text's label is the likeliest of those that it is `allowed`.
     """
@@ -85,7 +85,7 @@ def with_labelled(rows: Calibration | None, scores: Floats, allowed: Bools) -> C
 
 
 def _most(rows: Calibration) -> int:
-    """Return how many rows an artifact may have."""
+    """Return the maximum number of an artifact's rows."""
     labels: int = rows.probabilities.shape[1]
     return min(MOST_ROWS, MOST_BYTES // (4 + labels))
 

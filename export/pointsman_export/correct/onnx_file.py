@@ -1,8 +1,8 @@
-"""Read the form of an ONNX file and add to it, without the library `onnx`, which a host that serves does not have.
+"""Read the form of an ONNX file and add to it, without the library `onnx`, which serving hosts do not have.
 
-A file is a message of Protocol Buffers (https://protobuf.dev/programming-guides/encoding/). Of two messages that are
-written one after the other, a reader takes the fields of both, and of a field that holds a list, the entries of both.
-So operators, weights and an output are added by appending bytes, and what was there stays as it is.
+A file is a message of Protocol Buffers (https://protobuf.dev/programming-guides/encoding/). If two messages are written
+one after the other, a reader takes the fields of both, and joins the entries of list fields. So operators, weights and
+an output are added by appending bytes, and the existing bytes stay unchanged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """An operator, with the names of what it reads and makes."""
+    """An operator, with the names of its inputs and outputs."""
 
     op_type: str
     input: list[str]
@@ -95,7 +95,7 @@ def _parts(message: memoryview, wanted: int) -> Iterator[memoryview]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield the fields of a message; raises IndexError if it ends within one."""
+    """Yield the fields of a message; raises IndexError if it ends inside one."""
     place = 0
     while place < len(message):
         key, place = _varint(message, place)

@@ -40,7 +40,7 @@ from pointsman_export.export.texts import BUILT_IN
 from pointsman_export.fit.progress import Progress
 
 MOST_TRAFFIC = 5_000
-"""So many of the latest kept texts are read."""
+"""The number of latest stored texts that are read."""
 VALUES_TOLERANCE = 1e-3
 _SERVED = 32
 """Number of texts that the daemon's own engine is tested on."""
@@ -48,7 +48,7 @@ _SERVED = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectionRequest:
-    """The options of the command line; `texts` is the file of kept texts, None without one."""
+    """The options of the command line; `texts` is the file of stored texts, or None."""
 
     labels: Path
     config: Config
@@ -90,7 +90,7 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
     passing = _supported(base.manifest, [row.text for row in traffic])
 
     def unjudged(fold: int) -> Categories:
-        """Return the scheme whose thresholds no text of a fold had a part in."""
+        """Return the scheme whose thresholds were fitted without the texts of a fold."""
         others = counts & (folds != fold)
         return Categories(request.config, labels, with_labelled(own, unseen[others], allowed[others]))
 
@@ -125,7 +125,7 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
 
 
 class _Reader:
-    """Reads texts with the base's encoder."""
+    """A reader of texts with the base's encoder."""
 
     def __init__(self, base: artifact.Artifact, progress: Progress) -> None:
         self.model = base.model_path.read_bytes()
@@ -138,7 +138,7 @@ class _Reader:
         self._read: dict[int, list[Ids]] = {}
 
     def read(self, step: str, texts: list[str]) -> Texts:
-        """Return what the classifier sees of texts; none may be given."""
+        """Return the features and logits of texts; there may be none."""
         manifest = self._base.manifest
         window = Window.even(manifest.max_tokens)
         prompts = [one.ids for one in self._tokenizer.encode([window.cut_text(text) for text in texts], window)]
@@ -162,7 +162,7 @@ class _Reader:
 
 
 def _traffic(path: Path | None, labelled: Sequence[LabelledText]) -> list[Row]:
-    """Return the latest kept texts without those that are labelled, each once."""
+    """Return the latest stored texts without the labeled ones, each once."""
     if path is None:
         return []
     latest: Lru[str, Row] = Lru(MOST_TRAFFIC)
@@ -184,7 +184,7 @@ def _supported(manifest: Manifest, texts: list[str]) -> Bools:
 def _write(
     reader: _Reader, base: artifact.Artifact, correction: Correction, rows: Calibration | None, built: Path
 ) -> str:
-    """Write the graph, the calibration rows, and what stays as it is; return the name of the output."""
+    """Write the graph, the calibration rows, and the unchanged files; return the name of the output."""
     temperature = base.manifest.temperature  # the logits were divided by it
     weights = (correction.weights * temperature).astype(np.float32)
     bias = (correction.bias * temperature).astype(np.float32)
@@ -197,7 +197,7 @@ def _write(
 
 
 def _fitted(base: artifact.Artifact, labelled: Sequence[LabelledText]) -> bytes:
-    """Return the hashes of the labelled texts, and of those of the base."""
+    """Return the hashes of the labeled texts, and of those of the base."""
     mine = pack(one.text for one in labelled)
     theirs = (base.folder / FITTED_ROWS).read_bytes() if FITTED_ROWS in base.manifest.files else b""
     every = {both[start : start + 8] for both in (mine, theirs) for start in range(0, len(both), 8)}
@@ -219,7 +219,7 @@ def _manifest(base: artifact.Artifact, output: str, report: CorrectionReport, bu
 
 
 def _check_served(built: Path, prompts: Sequence[Ids], expected: Floats) -> None:
-    """Check that the daemon's loader takes the folder and that its engine gives the corrected scores.
+    """Check that the daemon's loader accepts the folder and that its engine gives the corrected scores.
 
     Raises ArtifactError or ValuesError.
     """

@@ -1,4 +1,4 @@
-"""Report what a correction does to the labelled texts and to the traffic."""
+"""Report the effect of a correction on the labeled texts and on the traffic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WIDTH = 100
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """How many texts of a label are decided rightly, before and after."""
+    """The number of a label's texts that are decided rightly, before and after."""
 
     label: str
     texts: int
@@ -35,7 +35,7 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Texts that another model would answer, with some of them."""
+    """Texts that another model would answer, with some examples."""
 
     before: str
     after: str
@@ -45,10 +45,10 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The measurements of a correction; each labelled text is judged by a correction that did not see it.
+    """The measurements of a correction; each labeled text is judged by a correction that did not see it.
 
-    So are the thresholds with which it is judged; `calibrated` is the number of labelled texts on which those of the
-    artifact are fitted.
+    The same is true for the thresholds of that judgment; `calibrated` is the number of labeled texts on which those of
+    the artifact are fitted.
     """
 
     base: str
@@ -59,7 +59,7 @@ class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
     strength: float
     folds: int
     traffic: int
-    """Kept texts that were decided again."""
+    """Stored texts that were decided again."""
     changes: tuple[Change, ...]
     seconds: float
 
@@ -123,7 +123,7 @@ class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judged(labelled: Sequence[LabelledText], before: Bools, after: Bools) -> tuple[Judged, ...]:
-    """Return, by label, how many texts are decided rightly before and after."""
+    """Return, by label, the number of texts that are decided rightly before and after."""
     right = before, after
     labels = np.array([one.label for one in labelled])
     return tuple(
@@ -135,7 +135,7 @@ def judged(labelled: Sequence[LabelledText], before: Bools, after: Bools) -> tup
 def changes(
     schemes: tuple[Categories, Categories], traffic: Sequence[Row], before: Floats, after: Floats, supported: Bools
 ) -> tuple[Change, ...]:
-    """Return which kept texts another model would answer, the most frequent change first.
+    """Return the stored texts that another model would answer, the most frequent change first.
 
     `schemes` are those before and after, which have the same categories.
     """

@@ -1,9 +1,9 @@
-"""Correct a classifier by a few labelled texts, and keep it as it is where nobody said otherwise.
+"""Correct a classifier by a few labeled texts, and leave it unchanged elsewhere.
 
 The correction is added to the logits: a linear layer on the encoder's output, which begins at zero. A label says which
 of the classifier's labels may be right (those that its category covers), so the loss is minus the logarithm of their
-sum. Texts without a label hold the classifier to what it says of them, unless they are as near to a labelled text as
-labelled ones of one label are to each other: those follow the labels.
+sum. Texts without a label hold the classifier to its present answers, unless they are as near to a labeled text as
+labeled ones of one label are to each other: those follow the labels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 """L2 strengths, from strong to weak."""
 FOLDS = 5
 NEAR = 0.1
-"""All but this share of the labelled texts are as near to another of their label."""
+"""All but this share of the labeled texts are as near to another of their label."""
 _SEED = 19
 
 
@@ -38,7 +38,7 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What is added to the logits: features @ `weights` [width, labels] + `bias`."""
+    """The term that is added to the logits: features @ `weights` [width, labels] + `bias`."""
 
     weights: Vector
     bias: Vector
@@ -51,7 +51,7 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Centres and scales features, so that a strength means the same for each encoder."""
+    """The centers and scales of features, by which a strength means the same for each encoder."""
 
     mean: Vector
     deviation: float
@@ -68,9 +68,9 @@ class Scale:
 
 
 def correct(labelled: Texts, allowed: Bools, held: Texts, strength: float, scale: Scale) -> Correction:
-    """Return the correction by labelled texts, of which `allowed` [n, labels] may be right; `held` are to stay.
+    """Return the correction by labeled texts, of which `allowed` [n, labels] may be right; `held` must not change.
 
-    Those that are held weigh as much, together, as the labelled ones.
+    Those in `held` weigh as much, together, as the labeled ones.
     """
     rows, kept = len(labelled.features), len(held.features)
     features = np.concatenate([scale.apply(labelled.features), scale.apply(held.features)]).astype(np.float32)
@@ -99,7 +99,7 @@ def choose(labelled: Texts, allowed: Bools, held: Texts, folds: Ints, scale: Sca
 
 
 def free(labelled: Texts, groups: Ints, others: Texts, scale: Scale) -> Bools:
-    """Return which of the other texts are as near to a labelled one as labelled ones of one label are to each other."""
+    """Return which of the other texts are as near to a labeled one as labeled ones of one label are to each other."""
     ours, theirs = _units(scale.apply(labelled.features)), _units(scale.apply(others.features))
     between = ours @ ours.T
     between[(groups[:, None] != groups[None, :]) | np.eye(len(ours), dtype=bool)] = -1.0

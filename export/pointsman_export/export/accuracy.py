@@ -1,4 +1,4 @@
-"""Measure the accuracy that the shipped graph loses to the float graph on labelled rows."""
+"""Measure the accuracy that the shipped graph loses to the float graph on labeled rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit a temperature and suggest a threshold, on logits of labelled rows that their model was not trained on."""
+"""Fit a temperature and suggest a threshold, on logits of labeled rows that their model was not trained on."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Calibration:
 def calibrate(logits: Logits, truth: Ints, precision: float) -> Calibration:
     """Calibrate logits [rows, labels] on the indices of the true labels [rows].
 
-    Rows with NO_LABEL count for the thresholds alone: no label is right for them.
+    Rows with NO_LABEL count only for the thresholds: no label is right for them.
     """
     labelled = truth != NO_LABEL
     known, answers = logits[labelled], truth[labelled]

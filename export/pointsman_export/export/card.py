@@ -9,12 +9,12 @@ import onnxruntime
 
 from pointsman.classify.runtime import Unavailable, require
 
-# With a card that hangs, the driver's program does, too.
+# The driver's program hangs with the card.
 LISTED_SECONDS = 10.0
 
 
 def unused_card() -> str | None:
-    """Return what to do so that the graph is proved on this host's GPU; None if it is, or if there is no GPU."""
+    """Return how to prove the graph on this host's GPU; None if that is done, or without a GPU."""
     try:
         require(onnxruntime, "cuda")
     except Unavailable as error:

@@ -49,7 +49,7 @@ class Checkpoint:
 
     @property
     def padding(self) -> int | None:
-        """Return the id of the token that is in no text."""
+        """Return the id of the token that occurs in no text."""
         found: int | None = self.config.get(_PADDING)
         return found
 
@@ -73,7 +73,7 @@ def open_checkpoint(source: str, labels: Path | None = None) -> Checkpoint:
         refuse_pickled(source, _names_on_hub(source))  # they were not fetched
     weights = weight_files(folder)
     outputs = _outputs(weights, architecture, torch_class)
-    # The manifest is published with the artifact, so it does not tell the folder's path on this host.
+    # The manifest is published with the artifact, so it must not contain the folder's path on this host.
     name = folder.resolve().name if local else source
     found = read_labels(path, config, outputs, labels)
     _check_tokenizer(folder / TOKENIZER, int(config["vocab_size"]))
@@ -106,7 +106,7 @@ def _names_on_hub(source: str) -> list[str]:
 
 
 def _architecture(kind: type[Architecture], config: dict[str, Any], path: Path) -> Architecture:
-    """Return the architecture of a config; raises CheckpointError if a size is missing or no number."""
+    """Return the architecture of a config; raises CheckpointError if a size is missing or not a number."""
     try:
         int(config["vocab_size"])
         return kind(config)

@@ -1,4 +1,4 @@
-"""Define the inputs and outputs of a graph, by which exporter, checks and engine recognise its form."""
+"""Define the inputs and outputs of a graph, by which exporter, checks and engine recognize its form."""
 
 from __future__ import annotations
 

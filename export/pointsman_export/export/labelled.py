@@ -1,4 +1,4 @@
-"""Read labelled rows for the accuracy check and the calibration, by the rules of `pointsman eval`."""
+"""Read labeled rows for the accuracy check and the calibration, by the rules of `pointsman eval`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ rows.
 
 
 SLACK = 0.01
-"""By which probabilities may miss a sum of 1: they were rounded when they were written."""
+"""The maximum error of the sum of probabilities: they were rounded when they were written."""
 _LEAST = 1e-7
-"""Stands for a probability of 0, which has no logarithm."""
+"""Replaces a probability of 0, which has no logarithm."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class Texts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """Labelled prompts as token ids; two instances are equal only if identical, so that one can be a cache key."""
+    """Labeled prompts as token ids; two instances are equal only if identical, so that one can be a cache key."""
 
     prompts: Sequence[Ids]
     truth: Ints
@@ -91,7 +91,7 @@ def read_labelled(path: Path, labels: list[str]) -> Texts:
 
 
 def _probabilities(given: object, labels: Sequence[str]) -> list[float]:
-    """Return the probabilities in the order of the labels; raises ValueError if they are none, or not all of them."""
+    """Return the probabilities in the order of the labels; raises ValueError if they are incomplete or invalid."""
     if not isinstance(given, dict) or given.keys() != set(labels):
         raise ValueError(f'"probabilities" must be an object with a number for each label: {", ".join(labels)}')
     found = [given[label] for label in labels]

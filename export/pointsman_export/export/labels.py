@@ -16,8 +16,8 @@ _LARGEST_BYTES = 1 << 20
 def read_labels(config_path: Path, config: dict[str, Any], outputs: int, given: Path | None) -> list[str]:
     """Return the names of the `outputs` labels by index; all files that name them must agree.
 
-    Names such as LABEL_0, which transformers gives to labels that nobody named, count as none. `given` is the file of
-    `--labels`. Raises CheckpointError or LabelsError.
+    Names such as LABEL_0, which transformers gives to unnamed labels, do not count. `given` is the file of `--labels`.
+    Raises CheckpointError or LabelsError.
     """
     named = _named(config_path, config, given)
     if not named:

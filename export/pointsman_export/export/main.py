@@ -36,7 +36,7 @@ _LEAST_TOKENS = 8
 
 
 def main(argv: list[str]) -> int:
-    """Export as `argv` says and return the exit code: 0 for success, 1 for failure.
+    """Export according to `argv` and return the exit code: 0 for success, 1 for failure.
 
     Wrong usage raises SystemExit with code 2.
     """

@@ -121,7 +121,7 @@ def _rival(
     work: Path,
     progress: Callable[[str], None],
 ) -> Rival:
-    """Make the int8 graph of `--target cpu`, to compare with that for OpenVINO."""
+    """Make the int8 graph of `--target cpu`, to compare with the one for OpenVINO."""
     progress("quantizing to int8 for ONNX Runtime, to compare")
     recipe = choose_recipe(checkpoint, model, request.level, request.activations, sample(prompts), progress)
     paths = {"float": work / "rival-float.onnx", "int8": work / "rival.onnx"}

@@ -171,7 +171,7 @@ def _calibrated_on(rows: Labelled | None) -> str | None:
 def _on_labelled(
     graphs: dict[str, Graph], shipped: str, trial: Trial, labels: list[str], progress: Callable[[str], None]
 ) -> tuple[Accuracy | None, Calibration | None]:
-    """Check the accuracy and calibrate, each if asked for; raises AccuracyError.
+    """Check the accuracy and calibrate, each if requested; raises AccuracyError.
 
     Rows that serve both purposes are run once.
     """

@@ -47,7 +47,7 @@ def quantize(source: Path, target: Path, names: Collection[str], float_layers: C
 
 
 class _Pass:
-    """One walk over a graph, which keeps each node or replaces it by nodes that write the same output."""
+    """One walk over a graph, which copies each node or replaces it by nodes that write the same output."""
 
     def __init__(self, model: onnx.ModelProto, names: Collection[str], float_layers: Collection[str]) -> None:
         self._graph = model.graph
@@ -162,7 +162,7 @@ def place_of_weight(node: NodeProto, names: Collection[str], weights: Collection
 
 
 def check_layers(nodes: Iterable[NodeProto], names: Collection[str], weights: Collection[str]) -> None:
-    """Raise GraphError if not each of the checkpoint's layers, `names`, is in a graph once."""
+    """Raise GraphError unless each of the checkpoint's layers, `names`, is in a graph once."""
     found = [layer_of(node) for node in nodes if place_of_weight(node, names, weights) is not None]
     if sorted(found) != sorted(names):
         raise GraphError(

@@ -39,7 +39,7 @@ class Recipe(Protocol):
 
     @property
     def roundings(self) -> Mapping[str, Rounding]:
-        """Return how the layers' inputs are rounded, as far as that is not SYMMETRIC."""
+        """Return the roundings of the layers' inputs, for those that are not SYMMETRIC."""
 
     @property
     def int8_precision(self) -> str:
@@ -58,7 +58,7 @@ class Recipe(Protocol):
 
 
 class FastRecipe:
-    """Writes the packed graphs of `export.graph`; raises UnknownFormError."""
+    """A recipe for the packed graphs of `export.graph`; raises UnknownFormError."""
 
     interface = PACKED
     level = "fast"
@@ -97,7 +97,7 @@ class FastRecipe:
 
 
 class PlainRecipe:
-    """Writes optimum's export of the torch model, and an int8 form of it with activation scales per token.
+    """A recipe for optimum's export of the torch model, and an int8 form of it with activation scales per token.
 
     A GPU gets the float graph.
     """
@@ -132,10 +132,10 @@ class PlainRecipe:
 
 
 class OpenVinoRecipe(PlainRecipe):
-    """Writes optimum's export of the torch model with int8 weights, for OpenVINO, which rounds the activations."""
+    """A recipe for optimum's export of the torch model with int8 weights, for OpenVINO."""
 
     def __init__(self, checkpoint: Checkpoint, model: Any, arithmetic: str) -> None:
-        """`arithmetic` is the type of what is not int8: f32, or bf16, which some CPUs compute faster."""
+        """Take `arithmetic`, the type of everything that is not int8: f32, or bf16, which some CPUs compute faster."""
         super().__init__(checkpoint, model)
         self.int8_precision = f"int8-{arithmetic}"
 

@@ -15,13 +15,13 @@ from pointsman_export.export.selection import Selection
 from pointsman_export.export.verify import tolerance
 
 _CLEARLY = 1.05
-"""Ratio of two latencies that is no accident of the measurement."""
+"""A ratio of two latencies beyond the noise of the measurement."""
 _COULD_COMPARE = "is installed and was not measured; export with --target openvino to compare both on this host"
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What the int8 graph does that ONNX Runtime would run in place of that for OpenVINO.
+    """The results of the int8 graph that ONNX Runtime would run instead of the one for OpenVINO.
 
     `error` is a share of the logits' spread, `agreeing` the number of texts that keep the float graph's label, and
     `more_ms` the latency of both by threads, if more than one, number of tokens, and graph.
@@ -38,9 +38,9 @@ class Report:
 
     The keys of the mappings are `float` and `precision`, which is that of the shipped graph. `values` has no `int8`,
     and neither has `batch` if all prompts of a run share one activation scale. `padding` is None if nothing is padded,
-    `selection` if nothing is int8. `latency_ms` is by number of tokens, then graph, and empty for a GPU. `provider` is
-    what runs the shipped graph. `latency_ms` of `int8` is that of the `rival` of a graph for OpenVINO, on one thread as
-    the others. `could_compare` tells that this host has OpenVINO, which was not asked for.
+    `selection` if nothing is int8. `latency_ms` is by number of tokens, then graph, and empty for a GPU. `provider`
+    runs the shipped graph. `latency_ms` of `int8` is that of the `rival` of a graph for OpenVINO, on one thread as the
+    others. `could_compare` tells that this host has OpenVINO, but no comparison was requested.
     """
 
     target: str
@@ -173,7 +173,7 @@ class Report:
         return line if self.rival is None else f"{line}, int8 on ONNX Runtime {medians['int8']:.1f} ms"
 
     def _comparison(self) -> Iterator[tuple[str, str]]:
-        """Tell which engine is faster on this host, by threads, and what each costs in fidelity."""
+        """Tell which engine is faster on this host, by threads, and the loss of fidelity by each."""
         if self.rival is None or self.selection is None:
             return
         ratios = {

@@ -23,7 +23,7 @@ _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class Graph(Protocol):
-    """A graph that is ready to run; `provider` names what runs it."""
+    """A graph that is ready to run; `provider` names the provider that runs it."""
 
     provider: str
     runs_alone: bool
@@ -70,7 +70,7 @@ class OnnxGraph:
 
 
 class OpenVinoGraph:
-    """The same on `threads` of OpenVINO; `precision` is that of the artifact."""
+    """A graph on `threads` of OpenVINO; `precision` is that of the artifact."""
 
     provider = "OpenVINO"
     runs_alone = True
@@ -80,7 +80,7 @@ class OpenVinoGraph:
         self._run = runner.wide or runner.narrow
 
     def logits(self, prompts: Sequence[Ids], width: int = 0) -> Logits:
-        """Return the logits [prompts, labels], of a run for each prompt."""
+        """Return the logits [prompts, labels], with one run for each prompt."""
         return self._run(prompts)
 
 
@@ -90,7 +90,7 @@ def alone(graph: Graph, prompts: Sequence[Ids]) -> Logits:
 
 
 def padded(prompts: Sequence[Ids], width: int = 0) -> tuple[Ids, Ids]:
-    """Return ids and mask [prompts, tokens]; masked positions hold id 0."""
+    """Return ids and mask [prompts, tokens]; masked positions have id 0."""
     width = max(width, *(len(prompt) for prompt in prompts))
     ids, mask = np.zeros((2, len(prompts), width), np.int64)
     for row, prompt in enumerate(prompts):

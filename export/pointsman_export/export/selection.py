@@ -27,9 +27,9 @@ from pointsman_export.export.runtime import Logits, OnnxGraph, alone
 from pointsman_export.export.verify import torch_logits
 
 _MEASURED, _MEASURED_TOKENS = 64, 128
-"""Number of texts, and of tokens read of each, that a graph's error is measured on."""
+"""Number of texts, and of tokens read of each, on which a graph's error is measured."""
 _RANKED, _RANKED_TOKENS = 8, 16
-"""Number of texts, and of tokens read of each, that the layers are ranked on.
+"""Number of texts, and of tokens read of each, on which the layers are ranked.
 
 That is 89 passes at ModernBERT-base's shape, which should take no more than a minute.
 """
@@ -52,7 +52,7 @@ class Selection:
 
 
 def sample(prompts: Sequence[Ids]) -> list[Ids]:
-    """Return the prompts, cut, that ranges and errors are measured on."""
+    """Return the prompts, cut, on which ranges and errors are measured."""
     return spread(prompts, _MEASURED, _MEASURED_TOKENS)
 
 
@@ -161,8 +161,8 @@ def rounded(module: Any, activations: Activations = "token", rounding: Rounding 
 def _one_thread() -> Iterator[None]:
     """Restrict torch to one thread.
 
-    On so few tokens, more threads gain little, and beside other programs they wait for one another: a pass over the
-    small shape took 7 ms on one thread and 290 ms on two of two busy cores.
+    On so few tokens, more threads gain little, and with other programs running they wait for one another: a pass over
+    the small shape took 7 ms on one thread and 290 ms on two of two busy cores.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -29,12 +29,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def refuse_pointer(path: Path) -> None:
-    """Raise CheckpointError if the file is what Git leaves where Git LFS was not installed for a clone."""
+    """Raise CheckpointError if the file is the pointer that Git leaves if Git LFS is not installed for a clone."""
     try:
         with files.opened(path) as file:
             begin = file.read(len(_POINTER))
     except OSError:
-        return  # who reads the file says what is wrong with it
+        return  # the reader of the file reports the error
     if begin == _POINTER:
         raise CheckpointError(
             f"{path}: is a Git LFS pointer, not the file itself; run `git lfs install && git lfs pull` in its folder"

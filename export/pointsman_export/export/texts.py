@@ -205,7 +205,7 @@ def read_texts(path: Path) -> list[str]:
 def _text(path: Path, number: int, line: str) -> str:
     """Return the text of a line.
 
-    A line that starts with a brace but is not JSON is taken as it is, since prompts hold code.
+    A line that starts with a brace but is not JSON is a plain text, since prompts contain code.
     """
     if not line.lstrip().startswith("{"):
         return line

@@ -19,7 +19,7 @@ from pointsman_export.export.graph.weights import Floats, Weights
 from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
 
 MOST_PARAMETERS = 530_000_000
-"""What a protobuf of 2 GiB holds in float32, less what a graph needs beside its weights."""
+"""The number of float32 parameters in a protobuf of 2 GiB, less the size of the graph itself."""
 _REASON = 300
 """Most characters that are quoted of an error of transformers."""
 
@@ -33,7 +33,7 @@ def torch_class_of(name: str) -> Any:
 def load_model(checkpoint: Checkpoint) -> Any:
     """Load the torch model, float32, in evaluation mode.
 
-    Raises CheckpointError if weights are missing, do not fit the config, or are no numbers.
+    Raises CheckpointError if weights are missing, do not fit the config, or are not numbers.
     """
     logging.set_verbosity_error()
     torch_class = torch_class_of(checkpoint.torch_class)

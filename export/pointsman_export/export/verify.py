@@ -98,7 +98,7 @@ def check_batch(graph: Graph, precision: str, prompts: list[Ids]) -> float:
 def check_padding(graph: Graph, precision: str, prompts: list[Ids]) -> float:
     """Return the largest change of a prompt's logits by padding; raises PaddingError.
 
-    A prompt is padded alone and beside longer prompts.
+    A prompt is padded alone and together with longer prompts.
     """
     single = alone(graph, prompts)
     wider = np.concatenate([graph.logits([prompt], len(prompt) + _PADDING) for prompt in prompts])

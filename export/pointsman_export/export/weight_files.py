@@ -19,7 +19,7 @@ _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the files that hold the weights, in order of their names; raises CheckpointError."""
+    """Return the files with the weights, in order of their names; raises CheckpointError."""
     single, index = folder / WEIGHTS, folder / INDEX
     if single.exists() or not index.exists():
         if not single.exists():
@@ -39,7 +39,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def refuse_pickled(where: str, names: Iterable[str]) -> None:
-    """Raise CheckpointError if one of the files, which hold no safetensors, holds pickled weights."""
+    """Raise CheckpointError if one of the files, none of which is a safetensors file, contains pickled weights."""
     pickled = sorted(name for name in names if PurePath(name).name == name and PurePath(name).suffix in _PICKLED)
     if pickled:
         raise CheckpointError(
@@ -50,7 +50,7 @@ def refuse_pickled(where: str, names: Iterable[str]) -> None:
 
 
 def all_shapes(paths: Sequence[Path]) -> dict[str, list[int]]:
-    """Return the shape of each tensor in all files; raises CheckpointError if a file is not whole."""
+    """Return the shape of each tensor in all files; raises CheckpointError if a file is not complete."""
     return {name: shape for path in paths for name, shape in tensor_shapes(path).items()}
 
 

@@ -1,4 +1,4 @@
-"""Store the weights of an exported float graph as int8, for a runtime that computes with them as they are.
+"""Store the weights of an exported float graph as int8, for a runtime that computes with them directly.
 
 Each weight becomes int8 values and a DequantizeLinear, with one scale for each output of a linear layer and for each
 row of the token embeddings. OpenVINO does not execute that operator: its kernels read the int8 weights, and round the

@@ -1,4 +1,4 @@
-"""Read and check the operator's labelled rows; every fault is reported with its line."""
+"""Read and check the operator's labeled rows; every fault is reported with its line."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _lines(path: Path) -> list[str]:
         raise FitDataError(f"{path}: cannot be read ({error.strerror}); name a file of labelled rows") from error
     except UnicodeDecodeError as error:
         raise FitDataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); convert it") from error
-    return content.split("\n")  # a text may hold U+2028, where splitlines cuts
+    return content.split("\n")  # a text may contain U+2028, where splitlines cuts
 
 
 def _parse(line: str) -> _Row:

@@ -18,9 +18,9 @@ from pointsman_export.fit.head import Head
 from pointsman_export.fit.report import VALUES_TOLERANCE
 
 EXPECTED = (0.74, 0.80)
-"""Between these was the accuracy that was measured, with one sentence for each label."""
+"""The range of the measured accuracy, with one sentence for each label."""
 _SHARPNESS = 22.0
-"""Logit of a text of usual length that points where a label does.
+"""Logit of a text of usual length in the exact direction of a label.
 
 The scores are then about as high as they are right: the calibration error is 0.08 to 0.21.
 """
@@ -28,7 +28,7 @@ The scores are then about as high as they are right: the calibration error is 0.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribedReport:
-    """What is known of a head that was made from descriptions.
+    """The facts about a head made from descriptions.
 
     `difference` is the largest difference between the written graph's logits and the head's.
     """

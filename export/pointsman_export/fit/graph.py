@@ -1,10 +1,10 @@
 """Cut an artifact's graph before its classifier, and add another classifier.
 
 The new head reads the pooled output of the encoder. The old head (dense, GELU, norm) is removed: it was trained to
-separate the base's labels and discards what others need. Measured on an earlier built-in with 30 rows for each of five
-everyday domains, mean of ten 5-fold cross-validations: accuracy 0.86 before the head, 0.72 after it. Only for the
-base's own labels is the output of the head a little better. A graph without such a head, as `pointsman fit` writes it,
-has the pooled output as its classifier's input already.
+separate the base's labels and discards information that others need. Measured on an earlier built-in with 30 rows for
+each of five everyday domains, mean of ten 5-fold cross-validations: accuracy 0.86 before the head, 0.72 after it. Only
+for the base's own labels is the output of the head a little better. A graph without such a head, as `pointsman fit`
+writes it, has the pooled output as its classifier's input already.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def encoder(model: ModelProto, name: str) -> ModelProto:
 
 
 def with_head(model: ModelProto, name: str, head: Head, output: str) -> ModelProto:
-    """Return the graph with `head` on the tensor `name` in place of what made `output`, and no more than is read."""
+    """Return the graph with `head` on the tensor `name` replacing the nodes that made `output`."""
     changed = ModelProto()
     changed.CopyFrom(model)
     graph = changed.graph
@@ -68,7 +68,7 @@ def with_head(model: ModelProto, name: str, head: Head, output: str) -> ModelPro
 
 
 def _read(node: NodeProto) -> Iterator[str]:
-    """Yield the names that a node reads and those that its branches read, which may be made outside of them."""
+    """Yield the names that a node reads and those that its branches read, which may be made outside them."""
     yield from node.input
     for attribute in node.attribute:
         for inner in attribute.g.node:

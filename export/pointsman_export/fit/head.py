@@ -41,9 +41,9 @@ def fit_heads(features: Floats, truth: Ints, labels: int, strengths: Sequence[fl
     """Return one head for each L2 strength, in their order.
 
     Each fit starts from the head before, so order the strengths from strong to weak. `features` has shape [rows,
-    width], `truth` [rows]. The features are centred and divided by their mean deviation first, so that a strength means
-    the same for every encoder; this is folded into the heads. The loss is the negative log-likelihood of all rows plus
-    strength / 2 times the squared weights, divided by the number of rows; the bias has no penalty.
+    width], `truth` [rows]. The features are centered and divided by their mean deviation first, so that a strength
+    means the same for every encoder; this is folded into the heads. The loss is the negative log-likelihood of all rows
+    plus strength / 2 times the squared weights, divided by the number of rows; the bias has no penalty.
     """
     mean = features.mean(axis=0, dtype=np.float64)
     scale = features.std(axis=0, dtype=np.float64).mean() or 1.0
@@ -63,7 +63,7 @@ def minimise(objective: Objective, start: Vector) -> Vector:
     """Return the minimum of a smooth convex function that gives its value and gradient.
 
     The method is L-BFGS (Nocedal and Wright, Numerical Optimization, 2006, algorithms 7.4 and 7.5) with backtracking to
-    Armijo's condition. It ends at a gradient below _TOLERANCE, or where no step reduces the value.
+    Armijo's condition. It ends at a gradient below _TOLERANCE, or if no step reduces the value.
     """
     point = start
     value, gradient = objective(point)

@@ -34,13 +34,13 @@ and by what it changes for the texts that the service has kept. `pointsman class
 The figures of --data come from cross-validation: each row is judged by a head that was not trained on it. They hold for
 prompts that are like the rows, so use prompts that your users wrote."""
 
-# A service on the same host comes first.
+# A service on the same host has priority.
 NICE = 10
 LEAST_MEMORY_MB = 128
 
 
 def main(argv: list[str]) -> int:
-    """Fit as `argv` says and return the exit code: 0 for success, 1 for failure.
+    """Fit according to `argv` and return the exit code: 0 for success, 1 for failure.
 
     Wrong usage raises SystemExit with code 2.
     """
@@ -139,7 +139,7 @@ def command_parser() -> argparse.ArgumentParser:
 
 
 def _correct(options: argparse.Namespace) -> int:
-    """Correct a classifier, beside a service that may need this host's cores and memory more."""
+    """Correct a classifier, at a low priority: a service may need this host's cores and memory more."""
     output = options.output or artifacts_folder() / time.strftime("%Y%m%d-%H%M%S")
 
     def work() -> str:

@@ -63,7 +63,7 @@ class FitRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Calibration:
-    """The temperature, its effect on the rows that were left out, and these rows for the artifact, None without any."""
+    """The temperature, its effect on the rows that were left out, and these rows for the artifact, or None."""
 
     encoded: bytes | None
     temperature: float
@@ -163,7 +163,7 @@ def _difference(found: Floats, expected: Floats) -> float:
 
 
 def _check_served(built: Path, prompts: Sequence[Ids], logits: Floats) -> None:
-    """Check that the daemon's loader takes the folder and that its engine gives the head's scores.
+    """Check that the daemon's loader accepts the folder and that its engine gives the head's scores.
 
     Raises ArtifactError or ValuesError.
     """

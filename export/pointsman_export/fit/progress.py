@@ -9,7 +9,7 @@ _WIDTH = 30
 
 
 class Progress:
-    """Writes the progress of each step to `stream`."""
+    """The progress of each step, written to `stream`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

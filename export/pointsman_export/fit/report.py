@@ -150,7 +150,7 @@ class FitReport:
         return ["\nconfused", *lines] if lines else []
 
     def _advice(self) -> list[str]:
-        """List the labels whose rows are missed most, the worst first, with what to add to them."""
+        """List the labels whose rows are missed most, the worst first, with the rows to add."""
         missed = sorted(
             (score.recall or 0, label, score.rows)
             for label, score in self._scores()
@@ -177,7 +177,7 @@ class FitReport:
 
 
 def rows_to_add(rows: int) -> int:
-    """Return how many rows to add, in tens, by a rule of thumb: the rows missing of 50, or half as many again."""
+    """Return the number of rows to add, in tens, by a rule of thumb: the rows missing of 50, or half as many again."""
     return -(-max(_WANTED_ROWS - rows, rows // 2) // 10) * 10
 
 

@@ -15,7 +15,7 @@ STRENGTHS = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 """L2 strengths from strong to weak; with 30 to 200 rows a label, 1 to 300 were chosen."""
 FOLDS = 5
 MANY_ROWS = 2000
-"""Rows by which a strength is chosen once: one of seven, chosen by so many rows, does not flatter their figures."""
+"""With this many rows, a strength is chosen once: one of seven, chosen by so many, does not flatter the figures."""
 _INNER_FOLDS = 4
 _SEED = 20
 

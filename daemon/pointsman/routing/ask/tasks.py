@@ -102,7 +102,7 @@ OPERATIONS = word_set(
     "predict anticipate flag tag deduplicate anonymize normalize verify check say diagnose list "
     "turn convert generate name resolve map fill shorten"
 )
-"""What a program did with a text, not an answer to it."""
+"""Operations that a program has done with a text, and that do not answer it."""
 
 BEFORE = word_set("you and then please now or either only")
 """An order follows one of these, or begins its sentence."""

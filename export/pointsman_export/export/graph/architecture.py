@@ -1,4 +1,4 @@
-"""Define what the exporter needs to know of a kind of classifier."""
+"""Define the exporter's interface to a kind of classifier."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Architecture(Protocol):
     classifier: ClassVar[str]
     """The last linear layer, with an output for each label."""
     head: ClassVar[tuple[str, ...]]
-    """How the names of the weights after the pooling begin, which stay float32."""
+    """The beginnings of the names of the weights after the pooling, which stay float32."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         """Read the sizes in a config of transformers 4; raises KeyError if one is missing."""
@@ -46,7 +46,7 @@ class Architecture(Protocol):
         """Return the names of layers for whose inputs `roundings` needs the ranges."""
 
     def roundings(self, weights: Weights, ranges: Mapping[str, Floats]) -> dict[str, Rounding]:
-        """Return how the inputs of layers are rounded to int8, as far as that is not SYMMETRIC.
+        """Return the rounding of layers' inputs to int8, for those that are not SYMMETRIC.
 
         `ranges` are the largest absolute values by channel, for the layers of `smoothed` or for none.
         """

@@ -1,8 +1,8 @@
-"""Compute attention within each prompt of a packed row, without a mask between prompts and without padding.
+"""Compute attention inside each prompt of a packed row, without a mask between prompts and without padding.
 
 A prompt's softmax and products are sums over its own tokens, with the same shapes as when the prompt runs alone. With a
-mask over the whole row, the order of the sums would depend on the neighbours. The last bits that this changes are
-enough to round activations to other int8 values: logits moved by 1e-2.
+mask over the whole row, the order of the sums would depend on the neighbors. The last bits that this changes are enough
+to round activations to other int8 values: logits moved by 1e-2.
 
 The prompt's length alone decides which operator computes a layer; the limits were measured with ONNX Runtime 1.32.
 """
@@ -25,11 +25,11 @@ _LEAST_BLOCK = 64
 _MASKED = -1e9
 
 Attend = Callable[[str, str, str, str], str]
-"""Computes attention from query, key and value [1, n, width] and n, shape [1]."""
+"""A function that computes attention from query, key and value [1, n, width] and n, shape [1]."""
 
 
 class PromptAttention:
-    """Adds the attention of the float32 layers of one graph, one prompt after another."""
+    """A writer of attention for the float32 layers of one graph, one prompt after another."""
 
     def __init__(self, writer: Writer, width: int, heads: int) -> None:
         self._writer = writer
@@ -99,7 +99,7 @@ class PromptAttention:
         )
 
     def _local(self, window: int) -> Attend:
-        """Attend within the window; in up to `window` + 1 tokens, each token sees all others."""
+        """Attend inside the window; in up to `window` + 1 tokens, each token sees all others."""
 
         def attend(query: str, key: str, value: str, length: str) -> str:
             return self._writer.choose(

@@ -1,4 +1,4 @@
-"""Build DistilBERT classifiers: no token types, and a pre-classifier in place of the pooler."""
+"""Build DistilBERT classifiers: no token types, and a pre-classifier replaces the pooler."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class _Rows:
 
 
 class Linears:
-    """Adds linear layers without their biases. `float_layers` are named as the weights are.
+    """A writer of linear layers without their biases. `float_layers` are named like the weights.
 
     With `activations` None, all layers are float. `roundings` are those that are not SYMMETRIC, by layer; layers that
     read one activation must have the same.
@@ -72,7 +72,7 @@ class Linears:
         if self._is_float(name):
             rows = op("Gather", self._writer.constant(f"{name}.weight", table), "input_ids")
         else:
-            # Shared weights are stored one behind the other, and the kernels read them at multiples of 64 bytes.
+            # Shared weights are stored one after the other, and the kernels read them at multiples of 64 bytes.
             unused = -len(table) % (64 // np.float32().nbytes)
             quantized, scale = symmetric(np.pad(table, ((0, unused), (0, 0))), axis=1)
             values = op("Gather", self._writer.constant(f"{name}.int8", quantized), "input_ids")

@@ -26,7 +26,7 @@ _END = 1 << 62
 
 
 class MaskedAttention:
-    """Adds the attention of the float16 layers of one graph.
+    """A writer of attention for the float16 layers of one graph.
 
     Every token sees itself, filler tokens too, so no softmax is over an empty set.
     """
@@ -62,13 +62,13 @@ class MaskedAttention:
         return self._writer.op("MultiHeadAttention", *inputs, domain=CONTRIB, num_heads=self._heads)
 
     def _reached(self, tensor: str, reach: int) -> str:
-        """Return what each block of queries reaches of a tensor [1, n, width]: [blocks, keys, width]."""
+        """Return the part of a tensor [1, n, width] that each block of queries reaches: [blocks, keys, width]."""
         op, integers = self._writer.op, self._writer.integers
         padded = op("Pad", tensor, integers(0, reach * BLOCK, 0, 0, reach * BLOCK, 0))
         return self._with_neighbours(op("Reshape", padded, integers(-1, BLOCK, 0)), reach, axis=1)
 
     def _with_neighbours(self, blocks: str, reach: int, axis: int) -> str:
-        """Join each block, but the outer `reach` on both ends, with that many neighbours on each side along `axis`."""
+        """Join each block, except the outer `reach` on both ends, with that many neighbors per side along `axis`."""
         op, integers = self._writer.op, self._writer.integers
         shifts = (
             op("Slice", blocks, integers(first), integers(first - 2 * reach or _END), integers(0))
@@ -77,7 +77,7 @@ class MaskedAttention:
         return op("Concat", *shifts, axis=axis)
 
     def _bias(self, window: int | None, reach: int = 0) -> str:
-        """Return the bias for what a token sees, [1, 1, n, n] or, by block, [blocks, 1, BLOCK, keys].
+        """Return the bias for visible tokens, [1, 1, n, n] or, by block, [blocks, 1, BLOCK, keys].
 
         Each is made once.
         """

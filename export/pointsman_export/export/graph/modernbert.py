@@ -75,7 +75,7 @@ class ModernBert:
         return []
 
     def roundings(self, weights: Weights, ranges: Mapping[str, Floats]) -> dict[str, Rounding]:
-        return {}  # `fold` does for its norms what smoothing does
+        return {}  # `fold` has the effect of smoothing on its norms
 
     def check(self) -> None:
         require(self._config, _FIXED)

@@ -1,4 +1,4 @@
-"""Provide the parts of which an architecture builds its layers."""
+"""Provide the parts from which an architecture builds its layers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pointsman_export.export.graph.writer import Writer
 
 
 class Attention(Protocol):
-    """Adds the attention of one graph's layers. Tensors are [1, tokens, width].
+    """A writer of attention for one graph's layers. Tensors are [1, tokens, width].
 
     A token sees its own prompt, and if `window` is given, no further than `window` tokens to either side.
     """
@@ -31,7 +31,7 @@ class Attention(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Adds nodes to one graph; `weights` are those that the graph is to have, by their names."""
+    """A writer of nodes to one graph; `weights` are those for the graph, by their names."""
 
     writer: Writer
     weights: Weights
@@ -43,7 +43,7 @@ class Parts:
         return self.writer.op(operator, *inputs, domain=domain, **attributes)
 
     def weight(self, name: str) -> str:
-        """Add a weight as it is."""
+        """Add an unchanged weight."""
         return self.writer.constant(name, self.weights[name])
 
     def bias(self, layer: str, product: Scaled) -> str:

@@ -52,7 +52,7 @@ class PostNorm(ABC):
     activation = "hidden_act"
     """The config's key for the activation between `up` and `down`."""
     mean = False
-    """Whether the head reads the mean of a text's tokens."""
+    """True if the head reads the mean of a text's tokens."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class PostNorm(ABC):
         return [name for layer in self._layers for name in (layer.query, layer.up)]
 
     def roundings(self, weights: Weights, ranges: Mapping[str, Floats]) -> dict[str, Rounding]:
-        """Smooth what follows a norm, which cannot be folded into it, since the residual reads the norm, too."""
+        """Smooth the layers after a norm, which cannot be folded into the norm, since the residual reads it, too."""
         found = {layer.down: Rounding(least=_LEAST_GELU) for layer in self._layers}
         for layer in self._layers if ranges else ():
             for names in ((layer.query, layer.key, layer.value), (layer.up,)):
@@ -100,10 +100,10 @@ class PostNorm(ABC):
         require(self._config, {self.activation: "gelu", **_FIXED})
 
     def fold(self, weights: Weights) -> None:
-        """Add the embedding of token type 0 to each position's, and do without the biases of keys and values.
+        """Add the embedding of token type 0 to each position's, and remove the biases of keys and values.
 
-        A key's bias adds the same to all scores of a query, which changes no softmax. A value's bias is added to each
-        output of the attention as it is, since a softmax sums to 1, so it can be multiplied into the output's bias.
+        A key's bias adds the same to all scores of a query, which changes no softmax. A value's bias is added unchanged
+        to each output of the attention, since a softmax sums to 1, so it can be multiplied into the output's bias.
         """
         if _TYPES in weights:
             weights[_POSITIONS] = weights[_POSITIONS] + weights[_TYPES][0]

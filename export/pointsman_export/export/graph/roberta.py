@@ -12,8 +12,8 @@ from pointsman_export.export.graph.parts import Parts
 class Roberta(Bert):
     """A RoBERTa classifier, whose positions begin after that of the padding token.
 
-    transformers gives a padding token inside a text the padding's position. Here it has one as any other token, since a
-    packed text has no padding, and people do not write `<pad>`.
+    transformers gives a padding token inside a text the padding's position. Here it has a position like any other
+    token, since a packed text has no padding, and people do not write `<pad>`.
     """
 
     classifier: ClassVar[str] = "classifier.out_proj"

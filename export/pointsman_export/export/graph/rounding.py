@@ -1,4 +1,4 @@
-"""Choose how the input of a linear layer is rounded to int8."""
+"""Choose the rounding of a linear layer's input to int8."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from pointsman_export.export.graph.weights import Floats
 
 _ALPHA = 0.8
-"""How much of the range of a channel goes from the input to the weights; 0.5 and 0.65 were worse on MiniLM."""
+"""The part of a channel's range that moves from the input to the weights; 0.5 and 0.65 were worse on MiniLM."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rounding:
-    """Divide the channels by `factor` first, and multiply the weights by it.
+    """A rounding: divide the channels by `factor` first, and multiply the weights by it.
 
     If no input is below `least`, the int8 values begin there, so their steps are half as wide as if they were
     symmetric.

@@ -13,7 +13,7 @@ CONTRIB = "com.microsoft"
 
 
 class Writer:
-    """Collects nodes and constants; each method returns the name of the tensor that it adds.
+    """A collector of nodes and constants; each method returns the name of the tensor that it adds.
 
     Constants of one name are stored once.
     """
@@ -87,7 +87,7 @@ class Writer:
     def _branch(
         self, compute: Callable[[], str], inputs: Sequence[ValueInfoProto] = (), going: str | None = None
     ) -> Any:
-        """Return a subgraph with the nodes that `compute` adds; in a loop, its first output says to go on."""
+        """Return a subgraph with the nodes that `compute` adds; in a loop, its first output means to continue."""
         outer, self._nodes = self._nodes, []
         results = [compute()] if going is None else [self.op("Identity", going), compute()]
         outputs = [helper.make_empty_tensor_value_info(result) for result in results]
