@@ -40,7 +40,7 @@ async def run(work: Callable[[], T], name: str, seconds: float) -> T:
 
 
 class OneThread:
-    """Run such work one at a time: work that hangs takes one thread, however often more is requested."""
+    """A thread for such work, one at a time: work that hangs takes one thread, however often more is requested."""
 
     def __init__(self, name: str) -> None:
         self._name = name

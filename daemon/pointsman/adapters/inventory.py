@@ -17,7 +17,7 @@ def inventory(config: Config, poller: Poller, now: float) -> list[dict[str, Any]
 
 
 def counts(config: Config, poller: Poller) -> dict[str, tuple[int, int]]:
-    """Return, by endpoint, the number of configured adapters and how many of these are served."""
+    """Return, by endpoint, the number of configured adapters and the number of these that are served."""
     names = {endpoint.name: [lora.name for _, lora in configured(config, endpoint)] for endpoint in poller.endpoints}
     return {
         endpoint: (len(wanted), sum(_state(poller.hosts[endpoint], name) == "served" for name in wanted))

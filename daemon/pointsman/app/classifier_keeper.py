@@ -32,7 +32,7 @@ FOLDER = Path("improve") / "artifacts"
 
 
 class ClassifierKeeper:
-    """Promote artifacts, and roll them back; one change at a time, each proven by a reload before it applies."""
+    """The promotion of artifacts, and their rollback; one change at a time, each proven by a reload first."""
 
     def __init__(self, source: ConfigSource, reloader: Reloader, keeper: OverlayKeeper) -> None:
         self._source = source

@@ -25,7 +25,7 @@ LOOK_S = 1.0
 
 
 class OverlayKeeper:
-    """Apply a change at once, and store it in a file; one change at a time."""
+    """A store of the overlay, which applies a change at once and writes it to a file; one change at a time."""
 
     def __init__(
         self,

@@ -46,7 +46,7 @@ def is_class(kind: str, char: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """Take one character of a set, and continue at `to`."""
+    """A step that takes one character of a set, and continues at `to`."""
 
     chars: Chars
     to: int
@@ -54,14 +54,14 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Continue at all of these steps."""
+    """A step that continues at all of these."""
 
     to: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """Continue at `to` if the position in the text is such an edge."""
+    """A step that continues at `to` if the position in the text is such an edge."""
 
     edge: Edge
     to: int

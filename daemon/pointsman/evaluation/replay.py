@@ -123,7 +123,7 @@ class Sample:
 
 
 class Judge:
-    """Decide at any threshold by one artifact's results on n texts: probabilities, shape [n, labels], and languages."""
+    """One artifact's results on n texts, decided at any threshold: probabilities, shape [n, labels], and languages."""
 
     def __init__(
         self,

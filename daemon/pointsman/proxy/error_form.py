@@ -48,14 +48,14 @@ def _is_anthropic(path: str) -> bool:
 
 
 def _anthropic(error: HttpError) -> dict[str, Any]:
-    """Anthropic's form has no `code`; ours is preserved, as operators look it up."""
+    """Write the error in Anthropic's form, which has no `code`; ours is added, as operators look it up."""
     default = "invalid_request_error" if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else "api_error"
     kind = next((name for status, name in _ANTHROPIC_TYPES.items() if status == error.status), default)
     return {"type": "error", "error": {"type": kind, "message": error.message, "code": error.code}}
 
 
 def _responses(error: HttpError, tail: bytes) -> dict[str, Any]:
-    """The event `error` of the Responses API, and the object that OpenAI's clients raise an exception for."""
+    """Write the event `error` of the Responses API, and the object for which OpenAI's clients raise an exception."""
     numbers = _SEQUENCE.findall(tail)
     return {
         "type": "error",

@@ -24,7 +24,7 @@ class Owner(Protocol):
     draining: bool
 
     def limits(self) -> Limits:
-        """The limits of the current config."""
+        """Return the limits of the current config."""
 
 
 class Timed(Protocol):

@@ -22,7 +22,7 @@ class Owner(Protocol):
     loop: asyncio.AbstractEventLoop
 
     def limits(self) -> Limits:
-        """The limits of the current config."""
+        """Return the limits of the current config."""
 
     def negotiating(self, handshake: Handshake) -> None:
         """Register a handshake."""

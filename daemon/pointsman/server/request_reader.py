@@ -28,7 +28,7 @@ class Owner(Protocol):
     turns: ReadTurns
 
     def limits(self) -> Limits:
-        """The limits of the current config."""
+        """Return the limits of the current config."""
 
     def count_refused(self, reason: str) -> None:
         """Count a refusal."""

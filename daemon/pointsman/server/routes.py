@@ -31,7 +31,7 @@ class Route:
 
 
 class Routes:
-    """Dispatch each request to its route, or answer 404 or 405.
+    """A table that dispatches each request to its route, or answers 404 or 405.
 
     A trailing slash is ignored (vLLM would redirect to its own address). Paths are compared without decoding.
     """

@@ -55,7 +55,7 @@ def rewrite(root: Table) -> Rewritten:
 
 
 class _Reader:
-    """Read all decisions; `categories` are those that have models."""
+    """A reader of all decisions; `categories` are those that have models."""
 
     def __init__(self, root: Table) -> None:
         self._domains = dict(_named(root.entries.get("categories")))

@@ -16,7 +16,7 @@ _ALWAYS = ("classifier", "category_model", "model_id", "threshold", "use_reasoni
 
 
 class _Dumper(yaml.SafeDumper):
-    """Indent lists under their key, and write multi-line text as a block."""
+    """A YAML writer that indents lists under their key, and writes multi-line text as a block."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)

@@ -12,7 +12,7 @@ from pointsman.config.yaml_tree import Node, Table, describe
 
 
 class LenientWalker(Walker):
-    """Walk without guessing misspelled keys: each unknown key is noted as dropped."""
+    """A walk that does not guess misspelled keys: each unknown key is noted as dropped."""
 
     def __init__(self, notes: Notes) -> None:
         super().__init__()

@@ -44,7 +44,7 @@ class PromptAttention:
         self._tables: dict[Rope, list[str]] = {}
 
     def rotate(self, product: Scaled, rope: Rope) -> str:
-        """RoPE; it is linear, so a scale is multiplied into the tables, which are as wide as half a head."""
+        """Apply RoPE; it is linear, so a scale is multiplied into the tables, which are as wide as half a head."""
         op = self._writer.op
         if rope not in self._tables:
             rows = rope.look_up(self._writer, np.float32)
