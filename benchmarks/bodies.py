@@ -37,11 +37,13 @@ FLOODS = {
     "heads alone, refilled": (request_head(100), {"body_timeout_ms": 2_000}),
     "heads and 64 KiB, refilled": (request_head(66_000) + b" " * 65_536, {"body_timeout_ms": 2_000}),
 }
-"""What each unfinished request sends, and options of `pointsman.server`: each that is cut off is sent anew, and with a
-short timeout of bodies all are, each two seconds."""
+"""The data of each unfinished request, and options of `pointsman.server`.
+
+Each request that is cut off is sent anew, and with a short timeout of bodies all are, each two seconds.
+"""
 FLOOD_S = 10.0
 ARRIVING = 1_024
-"""Half of the default `server.max_connections`: so many bodies may arrive at once."""
+"""Half of the default `server.max_connections`: the number of bodies that may arrive at once."""
 COLUMNS = ("probes", "p50 ms", "p99 ms", "max ms")
 FLOOD_TARGET_MS = 100
 QUESTION = post(chat())

@@ -1,7 +1,8 @@
-"""Say which model labelled prompts get, and which they should; write benchmarks/results/choices.json and choices.md.
+"""Compare the models that labeled prompts get with those that they should get; write choices.json and .md.
 
-Each prompt is routed by itself, by the router and the classifier that serve. DATA_DIR has read_labels.jsonl,
-read_out_of_scope.jsonl and read_prompts.jsonl; the hand-written prompts of tests/data are judged, too.
+Writes to benchmarks/results. Each prompt is routed by itself, by the router and the classifier that serve. DATA_DIR has
+read_labels.jsonl, read_out_of_scope.jsonl and read_prompts.jsonl; the hand-written prompts of tests/data are judged,
+too.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "choices"
 CONFIG = ROOT / "config" / "config.yaml"
 DEADLINE_MS = 60_000
-"""So long that a busy machine changes no decision."""
+"""Long enough that a busy machine changes no decision."""
 WAYS = ("shipped", "former")
 TITLES = {
     "prompts": "hand-written prompts",

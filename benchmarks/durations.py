@@ -1,4 +1,4 @@
-"""Run `make test`, then .ci/run twice in a row, and keep where the time went, beside the runs before.
+"""Run `make test`, then .ci/run twice in a row, and record the times of their parts, next to earlier runs.
 
 Writes benchmarks/results/durations.json and .md after each run.
 """

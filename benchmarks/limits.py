@@ -56,7 +56,7 @@ class Group:
         return round(int(file.read_text()) / MIB, 1)
 
     def stopped(self) -> tuple[int, float]:
-        """How often the quota was used up so far, and the milliseconds for which threads were stopped in all."""
+        """The number of times that the quota was used up, and the milliseconds for which threads were stopped."""
         counts = dict(line.split() for line in (self.cpu / "cpu.stat").read_text().splitlines())
         ms = int(counts["throttled_usec"]) / 1e3 if V2 else int(counts["throttled_time"]) / 1e6
         return int(counts["nr_throttled"]), ms

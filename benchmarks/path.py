@@ -42,7 +42,7 @@ ROUND_S = 0.02
 READ_BYTES = 256 * KIB
 """uvloop reads no more from a socket at once."""
 WANTED = {"64 KiB": 1.5, "512 KiB": 2.0}
-"""How many times as much as an explicit model a cache hit may cost."""
+"""The maximum cost of a cache hit, as a multiple of an explicit model's."""
 
 HEAD = "".join(
     [
@@ -56,7 +56,7 @@ ANSWER = "Read it from the last line upwards: the *last* call of your own code i
 
 
 def body(size: int, turns: int, model: str) -> bytes:
-    """Return a chat with so many questions, answered but for the last one, in `size` bytes or a few less."""
+    """Return a chat with this many questions, all but the last answered, in at most `size` bytes."""
     said = [{"role": "system", "content": SYSTEM}]
     for turn in range(turns):
         said += [{"role": "assistant", "content": ""}] * (turn > 0) + [{"role": "user", "content": ""}]
@@ -160,7 +160,7 @@ class Ends:
         await asyncio.sleep(0)  # the next request comes in another turn of the event loop
 
     async def seconds(self, pieces: list[bytes], count: int) -> float:
-        """Return the mean CPU time of so many requests."""
+        """Return the mean CPU time of this many requests."""
         started = time.thread_time()
         for number in range(count):
             await self.ask(pieces, RESPONSES[number % len(RESPONSES)])

@@ -30,7 +30,7 @@ PACKAGES = (
     "uvloop",
 )
 CPU_FIELDS = {"model name": "cpu", "cpu family": "family", "model": "model", "stepping": "stepping"}
-"""The name alone is none: a cloud host calls each generation of AMD's servers "AMD EPYC", and one is twice as fast."""
+"""The name alone does not identify a CPU: a cloud host calls each generation "AMD EPYC", and one is twice as fast."""
 DECISIVE = (
     "avx2",
     "fma",
@@ -45,7 +45,7 @@ DECISIVE = (
 )
 """The flags on which the speed of matrix products depends."""
 FOLLOWS = ("benchmarks/results", "docs")
-"""What is written from measurements: the result before this one makes no checkout another."""
+"""Folders written from measurements: the result before this one does not make a checkout dirty."""
 
 
 def provenance() -> dict[str, Any]:

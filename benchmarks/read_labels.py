@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a row got, and what it may get, that of its label first: the category of an adapter, or BASE.
+    """The category that a row got, and those that it may get, its label's first: the category of an adapter, or BASE.
 
     `likeliest` is the best category before any threshold and its score; None if the row was not classified.
     """
@@ -69,7 +69,7 @@ class Choice:
 
     @property
     def only(self) -> str | None:
-        """Return the adapter's category that alone is acceptable, None if there is none."""
+        """Return the adapter's category if it alone is acceptable, or None."""
         return None if len(self.wanted) > 1 or BASE in self.wanted else self.wanted[0]
 
     def counts_for(self, figure: str) -> str | None:

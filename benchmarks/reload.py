@@ -1,7 +1,7 @@
 """Reload fifty times under load: count lost and mixed requests, and measure the latency during reloads.
 
 Each reload changes everything that decides a request (categories, adapters, prompts, threshold, endpoint, key), and
-every fifth changes the classifier, too. Clients and upstream share one process beside the daemon. Writes
+every fifth changes the classifier, too. Clients and upstream share one process next to the daemon. Writes
 benchmarks/results/reload.json.
 """
 

@@ -1,7 +1,7 @@
-"""Show which routes the present built-in changes against a former one; write benchmarks/results/replay.json and .md.
+"""Show which routes the present built-in changes from a former one; write benchmarks/results/replay.json and .md.
 
 `pointsman replay` decides the hand-written prompts of tests/data again, as a log has them, with the categories of
-config/config.yaml. It does so for the prompts of each category apart, so that its matrix also tells what is right.
+config/config.yaml. It does so for the prompts of each category separately, so that its matrix also tells what is right.
 """
 
 from __future__ import annotations

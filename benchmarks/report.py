@@ -132,7 +132,7 @@ def benchmarks() -> list[str]:
 
 
 def model_card() -> list[str]:
-    """Return what stands between the marks of a model card."""
+    """Return the text between the marks of a model card."""
     return [*which_model(), "", *accuracy(), "", *wanted(), "", *held_out(), "", *near_copies()]
 
 
@@ -338,7 +338,7 @@ def accuracy() -> list[str]:
 
 
 def wanted() -> list[str]:
-    """Return what a model card has to show, beside its targets."""
+    """Return the figures that a model card must show, in addition to its targets."""
     sets = load("choices")["sets"]
     cpu = f"EPYC of family {load('inference-built_in')['machine']['family']}"
     errors = {title: load(f"accuracy-{name}")["judged"]["calibration_error"] for name, title in LABELLED.items()}

@@ -73,7 +73,7 @@ def llhttp(checkout: Path) -> Iterator[bytes]:
     """Yield the requests of llhttp's tests: Markdown in which some bytes are escaped."""
     for file in sorted(checkout.glob("test/request/*.md")):
         for block in re.findall(r"```http\n(.*?)\n```", file.read_text(), re.DOTALL):
-            text = re.sub(r"\\\n", "", block)  # a line goes on
+            text = re.sub(r"\\\n", "", block)  # a line continues
             text = re.sub(r"(?<!\\r)\n", "\r\n", text) if r"\n" not in text else text.replace("\n", "")
             yield _unescaped(text)
 

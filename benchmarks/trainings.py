@@ -1,7 +1,7 @@
-"""Train without whole sources, to see what text of a new origin gets; write benchmarks/results/held-out*.json.
+"""Train without whole sources, to measure text of a new origin; write benchmarks/results/held-out*.json.
 
-One training is without all five sources, and one without each of four alone: over three hours on two cores. WORK
-keeps the checkpoints; a training that was stopped goes on, and one that is done is not repeated.
+One training is without all five sources, and one without each of four alone: over three hours on two cores. WORK has
+the checkpoints; a training that was stopped continues, and one that is done is not repeated.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from command_line import Argument, Command, commands
 
-# Where nothing is offered, `-o default` completes files.
+# If nothing is offered, `-o default` completes files.
 BASH = """\
 # bash completion of pointsman
 _pointsman() {{

@@ -139,7 +139,7 @@ def generated(package: Package, script: str, *arguments: str) -> str:
 
 
 def control(package: Package) -> None:
-    """What dpkg reads, and the scripts that it runs."""
+    """Return the control data that dpkg reads, and the scripts that it runs."""
     values = {"VERSION": package.version, "PYTHON": package.suite.python, "SIZE": str(kilobytes(package.stage))}
     for template in TEMPLATES.iterdir():
         text = template.read_text()

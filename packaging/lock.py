@@ -43,7 +43,7 @@ def entries(lock: str, python: str) -> Iterator[str]:
 
 
 def _split(lock: str) -> Iterator[str]:
-    """Each requirement with its hashes; an entry starts in the first column and goes on indented."""
+    """Each requirement with its hashes; an entry starts in the first column and continues indented."""
     entry = ""
     for line in lock.splitlines(keepends=True):
         if line.lstrip().startswith("#") or not line.strip():

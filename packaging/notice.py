@@ -20,7 +20,7 @@ def notice(site_packages: Path) -> str:
 
 
 def licence(package: Distribution) -> str:
-    """What its metadata say: an expression, a classifier, or the first line of a text."""
+    """Return the license in its metadata: an expression, a classifier, or the first line of a text."""
     told = package.metadata
     classifiers = [
         each.rpartition(" :: ")[2] for each in told.get_all("Classifier", []) if each.startswith("License ::")

@@ -44,12 +44,12 @@ def version() -> str:
 
 
 def debian(built: str) -> str:
-    """A version as dpkg sorts it: `~` comes before the release, and `+git` behind its `+deb`."""
+    """Return a version as dpkg sorts it: `~` comes before the release, and `+git` after its `+deb`."""
     return built.replace(".dev", "~dev", 1)
 
 
 def git(*arguments: str) -> str:
-    """What git says of this checkout, whoever owns it; raises OSError or CalledProcessError."""
+    """Return git's output about this checkout, whoever owns it; raises OSError or CalledProcessError."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {"TZ": "UTC"}
     command = ["git", "--no-optional-locks", "-c", "safe.directory=*", "-C", ROOT, *arguments]
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout

@@ -1,6 +1,6 @@
 """`python -m training DATA_DIR -o CHECKPOINT_DIR`: train the built-in classifier.
 
-A run that was stopped goes on with `CHECKPOINT_DIR.work/state.pt` when the same command is given again.
+A run that was stopped continues from `CHECKPOINT_DIR.work/state.pt` when the same command is given again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Change texts to what users send: mistyped, polite, in a chat, after earlier turns, in a wrapper, beside material.
+"""Change texts to the forms that users send: mistyped, polite, in a chat, after earlier turns, wrapped, with material.
 
 Upper and lower case are left alone, since the tokenizer folds them. The phrases are in `texts/chat.txt`.
 """
@@ -14,7 +14,7 @@ from training.snippets import SNIPPETS
 from training.wrap import QUESTION_CHARS, TASKS, Pool, beside_material, fill_task, wrap
 
 _CODE, _CHAT, _TURNS, _WRAPPED, _MATERIAL = 0.15, 0.08, 0.06, 0.14, 0.20
-"""Shares of the texts that get each change; code only stands beside computing questions."""
+"""Shares of the texts that get each change; code is only added to computing questions."""
 
 _CHAT_WORDS = sections("chat.txt")
 

@@ -1,8 +1,8 @@
 """`python -m training.calibration DATA_DIR ARTIFACT CHECKPOINT...`: fit thresholds to sources that were held out.
 
 The last rows of a source are like those before them, on which the classifier was trained, so thresholds fitted to them
-promise too much for text of another origin. Each CHECKPOINT is a run with `--hold-out`; what it says of the sources it
-held out replaces the artifact's calibration rows of these. Temperature and suggested threshold stay.
+promise too much for text of another origin. Each CHECKPOINT is a run with `--hold-out`; its results on the held-out
+sources replace the artifact's calibration rows of these. Temperature and suggested threshold stay.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run says of a source that it held out, and what made it."""
+    """The results of a run on a source that it held out, and their origin."""
 
     about: dict[str, Any]
     rows: Sequence[Mapping[str, Any]]

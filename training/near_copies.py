@@ -11,7 +11,7 @@ from typing import TypeAlias
 Shingles: TypeAlias = frozenset[tuple[str, str]]
 
 LEAST_SHARED = 0.6
-"""Two texts are near copies if they share so much of the shingles of both (Jaccard's index)."""
+"""Two texts are near copies if they share this part of the shingles of both (Jaccard's index)."""
 
 _ARTICLES = frozenset({"a", "an", "the"})
 

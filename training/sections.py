@@ -1,7 +1,7 @@
 """Read the text files of prompts.
 
 A line `[name]`, a name of letters, digits, `_` and blanks, begins a section, and every other line that is not blank is
-one item of it. What stands before the first section documents the file.
+one item of the section. Text before the first section documents the file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Provide code, tracebacks and logs as people paste them beside a question; written for this project."""
+"""Provide code, tracebacks and logs as people paste them next to a question; written for this project."""
 
 from __future__ import annotations
 

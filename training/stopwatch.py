@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Stopwatch:
-    """The time of one run, kept in `file`; what came after the last `state` of a stopped run is repeated."""
+    """The time of one run, stored in `file`; time after the last `state` of a stopped run is repeated."""
 
     def __init__(self, file: Path, state: Path) -> None:
         self._start = time.time()
@@ -17,7 +17,7 @@ class Stopwatch:
         file.write_text(json.dumps({"before": self._before, "start": self._start}) + "\n", encoding="utf-8")
 
     def seconds(self) -> int | None:
-        """Return the time of this run and of those that it continues; None if one of them kept none."""
+        """Return the time of this run and of those that it continues; None if one of them stored none."""
         return None if self._before is None else round(self._before + time.time() - self._start)
 
 

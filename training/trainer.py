@@ -1,4 +1,4 @@
-"""Fine-tune a classifier, in steps that a run which was stopped goes on with."""
+"""Fine-tune a classifier, in steps from which a stopped run continues."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _HEAD_RATE = 5
 _KEEP = 1.0
 """Weight of the cosine of a text's features with those of its bare question before the training.
 
-`fit` needs such features for other labels, whatever stands around the question.
+`fit` needs such features for other labels, whatever text is around the question.
 """
 _WARMUP = 0.06
 _LOG_STEPS = 50
@@ -47,7 +47,7 @@ class Settings:
 
 
 class Trainer:
-    """One training run: a model, its optimizer, and the position in the schedule, kept in the file `state`.
+    """One training run: a model, its optimizer, and the position in the schedule, stored in the file `state`.
 
     Raises CannotTrain if `state` is of a run that was `made_of` something else.
     """

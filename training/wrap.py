@@ -1,4 +1,4 @@
-"""Put a question into what programs put around it, alone or beside material, and fill what they ask for themselves.
+"""Put a question into the texts of programs, alone or next to material, and fill in the programs' own requests.
 
 The templates are in `texts/wrappers.txt` and `texts/tasks.txt`, the passages of material in `texts/material.txt`.
 """
@@ -18,7 +18,7 @@ TASKS = "pointsman-tasks"
 """The source of templates: what programs ask for on their own, and what persons want done with a text."""
 
 QUESTION_CHARS = 300
-"""Longest text that is put beside another: both must fit the tokens that training reads."""
+"""Longest text that is put next to another: both must fit the tokens that training reads."""
 
 _MATERIAL_CHARS = (100, 700)
 """Lengths of the material in one text."""
@@ -59,7 +59,7 @@ def wrap(text: str, rng: random.Random) -> str:
 
 
 def beside_material(text: str, label: str, pool: Pool, rng: random.Random) -> str:
-    """Return `text` beside material, which may claim to be the question, of its own subject or of another."""
+    """Return `text` next to material, which may claim to be the question, of its own subject or of another."""
     kind = "speaks" if rng.random() < 0.2 else "material"
     subject = label if rng.random() < _OWN_MATERIAL else rng.choice(sorted(pool.by_label))
     return _fill(rng.choice(_WRAPPERS[kind]), text, subject, pool, rng)

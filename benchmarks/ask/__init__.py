@@ -1,1 +1,1 @@
-"""Measure whether the ask decides: wrapped as clients wrap it, beside material that speaks, and bare."""
+"""Measure whether the ask decides: wrapped as clients wrap it, next to misleading material, and bare."""

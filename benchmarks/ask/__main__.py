@@ -1,7 +1,7 @@
 """Measure whether the ask decides the route; write benchmarks/results/ask.json and ask.md.
 
 DATA, if given, is a folder with dev_user_prompts.jsonl: prompts of real users, of which those count that the classifier
-routes right when bare. `--held-out` measures the kinds of wrappers that were kept out of development as well.
+routes right when bare. `--held-out` also measures the kinds of wrappers that were held out of development.
 """
 
 from __future__ import annotations

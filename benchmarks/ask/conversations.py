@@ -1,10 +1,10 @@
-"""Do conversations keep their adapter, leave it for another subject, and never inherit a stranger's?
+"""Measure whether conversations keep their adapter, leave it for another subject, and never inherit a stranger's.
 
 Runs the built-in classifier and the router of config/config.yaml over the rows of turns.jsonl, turns_second.jsonl,
-turns_fourth.jsonl and strangers.jsonl, which turns.md explains. `--held-out` judges those kept apart as well; without
-it, the figures of its last time stay, with their commit. `--busy` does the same for the times. Each row is a client of
-its own that sends all turns of its history, and then the ask. Strangers send theirs in turn, as one client.
-Writes benchmarks/results/conversations.json and conversations.md.
+turns_fourth.jsonl and strangers.jsonl, which turns.md explains. `--held-out` judges the held-out rows as well; without
+it, their last figures stay, with their commit. `--busy` does the same for the times. Each row is a client of its own
+that sends all turns of its history, and then the ask. Strangers send theirs in turn, as one client. Writes
+benchmarks/results/conversations.json and conversations.md.
 """
 
 from __future__ import annotations
@@ -129,16 +129,16 @@ class Row(msgspec.Struct):
 
 
 class Script(msgspec.Struct):
-    """What two to four people say who begin alike."""
+    """The messages of two to four people who begin alike."""
 
     id: str
     people: list[list[Message]]
 
 
 class Outcome(NamedTuple):
-    """The models that a row went to: before its ask, with it, and its ask alone and without what was before.
+    """The models that a row went to: before its ask, with it, and its ask alone and without the turns before.
 
-    `again`: the ask was read behind the last one and its answer as well.
+    `again`: the ask was read after the last one and its answer as well.
     """
 
     row: Row
@@ -177,7 +177,7 @@ def main() -> None:
 
 
 def carry(result: dict[str, Any]) -> None:
-    """Take over the figures of the rows kept apart from the last report that judged them."""
+    """Copy the figures of the held-out rows from the last report that judged them."""
     last = json.loads(RESULT.with_suffix(".json").read_text())
     result["turns"] |= {half: last["turns"][half] for half in APART if half in last["turns"]}
     result[HELD_OUT] = last.get(HELD_OUT, last["commit"])

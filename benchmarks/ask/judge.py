@@ -59,7 +59,7 @@ Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.bool_]
 
 FOLDS, ROUNDS = 10, 5
-# The weight of the weights' squares beside the loss; the evidence is standardized.
+# The weight of the squared weights in the loss; the evidence is standardized.
 RIDGE = 1.0
 # Log-odds for a change that count as none: to leave a conversation's model costs its prefix cache.
 RELUCTANCE = 0.1
@@ -101,7 +101,7 @@ def _context(text: str) -> tuple[int, int]:
 
 
 def read_behind(context: tuple[int, int]) -> None:
-    """Read asks again behind so much of the last ask and of its answer."""
+    """Read asks again after this much of the last ask and of its answer."""
     subject.ASK_CHARS, subject.ANSWER_CHARS = context
 
 
@@ -115,7 +115,7 @@ def written(code: str, fitted: Weights, context: tuple[int, int]) -> str:
 async def compare(
     config: Config, classifier: Unhurried, contexts: Sequence[tuple[int, int]], halves: Sequence[str]
 ) -> None:
-    """Print what is kept and released in each set, by context."""
+    """Print the kept and released conversations in each set, by context."""
     rows = {half: read_rows(FILES[half]) for half in halves}
     seen = [row for half in halves if half not in APART for row in rows[half]]
     found: dict[str, list[dict[str, Any]]] = {half: [] for half in halves}

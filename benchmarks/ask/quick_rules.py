@@ -74,7 +74,7 @@ ASKS = re.compile(
 
 
 def pick(text: str) -> str:
-    """Return the paragraph that asks, where a long document stands before or after it."""
+    """Return the paragraph that asks, if a long document is before or after it."""
     parts = [p.strip() for p in re.split(r"\n\s*\n|\n\s*(?:-{3,}|={3,}|\"{3}|`{3}).*", text) if p.strip(' \n-="`')]
     parts = parts if len(parts) > 1 else [line for line in text.splitlines() if line.strip()]
     marks = [

@@ -43,7 +43,7 @@ class Routes:
         material: bool = True,
         line: bool = True,
     ) -> str:
-        """Return the model for a request; `finder` stands in for the router's.
+        """Return the model for a request; `finder` replaces the router's.
 
         `material` may tell the subject, and the `line` that asks.
         """

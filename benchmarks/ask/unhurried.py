@@ -19,7 +19,7 @@ class Unhurried(Classifier):
         self.labels, self.calibration = inner.labels, inner.calibration
         self._known: dict[str, Classification] = {}
         self.texts: list[str] = []
-        """What was to be read, until somebody clears it."""
+        """The texts that were to be read, until somebody clears them."""
 
     async def classify(self, text: str, deadline: float | None = None, client: str = "") -> Classification:
         self.texts.append(text)

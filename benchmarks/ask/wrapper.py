@@ -26,7 +26,7 @@ DOMAINS = ("technical", "medical", "legal", "everyday")
 
 
 class Wrapper(msgspec.Struct, frozen=True):
-    """What a client sends around an ask; wrappers/README.md describes the fields."""
+    """The text that a client sends around an ask; wrappers/README.md describes the fields."""
 
     id: str
     format: str

@@ -76,7 +76,7 @@ class Answer:
 
     async def end_stream(self) -> None:
         await self.body(DONE, framed=True)
-        self.finished()  # behind an error event, the daemon hangs up once it has the last chunk
+        self.finished()  # after an error event, the daemon closes the connection once it has the last chunk
         await self.send(chunk(b"") + b"\r\n")
 
     def text(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What a chaotic upstream may do with a request."""
+"""The behaviors of a chaotic upstream."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Measure `pointsman fit`: how good descriptions alone are, beside rows, and how long many rows take.
+"""Measure `pointsman fit`: the quality of descriptions alone and with rows, and the time for many rows.
 
 The sets of this folder were written by hand, each description before its first measurement. Files of rows {"text",
 "label"}, such as others.py makes, are further sets, without descriptions, for 20 and 100 rows of each label. Writes
-benchmarks/results/fit.json and fit.md; without files, the report keeps what it has of such.
+benchmarks/results/fit.json and fit.md; without files, the report keeps its former results for such files.
 """
 
 from __future__ import annotations

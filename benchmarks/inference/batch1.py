@@ -53,7 +53,7 @@ VARIANTS = {
 }
 """Name to the worker's kind, the model, and the peer's venv.
 
-What OpenVINO does not compute in int8 it computes in bfloat16 where the CPU has that, unless it is told f32.
+OpenVINO computes everything that is not int8 in bfloat16 if the CPU has it, unless f32 is set.
 """
 NOT_ON_ONE = {"PyTorch float", "optimum float", "optimum int8", "ONNX Runtime int8", "ours float"}
 """Variants with no target on one thread, where they would take half of the time."""

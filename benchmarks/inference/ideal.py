@@ -22,7 +22,7 @@ class _Run:
     alone: float
     """Seconds while nothing else runs."""
     beside: float
-    """Seconds beside another run."""
+    """Seconds while another run is in progress."""
     done: float = 0.0
     """Share of the run that is over."""
 

@@ -20,7 +20,7 @@ from pointsman_export.export.texts import BUILT_IN
 
 PROOF_TEXTS = 28
 CALIBRATION_TEXTS = 300
-"""Which is what nncf takes by default."""
+"""nncf's default."""
 ANY_LABELS = ("--gate", "0")
 ANY_ERROR = ("--max-error", "1", *ANY_LABELS)
 """Whatever a model answers: that is measured here."""

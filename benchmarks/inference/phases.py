@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 PHASES = ("queue", "tokenize", "infer", "decide", "upstream")
 REST = "rest"
-"""What no phase has: reading and sending, and waking threads."""
+"""The time outside all phases: reading and sending, and waking threads."""
 
 
 def medians(lines: Iterable[str], begun: datetime, ended: datetime) -> dict[str, float]:

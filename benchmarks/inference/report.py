@@ -247,7 +247,7 @@ def serving(found: Result) -> list[str]:
 
 
 def serving_reasons(found: Result, ours: str) -> dict[str, str]:
-    """Return why targets over HTTP are not met, with what the cost curve allows beside the best peers."""
+    """Return why targets over HTTP are not met, with the limits by the cost curve and the best peers."""
     reasons = {}
     wanted = {one.what: one for one in targets.serving(found, ours)}
     for what, workload in ((targets.SHORT, "short"), (targets.DEFAULT_INFINITY, "short"), (targets.MIX, "mix")):

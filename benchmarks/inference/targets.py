@@ -19,7 +19,7 @@ Rounds = Mapping[str, Sequence[float]]
 """Milliseconds by variant, round by round."""
 
 DEFAULT, TENSOR = "ours int8 per token", "ours int8 per tensor"
-"""What `export` makes, and what it makes with `--activations tensor`."""
+"""The results of `export`, and of `export --activations tensor`."""
 OPENVINO = [name for name in VARIANTS if name.startswith("OpenVINO")]
 OPENVINO_WEIGHTS = [name for name in OPENVINO if "weights" in name]
 """Quantized in the weights alone: of its int8 forms, the one that changes the answers least."""

@@ -27,9 +27,9 @@ from pointsman.classify.language import LanguageGate
 from pointsman.classify.providers import CPU
 
 CATALOGUES = Path("/usr/share/locale")
-"""What the programs of this host say in other languages."""
+"""The messages of this host's programs in other languages."""
 BEHIND = 2000
-"""Users' prompts that are judged behind a run."""
+"""Users' prompts that are judged after a run."""
 
 
 def main() -> None:

@@ -96,7 +96,7 @@ def cost(judge: Callable[[str], Verdict], texts: Sequence[str]) -> dict[str, flo
 
 
 def cost_behind(run: Callable[[], object], judge: Callable[[str], Verdict], texts: Sequence[str]) -> dict[str, float]:
-    """Return microseconds of a text, of each once behind a run of the graph, which takes the CPU's caches."""
+    """Return microseconds of a text, of each once after a run of the graph, which takes the CPU's caches."""
     taken = []
     for text in texts:
         run()

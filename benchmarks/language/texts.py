@@ -23,7 +23,7 @@ class Text:
 
     @property
     def held_out(self) -> bool:
-        """Return whether the text was kept apart when the gate was tuned: by its hash, so that nobody chose."""
+        """Return whether the text was held out when the gate was tuned: by its hash, so that nobody chose."""
         return hashlib.sha256(self.text.encode()).digest()[0] % 2 == 1
 
 

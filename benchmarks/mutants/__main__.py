@@ -77,7 +77,7 @@ def prepared(work: Path, workers: int, tests: list[str]) -> UnitTests:
 
 
 class Run:
-    """What is still to try, and what was found."""
+    """The mutants to try, and the results."""
 
     def __init__(self, sources: dict[str, bytes], unit: UnitTests, chosen: list[Mutant], *, only: str) -> None:
         """Keep what was found of the same mutants before; try those whose names match `only`."""

@@ -1,4 +1,4 @@
-"""Which edits are tried: as many of each module as its share of the lines, spread over them. Pure."""
+"""Choose the edits to try: as many of each module as its share of the lines, spread over them. Pure."""
 
 from __future__ import annotations
 

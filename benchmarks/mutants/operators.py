@@ -16,7 +16,7 @@ ARITHMETIC = {
     ast.Mod: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.LShift: ast.RShift, ast.RShift: ast.LShift,
 }  # fmt: skip
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
-# What says something to people or to the type checker only.
+# Calls that only address people or the type checker.
 LOGGING = {"debug", "info", "warning", "error", "exception"}
 TYPING = {"cast", "TypeVar", "NewType"}
 UNSEEN = {"__slots__", "__all__"}
@@ -272,7 +272,7 @@ def _is_logging(call: ast.Call) -> bool:
 
 
 def _is_typing(node: ast.Assign, *, at_module: bool) -> bool:
-    """Whether it only helps the type checker or the memory: an alias, a type variable, slots."""
+    """Return whether the node only helps the type checker or the memory: an alias, a type variable, slots."""
     if any(isinstance(target, ast.Name) and target.id in UNSEEN for target in node.targets):
         return True
     value = node.value

@@ -1,4 +1,4 @@
-"""Which of the unit tests TESTS runs which lines: PYTHONPATH=benchmarks python -m mutants.record OUT TESTS...
+"""Record which of the unit tests TESTS run which lines: PYTHONPATH=benchmarks python -m mutants.record OUT TESTS...
 
 In a copy of the checkout. The thorough tests are among them, unlike in `make unit`; the heavy ones take too long for
 each mutant.
@@ -20,7 +20,7 @@ from mutants.tree import PACKAGE
 
 
 class Recorder:
-    """Has coverage tell the tests apart."""
+    """A plugin that lets coverage distinguish the tests."""
 
     def __init__(self, measured: coverage.Coverage) -> None:
         self._measured = measured

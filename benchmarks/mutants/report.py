@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def reasons() -> dict[str, str]:
-    """Why a mutant needs no test, by its name."""
+    """Return the reasons why a mutant needs no test, by its name."""
     return yaml.safe_load(REASONS.read_text()) or {}
 
 

@@ -1,4 +1,4 @@
-"""Which tests can notice a mutant. Pure."""
+"""Choose the tests that can notice a mutant. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mutants.choose import Mutant
 
 # Of CPU time, while it was recorded. A unit test that takes more measures memory or accuracy.
 LONGEST_S = 30.0
-# What runs a daemon and can notice a mutant of a package, the quickest to notice first.
+# The tests that run a daemon and can notice a mutant of a package, the quickest to notice first.
 DAEMON_TESTS = {
     "http1": ("relay/test_smuggling.py", "relay/test_hostile_answers.py", "relay/test_limits.py", "e2e/test_relay.py"),
     "server": (
@@ -52,7 +52,7 @@ DAEMON_TESTS = {
 
 @dataclass(frozen=True, slots=True)
 class UnitTests:
-    """What `mutants.record` wrote."""
+    """The records of `mutants.record`."""
 
     seconds: Mapping[str, float]
     lines: Mapping[str, Mapping[str, frozenset[int]]]
@@ -65,10 +65,10 @@ class UnitTests:
         return cls(recorded["seconds"], lines)
 
     def of(self, mutant: Mutant) -> list[str]:
-        """Those that run its lines, the quickest first.
+        """Return the tests that run its lines, the quickest first.
 
-        What runs when a module is imported, a function that it calls included, no test runs, and one that reads a
-        constant may run nothing else of the module: then all tests beside those of the module count, or of its package.
+        No test runs the code that runs at import, functions called there included, and a test that reads a constant may
+        run nothing else of the module: then all tests count that are next to those of the module, or of its package.
         """
         quick = set(self.all)
         tests = {test: ran for test, ran in self.lines.get(mutant.file, {}).items() if test in quick}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path("daemon/pointsman")
-# What is mutated. The CUDA engine is left out, since only a host with a card can run it.
+# The packages that are mutated. The CUDA engine is left out, since only a host with a card can run it.
 PACKAGES = ("routing", "proxy", "upstream", "server", "http1", "classify")
 MODULES = ("app/reload.py", "api/auth.py", "api/token_budget.py", "config/client_keys.py", "config/regex.py")
 LEFT_OUT = ("classify/onnx_cuda.py",)
@@ -25,7 +25,7 @@ def targets() -> list[str]:
 
 
 def files() -> list[str]:
-    """What git would commit."""
+    """Return the files that git would commit."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     return sorted(name for name in names if (ROOT / name).is_file())

@@ -166,7 +166,7 @@ def tests(files: list[str], limits: dict[str, int], test_s: int, scratch: Path, 
     if child == 0:
         try:
             os._exit(_run(files, scratch, Watch(notes, limits, test_s)))
-        finally:  # whatever happens, this process is a copy and must not go on
+        finally:  # whatever happens, this process is a copy and must not continue
             os._exit(CRASHED)
     status = _wait(child, time.monotonic() + limit)
     with contextlib.suppress(ProcessLookupError):

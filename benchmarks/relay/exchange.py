@@ -32,11 +32,11 @@ HEADERS = {
     "x-stainless-retry-count": "0",
     "x-stainless-read-timeout": "600",
 }
-"""What OpenAI's client for Python sends, without `Host` and `Content-Length`."""
+"""The headers of OpenAI's client for Python, without `Host` and `Content-Length`."""
 KIB = 1024
 NUMBER_DIGITS = 16
 LENGTHS = 16
-"""Requests, and responses, have so many lengths, byte by byte."""
+"""The number of lengths of requests, and of responses, byte by byte."""
 
 MODELS = json.dumps(
     {
@@ -77,7 +77,7 @@ def requests(size: int, model: str = MODEL) -> list[bytes]:
 
 
 def new_requests(size: int) -> tuple[bytes, bytes]:
-    """Return what is before and behind a number in chat requests for the automatic model, which are new with it."""
+    """Return the parts before and after a number in chat requests for the automatic model, which are new with it."""
     before, _, after = request(size, AUTO).partition(_QUESTION.encode()[:NUMBER_DIGITS])
     return before, after
 

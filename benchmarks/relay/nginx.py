@@ -6,7 +6,7 @@ from pathlib import Path
 
 from relay import exchange
 
-# Bodies of 64 KiB stay in memory; connections are kept alive, also between windows.
+# Bodies of 64 KiB stay in memory; connections stay open, also between windows.
 _FRAME = """\
 worker_processes 1; daemon off; pid {folder}/pid; error_log stderr;
 events {{ worker_connections 4096; }}

@@ -269,7 +269,7 @@ def versions(work: Workplace) -> dict[str, str]:
 
 
 def commit_before(work: Workplace) -> str:
-    """Return the commit of the other installation of ours; empty if there is none, or it runs from no checkout."""
+    """Return the commit of our other installation; empty if there is none, or it runs from no checkout."""
     if work.before is None:
         return ""
     return commit_of(Path(_said([str(work.before), "-I", "-c", "import pointsman; print(pointsman.__file__)"])))

@@ -35,7 +35,7 @@ REASONS = {f"CPU a cache hit, {size}, times vllm-router's": ROUTING for size in 
         f"CPU a cache hit, {size}, times {BEFORE}'s": "0.1 looked for no ask and for no conversation." for size in SIZES
     },
 }
-"""Why a target is not met, by how its name begins; the first that fits. Others follow from what was found."""
+"""The reason why a target is not met, by the beginning of its name; the first match counts."""
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def render(folder: Path) -> list[str]:
 
 
 def _unlogged(requests: Result) -> dict[str, str]:
-    """Return what is left beside a peer if no request is logged, as the peers do not either."""
+    """Return the remaining cost over a peer if no request is logged, as the peers do not log either."""
     return {
         f"CPU a request, {size}, times {peer}'s": (
             f"{peer} logs nothing. Without its line for each request, {POINTSMAN} takes at most {max(times):.2f} times "
@@ -111,7 +111,7 @@ def _few(streams: Result) -> dict[str, str]:
 
 
 def _many(streams: Result) -> dict[str, str]:
-    """Return what a chunk of many streams costs beside nginx's, and what it waits for."""
+    """Return the cost of a chunk of many streams compared with nginx's, and its waiting time."""
     most = streams["cells"].get(targets.MOST, {})
     peer = "nginx"
     if not {POINTSMAN, peer} <= most.keys():

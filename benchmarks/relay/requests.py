@@ -29,7 +29,7 @@ HIT = f"{POINTSMAN}, cache hit"
 MISS = f"{POINTSMAN}, cache miss"
 BEFORE_HIT = f"{BEFORE}, cache hit"
 NEW = "new"
-"""In place of a model: the automatic one, for a question that was never asked before."""
+"""Replaces a model: the automatic one, for a question that was never asked before."""
 _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 
@@ -151,7 +151,7 @@ end
 
 
 def new_each_time(size: int) -> str:
-    """Return a script whose requests have numbers, which go on from window to window with the time."""
+    """Return a script whose requests have numbers, which continue from window to window with the time."""
     before, after = (part.decode() for part in exchange.new_requests(size))
     return f"""\
 local before, after = [==[{before}]==], [==[{after}]==]

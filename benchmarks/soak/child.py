@@ -1,4 +1,4 @@
-"""Processes of the soak: started with a module's name, told things on stdin, ended by closing it."""
+"""Processes of the soak: started with a module's name, ordered on stdin, ended by closing it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ END_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running child; it says one line once it has done what it was told."""
+    """A running child; it prints one line once it has done an order."""
 
     process: asyncio.subprocess.Process
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 End = Literal["whole", "fallback", "error", "wrong", "cut", "closed", "refused", "hung"]
-"""`fallback` is the answer of the default model in place of the adapter's; `closed` is before any answer."""
+"""`fallback` is the answer of the default model instead of the adapter's; `closed` is before any answer."""
 QUIET = "quiet"
 
 
@@ -25,7 +25,7 @@ class Asked:
     code: str | None = None
     """The code of an error, or the reason of a fallback."""
     again: bool = False
-    """It was sent twice: the kept connection that it was first sent on was closed."""
+    """The request was sent twice: the reused connection of the first try was closed."""
     direct: bool = False
     """It was sent straight to the stand-in for vLLM."""
 

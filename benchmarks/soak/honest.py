@@ -26,12 +26,12 @@ PATIENCE_S = 20.0
 LAG_S = 0.02
 SOURCE = "127.0.0.3"
 WORDS = ("landlord", "python", None)
-"""What a text is about; None is a request that names its model."""
+"""The subject of a text; None is a request that names its model."""
 KINDS = tuple(itertools.product(WORDS, (False, True)))
 
 
 class Clients:
-    """Honest clients; half of their requests are on connections that are kept."""
+    """Honest clients; half of their requests are on connections that stay open."""
 
     def __init__(self, url: str, *, direct: bool) -> None:
         self._url = url
@@ -41,7 +41,7 @@ class Clients:
         self.found: list[Asked | Lag] = []
 
     async def run(self) -> None:
-        """Ask until this is cancelled, and wait for the answers."""
+        """Send requests until this is canceled, and wait for the answers."""
         numbers, asking = itertools.count(), set[asyncio.Task[None]]()
         begun = time.monotonic()
         async with self._stack:
@@ -77,7 +77,7 @@ class Clients:
         self.found.append(judged(asked, got, word, text, stream=stream) if got else asked)
 
     async def _exchange(self, request: bytes, *, kept: bool) -> tuple[End, Got | None, bool]:
-        """Send a request, and once more where a kept connection turns out to be closed before an answer."""
+        """Send a request, and once more if a reused connection is closed before an answer."""
         if kept and self._idle:
             client = self._idle.pop()
             end, got = await self._on(client, request, kept=True)

@@ -1,4 +1,4 @@
-"""Read a daemon's log from a pipe, as journald would, and stand still when told to."""
+"""Read a daemon's log from a pipe, as journald would, and stop reading when ordered to."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ SHORT_LOAD_TIMEOUT_MS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """So many pairs of a quiet phase and an attack, and a quiet phase at the end."""
+    """A number of pairs of a quiet phase and an attack, and a quiet phase at the end."""
 
     pairs: int
     attack_s: float

@@ -30,7 +30,7 @@ _STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encod
 
 @dataclass
 class Upstream:
-    """What all connections share."""
+    """The state that all connections share."""
 
     port: int
     listed: bool = True

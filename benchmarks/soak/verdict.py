@@ -12,14 +12,14 @@ from chaos.rules.resources import GROWTH_BYTES, GROWTH_SHARE, leaked, left_over
 from soak.evidence import QUIET, Asked, Evidence, Phase, Sample
 
 AFTER_S = 15.0
-"""For so long after an attack its effects explain an error: a breaker opens for 5 s, adapters are read every 10 s."""
+"""Seconds after an attack in which it explains errors: a breaker opens for 5 s, adapters are read every 10 s."""
 LATE = frozenset({"deadline", "overloaded"})
 """Reasons of a fallback that any load explains: the classifier was late, or would have been."""
 EXPLAINED: Mapping[str, frozenset[tuple[str, str]]] = {
     "restarts of vLLM": frozenset({("error", "upstream_unreachable"), ("error", "upstream_broken")}),
     "adapters come and go": frozenset({("fallback", "adapter_missing")}),
 }
-"""What becomes of requests during an attack on something that they need, as `end` and `code`."""
+"""The ends of requests during an attack on something that they need, as `end` and `code`."""
 SHOWN = 20
 ALLOWANCE_BYTES = 64 * 2**20
 """Memory beyond the budget: connections, answers on their way, edited copies of bodies of up to 1 MiB, caches."""

@@ -11,7 +11,7 @@ from soak.attacks.target import Attack, Target, together
 
 
 async def at_once(target: Target) -> None:
-    """Run all that clients can do together, while the log stands still and signals come."""
+    """Run everything that clients can do, while the log hangs and signals come."""
     each = (worst_shapes, pipelined, unfinished, never_read, silent, dripping, log_stands_still, hangups)
     await together(attack(target) for attack in each)
 

@@ -1,4 +1,4 @@
-"""What the attacks are given: the daemon, the stand-in for vLLM, and a tally of what they did."""
+"""The target of attacks: the daemon, the stand-in for vLLM, and a tally of the attacks' requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.daemon import Daemon
 from support.raw_client import Cut
 
 Attack = Callable[["Target"], Coroutine[Any, Any, None]]
-"""Goes on until it is cancelled, and puts everything right then."""
+"""A coroutine that continues until it is canceled, and restores everything then."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Target:
 
 
 async def together(each: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run all of them until this is cancelled."""
+    """Run all of them until this is canceled."""
     async with asyncio.TaskGroup() as group:
         for one in each:
             group.create_task(one)
