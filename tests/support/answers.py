@@ -7,7 +7,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
-# What differs from one answer to the next, whoever is asked; the numbers of events too, as a stream is cut anyhow.
+# Fields that differ between answers, whoever is asked; the numbers of events too, as a stream is cut arbitrarily.
 VOLATILE = frozenset({"id", "created", "created_at", "completed_at", "item_id", "sequence_number"})
 
 

@@ -16,9 +16,9 @@ def blocks_of(text: str) -> list[str]:
 
 
 def shown(text: str, reader: Reader) -> list[str]:
-    """A line for each block: its section, role and form, and what it holds.
+    """Return a line for each block: its section, role and form, and its text.
 
-    `!` is behind the role of a block under a strong label, and `<` behind that of one which may belong to material.
+    `!` follows the role of a block under a strong label, and `<` that of one which may belong to material.
     """
     lines, sections = [], list(dict.fromkeys(block.section for block in reader.done()))
     for block in reader.done():

@@ -12,7 +12,7 @@ REPEATS = (constants.MAX_REPEAT, constants.MIN_REPEAT, constants.POSSESSIVE_REPE
 # A repeat of fewer is no loop.
 LOOP = 4
 CHARACTERS = "a A0 _-.\n\t\"'é:質/=#@*<>[](){}"
-# What most patterns do not expect at their end; and nothing, and the end of a line.
+# Endings that most patterns do not expect; and nothing, and the end of a line.
 TAILS = ("", "\x00", "\n")
 MOST = 4
 
@@ -23,7 +23,7 @@ def sample(pattern: re.Pattern[Any]) -> str:
 
 
 def attacks(pattern: re.Pattern[Any]) -> list[tuple[str, str]]:
-    """What leads to each repeat of a pattern, and what it repeats; and what a search may begin at everywhere."""
+    """Return the text before each repeat of a pattern, and the repeated text; and where a search may begin."""
     tree = parser.parse(pattern.pattern, pattern.flags & ~(re.UNICODE if isinstance(pattern.pattern, bytes) else 0))
     found = {("", char) for char in "a0 \n.-*"}
     found |= set(_repeats(tree, [""]))

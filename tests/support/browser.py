@@ -52,7 +52,7 @@ class Browser:
         return await self._post("/execute/async", {"script": whole, "args": list(arguments)})
 
     async def text(self) -> str:
-        """What the page shows."""
+        """Return the text on the page."""
         shown: str = await self.run("return document.body ? document.body.innerText : ''")
         return shown
 

@@ -23,7 +23,7 @@ class Pair:
         return {"certificate_file": str(self.certificate), "key_file": str(self.key), **more}
 
     def serial(self) -> str:
-        """What tells certificates apart, as `getpeercert` has it."""
+        """Return the serial number of a certificate, as `getpeercert` has it."""
         done = openssl("x509", "-in", str(self.certificate), "-noout", "-serial")
         return done.strip().partition("=")[2]
 
@@ -42,7 +42,7 @@ def make(folder: Path, name: str = "server", *, rsa: bool = False, signed_by: Pa
 
 
 def client(trusted: Pair, own: Pair | None = None, *, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
-    """How a client speaks TLS that trusts one certificate; with another `version` than 1.3 in that one alone."""
+    """Return the TLS context of a client that trusts one certificate; with another `version` than 1.3 only that one."""
     context = ssl.create_default_context(cafile=str(trusted.certificate))
     if own is not None:
         context.load_cert_chain(own.certificate, own.key)
@@ -50,7 +50,7 @@ def client(trusted: Pair, own: Pair | None = None, *, version: ssl.TLSVersion | 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             context.minimum_version = context.maximum_version = version
-        context.set_ciphers("ALL:@SECLEVEL=0")  # what this openssl would refuse by itself
+        context.set_ciphers("ALL:@SECLEVEL=0")  # otherwise this openssl would refuse it
     return context
 
 

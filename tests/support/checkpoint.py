@@ -75,10 +75,10 @@ FAMILY: dict[str, dict[str, Any]] = {
 
 
 def make_checkpoint(folder: Path, texts: list[str], shape: dict[str, Any], torch_class: str = MODERNBERT) -> None:
-    """Random weights, and a classifier that tells `texts` apart by a margin, as a trained one would."""
+    """Make random weights, and a classifier that separates `texts` by a margin, as a trained one would."""
     torch.manual_seed(0)
     with quiet():
-        kind = torch_class_of(torch_class)  # which imports its module
+        kind = torch_class_of(torch_class)  # imports its module
     special = SPECIAL_OF_ROBERTA if issubclass(ARCHITECTURES[torch_class], Roberta) else SPECIAL_TOKENS
     ids = {role: place for place, role in enumerate(special)}
     config = kind.config_class(
@@ -98,7 +98,7 @@ def make_checkpoint(folder: Path, texts: list[str], shape: dict[str, Any], torch
 
 
 def folded(folder: Path) -> tuple[Architecture, Weights]:
-    """What the graph of a checkpoint is built from."""
+    """Return the weights and architecture for the graph of a checkpoint."""
     with quiet():
         checkpoint = open_checkpoint(str(folder))
         weights = weights_of(load_model(checkpoint))

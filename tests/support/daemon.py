@@ -43,7 +43,7 @@ class Daemon:
         return self.log.read_text()
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """What it logged so far; fails on a line that is not a JSON object."""
+        """Return the lines logged so far; fails on a line that is not a JSON object."""
         return self._lines.lines()
 
     async def logged(self, event: str, *, within_s: float = PATIENCE_S, **fields: Any) -> dict[str, Any]:
@@ -72,18 +72,17 @@ async def run_daemon(
     exit_code: int = 0,
     files: int | None = None,
 ) -> AsyncIterator[Daemon]:
-    """Start it, yield once `/ready` is 200, end it with SIGTERM unless the block did.
+    """Start the daemon, yield once `/ready` is 200, end it with SIGTERM unless the block did.
 
     `listener` is a listening TCP socket that it inherits as its data port, as a socket unit of systemd would pass it,
-    and `admin_listener` one that it inherits as its admin port. `stderr` is a file descriptor to log to, in place of a
-    file; then nobody looks at what is logged.
+    and `admin_listener` one that it inherits as its admin port. `stderr` is a file descriptor to log to, instead of a
+    file; then the log is not checked.
 
     `files` limits the files that it may open.
 
-    `config` is YAML text, a file, or what YAML would be read into; its TCP addresses are replaced by free
-    ones (that of `status_listen`, where it has one, in place of `admin_listen`) and it is written into `tmp_path`, so
-    relative paths in it count from there. After a block that did not fail, the daemon must end with `exit_code` and
-    have logged no traceback.
+    `config` is YAML text, a file, or the value of the YAML; its TCP addresses are replaced by free ones (that of
+    `status_listen`, if any, instead of `admin_listen`) and it is written into `tmp_path`, so relative paths in it count
+    from there. After a block that did not fail, the daemon must end with `exit_code` and have logged no traceback.
     """
     data_port, admin_port = (
         reserve_port() if given is None else given.getsockname()[1] for given in (listener, admin_listener)

@@ -19,9 +19,9 @@ CONFIG = "etc/pointsman/config.yaml"
 BOOT_LIMIT_S = 60.0
 STARTED = {"running", "degraded"}
 
-# What a container manager does before it starts an init. The root must be one of a mount namespace, since in a mere
-# chroot systemd can make none for its services, and shared, or credentials do not reach them. What is written in it
-# goes to a layer of its own.
+# The steps of a container manager before it starts an init. The root must be one of a mount namespace, since in a mere
+# chroot systemd can make none for its services, and shared, or credentials do not reach them. Files written in it go to
+# a layer of its own.
 BOOT = r"""
 set -e
 mount --make-rprivate /
@@ -48,7 +48,7 @@ exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 
 
 def missing() -> str | None:
-    """What this machine lacks to make and boot one."""
+    """Return the programs for making and booting a root that this machine lacks."""
     if os.geteuid() != 0:
         return "only root can make and boot a Debian"
     if shutil.which("debootstrap") is None:

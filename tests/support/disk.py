@@ -1,4 +1,4 @@
-"""A disk that can hang, in place of the threads that write to it."""
+"""A disk that can hang, for the threads that write to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one run of `pointsman export` left behind."""
+"""The output of one run of `pointsman export`."""
 
 from __future__ import annotations
 

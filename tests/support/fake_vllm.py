@@ -118,7 +118,7 @@ async def run_fake_vllm(fake: FakeVllm | None = None) -> AsyncIterator[FakeVllm]
     app.router.add_route("*", "/{path:.*}", fake.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
     await runner.setup()
-    fake.port = fake.port or reserve_port()  # where another may take its place
+    fake.port = fake.port or reserve_port()  # so that another may take its port
     site = web.TCPSite(runner, "127.0.0.1", fake.port)
     await site.start()
     try:

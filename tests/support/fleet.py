@@ -39,7 +39,7 @@ def serving(count: int, *others: str, **fields: Any) -> Config:
 
 
 def answered(model: str, base: str = BASE, **fields: Any) -> Record:
-    """A request that has ended: a stream with a first byte within 0.2 s, unless told otherwise."""
+    """Return a request that has ended: by default a stream with a first byte within 0.2 s."""
     given: dict[str, Any] = {
         "status": 200,
         "endpoint": "a",
@@ -58,7 +58,7 @@ def answered(model: str, base: str = BASE, **fields: Any) -> Record:
 
 
 def left(seconds: float, *, streamed: bool = False) -> dict[str, Any]:
-    """What a record has of a client that left before the first byte; `streamed` where the head of a stream had come."""
+    """Return the record of a client that left before the first byte; `streamed` if the head of a stream had come."""
     return {"status": 499, "answered": None, "waited": seconds, "streamed": streamed}
 
 
@@ -92,7 +92,7 @@ class Watched:
             self.begins(answered(model, started=self.now, seconds=0.0, **fields))
 
     def scrape(self) -> str:
-        """What Prometheus would be told now."""
+        """Return the present scrape of Prometheus."""
         self._settle()
         return self.metrics.render().decode()
 
@@ -109,14 +109,14 @@ class Watched:
         return [json.loads(line) for line in self._log.getvalue().splitlines()]
 
     def warnings(self) -> list[tuple[str, str]]:
-        """What was warned of: a model or an endpoint, and what is the matter with it."""
+        """Return the warnings: a model or an endpoint, and its problem."""
         lines = [line for line in self.said if line["level"] == "warning"]
         return [(line.get("model") or line["endpoint"], line["state"]) for line in lines]
 
 
 @dataclass
 class Traffic:
-    """How often a model is asked, and how vLLM answers: `answer` returns the fields of a record."""
+    """The request rate of a model, and the answers of vLLM: `answer` returns the fields of a record."""
 
     rate: float
     answer: Callable[[float], dict[str, Any]]

@@ -13,7 +13,7 @@ from support.process import PATIENCE_S
 
 
 class Gate:
-    """Stands before a classifier's engine: counts the runs, and holds them while it is closed."""
+    """A wrapper of a classifier's engine: counts the runs, and holds them while it is closed."""
 
     def __init__(self, classifier: Classifier) -> None:
         self.runs: list[int] = []

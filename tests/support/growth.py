@@ -1,4 +1,4 @@
-"""How the CPU time of a reader grows with its text, by the clock of the thread: what C does in one call counts, too."""
+"""Measure the growth of a reader's CPU time with its text, by the clock of the thread, C code included."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pointsman.routing.steps import Steps
 
 GROWTH = 2.8
-"""So much longer may twice the text take: in quadratic time it is 4."""
+"""The factor by which twice the text may take longer: in quadratic time it is 4."""
 FLOOR_S = 0.0002
 RUNS = 5
 
@@ -47,17 +47,17 @@ def least(begin: Callable[[], Work], runs: int = 1) -> float:
 
 
 class Growth(NamedTuple):
-    """How long the largest size took; `fault` says why that is too long, and is empty if it is not."""
+    """The time for the largest size; `fault` says why that is too long, and is empty if it is not."""
 
     seconds: float
     fault: str = ""
 
 
 def growth_of(begin: Callable[[int], Work], most: int) -> Growth:
-    """Whether work takes longer than its size.
+    """Return whether work takes longer than its size.
 
-    Sizes are a quarter, a half and all of `most`. A limit may lie between two of them, from which on a text is read in
-    another way: what grows without bound grows at two doublings in a row, and at least with its size at the one before.
+    Sizes are a quarter, a half and all of `most`. A limit may be between two of them, from which on a text is read in
+    another way: unbounded time grows at two doublings in a row, and at least with its size at the one before.
     """
     many = least(partial(begin, most))
     if many < FLOOR_S or many < GROWTH**2 * least(partial(begin, most // 4)):

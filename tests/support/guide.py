@@ -25,7 +25,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Command:
-    """What is typed, and what it prints."""
+    """A typed command, and its output."""
 
     typed: str
     prints: tuple[str, ...]
@@ -45,7 +45,7 @@ def steps(page: Path) -> list[Step]:
 
 
 def commands(text: str) -> Iterator[Command]:
-    """The commands of a block: one goes on after a `\\`, and up to the end of a here-document."""
+    """Yield the commands of a block: one continues after a backslash, and up to the end of a here-document."""
     lines = text.splitlines()
     while lines:
         first = lines.pop(0)
@@ -63,7 +63,7 @@ def commands(text: str) -> Iterator[Command]:
 
 
 def merged(config: Any, added: Any) -> Any:
-    """A config with keys added: entries of lists are told apart by their `name`; any other value is replaced."""
+    """Return a config with keys added: entries of lists are matched by their `name`; any other value is replaced."""
     if isinstance(config, dict) and isinstance(added, dict):
         return config | {key: merged(config.get(key), value) for key, value in added.items()}
     if isinstance(added, list) and all(isinstance(one, dict) and "name" in one for one in added):
@@ -73,7 +73,7 @@ def merged(config: Any, added: Any) -> Any:
 
 
 def difference(expected: tuple[str, ...], printed: str) -> str | None:
-    """What a command prints in another way than the guide says, None if it does not."""
+    """Return the difference of a command's output from the guide, or None."""
     lines = [shape(line) for line in printed.splitlines() if line.strip()]
     place, free = 0, False
     for wanted in expected:

@@ -1,7 +1,7 @@
-"""An upstream whose every byte a test scripts, and which records what reached it: requests, and when their client left.
+"""An upstream whose every byte a test scripts, and which records received requests, and when their client left.
 
-It reads HTTP/1.1 as strictly as the grammar is written: what it takes for a request is one, and anything else that
-arrives is kept in `Hostile.malformed`.
+It reads HTTP/1.1 as strictly as the grammar is written: everything that is not a request is stored in
+`Hostile.malformed`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 
 
 class Malformed(Exception):
-    """What arrived is no request."""
+    """The received bytes are not a request."""
 
 
 @dataclass
@@ -265,7 +265,7 @@ class Hostile:
     models: Script = None  # type: ignore[assignment]
     health: Script = None  # type: ignore[assignment]
     idle_close_s: float | None = None
-    """Close a connection that was idle for so long, as uvicorn does after 5 s."""
+    """Close a connection that was idle for this long, as uvicorn does after 5 s."""
     connections: list[Connection] = field(default_factory=list)
     requests: list[Exchange] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
@@ -310,7 +310,7 @@ class Hostile:
         return await self.script(exchange)
 
     async def arrived(self, count: int = 1, *, within_s: float = PATIENCE_S) -> Exchange:
-        """Wait until so many requests have come since the reset; the last of them."""
+        """Wait until this many requests have come since the reset; return the last of them."""
         async with asyncio.timeout(within_s):
             while len(self.requests) < count:
                 self._arrival.clear()

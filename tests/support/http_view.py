@@ -1,4 +1,4 @@
-"""What a client makes of the bytes that it got: for tests that ask whether an answer looks whole."""
+"""A client's view of the received bytes: for tests that ask whether an answer looks complete."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _BODY = memoryview(b" " * SIZE)
 
 
 def asking(at_once: int) -> bytes:
-    """A request that is answered once so many have come."""
+    """A request that is answered once this many have come."""
     return post(chat(model=MODEL, n=at_once), "Connection: close")
 
 
@@ -126,7 +126,7 @@ async def stands_still(port: int) -> int:
 
 
 async def read_at_once(port: int, count: int) -> int:
-    """Ask the data port at `port` for so many answers at once; how many arrived whole."""
+    """Request this many answers at once at `port`; return the number that arrived complete."""
     process = await _started("read", port, count)
     said, _ = await process.communicate()
     return int(said)

@@ -1,6 +1,6 @@
-"""Clients that keep asking a service for streams, and the vLLM behind it, in a network namespace of its own.
+"""Clients that keep requesting streams from a service, and the vLLM behind it, in a network namespace of its own.
 
-As a program (`python -m support.load CLIENTS`) it answers each line of its input with what the clients have got so far.
+As a program (`python -m support.load CLIENTS`) it answers each line of its input with the clients' results so far.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Load:
         self._process = process
 
     def answers(self) -> dict[str, int]:
-        """What the clients got so far, and how often."""
+        """Return the clients' answers so far, and their numbers."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("\n")
@@ -89,7 +89,7 @@ async def keep_asking(answers: Counter[str]) -> None:
 
 async def ask() -> str:
     """The body of a stream, asked for on a connection of its own, or what went wrong."""
-    connector = aiohttp.TCPConnector(force_close=True)  # a kept connection may close at any time, and clients know
+    connector = aiohttp.TCPConnector(force_close=True)  # a reused connection may close at any time, and clients know
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(LONGEST_S)) as http,

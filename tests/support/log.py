@@ -29,7 +29,7 @@ class Log:
 
 
 class Memory(io.StringIO):
-    """Where a `Log` in this process writes, at once."""
+    """A sink from which a `Log` in this process can be read at once."""
 
     dropped = 0
 

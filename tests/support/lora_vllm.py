@@ -28,7 +28,7 @@ class LoraVllm(FakeVllm):
     steps: dict[str, Answer] = field(default_factory=dict)
     polls: int = 0
     paths: list[str] = field(default_factory=list)
-    """What was asked of it but for health, in order; an administrative path with the adapter's name."""
+    """The requests except for health, in order; an administrative path with the adapter's name."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()

@@ -27,7 +27,7 @@ FORMS = (
     # Headings, rules, frames, lists, tables, comments, quotes.
     *("# a\n", "# Question: ", "h2. a\n", "a\n===\n", "---\n", "--\n", "BEGIN A\n", "END A\n", "1. A\n", "- a\n"),
     *("a,a,a,a\n", "| a | a |\n", "<!-- a\n", "> a\n", "> > ", '"a" ', "«a» ", "[a](b) "),
-    # Labelled lines, forms, transcripts, mails, sessions, logs, diffs, code, JSON.
+    # Labeled lines, forms, transcripts, mails, sessions, logs, diffs, code, JSON.
     *("key: why do b?\n", "**a:** b\n", "Context:\n", "Question:\na\n", "User: a\nAI: a\n", "[a] 12:00 a: a\n"),
     *("On a, b <b@c> wrote:\n", "a@b:~$ x\n", "12:00 INFO a\n", "@@ -1\n+a\n", "a = 1;\n", "x(", "def a():\n"),
     *('{"a":', '{"question":"why do a?"}', "[[", '"a", ', '{"role":'),
@@ -58,7 +58,7 @@ def _strings(value: Any, depth: int = 3) -> Iterator[str]:
 
 
 def of_module(module: ModuleType) -> Iterator[str]:
-    """What the patterns of a module match, and the marks in its collections: of those that differ in letters, one."""
+    """Return texts that match a module's patterns, and the marks in its collections without mere variants."""
     for name, value in vars(module).items():
         if isinstance(value, re.Pattern):
             yield attacks.sample(value)
@@ -90,6 +90,6 @@ def of_redaction() -> list[str]:
 
 
 def text_of(marks: Sequence[str], size: int, between: str = "") -> str:
-    """A text of about so many characters that is full of these marks."""
+    """Return a text of about this many characters that is full of these marks."""
     unit = "".join([mark + between for mark in marks])
     return unit * max(1, size // len(unit))

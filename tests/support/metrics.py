@@ -23,7 +23,7 @@ class Metrics:
         self._samples = [(family.type, sample) for family in families for sample in family.samples]
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of all series of this name that have these labels; 0 where there are none yet."""
+        """Return the sum of all series of this name that have these labels; 0 without any."""
         return sum(
             sample.value
             for _, sample in self._samples

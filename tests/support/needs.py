@@ -1,7 +1,7 @@
-"""What a test needs and a machine may lack: without it the test skips with the reason, and in CI (CI=true) it fails.
+"""The needs of a test that a machine may lack: without one the test skips, and in CI (CI=true) it fails.
 
-In CI any other skip fails too (see `tests/conftest.py`); only what CI cannot have, a GPU or the training data, may be
-missing there: `excused` says so, in one counted line of the summary for each reason.
+In CI any other skip fails too (see `tests/conftest.py`); only things that CI cannot have, a GPU or the training data,
+may be missing there: `excused` says so, in one counted line of the summary for each reason.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def excused(reason: str) -> NoReturn:
 
 
 def program(name: str, package: str | None = None) -> str:
-    """Where it is; `package` is Debian's, if that has another name."""
+    """Return the path of a program; `package` is Debian's, if that has another name."""
     found = shutil.which(name)
     if found is None:
         lacking(f"no {name}: apt-get install {package or name}")
@@ -54,7 +54,7 @@ def inside(daemon: int) -> Path:
 
 
 def has_card() -> bool:
-    """Whether NVIDIA's driver knows a GPU here."""
+    """Return whether NVIDIA's driver knows a GPU here."""
     if shutil.which("nvidia-smi") is None:
         return False
     listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, check=False)

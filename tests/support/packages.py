@@ -16,7 +16,7 @@ MODULE = "daemon/pointsman/__init__.py"
 VERSION = re.findall('__version__ = "(.+)"', (debian.SOURCE / MODULE).read_text())[0]
 """Of sources without a repository, which a copy has not."""
 NEXT = f"{VERSION}+git20261201120000.g0123456789ab"
-"""No release: what is built from a commit behind it."""
+"""Not a release: built from a commit after it."""
 
 
 @dataclass(frozen=True)

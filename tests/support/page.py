@@ -59,7 +59,7 @@ STATUS: dict[str, Any] = {
 
 @dataclass
 class PagePort:
-    """What the page shows; the lines of requests are in the log's memory as long as `logged`."""
+    """The port of the page; the lines of requests are in the log's memory as long as `logged`."""
 
     url: str
     metrics: Metrics
@@ -80,9 +80,9 @@ class PagePort:
 
 @contextlib.asynccontextmanager
 async def run_page(*more: Route, address: str | None = None, since: float | None = None) -> AsyncIterator[PagePort]:
-    """Listen on 127.0.0.1 for as long as the block lasts; `more` are routes beside those of the page and its data.
+    """Listen on 127.0.0.1 while the block lasts; `more` are routes in addition to those of the page and its data.
 
-    `since` is when the traffic begins, in seconds since the epoch.
+    `since` is the beginning of the traffic, in seconds since the epoch.
     """
     address = address or f"127.0.0.1:{reserve_port()}"
     metrics = Metrics(frozenset({"base"}))
@@ -158,7 +158,7 @@ async def cells(browser: Browser, caption: str) -> list[list[str]]:
 
 
 async def sizes(browser: Browser, answers: int) -> dict[str, float]:
-    """The page's nodes, listeners and heap after so many more answers; coming back to it asks anew, as timers do."""
+    """Return the page's nodes, listeners and heap after more answers; it asks anew when shown, as timers do."""
     await browser.run(
         """
         let asked = 0;

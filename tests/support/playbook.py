@@ -73,7 +73,7 @@ def post(model: str = "base", path: str = "/v1/chat/completions", *fields: str, 
 
 
 class Vllm:
-    """One vLLM: connections come about when the test says so, at once unless it is told otherwise."""
+    """One vLLM: connections are made when the test says so, by default at once."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
@@ -104,7 +104,7 @@ class Vllm:
 
     @property
     def requests(self) -> int:
-        """How often it was asked."""
+        """Return the number of requests."""
         return sum(connection.written.count(b"\r\n\r\n") for connection in self.connections)
 
 
@@ -262,7 +262,7 @@ class Wire:
         assert self.at_endpoints == 0
 
     def stop(self, seconds: float = 0.0) -> asyncio.Task[None]:
-        """SIGTERM: drain for so many seconds."""
+        """Send SIGTERM: drain for this many seconds."""
         return self.clock.do(lambda: self.clock.create_task(self.listener.drain(seconds, asyncio.Event())))
 
     def expect_to_client(self, data: bytes) -> None:
@@ -283,7 +283,7 @@ class Wire:
 
     @property
     def in_flight(self) -> dict[str, int]:
-        """What counts a request while it lasts, each in its own way."""
+        """Return the counts of requests in flight, each in its own way."""
         generations = self.generations
         return {
             "metrics": generations.metrics.in_flight,
@@ -307,16 +307,16 @@ class Wire:
 
     @property
     def buffered(self) -> int:
-        """The bytes of requests that count as held in memory."""
+        """Return the reserved bytes of requests in memory."""
         return self.generations.budget.held
 
     @property
     def refusals(self) -> dict[str, float]:
-        """What the metrics count of refused requests, by reason."""
+        """Return the refused requests in the metrics, by reason."""
         return {labels[0]: value for labels, value in self.generations.metrics.refused._values.items()}
 
     def leave_nothing(self) -> None:
-        """Have all clients leave, after which nothing of their requests is held."""
+        """Have all clients leave, after which nothing of their requests is in memory."""
         for client in self._clients:
             self.clock.do(client.abort)
         assert (self.buffered, self.generations.budget.waiting, len(self.generations.arrivals)) == (0, 0, 0)
@@ -328,7 +328,7 @@ class Wire:
 
 
 class _Sure:
-    """Stands in for the classifier."""
+    """A stand-in for the classifier."""
 
     name = "sure"
     labels = ("technical", "medical", "legal")

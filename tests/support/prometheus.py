@@ -70,7 +70,7 @@ def _scraped_twice(address: str) -> bool:
 
 
 def query(address: str, expression: str) -> list[Any]:
-    """What a Prometheus answers now."""
+    """Return the present answer of a Prometheus."""
     asked = f"{address}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
     with urllib.request.urlopen(asked, timeout=10) as response:  # noqa: S310 - the address is ours
         answer = json.load(response)

@@ -199,7 +199,7 @@ async def connect(
         name = None if tls is None else host
         limit = receive_buffer or 2**20
         reader, writer = await asyncio.open_connection(sock=raw, limit=limit, ssl=tls, server_hostname=name)
-    except BaseException:  # a client that is cancelled, too
+    except BaseException:  # also a canceled client
         raw.close()
         raise
     try:

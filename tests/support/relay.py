@@ -75,7 +75,7 @@ async def run_relay(
     files: int | None = None,
     **options: Any,
 ) -> AsyncIterator[Relay]:
-    """A daemon before these upstreams; `relay.upstream` is the first. Its classifier is a toy unless told otherwise.
+    """Run a daemon before these upstreams; `relay.upstream` is the first. Its classifier is a toy by default.
 
     `files` limits the files that it may open.
     """

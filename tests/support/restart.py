@@ -20,7 +20,7 @@ from support.process import eventually
 from support.service import CHAT, chat
 
 WHOLE = event("llama2-7b", "first") + b"data: [DONE]\n\n"
-"""What each client should get."""
+"""The expected answer of each client."""
 MODEL = "llama2-7b"
 LONGEST_S = 60.0
 """A request that takes longer is lost."""
@@ -36,7 +36,7 @@ class Restart:
     answers: Mapping[tuple[int, bytes] | str, int]
     staying: tuple[int, bytes] | str
     longest_s: float
-    """Of a short request: what the restart cost whoever came during it."""
+    """The longest short request: the cost of the restart for clients that came during it."""
 
     @property
     def refused(self) -> int:
@@ -61,7 +61,7 @@ async def restart_under_load(config: Any, upstream: FakeVllm, folder: Path, clie
         return response
 
     async def ask(text: str) -> tuple[int, bytes] | str:
-        connector = aiohttp.TCPConnector(force_close=True)  # a kept connection may close at any time, and clients know
+        connector = aiohttp.TCPConnector(force_close=True)  # a reused connection may close at any time
         try:
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(LONGEST_S)) as http,
@@ -96,5 +96,5 @@ async def restart_under_load(config: Any, upstream: FakeVllm, folder: Path, clie
             async with run_daemon(config, folder / "second", listener=listener):
                 await eventually(lambda: answers.total() > before + each * clients, "the second serves", within_s=60)
                 over.set()
-                await asyncio.wait(asking)  # whoever came when this one stops, too, would wait for a third
+                await asyncio.wait(asking)  # clients that came when this one stops, too, would wait for a third
     return Restart(answers, staying.result(), longest)

@@ -26,7 +26,7 @@ CONFIG = ROOT / "config" / "config.yaml"
 CACHE = ROOT / ".cache"
 MODEL = CACHE / "tiny-llama"
 LOG = CACHE / "vllm.log"
-PORT = 8000  # where config/config.yaml says that vLLM is
+PORT = 8000  # the port of vLLM in config/config.yaml
 
 TRY_IT = """
 Try it (in another terminal):

@@ -23,7 +23,7 @@ CATEGORIES = (
     *("translation", "summaries", "sql", "hr", "marketing", "research"),
 )
 FAILING, SLOW, LOST, CANARY = "finance-lora", "medical-lora", "research-lora", "support-v2-lora"
-# How much each category is asked, and each key asks.
+# The share of requests for each category, and of each key.
 BUSY = dict(zip(CATEGORIES, (30, 22, 14, 11, 16, 7, 6, 9, 8, 4, 3, 1), strict=True))
 KEYS = {"search-team": 30, "helpdesk": 24, "docs-bot": 15, "ann": 6, "batch-nightly": 12, "mobile-app": 13}
 HOSTS = ("gpu-1", "gpu-2")
@@ -132,7 +132,7 @@ class Scene:
         record.tokens = int(dice.lognormvariate(6.3, 0.9)), int(dice.lognormvariate(4.9, 0.8))
 
     def status(self) -> dict[str, Any]:
-        """What `/status` tells at the end."""
+        """Return the `/status` at the end."""
         names = [*map(name_of, CATEGORIES), CANARY]
         return STATUS | {
             "uptime_s": 4 * DAY_S + 7 * HOUR_S,

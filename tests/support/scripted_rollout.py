@@ -36,7 +36,7 @@ MOST_UNTIL_VERDICT = 5_000
 MOST_UNTIL_ROLLBACK = 1_000
 
 Chosen = Counter[tuple[str, str]]
-"""How often a model was chosen for a reason."""
+"""The number of times that a model was chosen for a reason."""
 
 
 def question(number: int) -> str:
@@ -46,14 +46,14 @@ def question(number: int) -> str:
 
 @dataclass
 class Played:
-    """What happened."""
+    """The results."""
 
     shadow: Chosen
     would: Counter[str]
     """The models that would have answered in shadow."""
     canary: Chosen
     compared: str
-    """What `pointsman compare` printed when it had a verdict, or at last."""
+    """The output of `pointsman compare` with a verdict, or at last."""
     promoted: Chosen
     bad: Chosen
     """Until the bad canary was rolled back."""
@@ -162,7 +162,7 @@ def _config(port: int, classifier: str) -> dict[str, Any]:
     made = shipped_config(port)
     made["classifier"]["category_model"]["model_id"] = classifier
     made["model_config"][BASE]["loras"] += [{"name": GOOD}, {"name": BAD}]
-    # What is decided must not depend on how busy the host is.
+    # Decisions must not depend on how busy the host is.
     made["pointsman"] = {"routing": {"mode": "shadow"}, "classifier": {"deadline_ms": 10_000}}
     return made
 

@@ -1,7 +1,7 @@
-"""What the tests of a run took, and what failed before a second try; with TEST_TIMES=FILE one JSON line each there.
+"""The times of a run's tests, and the failures before a second try; with TEST_TIMES=FILE one JSON line each there.
 
 A line has `test`, `seconds` and `cpu_s`, which counts the processes that the test has waited for, and `first_failure`
-where the first try failed. xdist's workers send reports to one process, which writes the file.
+if the first try failed. xdist's workers send reports to one process, which writes the file.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def lines_of(stats: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
 
 
 def failure(report: pytest.TestReport) -> str:
-    """What failed, in one line."""
+    """Return the failure, in one line."""
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is None:
         return (str(report.longrepr).strip().splitlines() or [""])[-1]

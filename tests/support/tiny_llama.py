@@ -146,7 +146,7 @@ def _write_base(folder: Path) -> None:
         **special,
     }
     write_json(folder / "config.json", config)
-    # What a request leaves out: a short answer, the same each time.
+    # Defaults for the fields that a request leaves out: a short answer, the same each time.
     defaults = {"max_new_tokens": 48, "do_sample": False, "temperature": 0.0}
     write_json(folder / "generation_config.json", special | defaults)
 

@@ -50,7 +50,7 @@ def config(
     base: Model | None = None,
     **fields: Any,
 ) -> Config:
-    """`technical`, `medical` and `legal` unless told otherwise, all adapters of BASE, a qwen3."""
+    """Return a config with `technical`, `medical` and `legal` by default, all adapters of BASE, a qwen3."""
     chosen = categories or tuple(category(name) for name in ("technical", "medical", "legal"))
     loras = tuple(
         Lora(name=name)

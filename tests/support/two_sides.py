@@ -59,7 +59,7 @@ def config(side: str, port: int, folder: Path, model_id: str, **options: Any) ->
 
 
 async def answer(request: web.Request, body: bytes) -> web.StreamResponse:
-    """What an upstream answers: what it was asked, in a stream of several pieces if that was asked for."""
+    """Return an upstream's answer: the request itself, in a stream of several pieces if requested."""
     if request.path.endswith("/health"):
         return web.Response()
     asked = json.loads(body)

@@ -12,7 +12,7 @@ MOST_EXPOSED = 1.5  # of 10; what Debian's nginx and haproxy have is 9.4
 
 
 def install(folder: Path, *drop_ins: str) -> Path:
-    """The service's unit in `folder`, with a program that exists, its socket and some of the drop-ins beside it."""
+    """Install the service's unit in `folder`, with a program that exists, its socket and some of the drop-ins."""
     (folder / "bin").mkdir()
     (folder / "bin" / "pointsman").symlink_to("/bin/true")
     service = folder / "pointsman.service"
@@ -25,14 +25,14 @@ def install(folder: Path, *drop_ins: str) -> Path:
 
 
 def faults(unit: Path) -> list[str]:
-    """What `systemd-analyze verify` finds in a unit, its socket and its drop-ins."""
+    """Return the faults that `systemd-analyze verify` finds in a unit, its socket and its drop-ins."""
     command = ["systemd-analyze", "verify", "--man=no", str(unit), str(unit.with_suffix(".socket"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return [line for line in done.stderr.splitlines() if "pointsman" in line]
 
 
 def exposure(unit: Path) -> float:
-    """What `systemd-analyze security` gives a unit: 0 may do nothing, 10 everything."""
+    """Return the exposure of a unit by `systemd-analyze security`: 0 may do nothing, 10 everything."""
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)

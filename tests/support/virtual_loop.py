@@ -1,4 +1,4 @@
-"""An event loop without sockets whose clock moves only when it is told to, and the transports of its connections."""
+"""An event loop without sockets whose clock moves only when a test moves it, and the transports of its connections."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return result
 
     def advance(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Let this many seconds pass."""
         self._until = self._now + seconds
         self.run_forever()
         if self._faults:
@@ -82,10 +82,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 class FakeTransport(asyncio.Transport):
-    """The program's end of a connection, and by `sends`, `pauses` and so on the other end, which the test plays.
+    """The program's end of a connection, and by `sends`, `pauses` and so on the peer, which the test plays.
 
-    It behaves as uvloop's does: nothing comes while the program does not read, the end is told in a later turn, and a
-    write to a connection that is being closed raises.
+    It behaves as uvloop's does: nothing comes while the program does not read, the end is reported in a later turn, and
+    a write to a connection that is being closed raises.
     """
 
     def __init__(self, loop: VirtualLoop, protocol: asyncio.BaseProtocol, address: str = "192.0.2.1") -> None:
@@ -99,13 +99,13 @@ class FakeTransport(asyncio.Transport):
         self.last_write = 0
         """Its place among all writes of the loop."""
         self.taken = b""
-        """What the other end has read."""
+        """The bytes that the peer has read."""
         self.paused = False
         """The other end does not read."""
         self.reading = True
         self.closing = self.lost = False
         self.closed = self.aborted = self.eof = False
-        """What the program has done to end it."""
+        """The program's ways to end the connection."""
 
     # --- the program's end ---------------------------------------------------------------------------------------
 
@@ -164,7 +164,7 @@ class FakeTransport(asyncio.Transport):
 
     def resets(self) -> None:
         error = ConnectionResetError("reset by peer")
-        if self.closing:  # what is still to be written fails
+        if self.closing:  # unwritten bytes fail
             self._loop.do(self._lose, error)
         else:
             self._comes(error)

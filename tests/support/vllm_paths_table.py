@@ -10,7 +10,7 @@ _ROW = re.compile(r"^\| `([A-Z]+ /\S*)` \| ([a-z ]+) \|", re.MULTILINE)
 
 
 def rows() -> dict[str, str]:
-    """What becomes of each `METHOD /path`: routed, relayed, answered here, may be added, or refused."""
+    """Return the treatment of each `METHOD /path`: routed, relayed, answered here, may be added, or refused."""
     return dict(_ROW.findall(_TABLE.read_text("utf-8")))
 
 

@@ -85,7 +85,7 @@ class VllmServer:
 
 
 def is_installed(venv: Path) -> bool:
-    """Whether `install_vllm.sh` got to its end in this folder."""
+    """Return whether `install_vllm.sh` has completed in this folder."""
     return (venv / ".vllm-installed").exists()
 
 
@@ -163,7 +163,7 @@ def _lora_options(folder: Path, names: Sequence[str]) -> list[str]:
 
 
 def _must_be_free(port: int) -> None:
-    """Whoever listens there would be taken for the server that is about to start."""
+    """Another listener there would be taken for the server that is about to start."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

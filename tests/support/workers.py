@@ -1,4 +1,4 @@
-"""How pytest-xdist spreads the tests over its workers: file by file, and what shares a real vLLM to one of them.
+"""Spread the tests over pytest-xdist's workers: file by file, and the files that share a real vLLM to one of them.
 
 `--dist loadfile` gives each of these files a vLLM of its own: 24 s of CPU more in `make test`.
 """
