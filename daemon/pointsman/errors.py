@@ -157,7 +157,7 @@ class BodyDisplaced(RequestError):
     def __init__(self) -> None:
         message = (
             "too many request bodies were arriving (half of pointsman.server.max_connections), and this one had waited "
-            "longest of the client with the most; send it right behind its head"
+            "longest of the client with the most; send it right after its head"
         )
         super().__init__(message, status=408, code="request_timeout")
 

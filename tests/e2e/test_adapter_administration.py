@@ -55,7 +55,7 @@ async def test_the_command_line_shows_loads_and_unloads(quiet: World) -> None:
     ("arguments", "told"),
     [
         (("load", "nobody"), "the config has no adapter nobody; add it to the loras of its model"),
-        (("load", "legal-lora"), "the config has no path for legal-lora; add `path` beside its name"),
+        (("load", "legal-lora"), "the config has no path for legal-lora; add `path` next to its name"),
         (("load", BASE), f"the config has no adapter {BASE}"),
         (("unload", "nobody"), "nobody is served nowhere"),
         (("unload", BASE), f"{BASE} is a base model"),

@@ -163,7 +163,7 @@ async def test_the_last_fit_is_shown_with_samples_as_text_and_is_promoted_once_a
     assert HOSTILE in shown
     assert await browser.run("return window.ran ?? null") is None
     assert ["all", "40", "9", "33"] in await cells(
-        browser, "The last fit: labelled texts decided rightly, each by a fit that did not see it"
+        browser, "The last fit: labeled texts decided rightly, each by a fit that did not see it"
     )
     assert [row[1:] for row in await cells(browser, "Thresholds")] == [
         ["0.60", "0.82", "40", "the base’s rows and labels"],

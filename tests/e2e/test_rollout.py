@@ -162,4 +162,4 @@ async def test_feedback_on_an_answer_is_compared(tmp_path: Path) -> None:
             shown = await pointsman(daemon, "compare", "holdback", "routed", "--log", str(log))
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert "score 0.50 (0.01 to 0.99) -" in lines
-    assert "labelled fine 100.0 % (34.2 to 100.0) -" in lines
+    assert "labeled fine 100.0 % (34.2 to 100.0) -" in lines

@@ -172,7 +172,7 @@ async def test_an_inherited_admin_socket_that_others_reach_needs_a_token(tmp_pat
     """The config says nothing of it, so `check` could not refuse it."""
     with (
         socket.create_server(("0.0.0.0", 0)) as admin,  # noqa: S104 - what is tested
-        pytest.raises(AssertionError, match=r"exited with 3 (.|\n)*whoever reaches the admin port at 0\.0\.0\.0:"),
+        pytest.raises(AssertionError, match=r"exited with 3 (.|\n)*everyone who reaches the admin port at 0\.0\.0\.0:"),
     ):
         async with run_daemon(quick_config(9), tmp_path, admin_listener=admin):
             raise AssertionError("it started")

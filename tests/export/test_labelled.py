@@ -112,7 +112,7 @@ def test_a_drop_in_accuracy_is_refused() -> None:
     with pytest.raises(AccuracyError) as error:
         check_accuracy(expected, found, "int8", truth, LABELS, 0.09)
 
-    assert "int8 is right on 90 % of 100 labelled rows, the float graph on 100 %" in str(error.value)
+    assert "int8 is right on 90 % of 100 labeled rows, the float graph on 100 %" in str(error.value)
     assert "a drop of 10.00 points, allowed 9.00 points" in str(error.value)
     worst = "worst: other: 25 right of 25 became 21; computer science: 25 right of 25 became 22; math: 25"
     assert worst in str(error.value)

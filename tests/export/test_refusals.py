@@ -302,7 +302,7 @@ def test_a_drop_in_accuracy(copy: Path, tmp_path: Path, export: Export) -> None:
 
     outcome = export(copy, "--labelled", str(path), "--gate", "0", "--max-error", "1")
 
-    refused(outcome, "labelled rows, the float graph on 100 %", "allowed 1.00 points", "worst: ", "--max-drop")
+    refused(outcome, "labeled rows, the float graph on 100 %", "allowed 1.00 points", "worst: ", "--max-drop")
     assert outcome.message.count("became") == 3
 
 

@@ -1,4 +1,4 @@
-"""`pointsman fit --labelled`: a classifier corrected by a few labelled texts, and left as it is elsewhere."""
+"""`pointsman fit --labelled`: a classifier corrected by a few labeled texts, and left as it is elsewhere."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_the_report_tells_before_and_after_and_what_would_change(corrected: Path
     first = report["changes"][0]
     assert (first["before"], first["model"]) == ("medical", "llama2-7b")
     assert first["samples"][0] in texts(PETS)
-    assert report["traffic"] == len(texts(PETS)) + len(texts(PEOPLE)) - 25, "labelled texts are no traffic"
+    assert report["traffic"] == len(texts(PETS)) + len(texts(PEOPLE)) - 25, "labeled texts are no traffic"
     assert stat.S_IMODE((world / "report").stat().st_mode) == 0o600
     assert "of 25, " in (world / "said").read_text()
 
@@ -260,7 +260,7 @@ def test_it_can_be_corrected_again_and_be_the_base_of_another_head(corrected: Pa
     again, once = artifact.load(world / "again").calibration, artifact.load(corrected).calibration
     assert again is not None
     assert once is not None
-    assert len(again.truth) == len(once.truth), "each labelled text counts once"
+    assert len(again.truth) == len(once.truth), "each labeled text counts once"
     rows = [{"text": f"{x} number {n}", "label": x} for x in ("tea", "rail") for n in range(5)]
     (world / "rows").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main(["--data", str(world / "rows"), "--base", str(corrected), "-o", str(world / "other")]) == 0
@@ -316,7 +316,7 @@ def test_it_steps_aside_and_takes_no_more_memory_than_it_may(world: Path) -> Non
 @pytest.mark.parametrize(
     ("label", "count", "said"),
     [
-        ("medical", 9, "has 9 labelled texts, at least 10 are needed"),
+        ("medical", 9, "has 9 labeled texts, at least 10 are needed"),
         ("cooking", 10, "10 texts are labelled 'cooking', which is no category of the config"),
     ],
 )

@@ -103,8 +103,8 @@ def test_one_text_with_two_labels_is_an_error_that_names_both_lines(tmp_path: Pa
 
     message = refused(tmp_path, lines)
 
-    assert "my.jsonl:42: is labelled 'travel'" in message
-    assert "labelled 'banking' in line 1; keep the right one" in message
+    assert "my.jsonl:42: is labeled 'travel'" in message
+    assert "labeled 'banking' in line 1; keep the right one" in message
 
 
 def test_two_spellings_of_a_label_are_an_error_that_names_the_lines(tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def test_it_reads_texts_log_feedback_and_labels_and_writes_a_worklist_for_its_ow
 
 def test_without_texts_it_says_what_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert collect(folder) == 1
-    assert "has the service kept a text yet?" in capsys.readouterr().err
+    assert "has the service stored a text yet?" in capsys.readouterr().err
     (folder / "config.yaml").write_text(MINIMAL)
     assert collect(folder) == 1
     assert "pointsman.log.texts_file" in capsys.readouterr().err

@@ -150,10 +150,10 @@ def test_feedback_is_shown_with_an_interval_where_there_is_any() -> None:
     lines += [said(f"{number}", "stable", label=f"label-{number}") for number in range(6)]
     shown = [" ".join(line.split()) for line in render(*of(*lines), 1, None)]
     assert [line for line in shown if line.startswith("score")] == ["score 0.50 (0.40 to 0.60) -"]
-    labelled = [line for line in shown if line.startswith("labelled")]
-    assert labelled[0] == "labelled good 100.0 % (96.3 to 100.0) 0.0 % (0.0 to 39.0)"
+    labelled = [line for line in shown if line.startswith("labeled")]
+    assert labelled[0] == "labeled good 100.0 % (96.3 to 100.0) 0.0 % (0.0 to 39.0)"
     assert len(labelled) == 5
-    assert not any(line.startswith(("score", "labelled")) for line in render(*of(line()), 1, None))
+    assert not any(line.startswith(("score", "labeled")) for line in render(*of(line()), 1, None))
 
 
 def judged(arm: str, good: int, of: int = 100, **fields: Any) -> list[bytes]:
@@ -183,11 +183,11 @@ def test_feedback_is_in_the_verdict() -> None:
 def test_a_label_is_in_the_verdict_if_it_is_named() -> None:
     sides = of(*judged("stable", 50, score=None), *judged("canary", 90, score=None))
     assert verdicts(*sides, 1) == []
-    assert label_verdicts(*sides, 3, "good") == ["canary is labelled good more often than stable"]
-    assert label_verdicts(*sides, 3, "bad") == ["stable is labelled bad more often than canary"]
+    assert label_verdicts(*sides, 3, "good") == ["canary is labeled good more often than stable"]
+    assert label_verdicts(*sides, 3, "bad") == ["stable is labeled bad more often than canary"]
     assert label_verdicts(*sides, 3, "other") == []
     shown = [" ".join(one.split()) for one in render(*sides, 3, None, "rare")]
-    assert [one.split()[1:4] for one in shown if one.startswith("labelled")] == [
+    assert [one.split()[1:4] for one in shown if one.startswith("labeled")] == [
         ["rare", "0.0", "%"],
         ["good", "90.0", "%"],
         ["bad", "10.0", "%"],
@@ -323,7 +323,7 @@ def test_the_command_reads_the_file_of_feedback_and_the_one_before(
     assert main([*arguments, "--label", "bad"]) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "verdict: canary is scored higher than stable",
-        "verdict: stable is labelled bad more often than canary",
+        "verdict: stable is labeled bad more often than canary",
     ]
     (tmp_path / "said").unlink()
     (tmp_path / "said").mkdir()

@@ -23,7 +23,7 @@ PROBLEMS = [
         CATEGORIES + category("law") + "pointsman: {routing: {percent: 5}}\n",
         "pointsman.routing.percent",
         16,
-        "percent has no effect without `mode: percent` beside it",
+        "percent has no effect without `mode: percent`",
         "write `mode: percent`, or remove it",
     ),
     (
@@ -345,7 +345,7 @@ PROBLEMS = [
         MINIMAL + "pointsman: {server: {admin_listen: '0.0.0.0:9190'}}\n",
         "pointsman.server.admin_listen",
         11,
-        "could change the service: no token is wanted there",
+        "could change the service: it requires no token",
         "admin_token_file",
     ),
     (

@@ -1,4 +1,4 @@
-"""A file of labelled prompts: what is read, and how its faults are told."""
+"""A file of labeled prompts: what is read, and how its faults are told."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ ROWS = [
     (None, (0.5, 0.4, 0.1)),
     (None, (0.95, 0.0, 0.05)),
 ]
-"""Three of four labelled rows are right; of those out of scope one is `other`, one unsure, one is missed."""
+"""Three of four labeled rows are right; of those out of scope one is `other`, one unsure, one is missed."""
 
 
 @pytest.fixture

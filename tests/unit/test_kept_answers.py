@@ -149,7 +149,7 @@ def test_a_disk_that_hangs_does_not_hold_up_the_end(clock: VirtualLoop, disk: Di
         service.get("a")
     (line,) = service.told()
     assert (line["level"], line["event"]) == ("warning", "feedback")
-    assert line["message"] == "the answers that can be judged were not kept: it took longer than 2 s"
+    assert line["message"] == "the answers that can be judged were not stored: it took longer than 2 s"
 
 
 def test_an_end_that_cannot_write_is_told(clock: VirtualLoop, disk: Disk, file: Path) -> None:
@@ -157,7 +157,7 @@ def test_an_end_that_cannot_write_is_told(clock: VirtualLoop, disk: Disk, file: 
     with life(clock) as service:
         service.get("a")
     assert [line["message"].partition(":")[0] for line in service.told()][-1] == (
-        "the answers that can be judged were not kept"
+        "the answers that can be judged were not stored"
     )
 
 

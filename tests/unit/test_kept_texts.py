@@ -121,7 +121,7 @@ def test_that_texts_are_kept_is_warned_of_and_by_default_none_are(tmp_path: Path
         return [problem.message for problem in found.warnings if "texts_file" in problem.path]
 
     assert warned("{}") == []
-    assert warned("{texts_file: texts.jsonl}") == [f"what people write is kept in {tmp_path}/texts.jsonl"]
+    assert warned("{texts_file: texts.jsonl}") == [f"what people write is stored in {tmp_path}/texts.jsonl"]
 
 
 # --- what is redacted -------------------------------------------------------------------------------------------

@@ -150,9 +150,9 @@ async def test_what_does_not_exist_is_the_services_to_refuse(service: Service, m
 @pytest.mark.parametrize(
     ("given", "named", "said"),
     [
-        ((), "fit-2", "of 53 labelled texts 44 right before and 44 after: the labels say nothing for it"),
-        (("fit-1",), "fit-1", "of 40 labelled texts 9 right before and 33 after: 24 more"),
-        (("/a/fit-1",), "fit-1", "of 40 labelled texts 9 right before and 33 after: 24 more"),
+        ((), "fit-2", "of 53 labeled texts 44 right before and 44 after: the labels say nothing for it"),
+        (("fit-1",), "fit-1", "of 40 labeled texts 9 right before and 33 after: 24 more"),
+        (("/a/fit-1",), "fit-1", "of 40 labeled texts 9 right before and 33 after: 24 more"),
         (("/a/other",), "/a/other", "nothing is known of it by labels"),
     ],
     ids=["the newest", "by name", "by path", "another"],

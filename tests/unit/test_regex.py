@@ -80,7 +80,7 @@ def test_by_default_it_ignores_case(pattern: str, text: str, expected: bool) -> 
         ("(a", "a `(` without its `)`"),
         ("a)", "a `)` without its `(`, at character 2"),
         ("*a", "a `*` that repeats nothing"),
-        ("a++", "a `+` behind a repeat"),
+        ("a++", "a `+` after a repeat"),
         ("[a", "the pattern ends too early"),
         ("a\\", "the pattern ends too early"),
         ("[b-a]", "a range from `b` back to `a`"),

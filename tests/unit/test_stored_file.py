@@ -211,7 +211,7 @@ def test_a_disk_that_hangs_holds_up_neither_the_service_nor_its_end(clock: Virtu
         assert service.responses.find("r2", "me") is not None
         assert disk.writes == 1, "one thread hangs, and no more"
     (line,) = service.lines("stored_responses")
-    assert "were not kept" in line["message"]
+    assert "were not stored" in line["message"]
 
 
 def test_the_last_write_comes_after_one_that_is_in_progress(clock: VirtualLoop, disk: Disk, file: Path) -> None:
@@ -249,7 +249,7 @@ def test_the_last_write_may_fail(clock: VirtualLoop, disk: Disk, file: Path) -> 
         file.parent.write_bytes(b"no folder")
         service.store("second")
     (line,) = service.lines("stored_responses")
-    assert "were not kept: Not a directory" in line["message"]
+    assert "were not stored: Not a directory" in line["message"]
 
 
 BAD = {

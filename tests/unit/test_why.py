@@ -353,7 +353,7 @@ def test_the_text_begins_the_last_row_if_it_is_asked_for_and_kept(tmp_path: Path
 def test_a_text_that_is_not_kept_is_told(fields: dict[str, Any], tmp_path: Path, capsys: Captured) -> None:
     config = with_texts(tmp_path, Row("ff", "another"))
     assert main(["why", ID, log(tmp_path, line(**fields)), "--text", "--config", config]) == 0
-    assert capsys.readouterr().out.endswith("\ntext       (not kept)\n")
+    assert capsys.readouterr().out.endswith("\ntext       (not stored)\n")
     (tmp_path / "texts").unlink()
     assert main(["why", ID, log(tmp_path, line()), "--text", "--config", config]) == 0
 

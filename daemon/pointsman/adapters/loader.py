@@ -101,7 +101,7 @@ class Loader:
         if base is None or lora is None:
             raise _impossible(f"the config has no adapter {name}; add it to the loras of its model", 404)
         if lora.path is None:
-            raise _impossible(f"the config has no path for {name}; add `path` beside its name", 400)
+            raise _impossible(f"the config has no path for {name}; add `path` next to its name", 400)
         await self._poller.refresh()
         hosts = self._poller.hosts
         candidates = self._config.endpoints_of(name)
@@ -135,7 +135,7 @@ class Loader:
         path = next(iter(configured_paths), served[name].root)
         if path is None and not force:
             message = f"{name} could not be loaded again: vLLM reports no path for it, and the config has none"
-            raise _impossible(f"{message}; add `path` beside its name, or use --force", 409)
+            raise _impossible(f"{message}; add `path` next to its name, or use --force", 409)
         if path is not None:
             self._unloaded.pop(name, None)
             self._unloaded[name] = Unloaded(base=served[name].parent or "", path=path)

@@ -37,8 +37,8 @@ def take(kept: KeptFeedback | None, body: Received, author: str, now: float) -> 
     answer = kept.answers.find(said.request_id, author, now)
     if answer is None:
         raise RequestError(
-            "there is no answer to judge: the id must be the X-Request-Id of an answer that this client has got within "
-            "the last day, and not one that the client has made itself",
+            "there is no answer to judge: the id must be the X-Request-Id of an answer that this client got in the "
+            "last day, and not one that the client made up",
             status=404,
             code="unknown_request",
             param="request_id",

@@ -71,7 +71,7 @@ async def _keep(path: Path, answers: Answers, log: Log) -> None:
         await daemon_thread.run(lambda: _write(path, found), "answers", CLOSE_S)
     except (OSError, TimeoutError) as error:
         why = getattr(error, "strerror", None) or f"it took longer than {CLOSE_S:g} s"
-        log.write("warning", "feedback", message=f"the answers that can be judged were not kept: {why}")
+        log.write("warning", "feedback", message=f"the answers that can be judged were not stored: {why}")
 
 
 def _write(path: Path, entries: list[tuple[str, Answer]]) -> None:

@@ -222,7 +222,7 @@ def _refuse_strangers(admin: Iterable[Place], token: bytes | None) -> None:
     for place in admin:
         if token is None and not is_local(place.address):
             raise CannotStart(
-                f"whoever reaches the admin port at {place.address} could change the service; name a file with a token "
+                f"everyone who reaches the admin port at {place.address} could change it; name a file with a token "
                 "in pointsman.server.admin_token_file, or listen at a loopback address or a Unix socket"
             )
 

@@ -35,4 +35,4 @@ async def remembered(responses: StoredResponses, supervisor: Supervisor, log: Lo
                 await file.save()
         except (OSError, TimeoutError) as error:
             why = getattr(error, "strerror", None) or f"it took longer than {CLOSE_S:g} s"
-            log.write("warning", "stored_responses", message=f"the last stored responses were not kept: {why}")
+            log.write("warning", "stored_responses", message=f"the last responses were not stored: {why}")

@@ -53,7 +53,7 @@ def worth(one: dict[str, Any]) -> str:
     if not one["labelled"]:
         return "nothing is known of it by labels"
     before, after, labelled = one["right_before"], one["right_after"], one["labelled"]
-    shares = f"of {labelled:,} labelled texts {before:,} right before and {after:,} after"
+    shares = f"of {labelled:,} labeled texts {before:,} right before and {after:,} after"
     if after == before:
         return f"{shares}: the labels say nothing for it"
     if after < before:

@@ -58,7 +58,7 @@ def _items(options: argparse.Namespace, log: LogOptions) -> list[Item]:
         labelled = {one.hash for one in read_labels(options.labels or labels_file())}
         return worklist.worklist(kept_rows.rows(texts), worklist.bad(said), differing, labelled, options.limit)
     except FileNotFoundError as error:
-        raise EvaluationError(f"{error.filename}: there is no such file; has the service kept a text yet?") from error
+        raise EvaluationError(f"{error.filename}: there is no such file; has the service stored a text yet?") from error
 
 
 def _feedback(file: str | None) -> Iterator[bytes]:

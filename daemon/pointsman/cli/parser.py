@@ -74,7 +74,7 @@ def _check(commands: _Commands) -> None:
 
 
 def _init(commands: _Commands) -> None:
-    command = commands.add_parser("init", help="write a config for what a running vLLM serves")
+    command = commands.add_parser("init", help="write a config for the models of a running vLLM")
     command.add_argument(
         "--vllm",
         type=_address,
@@ -116,7 +116,7 @@ def _explain(commands: _Commands) -> None:
     command = commands.add_parser(
         "explain",
         help="show how a request would be routed, and why",
-        description="The running service answers, by its admin port. Where none runs, the config alone decides.",
+        description="The running service answers, by its admin port. If none runs, the config alone decides.",
     )
     command.add_argument("text", nargs="?", metavar="TEXT", help="what a user asks")
     command.add_argument(
@@ -131,9 +131,9 @@ def _explain(commands: _Commands) -> None:
 def _why(commands: _Commands) -> None:
     command = commands.add_parser(
         "why",
-        help="tell all that the log has of one request: what was decided, why, and what became of it",
+        help="show everything in the log about one request: the decision, its reason, and the outcome",
         description="The running service answers for the newest requests, by its admin port. An older one is in its "
-        "log: name that, and the older files beside it.",
+        "log: name that, and its older files.",
     )
     command.add_argument(
         "id", type=_request_id, metavar="ID", help="the X-Request-Id of the answer, or at least its first 6 characters"
@@ -144,10 +144,10 @@ def _why(commands: _Commands) -> None:
         nargs="*",
         default=(),
         metavar="LOG",
-        help="read this log of `serve` in place of asking the service, also of journalctl, compressed by gzip, or `-`",
+        help="read this log of `serve` instead of asking the service, also of journalctl, compressed by gzip, or `-`",
     )
     _config_option(command)
-    command.add_argument("--text", action="store_true", help="also show how the text begins, where texts are kept")
+    command.add_argument("--text", action="store_true", help="also show the beginning of the text, if texts are stored")
     command.add_argument("--json", action="store_true", help="print the log's fields as JSON")
 
 
@@ -155,8 +155,8 @@ def _mode(commands: _Commands) -> None:
     command = commands.add_parser(
         "mode",
         help="show how much a running service routes, or set it at once",
-        description="`off` and `shadow` hold for all categories, `on` in place of routing.mode; `config` gives the "
-        "config file its word back. What was set survives reloads and restarts.",
+        description="`off` and `shadow` apply to all categories, `on` replaces routing.mode; `config` applies the "
+        "config file again. The setting survives reloads and restarts.",
     )
     command.add_argument("mode", nargs="?", choices=("off", "shadow", "on", "config"))
     command.add_argument(
@@ -185,9 +185,9 @@ def _classifier(commands: _Commands) -> None:
     command = commands.add_parser(
         "classifier",
         help="list the classifiers of a running service, put one to use, go back, or discard one",
-        description="`promote` lets an artifact of `fit --labelled` serve in place of the config's classifier, once "
+        description="`promote` lets an artifact of `fit --labelled` serve instead of the config's classifier, once "
         "the service has proven it; `rollback` lets the one before serve again. Both survive restarts, and "
-        "hold until the config names another. `discard` deletes an artifact of the list that nothing uses.",
+        "apply until the config names another. `discard` deletes an artifact of the list that nothing uses.",
     )
     command.add_argument("action", nargs="?", choices=("list", "promote", "rollback", "discard"), default="list")
     command.add_argument(
@@ -219,7 +219,7 @@ def _compare(commands: _Commands) -> None:
         help="the service's log; default: standard input",
     )
     command.add_argument("--label", metavar="NAME", help="judge how often this label was given; choose it beforehand")
-    command.add_argument("--since", metavar="WHEN", help="leave out what was before: 90m, 2h, 3d ago, or a date in UTC")
+    command.add_argument("--since", metavar="WHEN", help="leave out earlier lines: 90m, 2h, 3d ago, or a date in UTC")
     _config_option(command)
 
 
@@ -267,9 +267,7 @@ def _keys(commands: _Commands) -> None:
         metavar="MODEL",
         help="of add: a model that the key may use, any number of times; default: all",
     )
-    command.add_argument(
-        "--default-model", metavar="MODEL", help="of add: answers in place of the config's default_model"
-    )
+    command.add_argument("--default-model", metavar="MODEL", help="of add: replaces the config's default_model")
     command.add_argument(
         "--upstream-key-file",
         metavar="FILE",
@@ -288,7 +286,7 @@ def _keys(commands: _Commands) -> None:
         "--allow-field",
         action="append",
         choices=get_args(QueueField),
-        help="of add: a field by which the client may choose its place in vLLM itself, any number of times",
+        help="of add: a field by which the client may itself choose its position in vLLM's queue, any number of times",
     )
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(parser=command)
@@ -297,15 +295,15 @@ def _keys(commands: _Commands) -> None:
 def _texts(commands: _Commands) -> None:
     command = commands.add_parser(
         "texts",
-        help="remove texts that pointsman.log.texts_file has kept",
-        description="A running service goes on with what is left.",
+        help="remove texts from the file pointsman.log.texts_file",
+        description="A running service continues with the remaining texts.",
     )
     command.add_argument("action", choices=("delete",))
     command.add_argument(
-        "--request-id", action="append", metavar="ID", help="the text that was kept for this request; any number"
+        "--request-id", action="append", metavar="ID", help="the text stored for this request; any number"
     )
     command.add_argument("--text-hash", action="append", metavar="HASH", help="the text with this hash; any number")
-    command.add_argument("--older-than", metavar="WHEN", help="what is older: 90m, 2h, 3d, or than a date in UTC")
+    command.add_argument("--older-than", metavar="WHEN", help="texts older than 90m, 2h, 3d, or a date in UTC")
     command.add_argument("--file", type=Path, metavar="FILE", help="default: the config's pointsman.log.texts_file")
     _config_option(command)
     command.set_defaults(parser=command)
@@ -314,7 +312,7 @@ def _texts(commands: _Commands) -> None:
 def _collect(commands: _Commands) -> None:
     command = commands.add_parser(
         "collect",
-        help="list the kept texts that a person should label, the most useful first",
+        help="list the stored texts that a person should label, the most useful first",
         description="Doubtful and contested ones: bad feedback, another opinion of the classifier in shadow, no "
         "category chosen, two categories close to each other. Nearly the same texts are listed once. Texts are kept "
         "where pointsman.log.texts_file names a file.",
@@ -323,10 +321,10 @@ def _collect(commands: _Commands) -> None:
         "--log",
         type=Path,
         metavar="FILE",
-        help="the service's log, where the file of texts does not have what the shadow said; - is standard input",
+        help="the service's log, if the file of texts lacks the shadow's decisions; - is standard input",
     )
     command.add_argument(
-        "--limit", type=_count, default=200, metavar="N", help="at most so many (default: %(default)s)"
+        "--limit", type=_count, default=200, metavar="N", help="maximum number of texts (default: %(default)s)"
     )
     command.add_argument(
         "-o", dest="output", type=Path, metavar="FILE", help="the worklist; default: in the state directory"

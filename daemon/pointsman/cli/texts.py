@@ -50,9 +50,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"removed {labelled:,} label{'' if labelled == 1 else 's'} from {labels_file()}")
     if options.request_id and not removed + labelled:
         hint = (
-            "a text is kept once, for the first request that had it: --text-hash takes that of the request's log line"
+            "a text is stored once, for the first request that had it: --text-hash takes that of the request's log line"
         )
-        print(f"pointsman: no text is kept for that request; {hint}", file=sys.stderr)
+        print(f"pointsman: no text is stored for that request; {hint}", file=sys.stderr)
         return 1
     return 0
 
@@ -70,6 +70,6 @@ def _configured(config: Path | None) -> Path:
     found = load(path).config.pointsman.log.texts_file
     if found is None:
         raise EvaluationError(
-            f"{path} has no pointsman.log.texts_file, so no texts are kept; --file names another file"
+            f"{path} has no pointsman.log.texts_file, so no texts are stored; --file names another file"
         )
     return Path(found)

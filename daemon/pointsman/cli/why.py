@@ -57,7 +57,11 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(json.dumps(fields, indent=2) for fields in shown))
         return 0
     blocks = [
-        [source, *rendered(fields), *([] if texts is None else [f"text       {_text(fields, texts) or '(not kept)'}"])]
+        [
+            source,
+            *rendered(fields),
+            *([] if texts is None else [f"text       {_text(fields, texts) or '(not stored)'}"]),
+        ]
         for source, fields in requests
     ]
     print("\n\n".join("\n".join(map(plain, lines)) for lines in blocks))
@@ -136,7 +140,7 @@ def _texts(config: Path | None, requests: Sequence[dict[str, Any]]) -> dict[str,
     path = config or default_path()
     file = load(path).config.pointsman.log.texts_file
     if file is None:
-        raise CommandFailed(f"{path} has no pointsman.log.texts_file, so no texts are kept; leave out --text")
+        raise CommandFailed(f"{path} has no pointsman.log.texts_file, so no texts are stored; leave out --text")
     missing = {one["text_hash"] for one in requests if isinstance(one.get("text_hash"), str)}
     found: dict[str, str] = {}
     try:

@@ -11,7 +11,9 @@ from pointsman.config.source_map import Places
 from pointsman.config.words import Keys
 from pointsman.errors import Problem
 
-REACHABLE = "is beyond the loopback: whoever reaches it would be served with the key in pointsman.relay.api_key_file"
+REACHABLE = (
+    "is beyond the loopback: everyone who reaches it would be served with the key in pointsman.relay.api_key_file"
+)
 KEEP_OUT = (
     "name a file of client keys in pointsman.access.keys_file (`pointsman keys add` writes it), listen on 127.0.0.1 or "
     "a Unix socket, or say pointsman.access.allow_anonymous: true"

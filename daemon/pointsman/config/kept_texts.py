@@ -33,6 +33,6 @@ def warnings(config: Config, places: Places) -> Iterator[Problem]:
     """Yield the warning that texts are stored, which nobody should find out by chance."""
     name = config.pointsman.log.texts_file
     if name is not None:
-        message = f"what people write is kept in {name}"
+        message = f"what people write is stored in {name}"
         fix = "tell them, let nobody else read it, and remove what is old: `pointsman texts delete --older-than 30d`"
         yield places.problem((*_LOG, "texts_file"), message, fix)

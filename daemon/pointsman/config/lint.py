@@ -261,7 +261,7 @@ def _no_token(loaded: Loaded) -> Iterator[Problem]:
         and server.admin_token_file is None
         and isinstance(listen(server.admin_listen), Tcp)
     ):
-        message = f"every user of this host can change the service at {server.admin_listen}: no token is wanted there"
+        message = f"every user of this host can change the service at {server.admin_listen}: the port requires no token"
         fix = (
             "name a file with a token in admin_token_file, or write unix:/path here, and this address in status_listen "
             "for Prometheus"
@@ -286,7 +286,7 @@ def _certificates(loaded: Loaded) -> tuple[list[Problem], list[Problem]]:
             warnings.append(loaded.places.problem((*where, "certificate_file"), *trouble))
         warnings += _readable(loaded, (*where, "key_file"), options.key_file)
     if not is_local(server.admin_listen or DEFAULT_ADMIN) and server.admin_tls is None:
-        message = f"the token is sent to {server.admin_listen} without encryption, so whoever is on the way can read it"
+        message = f"the token is sent to {server.admin_listen} without encryption, so anyone on the way can read it"
         fix = "set admin_tls, or listen at a loopback address or a Unix socket"
         warnings.append(loaded.places.problem(("pointsman", "server", "admin_listen"), message, fix))
     return errors, warnings

@@ -93,7 +93,7 @@ class Config:
     reasoning_families: Mapping[str, ReasoningFamily] = option(
         "Additional reasoning families; a built-in family of the same name is replaced.", EMPTY
     )
-    default_reasoning_effort: Effort = option("Effort where an entry sets none.", "medium")
+    default_reasoning_effort: Effort = option("Effort if an entry sets none.", "medium")
     auto_model_name: str = option("Model name that requests routing; `auto` always does, too.", "MoM")
     include_config_models_in_list: bool = option(
         "Accepted for compatibility; `/v1/models` always lists all models.", True

@@ -229,7 +229,7 @@ class _Reader:
             if self._next("?"):
                 continue  # as few as possible: the same texts match
             if self._next("+"):
-                raise self.error("a `+` behind a repeat, which cannot be used")
+                raise self.error("a `+` after a repeat, which cannot be used")
         return part
 
     def _bounds(self) -> tuple[int, int | None]:

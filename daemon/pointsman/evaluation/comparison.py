@@ -241,7 +241,7 @@ def label_verdicts(first: Side, second: Side, authors: int, label: str) -> list[
     The label must be chosen in advance: choosing it by the results would make false verdicts more frequent.
     """
     order = _order(first, second, lambda side: counted(side.labelled_by(label), authors))
-    return [] if order is None else [f"{order[0]} is labelled {label} more often than {order[1]}"]
+    return [] if order is None else [f"{order[0]} is labeled {label} more often than {order[1]}"]
 
 
 def _order(first: C, second: C, share: Callable[[C], Share]) -> tuple[str, str] | None:
@@ -288,7 +288,7 @@ def _feedback(sides: tuple[Side, Side], label: str | None) -> Iterator[tuple[str
         yield "score", *(_mean(side.scores(), "{:.2f}") for side in sides)
     frequent = (sides[0].labels() + sides[1].labels()).most_common(MOST_LABELS)
     for name in dict.fromkeys([*([] if label is None else [label]), *(name for name, _ in frequent)]):
-        yield f"labelled {name}", *(_share(*side.labelled(name)) for side in sides)
+        yield f"labeled {name}", *(_share(*side.labelled(name)) for side in sides)
 
 
 def _share(part: int, whole: int) -> str:

@@ -31,7 +31,7 @@ from pointsman.evaluation.scheme import Categories, Labels, Scheme
 from pointsman.routing.formats import CHAT
 
 _DESCRIPTION = """\
-Measure a classifier on labelled requests, or show what another classifier or threshold would change for
+Measure a classifier on labeled requests, or show what another classifier or threshold would change for
 the requests of a decision log."""
 
 _EPILOG = """\
@@ -114,11 +114,11 @@ def _misuse(options: argparse.Namespace) -> str | None:
     """Return the error in the combination of options, or None."""
     if options.replay is None:
         if options.file is None:
-            return "give a FILE.jsonl with labelled prompts, or a log with --replay"
+            return "give a FILE.jsonl with labeled prompts, or a log with --replay"
         stray = [name for name in ("texts", "hash_key", "against", "threshold") if getattr(options, name) is not None]
         return f"--{stray[0]} needs --replay" if stray else None
     if options.file is not None:
-        return "--replay takes an ARTIFACT but no file of labelled prompts"
+        return "--replay takes an ARTIFACT but no file of labeled prompts"
     if options.against is None and options.threshold is None and options.config is None:
         return "nothing to compare: give --against, --threshold or --config"
     return None

@@ -51,7 +51,7 @@ class Instruments:
         _CONFIDENCE_BUCKETS,
     )
     withheld: Counter = counter(
-        "withheld", "Requests that the rollout kept from the model that was chosen.", "reason", "category", "model"
+        "withheld", "Requests that the rollout withheld from the model that was chosen.", "reason", "category", "model"
     )
     shadow_texts: Counter = counter(
         "shadow_texts",
@@ -80,7 +80,7 @@ class Instruments:
     )
     left: Counter = counter(
         "clients_left",
-        "Clients that disconnected early, by phase: queue (behind their previous request), body, classify, "
+        "Clients that disconnected early, by phase: queue (waiting for their previous request), body, classify, "
         "connect, hold (relay.hold_ms), head (waiting for vLLM's response head), stream, send (cut off because it "
         "did not read).",
         "phase",

@@ -114,7 +114,7 @@ class KeptTexts:
             return True
 
     def _lost(self, texts: int, error: str | None) -> bytes:
-        message = f"{texts} texts were not kept: {self._path} was not written in time"
+        message = f"{texts} texts were not stored: {self._path} was not written in time"
         self._log.write("warning", "texts_file", message=message, dropped=texts, error=error)
         return b""
 

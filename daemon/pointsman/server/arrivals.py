@@ -34,7 +34,7 @@ class Arrivals(Generic[A]):
         elif limited and len(mine) >= most:
             raise OverShare(
                 "too many request bodies of one client are arriving (half of pointsman.server.max_connections); send "
-                "each right behind its head"
+                "each right after its head"
             )
         mine[request] = None
         self._total += 1

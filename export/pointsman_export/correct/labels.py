@@ -28,7 +28,7 @@ def read(path: Path) -> list[LabelledText]:
         raise FitDataError(str(error)) from error
     if len(found) < LEAST_LABELS:
         raise FitDataError(
-            f"{path}: has {len(found)} labelled texts, at least {LEAST_LABELS} are needed and 40 are wanted; give more "
+            f"{path}: has {len(found)} labeled texts, at least {LEAST_LABELS} are needed and 40 are wanted; give more "
             "with `pointsman collect` and `pointsman label`"
         )
     return found

@@ -92,7 +92,7 @@ class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
 
     def _lines(self) -> Iterator[str]:
         yield f"  base        {self.base}"
-        yield f"  labelled    {self.labelled} texts, each judged by a correction that did not see it"
+        yield f"  labeled     {self.labelled} texts, each judged by a correction that did not see it"
         yield f"  right       {_share(self.before, self.labelled)} before"
         yield f"              {_share(self.after, self.labelled)} after"
         yield f"  time        {self.seconds:.1f} s"
@@ -101,25 +101,25 @@ class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
         yield from (f"  {one.label:<{width}}  {one.texts:>5}  {one.before:>6}  {one.after:>5}" for one in self.labels)
         yield from self._thresholds()
         changed = sum(one.texts for one in self.changes)
-        yield f"\n{changed:,} of {self.traffic:,} kept texts would be answered by another model"
+        yield f"\n{changed:,} of {self.traffic:,} stored texts would be answered by another model"
         for one in self.changes[:MOST_CHANGES]:
             yield f"  {one.texts:>5}  from {one.before} to {one.after} ({one.model})"
             for sample in one.samples:
                 shown = "".join(char if char.isprintable() else " " for char in sample)
                 yield f"         {textwrap.shorten(shown, _WIDTH, placeholder=' …')}"
         if self.after <= self.before:
-            yield "\nwarning: it decides no more of the labelled texts rightly: label more before you promote it"
+            yield "\nwarning: it decides no more of the labeled texts rightly: label more before you promote it"
 
     def _thresholds(self) -> Iterator[str]:
         width = max(len("threshold"), *(len(one.category) for one in self.levels), 0)
-        yield f"\n  {'threshold':<{width}}  before  after  labelled"
+        yield f"\n  {'threshold':<{width}}  before  after  labeled"
         for one in self.levels:
             note = f" (fewer than {LEAST_LABELS}: by the base's rows alone)" if one.few else ""
             if one.origin in (Origin.GIVEN, Origin.COMMON):
                 note = f" (set in {one.origin})"
             elif one.origin != Origin.FITTED:
                 note = f" ({one.origin})"
-            yield f"  {one.category:<{width}}  {one.before:>6.2f}  {one.after:>5.2f}  {one.labelled:>8}{note}"
+            yield f"  {one.category:<{width}}  {one.before:>6.2f}  {one.after:>5.2f}  {one.labelled:>7}{note}"
 
 
 def judged(labelled: Sequence[LabelledText], before: Bools, after: Bools) -> tuple[Judged, ...]:

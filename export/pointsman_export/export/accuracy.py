@@ -56,7 +56,7 @@ def check_accuracy(
     )
     if accuracy.drop > max_drop:
         raise AccuracyError(
-            f"{precision} is right on {percent(accuracy.of_shipped)} of {accuracy.rows.total()} labelled rows, "
+            f"{precision} is right on {percent(accuracy.of_shipped)} of {accuracy.rows.total()} labeled rows, "
             f"the float graph on {percent(accuracy.of_float)}: a drop of {points(accuracy.drop)}, "
             f"allowed {points(max_drop)}; worst: {accuracy.worst()};{REMEDIES[precision]} "
             "or accept the loss with a higher --max-drop"

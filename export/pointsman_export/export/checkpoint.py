@@ -142,7 +142,7 @@ def _check_tokenizer(path: Path, vocabulary: int) -> None:
     refuse_pointer(path)
     if not path.is_file():
         raise CheckpointError(
-            f"{path}: missing; save the fast tokenizer beside the weights "
+            f"{path}: missing; save the fast tokenizer next to the weights "
             "(AutoTokenizer.from_pretrained(...).save_pretrained(folder))"
         )
     try:

@@ -21,7 +21,7 @@ float32. For OpenVINO it is optimum's graph with int8 weights."""
 
 _EPILOG = """\
 The verification compares names, axes, shapes and values of the float graph with torch; a prompt's logits alone, in a
-batch and, if the graph pads, padded; the labels of both graphs on real text; and their accuracy on labelled rows. If a
+batch and, if the graph pads, padded; the labels of both graphs on real text; and their accuracy on labeled rows. If a
 check fails, the error names it, nothing is written, and the exit code is 1. A graph for a GPU is verified on CUDA. If
 this host has no CUDA, it is verified on the CPU, which rounds the weights to fp16 but not the activations.
 

@@ -182,12 +182,12 @@ def _on_labelled(
 
     accuracy = calibration = None
     if rows := trial.labelled:
-        progress(f"judging both graphs on {len(rows.prompts)} labelled rows")
+        progress(f"judging both graphs on {len(rows.prompts)} labeled rows")
         known = rows.truth != NO_LABEL
         both = logits("float", rows)[known], logits(shipped, rows)[known]
         accuracy = check_accuracy(*both, shipped, rows.truth[known], labels, trial.max_drop)
     if rows := trial.calibration:
-        progress(f"calibrating on {len(rows.prompts)} labelled rows")
+        progress(f"calibrating on {len(rows.prompts)} labeled rows")
         found = logits(shipped, rows) if rows.logits is None else rows.logits
         calibration = calibrate(found, rows.truth, trial.precision)
     return accuracy, calibration

@@ -74,7 +74,7 @@ def _read(path: Path, least: int, enough: int) -> Rows:
         first, earlier = kept.setdefault(text_key(row.text), (number, row))
         if earlier.label != row.label:
             faults.append(
-                f"{path}:{number}: is labelled {row.label!r}, and the same text is labelled {earlier.label!r} in line "
+                f"{path}:{number}: is labeled {row.label!r}, and the same text is labeled {earlier.label!r} in line "
                 f"{first}; keep the right one"
             )
         elif first != number:
@@ -104,7 +104,7 @@ def _lines(path: Path) -> list[str]:
     try:
         content = files.read(path, _LARGEST_BYTES).decode("utf-8-sig")
     except OSError as error:
-        raise FitDataError(f"{path}: cannot be read ({error.strerror}); name a file of labelled rows") from error
+        raise FitDataError(f"{path}: cannot be read ({error.strerror}); name a file of labeled rows") from error
     except UnicodeDecodeError as error:
         raise FitDataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); convert it") from error
     return content.split("\n")  # a text may contain U+2028, where splitlines cuts

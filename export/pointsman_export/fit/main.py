@@ -15,7 +15,7 @@ from pointsman.evaluation.improve_files import artifacts_folder, labels_file
 from pointsman_export.common.command import languages, run
 
 _DESCRIPTION = """\
-Make a head for your own labels on the encoder of an artifact, from a few labelled examples of each (20 to 200) or from
+Make a head for your own labels on the encoder of an artifact, from a few labeled examples of each (20 to 200) or from
 descriptions of the labels, and write a new artifact that `pointsman serve` runs. It takes seconds on a CPU and needs
 the extra pointsman[fit]; with --labelled it needs nothing but what serves."""
 
@@ -28,7 +28,7 @@ about accounts, cards and payments.", "label": "banking"}. Expect an accuracy of
 for each label and --data, the accuracy is measured.
 
 With --labelled, the classifier of a config is corrected by the labels of `pointsman label`, ten at least. It keeps its
-own labels, and decides as before what is not like a labelled text. It is judged by labelled texts that it did not see,
+own labels, and decides as before what is not like a labeled text. It is judged by labeled texts that it did not see,
 and by what it changes for the texts that the service has kept. `pointsman classifier promote` puts it to use.
 
 The figures of --data come from cross-validation: each row is judged by a head that was not trained on it. They hold for
@@ -89,7 +89,7 @@ def command_parser() -> argparse.ArgumentParser:
         "--describe",
         type=Path,
         metavar="FILE",
-        help="sentences that describe the labels, in the same form; to use them beside rows, add them to the rows",
+        help="sentences that describe the labels, in the same form; to use them with rows, add them to the rows",
     )
     source.add_argument(
         "--labelled",

@@ -48,7 +48,7 @@ _SERVED = 32
 class FitRequest:
     """The options of the command line.
 
-    `data` has labelled rows or, if `described`, sentences that describe the labels. `base` is a folder or `builtin`;
+    `data` has labeled rows or, if `described`, sentences that describe the labels. `base` is a folder or `builtin`;
     `precision` is that of the suggested threshold; `languages` None means the base's.
     """
 

@@ -19,8 +19,8 @@ class AccessOptions:
         None,
     )
     allow_anonymous: bool = option(
-        "Listen beyond the loopback with vLLM's key (`relay.api_key_file`) and without client keys: whoever reaches "
-        "the address is served.",
+        "Listen beyond the loopback with vLLM's key (`relay.api_key_file`) and without client keys: everyone who "
+        "reaches the address is served.",
         False,
     )
     allowed_fields: tuple[QueueField, ...] = option(

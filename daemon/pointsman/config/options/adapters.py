@@ -19,15 +19,15 @@ class AdapterOptions:
         False,
     )
     failing_share: float = option(
-        "A model is failing when 6 of its newest 20 requests failed, and their share is greater by so much than that "
-        "of its base model, or where that has no traffic, of all others.",
+        "A model is failing when 6 of its newest 20 requests failed, and their share exceeds by this much that "
+        "of its base model, or of all others if that has no traffic.",
         0.25,
         minimum=0.05,
         maximum=1,
     )
     slow_factor: float = option(
-        "A model is slow when the first byte of its newest 20 requests takes so many times as long (median) as that of "
-        "its base model, or where that has no traffic, of its other adapters, and a second longer.",
+        "A model is slow when the first byte of its newest 20 requests takes this many times as long (median) as that "
+        "of its base model, or of its other adapters if that has no traffic, and a second longer.",
         5.0,
         minimum=1.5,
     )

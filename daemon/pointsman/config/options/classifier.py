@@ -61,7 +61,7 @@ class ClassifierOptions:
     )
     deadline_ms: int = option(
         "Maximum time for a classification; after it the fallback or the conversation's category answers. A text may "
-        "wait for half of it, and is truncated to what runs within the other half on this host.",
+        "wait for half of it, and is truncated to what runs in the other half on this host.",
         500,
         minimum=2,
     )
@@ -87,7 +87,7 @@ class ClassifierOptions:
         minimum=8,
     )
     head_share: float = option(
-        "Share of `max_tokens` taken from the head of a longer prompt; the rest is taken from its tail.",
+        "Share of `max_tokens` taken from the head of a longer prompt; the others are taken from its tail.",
         0.5,
         minimum=0,
         maximum=1,

@@ -24,12 +24,12 @@ class LogOptions:
         minimum=2**20,
         maximum=2**40,
     )
-    texts_files: int = option("Number of older files of texts that are kept.", 4, minimum=0, maximum=99)
+    texts_files: int = option("Number of older files of texts to keep.", 4, minimum=0, maximum=99)
     texts_share: float = option(
-        "Share of the texts that is kept, from 0 to 1; the same texts each time.", 1.0, minimum=0, maximum=1
+        "Share of the texts that is stored, from 0 to 1; the same texts each time.", 1.0, minimum=0, maximum=1
     )
     texts_redact: tuple[str, ...] = option(
-        "Patterns, as in rules, of what is replaced in the kept texts. Keys and e-mail addresses are always replaced.",
+        "Patterns, as in rules, that are replaced in the stored texts. Keys and e-mail addresses are always replaced.",
         (),
     )
     feedback_file: str | None = option(

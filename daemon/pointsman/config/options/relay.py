@@ -39,7 +39,7 @@ class RelayOptions:
         "Timeout from sending a request to vLLM's response head; 0 means no limit.", 600_000, minimum=0
     )
     idle_timeout_ms: int = option(
-        "Timeout between two parts of a response, or of what crosses a websocket; 0 means no limit.", 300_000, minimum=0
+        "Timeout between two parts of a response, or of the data on a websocket; 0 means no limit.", 300_000, minimum=0
     )
     total_timeout_ms: int = option("Timeout for a whole response; 0 means no limit.", 0, minimum=0)
     health_interval_ms: int = option(
@@ -68,7 +68,7 @@ class RelayOptions:
     quarantine: bool = option(
         "Refuse a client's request for a minute with 422 if an endpoint died twice while it was in flight there.", True
     )
-    paths: PathOptions = option("Paths that clients can reach beside, or in place of, the usual ones.", PathOptions())
+    paths: PathOptions = option("Paths to add to those that clients can reach, or to remove from them.", PathOptions())
     scheduling_policy: Literal["fcfs", "priority"] = option(
         "How every vLLM orders its queue, as its `--scheduling-policy` says. With `fcfs` it ignores priorities, so "
         "none may be configured.",

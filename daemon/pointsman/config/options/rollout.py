@@ -33,7 +33,7 @@ class Canary:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryRollout:
     mode: Literal["shadow", "percent", "on"] | None = option(
-        "`routing.mode` for this category; by default that one holds.", None
+        "`routing.mode` for this category; by default that one applies.", None
     )
     percent: float | None = option(
         "`routing.percent` for this category, with its own `mode: percent`.", None, minimum=0, maximum=100

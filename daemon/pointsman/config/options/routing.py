@@ -20,11 +20,13 @@ class AskOptions:
         "ask",
     )
     strip: tuple[str, ...] = option(
-        "More names of what is not the ask: a tag, a label, or a heading, such as `<acme_notes>`, `Ticket data:` or "
-        "`# Archive`. `*` stands for anything.",
+        "More names of parts that are not the ask: a tag, a label, or a heading, such as `<acme_notes>`, `Ticket "
+        "data:` or `# Archive`. `*` stands for anything.",
         (),
     )
-    take: tuple[str, ...] = option("More names of what holds the ask, such as `<acme_question>` or `Caller says:`.", ())
+    take: tuple[str, ...] = option(
+        "More names of parts that contain the ask, such as `<acme_question>` or `Caller says:`.", ()
+    )
     body_field: str | None = option(
         "Top-level field of the body in which a client states the ask, as in the header `x-pointsman-ask`.", None
     )
@@ -34,14 +36,14 @@ class AskOptions:
 class RoutingOptions:
     mode: Mode = option(
         "`on`: requests are routed. `shadow`: they are decided, logged and counted, and sent to `default_model`. "
-        "`percent`: a share of the conversations is routed, and the others are held back at `default_model`. `off`: "
-        "nothing is even classified. `pointsman mode` overrides it without a reload.",
+        "`percent`: a share of the conversations is routed, and the others go to `default_model`. `off`: "
+        "nothing is classified. `pointsman mode` overrides it without a reload.",
         "on",
     )
     percent: float | None = option(
         "Share of the conversations that is routed, with `mode: percent`.", None, minimum=0, maximum=100
     )
-    categories: Mapping[str, CategoryRollout] = option("What differs for a category, by its name.", EMPTY)
+    categories: Mapping[str, CategoryRollout] = option("Exceptions for a category, by its name.", EMPTY)
     verdict_authors: int = option(
         "Feedback counts in the verdict on an experiment where so many authors have given some on each side, that of "
         "one for at most half of it. An author is a client's key, else its address. 1 counts all: where a single proxy "
@@ -63,7 +65,7 @@ class RoutingOptions:
         "`best`: the highest score wins; `score`: scores are shares (A/B), drawn once for each conversation.", "best"
     )
     thresholds: Mapping[str, float] = option(
-        "Minimum score of a category, by its name, in place of `category_model.threshold`.", EMPTY, minimum=0, maximum=1
+        "Minimum score of a category, by its name; replaces `category_model.threshold`.", EMPTY, minimum=0, maximum=1
     )
     precision: float | None = option(
         "Share of an adapter's prompts that must be right. Each category without one in `thresholds` gets the lowest "
@@ -73,7 +75,7 @@ class RoutingOptions:
         minimum=0,
         maximum=1,
     )
-    ask: AskOptions = option("What of a request is classified.", AskOptions())
+    ask: AskOptions = option("The part of a request that is classified.", AskOptions())
     sticky: bool = option("Keep a conversation's category in follow-up turns.", True)
     switch_margin: float = option(
         "Lead that another category needs to replace the conversation's; up to twice as much in a long conversation.",
@@ -84,7 +86,7 @@ class RoutingOptions:
     sticky_entries: int = option("Number of turns to remember, of all conversations.", 10_000, minimum=1)
     sticky_seconds: int = option("Time for which a turn is remembered.", 3_600, minimum=1)
     session_headers: tuple[str, ...] = option(
-        "Further request headers in which clients name their session, beside the built-in ones.", ()
+        "Request headers in which clients name their session, in addition to the built-in ones.", ()
     )
     session_fields: tuple[str, ...] = option(
         "Further body fields in which clients name their session, such as `chat` or `metadata.chat`.", ()

@@ -23,13 +23,13 @@ class Rule:
     paths: tuple[str, ...] = option("Paths, such as `/v1/messages`.", ())
     keywords: tuple[str, ...] = option("Words or phrases that the ask has as whole words.", ())
     keywords_match: Literal["any", "all", "none"] = option(
-        "How many of the keywords the ask must have: one, all, or none of them.", "any"
+        "The keywords that the ask must have: one, all, or none of them.", "any"
     )
     pattern: str | None = option(
         "Regular expression that is found in the ask; without backreferences and lookaround.", None
     )
     case_sensitive: bool = option("Tell capitals from small letters, in `keywords` and `pattern`.", False)
-    languages: tuple[str, ...] = option("Languages of the ask (ISO 639-1), where that is certain.", ())
+    languages: tuple[str, ...] = option("Languages of the ask (ISO 639-1), if certain.", ())
     min_chars: int | None = option("Fewest characters of the ask.", None, minimum=0)
     max_chars: int | None = option("Most characters of the ask.", None, minimum=0)
     images: bool | None = option("Whether messages have images.", None)

@@ -35,15 +35,15 @@ class ServerOptions:
         None,
     )
     unix_socket_mode: str = option(
-        "Permissions of the Unix sockets, in octal and in quotes; whoever may write may connect.", "0660"
+        "Permissions of the Unix sockets, in octal and in quotes; every user who may write may connect.", "0660"
     )
     unix_socket_group: str | None = option(
         "Group of the Unix sockets, of which the service's user must be a member; by default its own group.", None
     )
     allowed_hosts: tuple[str, ...] = option(
-        "Further names or IP addresses (without a port) that may stand in the `Host` of a request to the admin port, "
-        "and to a data port that only this host reaches, beside `localhost`, this host's name and the names of the "
-        "addresses.",
+        "Names or IP addresses (without a port) that may be in the `Host` of a request to the admin port, "
+        "and to a data port that only this host reaches, in addition to `localhost`, this host's name and the names "
+        "of the addresses.",
         (),
     )
     max_in_flight: int = option(

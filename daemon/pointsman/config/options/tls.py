@@ -10,7 +10,7 @@ from pointsman.config.options.option import option
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
     certificate_file: str = option(
-        "File (relative to this one) with the certificate in PEM form, and behind it those that sign it. This and the "
+        "File (relative to this one) with the certificate in PEM form, followed by those that sign it. This and the "
         "other files are read again when they change."
     )
     key_file: str = option("File with its private key in PEM form, without a passphrase.")

@@ -12,7 +12,7 @@ class TracingOptions:
     endpoint: str | None = option(
         "URL of an OpenTelemetry collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`; each request "
         "becomes a span there. Needs the extra `otel`. By default nothing is traced, and a client's `traceparent` "
-        "passes to vLLM as it came.",
+        "is passed to vLLM unchanged.",
         None,
     )
     sample: float = option(

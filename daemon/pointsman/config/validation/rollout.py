@@ -29,7 +29,7 @@ def problems(subject: Subject) -> Iterator[Problem]:
         if mode == "percent" and percent is None:
             yield subject.problem(*keys, "mode", message="the share is missing", fix="add `percent:` from 0 to 100")
         if mode != "percent" and percent is not None:
-            message = "percent has no effect without `mode: percent` beside it"
+            message = "percent has no effect without `mode: percent`"
             yield subject.problem(*keys, "percent", message=message, fix="write `mode: percent`, or remove it")
 
 

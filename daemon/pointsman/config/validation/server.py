@@ -51,7 +51,7 @@ def _admin(subject: Subject) -> Iterator[Problem]:
     base: Keys = ("pointsman", "server")
     with contextlib.suppress(ValueError):
         if not is_local(server.admin_listen or DEFAULT_ADMIN) and server.admin_token_file is None:
-            message = f'whoever reaches "{server.admin_listen}" could change the service: no token is wanted there'
+            message = f'everyone who reaches "{server.admin_listen}" could change the service: it requires no token'
             fix = (
                 "name a file with a token in admin_token_file, or write unix:/path here and this address in "
                 "status_listen, which serves /metrics, /health and /ready alone"

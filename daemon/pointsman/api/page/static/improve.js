@@ -199,7 +199,7 @@ function shown(report) {
     const change = one => [h("strong", {}, `${one.before} → ${one.after}`),
         h("p", {class: "quiet"}, one.samples.map(sample => h("span", {class: "sample"}, sample)))];
     return [
-        table("The last fit: labelled texts decided rightly, each by a fit that did not see it", [
+        table("The last fit: labeled texts decided rightly, each by a fit that did not see it", [
             {name: "Label", cell: one => one.label === "out_of_scope" ? "none of them" : one.label},
             {name: "Texts", kind: "number", cell: one => count(one.texts)},
             {name: "Before", kind: "number", cell: one => count(one.before)},
@@ -209,7 +209,7 @@ function shown(report) {
             {name: "Category", kind: "word", cell: one => one.category},
             {name: "Before", kind: "number", cell: one => one.before.toFixed(2)},
             {name: "After", kind: "number", cell: one => one.after.toFixed(2)},
-            {name: "Labelled", kind: "number", cell: one => count(one.labelled)},
+            {name: "Labeled", kind: "number", cell: one => count(one.labelled)},
             {name: "Fitted on", cell: one => fittedOn(one)},
         ], report.levels, "The config has no categories") : null,
         table(`Of ${count(report.traffic)} kept texts, another model would answer`, [
