@@ -74,7 +74,7 @@ class ConfigSource:
             return replace(found, warnings=(warning, *found.warnings))
 
     def _kept(self, pin: Pin) -> tuple[bytes, Path]:
-        """Return the content and the file of a kept config; raises CannotStart."""
+        """Return the content and the file of a stored config; raises CannotStart."""
         if self.state is not None:
             try:
                 for one in kept(self.state):

@@ -36,8 +36,8 @@ from pointsman.errors import ClassifierError, Overloaded
 
 T = TypeVar("T")
 
-# Share of the slack that a text may spend waiting. Estimates are off by half where other processes use the same cores,
-# and 99 in 100 admitted texts must be in time; a shorter queue keeps the workers as busy.
+# Share of the slack that a text may spend waiting. Estimates are off by half if other processes use the same cores, and
+# 99 in 100 admitted texts must be in time; a shorter queue keeps the workers as busy.
 WAIT_SHARE = 0.5
 RUN_SHARE = 0.5
 """Share of the remaining time that the run of a long text may take, by the same estimates."""

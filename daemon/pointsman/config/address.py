@@ -30,7 +30,7 @@ class Unix:
 def listen(text: str) -> Tcp | Unix:
     """Parse `host:port`, `[IPv6]:port` or `unix:/path`; port 0 means any free port.
 
-    Raises ValueError with what to write instead.
+    Raises ValueError with the advice.
     """
     if text.startswith("unix:"):
         return Unix(_socket_path(text))
@@ -48,7 +48,7 @@ def listen(text: str) -> Tcp | Unix:
 
 
 def network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """Parse an IP address or a network such as `10.0.0.0/8`; raises ValueError with what to write instead."""
+    """Parse an IP address or a network such as `10.0.0.0/8`; raises ValueError with the advice."""
     try:
         return ipaddress.ip_network(text)
     except ValueError:
@@ -58,7 +58,7 @@ def network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 
 def check_endpoint(address: str, port: int | None) -> None:
-    """Check a vLLM's address together with its port; raises ValueError with what to write instead."""
+    """Check a vLLM's address together with its port; raises ValueError with the advice."""
     if address.startswith("unix:"):
         _socket_path(address)
         if port is not None:
@@ -70,7 +70,7 @@ def check_endpoint(address: str, port: int | None) -> None:
 
 
 def check_url(address: str, port: int | None = None) -> None:
-    """Check a URL; raises ValueError with what to write instead."""
+    """Check a URL; raises ValueError with the advice."""
     if not address.startswith(("http://", "https://")):
         raise ValueError("write http:// or https://, in lower case")
     try:

@@ -77,7 +77,7 @@ _PATH = re.compile(r"(GET|POST) ((?:/[A-Za-z0-9_.~-]+)+)")
 
 
 def added(text: str) -> DataPath:
-    """Parse a path of vLLM to relay; raises ValueError with what to write instead."""
+    """Parse a path of vLLM to relay; raises ValueError with the advice."""
     match = _PATH.fullmatch(text)
     if match is None or {".", ".."} & set(match[2].split("/")):
         raise ValueError("write the method and the path: `POST /v2/embed`")
@@ -90,7 +90,7 @@ def added(text: str) -> DataPath:
 
 
 def removed(text: str) -> DataPath:
-    """Parse a path of the data port to remove; raises ValueError with what to write instead."""
+    """Parse a path of the data port to remove; raises ValueError with the advice."""
     found = {str(path): path for path in ALL}.get(text)
     if found is None:
         raise ValueError("write a method and path that docs/vllm-paths.md lists, such as `POST /tokenize`")

@@ -13,7 +13,7 @@ NEWEST = 20
 # For clients that left: many of them may have waited too briefly to tell anything.
 MAX_LEFT = 3 * NEWEST
 MAX_AGE_SECONDS = 300.0
-# Requests within so long are answered at the same time.
+# Requests in the same slot count as concurrent.
 SLOT_SECONDS = 10.0
 # For models that are not in the config, which clients may make up while vLLM fails.
 MAX_OTHERS = 16

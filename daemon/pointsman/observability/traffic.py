@@ -22,7 +22,7 @@ READ_S = 15
 MINUTES = (60, READ_S)
 HOUR = (60, 60)
 DAY = (288, 300)
-# Each window is so many of the last slots of a ring.
+# Each window is a number of the last slots of a ring.
 WINDOWS = {"5m": (MINUTES, 20), "15m": (MINUTES, 60), "hour": (HOUR, 60), "day": (DAY, 288)}
 MAX_NAMES = 64
 MAX_MODELS = 256
@@ -43,7 +43,7 @@ class _Layout:
         self.width = 0
 
     def take(self, many: int) -> int:
-        """Return the first of so many new columns."""
+        """Return the first of this many new columns."""
         self.width += many
         return self.width - many
 
@@ -116,7 +116,7 @@ class _Ring:
             self._rows = rows
 
     def window(self, now: float, slots: int) -> _Window:
-        """Return so many slots up to now, the oldest first."""
+        """Return this many slots up to now, the oldest first."""
         newest = int(now // self.seconds)
         numbers = np.arange(newest - slots + 1, newest + 1)
         places = numbers % len(self._rows)

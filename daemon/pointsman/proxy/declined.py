@@ -51,7 +51,7 @@ class Movable(Receiver, Protocol):
 
 
 class HeldError:
-    """Buffer the body of an error for `receiver`, which gets the answer if the error is not a refusal."""
+    """A receiver that buffers an error's body for `receiver`, which gets the answer if it is not a refusal."""
 
     def __init__(self, receiver: Movable, head: ResponseHead, model: str) -> None:
         self._receiver = receiver

@@ -45,7 +45,6 @@ class HiddenUsage:
 
     @property
     def surplus(self) -> bytes:
-        """The bytes after the end of the body."""
         return self._inner.surplus
 
     def feed(self, data: bytes) -> bytes:
@@ -78,7 +77,6 @@ class HiddenUsage:
         return b"".join(kept)
 
     def interrupted(self, text: bytes) -> bytes:
-        """Frame `text` so that the client reads it as part of the body, which stays incomplete."""
         return chunk(text) if self._chunked else text
 
 

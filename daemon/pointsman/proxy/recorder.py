@@ -79,7 +79,6 @@ class Recorder:
         return response
 
     def abandoned(self, request: Request) -> None:
-        """Record a pipelined request whose client left before its turn."""
         record = new_record(request, "queued")
         record.phase, record.status = "queue", 499
         self.metrics.left.add(record.phase)

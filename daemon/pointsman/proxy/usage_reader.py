@@ -29,7 +29,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, lt=10**15)]
 
 
 class _Usage(msgspec.Struct):
-    """In OpenAI's words, or in the Responses API's and Anthropic's, whose `input_tokens` exclude cached ones."""
+    """A usage in OpenAI's words, or in the Responses API's and Anthropic's (whose `input_tokens` lack cached ones)."""
 
     prompt_tokens: _Count | None = None
     completion_tokens: _Count | None = None

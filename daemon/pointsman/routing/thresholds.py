@@ -14,7 +14,7 @@ from pointsman.config.labels import cover
 from pointsman.config.model import Category, Config
 
 SHOWN_PRECISION = 0.95
-"""Stated precision that `check` and the page show beside the thresholds in use."""
+"""Stated precision that `check` and the page show next to the thresholds in use."""
 LEAST_ROWS = 30
 """Minimum rows above a threshold: even 30 right ones of 30 are compatible with a precision of 0.89."""
 _STEPS = 10_000

@@ -146,21 +146,17 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def closing(self) -> bool:
-        """True once the client is gone, or the connection is being closed."""
         return self.transport.is_closing()
 
     @property
     def proxied(self) -> bool:
-        """True if the peer is a trusted proxy, which is believed about its client's address."""
         return self._proxies is not None
 
     def client(self, head: RequestHead) -> Client:
-        """Return the client that a request is from."""
         proxies = self._proxies
         return self._client if proxies is None else proxies.client(self._client, head.values.get(b"x-forwarded-for"))
 
     def begin(self, request: Request) -> None:
-        """Have a request answered; only called when there is no `current` one."""
         (self.peer.idle if self.served else self.peer.silent).pop(self, None)
         self.current = request
         self.run(self._owner.handler(request))
@@ -231,15 +227,12 @@ class ClientConnection(asyncio.Protocol):
         self._reader.read_on()
 
     def switch(self, sink: Callable[[bytes], None]) -> None:
-        """Give `sink` the client's bytes from now on, beginning with those after its offer to switch."""
         self._reader.switch(sink)
 
     def pause_reading(self) -> None:
-        """Stop reading until `resume_reading`; a client that leaves meanwhile is noticed."""
         self._reader.pause()
 
     def resume_reading(self) -> None:
-        """Resume reading."""
         self._reader.resume()
 
     def write(self, data: bytes) -> None:
@@ -269,7 +262,6 @@ class ClientConnection(asyncio.Protocol):
     # --- refusals and the end ----------------------------------------------------------------------------------
 
     def refuse_in_turn(self, error: HttpError) -> None:
-        """Refuse the bytes after the requests so far, once these are answered."""
         if self.current is None and not self._reader.ahead:
             self._refuse(error_response(error))
         else:

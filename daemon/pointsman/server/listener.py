@@ -119,18 +119,15 @@ class Listener:
             oldest.abort()
 
     def negotiated(self, handshake: Handshake) -> ClientConnection:
-        """Remove a completed handshake, and return the connection that follows."""
         self._handshakes.pop(handshake, None)
         return ClientConnection(self)
 
     def in_plain(self, handshake: Handshake) -> ClientConnection:
-        """Remove a handshake that never began, and return the connection that reports this."""
         self.count_refused("tls")
         self._handshakes.pop(handshake, None)
         return ClientConnection(self, NoTls())
 
     def not_negotiated(self, handshake: Handshake) -> None:
-        """Remove a failed handshake."""
         self.count_refused("tls")
         self._handshakes.pop(handshake, None)
         self._check_idle()
@@ -168,14 +165,12 @@ class Listener:
         return True
 
     def lingers(self, connection: ClientConnection) -> bool:
-        """Return whether a refused connection may wait until its client has read the answer."""
         room = len(self._refused) < LINGERING
         if room:
             self._refused.add(connection)
         return room
 
     def closed(self, connection: ClientConnection) -> None:
-        """Remove a connection."""
         self._refused.discard(connection)
         if connection in self.connections:
             self.connections.remove(connection)
@@ -187,7 +182,6 @@ class Listener:
             self._idle.set()
 
     def flush_soon(self, connection: ClientConnection) -> None:
-        """Schedule a connection to flush at the end of this turn of the event loop."""
         if not self._unflushed:
             self.loop.call_soon(self._flush)
         self._unflushed.append(connection)

@@ -77,7 +77,6 @@ class ConnectionPool:
         return connection
 
     def opened(self, connection: UpstreamConnection) -> None:
-        """Register a connection."""
         self._open.add(connection)
 
     def send_soon(self, connection: UpstreamConnection) -> None:
@@ -105,7 +104,6 @@ class ConnectionPool:
             self._sweep = self._loop.call_later(IDLE_CONNECTION_SECONDS, self._close_idle)
 
     def forget(self, connection: UpstreamConnection) -> None:
-        """Remove a closed connection."""
         self._open.discard(connection)
         if connection.idle_since:
             with contextlib.suppress(ValueError):
