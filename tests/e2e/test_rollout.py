@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
+import signal
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ import aiohttp
 import yaml
 
 from support.command import run_here
-from support.daemon import Daemon, run_daemon
+from support.daemon import Daemon, on_ports, run_daemon
 from support.fake_vllm import run_fake_vllm
 from support.lora_vllm import BASE, LoraVllm
 from support.process import eventually
@@ -99,28 +102,31 @@ async def test_how_to_keep_former_routes_is_told_by_the_first_start_with_a_state
         assert [await told(silent, other), await told(config, other)] == [0, 1], "what was not logged was not told"
 
 
-async def test_a_command_goes_back_to_the_config_before_and_leaves_the_file_alone(tmp_path: Path) -> None:
+async def test_what_a_former_release_went_back_to_is_served_until_the_file_changes(tmp_path: Path) -> None:
     env = {"STATE_DIRECTORY": str(tmp_path / "state")}
-    async with (
-        run_fake_vllm(LoraVllm()) as vllm,
-        run_daemon(quick_config(vllm.port), tmp_path, env=env) as daemon,
-    ):
-        await eventually(lambda: len(list(tmp_path.glob("state/configs/*"))) == 1, "the first config is kept")
-        tree = yaml.safe_load(daemon.config.read_text())
-        tree["pointsman"]["routing"] = {"mode": "off"}
-        daemon.config.write_text(yaml.safe_dump(tree))
-        await eventually(lambda: len(list(tmp_path.glob("state/configs/*"))) == 2, "the changed config is kept")
-        assert await answered(daemon) == (BASE, "off")
+    with socket.create_server(("127.0.0.1", 0)) as data, socket.create_server(("127.0.0.1", 0)) as admin:
+        async with run_fake_vllm(LoraVllm()) as vllm:
+            config = quick_config(vllm.port)
+            kept = yaml.safe_dump(config)
+            config["pointsman"] = {"routing": {"mode": "off"}}
+            file = on_ports(config, data.getsockname()[1], admin.getsockname()[1])
+            sha256, over = (hashlib.sha256(one.encode()).hexdigest() for one in (kept, file))
+            (tmp_path / "state" / "configs").mkdir(parents=True)
+            (tmp_path / "state" / "configs" / f"1795000000-{sha256}.yaml").write_text(kept)
+            rollback = {"sha256": sha256, "at": 1795000000, "over": over}
+            overlay = tmp_path / "state" / "overlay.json"
+            overlay.write_text(json.dumps({"version": 1, "config": rollback}))
+            async with run_daemon(config, tmp_path, env=env, listener=data, admin_listener=admin) as daemon:
+                assert f"{daemon.config}: this file is not served, but" in daemon.log_text()
+                assert await answered(daemon) == ("technical-lora", "classified")
+                assert "rolled back by a former release" in await pointsman(daemon, "status")
+                assert json.loads(overlay.read_text())["config"] == rollback
 
-        assert "rolled back, until `pointsman config follow`" in await pointsman(daemon, "config", "rollback")
-        await eventually(lambda: f"{daemon.config} is not served, but the config" in daemon.log_text(), "it is told")
-        assert await answered(daemon) == ("technical-lora", "classified")
-        assert yaml.safe_load(daemon.config.read_text()) == tree
-        assert "rolled back to" in await pointsman(daemon, "status")
-        assert "in use" in (await pointsman(daemon, "config", "list")).splitlines()[2]
-
-        await pointsman(daemon, "config", "follow")
-        assert await answered(daemon) == (BASE, "off")
+                daemon.config.write_text(f"{file}# changed\n")
+                daemon.process.send_signal(signal.SIGHUP)
+                await daemon.logged("reload", result="applied")
+                assert await answered(daemon) == (BASE, "off")
+                await eventually(lambda: json.loads(overlay.read_text())["config"] is None, "it is forgotten")
 
 
 async def test_commands_find_the_service_though_its_file_names_another_port_or_nothing_at_all(tmp_path: Path) -> None:

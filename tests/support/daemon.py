@@ -92,7 +92,7 @@ async def run_daemon(
     inherited = {"data": listener, "admin": admin_listener}
     listeners = {name: given for name, given in inherited.items() if given is not None}
     file = tmp_path / f"pointsman-{data_port}.yaml"
-    file.write_text(_on_ports(config, data_port, admin_port))
+    file.write_text(on_ports(config, data_port, admin_port))
     log = tmp_path / f"pointsman-{data_port}.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -143,7 +143,7 @@ def _inheriting(listeners: Mapping[str, socket.socket]) -> list[str]:
     return ["bash", "-c", f'exec {moved}; {told} exec "$@"', "bash"]
 
 
-def _on_ports(config: str | Path | Mapping[str, Any], data_port: int, admin_port: int) -> str:
+def on_ports(config: str | Path | Mapping[str, Any], data_port: int, admin_port: int) -> str:
     """The config as YAML, listening on these ports and on the Unix sockets that it names itself."""
     if isinstance(config, Mapping):
         tree = dict(config)

@@ -23,7 +23,6 @@ from support.process import reserve_port
 LISTS: dict[str, dict[str, Any]] = {
     "classifier": {"in_use": "builtin", "promoted": None, "artifacts": []},
     "canary": {"canaries": []},
-    "config": {"configs": [], "rolled_back": None},
 }
 
 

@@ -39,7 +39,7 @@ def inherited(folder: Path, **addresses: str) -> Iterator[list[tuple[str, socket
 def ports(wire: Wire, passed: list[tuple[str, socket.socket]]) -> Ports:
     made: list[Ports] = []
     unused: Any = mock.Mock()
-    wire.clock.do(lambda: made.append(Ports(wire.generations, unused, unused, unused, (), passed)))
+    wire.clock.do(lambda: made.append(Ports(wire.generations, unused, unused, (), passed)))
     return made[0]
 
 

@@ -110,7 +110,7 @@ def test_what_fails_or_is_slow_is_told_first_and_of_many_a_few() -> None:
 def test_a_rollback_is_told() -> None:
     told = status(endpoint())
     told["config"]["rolled_back"] = {"sha256": "a" * 64, "at": 0, "over": "b" * 64}
-    assert "  rolled back to aaaaaaaaaaaa until `pointsman config follow`" in lines(told)
+    assert "  rolled back by a former release: `pointsman check` says how to end that" in lines(told)
 
 
 def test_what_is_not_routed_is_told() -> None:

@@ -450,14 +450,13 @@ def test_status_metrics_and_the_overlay_say_until_when(host: Host) -> None:
 def test_check_says_until_when(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(time, "time", lambda: NOON)
     (tmp_path / "timed_mode.json").write_text(f'{{"mode": "off", "until": {NOON + 60}, "seconds": 60}}')
     loaded = load(write(tmp_path, MINIMAL))
     said = f"set by `pointsman mode`, in {tmp_path}: off until {overlay.moment(NOON + 60)}, then on"
-    assert said in list(shares.lines(loaded))
+    assert said in list(shares.lines(loaded, tmp_path))
     monkeypatch.setattr(time, "time", lambda: NOON + 60)
-    assert list(shares.lines(loaded)) == []
+    assert list(shares.lines(loaded, tmp_path)) == []
 
 
 def test_what_has_an_end_is_not_printed_for_the_config() -> None:

@@ -16,6 +16,7 @@ from pointsman import daemon_thread, files
 from pointsman.app.generations import Generations
 from pointsman.config import overlay
 from pointsman.config.overlay import Boot, Overlay, Override
+from pointsman.config.rolled_back import RolledBack
 from pointsman.observability.log_line import Level
 
 # A disk that hangs delays no command for longer.
@@ -152,6 +153,11 @@ class OverlayKeeper:
     def _rolled_back(self) -> dict[str, float]:
         """Return for each canary whether the service, not a command, has rolled it back."""
         return {one["category"]: (one["state"], one["by"]) == ("rolled_back", "service") for one in self.canaries()}
+
+    def keep_rollback(self, config: RolledBack | None) -> None:
+        """Keep which config is served in place of the file, None once a changed file has ended that."""
+        if config != self.current.config:
+            self._spawn(self.change(lambda now: msgspec.structs.replace(now, config=config), by="changed file"))
 
     async def keep_adapters(self) -> None:
         """Store the data by which adapters unloaded by hand can be loaded again; drop the oldest."""

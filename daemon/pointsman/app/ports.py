@@ -15,7 +15,6 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pointsman.api.admin import MOST_BODY_BYTES, adapter_routes, dry_run_route
 from pointsman.api.admin_guard import guarded
 from pointsman.api.canary import canary_routes
-from pointsman.api.configs import config_routes
 from pointsman.api.decisions import decisions_route
 from pointsman.api.health import Ready, health_routes, readiness
 from pointsman.api.mode import overlay_routes
@@ -23,7 +22,6 @@ from pointsman.api.one_request import request_route
 from pointsman.api.page.files import page_routes
 from pointsman.api.traffic import traffic_routes
 from pointsman.app import gauges
-from pointsman.app.config_keeper import ConfigKeeper
 from pointsman.app.data_handler import data_handler
 from pointsman.app.descriptors import ADMIN_CONNECTIONS
 from pointsman.app.experiments import experiments_route
@@ -88,7 +86,6 @@ class Ports:
         generations: Generations,
         reloader: Reloader,
         overlay: OverlayKeeper,
-        configs: ConfigKeeper,
         more: Sequence[Route],
         inherited: Iterable[tuple[str, socket.socket]],
     ) -> None:
@@ -107,7 +104,7 @@ class Ports:
         self.data = Port(self._data_listener(ready, data), data)
         self._budget = ByteBudget(4 * MOST_BODY_BYTES)
         reads = _open_routes(generations, ready)
-        changes = [*_protected_routes(generations, reloader, overlay, configs, ready), *more]
+        changes = [*_protected_routes(generations, reloader, overlay, ready), *more]
         admin = _places([server.admin_listen], passed[ADMIN])
         _refuse_strangers(admin, generations.current.admin_token)
         self.admin = [
@@ -177,7 +174,7 @@ def _open_routes(generations: Generations, ready: Ready) -> list[Route]:
 
 
 def _protected_routes(
-    generations: Generations, reloader: Reloader, overlay: OverlayKeeper, configs: ConfigKeeper, ready: Ready
+    generations: Generations, reloader: Reloader, overlay: OverlayKeeper, ready: Ready
 ) -> list[Route]:
     async def config(_: Request) -> Response:
         return json_response(
@@ -201,7 +198,6 @@ def _protected_routes(
         status_route(generations, reloader, ready),
         *overlay_routes(overlay),
         *canary_routes(overlay),
-        *config_routes(configs),
         *traffic_routes(generations.traffic, generations.latest),
         decisions_route(generations.latest, lambda: generations.current.texts),
         request_route(lambda: generations.current.recorder),

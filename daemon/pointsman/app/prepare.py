@@ -24,7 +24,8 @@ from pointsman.config.lint import lint, lint_shadow, shadow_unread
 from pointsman.config.load import Loaded, content, decoded, load_text
 from pointsman.config.loops import is_local, own_listener
 from pointsman.config.model import ClassifierOptions, Config, Endpoint, TlsOptions
-from pointsman.config.overlay import Pin, Promoted, with_classifier
+from pointsman.config.overlay import Promoted, with_classifier
+from pointsman.config.rolled_back import RolledBack
 from pointsman.config.secret import read_secret
 from pointsman.errors import ArtifactError, CannotStart, ConfigError, Problem
 from pointsman.observability import spans
@@ -54,10 +55,8 @@ class Prepared:
     """The artifact that classifies without deciding; its manifest is read, the model is loaded later."""
     shadow_error: str | None = None
     """The reason why there is none, though the config names one."""
-    content: bytes = b""
-    """The content of the config file."""
-    pin: Pin | None = None
-    """The reason why the content is not that of the operator's file."""
+    rolled_back: RolledBack | None = None
+    """The rollback of a former release, whose config is served in place of the operator's file."""
     promoted: Promoted | None = None
     """The reason why the classifier is not the one in the config."""
     former: str | None = None
@@ -132,7 +131,6 @@ def prepare(
         None if keys is None else keys.keys,
         shadow.artifact,
         shadow.error,
-        held,
         promoted=promoted,
         former=None if former is None else former.render(str(origin)),
         hash_key=hash_key,

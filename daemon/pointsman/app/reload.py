@@ -92,9 +92,9 @@ class Reloader:
         self.bound: tuple[str, ...] = ()
         """The addresses of the data port, also of inherited sockets."""
         self.failure: str | None = None
-        """Error of the latest reload, or None."""
-        self.applied: Callable[[Prepared], None] = lambda _: None
-        """Called after each successful reload, with the served config."""
+        """Error of the latest reload, None if it succeeded."""
+        self.applied: Callable[[], None] = lambda: None
+        """Called at the start and after each reload that succeeded."""
         self._asked = asyncio.Event()
         self._triggers: set[str] = set()
         self._next: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -102,7 +102,6 @@ class Reloader:
         watch("config_generation", "Number of configs that have been in use.", lambda: self.generation)
         watch("config_loaded_timestamp_seconds", "Time of the last successful load.", lambda: self.loaded)
         watch("config_reload_failed", "1 if the last reload failed.", lambda: self.failure is not None)
-        watch("config_rolled_back", "1 while a kept config is served.", lambda: self.serving.pin is not None)
 
     def ask(self, trigger: str) -> asyncio.Future[Outcome]:
         """Request a reload. Do not cancel the returned future: others may wait for it."""
@@ -131,6 +130,7 @@ class Reloader:
 
     async def run(self) -> None:
         """Run requested reloads until canceled."""
+        self.applied()
         while True:
             await self._asked.wait()
             asked, triggers = self._next, sorted(self._triggers)
@@ -171,7 +171,7 @@ class Reloader:
             )
             kept = prepared.classifier is before.classifier
             if kept and not found:
-                self.serving = replace(before, content=read.content, pin=read.pin, promoted=read.promoted)
+                self.serving = replace(before, rolled_back=read.rolled_back, promoted=read.promoted)
                 return Outcome("unchanged", self.generation, waiting=waiting, warnings=read.warnings)
             try:
                 refuse_loops(prepared.config)
@@ -193,7 +193,7 @@ class Reloader:
         self.failure = None if outcome.error is None else str(outcome.error) or repr(outcome.error)
         if outcome.error is None:
             self.loaded = time.time()
-            self.applied(self.serving)
+            self.applied()
         for warning in outcome.warnings:
             log.write("warning", "config", message=warning)
         unexpected = outcome.error is not None and not isinstance(outcome.error, CannotStart)

@@ -14,7 +14,6 @@ from pointsman.api.improve import improve_routes
 from pointsman.app import gauges, stand_in
 from pointsman.app.candidates import Candidates
 from pointsman.app.classifier_keeper import ClassifierKeeper
-from pointsman.app.config_keeper import ConfigKeeper
 from pointsman.app.generations import Generations
 from pointsman.app.improver import Improver
 from pointsman.app.kept_answers import kept_answers
@@ -59,7 +58,7 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
         stack.callback(signal.signal, signal.SIGHUP, signal.SIG_IGN)
         overlay = OverlayKeeper(source.state, generations)
         generations.supervisor.start("mode", overlay.watch)
-        configs = ConfigKeeper(source, reloader, overlay, log)
+        reloader.applied = lambda: overlay.keep_rollback(source.rolled_back)
         improver = Improver(source, lambda: generations.current.config, log)
         stack.push_async_callback(improver.close)
         keeper = ClassifierKeeper(source, reloader, overlay)
@@ -70,7 +69,7 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
             *improve_routes(improver),
             candidate_route(generations.begin, generations.stored, candidates.judge),
         ]
-        ports = Ports(generations, reloader, overlay, configs, more, systemd.listeners)
+        ports = Ports(generations, reloader, overlay, more, systemd.listeners)
         refuse_strangers(config, ports.data.addresses)
         reloader.bound = tuple(ports.data.addresses)
         for port in (*ports.status, *ports.admin):
@@ -95,7 +94,6 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
             classifier=prepared.classifier.name,
             endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
         )
-        configs.applied(prepared)
         for task in _run_background(generations, reloader, systemd):
             stack.callback(task.cancel)
         await stop.wait()

@@ -1,4 +1,4 @@
-"""Read the config file, or the stored config that a rollback serves instead, and notice when a file has changed."""
+"""Read the config file, and notice when it or a file that it names has changed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 
 from pointsman.app.prepare import Prepared, prepare
 from pointsman.config import overlay
-from pointsman.config.kept_configs import digest, kept
 from pointsman.config.load import content
-from pointsman.config.overlay import Pin, Promoted
+from pointsman.config.overlay import Promoted
 from pointsman.errors import CannotStart
 from pointsman.observability.log_line import Level
 
@@ -30,11 +29,12 @@ class ConfigSource:
         hash_key: bytes = b"",
         state: Path | None = None,
     ) -> None:
-        """Take `state`, the state directory with stored configs and an earlier process's rollback."""
+        """`state` is the state directory, with what an earlier process was told to serve."""
         self.path = path
         self.state = state
         found = overlay.read(state)[0]
-        self.pin = found.config
+        self.rolled_back = found.config
+        """The config that is served in place of the file, until the file has changed."""
         self.promoted = found.classifier
         self._vllm = vllm
         self._log_level = log_level
@@ -44,8 +44,8 @@ class ConfigSource:
     def prepare(self, previous: Prepared | None = None) -> Prepared:
         """Read the config; raises CannotStart.
 
-        At the start, the file's config replaces a rolled-back one that cannot be served, and the config's classifier a
-        promoted one that cannot.
+        At the start, the file's config is served where the one that a former release has gone back to cannot be, and
+        the classifier that the config names where the promoted one cannot.
         """
         try:
             return self._with_promoted(previous, self.promoted)
@@ -60,32 +60,21 @@ class ConfigSource:
         seen: Stamps = {}
         self._seen = seen
         seen[self.path] = _stamp(self.path)
-        held, pin = content(self.path), self.pin
-        if pin is None or pin.over != digest(held):
-            return self._prepared(previous, seen, (held, self.path), promoted)
+        file, rolled_back = content(self.path), self.rolled_back
+        if rolled_back is None or self.state is None or not rolled_back.holds(file):
+            found = self._prepared(previous, seen, (file, self.path), promoted)
+            self.rolled_back = None
+            return found
         try:
-            found = self._prepared(previous, seen, self._kept(pin), promoted)
-            return replace(found, pin=pin, warnings=(pin.told(self.path), *found.warnings))
+            found = self._prepared(previous, seen, rolled_back.read(self.state), promoted)
+            warning = rolled_back.problem(self.state, self.path).render(str(self.path))
+            return replace(found, rolled_back=rolled_back, warnings=(warning, *found.warnings))
         except CannotStart as error:
-            if previous is not None:
+            if previous is not None and previous.rolled_back is not None:
                 raise
-            found = self._prepared(previous, seen, (held, self.path), promoted)
-            warning = f"{self.path} is served, though `pointsman config rollback` has gone back to another: {error}"
+            found = self._prepared(previous, seen, (file, self.path), promoted)
+            warning = f"{self.path} is served, though a former release has gone back to another config: {error}"
             return replace(found, warnings=(warning, *found.warnings))
-
-    def _kept(self, pin: Pin) -> tuple[bytes, Path]:
-        """Return the content and the file of a stored config; raises CannotStart."""
-        if self.state is not None:
-            try:
-                for one in kept(self.state):
-                    if one.sha256 == pin.sha256:
-                        return one.content(), one.path
-            except OSError as error:
-                raise CannotStart(f"{self.state}: the kept configs cannot be read ({error.strerror})") from error
-        raise CannotStart(
-            f"the config {pin.sha256[:12]} is kept no more; go back to one of `pointsman config list`, or "
-            "`pointsman config follow` the file"
-        )
 
     def _prepared(
         self, previous: Prepared | None, seen: Stamps, text: tuple[bytes, Path], promoted: Promoted | None

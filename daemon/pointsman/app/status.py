@@ -37,7 +37,7 @@ def status_route(generations: Generations, reloader: Reloader, ready: Callable[[
                     "generation": reloader.generation,
                     "loaded": int(reloader.loaded),
                     "reload_failed": reloader.failure,
-                    "rolled_back": None if reloader.serving.pin is None else msgspec.to_builtins(reloader.serving.pin),
+                    "rolled_back": msgspec.to_builtins(reloader.serving.rolled_back),
                 },
                 "in_flight": metrics.in_flight,
                 "held": metrics.held,

@@ -18,11 +18,12 @@ from pointsman.classify.providers import advice, default_providers
 from pointsman.classify.shadow import ShadowOrder, proven
 from pointsman.cli import shares
 from pointsman.cli.lookup import unresolved
+from pointsman.config import overlay
 from pointsman.config.access import KEEP_OUT, REACHABLE, serves_anybody
 from pointsman.config.client_keys import load_keys
 from pointsman.config.labels import cover
 from pointsman.config.lint import lint, lint_shadow, shadow_unread
-from pointsman.config.load import INSTALLED, Loaded, default_path, in_order, load
+from pointsman.config.load import INSTALLED, Loaded, content, default_path, in_order, load
 from pointsman.config.loops import is_local
 from pointsman.config.model import Category, Config
 from pointsman.config.told import was_told
@@ -68,8 +69,10 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
     errors = [*findings.errors, *_strangers(loaded, listen)]
     _print("error", errors, file, out)
     elsewhere = _unavailable(loaded, first.manifest)
-    about_thresholds = _about_thresholds(loaded, first)
-    warnings = [*findings.warnings, *trouble, *elsewhere, *_unresolved(loaded), *about_thresholds]
+    state = files.service_state() if loaded.path == INSTALLED else files.state_directory()
+    about_thresholds = _about_thresholds(loaded, first, state)
+    here = [*_unresolved(loaded), *_rolled_back(loaded, state)]
+    warnings = [*findings.warnings, *trouble, *elsewhere, *here, *about_thresholds]
     _print("warning", in_order(warnings), file, out)
     count = len(errors) + _keys(loaded, out)
     if count:
@@ -81,7 +84,7 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
     if shadow is not None:
         title = "of the classifier in shadow, which was loaded:"
         print("\n".join(["", title, *shadow.table(loaded.config)]), file=out)
-    if lines := list(shares.lines(loaded)):
+    if lines := list(shares.lines(loaded, state)):
         print("\n".join(["", *lines]), file=out)
     return 0
 
@@ -185,10 +188,16 @@ def _unresolved(loaded: Loaded) -> Iterator[Problem]:
             yield loaded.places.problem(("vllm_endpoints", i, "address"), message, "check its spelling and the DNS")
 
 
-def _about_thresholds(loaded: Loaded, first: _Artifact) -> Iterator[Problem]:
+def _rolled_back(loaded: Loaded, state: Path | None) -> Iterator[Problem]:
+    """Yield that the service serves another config, to which a former release has gone back."""
+    found = overlay.read(state)[0].config
+    if found is not None and state is not None and found.holds(content(loaded.path)):
+        yield found.problem(state, loaded.path)
+
+
+def _about_thresholds(loaded: Loaded, first: _Artifact, state: Path | None) -> Iterator[Problem]:
     yield from threshold_problems.problems(loaded, first.thresholds(loaded.config), first.calibration)
     told = threshold_problems.former(loaded, first.manifest.labels, first.calibration)
-    state = files.service_state() if loaded.path == INSTALLED else files.state_directory()
     if told is not None and not was_told(state):
         yield told
 

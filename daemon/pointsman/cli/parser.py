@@ -226,18 +226,12 @@ def _compare(commands: _Commands) -> None:
 def _config(commands: _Commands) -> None:
     command = commands.add_parser(
         "config",
-        help="what a running service holds beside its config file; roll the config back",
-        description="`overlay` prints what commands have set, as YAML. `list` shows the kept configs. `rollback` "
-        "serves one of them, by default the one before that in use, until `follow` or until the file changes. The file "
-        "is never written.",
+        help="print what a running service holds beside its config file",
+        description="`overlay` prints what commands have set, as YAML.",
     )
-    command.add_argument("action", choices=("overlay", "list", "rollback", "follow"))
-    command.add_argument(
-        "number", nargs="?", type=int, metavar="N", help="of rollback: the config's number in the list"
-    )
+    command.add_argument("action", type=_no_rollback, choices=("overlay",))
     _config_option(command)
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.set_defaults(parser=command)
 
 
 def _adapters(commands: _Commands) -> None:
@@ -367,6 +361,12 @@ def _lasting(text: str) -> int:
         return lasting(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _no_rollback(text: str) -> str:
+    if text == "rollback":
+        raise argparse.ArgumentTypeError("configs are kept no more; restore the file from version control or a copy")
+    return text
 
 
 def _config_option(parser: argparse.ArgumentParser) -> None:

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pointsman import files
 from pointsman.config import overlay
-from pointsman.config.kept_configs import digest
-from pointsman.config.load import INSTALLED, Loaded, content
+from pointsman.config.load import Loaded
 from pointsman.config.overlay import Overlay
 from pointsman.routing.rollout import rollout_of
 
 
-def lines(loaded: Loaded) -> Iterator[str]:
-    """Yield the overlay, and the resulting shares; nothing if everything is routed."""
-    folder = files.service_state() if loaded.path == INSTALLED else files.state_directory()
-    found, trouble = overlay.read(folder)
+def lines(loaded: Loaded, state: Path | None) -> Iterator[str]:
+    """Yield the overlay in the state directory, and the shares as they will be; nothing if everything is routed."""
+    found, trouble = overlay.read(state)
     if trouble is not None:
         yield f"{trouble}, or run this as root"
-    yield from _decided(found, loaded, folder)
+    yield from _decided(found, loaded, state)
     routing = overlay.laid_over(loaded.config.pointsman.routing, found)
     for name, one in routing.categories.items():
         if one.canary is not None:
@@ -38,16 +35,14 @@ def lines(loaded: Loaded) -> Iterator[str]:
             yield f"{category.name}: {100 * share:g} % of the conversations are routed"
 
 
-def _decided(found: Overlay, loaded: Loaded, folder: Path | None) -> Iterator[str]:
-    if found.config is not None and found.config.over == digest(content(loaded.path)):
-        yield found.config.told(loaded.path)
+def _decided(found: Overlay, loaded: Loaded, state: Path | None) -> Iterator[str]:
     if found.classifier is not None and found.classifier.over == loaded.config.classifier.category_model.model_id:
         yield found.classifier.told()
     if found.timed is not None:
         then = found.mode or loaded.config.pointsman.routing.mode
-        yield f"set by `pointsman mode`, in {folder}: {found.timed.told()}, then {then}"
+        yield f"set by `pointsman mode`, in {state}: {found.timed.told()}, then {then}"
     elif found.mode is not None:
-        yield f"set by `pointsman mode`, in {folder}: {found.mode}"
+        yield f"set by `pointsman mode`, in {state}: {found.mode}"
     for name, decided in found.canaries.items():
         who = "a command" if decided.by == "command" else "the service"
         yield f"{name}: the canary {decided.adapter} was {decided.state.replace('_', ' ')} by {who}"

@@ -58,7 +58,7 @@ def _service(status: dict[str, Any], address: str) -> Iterator[str]:
     failed = "; the last reload failed, see the log" if config["reload_failed"] else ""
     yield f"config {config['generation']}, read {loaded}{failed}"
     if config.get("rolled_back"):
-        yield f"  rolled back to {config['rolled_back']['sha256'][:12]} until `pointsman config follow`"
+        yield "  rolled back by a former release: `pointsman check` says how to end that"
 
 
 def _unwell(unwell: list[dict[str, Any]]) -> Iterator[str]:

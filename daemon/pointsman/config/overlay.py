@@ -13,6 +13,7 @@ import yaml
 
 from pointsman import files
 from pointsman.config.model import CategoryRollout, Config, RoutingOptions
+from pointsman.config.rolled_back import RolledBack
 
 NAME = "overlay.json"
 TIMED_NAME = "timed_mode.json"
@@ -48,28 +49,10 @@ class Unloaded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     path: str
 
 
-class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A stored config that is served instead of the file's, as long as the file's content has the digest `over`.
-
-    `at` is when it was first applied, in seconds since the epoch.
-    """
-
-    sha256: str
-    at: int
-    over: str
-
-    def told(self, path: Path) -> str:
-        """Return the consequence for the operator's config file."""
-        return (
-            f"{path} is not served, but the config {self.sha256[:12]} of {moment(self.at)}: `pointsman config "
-            "rollback` holds until `pointsman config follow` or until the file changes"
-        )
-
-
 class Promoted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An artifact that serves instead of the config's, as long as the config names `over`; `at` as above.
+    """An artifact that serves in place of the config's, as long as the config names `over`; `path` is its folder.
 
-    `path` is the artifact's folder.
+    `at` is in seconds since the epoch.
     """
 
     path: str
@@ -151,9 +134,9 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     canaries: dict[str, Decided] = {}
     """By category; each applies to a canary with the same adapter."""
     adapters: dict[str, Unloaded] = {}
-    """By name; not their present path, but how they can be loaded."""
-    config: Pin | None = None
-    """The config that `pointsman config rollback` has gone back to."""
+    """By name; not what they are loaded as now, but how they can be."""
+    config: RolledBack | None = None
+    """The config that a former release has gone back to."""
     classifier: Promoted | None = None
     """The classifier that `pointsman classifier promote` has promoted."""
     former: tuple[Promoted, ...] = ()

@@ -11,9 +11,9 @@ _CLASSIFIER: Keys = ("pointsman", "classifier")
 KEYS: Mapping[Keys, str] = {
     (*_CLASSIFIER, "cascade"): "remove it: the artifact that classifier.category_model.model_id names decides alone",
 }
-"""What to do about each removed key."""
+"""The remedy for each removed key."""
 
 VALUES: Mapping[tuple[Keys, str], str] = {
     ((*_CLASSIFIER, "providers"), "tensorrt"): "cuda",
 }
-"""What counts in place of each removed item of a list."""
+"""The value that counts in place of each removed item of a list."""
