@@ -36,9 +36,9 @@ _ARMS = (Arm.CANARY, Arm.STABLE)
 
 
 class Ended(NamedTuple):
-    """How a request of a conversation ended: `draw` identifies the conversation, `client` whose it is.
+    """The end of a request of a conversation, which `draw` identifies and which belongs to `client`.
 
-    `first_byte` is in seconds; None if there was none.
+    `first_byte` is in seconds, None without one.
     """
 
     arm: Arm
