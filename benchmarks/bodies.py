@@ -28,8 +28,8 @@ from support.relay import Relay, run_relay
 
 SIZE = 32 * MIB - 1024
 ROUNDS = 3
-QUIET_S = 2.0
-ANSWER_S = 120.0
+QUIET_SECONDS = 2.0
+ANSWER_SECONDS = 120.0
 TARGET_MS = 50
 FLOODS = {
     "heads alone": (request_head(100), {}),
@@ -41,7 +41,7 @@ FLOODS = {
 
 Each request that is cut off is sent anew, and with a short timeout of bodies all are, each two seconds.
 """
-FLOOD_S = 10.0
+FLOOD_SECONDS = 10.0
 ARRIVING = 1_024
 """Half of the default `server.max_connections`: the number of bodies that may arrive at once."""
 COLUMNS = ("probes", "p50 ms", "p99 ms", "max ms")
@@ -63,7 +63,7 @@ async def measure(folder: Path) -> dict[str, Any]:
     delays: dict[str, list[float]] = {}
     async with run_hostile() as upstream, run_relay(folder, upstream) as relay:
         async with probing(relay.url) as quiet:
-            await asyncio.sleep(QUIET_S)
+            await asyncio.sleep(QUIET_SECONDS)
         bodies = worst(SIZE)
         for _ in range(ROUNDS):
             for name, body in bodies.items():
@@ -91,7 +91,7 @@ async def flooded(folder: Path, data: bytes, server: Mapping[str, int]) -> list[
     ):
         await until(relay.daemon, "bodies_arriving", ARRIVING)
         async with probing(relay.url, QUESTION) as delays:
-            await asyncio.sleep(FLOOD_S)
+            await asyncio.sleep(FLOOD_SECONDS)
     print(f"flood {max(delays):.1f} ms", flush=True)
     return delays
 
@@ -100,7 +100,7 @@ async def sent(relay: Relay, body: bytes) -> list[float]:
     """Return the delays of `/health` while a body is sent, read, routed and answered."""
     async with probing(relay.url) as delays, relay.client() as client:
         client.send(post(body))
-        got = await client.answer(within_s=ANSWER_S)
+        got = await client.answer(within_s=ANSWER_SECONDS)
     if got.status not in (200, 400):
         raise RuntimeError(f"the daemon answered {got.status}")
     return delays

@@ -17,7 +17,7 @@ from provenance import processor, provenance
 from startup import RESULT, ROOT
 
 ENVIRONMENTS = (".venv-test", ".venv-vllm")
-RUNS, MAX_KEPT = 2, 4
+RUNS, MAX_KEPT_RUNS = 2, 4
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     new: list[dict[str, Any]] = []
     for _ in range(RUNS):
         new.append(of | run())
-        result = started | {"make_test": alone, "runs": [*kept, *new][-MAX_KEPT:]}
+        result = started | {"make_test": alone, "runs": [*kept, *new][-MAX_KEPT_RUNS:]}
         publish(file, result, rendered(result))
     sys.exit(any(one["code"] for one in [alone, *new]))
 

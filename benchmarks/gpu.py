@@ -41,7 +41,7 @@ PROMPTS = Path(__file__).parents[1] / "tests" / "data" / "prompts.jsonl"
 CANNOT_START = 3
 RUNS = 200
 IN_FLIGHT = (1, 8, 32, 128)
-WINDOW_S = 5.0
+WINDOW_SECONDS = 5.0
 DEADLINE_MS = 60_000
 
 
@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def measure(
-    loaded: Artifact, provider: Literal["cuda", "cpu"], *, runs: int = RUNS, seconds: float = WINDOW_S
+    loaded: Artifact, provider: Literal["cuda", "cpu"], *, runs: int = RUNS, seconds: float = WINDOW_SECONDS
 ) -> dict[str, Any]:
     """Return the figures of an artifact; raises CannotStart without a device."""
     texts = [json.loads(line)["text"] for line in PROMPTS.read_text("utf-8").split("\n") if line]

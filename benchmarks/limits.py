@@ -36,7 +36,7 @@ BODIES, BODY_BYTES = 8, 32 * MIB - 64 * 1024
 LIMITS_MIB = (256, 320, 384, 512)
 QUOTAS = (None, 200, 100, 50)
 """In percent of a core."""
-ANSWER_S = 60.0
+ANSWER_SECONDS = 60.0
 RATE, SECONDS = 40, 10
 DECIDED = ("classified", "low_confidence", "no_category")
 V2 = (CGROUPS / "cgroup.controllers").exists()
@@ -236,7 +236,7 @@ async def large_bodies(served: Served) -> int:
         await asyncio.gather(*(writer.drain() for _, writer in streams))
         for _, writer in streams:
             writer.write(request[-1:])
-        async with asyncio.timeout(ANSWER_S):
+        async with asyncio.timeout(ANSWER_SECONDS):
             lines = await asyncio.gather(*(reader.readline() for reader, _ in streams))
         return sum(b" 200 " in line for line in lines)
     finally:

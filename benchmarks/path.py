@@ -37,7 +37,7 @@ from pointsman.upstream.connection import UpstreamConnection
 KIB = 1024
 EXPLICIT, HIT = "technical-lora", "MoM"
 ROUNDS = 60
-ROUND_S = 0.02
+ROUND_SECONDS = 0.02
 """A round is short, so that some of many see no other program."""
 READ_BYTES = 256 * KIB
 """uvloop reads no more from a socket at once."""
@@ -199,7 +199,7 @@ async def measured(ends: Ends, turns: int, size: int) -> dict[str, list[float]]:
         await ends.ask(pieces)
         if b"x-vsr-selected-model: technical-lora" not in ends.client_line.written:
             raise RuntimeError(f"not answered by {EXPLICIT}: {ends.client_line.written!r}")
-    count = max(3, round(ROUND_S / await ends.seconds(ways[HIT], 3)))
+    count = max(3, round(ROUND_SECONDS / await ends.seconds(ways[HIT], 3)))
     for _ in range(ROUNDS):
         for model, pieces in ways.items():
             found[model].append(round(await ends.seconds(pieces, count) * 1e6, 2))
@@ -259,10 +259,10 @@ def rendered(result: dict[str, Any]) -> list[str]:
         *judged(
             at_most(
                 f"a cache hit of {size}, times an explicit model",
-                most,
+                max_us,
                 {kind: ratio(sizes[size][HIT], sizes[size][EXPLICIT]) for kind, sizes in cells.items()},
             )
-            for size, most in WANTED.items()
+            for size, max_us in WANTED.items()
         ),
     ]
 

@@ -11,7 +11,7 @@ from support.browser import Browser, run_browser
 from support.daemon import Daemon, run_daemon
 from support.fake_vllm import run_fake_vllm
 from support.page import PagePort, run_page, shows
-from support.scene import DAY_S, Scene
+from support.scene import DAY_SECONDS, Scene
 from support.service import shipped_config
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -65,7 +65,7 @@ async def play() -> None:
     scene = Scene()
     with tempfile.TemporaryDirectory() as own:
         async with run_browser(Path(own)) as browser:
-            async with run_page(since=scene.now - DAY_S) as port:
+            async with run_page(since=scene.now - DAY_SECONDS) as port:
                 scene.play(port)
                 await take(browser, scene, port)
             async with run_fake_vllm() as vllm, run_daemon(shipped_config(vllm.port), Path(own)) as daemon:

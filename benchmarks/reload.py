@@ -30,9 +30,9 @@ from support.two_sides import Load, answer, config, put, reload, url
 CLIENTS = 4
 RELOADS = 50
 SWAP_EACH = 5
-SETTLE_S = 2.0
-QUIET_S = 10.0
-PAUSE_S = 0.3
+SETTLE_SECONDS = 2.0
+QUIET_SECONDS = 10.0
+PAUSE_SECONDS = 0.3
 # Logged by the daemon if it found no cost curve of an earlier, quieter moment.
 MEASURED = "the host was busy while the classifier was measured"
 SURE = "How do I sort a list in Python? Case"
@@ -70,9 +70,9 @@ async def measure(folder: Path) -> dict[str, Any]:
             admin_port = int(daemon.admin_url.rpartition(":")[2])
             load = Load(url(daemon), SURE, BETWEEN)
             running = group.create_task(load.run(CLIENTS))
-            await asyncio.sleep(SETTLE_S)
+            await asyncio.sleep(SETTLE_SECONDS)
             settled, begun = len(load.spans), await asyncio.to_thread(loop_lag, admin_port)
-            await asyncio.sleep(QUIET_S)
+            await asyncio.sleep(QUIET_SECONDS)
             quiet, calm = len(load.spans), await asyncio.to_thread(loop_lag, admin_port)
             done: list[Reload] = []
             measured = daemon.log_text().count(MEASURED)
@@ -82,7 +82,7 @@ async def measure(folder: Path) -> dict[str, Any]:
                 model_id = artifacts[(number + 1) // SWAP_EACH % 2]
                 put(daemon.config, config("ba"[number % 2], upstream.port, folder, model_id))
                 done.append(await reloaded(daemon))
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(PAUSE_SECONDS)
                 resident.append(memory(daemon.process.pid)["Rss"])
             after = await asyncio.to_thread(loop_lag, admin_port)
             load.over.set()

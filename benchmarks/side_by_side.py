@@ -15,7 +15,7 @@ from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import LineEncoder
 
-ROUND_S = 0.02
+ROUND_SECONDS = 0.02
 
 
 async def in_turn(configs: Mapping[str, Prepared], pieces: list[bytes], rounds: int) -> dict[str, list[float]]:
@@ -40,7 +40,7 @@ async def in_turn(configs: Mapping[str, Prepared], pieces: list[bytes], rounds: 
                 while service.current.shadow is not None and service.current.shadow.state != "running":  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
         first = next(iter(ends.values()))
-        count = max(3, round(ROUND_S / await first.seconds(pieces, 3)))
+        count = max(3, round(ROUND_SECONDS / await first.seconds(pieces, 3)))
         for _ in range(rounds):
             for name, end in ends.items():
                 found[name].append(round(await end.seconds(pieces, count) * 1e6, 3))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from training.data import Row
 from training.sections import sections
 from training.snippets import SNIPPETS
-from training.wrap import QUESTION_CHARS, TASKS, Pool, beside_material, fill_task, wrap
+from training.wrap import QUESTION_CHARACTERS, TASKS, Pool, beside_material, fill_task, wrap
 
 _CODE, _CHAT, _TURNS, _WRAPPED, _MATERIAL = 0.15, 0.08, 0.06, 0.14, 0.20
 """Shares of the texts that get each change; code is only added to computing questions."""
@@ -29,7 +29,7 @@ def augment(row: Row, pool: Pool, rng: random.Random) -> str:
     chance = rng.random()
     if chance < _CHAT:
         return _in_chat(text, pool.small_talk, rng)
-    if len(text) > QUESTION_CHARS:
+    if len(text) > QUESTION_CHARACTERS:
         return text
     if (chance := chance - _CHAT) < _TURNS:
         return _after_turns(text, pool.by_label[row.label], rng)
@@ -72,7 +72,7 @@ def _in_chat(text: str, small_talk: Sequence[str], rng: random.Random) -> str:
 
 def _after_turns(text: str, same: Sequence[str], rng: random.Random) -> str:
     """Return a turn with earlier ones below it, newest first, as the service reads a conversation."""
-    earlier = [one for one in rng.choices(same, k=rng.randint(1, 2)) if len(one) <= QUESTION_CHARS]
+    earlier = [one for one in rng.choices(same, k=rng.randint(1, 2)) if len(one) <= QUESTION_CHARACTERS]
     first = [rng.choice(_CHAT_WORDS["follow_up"])] if rng.random() < 0.6 else []
     return "\n".join([*first, text, *earlier])
 

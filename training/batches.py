@@ -8,6 +8,7 @@ from typing import Any
 
 BATCH_TOKENS = 2048
 """Tokens of a batch, padding included."""
+MAX_TEXT_TOKENS = 256
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list[int]]:

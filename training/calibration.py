@@ -26,7 +26,7 @@ from training.corpus import load_corpus
 from training.data import EXAMS, LABELS, CannotTrain, sha256
 from training.prompts import OURS
 
-MOST = 300
+MAX_ROWS_PER_LABEL = 300
 """Rows of a source and label: no source decides alone, though the largest has five times as many of one label."""
 
 Floats = NDArray[np.floating[Any]]
@@ -107,11 +107,14 @@ def tempered(probabilities: Floats, manifest: Manifest) -> Floats:
 
 
 def spread(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return at most MOST rows of each label, evenly spaced."""
+    """Return at most MAX_ROWS_PER_LABEL rows of each label, evenly spaced."""
     by_label: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         by_label[row["label"]].append(row)
-    places = {label: np.linspace(0, len(some) - 1, min(MOST, len(some))).round() for label, some in by_label.items()}
+    places = {
+        label: np.linspace(0, len(some) - 1, min(MAX_ROWS_PER_LABEL, len(some))).round()
+        for label, some in by_label.items()
+    }
     return [by_label[label][int(place)] for label, chosen in places.items() for place in chosen]
 
 

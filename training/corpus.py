@@ -24,7 +24,7 @@ OUR_TESTS = Path(__file__).parents[1] / "tests" / "data"
 ASKS = Path(__file__).parents[1] / "benchmarks" / "ask"
 """Questions and conversations by which the service is judged, the same."""
 
-_LEAST_WORDS = 5
+_MIN_WORDS = 5
 """Shorter texts of `ASKS` are what everybody says."""
 
 _EXAM_VALID, _USER_VALID = 0.05, 0.125
@@ -101,7 +101,7 @@ def _texts(path: Path) -> Iterator[str]:
     values: list[Any] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     while values:
         match values.pop():
-            case str(text) if len(text.split()) >= _LEAST_WORDS:
+            case str(text) if len(text.split()) >= _MIN_WORDS:
                 yield text
             case list(some):
                 values += some

@@ -36,7 +36,7 @@ EXAMS = frozenset({"mmlu", "mmlu-pro"})
 SMALL_TALK = "clinc-smalltalk"
 """The source of requests that no domain is asked for."""
 
-MAX_CHARS = 2000
+MAX_CHARACTERS = 2000
 """Length that texts are cut to before they are tokenized; about 500 tokens of prose."""
 
 
@@ -85,4 +85,4 @@ def sha256(path: Path) -> str:
 def _rows(lines: Iterable[str]) -> Iterator[Row]:
     for line in lines:
         row = json.loads(line)
-        yield Row(row["text"][:MAX_CHARS], row["label"], row.get("source", ""))
+        yield Row(row["text"][:MAX_CHARACTERS], row["label"], row.get("source", ""))

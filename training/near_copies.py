@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 Shingles: TypeAlias = frozenset[tuple[str, str]]
 
-LEAST_SHARED = 0.6
+MIN_SHARED_PART = 0.6
 """Two texts are near copies if they share this part of the shingles of both (Jaccard's index)."""
 
 _ARTICLES = frozenset({"a", "an", "the"})
@@ -30,7 +30,7 @@ class NearCopies:
         """Return whether one of the texts is a near copy of `text`."""
         own = shingles(text)
         shared = Counter(i for pair in own for i in self._having.get(pair, ()))
-        return any(n >= LEAST_SHARED * (len(own) + len(self._known[i]) - n) for i, n in shared.items())
+        return any(n >= MIN_SHARED_PART * (len(own) + len(self._known[i]) - n) for i, n in shared.items())
 
 
 def normal(text: str) -> str:

@@ -14,7 +14,7 @@ from training.corpus import DEV_SETS, load_corpus
 from training.data import EXAMS, Row, read_rows, sha256, write_rows
 from training.figures import figures
 from training.model import build_classifier, load_tokenizer
-from training.near_copies import LEAST_SHARED
+from training.near_copies import MIN_SHARED_PART
 from training.predict import predict
 from training.prompts import OURS
 from training.record import cpu, record
@@ -47,7 +47,7 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_
     sets = {"validation": corpus.valid} if held_out else {"validation": corpus.valid, "dev": _dev_rows(data_dir)}
     report["weights"] = sha256(output / "model.safetensors")
     report["rows"] = {"train": len(corpus.train), "valid": len(corpus.valid)}
-    report["near_copies"] = {"least_shared": LEAST_SHARED, "left_out": corpus.near_copies}
+    report["near_copies"] = {"least_shared": MIN_SHARED_PART, "left_out": corpus.near_copies}
     for name, rows in sets.items():
         probabilities = predict(trainer.model, tokenizer, [row.text for row in rows])
         report[name] = figures(rows, probabilities)

@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.batches import BATCH_TOKENS, batches, tokenize
+from training.batches import BATCH_TOKENS, MAX_TEXT_TOKENS, batches, tokenize
 from training.data import LABELS
 from training.figures import Floats
-
-_MAX_TOKENS = 256
 
 
 def predict(model: Any, tokenizer: Any, texts: Sequence[str]) -> Floats:
     """Return the probabilities [n, labels] of `texts`."""
-    ids = tokenize(tokenizer, texts, _MAX_TOKENS)
+    ids = tokenize(tokenizer, texts, MAX_TEXT_TOKENS)
     found = np.empty((len(ids), len(LABELS)), np.float32)
     model.eval()
     for chosen in batches([len(one) for one in ids], random.Random(0), 2 * BATCH_TOKENS):  # noqa: S311

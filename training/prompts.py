@@ -27,10 +27,10 @@ def user_prompts() -> list[tuple[str, str, str]]:
     prompts = [
         (text, label, "pointsman-plain") for name in _PLAIN for label, texts in sections(name).items() for text in texts
     ]
-    for name, most in _FILLINGS.items():
+    for name, max_prompts in _FILLINGS.items():
         for label, templates in sections(name).items():
             for template in templates:
-                fillings = {_fill(template, slots, rng) for _ in range(most)}
+                fillings = {_fill(template, slots, rng) for _ in range(max_prompts)}
                 prompts += [(text, label, "pointsman") for text in sorted(fillings)]
     prompts += [(template, "other", TASKS) for templates in lines("tasks.txt").values() for template in templates]
     return prompts + _experts()

@@ -18,12 +18,11 @@ from torch import nn
 
 from pointsman_export.export.mean_bert import mean_of_tokens
 from training.augment import augment
-from training.batches import batches, tokenize
+from training.batches import MAX_TEXT_TOKENS, batches, tokenize
 from training.corpus import sample
 from training.data import LABELS, CannotTrain, Row
 from training.wrap import TASKS, Pool
 
-_MAX_TOKENS = 256
 _SMOOTHING = 0.1
 _WEIGHT_DECAY = 0.01
 _HEAD_RATE = 5
@@ -86,8 +85,8 @@ class Trainer:
         labels = torch.tensor([LABELS.index(row.label) for row in chosen])
         texts = [augment(row, pool, rng) for row in chosen]
         bare = [text if row.source == TASKS else row.text for row, text in zip(chosen, texts, strict=True)]
-        ids = tokenize(self._tokenizer, texts, _MAX_TOKENS)
-        bare_ids = tokenize(self._tokenizer, bare, _MAX_TOKENS)
+        ids = tokenize(self._tokenizer, texts, MAX_TEXT_TOKENS)
+        bare_ids = tokenize(self._tokenizer, bare, MAX_TEXT_TOKENS)
         plan = batches([len(one) for one in ids], rng)
         self.model.train()
         losses = []

@@ -17,10 +17,10 @@ from training.sections import sections
 TASKS = "pointsman-tasks"
 """The source of templates: what programs ask for on their own, and what persons want done with a text."""
 
-QUESTION_CHARS = 300
+QUESTION_CHARACTERS = 300
 """Longest text that is put next to another: both must fit the tokens that training reads."""
 
-_MATERIAL_CHARS = (100, 700)
+_MATERIAL_CHARACTERS = (100, 700)
 """Lengths of the material in one text."""
 
 _OWN_MATERIAL, _WRITTEN = 0.5, 0.75
@@ -68,12 +68,12 @@ def beside_material(text: str, label: str, pool: Pool, rng: random.Random) -> st
 def fill_task(template: str, pool: Pool, rng: random.Random) -> str:
     """Return `template` with a question and with material of any subject in it."""
     subject = rng.choice(sorted(pool.by_label))
-    short = [text for text in rng.choices(pool.by_label[subject], k=8) if len(text) <= QUESTION_CHARS]
+    short = [text for text in rng.choices(pool.by_label[subject], k=8) if len(text) <= QUESTION_CHARACTERS]
     return _fill(template, short[0] if short else "", subject, pool, rng)
 
 
 def _fill(template: str, text: str, subject: str, pool: Pool, rng: random.Random) -> str:
-    chars = rng.randint(*_MATERIAL_CHARS) // max(1, template.count("{material}"))
+    chars = rng.randint(*_MATERIAL_CHARACTERS) // max(1, template.count("{material}"))
 
     def place(found: re.Match[str]) -> str:
         return text if found[1] == "ask" else _passage(subject, pool, chars, rng)

@@ -36,7 +36,7 @@ from pointsman.routing.formats import CHAT, ParsedRequest
 from pointsman.routing.history import HistoryReader
 from pointsman.routing.router import Router
 from pointsman.routing.steps import finish
-from pointsman.routing.subject import ANSWER_CHARS, ASK_CHARS
+from pointsman.routing.subject import ANSWER_CHARACTERS, ASK_CHARACTERS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -345,7 +345,9 @@ async def cost_again(classifier: Classifier) -> float:
     times = []
     for number in range(ROUNDS):
         text = (
-            f"{number} " + "What does the contract say about it? " * ((ASK_CHARS + ANSWER_CHARS) // 37) + "\nand then?"
+            f"{number} "
+            + "What does the contract say about it? " * ((ASK_CHARACTERS + ANSWER_CHARACTERS) // 37)
+            + "\nand then?"
         )
         started = time.perf_counter()
         await Unhurried(classifier).classify(text)

@@ -49,7 +49,7 @@ from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.routing import subject
 from pointsman.routing.follow_up import content_free
-from pointsman.routing.history import EXCERPT_CHARS
+from pointsman.routing.history import EXCERPT_CHARACTERS
 from pointsman.routing.policy import Held, Policy
 from pointsman.routing.reading import TextReader
 from pointsman.routing.router import Router
@@ -66,7 +66,7 @@ RELUCTANCE = 0.1
 STEPS = 50
 CATEGORIES = {"technical": "technical", "medical": "medical", "legal": "legal", "everyday": "general"}
 CODE = ROOT / "daemon" / "pointsman" / "routing" / "subject.py"
-CONTEXT = (subject.ASK_CHARS, subject.ANSWER_CHARS)
+CONTEXT = (subject.ASK_CHARACTERS, subject.ANSWER_CHARACTERS)
 COMPARED = ("kept_on_subject", "kept", "kept_content_free", "released_bare_right", "released", "read_again")
 SHOWN = ("kept_on_subject", "kept_content_free", "released_bare_right", "unknown_kept", "unknown_released_bare_right")
 
@@ -102,14 +102,18 @@ def _context(text: str) -> tuple[int, int]:
 
 def read_behind(context: tuple[int, int]) -> None:
     """Read asks again after this much of the last ask and of its answer."""
-    subject.ASK_CHARS, subject.ANSWER_CHARS = context
+    subject.ASK_CHARACTERS, subject.ANSWER_CHARACTERS = context
 
 
 def written(code: str, fitted: Weights, context: tuple[int, int]) -> str:
     """Return the code with other weights, and another context."""
     of = ", ".join([f"{name}={weight}" for name, weight in fitted.of._asdict().items()])
     code = re.sub(r"(?m)^FITTED = .*$", f"FITTED = Weights({fitted.always}, Evidence({of}))", code)
-    return re.sub(r"(?m)^ASK_CHARS, ANSWER_CHARS = .*$", "ASK_CHARS, ANSWER_CHARS = {}, {}".format(*context), code)
+    return re.sub(
+        r"(?m)^ASK_CHARACTERS, ANSWER_CHARACTERS = .*$",
+        "ASK_CHARACTERS, ANSWER_CHARACTERS = {}, {}".format(*context),
+        code,
+    )
 
 
 async def compare(
@@ -209,9 +213,9 @@ async def evidence_of(config: Config, classifier: Classifier, row: Row) -> Evide
     policy, held = Policy(config, classifier.labels), CATEGORIES[row.domain]
     asked = next(place for place, message in enumerate(reversed(row.history)) if message.role == "user")
     last = [message.content for message in row.history[-1 - asked :]]
-    before = "\n".join([said[:EXCERPT_CHARS] for said in last])
-    lengths = (subject.ASK_CHARS, subject.ANSWER_CHARS)
-    context = "\n".join([said[:most] for said, most in zip(last, lengths, strict=False)])
+    before = "\n".join([said[:EXCERPT_CHARACTERS] for said in last])
+    lengths = (subject.ASK_CHARACTERS, subject.ANSWER_CHARACTERS)
+    context = "\n".join([said[:max_characters] for said, max_characters in zip(last, lengths, strict=False)])
     both = await classifier.classify(f"{context}\n{row.ask}")
     together = policy.scores(both.probabilities)[held]
     return policy.evidence(Held(held, row.ask, before, context, together=together), policy.scores(found.probabilities))

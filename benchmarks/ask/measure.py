@@ -19,7 +19,7 @@ from pointsman.routing.ask import AskFinder
 
 ASKS = 12
 INJECTED_KINDS = 8
-COST_CHARS = 4096
+COST_CHARACTERS = 4096
 COST_RUNS = 20
 
 
@@ -131,7 +131,7 @@ class Costs:
         for kind in kinds:
             if kind.expect == "ask" and kind.material != "none":
                 passage = "\n\n".join(text for texts in materials(kind.material).values() for text in texts)
-                self._texts[kind.id] = _longest(json.loads(kind.filled(ask, passage[:COST_CHARS])))
+                self._texts[kind.id] = _longest(json.loads(kind.filled(ask, passage[:COST_CHARACTERS])))
         self._best = dict.fromkeys(self._texts, math.inf)
 
     def run(self) -> None:
@@ -141,7 +141,7 @@ class Costs:
                 finder = AskFinder()  # a finder knows what it has searched
                 begun = time.perf_counter()
                 finder.find([text])
-                taken = (time.perf_counter() - begun) * 1e6 * COST_CHARS / max(len(text), COST_CHARS)
+                taken = (time.perf_counter() - begun) * 1e6 * COST_CHARACTERS / max(len(text), COST_CHARACTERS)
                 self._best[kind] = min(self._best[kind], taken)
 
     def found(self) -> dict[str, float | str]:

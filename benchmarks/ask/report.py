@@ -32,7 +32,7 @@ SORTS = {"ask": "asks that keep their model", "default": "helper tasks to the de
 SPEAK = "documents that speak, and change nothing"
 MEDIAN = "us for a message of 4 KiB, median"
 COST_US = 150
-MOST_US = 3125
+MAX_US = 3125
 """Of a message 64 KiB are searched, which may delay others by 50 ms: a sixteenth of that."""
 # A row for each kind that keeps less than all of its asks.
 SHOWN_BELOW = 1.0
@@ -90,7 +90,7 @@ def targets(result: dict[str, Any]) -> list[Target]:
         Target(SPEAK, result["injections"]["unchanged"], "at least", 1.0),
         Target("bare asks that change their model", result["bare"]["changed"], "at most", 0),
         Target(MEDIAN, cost["median_us"], "at most", COST_US),
-        at_most("us for a message of 4 KiB, the worst wrapper", MOST_US, {cost.get("most_kind", ""): cost["most_us"]}),
+        at_most("us for a message of 4 KiB, the worst wrapper", MAX_US, {cost.get("most_kind", ""): cost["most_us"]}),
     ]
 
 

@@ -44,7 +44,7 @@ CLASSES: tuple[tuple[tuple[str, ...], Decided], ...] = (
 TIE = ("landlord", "python"), Decided("base", "low_confidence")
 """One word of each of two categories: half the probability each."""
 _FILLERS = ("and", "what", "is", "the")
-_MOST_WORDS = 40
+_MAX_WORDS = 40
 _OLD_TEXTS = 0.25
 """Share of texts without a nonce of their own, so that the classifier's cache has hits; the system prompt has it."""
 
@@ -70,7 +70,7 @@ def _words(dice: random.Random) -> tuple[list[str], Decided]:
     else:
         choices, wanted = dice.choice(CLASSES)
         known = dice.choices(choices, k=dice.randrange(1, 5)) if choices else []
-    words = [*known, *dice.choices(_FILLERS, k=dice.choice((0, 1, dice.randrange(_MOST_WORDS))))]
+    words = [*known, *dice.choices(_FILLERS, k=dice.choice((0, 1, dice.randrange(_MAX_WORDS))))]
     dice.shuffle(words)
     return words, wanted
 

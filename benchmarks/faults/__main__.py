@@ -25,8 +25,8 @@ from faults.planted import CLASSES, Fault, faults, unmatched
 
 RESULT = tree.ROOT / "benchmarks" / "results" / "faults.json"
 # For a Debian that is made and boots.
-TEST_S = 900
-RUN_S = 3600.0
+TEST_SECONDS = 900
+RUN_SECONDS = 3600.0
 Row = dict[str, Any]
 Try = Callable[[Task], Result]
 
@@ -82,7 +82,7 @@ def require_in_ci(copy: Path, left: list[Fault]) -> None:
 def require_passing(attempt: Try, left: list[Fault]) -> None:
     """End where one of the named tests fails without a fault."""
     source = (tree.ROOT / left[0].file).read_text("utf-8")
-    result = attempt(Task("none", left[0].file, source, {}, tests_of(left), TEST_S, RUN_S))
+    result = attempt(Task("none", left[0].file, source, {}, tests_of(left), TEST_SECONDS, RUN_SECONDS))
     if result.outcome != SURVIVED:
         raise SystemExit(f"{result.by} fails without a fault, too")
     print(f"{result.seconds:6.1f} s  the tests pass without a fault", flush=True)
@@ -90,7 +90,7 @@ def require_passing(attempt: Try, left: list[Fault]) -> None:
 
 def tried(attempt: Try, one: Fault) -> Row:
     source = one.planted((tree.ROOT / one.file).read_text("utf-8"))
-    result = attempt(Task(one.name, one.file, source, {}, one.tests, TEST_S, RUN_S))
+    result = attempt(Task(one.name, one.file, source, {}, one.tests, TEST_SECONDS, RUN_SECONDS))
     hangs = " (which hangs)" if result.outcome not in (FAILED, SURVIVED) else ""
     return {
         "name": one.name,

@@ -31,13 +31,13 @@ from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.config.model import ClassifierOptions
 from support.service import CHAT, chat
 
-DELAY_S = 0.1
+DELAY_SECONDS = 0.1
 SHARES = (0.3, 0.6, 0.9)
 ROUNDS = 3
-WINDOW_S = 4.0
+WINDOW_SECONDS = 4.0
 CLIENTS = 128
 """Enough to keep the classifier busy although each waits for the upstream."""
-PAUSE_S = 0.02
+PAUSE_SECONDS = 0.02
 TEXTS, ALONE = 4096, 30
 """Texts in all, and those of a round that are classified alone."""
 
@@ -49,9 +49,9 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     class at p50; the phases by share, of the last round.
     """
     models = {"built-in": artifact.BUILTIN, "base": work.model("int8-token")}
-    seconds, rounds = WINDOW_S * min(1.0, share), max(1, round(ROUNDS * share))
+    seconds, rounds = WINDOW_SECONDS * min(1.0, share), max(1, round(ROUNDS * share))
     return {
-        "delay_ms": DELAY_S * 1000,
+        "delay_ms": DELAY_SECONDS * 1000,
         "missing": [name for name, folder in models.items() if not folder.exists()],
         "classifiers": {
             name: _measured(work, name, folder, rounds, seconds) for name, folder in models.items() if folder.exists()
@@ -65,7 +65,7 @@ def _measured(work: Workplace, name: str, folder: Path, rounds: int, seconds: fl
     directly = post(CHAT, chat(texts[0], model="llama2-7b"))
     spans: dict[str, tuple[datetime, datetime]] = {}
     with contextlib.ExitStack() as stack:
-        port = stack.enter_context(upstream(work, DELAY_S))
+        port = stack.enter_context(upstream(work, DELAY_SECONDS))
         options = {"cache_entries": 0, "deadline_ms": NO_DEADLINE_MS}
         server = stack.enter_context(pointsman(work, f"added-{name}", folder, port, **options))
         closed_loop(server.port, rotated(asked, 0), 8, 1.0)  # warm-up
@@ -80,7 +80,7 @@ def _measured(work: Workplace, name: str, folder: Path, rounds: int, seconds: fl
         stack.enter_context(contextlib.closing(classifier))
         curve, alone_ms = classifier.curve, []
         for start in range(0, ALONE * rounds, ALONE):
-            alone_ms.append(loop.run(median_us(classifier, texts[start : start + ALONE], PAUSE_S)) / 1000)
+            alone_ms.append(loop.run(median_us(classifier, texts[start : start + ALONE], PAUSE_SECONDS)) / 1000)
             for part, (way, (target, requests)) in itertools.product(SHARES, ways.items()):
                 begun = phases.now()
                 window = open_loop(target, requests, part * capacity, seconds).summary()

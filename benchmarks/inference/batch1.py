@@ -20,17 +20,17 @@ from inference.workplace import HERE, Workplace
 from pointsman.classify.artifact import read_manifest
 
 THREADS = 2
-PAUSE_S = 0.03
+PAUSE_SECONDS = 0.03
 LAYERS, GLOBAL_LAYERS, WIDTH, WINDOW = 22, 8, 768, 129
 SECONDS = {16: 5, 32: 5, 64: 8, 128: 10, 256: 12, 512: 14}
 """Seconds of a pass on two threads by tokens, after which no further round begins; half of it on one."""
 PASSES = 3
 """These lengths are measured again and again: what the host changes every minute meets all of them."""
-LONGEST, LONGEST_SECONDS = 2048, 75
+LONG_TOKENS, LONG_SECONDS = 2048, 75
 """The longest calls take seconds, and are measured at the end, in one pass."""
-LONGEST_ROUNDS = 3
+MIN_LONG_ROUNDS = 3
 """At least, however long they take; of other lengths, one a pass."""
-LONGEST_WARMED = 512
+MAX_WARMED_TOKENS = 512
 """Longer calls take seconds, so that an untimed call before them makes no difference."""
 
 PRODUCTS = ("int8 product", "float product")
@@ -102,9 +102,9 @@ def in_passes(workers: dict[str, Worker], threads: int, share: float) -> dict[in
     for _ in range(PASSES):
         for tokens, seconds in SECONDS.items():
             take_turns(workers, tokens, cells[tokens], seconds * budget)
-    cells[LONGEST] = warmed(workers, LONGEST)  # a process that fails at this length has done the others
-    least = max(1, round(LONGEST_ROUNDS * share))
-    take_turns(workers, LONGEST, cells[LONGEST], LONGEST_SECONDS * budget, least)
+    cells[LONG_TOKENS] = warmed(workers, LONG_TOKENS)  # a process that fails at this length has done the others
+    min_rounds = max(1, round(MIN_LONG_ROUNDS * share))
+    take_turns(workers, LONG_TOKENS, cells[LONG_TOKENS], LONG_SECONDS * budget, min_rounds)
     return cells
 
 
@@ -118,17 +118,17 @@ def take_turns(
     tokens: int,
     cell: Cell,
     seconds: float,
-    least: int = 1,
+    min_rounds: int = 1,
 ) -> None:
     """Add rounds to the cell, at least so many; each begins with the next variant."""
     ends = time.monotonic() + seconds
-    wanted = cell.rounds + least
+    wanted = cell.rounds + min_rounds
     while cell.rounds < wanted or time.monotonic() < ends:
         names = [*cell.ms]
         first = cell.rounds % len(names)
         for name in names[first:] + names[:first]:
-            time.sleep(PAUSE_S)
-            taken = _seconds(workers[name], tokens, 2 if tokens <= LONGEST_WARMED else 1)
+            time.sleep(PAUSE_SECONDS)
+            taken = _seconds(workers[name], tokens, 2 if tokens <= MAX_WARMED_TOKENS else 1)
             if taken is None:
                 print(f"{name} ended at {tokens} tokens", file=sys.stderr)
                 del cell.ms[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from inference.batch1 import PAUSE_S, start, take_turns, warmed
+from inference.batch1 import PAUSE_SECONDS, start, take_turns, warmed
 from inference.workplace import Workplace
 from pointsman.classify.artifact import BUILTIN, read_manifest
 from pointsman.classify.manifest import MODEL
@@ -28,4 +28,4 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
         for tokens, cell in cells.items():
             take_turns(workers, tokens, cell, SECONDS * share)
     times = {str(tokens): cell.ms for tokens, cell in cells.items()}
-    return {"sha256": read_manifest(BUILTIN).files[MODEL], "pause_s": PAUSE_S, "ms": times}
+    return {"sha256": read_manifest(BUILTIN).files[MODEL], "pause_s": PAUSE_SECONDS, "ms": times}

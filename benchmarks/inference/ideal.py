@@ -43,7 +43,7 @@ def beyond_class_ms(curve: Curve, alone: float, tokens: int, arrivals: Sequence[
     """
     own = max(0.0, alone - idle_seconds(curve, tokens))
     shared = max(1, curve.batch_tokens // tokens)
-    medians = [median(answered(curve, own, tokens, arrivals, most)) for most in {1, shared}]
+    medians = [median(answered(curve, own, tokens, arrivals, max_texts)) for max_texts in {1, shared}]
     return max(0.0, 1000 * (min(medians) - alone))
 
 
@@ -58,11 +58,11 @@ def idle_seconds(curve: Curve, tokens: int) -> float:
     return min(narrow, curve.seconds(tokens, wide=True)) if curve.wide else narrow
 
 
-def answered(curve: Curve, own: float, tokens: int, arrivals: Sequence[float], most: int) -> list[float]:
+def answered(curve: Curve, own: float, tokens: int, arrivals: Sequence[float], max_texts: int) -> list[float]:
     """Return the seconds from each arrival to its answer, in order of the answers.
 
-    As soon as a worker is free, it takes its part of the texts that wait, up to `most`. A run takes `own` seconds and
-    those of the curve; for as long as it is the only one, it has the host for itself.
+    As soon as a worker is free, it takes its part of the texts that wait, up to `max_texts`. A run takes `own` seconds
+    and those of the curve; for as long as it is the only one, it has the host for itself.
     """
     coming, waiting = deque(arrivals), deque[float]()
     running: list[_Run] = []
@@ -82,7 +82,7 @@ def answered(curve: Curve, own: float, tokens: int, arrivals: Sequence[float], m
             waiting.append(coming.popleft())
         while waiting and len(running) < curve.workers:
             part = -(-len(waiting) // (curve.workers - len(running)))
-            batch = [waiting.popleft() for _ in range(min(most, part))]
+            batch = [waiting.popleft() for _ in range(min(max_texts, part))]
             alone = own + idle_seconds(curve, len(batch) * tokens)
             running.append(_Run(batch, alone, own + curve.seconds(len(batch) * tokens)))
     return found

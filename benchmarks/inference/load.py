@@ -16,7 +16,7 @@ from typing import Any
 import uvloop
 from target import quantile
 
-PATIENCE_S = 10.0
+PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def closed_loop(port: int, requests: Iterator[bytes], concurrency: int, seconds:
 
 
 def open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float) -> Window:
-    """Send Poisson arrivals at `rate` per second regardless of the server; clients give up after PATIENCE_S."""
+    """Send Poisson arrivals at `rate` per second regardless of the server; clients give up after PATIENCE_SECONDS."""
     replies: list[Reply] = []
     idle: list[_Connection] = []
     arrivals = random.Random(0)
@@ -99,7 +99,7 @@ def open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float)
     async def client(request: bytes, due: float) -> None:
         status, outcome, connection = 0, "no answer", None
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 connection = idle.pop() if idle else await _Connection.open(port)
                 status, outcome = await connection.exchange(request)
             idle.append(connection)

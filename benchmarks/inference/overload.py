@@ -12,7 +12,7 @@ from inference.workplace import Workplace
 from support.service import chat
 
 TIMES = 10
-FIND_S, OVERLOAD_S = 4.0, 8.0
+FIND_SECONDS, OVERLOAD_SECONDS = 4.0, 8.0
 PROMPTS = 4096
 REFUSED = {"overloaded", "classifier_error"}
 """Fallback reasons of requests that were not admitted; those that missed the deadline were."""
@@ -25,9 +25,9 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     with pointsman(work, "overload", work.model("int8-token"), cache_entries=0, deadline_ms=deadline_ms) as server:
         for workload in ("mix", "short"):
             requests = [post("/v1/route", chat(text)) for text in make_prompts(work.tokenizer, workload, PROMPTS)]
-            sustained = _outcome(closed_loop(server.port, rotated(requests, 0), 8, FIND_S * share))["admitted"]
+            sustained = _outcome(closed_loop(server.port, rotated(requests, 0), 8, FIND_SECONDS * share))["admitted"]
             rate = TIMES * sustained["per_second"]
-            overloaded = _outcome(open_loop(server.port, rotated(requests, 0), rate, OVERLOAD_S * share))
+            overloaded = _outcome(open_loop(server.port, rotated(requests, 0), rate, OVERLOAD_SECONDS * share))
             found[workload] = {"sustained": sustained} | overloaded
             print(workload, found[workload], flush=True)
     return {"deadline_ms": deadline_ms, "workloads": found}

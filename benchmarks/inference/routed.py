@@ -23,10 +23,10 @@ from pointsman.classify.classifier import Classifier
 from pointsman.config.model import ClassifierOptions
 from support.service import CHAT, chat
 
-DELAY_S = 0.1
+DELAY_SECONDS = 0.1
 CONCURRENCY = (1, 8, 32)
 ROUNDS = 3
-WINDOW_S = 2.5
+WINDOW_SECONDS = 2.5
 CACHE, HITS, MISSES = 256, 64, 2048
 """A miss is a text that was evicted from the cache before it is sent again."""
 ALONE = 20
@@ -47,7 +47,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
         loop = stack.enter_context(asyncio.Runner())
         alone = Classifier(artifact.load(artifact.BUILTIN), ClassifierOptions(cache_entries=ALONE))
         stack.enter_context(contextlib.closing(alone))
-        port = stack.enter_context(upstream(work, DELAY_S))
+        port = stack.enter_context(upstream(work, DELAY_SECONDS))
         ways: dict[str, tuple[int, Iterator[bytes]]] = {"direct": (port, itertools.repeat(directly))}
         for name, model in (("base", work.model("int8-token")), ("built-in", "builtin")):
             server = stack.enter_context(pointsman(work, f"routed-{name}", model, port, **options))
@@ -56,12 +56,12 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
         found: dict[str, Any] = {str(load): {way: [] for way in ways} for load in CONCURRENCY}
         built_in_us: dict[str, list[float]] = {"miss": [], "hit": []}
         for start in range(0, ALONE * max(1, round(ROUNDS * share)), ALONE):
-            for way, pause in (("miss", DELAY_S), ("hit", 0.0)):
+            for way, pause in (("miss", DELAY_SECONDS), ("hit", 0.0)):
                 built_in_us[way].append(loop.run(median_us(alone, texts[start : start + ALONE], pause)))
             for load, (way, (target, requests)) in itertools.product(CONCURRENCY, ways.items()):
                 if way.endswith("hit"):  # evicted by the misses before
                     closed_loop(target, iter(hits), 8, math.inf)
-                window = closed_loop(target, requests, load, WINDOW_S * min(1.0, share))
+                window = closed_loop(target, requests, load, WINDOW_SECONDS * min(1.0, share))
                 found[str(load)][way].append(window.summary())
                 print(load, way, window.summary(), flush=True)
-    return {"delay_ms": DELAY_S * 1000, "ways": found, "built_in_us": built_in_us}
+    return {"delay_ms": DELAY_SECONDS * 1000, "ways": found, "built_in_us": built_in_us}

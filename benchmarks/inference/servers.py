@@ -19,7 +19,7 @@ from inference.workplace import HERE, Workplace
 from support.process import reserve_port
 from support.service import shipped_config
 
-START_TIMEOUT_S = 180.0  # infinity and optimum import torch first
+START_TIMEOUT_SECONDS = 180.0  # infinity and optimum import torch first
 NO_DEADLINE_MS = 600_000
 NOBODY = 9  # a port without an upstream
 
@@ -94,7 +94,7 @@ def _running(work: Workplace, name: str, command: list[str], port: int, ready: s
     environment = {key: value for key, value in os.environ.items() if ours or key != "PYTHONPATH"}
     environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(work.part("cache")), "DO_NOT_TRACK": "1"}
     log = work.part("logs") / f"{name}.log"
-    with running(log, command, lambda: _is_ready(port, ready), START_TIMEOUT_S, env=environment) as process:
+    with running(log, command, lambda: _is_ready(port, ready), START_TIMEOUT_SECONDS, env=environment) as process:
         yield process.pid
 
 

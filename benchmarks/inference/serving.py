@@ -32,15 +32,15 @@ from pointsman.config.model import ClassifierOptions
 
 OURS, TENSOR, BUILT_IN = "ours int8", "ours int8 per tensor", "built-in"
 OUR_MODELS = {OURS: "int8-token", TENSOR: "int8-tensor"}
-WINDOW_S = {"short": 2.0, "mix": 3.5}
+WINDOW_SECONDS = {"short": 2.0, "mix": 3.5}
 FEW, MANY = 8, 32
 CONCURRENCY = (1, FEW, MANY)
 ROUNDS = 3
 PROMPTS = 1024
-CELL_S = 15.0
+CELL_SECONDS = 15.0
 """Time limit of a server for one cell: one that pads takes 30 s for a window of 3.5."""
 LOADS = (0.25, 0.5, 0.75, 0.9)
-OPEN_S = 6.0
+OPEN_SECONDS = 6.0
 
 Summary = dict[str, float]
 Requests = dict[tuple[str, str], list[bytes]]
@@ -54,12 +54,12 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     arrivals per second; `ceiling` by server and workload, in the order of the rounds; `least_p95_ms` by server, for the
     mix and 8 clients, in the fastest round.
     """
-    texts = {workload: make_prompts(work.tokenizer, workload, PROMPTS) for workload in WINDOW_S}
-    tokens = {workload: count_tokens(work.tokenizer, texts[workload]) for workload in WINDOW_S}
+    texts = {workload: make_prompts(work.tokenizer, workload, PROMPTS) for workload in WINDOW_SECONDS}
+    tokens = {workload: count_tokens(work.tokenizer, texts[workload]) for workload in WINDOW_SECONDS}
     with _servers(work) as (servers, missing):
         requests = {
             (workload, name): [server.request(text) for text in texts[workload]]
-            for workload in WINDOW_S
+            for workload in WINDOW_SECONDS
             for name, server in servers.items()
         }
         for (_, name), asked in requests.items():
@@ -69,7 +69,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
             "missing": missing,
             "closed": closed,
             "alone": by_itself,
-            "open": _over_load(servers, requests, closed, OPEN_S * share),
+            "open": _over_load(servers, requests, closed, OPEN_SECONDS * share),
             "tokens": {workload: _summary(lengths) for workload, lengths in tokens.items()},
             "ceiling": {
                 name: {
@@ -111,23 +111,23 @@ def _closed(
     """Return the summaries over HTTP and those without, and our models' cost curves in the order of the rounds."""
     names = list(servers)
     found: dict[str, Any] = {
-        workload: {str(load): {name: [] for name in names} for load in CONCURRENCY} for workload in WINDOW_S
+        workload: {str(load): {name: [] for name in names} for load in CONCURRENCY} for workload in WINDOW_SECONDS
     }
-    by_itself: dict[str, Any] = {workload: {name: [] for name in OUR_MODELS} for workload in WINDOW_S}
+    by_itself: dict[str, Any] = {workload: {name: [] for name in OUR_MODELS} for workload in WINDOW_SECONDS}
     curves: dict[str, list[Curve]] = {name: [] for name in OUR_MODELS}
     spent: dict[tuple[str, int, str], float] = defaultdict(float)
     models = {name: work.model(model) for name, model in OUR_MODELS.items()}
     options = ClassifierOptions(cache_entries=0, deadline_ms=NO_DEADLINE_MS)
     for number in range(max(1, round(ROUNDS * share))):
         turns = names[number % len(names) :] + names[: number % len(names)]
-        cells = [(workload, load, name) for workload in WINDOW_S for load in CONCURRENCY for name in turns]
+        cells = [(workload, load, name) for workload in WINDOW_SECONDS for load in CONCURRENCY for name in turns]
         with measured_anew(models, options) as loaded, asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
             for name, classifier in loaded.items():
                 curves[name].append(classifier.curve)
             for workload, load, name in cells:
-                if spent[workload, load, name] > CELL_S:
+                if spent[workload, load, name] > CELL_SECONDS:
                     continue
-                start, seconds = number * PROMPTS // ROUNDS, WINDOW_S[workload] * min(1.0, share)
+                start, seconds = number * PROMPTS // ROUNDS, WINDOW_SECONDS[workload] * min(1.0, share)
                 if load == MANY and name in loaded:
                     asked = itertools.islice(itertools.cycle(texts[workload]), start, None)
                     window = loop.run(alone.closed_loop(loaded[name], asked, load, seconds))
@@ -143,7 +143,7 @@ def _over_load(
     servers: dict[str, Server], requests: Requests, closed: dict[str, Any], seconds: float
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for workload in WINDOW_S:
+    for workload in WINDOW_SECONDS:
         throughput = {name: median(rounds, "per_second") for name, rounds in closed[workload]["8"].items()}
         best = max(PEERS.keys() & throughput, key=throughput.__getitem__, default=OURS)
         names = sorted({OURS, best})

@@ -16,7 +16,7 @@ from inference.workplace import Workplace
 
 MINUTES = 2.0
 CONCURRENCY = 16
-STEP_S = 3.0
+STEP_SECONDS = 3.0
 PROMPTS = 2048
 
 
@@ -29,7 +29,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
         mib.append(_resident_mib(server.pid))
         before = loop_lag(server.admin_port)
         while seconds[-1] < MINUTES * 60 * share:
-            seconds.append(seconds[-1] + closed_loop(server.port, requests, CONCURRENCY, STEP_S).seconds)
+            seconds.append(seconds[-1] + closed_loop(server.port, requests, CONCURRENCY, STEP_SECONDS).seconds)
             mib.append(_resident_mib(server.pid))
             print(f"{seconds[-1]:.0f} s: {mib[-1]} MiB", flush=True)
         return {

@@ -6,7 +6,7 @@ import gettext
 from collections.abc import Iterator
 from pathlib import Path
 
-SHORTEST, LONGEST = 25, 300
+MIN_CHARACTERS, MAX_CHARACTERS = 25, 300
 """Characters of a message that is a sentence, and no page of help."""
 
 
@@ -19,5 +19,5 @@ def translated(folder: Path) -> Iterator[tuple[str, str]]:
         with file.open("rb") as opened:
             messages = gettext.GNUTranslations(opened)._catalog  # type: ignore[attr-defined]
         for message, text in messages.items():
-            if text != message and SHORTEST <= len(text) <= LONGEST:
+            if text != message and MIN_CHARACTERS <= len(text) <= MAX_CHARACTERS:
                 yield language, text

@@ -18,7 +18,7 @@ import tokenizers
 from pointsman.classify.artifact import BUILTIN
 
 Score = Callable[[str], float]
-_LEAST = 1e-9
+_MIN_LIKELIHOOD = 1e-9
 
 
 def py3langid() -> Score:
@@ -88,4 +88,4 @@ PEERS: dict[str, Callable[[], Score]] = {
 
 def _odds(likelihoods: dict[str, float], english: str) -> float:
     others = max((value for name, value in likelihoods.items() if name != english), default=0.0)
-    return math.log(max(others, _LEAST) / max(likelihoods.get(english, 0.0), _LEAST))
+    return math.log(max(others, _MIN_LIKELIHOOD) / max(likelihoods.get(english, 0.0), _MIN_LIKELIHOOD))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mutants.operators import Edit, edits
 
-LONGEST = 90
+MAX_NAME_CHARACTERS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +66,4 @@ def _spread(found: list[Mutant], seed: int) -> list[Mutant]:
 
 def _short(text: str) -> str:
     words = " ".join(text.split())
-    return words if len(words) <= LONGEST else f"{words[: LONGEST - 3]}..."
+    return words if len(words) <= MAX_NAME_CHARACTERS else f"{words[: MAX_NAME_CHARACTERS - 3]}..."

@@ -10,7 +10,7 @@ from typing import Any
 from mutants.choose import Mutant
 
 # Of CPU time, while it was recorded. A unit test that takes more measures memory or accuracy.
-LONGEST_S = 30.0
+MAX_TEST_SECONDS = 30.0
 # The tests that run a daemon and can notice a mutant of a package, the quickest to notice first.
 DAEMON_TESTS = {
     "http1": ("relay/test_smuggling.py", "relay/test_hostile_answers.py", "relay/test_limits.py", "e2e/test_relay.py"),
@@ -83,7 +83,8 @@ class UnitTests:
     def all(self) -> list[str]:
         """Those that are quick enough, the quickest first."""
         return sorted(
-            (test for test, seconds in self.seconds.items() if seconds <= LONGEST_S), key=self.seconds.__getitem__
+            (test for test, seconds in self.seconds.items() if seconds <= MAX_TEST_SECONDS),
+            key=self.seconds.__getitem__,
         )
 
     def _of_package(self, file: str) -> set[str]:

@@ -39,10 +39,10 @@ LIBRARIES = (
 )
 FAILED, TIMEOUT, SURVIVED = "failed", "timeout", "survived"
 CRASHED = 70  # an exit status that pytest does not use: an exception went through it
-MOST_BYTES = 8 << 30  # for a loop without an end
-UNIT_RUN_S = 400.0
-DAEMON_TEST_S = 90
-DAEMON_RUN_S = 900.0
+MAX_DATA_BYTES = 8 << 30  # for a loop without an end
+UNIT_RUN_SECONDS = 400.0
+DAEMON_TEST_SECONDS = 90
+DAEMON_RUN_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Task:
     source: str
     unit: dict[str, int]
     daemon: list[str]
-    test_s: int = DAEMON_TEST_S
-    run_s: float = DAEMON_RUN_S
+    test_s: int = DAEMON_TEST_SECONDS
+    run_s: float = DAEMON_RUN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def attempt(task: Task, scratch: Path) -> Result:
         outcome, by = SURVIVED, ""
         if task.unit:
             files = list(dict.fromkeys(name.partition("::")[0] for name in task.unit))
-            outcome, by = tests(files, task.unit, task.test_s, scratch, UNIT_RUN_S)
+            outcome, by = tests(files, task.unit, task.test_s, scratch, UNIT_RUN_SECONDS)
         if outcome == SURVIVED and task.daemon:
             outcome, by = tests(task.daemon, {}, task.test_s, scratch, task.run_s)
     return Result(task.name, outcome, by, round(time.monotonic() - start, 1))
@@ -181,7 +181,7 @@ def tests(files: list[str], limits: dict[str, int], test_s: int, scratch: Path, 
 
 def _run(files: list[str], scratch: Path, watch: Watch) -> int:
     os.setsid()
-    resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA_BYTES, MAX_DATA_BYTES))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)

@@ -29,8 +29,10 @@ def main() -> None:
     options = parser.parse_args()
     work = Workplace.here(options.work, options.before)
     os.sched_setaffinity(0, {work.load_core})  # keeps the load generator off the proxy's core
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a stream takes two descriptors, of the proxies as well
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (hard_limit, hard_limit)
+    )  # a stream takes two descriptors, of the proxies as well
     started = time.monotonic()
     found = {"requests": requests.measure(work, options.share), "streams": streams.measure(work, options.share)}
     result = provenance() | {

@@ -25,9 +25,9 @@ from relay.workplace import Workplace
 from support.process import reserve_port
 from support.service import shipped_config
 
-START_TIMEOUT_S = 120.0  # LiteLLM alone takes 10 s, and longer while other proxies start
-WAKE_TIMEOUT_S = 30.0
-SETTLE_S = 0.2
+START_TIMEOUT_SECONDS = 120.0  # LiteLLM alone takes 10 s, and longer while other proxies start
+WAKE_TIMEOUT_SECONDS = 30.0
+SETTLE_SECONDS = 0.2
 POINTSMAN = "Pointsman"
 QUIET = f"{POINTSMAN}, no request log"
 BEFORE = f"{POINTSMAN}, before"
@@ -52,8 +52,8 @@ class Proxy:
         os.killpg(self.pid, signal.SIGCONT)
         try:
             # Work that fell due while stopped, and new upstream connections: LiteLLM takes more than 5 s for it.
-            exchange_once(self.port, timeout_s=WAKE_TIMEOUT_S)
-            time.sleep(SETTLE_S)
+            exchange_once(self.port, timeout_s=WAKE_TIMEOUT_SECONDS)
+            time.sleep(SETTLE_SECONDS)
             yield self
         finally:
             os.killpg(self.pid, signal.SIGSTOP)
@@ -92,7 +92,7 @@ def _proxy(work: Workplace, name: str, upstream: int) -> Iterator[Proxy]:
     environment.pop("PYTHONPATH", None)  # a peer must not import our modules
     log = work.part("logs") / f"{slug}.log"
     pinned = work.pinned(work.proxy_core, command)
-    with running(log, pinned, lambda: _answers(port), START_TIMEOUT_S, env=environment) as process:
+    with running(log, pinned, lambda: _answers(port), START_TIMEOUT_SECONDS, env=environment) as process:
         os.killpg(process.pid, signal.SIGSTOP)
         yield Proxy(name, process.pid, port)
 

@@ -94,7 +94,7 @@ def _unlogged(requests: Result) -> dict[str, str]:
 
 def _few(streams: Result) -> dict[str, str]:
     """Return how much more a chunk costs of few streams than of many."""
-    few, most = (streams["cells"].get(many, {}) for many in (targets.MANY, targets.MOST))
+    few, most = (streams["cells"].get(many, {}) for many in (targets.MANY, targets.MAX_STREAMS))
     more = {
         name: _median(few, name, "cpu_us") / _median(most, name, "cpu_us")
         for name in ("vllm-router", "nginx", POINTSMAN)
@@ -103,7 +103,8 @@ def _few(streams: Result) -> dict[str, str]:
     told = "; ".join(f"{name} {times:.1f}" for name, times in more.items())
     return {
         f"CPU a chunk at {targets.MANY} streams, times {peer}'s": (
-            f"Of few streams few chunks share a wake-up. A chunk takes more than of {targets.MOST}, in times: {told}."
+            f"Of few streams few chunks share a wake-up. A chunk takes more than of {targets.MAX_STREAMS}, in times: "
+            f"{told}."
         )
         for peer in ("vllm-router", "nginx")
         if more
@@ -112,11 +113,11 @@ def _few(streams: Result) -> dict[str, str]:
 
 def _many(streams: Result) -> dict[str, str]:
     """Return the cost of a chunk of many streams compared with nginx's, and its waiting time."""
-    most = streams["cells"].get(targets.MOST, {})
+    most = streams["cells"].get(targets.MAX_STREAMS, {})
     peer = "nginx"
     if not {POINTSMAN, peer} <= most.keys():
         return {}
-    a_second = int(targets.MOST) * 1000 / streams["interval_ms"]
+    a_second = int(targets.MAX_STREAMS) * 1000 / streams["interval_ms"]
 
     def busy(name: str) -> tuple[str, str]:
         """Return the shares of both cores while all streams run, which is not all of the time."""
@@ -128,7 +129,7 @@ def _many(streams: Result) -> dict[str, str]:
     told = "" if any(map(math.isnan, kernel.values())) else f" ({kernel[POINTSMAN]:.1f} and {kernel[peer]:.1f} us)"
     (ours, load), others = busy(POINTSMAN), busy(peer)
     return {
-        f"CPU a chunk at {targets.MOST} streams, times {peer}'s": (
+        f"CPU a chunk at {targets.MAX_STREAMS} streams, times {peer}'s": (
             f"Both read once and write once whatever has come of a stream, so that the kernel takes about as much"
             f"{told}. The rest is {POINTSMAN}'s own, in Python."
         ),

@@ -23,7 +23,7 @@ from support.process import reserve_port
 SIZES = {"1 KiB": exchange.KIB, "64 KiB": 64 * exchange.KIB}
 CONCURRENCY = (1, 16, 64)
 ROUNDS = 4
-WINDOW_S = 2
+WINDOW_SECONDS = 2
 DIRECT = "direct"
 HIT = f"{POINTSMAN}, cache hit"
 MISS = f"{POINTSMAN}, cache miss"
@@ -112,7 +112,7 @@ def parse(said: str) -> dict[str, float]:
 def _wrk(work: Workplace, port: int, concurrency: int, script: str) -> str:
     program = str(work.peer("wrk", "usr/bin/wrk"))
     libraries = work.peer("wrk", "usr/lib")
-    options = ["--threads", "1", "--connections", str(concurrency), "--duration", f"{WINDOW_S}s", "--latency"]
+    options = ["--threads", "1", "--connections", str(concurrency), "--duration", f"{WINDOW_SECONDS}s", "--latency"]
     command = [program, *options, "--script", script, f"http://127.0.0.1:{port}{exchange.PATH}"]
     path = os.pathsep.join([str(libraries), *map(str, libraries.glob("*-linux-*"))])
     done = subprocess.run(

@@ -20,16 +20,16 @@ from relay.workplace import Workplace
 
 STREAMS = (64, 1000)
 CHUNKS = 200
-LEAST_CHUNKS = 50
+MIN_CHUNKS = 50
 INTERVAL_MS = 20.0
 ROUNDS = 4
-REST_S = 0.2
-SAMPLE_S = 0.1
+REST_SECONDS = 0.2
+SAMPLE_SECONDS = 0.1
 
 
 def measure(work: Workplace, share: float) -> dict[str, Any]:
     """Return `cells`: windows by streams and way, in the order of the rounds; `missing`: reasons; `at_rest_mib`."""
-    chunks = max(LEAST_CHUNKS, round(CHUNKS * share))
+    chunks = max(MIN_CHUNKS, round(CHUNKS * share))
     cells: dict[str, Any] = {}
     unable: dict[str, int] = {}
     compared = [name for name in names(work) if name != QUIET]
@@ -89,7 +89,7 @@ class _Load:
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         most = 0
-        while not select.select([self._process.stdout], [], [], SAMPLE_S)[0]:
+        while not select.select([self._process.stdout], [], [], SAMPLE_SECONDS)[0]:
             most = max(most, cpu.resident_kib(watched))
         found: dict[str, Any] = json.loads(self._process.stdout.readline())
         return found, most
@@ -108,7 +108,7 @@ def _window(load: _Load, proxy: Proxy | None, streams: int, chunks: int, residen
         tree = [] if proxy is None else proxy.tree()
         before, kernel, machine, began = cpu.spent(tree), cpu.in_kernel(tree), cpu.machine(), time.perf_counter()
         found, most = load.run(load.port if proxy is None else proxy.port, streams, chunks, tree)
-        time.sleep(REST_S)  # includes the proxy's work after clients have disconnected
+        time.sleep(REST_SECONDS)  # includes the proxy's work after clients have disconnected
         used, system = cpu.since(before, cpu.spent(tree)), cpu.since(kernel, cpu.in_kernel(tree))
         busy = cpu.machine() - machine - used - found["load_busy"] * found["seconds"]
         seconds = time.perf_counter() - began

@@ -11,7 +11,7 @@ from relay.proxies import BEFORE, POINTSMAN, QUIET
 from relay.requests import BEFORE_HIT, DIRECT, HIT
 
 Found = Mapping[str, Any]
-MANY, MOST = "64", "1000"
+MANY, MAX_STREAMS = "64", "1000"
 
 
 def requests(found: Found) -> list[Target]:
@@ -72,8 +72,8 @@ def requests(found: Found) -> list[Target]:
 
 def streams(found: Found) -> list[Target]:
     """Return the targets of a chunk's CPU and delay."""
-    most = found["cells"].get(MOST, {})
-    whole = median(column(most, POINTSMAN, "whole")) / int(MOST)
+    most = found["cells"].get(MAX_STREAMS, {})
+    whole = median(column(most, POINTSMAN, "whole")) / int(MAX_STREAMS)
 
     def times(peer: str, streams: str) -> float:
         cell = found["cells"].get(streams, {})
@@ -83,16 +83,16 @@ def streams(found: Found) -> list[Target]:
         *(
             at_most(f"CPU a chunk at {streams} streams, times {peer}'s{aim}", wanted, {"": times(peer, streams)})
             for peer, wanted, aim in (("vllm-router", 1.0, ""), ("nginx", 1.2, " (aim)"), (BEFORE, 1.0, ""))
-            for streams in (MANY, MOST)
+            for streams in (MANY, MAX_STREAMS)
         ),
-        at_least(f"share of {MOST} streams that came whole", 1.0, {"": whole}),
-        at_most(f"added p99 of a chunk at {MOST} streams, ms", 5.0, {"": late_ms(found, POINTSMAN)}),
+        at_least(f"share of {MAX_STREAMS} streams that came whole", 1.0, {"": whole}),
+        at_most(f"added p99 of a chunk at {MAX_STREAMS} streams, ms", 5.0, {"": late_ms(found, POINTSMAN)}),
     ]
 
 
 def late_ms(found: Found, name: str) -> float:
-    """Return the milliseconds that a way adds to the p99 of a chunk at MOST streams."""
-    most = found["cells"].get(MOST, {})
+    """Return the milliseconds that a way adds to the p99 of a chunk at MAX_STREAMS streams."""
+    most = found["cells"].get(MAX_STREAMS, {})
     return difference(column(most, name, "delay_p99_us"), column(most, DIRECT, "delay_p99_us")) / 1000
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from support.process import no_survivors
 
-END_S = 30.0
+END_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ async def child(module: str, *args: str) -> AsyncIterator[Child]:
     with no_survivors(process.pid):
         yield Child(process)
         process.stdin.close()
-        async with asyncio.timeout(END_S):
+        async with asyncio.timeout(END_SECONDS):
             code = await process.wait()
     if code:
         raise RuntimeError(f"{module} ended with {code}")

@@ -22,8 +22,8 @@ from soak.evidence import Asked, End, Lag
 from support.raw_client import Cut, Got, RawClient, chat, connect, post
 
 RATE = 20.0
-PATIENCE_S = 20.0
-LAG_S = 0.02
+PATIENCE_SECONDS = 20.0
+LAG_SECONDS = 0.02
 SOURCE = "127.0.0.3"
 WORDS = ("landlord", "python", None)
 """The subject of a text; None is a request that names its model."""
@@ -57,8 +57,8 @@ class Clients:
     async def watch(self) -> None:
         """Note by how much the loop is late."""
         while True:
-            due = time.monotonic() + LAG_S
-            await asyncio.sleep(LAG_S)
+            due = time.monotonic() + LAG_SECONDS
+            await asyncio.sleep(LAG_SECONDS)
             self.found.append(Lag(due, (time.monotonic() - due) * 1000))
 
     async def _ask(self, number: int) -> None:
@@ -100,7 +100,7 @@ class Clients:
     async def _on(self, client: RawClient, request: bytes, *, kept: bool) -> tuple[End, Got | None]:
         try:
             client.send(request)
-            got = await client.answer(within_s=PATIENCE_S)
+            got = await client.answer(within_s=PATIENCE_SECONDS)
         except Cut as cut:
             with suppress(OSError):  # it may be closed already
                 client.leave()

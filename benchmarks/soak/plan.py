@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-ATTACK_S, QUIET_S = 75.0, 45.0
+ATTACK_SECONDS, QUIET_SECONDS = 75.0, 45.0
 """An attack outlasts `server.send_timeout_ms` and `classifier.load_timeout_ms`, which are 60 s."""
-SETTLE_S = 10.0
-LEAST_PAIRS = 12
+SETTLE_SECONDS = 10.0
+MIN_PAIRS = 12
 """One for each attack."""
 SHORT_LOAD_TIMEOUT_MS = 2000
 
@@ -25,7 +25,7 @@ class Plan:
     @property
     def full(self) -> bool:
         """Return whether the phases have the length that the timeouts of the default configuration need."""
-        return self.attack_s >= ATTACK_S
+        return self.attack_s >= ATTACK_SECONDS
 
     def options(self) -> dict[str, Any]:
         """Return the keys of `pointsman` that are not the defaults: none, in a full run."""
@@ -34,8 +34,8 @@ class Plan:
 
 def plan(seconds: float) -> Plan:
     """Return a plan of about this length, with every attack at least once."""
-    pair = ATTACK_S + QUIET_S
-    if seconds >= LEAST_PAIRS * pair:
-        return Plan(int(seconds // pair), ATTACK_S, QUIET_S, SETTLE_S)
-    short = seconds / LEAST_PAIRS / pair
-    return Plan(LEAST_PAIRS, ATTACK_S * short, QUIET_S * short, SETTLE_S * short)
+    pair = ATTACK_SECONDS + QUIET_SECONDS
+    if seconds >= MIN_PAIRS * pair:
+        return Plan(int(seconds // pair), ATTACK_SECONDS, QUIET_SECONDS, SETTLE_SECONDS)
+    short = seconds / MIN_PAIRS / pair
+    return Plan(MIN_PAIRS, ATTACK_SECONDS * short, QUIET_SECONDS * short, SETTLE_SECONDS * short)

@@ -33,14 +33,14 @@ from support.metrics import Metrics, scrape
 from support.process import reserve_port
 from support.raw_client import ask, chat
 
-MAX_BUFFERED = 256 * 2**20
+MAX_BUFFERED_BYTES = 256 * 2**20
 """The default of `server.max_buffered_bytes`."""
 FILES = 8192
-SAMPLE_S = 0.5
+SAMPLE_SECONDS = 0.5
 WARM_UP = 200
-IDLE_S = 5.0
+IDLE_SECONDS = 5.0
 """Longer than the daemon keeps an idle connection to vLLM."""
-SETTLE_S = 20.0
+SETTLE_SECONDS = 20.0
 
 
 async def run(folder: Path, plan: Plan) -> Evidence:
@@ -59,13 +59,13 @@ async def run(folder: Path, plan: Plan) -> Evidence:
             target = Target(daemon, upstream, log, shapes(), artifacts)
             for number in range(WARM_UP):
                 await ask(daemon.base_url, chat(f"{'landlord' if number % 2 else 'hello'} w{number}", "MoM"))
-            await asyncio.sleep(IDLE_S)
+            await asyncio.sleep(IDLE_SECONDS)
             start = sample(daemon)
             soak = Soak(target)
             async with child("soak.honest", daemon.base_url, f"http://127.0.0.1:{port}", str(honest)):
                 _yield_to_all_others()
                 await soak.run(plan)
-            await asyncio.sleep(IDLE_S)
+            await asyncio.sleep(IDLE_SECONDS)
             after = await _settled(daemon)
             end, peak = sample(daemon), _peak(daemon)
     asked, direct, lags = read(honest)
@@ -78,7 +78,7 @@ async def run(folder: Path, plan: Plan) -> Evidence:
         start=start,
         end=end,
         peak=peak,
-        max_buffered=MAX_BUFFERED,
+        max_buffered=MAX_BUFFERED_BYTES,
         gauges=after.gauges(),
         attacks=soak.did,
         dropped=int(after.total("log_lines_dropped_total")),
@@ -124,7 +124,7 @@ class Soak:
     async def _sample(self) -> None:
         while True:
             self.samples.append(sample(self.target.daemon))
-            await asyncio.sleep(SAMPLE_S)
+            await asyncio.sleep(SAMPLE_SECONDS)
 
 
 def _yield_to_all_others() -> None:
@@ -198,7 +198,7 @@ async def _settled(daemon: Daemon) -> Metrics:
     """Return the metrics once nothing is in flight, or after the time limit."""
     metrics = await scrape(daemon)
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(SETTLE_S):
+        async with asyncio.timeout(SETTLE_SECONDS):
             while left_over(metrics.gauges()):
                 await asyncio.sleep(0.1)
                 metrics = await scrape(daemon)

@@ -20,7 +20,7 @@ from soak.child import Child, child, commands
 
 ENDLESS = "endless"
 """A stream for a text that begins so ends only with its client."""
-GAP_S = 0.005
+GAP_SECONDS = 0.005
 """Between the parts of an endless stream."""
 _READ_BYTES = 2**16
 """A longer body is counted, not read."""
@@ -134,7 +134,9 @@ class Connection(asyncio.Protocol):
             self._answer(json.dumps({"error": error | {"param": "model"}}).encode(), b"404 Not Found")
         elif asked.get("stream"):
             endless = text.startswith(ENDLESS)
-            self._writing, self._gap = (_endless(), GAP_S) if endless else (iter(_chunks(events(model, text))), 0.0)
+            self._writing, self._gap = (
+                (_endless(), GAP_SECONDS) if endless else (iter(_chunks(events(model, text))), 0.0)
+            )
             self._write()
         else:
             self._answer(plain(model, text))

@@ -11,7 +11,7 @@ from chaos.rules.resources import GROWTH_BYTES, GROWTH_SHARE, leaked, left_over
 
 from soak.evidence import QUIET, Asked, Evidence, Phase, Sample
 
-AFTER_S = 15.0
+AFTER_SECONDS = 15.0
 """Seconds after an attack in which it explains errors: a breaker opens for 5 s, adapters are read every 10 s."""
 LATE = frozenset({"deadline", "overloaded"})
 """Reasons of a fallback that any load explains: the classifier was late, or would have been."""
@@ -57,7 +57,7 @@ def explained(item: Asked, phases: Sequence[Phase]) -> bool:
     if item.end == "whole" or (item.end == "fallback" and item.code in LATE):
         return True
     until = item.at + item.ms / 1000
-    near = (phase for phase in phases if phase.begun <= until and item.at <= phase.ended + AFTER_S)
+    near = (phase for phase in phases if phase.begun <= until and item.at <= phase.ended + AFTER_SECONDS)
     return any((item.end, item.code) in EXPLAINED.get(phase.name, ()) for phase in near)
 
 
@@ -73,10 +73,10 @@ def grown(samples: Sequence[Sample], phases: Sequence[Phase]) -> list[str]:
 
 def unbounded(evidence: Evidence) -> list[str]:
     """Check that memory never exceeded that at the start, the budget for requests, and the allowance."""
-    most = evidence.start.resident + evidence.max_buffered + ALLOWANCE_BYTES
-    if evidence.peak <= most:
+    max_bytes = evidence.start.resident + evidence.max_buffered + ALLOWANCE_BYTES
+    if evidence.peak <= max_bytes:
         return []
-    return [f"memory: {evidence.peak / 2**20:.1f} MiB at most, where {most / 2**20:.1f} are permitted"]
+    return [f"memory: {evidence.peak / 2**20:.1f} MiB at most, where {max_bytes / 2**20:.1f} are permitted"]
 
 
 def quarter(samples: Sequence[Sample], phases: Sequence[Phase], number: int) -> float:

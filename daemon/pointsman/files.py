@@ -29,13 +29,13 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         yield file
 
 
-def read(path: Path, most_bytes: int) -> bytes:
-    """Return the content of a regular file; raises OSError, also for a file larger than `most_bytes`."""
+def read(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a regular file; raises OSError, also for a file larger than `max_bytes`."""
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
-        content = file.read(most_bytes + 1) if size <= most_bytes else b""
-    if max(size, len(content)) > most_bytes:  # the file may have grown since `fstat`
-        raise OSError(errno.EFBIG, f"it is larger than {most_bytes:,} bytes", str(path))
+        content = file.read(max_bytes + 1) if size <= max_bytes else b""
+    if max(size, len(content)) > max_bytes:  # the file may have grown since `fstat`
+        raise OSError(errno.EFBIG, f"it is larger than {max_bytes:,} bytes", str(path))
     return content
 
 

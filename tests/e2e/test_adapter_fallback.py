@@ -15,7 +15,7 @@ from support.adapter_world import NEVER, World, ill, run_world, without
 from support.fake_vllm import run_fake_vllm
 from support.lora_vllm import BASE, LoraVllm
 from support.metrics import until
-from support.process import PATIENCE_S, eventually
+from support.process import PATIENCE_SECONDS, eventually
 from support.service import CHAT, TECHNICAL, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -167,13 +167,13 @@ async def test_a_404_that_does_not_come_to_its_end_is_late_and_a_client_that_lea
         world.vllm.steps[CHAT] = stalls
         reply = await world.ask()
         assert (reply.status, reply.json["error"]["code"]) == (504, "upstream_timeout")
-        await asyncio.wait_for(left.wait(), PATIENCE_S)
+        await asyncio.wait_for(left.wait(), PATIENCE_SECONDS)
 
         left.clear()
         leaves = asyncio.create_task(world.ask())
         await eventually(lambda: len(world.vllm.paths) == 2, "it is asked")
         leaves.cancel()
-        await asyncio.wait_for(left.wait(), PATIENCE_S)
+        await asyncio.wait_for(left.wait(), PATIENCE_SECONDS)
 
 
 async def test_the_404_of_a_base_that_nobody_serves_is_the_clients(quiet: World) -> None:

@@ -14,7 +14,7 @@ from aiohttp import web
 from support.adapter_world import LOAD, SOON, TECHNICAL_PATH, World, ill, run_world, without
 from support.lora_vllm import BASE, refusal
 from support.metrics import until
-from support.process import PATIENCE_S, eventually
+from support.process import PATIENCE_SECONDS, eventually
 from support.service import CHAT
 from support.two_sides import put, reload
 
@@ -36,7 +36,7 @@ async def test_a_missing_adapter_is_loaded_and_gets_no_traffic_before_it_has_ans
 
     vllm.steps["/v1/completions"] = slow
     async with run_world(tmp_path, vllm, adapters=LOAD, paths=TECHNICAL_PATH, known=False) as world:
-        await asyncio.wait_for(reached.wait(), PATIENCE_S)
+        await asyncio.wait_for(reached.wait(), PATIENCE_SECONDS)
         assert "technical-lora" in vllm.listed
         assert (await world.state())["state"] == "loading"
         reply = await world.ask()

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.long, pytest.mark.asyncio(loop_scope
 
 BASE = "llama2-7b"
 ENDPOINT = "vllm-primary"
-LOADED_S = 20.0
+LOADED_SECONDS = 20.0
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Story:
 
     async def reaches(self, adapter: str, state: str) -> Any:
         """Wait until an adapter is in this state; its entry."""
-        async with asyncio.timeout(LOADED_S):
+        async with asyncio.timeout(LOADED_SECONDS):
             while (found := await self.state(adapter))["state"] != state:  # noqa: ASYNC110 - it is another process
                 await asyncio.sleep(0.05)
         return found
@@ -137,7 +137,7 @@ class Load:
     async def gets(self, model: str, more: int = 20) -> None:
         """Wait until this model has answered so often again."""
         wanted = self.models[model] + more
-        await eventually(lambda: self.models[model] >= wanted, f"{model} answers", within_s=LOADED_S)
+        await eventually(lambda: self.models[model] >= wanted, f"{model} answers", within_s=LOADED_SECONDS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -251,7 +251,7 @@ async def test_an_adapter_that_somebody_removes_under_load_fails_no_request_and_
     before = (await scrape(restarted.daemon)).total("retries_total", reason="adapter")
     load = Load(restarted)
     async with load.running():
-        async with asyncio.timeout(LOADED_S):
+        async with asyncio.timeout(LOADED_SECONDS):
             while (await scrape(restarted.daemon)).total("retries_total", reason="adapter") == before:
                 await load.gets("medical-lora")
                 await asyncio.to_thread(restarted.behind_our_back, "unload", lora_name="medical-lora")

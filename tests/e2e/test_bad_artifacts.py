@@ -17,7 +17,7 @@ import yaml
 from support import toy_artifact
 from support.config_files import LABELS
 from support.daemon import Daemon, run_daemon
-from support.process import PATIENCE_S, eventually
+from support.process import PATIENCE_SECONDS, eventually
 from support.service import chat, shipped_config
 from support.two_sides import put, reload, url
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from support.fake_vllm import FakeVllm
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-LIMIT_S = 90.0
+LIMIT_SECONDS = 90.0
 
 
 def config(port: int, model_id: Path, **classifier: Any) -> dict[str, Any]:
@@ -71,7 +71,7 @@ async def test_a_bad_artifact_is_a_422_with_its_reason_and_the_former_one_goes_o
     fake_vllm: FakeVllm, tmp_path: Path
 ) -> None:
     good = toy_artifact.build_measured(tmp_path / "good")
-    async with run_daemon(config(fake_vllm.port, good), tmp_path) as daemon, asyncio.timeout(LIMIT_S * len(BAD)):
+    async with run_daemon(config(fake_vllm.port, good), tmp_path) as daemon, asyncio.timeout(LIMIT_SECONDS * len(BAD)):
         for name, (build, reason) in BAD.items():
             build(tmp_path / name)
             limit_ms = 1000 if name == "endless" else 60_000
@@ -98,7 +98,7 @@ async def test_a_config_file_that_is_none_is_a_422(
     fake_vllm: FakeVllm, tmp_path: Path, make: Callable[[Path], object], reason: str
 ) -> None:
     good = toy_artifact.build_measured(tmp_path / "good")
-    async with run_daemon(config(fake_vllm.port, good), tmp_path) as daemon, asyncio.timeout(LIMIT_S):
+    async with run_daemon(config(fake_vllm.port, good), tmp_path) as daemon, asyncio.timeout(LIMIT_SECONDS):
         daemon.config.unlink()
         make(daemon.config)
         status, refused = await reload(daemon)
@@ -110,12 +110,12 @@ async def test_a_config_file_that_is_none_is_a_422(
 async def test_sigterm_does_not_wait_for_a_reload_that_hangs(fake_vllm: FakeVllm, tmp_path: Path) -> None:
     good = toy_artifact.build_measured(tmp_path / "good")
     endless = toy_artifact.build(tmp_path / "endless", {"model.onnx": toy_artifact.endless_model()})
-    async with run_daemon(config(fake_vllm.port, good), tmp_path) as daemon, asyncio.timeout(LIMIT_S):
+    async with run_daemon(config(fake_vllm.port, good), tmp_path) as daemon, asyncio.timeout(LIMIT_SECONDS):
         put(daemon.config, config(fake_vllm.port, endless, load_timeout_ms=600_000))
         asked = asyncio.create_task(reload(daemon))
         await until_loading(daemon.process.pid)
         daemon.process.terminate()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await daemon.process.wait()
         await asyncio.wait([asked])
         assert asked.exception() is not None or asked.result()[0] == 503, "it was told that the reload succeeded"

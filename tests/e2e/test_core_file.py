@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from support import needs
-from support.process import PATIENCE_S, eventually, no_survivors, reserve_port
+from support.process import PATIENCE_SECONDS, eventually, no_survivors, reserve_port
 from support.quick_config import quick_config
 
 UNLIMITED = ("bash", "-c", 'ulimit -c unlimited; exec "$@"', "bash", sys.executable)
@@ -31,7 +31,7 @@ def dumped(process: subprocess.Popen[bytes]) -> tuple[int, bool]:
 
 def serves(port: int) -> bool:
     try:
-        with DIRECT.open(f"http://127.0.0.1:{port}/health", timeout=PATIENCE_S):
+        with DIRECT.open(f"http://127.0.0.1:{port}/health", timeout=PATIENCE_SECONDS):
             return True
     except (urllib.error.URLError, TimeoutError):
         return False

@@ -22,8 +22,8 @@ STARTED = Command("make run 2>service.log &", ())
 ALL = sorted((ROOT / "docs" / "guides").glob("*.md"))
 GUIDES = [page for page in ALL if f"$ {STARTED.typed}\n" in page.read_text("utf-8")]
 # A reload that loads a classifier measures it first.
-RELOADED_S = 60.0
-COMMAND_S = 240.0
+RELOADED_SECONDS = 60.0
+COMMAND_SECONDS = 240.0
 
 
 def test_there_are_guides_and_the_readme_leads_to_each() -> None:
@@ -76,7 +76,7 @@ async def run(command: Command, folder: Path, env: dict[str, str], daemon: Daemo
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(COMMAND_S):
+    async with asyncio.timeout(COMMAND_SECONDS):
         printed, _ = await process.communicate()
     text = printed.decode(errors="replace")
     assert (process.returncode, difference(command.prints, text)) == (0, None), command.typed
@@ -88,7 +88,7 @@ async def edit(step: Edit, daemon: Daemon) -> None:
     new = daemon.config.with_suffix(".new")
     new.write_text(yaml.safe_dump(merged(yaml.safe_load(daemon.config.read_text()), step.keys), sort_keys=False))
     new.replace(daemon.config)
-    async with asyncio.timeout(RELOADED_S):
+    async with asyncio.timeout(RELOADED_SECONDS):
         while not (found := [line for line in daemon.log_lines() if line["event"] == "reload"][before:]):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert found[0]["result"] == "applied", found[0]

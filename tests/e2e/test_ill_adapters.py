@@ -22,7 +22,7 @@ from support.browser import Browser
 from support.command import run_here
 from support.daemon import run_daemon
 from support.fake_vllm import MODELS, FakeVllm, completion, run_fake_vllm
-from support.process import PATIENCE_S, eventually
+from support.process import PATIENCE_SECONDS, eventually
 from support.prometheus import query, run_prometheus
 from support.quick_config import quick_config
 from support.service import CHAT, MEDICAL, TECHNICAL, Service, chat
@@ -32,11 +32,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 BASE, FAILING, SLOW = "llama2-7b", "medical-lora", "technical-lora"
 WELL = ["legal-lora", *(f"adapter-{number}" for number in range(9))]
 NAMES = [BASE, FAILING, SLOW, *WELL]
-SLOW_S = 3.0
+SLOW_SECONDS = 3.0
 ENOUGH = 20
-WARNED_S = 60.0
-FIRING_S = 120.0 + PATIENCE_S
-OVER_S = 60.0 + PATIENCE_S
+WARNED_SECONDS = 60.0
+FIRING_SECONDS = 120.0 + PATIENCE_SECONDS
+OVER_SECONDS = 60.0 + PATIENCE_SECONDS
 ALERTS = 'ALERTS{alertname=~"PointsmanErrors|PointsmanSlow|Pointsman(Model|Endpoint)(Failing|Slow)"}'
 
 
@@ -55,7 +55,7 @@ class Vllm:
         affected = self.ill and model in self.affected
         if affected:
             self.affected[model].append(time.time())
-        await asyncio.sleep(SLOW_S if affected and model == SLOW else random.uniform(0.1, 0.5))  # noqa: S311
+        await asyncio.sleep(SLOW_SECONDS if affected and model == SLOW else random.uniform(0.1, 0.5))  # noqa: S311
         self.answered[model] += 1
         if affected and model == FAILING:
             return web.json_response({"error": {"message": "boom", "code": 500}}, status=500)
@@ -100,7 +100,7 @@ class Scene:
             lambda: self.found(f"max_over_time({gauge}[10m]) == 1", "model") == {(model,)}, f"{gauge} is 1 for {model}"
         )
 
-    async def alerts(self, state: str, expected: set[tuple[str, str]], within_s: float = PATIENCE_S) -> None:
+    async def alerts(self, state: str, expected: set[tuple[str, str]], within_s: float = PATIENCE_SECONDS) -> None:
         """Wait for alerts in a state; by name and model, all that are about errors or times."""
         wanted = {(name, model, state) for name, model in expected}
         what = f"the alerts are {wanted}"
@@ -148,8 +148,10 @@ async def fall_ill(told: Scene) -> None:
     told.vllm.ill = True
     await eventually(lambda: min(map(len, affected.values())) >= ENOUGH, "twenty of each are affected", within_s=60.0)
     for model, state in ((FAILING, "failing"), (SLOW, "slow")):
-        line = await daemon.logged("models", level="warning", model=model, state=state, within_s=WARNED_S + PATIENCE_S)
-        assert datetime.datetime.fromisoformat(line["ts"]).timestamp() <= affected[model][ENOUGH - 1] + WARNED_S
+        line = await daemon.logged(
+            "models", level="warning", model=model, state=state, within_s=WARNED_SECONDS + PATIENCE_SECONDS
+        )
+        assert datetime.datetime.fromisoformat(line["ts"]).timestamp() <= affected[model][ENOUGH - 1] + WARNED_SECONDS
     both: list[Any] = [("model", FAILING, "failing"), ("model", SLOW, "slow")]
     assert await told.unwell() == both
     shown = await told.status()
@@ -168,7 +170,7 @@ async def the_page_shows(browser: Browser, rows: set[tuple[str, str]]) -> None:
         """
     found: set[tuple[str, str]] = set()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (found := {tuple(row) for row in await browser.run(script, NAMES)}) != rows:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
     assert found == rows, await browser.text()
@@ -196,12 +198,12 @@ async def test_their_alerts_fire_after_two_minutes_and_end_with_what_was_the_mat
     async with scene(tmp_path) as told:
         await browser.open(told.service.daemon.admin_url)
         await fall_ill(told)
-        await told.alerts("firing", BOTH, within_s=FIRING_S)
+        await told.alerts("firing", BOTH, within_s=FIRING_SECONDS)
         told.vllm.ill = False
         await told.vllm.each_answers([FAILING, SLOW])
         for model, state in ((FAILING, "failing"), (SLOW, "slow")):
             daemon = told.service.daemon
-            await daemon.logged("models", level="info", model=model, state=f"no longer {state}", within_s=OVER_S)
+            await daemon.logged("models", level="info", model=model, state=f"no longer {state}", within_s=OVER_SECONDS)
         await told.alerts("firing", set())
         assert await told.unwell() == []
         await the_page_shows(browser, set())

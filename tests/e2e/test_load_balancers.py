@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from support import needs
 from support.hostile import DONE, Exchange, Hostile, run_hostile
-from support.process import PATIENCE_S, log_tail, no_survivors, reserve_port
+from support.process import PATIENCE_SECONDS, log_tail, no_survivors, reserve_port
 from support.raw_client import Cut, Got, ask, connect, post
 from support.relay import Relay, run_relay
 
@@ -103,7 +103,7 @@ async def balanced(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
 async def answering(url: str, process: asyncio.subprocess.Process, log: Path) -> None:
     """Wait until a request gets through."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             assert process.returncode is None, log_tail(log)
             with contextlib.suppress(OSError, Cut):

@@ -12,7 +12,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from support.fake_vllm import event
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 from support.service import TECHNICAL, Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -80,7 +80,7 @@ async def test_leaving_a_stream_frees_vllm(client: openai.AsyncOpenAI, service: 
     await anext(aiter(stream))
     await stream.close()
 
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await service.vllm.left.wait()
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AT_ONCE = 400
 BATCH = "/api/v1/classify/batch"
-LIMIT_S = 600.0
+LIMIT_SECONDS = 600.0
 
 
 def long_text(number: int) -> str:
@@ -38,7 +38,7 @@ async def serving(vllm: FakeVllm, folder: Path, **options: Any) -> AsyncIterator
     """A daemon with these options of the classifier, and as many connections to it as are asked for."""
     config = shipped_config(vllm.port) | {"pointsman": {"classifier": options, "log": {"requests": False}}}
     unlimited = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=LIMIT_S)
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=LIMIT_SECONDS)
     )
     async with run_daemon(config, folder) as daemon, unlimited as http:
         yield Service(daemon, vllm, http)
@@ -61,7 +61,7 @@ async def longest_lag(service: Service) -> float:
 
 async def until(service: Service, name: str, holds: Callable[[float], bool]) -> None:
     """Poll a metric until its value is right."""
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(LIMIT_SECONDS):
         while not holds(await metric(service, name)):  # noqa: ASYNC110 - the event is in another process
             await asyncio.sleep(0.01)
 
@@ -71,7 +71,7 @@ async def test_the_admitted_have_their_class_in_time_and_the_others_the_fallback
 ) -> None:
     answers: list[Any] = []
     reasons: Counter[str] = Counter()
-    async with serving(fake_vllm, tmp_path, threads=1, deadline_ms=500) as service, asyncio.timeout(LIMIT_S):
+    async with serving(fake_vllm, tmp_path, threads=1, deadline_ms=500) as service, asyncio.timeout(LIMIT_SECONDS):
         deadline_ms = (await service.daemon.logged("classifier", provider="cpu"))["deadline_ms"]
         while not (any(answer["text"] for answer in answers) and reasons["overloaded"]):
             numbers = range(len(answers), len(answers) + AT_ONCE)
@@ -94,7 +94,7 @@ async def test_a_batch_that_takes_longer_than_the_deadline_is_classified_whole(
     fake_vllm: FakeVllm, tmp_path: Path
 ) -> None:
     """It does not fill the queue, in which what comes meanwhile has its turn."""
-    async with serving(fake_vllm, tmp_path, threads=1, deadline_ms=1000) as service, asyncio.timeout(LIMIT_S):
+    async with serving(fake_vllm, tmp_path, threads=1, deadline_ms=1000) as service, asyncio.timeout(LIMIT_SECONDS):
         batch = asyncio.create_task(service.post(BATCH, {"texts": [long_text(number) for number in range(100)]}))
         await until(service, "classifier_runs_total", lambda value: value > 0)
         short: Any = None

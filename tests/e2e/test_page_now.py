@@ -16,7 +16,7 @@ import pytest_asyncio
 from pointsman.observability.record import Record
 from support.browser import Browser
 from support.page import PagePort, cells, press, run_page, shows
-from support.scene import BASE, CANARY, CATEGORIES, DAY_S, FAILING, KEYS, LOST, SLOW, Scene, name_of
+from support.scene import BASE, CANARY, CATEGORIES, DAY_SECONDS, FAILING, KEYS, LOST, SLOW, Scene, name_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -38,7 +38,7 @@ READ = "return document.querySelector('.readout').hidden ? null : document.query
 async def busy() -> AsyncIterator[PagePort]:
     """After a day of traffic."""
     scene = Scene()
-    async with run_page(since=scene.now - DAY_S) as found:
+    async with run_page(since=scene.now - DAY_SECONDS) as found:
         scene.play(found)
         yield found
 

@@ -21,7 +21,7 @@ from support.vllm_server import VllmServer, run_vllm
 
 pytestmark = [pytest.mark.vllm, pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
-WITHIN_S = 60.0
+WITHIN_SECONDS = 60.0
 ONE_AT_A_TIME = ("--scheduling-policy", "priority", "--max-num-seqs", "1")
 _WAITING = re.compile(r"^vllm:num_requests_waiting\{.*\} (\d+)", re.MULTILINE)
 
@@ -76,7 +76,7 @@ async def test_vllm_answers_the_key_with_the_lower_number_first(daemon: Daemon, 
             tasks = []
             for number, name in enumerate(("last", "plain", "first"), start=1):
                 tasks.append(asyncio.create_task(ask(name)))
-                await eventually(functools.partial(wait, number), f"{number} wait", within_s=WITHIN_S)
+                await eventually(functools.partial(wait, number), f"{number} wait", within_s=WITHIN_SECONDS)
             assert not answered
-        await asyncio.wait_for(asyncio.gather(*tasks), WITHIN_S)
+        await asyncio.wait_for(asyncio.gather(*tasks), WITHIN_SECONDS)
     assert answered == ["first", "plain", "last"]

@@ -20,7 +20,7 @@ from support.vllm_server import VllmServer, run_vllm
 pytestmark = [pytest.mark.vllm, pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 MODEL = "asr"
-WITHIN_S = 60.0
+WITHIN_SECONDS = 60.0
 # There are no weights, and to try it with a long sound at the start would take it a minute.
 ARGS = ("--load-format", "dummy", "--skip-mm-profiling")
 ONE_SECOND = base64.b64encode(bytes(2 * 16_000)).decode()
@@ -59,11 +59,11 @@ async def transcribed(url: str, headers: dict[str, str]) -> list[dict[str, Any]]
     """What vLLM says from the beginning to the end of a transcription."""
     events: list[dict[str, Any]] = []
     async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}/v1/realtime", headers=headers) as socket:
-        events.append(await socket.receive_json(timeout=WITHIN_S))
+        events.append(await socket.receive_json(timeout=WITHIN_SECONDS))
         for event in SAID:
             await socket.send_json(event)
         while events[-1]["type"] not in ("transcription.done", "error"):
-            events.append(await socket.receive_json(timeout=WITHIN_S))
+            events.append(await socket.receive_json(timeout=WITHIN_SECONDS))
     return events
 
 
@@ -95,10 +95,10 @@ async def test_vllms_own_error_reaches_the_client_and_the_session_goes_on(daemon
         aiohttp.ClientSession() as http,
         http.ws_connect(f"{daemon.base_url}/v1/realtime", headers=key("ann")) as socket,
     ):
-        assert (await socket.receive_json(timeout=WITHIN_S))["type"] == "session.created"
+        assert (await socket.receive_json(timeout=WITHIN_SECONDS))["type"] == "session.created"
         for _ in range(2):
             await socket.send_json({"type": "session.update", "model": "nobody"})
-            said = await socket.receive_json(timeout=WITHIN_S)
+            said = await socket.receive_json(timeout=WITHIN_SECONDS)
             assert (said["type"], said["code"]) == ("error", "model_not_found")
 
 

@@ -15,7 +15,7 @@ from aiohttp import web
 from support.daemon import run_daemon
 from support.fake_vllm import FakeVllm, event, stream
 from support.metrics import scrape
-from support.process import PATIENCE_S, reserve_port
+from support.process import PATIENCE_SECONDS, reserve_port
 from support.quick_config import quick_config
 from support.service import CHAT, MEDICAL, Service, chat
 
@@ -51,7 +51,7 @@ async def test_each_chunk_arrives_before_the_next_is_made(service: Service) -> N
 
     service.vllm.answer = answer
     async with (
-        asyncio.timeout(PATIENCE_S),
+        asyncio.timeout(PATIENCE_SECONDS),
         service.http.post(service.daemon.base_url + CHAT, json=chat(stream=True)) as response,
     ):
         for number in range(5):
@@ -141,7 +141,7 @@ async def test_a_client_that_leaves_closes_the_request_to_vllm(service: Service,
     await arrived.wait()
     task.cancel()
 
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await service.vllm.left.wait()
     line = await service.daemon.logged("routing_decision", request_id=f"left-{streaming}")
     assert line["status"] == 499
@@ -321,7 +321,7 @@ async def test_a_stream_that_falls_silent_is_ended_even_if_comments_go_on(fake_v
     async with (
         run_daemon(_hurried(fake_vllm.port, idle_timeout_ms=100), tmp_path) as daemon,
         aiohttp.ClientSession() as http,
-        asyncio.timeout(PATIENCE_S),
+        asyncio.timeout(PATIENCE_SECONDS),
         http.post(daemon.base_url + CHAT, json=chat(stream=True)) as response,
     ):
         with pytest.raises(aiohttp.ClientPayloadError):

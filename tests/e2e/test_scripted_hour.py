@@ -11,9 +11,9 @@ from support.fleet import BASE, FAILED, Ill, R, Traffic, Watched, adapters, heal
 from support.prometheus import prove
 
 FAILING, SLOW = "adapter-3", "adapter-7"
-MINUTE_S = 60
-SCRAPE_S = 15
-SINCE_THE_WARNING_S = 5 * MINUTE_S
+MINUTE_SECONDS = 60
+SCRAPE_SECONDS = 15
+SINCE_THE_WARNING_SECONDS = 5 * MINUTE_SECONDS
 
 
 class Hour:
@@ -27,24 +27,26 @@ class Hour:
         """When what is the matter was said, by the model or the endpoint."""
 
     def play(self, minutes: int, traffic: dict[str, Traffic]) -> None:
-        for _ in range(minutes * MINUTE_S // SCRAPE_S):
-            play(self._watched, traffic, SCRAPE_S)
+        for _ in range(minutes * MINUTE_SECONDS // SCRAPE_SECONDS):
+            play(self._watched, traffic, SCRAPE_SECONDS)
             self._scrapes.append(samples(self._watched))
             for one in self._watched.watch.report():
                 self.warned.setdefault(one["name"], self._watched.now - one["for_s"])
 
     def proves(self, folder: Path, ever: list[dict[str, str]], at: dict[float, list[dict[str, str]]]) -> None:
-        """Have Prometheus evaluate the rules each minute, with a scrape each SCRAPE_S, and with one each minute.
+        """Have Prometheus evaluate the rules each minute, with a scrape each SCRAPE_SECONDS, and with one each minute.
 
         These are the alerts that fire at some time, and those that fire at a certain time.
         """
         firing = "group by (alertname, model, endpoint) ({})"
         some_time = 'max_over_time(ALERTS{alertstate="firing"}[1h])'
-        expected = [sampled(firing.format(some_time), MINUTE_S * MINUTE_S, ever)]
+        expected = [sampled(firing.format(some_time), MINUTE_SECONDS * MINUTE_SECONDS, ever)]
         expected += [sampled(firing.format('ALERTS{alertstate="firing"}'), when, found) for when, found in at.items()]
-        for step in (1, MINUTE_S // SCRAPE_S):
+        for step in (1, MINUTE_SECONDS // SCRAPE_SECONDS):
             series = self._series(step)
-            prove({"interval": f"{step * SCRAPE_S}s", "input_series": series, "promql_expr_test": expected}, folder)
+            prove(
+                {"interval": f"{step * SCRAPE_SECONDS}s", "input_series": series, "promql_expr_test": expected}, folder
+            )
 
     def _series(self, step: int) -> list[dict[str, str]]:
         scrapes = self._scrapes[::step]
@@ -94,8 +96,8 @@ def test_the_alerts_name_the_two_that_are_ill_five_minutes_after_the_warning_and
     hour.play(25, well)
     found = [*errors, alert("PointsmanModelFailing", model=FAILING), alert("PointsmanModelSlow", model=SLOW)]
     assert hour.warned.keys() == {FAILING, SLOW}
-    late = max(hour.warned.values()) + SINCE_THE_WARNING_S
-    hour.proves(tmp_path, found, {late: found, 60 * MINUTE_S: []})
+    late = max(hour.warned.values()) + SINCE_THE_WARNING_SECONDS
+    hour.proves(tmp_path, found, {late: found, 60 * MINUTE_SECONDS: []})
 
 
 @pytest.mark.heavy
@@ -117,4 +119,6 @@ def test_what_all_models_have_in_common_is_an_alert_of_the_service_and_its_endpo
     hour.play(12, well)
     failing = [alert("PointsmanErrors"), alert("PointsmanEndpointFailing", endpoint="a")]
     slow = [alert("PointsmanSlow"), alert("PointsmanEndpointSlow", endpoint="a")]
-    hour.proves(tmp_path, failing + slow, {26 * MINUTE_S: failing, 46 * MINUTE_S: slow, 60 * MINUTE_S: []})
+    hour.proves(
+        tmp_path, failing + slow, {26 * MINUTE_SECONDS: failing, 46 * MINUTE_SECONDS: slow, 60 * MINUTE_SECONDS: []}
+    )

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pointsman.api.admin import MOST_BODY_BYTES
+from pointsman.api.admin import MAX_ADMIN_BODY_BYTES
 from support.adapter_world import SOON, World, run_world, without
 from support.lora_vllm import BASE
 from support.service import CHAT, MEDICAL, TECHNICAL, chat
@@ -116,7 +116,7 @@ async def test_neither_is_on_the_data_port_and_bodies_are_bounded(tmp_path: Path
     async with run_world(tmp_path) as world:
         assert (await world.service.get("/status")).status == 404
         assert (await world.service.post("/route", chat())).status == 404
-        for body, status in ((b"x" * (MOST_BODY_BYTES + 1), 413), (b"[]", 400), (b"\xff", 400)):
+        for body, status in ((b"x" * (MAX_ADMIN_BODY_BYTES + 1), 413), (b"[]", 400), (b"\xff", 400)):
             async with world.service.http.post(
                 f"{world.service.daemon.admin_url}/route",
                 data=io.BytesIO(body),

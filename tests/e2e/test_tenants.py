@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TEXTS = [f"Why does the {part} of engine {number} leak?" for number in range(5) for part in ("pump", "valve", "hose")]
 MUCH = " and the pump leaks" * 60
-"""To classify a text with so much more takes many times as long as to send it."""
+"""To classify a text with this behind it takes many times as long as to send it."""
 
 
 @pytest_asyncio.fixture(loop_scope="session")

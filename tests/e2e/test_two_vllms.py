@@ -21,7 +21,7 @@ import pytest
 
 from support.daemon import Daemon, run_daemon
 from support.metrics import until
-from support.process import PATIENCE_S, eventually, kill_group, reserve_port
+from support.process import PATIENCE_SECONDS, eventually, kill_group, reserve_port
 from support.raw_client import Cut, RawClient, ask, connect, post
 from support.service import MEDICAL, TECHNICAL, chat, shipped_config
 from support.vllm_server import VllmServer, run_vllm
@@ -30,10 +30,10 @@ pytestmark = [pytest.mark.vllm, pytest.mark.long, pytest.mark.asyncio]
 
 BASE = "llama2-7b"
 CLIENTS = 3
-PAUSE_S = 0.1  # between the requests of a client, and between two looks: vLLM needs the cores
+PAUSE_SECONDS = 0.1  # between the requests of a client, and between two looks: vLLM needs the cores
 LOOKS = 10  # that see no change, until nothing more can come
 SHORT, LONG = 16, 1000  # tokens; the long ones take seconds
-WITHIN_S = 60.0  # for a short answer, and for each chunk of a stream: a long one may take longer on a busy host
+WITHIN_SECONDS = 60.0  # for a short answer, and for each chunk of a stream: a long one may take longer on a busy host
 
 
 @dataclass
@@ -93,13 +93,13 @@ class Load:
         request_id = f"of-two-{number}"
         text = f"{MEDICAL if number % 3 else TECHNICAL} ({number % 7})"
         body = chat(text, temperature=0, max_tokens=tokens, ignore_eos=True, stream=stream)
-        async with asyncio.timeout(WITHIN_S) as silence, connect(self.daemon.base_url) as client:
+        async with asyncio.timeout(WITHIN_SECONDS) as silence, connect(self.daemon.base_url) as client:
             self.sent.append(request_id)
             client.send(post(body, f"X-Request-Id: {request_id}"))
             if stream:
                 self.outcomes[request_id] = await self._stream(request_id, client, silence)
             else:
-                got = await client.answer(within_s=WITHIN_S)
+                got = await client.answer(within_s=WITHIN_SECONDS)
                 self.outcomes[request_id] = "whole" if got.status == 200 else _error(got.body, got.status)
 
     async def _stream(self, request_id: str, client: RawClient, silence: asyncio.Timeout) -> str:
@@ -112,7 +112,7 @@ class Load:
             async for data in client.chunks():
                 body += data
                 self.streaming[request_id] += 1
-                silence.reschedule(asyncio.get_running_loop().time() + WITHIN_S)
+                silence.reschedule(asyncio.get_running_loop().time() + WITHIN_SECONDS)
         except Cut:
             pass
         finally:
@@ -129,7 +129,7 @@ class Load:
     async def one_after_another(self) -> None:
         while not self.stop:
             await self.ask(stream=len(self.sent) % 2 == 0)
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def long_ones(self) -> None:
         while not self.killed:
@@ -146,7 +146,7 @@ class Load:
         looks: list[dict[str, int]] = []
         while len(looks) < LOOKS or any(look != looks[-1] for look in looks[-LOOKS:]):
             looks.append({request_id: chunks for request_id, chunks in self.streaming.items() if request_id in its})
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(PAUSE_SECONDS)
         return set(looks[-1])
 
     def served(self) -> Counter[str]:
@@ -175,8 +175,8 @@ class Load:
     async def polled(self, holds: Callable[[], bool], what: str) -> None:
         start = time.monotonic()
         while not holds():
-            assert time.monotonic() - start < WITHIN_S, f"not within {WITHIN_S:g} s: {what}"
-            await asyncio.sleep(PAUSE_S)
+            assert time.monotonic() - start < WITHIN_SECONDS, f"not within {WITHIN_SECONDS:g} s: {what}"
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 def _error(body: bytes, status: int) -> str:
@@ -259,7 +259,7 @@ async def test_what_a_full_vllm_turns_away_another_one_answers(
                 lines = [line for line in daemon.log_lines() if line.get("endpoint") == "free"]
                 return [tried["why"] for line in lines for tried in line.get("retried", ())].count("queue_full")
 
-            async with asyncio.timeout(4 * PATIENCE_S):
+            async with asyncio.timeout(4 * PATIENCE_SECONDS):
                 for count, stream in enumerate((False, True), 1):
                     while turned_away() < count:  # on a busy host, the long answer may have ended before
                         async with connect(daemon.base_url) as busy:

@@ -36,11 +36,11 @@ TECHNICAL = "Explain async/await in JavaScript"
 MEDICAL = "What causes high blood pressure?"
 BY_ADAPTER = [("technical-lora", TECHNICAL), ("medical-lora", MEDICAL)]
 
-# So many tokens take vLLM seconds (3.5 to 7 s on an idle core): no answer ends before its client has left.
+# vLLM takes 3.5 to 7 s for these tokens on an idle core: no answer ends before its client has left.
 LONG = 1900
 # vLLM says that it aborted only what had not ended. On a busy host it was seen to stand still for over 5 s; perhaps a
 # wake-up between its processes is missed, who look again after 5 s (SHM_READER_RECHECK_INTERVAL_MS, shm_broadcast.py).
-SOON_S = 15.0
+SOON_SECONDS = 15.0
 
 Json = dict[str, Any]
 
@@ -303,7 +303,7 @@ async def test_a_client_that_leaves_while_it_waits_stops_vllm(session: Session, 
 
 async def _must_be_aborted(session: Session, request_id: str) -> None:
     """vLLM's log says so: its gauge of running requests once stood still for a whole generation."""
-    await session.vllm.wait_log(f"Request chatcmpl-{request_id} aborted", within_s=SOON_S)
+    await session.vllm.wait_log(f"Request chatcmpl-{request_id} aborted", within_s=SOON_SECONDS)
 
 
 # --- the official client ------------------------------------------------------------------------------------

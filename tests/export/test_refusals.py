@@ -184,7 +184,7 @@ def test_a_size_that_is_none(bert: Path, export: Export, size: object, said: str
 
 def test_more_weights_than_a_graph_can_hold(bert: Path, export: Export, monkeypatch: pytest.MonkeyPatch) -> None:
     """2 GiB of protobuf, which the float graph of a large model exceeds."""
-    monkeypatch.setattr(torch_model, "MOST_PARAMETERS", 100_000)
+    monkeypatch.setattr(torch_model, "MAX_PARAMETERS", 100_000)
 
     refused(export(bert), str(bert), "parameters", "ONNX can store 100,000", "smaller model")
 

@@ -16,7 +16,7 @@ from .conftest import Boot
 
 CLIENTS = 4
 REQUESTS = 50
-LIMIT_S = 60.0
+LIMIT_SECONDS = 60.0
 MINE = "\n# mine\n"
 
 pytestmark = pytest.mark.long
@@ -61,10 +61,10 @@ async def test_an_upgrade_and_the_way_back_refuse_nobody_and_keep_the_config(
         with load.run(machine.init, CLIENTS) as clients:
             for target, options in ((successor, ()), (package, ("--allow-downgrades",))):
                 before = clients.total()
-                await eventually(more_than(clients, before + REQUESTS), "a load", within_s=LIMIT_S)
+                await eventually(more_than(clients, before + REQUESTS), "a load", within_s=LIMIT_SECONDS)
                 machine.install(target.file, *options)
                 before = clients.total()
-                await eventually(more_than(clients, before + REQUESTS), "answers", within_s=LIMIT_S)
+                await eventually(more_than(clients, before + REQUESTS), "answers", within_s=LIMIT_SECONDS)
 
                 assert machine.serving() == target.version
                 assert list(clients.answers()) == [load.WHOLE]
@@ -83,8 +83,8 @@ async def test_the_former_version_lives_on_until_the_new_one_is_configured(
 
         machine.run("dpkg", "--unpack", machine.bring(successor.file))
         machine.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", SERVICE)
-        await eventually(lambda: machine.show(SERVICE, "NRestarts") == "1", "it is replaced", within_s=LIMIT_S)
-        await eventually(lambda: machine.show(SERVICE, "ActiveState") == "active", "it serves", within_s=LIMIT_S)
+        await eventually(lambda: machine.show(SERVICE, "NRestarts") == "1", "it is replaced", within_s=LIMIT_SECONDS)
+        await eventually(lambda: machine.show(SERVICE, "ActiveState") == "active", "it serves", within_s=LIMIT_SECONDS)
 
         assert machine.routed() == "llama2-7b"
         assert machine.serving() == package.version

@@ -12,7 +12,7 @@ from support.relay import Relay
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BOUND_MS = 500
-LARGEST = 32 * MIB - 1024
+MAX_BODY_BYTES = 32 * MIB - 1024
 QUESTION = post(chat("What is a tort?", model="MoM"), path="/v1/route")
 WORST = ("numbers as messages", "plain text")
 AT_NIGHT = (
@@ -32,8 +32,8 @@ AT_NIGHT = (
 )
 IN_HTML = ("fences in HTML", "headings in HTML")
 ROWS = [
-    *((name, LARGEST) for name in (*WORST, IN_HTML[0])),
-    *(pytest.param(name, LARGEST, marks=pytest.mark.nightly) for name in (*AT_NIGHT, IN_HTML[1])),
+    *((name, MAX_BODY_BYTES) for name in (*WORST, IN_HTML[0])),
+    *(pytest.param(name, MAX_BODY_BYTES, marks=pytest.mark.nightly) for name in (*AT_NIGHT, IN_HTML[1])),
     *((name, 130 * KIB) for name in IN_HTML),
 ]
 

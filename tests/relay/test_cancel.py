@@ -19,16 +19,16 @@ import pytest
 
 from support.hostile import STREAM, Exchange, Hostile, chunk, event, stall_in_stream
 from support.metrics import until
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 from support.raw_client import RawClient, chat, post
 from support.relay import Relay, run_relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ROUNDS = 9
-BOUND_S = 1.0
+BOUND_SECONDS = 1.0
 """The target is 100 ms, on a quiet machine."""
-LIMIT_S = 300.0
+LIMIT_SECONDS = 300.0
 
 _numbers = itertools.count()
 Leave = Callable[[RawClient], float]
@@ -64,7 +64,7 @@ async def leavers(relay: Relay, *phases: str) -> AsyncIterator[Callable[[], str]
 
 async def left_after(exchange: Exchange, at: float) -> float:
     """Seconds from the client's leaving to the end of the connection that carried its request."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await exchange.connection.gone.wait()
     assert exchange.connection.left is not None
     return exchange.connection.left - at
@@ -81,7 +81,7 @@ async def test_within_a_stream_that_is_silent(relay: Relay, leave: Leave) -> Non
                 exchange = await relay.upstream.arrived(count)
                 await client.until(b"\n\n")
                 seconds.append(await left_after(exchange, leave(client)))
-    assert statistics.median(seconds) < BOUND_S, seconds
+    assert statistics.median(seconds) < BOUND_SECONDS, seconds
 
 
 async def test_within_a_stream_that_the_client_does_not_read(relay: Relay, leave: Leave) -> None:
@@ -103,7 +103,7 @@ async def test_within_a_stream_that_the_client_does_not_read(relay: Relay, leave
                 await client.until(b"\r\n\r\n")
                 await relay.upstream.stands_still()
                 seconds.append(await left_after(exchange, leave(client)))
-    assert statistics.median(seconds) < BOUND_S, seconds
+    assert statistics.median(seconds) < BOUND_SECONDS, seconds
 
 
 async def test_while_its_body_is_on_the_way_to_vllm(relay: Relay, leave: Leave) -> None:
@@ -121,7 +121,7 @@ async def test_while_its_body_is_on_the_way_to_vllm(relay: Relay, leave: Leave) 
         leave(client)
         await relay.outcome(request_id)
         exchange.connection.transport.resume_reading()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await exchange.connection.gone.wait()
     assert not exchange.request.whole.is_set()
 
@@ -132,7 +132,7 @@ async def leaves_in_time(relay: Relay, leave: Leave, others: int) -> None:
     A request is in flight before its body was read, which no event tells: who left by then comes once more.
     """
     seconds: list[float] = []
-    async with asyncio.timeout(LIMIT_S), leavers(relay, "body", "classify") as next_id:
+    async with asyncio.timeout(LIMIT_SECONDS), leavers(relay, "body", "classify") as next_id:
         while len(seconds) < ROUNDS:
             request_id = next_id()
             async with relay.client() as client:
@@ -143,7 +143,7 @@ async def leaves_in_time(relay: Relay, leave: Leave, others: int) -> None:
                 line = await relay.outcome(request_id)
             if line["left_in"] == "classify":
                 seconds.append(datetime.datetime.fromisoformat(line["ts"]).timestamp() - at)
-    assert statistics.median(seconds) < BOUND_S, seconds
+    assert statistics.median(seconds) < BOUND_SECONDS, seconds
 
 
 async def test_while_it_waits_for_its_class(tmp_path: Path, upstream: Hostile, leave: Leave) -> None:
@@ -170,7 +170,7 @@ async def keep_busy(relay: Relay) -> None:
         while True:
             text = f"{next(_numbers)} " + "How does the compiler allocate registers? " * 100
             client.send(post(chat(text, "MoM"), path="/v1/route"))
-            assert (await client.answer(within_s=LIMIT_S)).status == 200
+            assert (await client.answer(within_s=LIMIT_SECONDS)).status == 200
 
 
 async def test_leaving_in_the_middle_of_a_flood_is_no_exception_in_the_log(relay: Relay) -> None:

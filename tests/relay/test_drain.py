@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from support.hostile import DONE, STREAM, Exchange, Hostile, chunk, event, stall_in_stream, whole
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 from support.raw_client import Cut, RawClient, chat, connect, post, request_head
 from support.relay import Relay, run_relay
 
@@ -73,7 +73,7 @@ async def test_while_running_answers_end_it_is_not_ready_and_takes_no_connection
         got = b"".join([data async for data in one.chunks()])
         assert got == event("two") + DONE
         assert (await two.answer()).body == b"{}"
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await relay.daemon.process.wait() == 0
 
 
@@ -96,7 +96,7 @@ async def test_a_client_that_does_not_read_holds_the_end_up_no_longer_than_the_b
         client.send(post(chat(stream=True)))
         await client.until(b"\r\n\r\n")
         await stopping(relay)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await relay.daemon.process.wait() == 0
 
 
@@ -115,7 +115,7 @@ async def test_clients_that_stall_and_a_storm_of_sighup_do_not_hold_the_end_up(
         unfinished.send(request_head(4 * 2**20) + b" " * 2**20)
         await stopping(relay)
         ended = asyncio.create_task(relay.daemon.process.wait())
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not ended.done():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(relay.daemon.process.pid, signal.SIGHUP)
@@ -131,7 +131,7 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path, upstream: Hostile) -
         await stopping(relay)
         relay.daemon.process.send_signal(signal.SIGTERM)
         got = b""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             with pytest.raises(Cut):  # noqa: PT012 - what came before it counts
                 async for data in client.chunks():
                     got += data

@@ -18,18 +18,18 @@ from support.relay import Relay, run_relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-LIMIT_S = 2.0
+LIMIT_SECONDS = 2.0
 """More than passes between a connection of an honest client and its request, and between two parts of one."""
-LARGEST = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 HEAD = f"POST {CHAT} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n".encode()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def limited_daemon(shared_upstream: Hostile, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Relay]:
     limits = {
-        "header_timeout_ms": int(LIMIT_S * 1000),
-        "body_timeout_ms": int(LIMIT_S * 1000),
-        "max_body_bytes": LARGEST,
+        "header_timeout_ms": int(LIMIT_SECONDS * 1000),
+        "body_timeout_ms": int(LIMIT_SECONDS * 1000),
+        "max_body_bytes": MAX_BODY_BYTES,
     }
     async with run_relay(tmp_path_factory.mktemp("limited"), shared_upstream, server=limits) as relay:
         yield relay
@@ -70,7 +70,7 @@ async def test_200_slow_heads_and_bodies_delay_nobody_are_all_cut_off_and_counte
     assert await refused(limited) - before == {"header_timeout": 100, "body_timeout": 100}
 
 
-@pytest.mark.parametrize("size", [LARGEST + 1, 40 * 2**20])
+@pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 40 * 2**20])
 async def test_a_client_that_sends_too_much_gets_the_413_all_the_same(limited: Relay, size: int) -> None:
     """Were the connection closed over what it sends, the answer would be lost on the way."""
     got = await limited.ask(b" " * size)

@@ -15,7 +15,7 @@ import pytest
 from support.head_flood import SOURCE, flooding
 from support.hostile import Hostile
 from support.metrics import until
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 from support.raw_client import Got, chat, request_head
 from support.relay import Relay, run_relay
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HONEST = "127.0.0.1"
 ARRIVING = 1_024
-DELAY_S = 1.0
+DELAY_SECONDS = 1.0
 """Ten times as long as an attack may delay others."""
 BODY = json.dumps(chat()).encode()
 BODILESS = pytest.param(request_head(100), id="heads")
@@ -69,7 +69,7 @@ async def test_heads_without_bodies_of_one_address_delay_nobody_else(
 ) -> None:
     """From their own address, what comes whole is answered; what does not is told to wait."""
     async with attacked(tmp_path, upstream, data) as relay:
-        assert await worst(relay, 20) < DELAY_S
+        assert await worst(relay, 20) < DELAY_SECONDS
         await until(relay.daemon, "bodies_arriving", ARRIVING)
         assert (await relay.ask(source=SOURCE)).status == 200
         async with relay.client(source=SOURCE) as client:
@@ -84,6 +84,6 @@ async def test_nor_do_they_where_each_that_is_cut_off_is_sent_anew(
 ) -> None:
     """So often that each is cut off twice, for which the time of a body is short."""
     async with attacked(tmp_path, upstream, data, body_timeout_ms=2_000) as relay:
-        async with asyncio.timeout(2 * PATIENCE_S):
+        async with asyncio.timeout(2 * PATIENCE_SECONDS):
             while (await relay.metrics()).total("refused_total", reason="body_timeout") < 2 * ARRIVING:
-                assert await worst(relay, 5) < DELAY_S
+                assert await worst(relay, 5) < DELAY_SECONDS

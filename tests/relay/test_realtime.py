@@ -22,14 +22,14 @@ from support.certificates import Pair
 from support.daemon import Daemon, run_daemon
 from support.hostile import MODELS
 from support.metrics import until
-from support.process import PATIENCE_S, eventually
+from support.process import PATIENCE_SECONDS, eventually
 from support.raw_client import RawClient, connect
 from support.relay import relay_config
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MIB = 2**20
-BOUND_S = 1.0
+BOUND_SECONDS = 1.0
 """The target is 100 ms, on a quiet machine."""
 ROUNDS = 5
 OFFER = (
@@ -125,13 +125,13 @@ async def test_messages_cross_whole_and_either_side_ends_it(
                 for size in (1, 125, 65_536, 3 * MIB):
                     data = bytes([size % 251, number]) * size
                     await socket.send_bytes(data)
-                    assert await socket.receive_bytes(timeout=PATIENCE_S) == data
+                    assert await socket.receive_bytes(timeout=PATIENCE_SECONDS) == data
                 await socket.send_str("é")
-                assert await socket.receive_str(timeout=PATIENCE_S) == "é"
+                assert await socket.receive_str(timeout=PATIENCE_SECONDS) == "é"
                 await until(daemon, "requests_in_flight", 1)  # the one before may be about to end
                 if number == 1:
                     await socket.send_bytes(b"bye")
-                    assert (await socket.receive(timeout=PATIENCE_S)).type is WSMsgType.CLOSE
+                    assert (await socket.receive(timeout=PATIENCE_SECONDS)).type is WSMsgType.CLOSE
                     assert socket.close_code == 1000
                 else:
                     await socket.close()
@@ -203,7 +203,7 @@ async def test_a_client_that_leaves_is_gone_for_vllm_within_100_ms(
             await eventually(lambda: not speaker.open, "vLLM sees it leave")
             if not deaf:
                 seconds.append(speaker.left[-1] - began)
-    assert sorted(seconds)[ROUNDS // 2] < BOUND_S, seconds
+    assert sorted(seconds)[ROUNDS // 2] < BOUND_SECONDS, seconds
 
 
 async def jam(raw: RawClient) -> None:
@@ -237,11 +237,11 @@ def memory(daemon: Daemon) -> int:
 async def test_a_stop_lets_it_go_on_for_the_drain_time_and_then_ends_it(tmp_path: Path, speaker: Speaker) -> None:
     async with running(tmp_path, speaker, server={"drain_timeout_ms": 3_000}) as daemon, client(daemon) as socket:
         await socket.send_str("before")
-        assert await socket.receive_str(timeout=PATIENCE_S) == "before"
+        assert await socket.receive_str(timeout=PATIENCE_SECONDS) == "before"
         daemon.process.send_signal(signal.SIGTERM)
         await daemon.logged("stopping")
         await socket.send_str("after")
-        assert await socket.receive_str(timeout=PATIENCE_S) == "after"
-        assert (await socket.receive(timeout=PATIENCE_S)).type is WSMsgType.CLOSED
+        assert await socket.receive_str(timeout=PATIENCE_SECONDS) == "after"
+        assert (await socket.receive(timeout=PATIENCE_SECONDS)).type is WSMsgType.CLOSED
         (line,) = [line async for line in outcomes(daemon, 1)]
         assert (line["status"], line["error"]) == (101, "the service is shutting down")

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from support.hostile import Hostile, event, stall, stall_in_stream
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 from support.raw_client import Cut, chat, post
 from support.relay import Relay, run_relay
 
@@ -29,7 +29,7 @@ async def hurried_daemon(shared_upstream: Hostile, tmp_path_factory: pytest.Temp
 async def hurried(hurried_daemon: Relay, upstream: Hostile) -> AsyncIterator[Relay]:
     """The generation is over at the end."""
     yield hurried_daemon
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await upstream.requests[0].connection.gone.wait()
 
 

@@ -24,7 +24,7 @@ from support import certificates, needs
 from support.certificates import Pair
 from support.hostile import DONE, STREAM, Exchange, Hostile, chunk, completion, event, stall, stall_in_stream, streams
 from support.metrics import until
-from support.process import PATIENCE_S, eventually
+from support.process import PATIENCE_SECONDS, eventually
 from support.raw_client import Cut, RawClient, chat, connect, post, request_head
 from support.relay import Relay, run_relay
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MIB = 2**20
 ROUNDS = 9
-BOUND_S = 1.0
+BOUND_SECONDS = 1.0
 """The target is 100 ms, on a quiet machine."""
 LEAVERS: list[Callable[[RawClient], float]] = [RawClient.close, RawClient.leave]
 _numbers = itertools.count()
@@ -176,11 +176,11 @@ async def test_a_client_that_leaves_is_noticed_within_100_ms(
             else:
                 await exchange.body()
             left = leave(client)
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await exchange.connection.gone.wait()
             assert exchange.connection.left is not None
             seconds.append(exchange.connection.left - left)
-    assert statistics.median(seconds) < BOUND_S, seconds
+    assert statistics.median(seconds) < BOUND_SECONDS, seconds
 
 
 async def test_a_client_that_only_ends_tcp_has_left_too(secure: Relay, pair: Pair) -> None:
@@ -191,7 +191,7 @@ async def test_a_client_that_only_ends_tcp_has_left_too(secure: Relay, pair: Pai
         exchange = await secure.upstream.arrived(1)
         await client.until(b"\n\n")
         client.writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await exchange.connection.gone.wait()
 
 
@@ -251,7 +251,7 @@ async def test_a_client_that_never_reads_is_disconnected(tmp_path: Path, upstrea
     ):
         client.send(post(chat(stream=True)))
         exchange = await upstream.arrived(1)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await exchange.connection.gone.wait()
         assert (await relay.metrics()).by("clients_left_total", "phase") == {"send": 1}
 
@@ -354,7 +354,7 @@ async def test_a_stream_ends_whole_while_the_service_stops(tmp_path: Path, upstr
         go_on.set()
         assert (await client.rest()).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
         await silent.rest()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await relay.daemon.process.wait() == 0
 
 

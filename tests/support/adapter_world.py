@@ -19,7 +19,7 @@ from support.daemon import run_daemon
 from support.fake_vllm import run_fake_vllm
 from support.lora_vllm import LoraVllm
 from support.metrics import Metrics, scrape
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 from support.quick_config import quick_config
 from support.service import CHAT, TECHNICAL, Reply, Service, chat
 
@@ -68,7 +68,7 @@ class World:
         (found,) = [one for one in (await self.adapters(endpoint))["adapters"] if one["name"] == adapter]
         return found
 
-    async def reaches(self, state: str, adapter: str = "technical-lora", *, within_s: float = PATIENCE_S) -> Any:
+    async def reaches(self, state: str, adapter: str = "technical-lora", *, within_s: float = PATIENCE_SECONDS) -> Any:
         """Wait for a state of an adapter; its entry."""
         found: Any = None
         with contextlib.suppress(TimeoutError):

@@ -14,7 +14,7 @@ LOOP = 4
 CHARACTERS = "a A0 _-.\n\t\"'é:質/=#@*<>[](){}"
 # Endings that most patterns do not expect; and nothing, and the end of a line.
 TAILS = ("", "\x00", "\n")
-MOST = 4
+MAX_SAMPLES = 4
 
 
 def sample(pattern: re.Pattern[Any]) -> str:
@@ -27,7 +27,7 @@ def attacks(pattern: re.Pattern[Any]) -> list[tuple[str, str]]:
     tree = parser.parse(pattern.pattern, pattern.flags & ~(re.UNICODE if isinstance(pattern.pattern, bytes) else 0))
     found = {("", char) for char in "a0 \n.-*"}
     found |= set(_repeats(tree, [""]))
-    for whole in _sequence(tree)[:MOST]:
+    for whole in _sequence(tree)[:MAX_SAMPLES]:
         found |= {("", whole), ("", whole[:-1]), *[("", whole[:size]) for size in range(1, 6)]}
     return sorted((before, pump) for before, pump in found if pump)
 
@@ -58,7 +58,7 @@ def _sequence(nodes: Any) -> list[str]:
     """Some texts that a sequence of nodes matches."""
     found = [""]
     for node in nodes:
-        found = [text + sample for text in found[:3] for sample in _samples(node)[:MOST]][:8]
+        found = [text + sample for text in found[:3] for sample in _samples(node)[:MAX_SAMPLES]][:8]
     return found or [""]
 
 

@@ -27,7 +27,7 @@ def leave(measured: Artifact, folder: Path, tokens: Sequence[int], seconds: Sequ
             provider="cpu",
             cores=cores,
             threads=threads,
-            longest=measured.manifest.max_tokens,
+            max_tokens=measured.manifest.max_tokens,
         )
         assert curve_file.store([folder], key, curve) is None
 

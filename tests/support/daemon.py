@@ -17,15 +17,15 @@ import aiohttp
 import yaml
 
 from support.log import Log
-from support.process import PATIENCE_S, eventually, log_tail, no_survivors, reserve_port
+from support.process import PATIENCE_SECONDS, eventually, log_tail, no_survivors, reserve_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-START_TIMEOUT_S = 2 * PATIENCE_S
+START_TIMEOUT_SECONDS = 2 * PATIENCE_SECONDS
 DEADLINE_MS: int | None = None
 """Of a classification where a config says nothing of it; None leaves the service's own."""
-STOP_TIMEOUT_S = 30.0 + PATIENCE_S  # above the 30 s that running answers get by default
+STOP_TIMEOUT_SECONDS = 30.0 + PATIENCE_SECONDS  # above the 30 s that running answers get by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Daemon:
         """Return the lines logged so far; fails on a line that is not a JSON object."""
         return self._lines.lines()
 
-    async def logged(self, event: str, *, within_s: float = PATIENCE_S, **fields: Any) -> dict[str, Any]:
+    async def logged(self, event: str, *, within_s: float = PATIENCE_SECONDS, **fields: Any) -> dict[str, Any]:
         """The first line of this event with these fields; waits for it."""
         wanted = {"event": event, **fields}
         found: list[dict[str, Any]] = []
@@ -168,13 +168,13 @@ def _scheme(config: Path, port: str) -> str:
 
 
 async def _wait_until_ready(daemon: Daemon) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as session:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_SECONDS)) as session:
         while not await _is_ready(session, daemon.base_url):
             if daemon.process.returncode is not None:
                 reason = f"the daemon exited with {daemon.process.returncode} before it was ready"
             elif time.monotonic() > deadline:
-                reason = f"the daemon was not ready within {START_TIMEOUT_S:g} s"
+                reason = f"the daemon was not ready within {START_TIMEOUT_SECONDS:g} s"
             else:
                 await asyncio.sleep(0.02)
                 continue
@@ -195,7 +195,7 @@ async def _stop(daemon: Daemon) -> None:
         with contextlib.suppress(ProcessLookupError):
             daemon.process.terminate()
     try:
-        async with asyncio.timeout(STOP_TIMEOUT_S):
+        async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
             await daemon.process.wait()
     except TimeoutError:
         daemon.process.kill()

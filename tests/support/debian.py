@@ -16,7 +16,7 @@ PACKAGES = ("systemd", "systemd-sysv", "python3", "python3-venv", "make", "curl"
 SOURCE = Path(__file__).parents[2]
 SERVICE, SOCKET = "pointsman.service", "pointsman.socket"
 CONFIG = "etc/pointsman/config.yaml"
-BOOT_LIMIT_S = 60.0
+BOOT_LIMIT_SECONDS = 60.0
 STARTED = {"running", "degraded"}
 
 # The steps of a container manager before it starts an init. The root must be one of a mount namespace, since in a mere
@@ -128,10 +128,10 @@ def booted(root: Path, scratch: Path) -> Iterator[Booted]:
             ["unshare", *namespaces, "bash", "-c", BOOT], env=environment, stdout=log, stderr=log
         )
     try:
-        ends = time.monotonic() + BOOT_LIMIT_S
+        ends = time.monotonic() + BOOT_LIMIT_SECONDS
         while (machine := _up(process.pid)) is None:
             assert process.poll() is None, (scratch / "boot.log").read_text()
-            assert time.monotonic() < ends, f"not up within {BOOT_LIMIT_S:g} s"
+            assert time.monotonic() < ends, f"not up within {BOOT_LIMIT_SECONDS:g} s"
             time.sleep(0.1)
         yield machine
     finally:

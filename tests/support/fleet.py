@@ -22,7 +22,7 @@ from support.log import Memory
 from support.toy_config import config
 
 BASE = "base"
-TICK_S = 5.0
+TICK_SECONDS = 5.0
 R = random.Random()  # noqa: S311 - seeded by each test
 FAILED: dict[str, Any] = {"status": 500, "failed": True, "answered": 0.02, "streamed": False}
 
@@ -63,7 +63,7 @@ def left(seconds: float, *, streamed: bool = False) -> dict[str, Any]:
 
 
 class Watched:
-    """A `ModelWatch` and its metrics, whose time the test moves; it judges every TICK_S, as the service has it do."""
+    """A `ModelWatch` and its metrics, whose time the test moves; it judges every TICK_SECONDS, as in the service."""
 
     def __init__(self, served: Config) -> None:
         self.now = 0.0
@@ -97,10 +97,10 @@ class Watched:
         return self.metrics.render().decode()
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, with a judgment at its end and every TICK_S before."""
+        """Let time pass, with a judgment at its end and every TICK_SECONDS before."""
         end = self.now + seconds
         while self.now < end:
-            self.now = min(end, self.now + TICK_S)
+            self.now = min(end, self.now + TICK_SECONDS)
             self.watch.judge()
 
     @property
@@ -123,12 +123,12 @@ class Traffic:
 
 
 def play(watched: Watched, traffic: dict[str, Traffic], seconds: float) -> None:
-    """Have all models asked at random times, and judged every TICK_S."""
+    """Have all models asked at random times, and judged every TICK_SECONDS."""
     start, end = watched.now, watched.now + seconds
     arrivals = heapq.merge(*(_arrivals(name, one, start, end) for name, one in traffic.items()))
     for at, name in arrivals:
-        while watched.now + TICK_S < at:
-            watched.wait(TICK_S)
+        while watched.now + TICK_SECONDS < at:
+            watched.wait(TICK_SECONDS)
         watched.begins(answered(name, started=at, **traffic[name].answer(at)))
     watched.wait(end - watched.now)
 

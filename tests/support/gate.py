@@ -9,7 +9,7 @@ from typing import Any
 
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.engine import Probabilities
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 
 
 class Gate:
@@ -30,10 +30,10 @@ class Gate:
         self._open.clear()
 
     async def entered(self) -> None:
-        assert await asyncio.to_thread(self._entered.acquire, timeout=PATIENCE_S)
+        assert await asyncio.to_thread(self._entered.acquire, timeout=PATIENCE_SECONDS)
 
     def _run(self, batch: Sequence[Any], *, wide: bool = False) -> Probabilities:
         self.runs.append(len(batch))
         self._entered.release()
-        assert self._open.wait(PATIENCE_S)
+        assert self._open.wait(PATIENCE_SECONDS)
         return self._engine_run(batch, wide=wide)

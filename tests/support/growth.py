@@ -15,7 +15,7 @@ from pointsman.routing.steps import Steps
 
 GROWTH = 2.8
 """The factor by which twice the text may take longer: in quadratic time it is 4."""
-FLOOR_S = 0.0002
+FLOOR_SECONDS = 0.0002
 RUNS = 5
 
 Work = Callable[[], object]
@@ -53,20 +53,20 @@ class Growth(NamedTuple):
     fault: str = ""
 
 
-def growth_of(begin: Callable[[int], Work], most: int) -> Growth:
+def growth_of(begin: Callable[[int], Work], max_size: int) -> Growth:
     """Return whether work takes longer than its size.
 
-    Sizes are a quarter, a half and all of `most`. A limit may be between two of them, from which on a text is read in
-    another way: unbounded time grows at two doublings in a row, and at least with its size at the one before.
+    Sizes are a quarter, a half and all of `max_size`. A limit may be between two of them, from which on a text is read
+    in another way: unbounded time grows at two doublings in a row, and at least with its size at the one before.
     """
-    many = least(partial(begin, most))
-    if many < FLOOR_S or many < GROWTH**2 * least(partial(begin, most // 4)):
+    many = least(partial(begin, max_size))
+    if many < FLOOR_SECONDS or many < GROWTH**2 * least(partial(begin, max_size // 4)):
         return Growth(many)
-    taken = [least(partial(begin, size), RUNS) for size in (most // 8, most // 4, most // 2, most)]
+    taken = [least(partial(begin, size), RUNS) for size in (max_size // 8, max_size // 4, max_size // 2, max_size)]
     grown = [after / before for before, after in itertools.pairwise(taken)]
     told = ", ".join([f"{seconds * 1000:.2f} ms" for seconds in taken])
     faulty = min(grown[1:]) > GROWTH and taken[-1] > 2 * GROWTH**2 * taken[0]
-    return Growth(taken[-1], f"{told} for an eighth to all of {most} characters" if faulty else "")
+    return Growth(taken[-1], f"{told} for an eighth to all of {max_size} characters" if faulty else "")
 
 
 def step_times(steps: Steps[object]) -> list[float]:

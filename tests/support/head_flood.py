@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 from support.raw_client import Cut, connect
 
 SOURCE = "127.0.0.2"
@@ -28,7 +28,7 @@ async def flood(url: str, data: bytes) -> None:
             async with connect(url, source=SOURCE) as client:
                 client.send(data)
                 try:
-                    status = (await client.answer(within_s=2 * PATIENCE_S)).status
+                    status = (await client.answer(within_s=2 * PATIENCE_SECONDS)).status
                 except (Cut, ConnectionError):
                     status = 0
             if status == 408:

@@ -17,7 +17,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-PAUSE_S = 0.002
+PAUSE_SECONDS = 0.002
 HEALTH = "GET /health HTTP/1.1\r\nHost: health\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
@@ -26,7 +26,7 @@ def main() -> None:
     delays: list[float] = []
     request = (sys.argv[3:] or [HEALTH])[0].encode()
     with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as connection:
-        while not select.select([sys.stdin], [], [], PAUSE_S)[0]:
+        while not select.select([sys.stdin], [], [], PAUSE_SECONDS)[0]:
             started = time.perf_counter()
             connection.sendall(request)
             if not answered(connection):

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from dataclasses import dataclass, field
 from typing import Any
 
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 
 Script = Callable[["Exchange"], Awaitable[None]]
 
@@ -279,7 +279,7 @@ class Hostile:
 
     async def stands_still(self) -> int:
         """Wait until nothing was written for a while, since nobody reads: no event tells that. The bytes written."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 sent = self.sent
                 await asyncio.sleep(0.3)
@@ -309,7 +309,7 @@ class Hostile:
         self._arrival.set()
         return await self.script(exchange)
 
-    async def arrived(self, count: int = 1, *, within_s: float = PATIENCE_S) -> Exchange:
+    async def arrived(self, count: int = 1, *, within_s: float = PATIENCE_SECONDS) -> Exchange:
         """Wait until this many requests have come since the reset; return the last of them."""
         async with asyncio.timeout(within_s):
             while len(self.requests) < count:

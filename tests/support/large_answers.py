@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import ClassVar
 
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 from support.raw_client import chat, connect, post
 
 SIZE = 20_000_000
@@ -113,7 +113,7 @@ async def serving(port: int) -> AsyncIterator[None]:
 
 async def stands_still(port: int) -> int:
     """Wait until the upstream has sent nothing for a while, since nobody reads; how much it has sent in all."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         before = -1
         while True:
             async with connect(f"http://127.0.0.1:{port}") as client:

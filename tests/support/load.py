@@ -24,9 +24,9 @@ from support.service import CHAT, chat
 MODEL = "llama2-7b"
 WHOLE = (event(MODEL, "first") + b"data: [DONE]\n\n").decode()
 URL = f"http://127.0.0.1:8080{CHAT}"
-GENERATION_S = 0.1
+GENERATION_SECONDS = 0.1
 """Of a stream: some are always on their way when the service stops."""
-LONGEST_S = 60.0
+MAX_REQUEST_SECONDS = 60.0
 """A request that takes longer is lost."""
 
 
@@ -77,7 +77,7 @@ async def generate(request: web.Request, _: bytes) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
     await response.write(event(MODEL, "first"))
-    await asyncio.sleep(GENERATION_S)
+    await asyncio.sleep(GENERATION_SECONDS)
     await response.write(b"data: [DONE]\n\n")
     return response
 
@@ -92,7 +92,7 @@ async def ask() -> str:
     connector = aiohttp.TCPConnector(force_close=True)  # a reused connection may close at any time, and clients know
     try:
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(LONGEST_S)) as http,
+            aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(MAX_REQUEST_SECONDS)) as http,
             http.post(URL, json=chat("short", MODEL, stream=True)) as response,
         ):
             body = await response.text()

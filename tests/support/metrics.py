@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from support.daemon import Daemon
@@ -50,7 +50,7 @@ async def scrape(daemon: Daemon) -> Metrics:
         return Metrics(await response.text())
 
 
-async def until(daemon: Daemon, name: str, value: float, *, within_s: float = PATIENCE_S, **labels: str) -> None:
+async def until(daemon: Daemon, name: str, value: float, *, within_s: float = PATIENCE_SECONDS, **labels: str) -> None:
     """Poll a metric until it has this value."""
     got = float("nan")
     try:

@@ -31,7 +31,7 @@ from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route, Routes
 from support.browser import Browser
 from support.log import Memory
-from support.process import PATIENCE_S, reserve_port
+from support.process import PATIENCE_SECONDS, reserve_port
 
 STATUS: dict[str, Any] = {
     "version": "0.2.0",
@@ -120,7 +120,7 @@ async def run_page(*more: Route, address: str | None = None, since: float | None
 
 async def shows(browser: Browser, text: str) -> str:
     """Wait until the page shows a text; all that it shows."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while text not in (shown := await browser.text()):  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.1)
     return shown
@@ -136,7 +136,7 @@ async def press(browser: Browser, name: str) -> None:
         }
         return Boolean(counts);
         """
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await browser.run(script, name):  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.05)
 
@@ -149,7 +149,7 @@ async def cells(browser: Browser, caption: str) -> list[list[str]]:
         return table && [...table.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.textContent));
         """
     found: list[list[str]] | None
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             found = await browser.run(script, caption)
             if found is not None:

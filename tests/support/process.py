@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PATIENCE_S = 30.0
+PATIENCE_SECONDS = 30.0
 """For what must come and is not judged by its time: more than a busy machine ever takes."""
 
 # Reads until the other end of its input is closed, by us or by our death, and then kills the group.
@@ -65,7 +65,7 @@ def log_tail(path: Path, lines: int = 40) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
-async def eventually(holds: Callable[[], bool], what: str, *, within_s: float = PATIENCE_S) -> float:
+async def eventually(holds: Callable[[], bool], what: str, *, within_s: float = PATIENCE_SECONDS) -> float:
     """Poll until `holds()`; the seconds that it took. Fails with `what` after `within_s`."""
     start = time.monotonic()
     while not await asyncio.to_thread(holds):

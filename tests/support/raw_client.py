@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 
 CHAT = "/v1/chat/completions"
 
@@ -85,7 +85,7 @@ class RawClient:
     def send(self, data: bytes) -> None:
         self.writer.write(data)
 
-    async def answer(self, *, within_s: float = PATIENCE_S) -> Got:
+    async def answer(self, *, within_s: float = PATIENCE_SECONDS) -> Got:
         """The next answer, whole; answers with 1xx are skipped. Raises Cut."""
         async with asyncio.timeout(within_s):
             while (got := await self._answer()).status < 200:
@@ -150,10 +150,10 @@ class RawClient:
 
     async def until(self, end: bytes) -> bytes:
         """Raw bytes up to and with `end`."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.reader.readuntil(end)
 
-    async def rest(self, *, within_s: float = PATIENCE_S) -> bytes:
+    async def rest(self, *, within_s: float = PATIENCE_SECONDS) -> bytes:
         """Raw bytes until the daemon closes; a reset ends them too."""
         got = bytearray()
         async with asyncio.timeout(within_s):

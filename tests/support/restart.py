@@ -16,14 +16,13 @@ from aiohttp import web
 
 from support.daemon import run_daemon
 from support.fake_vllm import FakeVllm, event
+from support.load import MAX_REQUEST_SECONDS
 from support.process import eventually
 from support.service import CHAT, chat
 
 WHOLE = event("llama2-7b", "first") + b"data: [DONE]\n\n"
 """The expected answer of each client."""
 MODEL = "llama2-7b"
-LONGEST_S = 60.0
-"""A request that takes longer is lost."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ async def restart_under_load(config: Any, upstream: FakeVllm, folder: Path, clie
         connector = aiohttp.TCPConnector(force_close=True)  # a reused connection may close at any time
         try:
             async with (
-                aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(LONGEST_S)) as http,
+                aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(MAX_REQUEST_SECONDS)) as http,
                 http.post(url, json=chat(text, MODEL, stream=True)) as response,
             ):
                 return response.status, await response.read()

@@ -27,8 +27,8 @@ FAILING, SLOW, LOST, CANARY = "finance-lora", "medical-lora", "research-lora", "
 BUSY = dict(zip(CATEGORIES, (30, 22, 14, 11, 16, 7, 6, 9, 8, 4, 3, 1), strict=True))
 KEYS = {"search-team": 30, "helpdesk": 24, "docs-bot": 15, "ann": 6, "batch-nightly": 12, "mobile-app": 13}
 HOSTS = ("gpu-1", "gpu-2")
-DAY_S, HOUR_S, MINUTES_S = 86_400, 3_600, 900
-TROUBLE_S = 420.0
+DAY_SECONDS, HOUR_SECONDS, MINUTES_SECONDS = 86_400, 3_600, 900
+TROUBLE_SECONDS = 420.0
 
 
 def name_of(category: str) -> str:
@@ -47,7 +47,7 @@ class Scene:
         """Have a day of requests end, and tell the status; the port's traffic must begin a day ago."""
         port.metrics.know(frozenset({BASE, CANARY, *map(name_of, CATEGORIES)}))
         port.status |= self.status()
-        self._play(port, self.now - DAY_S)
+        self._play(port, self.now - DAY_SECONDS)
 
         self._compare(port)
 
@@ -71,12 +71,14 @@ class Scene:
 
     def _play(self, port: PagePort, at: float) -> None:
         # As the slots of the ranges are, which all begin at a multiple of their length.
-        minutes, quarters = (self.now - HOUR_S) // 300 * 300, (self.now - MINUTES_S) // 60 * 60
+        minutes, quarters = (self.now - HOUR_SECONDS) // 300 * 300, (self.now - MINUTES_SECONDS) // 60 * 60
         while at < self.now:
             slot = 300 if at < minutes else 60 if at < quarters else 15
             step = min(slot - at % slot, self.now - at)
             # More now than half a day ago, and never even.
-            wave = 0.55 + 0.4 * math.cos(((at - self.now) / DAY_S + 0.1) * 2 * math.pi) + 0.08 * math.sin(at / 700)
+            wave = (
+                0.55 + 0.4 * math.cos(((at - self.now) / DAY_SECONDS + 0.1) * 2 * math.pi) + 0.08 * math.sin(at / 700)
+            )
             count = max(0, round(self._dice.gauss(1, 0.12) * wave * 100 * step / 60))
             port.count(map(self._request, sorted(at + self._dice.uniform(0, step) for _ in range(count))))
             at += step
@@ -96,7 +98,7 @@ class Scene:
         score = 1.0 if decision.confidence is None else decision.confidence
         read = Classification((score,), 1, False, Timing(), "run", text_hash=f"{dice.getrandbits(32):08x}")
         record.routed = Routed(decision, Edited(b""), 0.0, reading=Reading("", read))
-        self._answer(record, decision.model, trouble=at > self.now - TROUBLE_S)
+        self._answer(record, decision.model, trouble=at > self.now - TROUBLE_SECONDS)
         return record
 
     def _decision(self) -> Decision:
@@ -135,7 +137,7 @@ class Scene:
         """Return the `/status` at the end."""
         names = [*map(name_of, CATEGORIES), CANARY]
         return STATUS | {
-            "uptime_s": 4 * DAY_S + 7 * HOUR_S,
+            "uptime_s": 4 * DAY_SECONDS + 7 * HOUR_SECONDS,
             "in_flight": 7,
             "models": [{"name": name, "base": BASE} for name in (BASE, *names)],
             "endpoints": [

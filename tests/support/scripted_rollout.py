@@ -32,8 +32,8 @@ from support.service import CHAT, shipped_config
 STABLE, GOOD, BAD = "technical-lora", "technical-v2", "technical-v3"
 NUMBER = re.compile(rb"file number (\d+)")
 BATCH = 100
-MOST_UNTIL_VERDICT = 5_000
-MOST_UNTIL_ROLLBACK = 1_000
+MAX_REQUESTS_UNTIL_VERDICT = 5_000
+MAX_REQUESTS_UNTIL_ROLLBACK = 1_000
 
 Chosen = Counter[tuple[str, str]]
 """The number of times that a model was chosen for a reason."""
@@ -110,14 +110,14 @@ class _Rollout:
         """Send questions until canary and stable arm certainly differ, and look after each hundred."""
         found: Chosen = Counter()
         told = ""
-        while "verdict: canary" not in told and found.total() < MOST_UNTIL_VERDICT:
+        while "verdict: canary" not in told and found.total() < MAX_REQUESTS_UNTIL_VERDICT:
             found += await self.send(BATCH)
             told = await self.command("compare", "canary", "stable", "--log", str(self.daemon.log))
         return found, told
 
     async def until_rollback(self) -> Chosen:
         found: Chosen = Counter()
-        while "gets 0 %" not in await self.command("canary") and found.total() < MOST_UNTIL_ROLLBACK:
+        while "gets 0 %" not in await self.command("canary") and found.total() < MAX_REQUESTS_UNTIL_ROLLBACK:
             found += await self.send(BATCH // 2)
         return found
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 UNITS = Path(__file__).parents[2] / "systemd"
-MOST_EXPOSED = 1.5  # of 10; what Debian's nginx and haproxy have is 9.4
+MAX_EXPOSURE = 1.5  # of 10; what Debian's nginx and haproxy have is 9.4
 
 
 def install(folder: Path, *drop_ins: str) -> Path:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.process import PATIENCE_S, eventually, log_tail, no_survivors, reserve_port
+from support.process import PATIENCE_SECONDS, eventually, log_tail, no_survivors, reserve_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 INSTALLER = Path(__file__).with_name("install_vllm.sh")
 DEFAULT_VENV = ROOT / ".venv-vllm"
-START_TIMEOUT_S = 180.0
+START_TIMEOUT_SECONDS = 180.0
 
 _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -59,7 +59,7 @@ class VllmServer:
     def port(self) -> int:
         return int(self.base_url.rpartition(":")[2])
 
-    def get(self, path: str, *, timeout_s: float = PATIENCE_S) -> bytes:
+    def get(self, path: str, *, timeout_s: float = PATIENCE_SECONDS) -> bytes:
         """The body of a GET; urllib's errors where it is not answered with 200."""
         with _DIRECT.open(self.base_url + path, timeout=timeout_s) as response:
             body: bytes = response.read()
@@ -79,7 +79,7 @@ class VllmServer:
     def log_size(self) -> int:
         return self.log.stat().st_size
 
-    async def wait_log(self, text: str, *, since: int = 0, within_s: float = PATIENCE_S) -> float:
+    async def wait_log(self, text: str, *, since: int = 0, within_s: float = PATIENCE_SECONDS) -> float:
         """Wait until the log says `text` after the byte offset `since`; the seconds that it took."""
         return await eventually(lambda: text in self.log_text(since), f"vLLM logs {text!r}", within_s=within_s)
 
@@ -173,12 +173,12 @@ def _must_be_free(port: int) -> None:
 
 
 def _wait_until_ready(server: VllmServer) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while not _is_ready(server):
         if server.process.poll() is not None:
             reason = f"vLLM exited with {server.process.returncode} before it was ready"
         elif time.monotonic() > deadline:
-            reason = f"vLLM was not ready within {START_TIMEOUT_S:g} s"
+            reason = f"vLLM was not ready within {START_TIMEOUT_SECONDS:g} s"
         else:
             time.sleep(0.2)
             continue

@@ -13,7 +13,7 @@ import torch
 from pointsman_export.export.labelled import read_labelled
 from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
 from support.config_files import REPOSITORY
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 from training import corpus
 from training.corpus import DEV_SETS
 from training.data import LABELS
@@ -60,7 +60,7 @@ def test_a_checkpoint_names_all_that_it_was_made_of(data_dir: Path, encoder: Pat
     assert {"torch", "transformers"} <= report["versions"].keys()
     assert len(report["commit"].removesuffix("-dirty")) in {0, 40}
     assert report["run"].keys() == {"seconds", "cpu", "threads"}
-    assert 0 <= report["run"]["seconds"] < PATIENCE_S
+    assert 0 <= report["run"]["seconds"] < PATIENCE_SECONDS
     assert report["run"]["threads"] == torch.get_num_threads()
 
 

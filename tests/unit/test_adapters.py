@@ -14,7 +14,7 @@ from pointsman.adapters.catalog import Card, Served, parse_models
 from pointsman.adapters.poller import Poller
 from pointsman.config.model import Endpoint
 from pointsman.errors import UpstreamError, UpstreamUnreachable
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 from support.toy_config import A, B
 from support.virtual_loop import VirtualLoop
 
@@ -268,7 +268,7 @@ async def test_endpoints_are_asked_side_by_side() -> None:
         await barrier.wait()
         return listing({"id": "base"})
 
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         served = await Poller((A, B), fetch, lambda *_: None).refresh()
     assert served.cards.keys() == {"a", "b"}
 
@@ -284,7 +284,7 @@ async def test_it_polls_again_and_again_until_cancelled() -> None:
         polls.put_nowait("settled")
 
     task = asyncio.create_task(Poller((A,), fetch, lambda *_: None).run(A, 0.001, settle))
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert [await polls.get() for _ in range(4)] == ["a", "settled"] * 2
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -306,4 +306,4 @@ async def test_it_can_be_cancelled_at_the_moment_when_it_is_woken(turns: int) ->
     for _ in range(turns):
         await asyncio.sleep(0)
     task.cancel()
-    assert await asyncio.wait([task], timeout=PATIENCE_S) == ({task}, set())
+    assert await asyncio.wait([task], timeout=PATIENCE_SECONDS) == ({task}, set())

@@ -104,7 +104,7 @@ async def test_a_path_that_the_service_does_not_know_may_be_newer_than_it(tmp_pa
 async def test_no_more_of_an_answer_is_read_than_any_service_gives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_client, "MOST_ANSWER_BYTES", 1000)
+    monkeypatch.setattr(admin_client, "MAX_ANSWER_BYTES", 1000)
     with pytest.raises(AdminError, match="not JSON"):
         await asked(tmp_path, web.json_response({"endpoints": "x" * 1000}))
 

@@ -11,10 +11,10 @@ from pointsman.errors import OverShare
 from pointsman.server.arrivals import Arrivals
 
 
-def entered(most: int, clients: str, *, limited: bool = False) -> tuple[Arrivals[int], list[int | None]]:
+def entered(max_requests: int, clients: str, *, limited: bool = False) -> tuple[Arrivals[int], list[int | None]]:
     """Requests 0, 1, ... of these clients, a letter each, and which of them left for each."""
     arrivals: Arrivals[int] = Arrivals()
-    return arrivals, [arrivals.enter(client, n, most, limited=limited) for n, client in enumerate(clients)]
+    return arrivals, [arrivals.enter(client, n, max_requests, limited=limited) for n, client in enumerate(clients)]
 
 
 def test_the_client_with_the_most_loses_its_oldest() -> None:

@@ -88,7 +88,7 @@ def test_any_other_line_is_taken_without_what_says_who_speaks(line: str) -> None
 )
 def test_a_line_that_hardly_asks_is_taken_where_that_is_enough(line: str, taken: bool) -> None:
     assert asking_line(f"x\n{line}", name_of, fields=False) is None
-    assert (asking_line(f"x\n{line}", name_of, fields=False, least=1) is not None) is taken
+    assert (asking_line(f"x\n{line}", name_of, fields=False, min_score=1) is not None) is taken
 
 
 def test_a_form_of_which_no_name_is_known_has_its_ask() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from pointsman.api.admin import MOST_BODY_BYTES
+from pointsman.api.admin import MAX_ADMIN_BODY_BYTES
 from pointsman.cli.main import main
 from support.config_files import MINIMAL, write
 
@@ -125,7 +125,7 @@ def test_where_none_runs_or_none_is_wanted_explain_is_offline(
         (b"what is a tort?", "the body is not JSON"),
         (b'{"model": 5}', "`model` must be a string"),
         (b'{"messages": ' + b"[" * 2000, "the body is"),
-        (b" " * (MOST_BODY_BYTES + 1), "it is larger than 8,388,608 bytes"),
+        (b" " * (MAX_ADMIN_BODY_BYTES + 1), "it is larger than 8,388,608 bytes"),
     ],
 )
 def test_what_is_no_request_is_one_line_and_status_1(body: bytes, told: str, tmp_path: Path) -> None:

@@ -49,6 +49,6 @@ def test_of_each_known_wrapper_exactly_the_ask_is_found(passages: dict[str, str]
     assert lost <= NEARLY
 
 
-@pytest.mark.parametrize(("group", "least"), [("others", 50), ("apps", 50)])
-def test_of_most_others_too(group: str, least: int, passages: dict[str, str]) -> None:
-    assert sum(finds(kind, ASKS[0], passages) for kind in wrappers(group)) >= least
+@pytest.mark.parametrize(("group", "min_found"), [("others", 50), ("apps", 50)])
+def test_of_most_others_too(group: str, min_found: int, passages: dict[str, str]) -> None:
+    assert sum(finds(kind, ASKS[0], passages) for kind in wrappers(group)) >= min_found

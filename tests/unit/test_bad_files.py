@@ -19,7 +19,7 @@ from pointsman.classify.artifact import MANIFEST
 from pointsman.cli.main import main
 from support.config_files import MINIMAL, write_manifest
 
-LIMIT_S = 20
+LIMIT_SECONDS = 20
 ENORMOUS = 257 * 2**20
 """More than any file may have whose size is bounded."""
 
@@ -29,10 +29,10 @@ def no_hang() -> Iterator[None]:
     """A command that waits for a pipe's writer would wait for ever."""
 
     def fail(_number: int, _frame: FrameType | None) -> None:
-        raise AssertionError(f"it hangs for {LIMIT_S} s")
+        raise AssertionError(f"it hangs for {LIMIT_SECONDS} s")
 
     before = signal.signal(signal.SIGALRM, fail)
-    signal.alarm(LIMIT_S)
+    signal.alarm(LIMIT_SECONDS)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)

@@ -16,7 +16,7 @@ from pointsman.classify.cost_model import Curve
 from pointsman.classify.lane import Job
 from pointsman.classify.scheduler import Batcher, Threads
 from pointsman.errors import ClassifierError, Overloaded
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 
 FOREVER = 1e9
 
@@ -46,14 +46,14 @@ class Work:
         self.limits.append(limit)
         self.threads.append(threading.current_thread().name.partition("_")[0])
         self._started.release()
-        assert self._let.acquire(timeout=PATIENCE_S)
+        assert self._let.acquire(timeout=PATIENCE_SECONDS)
         if self.broken.intersection(texts):
             raise ValueError("broken")
         return [text.upper() for text in texts]
 
     async def started(self, runs: int = 1) -> None:
         for _ in range(runs):
-            assert await asyncio.to_thread(self._started.acquire, timeout=PATIENCE_S)
+            assert await asyncio.to_thread(self._started.acquire, timeout=PATIENCE_SECONDS)
 
     def let(self, runs: int = 100) -> None:
         self._let.release(runs)
@@ -106,7 +106,7 @@ def submit(batcher: Batcher[str], text: str, tokens: int = 1, *, deadline: float
 
 
 async def result(job: Job[str]) -> str | ClassifierError:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return await asyncio.shield(job.result)
 
 
@@ -329,12 +329,12 @@ async def test_a_text_that_is_not_alone_runs_on_one_thread(work: Work, first: in
     assert work.wide == [True, False, False, False]
 
 
-STEP_S, LATE_S = 2**-8, 2**-5
+STEP_SECONDS, LATE_SECONDS = 2**-8, 2**-5
 """Before and after the 10 ms that one thread would take."""
 
 
 class Lone:
-    """Texts one after another: STEP_S each on one thread, as told on all."""
+    """Texts one after another: STEP_SECONDS each on one thread, as told on all."""
 
     def __init__(self, work: Work, clock: Clock) -> None:
         self._work = work
@@ -347,7 +347,7 @@ class Lone:
             job = submit(batcher, "lone", 1000)
             await self._work.started()
             wide, began = self._work.wide[-1], self._clock.now
-            self._clock.now += seconds if wide else STEP_S
+            self._clock.now += seconds if wide else STEP_SECONDS
             self._work.let(1)
             await result(job)
             if wide:
@@ -362,24 +362,27 @@ def lone(work: Work, clock: Clock) -> Lone:
 async def test_runs_stay_on_one_thread_for_as_long_as_one_on_all_took_too_long(work: Work, lone: Lone) -> None:
     """Threads that wait for each other are the slower the less of the cores they get."""
     with batching(work, workers=2, wide=0.5, seconds_per_token=1e-5) as batcher:
-        waits = [await lone.until_wide(batcher, seconds) for seconds in (STEP_S, LATE_S, STEP_S, STEP_S)]
-    assert waits == [0.0, 0.0, LATE_S, 0.0]
+        waits = [
+            await lone.until_wide(batcher, seconds)
+            for seconds in (STEP_SECONDS, LATE_SECONDS, STEP_SECONDS, STEP_SECONDS)
+        ]
+    assert waits == [0.0, 0.0, LATE_SECONDS, 0.0]
 
 
 async def test_where_others_keep_the_cores_it_is_twice_as_long_each_time_up_to_a_second(work: Work, lone: Lone) -> None:
     with batching(work, workers=2, wide=0.5, seconds_per_token=1e-5) as batcher:
-        waits = [await lone.until_wide(batcher, LATE_S) for _ in range(9)]
-    assert waits == [0.0, *(min(LATE_S * 2**turn, 1.0) for turn in range(8))]
+        waits = [await lone.until_wide(batcher, LATE_SECONDS) for _ in range(9)]
+    assert waits == [0.0, *(min(LATE_SECONDS * 2**turn, 1.0) for turn in range(8))]
 
 
 async def test_each_run_on_all_threads_that_is_in_time_halves_it(work: Work, lone: Lone) -> None:
     with batching(work, workers=2, wide=0.5, seconds_per_token=1e-5) as batcher:
         for _ in range(6):
-            await lone.until_wide(batcher, LATE_S)
+            await lone.until_wide(batcher, LATE_SECONDS)
         for _ in range(3):
-            await lone.until_wide(batcher, STEP_S)
-        await lone.until_wide(batcher, LATE_S)
-        assert await lone.until_wide(batcher, STEP_S) == 8 * LATE_S  # 32, 16, 8, 4, and doubled
+            await lone.until_wide(batcher, STEP_SECONDS)
+        await lone.until_wide(batcher, LATE_SECONDS)
+        assert await lone.until_wide(batcher, STEP_SECONDS) == 8 * LATE_SECONDS  # 32, 16, 8, 4, and doubled
 
 
 # --- rule 6: a text whose waiters all left is dropped before it runs -------------------------------------------

@@ -55,11 +55,11 @@ def test_the_quick_rules_stand_in_for_the_search() -> None:
 
 
 def test_fitted_weights_are_written_into_the_code_with_what_they_are_fitted_for() -> None:
-    code, context = judge.CODE.read_text(), (subject.ASK_CHARS, subject.ANSWER_CHARS)
+    code, context = judge.CODE.read_text(), (subject.ASK_CHARACTERS, subject.ANSWER_CHARACTERS)
     assert judge.written(code, subject.FITTED, context) == code
     found = judge.written(code, subject.FITTED._replace(always=-1.25), (200, 100))
     assert "\nFITTED = Weights(-1.25, Evidence(score=" in found
-    assert "\nASK_CHARS, ANSWER_CHARS = 200, 100\n" in found
+    assert "\nASK_CHARACTERS, ANSWER_CHARACTERS = 200, 100\n" in found
 
 
 def test_the_commit_of_the_pointing_cases_is_told() -> None:

@@ -154,7 +154,7 @@ async def test_one_at_a_time_is_loaded_and_it_stays_for_the_next_text(make_world
 async def test_its_process_ends_when_nobody_has_asked_for_a_while(
     make_world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IDLE_S", 0.05)
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.05)
     async with make_world() as world:
         await world.judge("one", "landlord")
         await eventually(lambda: not shadow_processes(), "its process has ended")
@@ -201,7 +201,7 @@ async def test_a_name_that_cannot_be_read_leaves_the_loaded_one_alone(make_world
 async def test_a_disk_that_hangs_takes_one_thread(make_world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ends = threading.Event()
     async with make_world() as world:
-        monkeypatch.setattr(module, "READ_S", 0.01)
+        monkeypatch.setattr(module, "READ_SECONDS", 0.01)
         monkeypatch.setattr("pointsman.classify.artifact.read_manifest", lambda _: ends.wait())
         try:
             for _ in range(3):
@@ -224,7 +224,7 @@ async def test_one_that_loads_slowly_goes_on_when_who_asked_has_left_or_waited_l
     async with make_world() as world:
         await slow.leave(world, "one")
         with monkeypatch.context() as patched:
-            patched.setattr(module, "WAIT_S", 0.05)
+            patched.setattr(module, "WAIT_SECONDS", 0.05)
             with pytest.raises(TooBusy, match="one is still being loaded"):
                 await world.judge("one", "landlord")
         slow.ready.set()
@@ -235,7 +235,7 @@ async def test_one_that_loads_slowly_goes_on_when_who_asked_has_left_or_waited_l
 async def test_one_that_loads_for_nobody_ends_once_it_is_loaded_or_another_is_asked(
     make_world: Any, slow: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IDLE_S", 0)
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0)
     async with make_world() as world:
         await slow.leave(world, "one")
         again = asyncio.create_task(world.judge("one", "landlord"))
@@ -245,7 +245,7 @@ async def test_one_that_loads_for_nobody_ends_once_it_is_loaded_or_another_is_as
         assert slow.started == 1, "it does not end before it is loaded"
         await eventually(lambda: not shadow_processes(), "it has ended")
         slow.ready.clear()
-        monkeypatch.setattr(module, "IDLE_S", 60)
+        monkeypatch.setattr(module, "IDLE_SECONDS", 60)
         await slow.leave(world, "one")
         loading = world.candidates._loaded.starting
         asked = asyncio.create_task(world.judge("two", "landlord"))
@@ -276,7 +276,7 @@ async def test_who_leaves_ends_it_so_that_no_answer_counts_for_another_text(
 
 
 async def test_few_wait_for_it(make_world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    monkeypatch.setattr(module, "MAX_WAITING_CALLERS", 2)
     async with make_world() as world:
         asked = [asyncio.create_task(world.judge("one", "landlord")) for _ in range(3)]
         found = await asyncio.gather(*asked, return_exceptions=True)

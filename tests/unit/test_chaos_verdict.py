@@ -20,7 +20,7 @@ from chaos.rules.resources import grown, leaked, left_over
 from chaos.verdict import figures, judge
 
 from support.hostile import Exchange, run_hostile
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 
 SENT = b"an answer for nonce0123456789ab"
 PROMPT = Prompt("nonce0123456789ab", "base", 3)
@@ -187,6 +187,6 @@ async def test_an_upstream_that_died_begins_no_answer() -> None:
         hostile.script = dies
         _, writer = await asyncio.open_connection("127.0.0.1", hostile.port)
         writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
-        found = await asyncio.wait_for(ran, PATIENCE_S)
+        found = await asyncio.wait_for(ran, PATIENCE_SECONDS)
         writer.close()
     assert (found.status, found.whole) == (None, False)

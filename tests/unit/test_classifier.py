@@ -23,7 +23,7 @@ from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed, Ove
 from support import toy_artifact
 from support.config_files import LABELS
 from support.gate import Gate
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 
 Make = Callable[..., AbstractContextManager[Classifier]]
 SPANISH = "¿Qué puedo hacer si mi casero no repara la calefacción?"
@@ -322,9 +322,9 @@ async def test_a_text_is_cut_to_what_runs_in_half_of_the_deadline_and_marked(
     """Of 250 tokens three binary digits are kept, so that a slightly other measurement reads as much."""
     monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(SLOW, disturbed=False))
     with make_classifier(toy_artifact.build(tmp_path), deadline_ms=500) as classifier:
-        found = await classifier.classify("x " * 300 + "landlord", deadline=PATIENCE_S)
+        found = await classifier.classify("x " * 300 + "landlord", deadline=PATIENCE_SECONDS)
         assert (found.tokens, found.cut, best(classifier, found)) == (224, True, "law")
-        whole = await classifier.classify("x " * 200, deadline=PATIENCE_S)
+        whole = await classifier.classify("x " * 200, deadline=PATIENCE_SECONDS)
         assert (whole.tokens, whole.cut) == (202, False)
         assert classifier.settings()["max_tokens"] == 224
         assert "texts are read up to 224 of 512 tokens" in classifier.notes[0]
@@ -341,7 +341,7 @@ async def test_what_was_cut_for_want_of_time_is_not_remembered(
         text = "word " * 300
         hurried = await classifier.classify(text, deadline=3.0)
         assert (hurried.tokens, hurried.cut) == (128, True)
-        again = await classifier.classify(text, deadline=PATIENCE_S)
+        again = await classifier.classify(text, deadline=PATIENCE_SECONDS)
         assert (again.source, again.tokens, again.cut) == ("run", 302, False)
         assert (await classifier.classify(text)).source == "hit"
 
@@ -392,7 +392,7 @@ async def test_a_blocked_engine_costs_the_deadline_and_no_more(make_classifier: 
         gate.close()
         try:
             started = asyncio.get_running_loop().time()
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 with pytest.raises(DeadlineMissed):
                     await classifier.classify("python")
             assert 0.025 <= asyncio.get_running_loop().time() - started < 5.0
@@ -500,7 +500,7 @@ async def test_a_classifier_that_was_closed_is_unhealthy_and_says_so_at_once(mak
     with make_classifier() as classifier:
         assert classifier.healthy
         classifier.close()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             for text in ("python", "landlord"):
                 with pytest.raises(ClassifierError) as caught:
                     await classifier.classify(text)

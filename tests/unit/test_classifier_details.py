@@ -59,7 +59,7 @@ def test_on_a_cpu_the_curve_is_measured_on_all_threads_and_up_to_the_longest_tex
     monkeypatch.setattr(module, "measure", measured)
     Classifier(artifact.load(folder), ClassifierOptions(threads=2, max_tokens=100)).close()
 
-    assert asked == [{"threads": 2, "wide": True, "longest": 100}]
+    assert asked == [{"threads": 2, "wide": True, "max_tokens": 100}]
     [kept] = folder.glob("cost-*.json")
     key = json.loads(kept.read_text())["key"]
     assert (key["provider"], key["threads"]) == ("cpu", 2)
@@ -101,7 +101,7 @@ def test_on_a_gpu_the_curve_is_measured_for_two_workers_up_to_the_largest_call(
     classifier.close()
 
     assert engine.told == {"threads": 8, "device": Device(id=3, memory_mb=512)}
-    assert asked == [{"threads": 2, "wide": False, "longest": 4096}]
+    assert asked == [{"threads": 2, "wide": False, "max_tokens": 4096}]
     assert engine.lengths[-3:-1] == [[100, 100], [100, 100, 50]]
 
 

@@ -18,9 +18,9 @@ def identity(key: str) -> str:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("key_bytes", "clients", "most_mib"), [(960, 4000, 3), (6 * KIB, 2000, 2)])
+@pytest.mark.parametrize(("key_bytes", "clients", "max_mib"), [(960, 4000, 3), (6 * KIB, 2000, 2)])
 def test_the_identities_of_512_clients_at_most_are_kept_and_no_long_key(
-    key_bytes: int, clients: int, most_mib: int
+    key_bytes: int, clients: int, max_mib: int
 ) -> None:
     """Keys of all clients would take 4 and 12 MiB, 512 of the long ones 3; the heads of the short ones are kept."""
     first = identity("0" * key_bytes)
@@ -31,5 +31,5 @@ def test_the_identities_of_512_clients_at_most_are_kept_and_no_long_key(
     finally:
         tracemalloc.stop()
     assert len(found | {first}) == clients
-    assert taken < most_mib * KIB * KIB
+    assert taken < max_mib * KIB * KIB
     assert identity("0" * key_bytes) == first

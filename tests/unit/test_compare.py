@@ -106,7 +106,7 @@ def test_a_side_is_a_model_or_an_arm() -> None:
 
 
 def test_there_is_a_bound_on_conversations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "MOST_CONVERSATIONS", 10)
+    monkeypatch.setattr(comparison, "MAX_CONVERSATIONS", 10)
     with pytest.raises(EvaluationError, match="more than 10 conversations; use --since"):
         of(*many(11))
 
@@ -258,7 +258,7 @@ def test_feedback_of_what_was_routed_is_compared_with_that_of_what_was_held_back
 
 
 def test_there_is_a_bound_on_conversations_with_feedback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "MOST_CONVERSATIONS", 10)
+    monkeypatch.setattr(comparison, "MAX_CONVERSATIONS", 10)
     with pytest.raises(EvaluationError, match="more than 10 conversations; use --since"):
         of(*(said(f"{number:x}", score=1) for number in range(11)))
 

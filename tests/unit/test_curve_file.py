@@ -18,7 +18,7 @@ CURVE = Curve(2, (16, 512), (0.1, 1.0), (0.1, 1.5), (0.1, 0.5))
 
 
 def key(folder: Path, **changes: Any) -> curve_file.Key:
-    fields: dict[str, Any] = {"runtime": "1.32.0", "provider": "cpu", "cores": 2, "threads": 2, "longest": 512}
+    fields: dict[str, Any] = {"runtime": "1.32.0", "provider": "cpu", "cores": 2, "threads": 2, "max_tokens": 512}
     return curve_file.key(artifact.load(folder), **(fields | changes))
 
 
@@ -31,7 +31,7 @@ def test_a_stored_curve_is_loaded(toy_folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"runtime": "1.33.0"}, {"provider": "cuda"}, {"cores": 4}, {"threads": 1}, {"longest": 1024}]
+    "change", [{"runtime": "1.33.0"}, {"provider": "cuda"}, {"cores": 4}, {"threads": 1}, {"max_tokens": 1024}]
 )
 def test_a_curve_of_another_host_or_setting_is_not_taken(
     toy_folder: Path, tmp_path: Path, change: dict[str, Any]
@@ -49,7 +49,7 @@ def test_a_curve_of_another_model_or_cpu_is_not_taken(
     wanted = key(toy_folder)
     found = artifact.load(toy_folder)
     found.manifest.files["model.onnx"] = "0" * 64
-    assert curve_file.key(found, runtime="1.32.0", provider="cpu", cores=2, threads=2, longest=512) != wanted
+    assert curve_file.key(found, runtime="1.32.0", provider="cpu", cores=2, threads=2, max_tokens=512) != wanted
     cpu_info = tmp_path / "cpuinfo"
     cpu_info.write_text("processor\t: 0\nmodel name\t: Other\nflags\t: fpu\n\nprocessor\t: 1\n")
     monkeypatch.setattr(cpu, "CPU_INFO", cpu_info)

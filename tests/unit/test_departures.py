@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from pointsman.server.departures import Departures
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -35,7 +35,7 @@ async def test_the_end_of_the_other_side_is_told_once(pair: Pair, leaving: str) 
         theirs.close()
     else:
         theirs.shutdown(socket.SHUT_WR)
-    assert await asyncio.wait_for(told.get(), PATIENCE_S) == "left"
+    assert await asyncio.wait_for(told.get(), PATIENCE_SECONDS) == "left"
     await asyncio.sleep(0)
     assert told.empty()
     departures.close()
@@ -50,7 +50,7 @@ async def test_one_that_is_forgotten_is_not_told_of_and_the_next_of_its_number_i
     departures.watch(ours.fileno(), lambda: told.put_nowait("second"))
     departures.forget(first)
     theirs.close()
-    assert await asyncio.wait_for(told.get(), PATIENCE_S) == "second"
+    assert await asyncio.wait_for(told.get(), PATIENCE_SECONDS) == "second"
     assert told.empty()
     departures.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from pointsman import eager
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 
 
 async def test_what_waits_for_nothing_is_done_at_once_and_in_no_task() -> None:
@@ -24,7 +24,7 @@ async def test_from_where_a_task_is_asked_for_there_is_one() -> None:
 
     async def work() -> None:
         await eager.in_task()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.sleep(0)
         seen.append(asyncio.current_task())
 

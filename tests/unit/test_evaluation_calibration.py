@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pointsman.evaluation.calibration import (
-    LEAST_TEMPERATURE,
-    MOST_TEMPERATURE,
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
     fit_temperature,
     negative_log_likelihood,
 )
@@ -37,7 +37,7 @@ def test_no_other_temperature_is_likelier() -> None:
     likeliest = negative_log_likelihood(logits / best, truth)
     assert all(
         likeliest <= negative_log_likelihood(logits / other, truth)
-        for other in np.geomspace(LEAST_TEMPERATURE, MOST_TEMPERATURE, 200)
+        for other in np.geomspace(MIN_TEMPERATURE, MAX_TEMPERATURE, 200)
     )
 
 
@@ -45,8 +45,8 @@ def test_the_temperature_stays_within_its_bounds() -> None:
     """Rows that are all right would be likeliest at 0, rows that are all wrong at infinity."""
     logits, truth = np.eye(3) * 5, np.arange(3)
 
-    assert fit_temperature(logits, truth) == pytest.approx(LEAST_TEMPERATURE, rel=1e-3)
-    assert fit_temperature(logits, (truth + 1) % 3) == pytest.approx(MOST_TEMPERATURE, rel=1e-3)
+    assert fit_temperature(logits, truth) == pytest.approx(MIN_TEMPERATURE, rel=1e-3)
+    assert fit_temperature(logits, (truth + 1) % 3) == pytest.approx(MAX_TEMPERATURE, rel=1e-3)
 
 
 def test_without_rows_the_temperature_changes_nothing() -> None:

@@ -100,7 +100,7 @@ def test_categories_are_chosen_from_the_thresholds_that_a_stated_precision_gives
         config(routing=RoutingOptions(precision=0.95)), LABELS, Calibration(said, np.repeat([law, other], 50))
     )
 
-    assert scheme.least == pytest.approx((0.6, 0.6, 0.8))
+    assert scheme.min_confidences == pytest.approx((0.6, 0.6, 0.8))
     assert (name(scheme, probabilities(law=0.75)), name(scheme, probabilities(law=0.85))) == ("(none)", "legal")
 
 

@@ -204,7 +204,7 @@ async def test_feedback_on_answers_of_another_experiment_counts_for_none(classif
 
 
 @pytest.mark.parametrize(
-    ("authors", "least", "certain"),
+    ("authors", "min_authors", "certain"),
     [
         pytest.param(1, 3, False, id="one author"),
         pytest.param(2, 3, False, id="two"),
@@ -212,9 +212,9 @@ async def test_feedback_on_answers_of_another_experiment_counts_for_none(classif
         pytest.param(1, 1, True, id="one, where the config says so"),
     ],
 )
-def test_feedback_decides_where_it_is_of_enough_authors(authors: int, least: int, certain: bool) -> None:
+def test_feedback_decides_where_it_is_of_enough_authors(authors: int, min_authors: int, certain: bool) -> None:
     """150 pieces of it, by the service's count as by that of its file."""
-    experiments = followed(made(categories=canary(), verdict_authors=least))
+    experiments = followed(made(categories=canary(), verdict_authors=min_authors))
     for number in range(150):
         arm = ("canary", "stable")[number % 2]
         author = f"{number // 2 % authors}"

@@ -26,7 +26,7 @@ from pointsman.classify.runtime import import_runtime, set_up_malloc, trim_memor
 from pointsman.config.model import ClassifierOptions
 from support import needs, toy_artifact
 from support.config_files import LABELS
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.heavy
 
@@ -80,7 +80,7 @@ def threads_started(folder: Path, threads: int) -> int:
     before = threads_now()
     classifier = Classifier(artifact.load(folder), ClassifierOptions(threads=threads, deadline_ms=60_000))
     asyncio.run(classifier.classify("python"))
-    ended = time.monotonic() + PATIENCE_S
+    ended = time.monotonic() + PATIENCE_SECONDS
     while threads_now() - before != threads and time.monotonic() < ended:
         time.sleep(0.01)  # a thread that was joined is there for a moment longer
     return threads_now() - before

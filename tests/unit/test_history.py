@@ -256,8 +256,8 @@ def test_the_answer_before_the_newest_ask_is_kept_to_judge_it_by() -> None:
 def test_of_both_as_much_is_read_before_the_newest_as_the_weights_are_fitted_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(subject, "ASK_CHARS", 12)
-    monkeypatch.setattr(subject, "ANSWER_CHARS", 4)
+    monkeypatch.setattr(subject, "ASK_CHARACTERS", 12)
+    monkeypatch.setattr(subject, "ANSWER_CHARACTERS", 4)
     assert read(*FIRST, assistant("With sort()."), user("thanks")).context == "And in place\nWith"
     assert read(assistant("With sort()."), user("thanks")).context == "With"
 

@@ -119,8 +119,8 @@ class Maker:
     def _space(self) -> str:
         return self._one(["", "", "", "", "", "", " ", "\n", "\t\r\n "])
 
-    def _few(self, most: int = 3) -> int:
-        return self._random.randrange(most + 1)
+    def _few(self, max_count: int = 3) -> int:
+        return self._random.randrange(max_count + 1)
 
     def _one(self, options: Sequence[str]) -> str:
         return self._random.choice(options)

@@ -22,7 +22,7 @@ from pointsman.evaluation.labelled import read_labels
 from pointsman.observability.log import Log
 from support.config_files import MINIMAL, category
 from support.log import Memory
-from support.process import PATIENCE_S, eventually
+from support.process import PATIENCE_SECONDS, eventually
 
 pytestmark = pytest.mark.heavy  # each command is a process of its own
 
@@ -178,7 +178,7 @@ async def test_a_command_ends_with_the_service_and_after_its_time(
     runs("import time; time.sleep(600)")
     async with opened(folder) as port:
         await port.ask("/improve/fit")
-    monkeypatch.setattr(module, "MOST_SECONDS", {"fit": 0.2})
+    monkeypatch.setattr(module, "MAX_COMMAND_SECONDS", {"fit": 0.2})
     async with opened(folder) as port:
         await port.ask("/improve/fit")
         told = await port.ended()
@@ -198,7 +198,7 @@ async def test_a_command_steps_aside(folder: Path, runs: Callable[[str], None]) 
     runs("import os, sys, time\nwhile os.nice(0) < 10: time.sleep(0.01)\nprint('aside', file=sys.stderr)")
     async with opened(folder) as port:
         await port.ask("/improve/collect")
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert (await port.ended())["said"] == ["aside"]
 
 

@@ -80,7 +80,7 @@ def test_a_torn_line_loses_no_other(tmp_path: Path) -> None:
 
 
 def test_the_file_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labelled, "MOST_LINES", 2)
+    monkeypatch.setattr(labelled, "MAX_LINES", 2)
     path = tmp_path / "labels"
     for name in "ab":
         add_label(path, one(name, "law"))

@@ -211,7 +211,7 @@ def test_texts_are_told_of_the_decisions_that_are_asked_for_where_they_are_kept(
 def test_a_disk_that_hangs_takes_the_texts_and_one_thread(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pointsman.api.decisions.READ_S", 0.05)
+    monkeypatch.setattr("pointsman.api.decisions.READ_SECONDS", 0.05)
     metrics, found = latest()
     record = ended(200)
     record.decided(asyncio.run(route(classifier)))

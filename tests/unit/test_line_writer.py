@@ -17,7 +17,7 @@ import pytest
 from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log, stderr_log
 from pointsman.observability.record import Record
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 
 LINE = b'{"number": %6d}' + b" " * 1000 + b"\n"
 MANY = 6_000
@@ -43,7 +43,7 @@ class Pipe:
         """The lines that come, until there are enough; fails on one that is torn."""
         got = b""
         while not (got.endswith(b"\n") and enough(got.splitlines())):
-            assert select.select([self.reader], [], [], PATIENCE_S)[0], f"nothing more comes after {got[-100:]!r}"
+            assert select.select([self.reader], [], [], PATIENCE_SECONDS)[0], f"nothing more comes after {got[-100:]!r}"
             got += os.read(self.reader, 2**20)
         return [json.loads(line) for line in got.splitlines()]
 
@@ -52,7 +52,7 @@ class Pipe:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.writer)
         os.dup2(nowhere, self.reader)
-        self.log.close(PATIENCE_S)
+        self.log.close(PATIENCE_SECONDS)
         assert not self.log._thread.is_alive()
         for file in (nowhere, self.writer, self.reader):
             os.close(file)
@@ -149,7 +149,7 @@ def test_no_error_of_a_write_reaches_who_logs_and_all_is_written_afterwards(
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", broken)
         pipe.put(range(3))
-        assert failed.wait(PATIENCE_S)
+        assert failed.wait(PATIENCE_SECONDS)
         pipe.put(range(3, 5))
     assert numbers(pipe.read(lambda lines: len(lines) == 5)) == list(range(5))
     assert pipe.failing == [os.strerror(error)], "told once for a write, and not for each try"
@@ -168,7 +168,7 @@ def test_after_its_time_a_writer_that_is_closed_gives_up(pipe: Pipe, monkeypatch
         patched.setattr(os, "write", full)
         pipe.put(range(MANY))
         pipe.log.close(0.0)
-        pipe.log._thread.join(PATIENCE_S)
+        pipe.log._thread.join(PATIENCE_SECONDS)
         assert not pipe.log._thread.is_alive()
 
 
@@ -198,7 +198,7 @@ def test_a_notice_of_dropped_lines_is_a_warning(monkeypatch: pytest.MonkeyPatch,
 
 def test_closing_writes_what_is_queued(pipe: Pipe) -> None:
     pipe.put(range(50))
-    pipe.log.close(PATIENCE_S)
+    pipe.log.close(PATIENCE_SECONDS)
     assert numbers(pipe.read(lambda lines: len(lines) == 50)) == list(range(50))
 
 

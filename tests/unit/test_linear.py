@@ -33,11 +33,11 @@ from support.growth import Growth, Work, growth_of, step_times, undisturbed
 
 KIB = 1024
 # Of more lines than 512, or of an element of HTML that becomes two, the ends are read, which takes no longer.
-MOST_LINES = 480
+MAX_LINES = 480
 END = "\n\n</zz> What is a tort?"
-STEP_S = 0.05
-MESSAGE_S = 0.5
-MESSAGES_S = 5.0
+STEP_SECONDS = 0.05
+MESSAGE_SECONDS = 0.5
+MESSAGES_SECONDS = 5.0
 WORST, TRIPLES = 10, 1_000
 
 RULES = Rules(
@@ -77,8 +77,8 @@ def parts(text: str) -> Work:
     return lambda: finder.find(pieces)
 
 
-def pieces_of(text: str, most: int) -> list[str]:
-    size = max(len(text) // most, 128)
+def pieces_of(text: str, max_pieces: int) -> list[str]:
+    size = max(len(text) // max_pieces, 128)
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 
@@ -120,11 +120,11 @@ def json_body(text: str) -> Work:
 
 
 class Reader(NamedTuple):
-    """How texts of these marks are read; at `most` characters, limits may begin. Of all pairs, a share is tried."""
+    """How texts of these marks are read; at `max_characters`, limits may begin. Of all pairs, a share is tried."""
 
     begin: Callable[[str], Work]
     marks: Sequence[str]
-    most: int
+    max_characters: int
     between: str = ""
     end: str = END
     share: float = 1
@@ -135,7 +135,7 @@ class Reader(NamedTuple):
     def size(self, found: Sequence[str]) -> int:
         unit = "".join([mark + self.between for mark in found])
         lines = unit.count("\n") + 2 * unit.count("<") * found[0].startswith("<")
-        return min(self.most, MOST_LINES * len(unit) // lines) if lines else self.most
+        return min(self.max_characters, MAX_LINES * len(unit) // lines) if lines else self.max_characters
 
     def growth(self, found: Sequence[str]) -> Growth:
         return growth_of(lambda size: self.begin(self.text(found, size)), self.size(found))
@@ -171,23 +171,23 @@ def pairs(name: str, share: float = 1) -> Iterator[tuple[str, ...]]:
     return (pair for pair in every if chosen.random() < share)
 
 
-def check_steps(begin: Callable[[], Steps[object]], most_s: float) -> None:
+def check_steps(begin: Callable[[], Steps[object]], max_seconds: float) -> None:
     """Check that no step takes long, nor all of them together; what fails is measured again."""
     with undisturbed():
         for _ in range(3):
             steps = step_times(begin())
-            if max(steps) < STEP_S and sum(steps) < most_s:
+            if max(steps) < STEP_SECONDS and sum(steps) < max_seconds:
                 return
-    assert max(steps) < STEP_S
-    assert sum(steps) < most_s
+    assert max(steps) < STEP_SECONDS
+    assert sum(steps) < max_seconds
 
 
 def check_worst(text: str) -> None:
     """The worst 64 KiB take 3 ms in one step, and 12 ms in all; of 8 MiB, 1 s."""
     message = text * (64 * KIB // len(text))
-    check_steps(lambda: paced(AskFinder().search([message])), MESSAGE_S)
+    check_steps(lambda: paced(AskFinder().search([message])), MESSAGE_SECONDS)
     body = body_of([f"{number} {text}" for number in range(min(8 * KIB * KIB // len(text), 4_000))], "user")
-    check_steps(lambda: reading(body), MESSAGES_S)
+    check_steps(lambda: reading(body), MESSAGES_SECONDS)
 
 
 def test_a_reader_that_reads_the_rest_again_at_each_mark_is_found_out() -> None:
@@ -222,7 +222,7 @@ def test_nor_does_that_of_some_three(name: str) -> None:
 @pytest.mark.parametrize("name", READERS)
 def test_nor_does_that_of_any_two_in_eight_times_the_text(name: str) -> None:
     reader = READERS[name]
-    reader._replace(most=8 * reader.most).read(pairs(name))
+    reader._replace(max_characters=8 * reader.max_characters).read(pairs(name))
 
 
 @pytest.mark.nightly

@@ -24,7 +24,7 @@ from pointsman.server.listener import Listener
 from pointsman.server.request import Request
 from pointsman.server.response import Response
 from pointsman.server.unix_socket import Access, bound
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 
 
 @contextlib.asynccontextmanager
@@ -41,7 +41,7 @@ async def listening() -> AsyncIterator[Listener]:
 
 
 async def asked(path: Path) -> bytes:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         reader, writer = await asyncio.open_unix_connection(str(path))
         writer.write(b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
         try:
@@ -184,7 +184,7 @@ def test_four_connections_are_accepted_in_a_turn_of_the_event_loop(tmp_path: Pat
                 return count
 
     async def in_time() -> int:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await turns()
 
     assert uvloop.run(in_time()) <= flood // 4 + 2

@@ -6,9 +6,9 @@ import asyncio
 import time
 
 from pointsman.observability.loop_lag import watch
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 
-BLOCKED_S = 0.2
+BLOCKED_SECONDS = 0.2
 
 
 async def lags(block: bool) -> list[float]:
@@ -24,8 +24,8 @@ async def lags(block: bool) -> list[float]:
     task = asyncio.create_task(watch(observe, interval=0.01))
     await asyncio.sleep(0)
     if block:
-        time.sleep(BLOCKED_S)  # noqa: ASYNC251 - what must never happen
-    async with asyncio.timeout(PATIENCE_S):
+        time.sleep(BLOCKED_SECONDS)  # noqa: ASYNC251 - what must never happen
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await enough.wait()
     task.cancel()
     await asyncio.wait([task])
@@ -34,7 +34,7 @@ async def lags(block: bool) -> list[float]:
 
 async def test_a_blocked_loop_is_late_by_as_long_as_it_was_blocked() -> None:
     first, _ = await lags(block=True)
-    assert first >= BLOCKED_S - 0.01 - 0.001
+    assert first >= BLOCKED_SECONDS - 0.01 - 0.001
 
 
 async def test_lag_is_never_negative() -> None:

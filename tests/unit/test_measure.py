@@ -64,7 +64,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Cl
 @pytest.mark.parametrize(("threads", "wide"), [(1, False), (2, True), (3, True)])
 def test_the_curve_is_what_the_runs_take(clock: Clock, threads: int, wide: bool) -> None:
     engine = Engine(clock, 1e-5)
-    found = measure(engine, threads=threads, wide=wide, longest=300)
+    found = measure(engine, threads=threads, wide=wide, max_tokens=300)
     assert found.curve.tokens == (16, 32, 64, 128, 256, 300)
     assert {tokens for tokens, _ in engine.runs} == {16, 32, 64, 128, 256, 300}, "a typical text has 64"
     assert found.curve.workers == threads
@@ -77,12 +77,12 @@ def test_the_curve_is_what_the_runs_take(clock: Clock, threads: int, wide: bool)
 
 def test_nothing_longer_than_the_longest_text_is_run(clock: Clock) -> None:
     engine = Engine(clock, 1e-5)
-    assert measure(engine, threads=1, wide=False, longest=20).curve.tokens == (16, 20)
+    assert measure(engine, threads=1, wide=False, max_tokens=20).curve.tokens == (16, 20)
     assert max(tokens for tokens, _ in engine.runs) == 20
 
 
 def test_a_slow_engine_is_measured_as_far_as_the_budget_goes(clock: Clock) -> None:
-    found = measure(Engine(clock, 1e-3), threads=2, wide=True, longest=8192)
+    found = measure(Engine(clock, 1e-3), threads=2, wide=True, max_tokens=8192)
     assert found.curve.tokens[0] == 16
     assert found.curve.tokens[-1] == 512
     assert clock.perf_counter() < 0.8 + 80 * 0.064 * 1.5
@@ -91,13 +91,13 @@ def test_a_slow_engine_is_measured_as_far_as_the_budget_goes(clock: Clock) -> No
 @pytest.mark.parametrize("clock", [0.5], indirect=True)
 def test_threads_that_had_to_share_the_cores_are_noticed(clock: Clock) -> None:
     """Every run takes twice its CPU time: the rate of two tells nothing, so all threads are worked with for now."""
-    found = measure(Engine(clock, 1e-4), threads=2, wide=True, longest=64)
+    found = measure(Engine(clock, 1e-4), threads=2, wide=True, max_tokens=64)
     assert found.disturbed
     assert found.curve.workers == 2
 
 
 def test_a_fast_engine_is_measured_at_each_power_of_two_up_to_8192(clock: Clock) -> None:
-    found = measure(Engine(clock, 1e-7), threads=1, wide=False, longest=20_000)
+    found = measure(Engine(clock, 1e-7), threads=1, wide=False, max_tokens=20_000)
     assert found.curve.tokens == (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 20_000)
 
 
@@ -108,7 +108,7 @@ def test_a_curve_reaches_a_typical_text_however_slow_the_first_run_was(clock: Cl
                 self._clock.advance(100.0)
             super().__call__(tokens, wide)
 
-    assert measure(Late(clock, 1e-5), threads=1, wide=False, longest=8192).curve.tokens == (16, 32, 64)
+    assert measure(Late(clock, 1e-5), threads=1, wide=False, max_tokens=8192).curve.tokens == (16, 32, 64)
 
 
 def test_of_the_counts_that_are_as_fast_the_highest_works(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,16 +119,16 @@ def test_of_the_counts_that_are_as_fast_the_highest_works(clock: Clock, monkeypa
         return SimpleNamespace(seconds=seconds[count], share=1.0)
 
     monkeypatch.setattr(module, "_side_by_side", side_by_side)
-    assert measure(Engine(clock, 1e-5), threads=6, wide=False, longest=64).curve.workers == 4
+    assert measure(Engine(clock, 1e-5), threads=6, wide=False, max_tokens=64).curve.workers == 4
 
 
-@pytest.mark.parametrize(("seconds_per_token", "longest"), [(1.41e-4, 4096), (1.42e-4, 2048)])
+@pytest.mark.parametrize(("seconds_per_token", "max_tokens"), [(1.41e-4, 4096), (1.42e-4, 2048)])
 def test_the_budget_is_four_fifths_of_a_second_and_eighty_typical_runs(
-    clock: Clock, seconds_per_token: float, longest: int
+    clock: Clock, seconds_per_token: float, max_tokens: int
 ) -> None:
     """Of 9 ms here: 1.5 s in all, and 4,096 tokens would take more than half a second."""
-    found = measure(Engine(clock, seconds_per_token), threads=1, wide=False, longest=8192)
-    assert found.curve.tokens[-1] == longest
+    found = measure(Engine(clock, seconds_per_token), threads=1, wide=False, max_tokens=8192)
+    assert found.curve.tokens[-1] == max_tokens
 
 
 def test_a_wide_run_that_gains_little_is_measured_again(clock: Clock) -> None:
@@ -140,5 +140,5 @@ def test_a_wide_run_that_gains_little_is_measured_again(clock: Clock) -> None:
                 self._clock.advance(tokens * self._seconds / 2)
             super().__call__(tokens, wide)
 
-    curve = measure(Disturbed(clock, 1e-3), threads=2, wide=True, longest=512).curve
+    curve = measure(Disturbed(clock, 1e-3), threads=2, wide=True, max_tokens=512).curve
     assert curve.wide == pytest.approx([tokens * 1e-3 / 2 for tokens in curve.tokens])

@@ -7,10 +7,23 @@ from typing import Any
 
 import pytest
 
-from support.fleet import BASE, FAILED, TICK_S, Ill, R, Traffic, Watched, adapters, answered, healthy, play, serving
+from support.fleet import (
+    BASE,
+    FAILED,
+    TICK_SECONDS,
+    Ill,
+    R,
+    Traffic,
+    Watched,
+    adapters,
+    answered,
+    healthy,
+    play,
+    serving,
+)
 
 Fields = dict[str, Any]
-WINDOW_S = 300.0
+WINDOW_SECONDS = 300.0
 
 
 def at_night(seed: int, *values: object, from_seed: int) -> Any:
@@ -21,7 +34,7 @@ def at_night(seed: int, *values: object, from_seed: int) -> Any:
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("seed", "fleets", "seconds"),
-    [*(at_night(seed, 100, WINDOW_S, from_seed=1) for seed in range(10)), (10, 4, 12 * WINDOW_S)],
+    [*(at_night(seed, 100, WINDOW_SECONDS, from_seed=1) for seed in range(10)), (10, 4, 12 * WINDOW_SECONDS)],
 )
 def test_of_no_healthy_model_anything_is_said_in_a_thousand_windows(seed: int, fleets: int, seconds: float) -> None:
     """A hundred of them, or four hours: fleets of many kinds, in some of which the base model is not asked."""
@@ -54,15 +67,15 @@ def hour(seed: int, *, base: bool, share: float) -> None:
     over = first_said(watched, traffic | {name: one.traffic for (name, _), one in mended.items()}, 1200.0)
     assert over.keys() == ill.keys() | mended.keys()
     for found, one in mended.items():
-        assert over[found] <= one.at[19] + 60.0 + 3 * TICK_S
+        assert over[found] <= one.at[19] + 60.0 + 3 * TICK_SECONDS
     assert [line["level"] for line in watched.said] == ["warning", "warning", "info", "info"], "each is said once"
 
 
 def first_said(watched: Watched, traffic: dict[str, Traffic], seconds: float) -> dict[tuple[str, str], float]:
     """When each line of the log was first there: a model, and what is said of it."""
     said: dict[tuple[str, str], float] = {}
-    for _ in range(int(seconds / TICK_S)):
-        play(watched, traffic, TICK_S)
+    for _ in range(int(seconds / TICK_SECONDS)):
+        play(watched, traffic, TICK_SECONDS)
         for line in watched.said:
             said.setdefault((line["model"], line["state"]), watched.now)
     return said

@@ -137,7 +137,7 @@ async def test_what_cannot_be_written_holds_all_the_same(prepared: Prepared, tmp
 async def test_a_write_that_hung_does_not_bring_back_what_has_changed_since(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping, "WRITE_S", 0.01)
+    monkeypatch.setattr(keeping, "WRITE_SECONDS", 0.01)
     free, write, calls = threading.Event(), files.write, 0
 
     def slow(*arguments: Any, **options: Any) -> None:
@@ -153,7 +153,7 @@ async def test_a_write_that_hung_does_not_bring_back_what_has_changed_since(
     await keeper.change(shadow, "mode")
     assert keeper.trouble is not None
     assert "took longer" in keeper.trouble
-    monkeypatch.setattr(keeping, "WRITE_S", 10.0)
+    monkeypatch.setattr(keeping, "WRITE_SECONDS", 10.0)
     free.set()
     await keeper.change(lambda _: Overlay(mode="off"), "mode")
     assert json.loads((tmp_path / "overlay.json").read_bytes())["mode"] == "off"

@@ -29,17 +29,17 @@ PACKAGES = ("api", "classify", "http1", "observability", "proxy", "routing", "se
 SIZES = (256, 1024, 4 * 1024, 16 * 1024)
 GROWTH = 8
 # Less than this is not judged by its growth, so that what interrupts a run counts for nothing.
-FLOOR_S = 0.02
+FLOOR_SECONDS = 0.02
 # What takes longer is not tried with more.
-MOST_S = 0.5
-# So many repeats of what is short take no time, where nothing is tried twice at each.
-FEW, FEW_S = 22, 0.05
+MAX_SECONDS = 0.5
+# A few repeats of what is short take no time, where nothing is tried twice at each.
+FEW, FEW_SECONDS = 22, 0.05
 # What these search is cut before, by what the value says: they may be quadratic up to there.
 CUT = {
     "routing.ask.prose._OBJECT": 250,  # the longest instruction
     "routing.follow_up._FIGURE": 160,  # the longest text without content
 }
-CUT_S = 0.005
+CUT_SECONDS = 0.005
 
 
 @functools.cache
@@ -142,19 +142,19 @@ class Attack(NamedTuple):
 
 def slowness(attack: Attack, cut: int | None) -> str:
     """Why an attack takes long, empty if it does not."""
-    if attack.seconds(FEW) > FEW_S:
+    if attack.seconds(FEW) > FEW_SECONDS:
         return f"{FEW} times take long"
     if cut is not None:
-        return "long even where it is cut" if attack.seconds(cut, 3, cut) > CUT_S else ""
+        return "long even where it is cut" if attack.seconds(cut, 3, cut) > CUT_SECONDS else ""
     few, *more = [size // len(attack.pump) for size in SIZES]
     last = attack.seconds(few)
     for repeats in more:
         now = attack.seconds(repeats)
-        if now > MOST_S:
+        if now > MAX_SECONDS:
             return f"{repeats} times take {now:.4f} s"
-        if now > max(FLOOR_S, GROWTH * last):  # or was it interrupted?
+        if now > max(FLOOR_SECONDS, GROWTH * last):  # or was it interrupted?
             last, now = attack.seconds(repeats * few // more[0], 3), attack.seconds(repeats, 3)
-            if now > max(FLOOR_S, GROWTH * last):
+            if now > max(FLOOR_SECONDS, GROWTH * last):
                 return f"{repeats} times take {now:.4f} s, a quarter of that {last:.4f} s"
         last = now
     return ""

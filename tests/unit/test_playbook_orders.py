@@ -16,7 +16,7 @@ from support.http_view import Seen, seen
 from support.playbook import OPEN_END, STREAM, Vllm, Wire, event, playing, post, with_length
 from support.virtual_loop import FakeTransport
 
-LONGER_THAN_ANY_S = 2.5
+LONGER_THAN_ANY_SECONDS = 2.5
 """Of the limits that the wire has for a connection and for a silence; twice that is longer than the one for a head."""
 
 
@@ -140,7 +140,7 @@ class Play:
         self.client.resets()
 
     def time(self) -> None:
-        self.wire.clock.advance(LONGER_THAN_ANY_S)
+        self.wire.clock.advance(LONGER_THAN_ANY_SECONDS)
 
     def reload(self) -> None:
         self.reloaded = True

@@ -284,7 +284,7 @@ async def test_one_that_was_promoted_is_not_discarded_while_the_config_names_ano
 async def test_a_disk_that_hangs_takes_one_thread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ends = threading.Event()
     async with started(folder) as service:
-        monkeypatch.setattr("pointsman.app.classifier_keeper.WRITE_S", 0.01)
+        monkeypatch.setattr("pointsman.app.classifier_keeper.WRITE_SECONDS", 0.01)
         monkeypatch.setattr("pointsman.classify.artifact.read_manifest", lambda _: ends.wait())
         try:
             for _ in range(3):

@@ -32,7 +32,7 @@ from pointsman.errors import ArtifactError, CannotStart, ClassifierError, Deadli
 from support import toy_artifact
 from support.config_files import LABELS, MINIMAL
 from support.gate import Gate
-from support.process import PATIENCE_S, eventually
+from support.process import PATIENCE_SECONDS, eventually
 from support.toy_config import config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
@@ -203,7 +203,7 @@ def test_a_graph_that_never_ends_is_stopped_and_refused(
     threads: int,
 ) -> None:
     """ONNX Runtime prints nothing about it: the error says it all."""
-    monkeypatch.setattr(module, "PROOF_S", 0.1)
+    monkeypatch.setattr(module, "PROOF_SECONDS", 0.1)
     toy_artifact.build(tmp_path, {"model.onnx": toy_artifact.endless_model()})
     with (
         pytest.raises(ArtifactError, match=r"a run did not end within 0.1 s"),
@@ -264,7 +264,7 @@ async def test_what_hangs_is_left_behind_and_its_late_result_given_away(tmp_path
 
     def work() -> str:
         names.append(threading.current_thread().name)
-        go.wait(PATIENCE_S)
+        go.wait(PATIENCE_SECONDS)
         return "late"
 
     started = time.monotonic()

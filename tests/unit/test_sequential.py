@@ -146,7 +146,7 @@ def test_the_sample_of_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shares", "least", "counts"),
+    ("shares", "min_authors", "counts"),
     [
         pytest.param([(3.0, 4), (1.0, 2), (2.0, 2)], 3, (6.0, 8), id="half is of one author"),
         pytest.param([(9.0, 12), (1.0, 2), (2.0, 2)], 3, (6.0, 8), id="more is"),
@@ -158,9 +158,9 @@ def test_the_sample_of_values() -> None:
     ],
 )
 def test_of_one_author_no_more_counts_than_of_all_others(
-    shares: list[tuple[float, int]], least: int, counts: tuple[float, int]
+    shares: list[tuple[float, int]], min_authors: int, counts: tuple[float, int]
 ) -> None:
-    assert counted(shares, least) == pytest.approx(counts)
+    assert counted(shares, min_authors) == pytest.approx(counts)
 
 
 @pytest.mark.thorough

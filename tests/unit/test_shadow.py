@@ -56,7 +56,7 @@ Make = Callable[..., AbstractContextManager[Classifier]]
 
 OTHER = dict(toy_artifact.WORDS) | {"landlord": "health", "weather": "law"}
 """The words of the second artifact, which takes what is about a landlord for a matter of health."""
-SOON_S = 60.0
+SOON_SECONDS = 60.0
 
 
 def second(folder: Path, words: dict[str, str] = OTHER, labels: tuple[str, ...] = LABELS, **manifest: Any) -> Path:
@@ -90,7 +90,7 @@ class World:
         return await self.until(lambda told: told["compared"] == count)
 
     async def until(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        await eventually(lambda: holds(self.shadow.report()), "the report says so", within_s=SOON_S)
+        await eventually(lambda: holds(self.shadow.report()), "the report says so", within_s=SOON_SECONDS)
         return self.shadow.report()
 
     def told(self) -> list[dict[str, Any]]:
@@ -242,7 +242,7 @@ async def test_it_gives_way_to_the_first_and_what_finds_no_room_is_shed_and_coun
     make_world: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It begins no text while one waits for the first classifier; at most 64 wait for it, and no more are kept."""
-    monkeypatch.setattr("pointsman.app.shadow.PAUSE_S", 0)
+    monkeypatch.setattr("pointsman.app.shadow.PAUSE_SECONDS", 0)
     async with make_world(folder) as world:
         known = [await world.route(f"landlord {number}") for number in range(80)]
         gate = Gate(world.router.classifier)
@@ -308,7 +308,7 @@ async def test_a_text_that_is_tried_has_a_second_opinion_and_counts_for_no_compa
 async def test_who_tries_a_text_waits_for_no_second_opinion_that_does_not_come(
     make_world: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pointsman.app.shadow.ASKED_S", 0.1)
+    monkeypatch.setattr("pointsman.app.shadow.ASKED_SECONDS", 0.1)
     async with make_world(folder) as world:
         (pid,) = shadow_processes()
         os.kill(pid, signal.SIGSTOP)
@@ -350,7 +350,9 @@ async def test_one_whose_end_the_event_loop_has_noticed_before_it_is_asked_has_e
     def closed(_: bytes) -> None:
         raise RuntimeError("unable to perform operation; the handler is closed")
 
-    process = await ShadowProcess.start(ShadowOrder(str(folder), 512, 0.5, language_gate=True, load_seconds=SOON_S))
+    process = await ShadowProcess.start(
+        ShadowOrder(str(folder), 512, 0.5, language_gate=True, load_seconds=SOON_SECONDS)
+    )
     (pid,) = shadow_processes()
     os.kill(pid, signal.SIGKILL)
     process._input.write = closed  # type: ignore[method-assign,assignment]
@@ -360,7 +362,7 @@ async def test_one_whose_end_the_event_loop_has_noticed_before_it_is_asked_has_e
 
 async def test_a_process_that_hangs_is_killed(make_world: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with make_world(folder) as world:
-        monkeypatch.setattr(shadow_process, "TEXT_S", 0.2)
+        monkeypatch.setattr(shadow_process, "TEXT_SECONDS", 0.2)
         (pid,) = shadow_processes()
         os.kill(pid, signal.SIGSTOP)
         await world.ask("landlord")
@@ -432,7 +434,7 @@ async def serving(prepared: Prepared) -> AsyncIterator[Generations]:
 async def runs(generations: Generations) -> Shadow:
     shadow = generations.current.shadow
     assert shadow is not None
-    await eventually(lambda: shadow.state == "running", "it runs", within_s=SOON_S)
+    await eventually(lambda: shadow.state == "running", "it runs", within_s=SOON_SECONDS)
     return shadow
 
 
@@ -487,7 +489,7 @@ async def test_a_reload_starts_one_that_has_stopped(classifier: Classifier, fold
         (pid,) = shadow_processes()
         os.kill(pid, signal.SIGKILL)
         await offer(generations, "landlord")
-        await eventually(lambda: first.state == "stopped", "it has noticed", within_s=SOON_S)
+        await eventually(lambda: first.state == "stopped", "it has noticed", within_s=SOON_SECONDS)
         generations.swap(prepared)
         assert await runs(generations) is not first
 
@@ -509,7 +511,7 @@ async def test_a_fault_of_ours_ends_no_comparison(
 
         monkeypatch.setattr(shadow, "_compare", once)
         await offer(generations, "landlord")
-        await eventually(lambda: not shadow_processes() <= {pid}, "it begins anew", within_s=SOON_S)
+        await eventually(lambda: not shadow_processes() <= {pid}, "it begins anew", within_s=SOON_SECONDS)
         await runs(generations)
         await offer(generations, "python")
         await eventually(lambda: shadow.report()["compared"] == 1, "the next text is compared")

@@ -213,7 +213,7 @@ async def test_what_is_read_of_a_change_of_subject_is_its_clients(
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "least"),
+    ("path", "body", "min_classified"),
     [
         pytest.param("/v1/chat/completions", messages("What is a heap?"), 1, id="chat"),
         pytest.param(
@@ -239,7 +239,7 @@ async def test_what_is_read_of_a_change_of_subject_is_its_clients(
 )
 @pytest.mark.parametrize("keyed", [True, False])
 def test_every_text_is_classified_as_its_clients(
-    path: str, body: dict[str, Any], least: int, keyed: bool, monkeypatch: pytest.MonkeyPatch
+    path: str, body: dict[str, Any], min_classified: int, keyed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the name of the key, and as nobody's where there are no keys."""
     classified = []
@@ -252,5 +252,5 @@ def test_every_text_is_classified_as_its_clients(
     monkeypatch.setattr(playbook._Sure, "at_once", 1, raising=False)
     with playing(keys=line("ann") if keyed else None) as wire:
         send(wire, path, {"model": "MoM"} | body if path.startswith("/v1") else body, "ann")
-    assert len(classified) >= least
+    assert len(classified) >= min_classified
     assert set(classified) == {"ann" if keyed else ""}

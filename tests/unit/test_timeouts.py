@@ -11,7 +11,7 @@ import pytest
 from pointsman.config.model import RelayOptions
 from pointsman.proxy.timeouts import Timeouts
 from support.playbook import LAST, OK, STREAM, Wire, chunk, event, playing, post, with_length
-from support.process import PATIENCE_S
+from support.process import PATIENCE_SECONDS
 from support.virtual_loop import VirtualLoop
 
 TICK = 0.25
@@ -286,5 +286,5 @@ async def test_it_runs_on_a_real_loop_too() -> None:
     timeouts = Timeouts(RelayOptions(idle_timeout_ms=1), lambda _: None)
     timeouts.add(Once())
     running = loop.create_task(timeouts.run())
-    assert await asyncio.wait_for(checked, PATIENCE_S) <= loop.time()
+    assert await asyncio.wait_for(checked, PATIENCE_SECONDS) <= loop.time()
     running.cancel()

@@ -16,10 +16,10 @@ def outcomes(asked: Iterable[Asked], lines: Lines, wall: float, ticks: Ticks) ->
     faults = []
     for item in asked:
         found = lines.get(item.id, ())
-        fewest = 1 if item.expected == "outcome" else 0
-        most = 0 if item.expected in {"nothing", "refused unread"} else 1
+        min_found = 1 if item.expected == "outcome" else 0
+        max_found = 0 if item.expected in {"nothing", "refused unread"} else 1
         why: str | None = None
-        if not fewest <= len(found) <= most:
+        if not min_found <= len(found) <= max_found:
             why = f"{len(found)} outcomes in the log"
         elif item.end == "hung":
             why = "its client waited in vain"

@@ -15,7 +15,7 @@ LARGE, SMALL = 32 * MIB - 1024, 16 * MIB
 BODY = 31 * MIB
 PIPELINED = 7
 UNFINISHED = 30
-PAUSE_S = 0.2
+PAUSE_SECONDS = 0.2
 
 
 def shapes() -> dict[str, bytes]:
@@ -33,7 +33,7 @@ async def worst_shapes(target: Target) -> None:
             await asyncio.get_running_loop().sock_sendall(raw, post(next(turns)))
             await target.answer(raw, "worst body")
 
-    await together(again_and_again(partial(client, f"127.0.2.{n}"), PAUSE_S) for n in (1, 2))
+    await together(again_and_again(partial(client, f"127.0.2.{n}"), PAUSE_SECONDS) for n in (1, 2))
 
 
 async def pipelined(target: Target) -> None:
@@ -53,7 +53,7 @@ async def pipelined(target: Target) -> None:
                 got += part
             target.did["seven pipelined bodies: answered"] += 1
 
-    await again_and_again(client, PAUSE_S)
+    await again_and_again(client, PAUSE_SECONDS)
 
 
 async def unfinished(target: Target) -> None:

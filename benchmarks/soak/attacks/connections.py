@@ -16,11 +16,11 @@ NEVER_READING = 200
 SILENT = 2_400
 """More than `server.max_connections`."""
 DRIPPING = 300
-DRIP_S = 1.0
-CONNECT_S = 2.0
+DRIP_SECONDS = 1.0
+CONNECT_SECONDS = 2.0
 """The first connections of a flood are spread over this time."""
 BUFFER_BYTES = 4096
-HOLD_S = 70.0
+HOLD_SECONDS = 70.0
 """Longer than `server.send_timeout_ms`: its connection is closed by then."""
 
 
@@ -29,10 +29,10 @@ async def never_read(target: Target) -> None:
     request = post(chat(ENDLESS, stream=True))
 
     async def client(number: int) -> None:
-        await asyncio.sleep(number * CONNECT_S / NEVER_READING)
+        await asyncio.sleep(number * CONNECT_SECONDS / NEVER_READING)
         async with target.connect("never reads", f"127.0.4.{number % 4 + 1}", receive_buffer=BUFFER_BYTES) as raw:
             await asyncio.get_running_loop().sock_sendall(raw, request)
-            await asyncio.sleep(HOLD_S)
+            await asyncio.sleep(HOLD_SECONDS)
 
     await _flood(client, NEVER_READING)
 
@@ -41,7 +41,7 @@ async def silent(target: Target) -> None:
     """Connect and say nothing, until the daemon closes."""
 
     async def client(number: int) -> None:
-        await asyncio.sleep(number * CONNECT_S / SILENT)
+        await asyncio.sleep(number * CONNECT_SECONDS / SILENT)
         async with target.connect("silent", f"127.0.5.{number % 3 + 1}") as raw:
             await target.answer(raw, "silent")
 
@@ -53,7 +53,7 @@ async def dripping(target: Target) -> None:
     head = request_head(1000, "X-Drip: " + "x" * 1000)
 
     async def client(number: int) -> None:
-        await asyncio.sleep(number * CONNECT_S / DRIPPING)
+        await asyncio.sleep(number * CONNECT_SECONDS / DRIPPING)
         sent = len(head) if number % 2 else 0
         what = "body that drips" if sent else "head that drips"
         async with target.connect(what, f"127.0.6.{number % 3 + 1}") as raw:
@@ -67,7 +67,7 @@ async def dripping(target: Target) -> None:
 async def _drip(raw: socket.socket, data: bytes) -> None:
     for byte in data:
         await asyncio.get_running_loop().sock_sendall(raw, bytes([byte]))
-        await asyncio.sleep(DRIP_S)
+        await asyncio.sleep(DRIP_SECONDS)
 
 
 async def _flood(client: Callable[[int], Coroutine[Any, Any, None]], count: int) -> None:

@@ -17,10 +17,10 @@ from support.raw_client import ask, chat
 
 LOUD = 8
 """Clients that fill the log while nobody reads it."""
-DOWN_S, UP_S = 1.5, 4.0
-HANGUP_S = 0.01
+DOWN_SECONDS, UP_SECONDS = 1.5, 4.0
+HANGUP_SECONDS = 0.01
 RELOADERS = 4
-PATIENCE_S = 120.0
+PATIENCE_SECONDS = 120.0
 
 
 async def log_stands_still(target: Target) -> None:
@@ -46,10 +46,10 @@ async def restarts(target: Target) -> None:
                 target.did["connections reset"] += 1
             else:
                 await target.upstream.tell("die")
-                await asyncio.sleep(DOWN_S)
+                await asyncio.sleep(DOWN_SECONDS)
                 await target.upstream.tell("listen")
                 target.did["vLLM restarted"] += 1
-            await asyncio.sleep(UP_S)
+            await asyncio.sleep(UP_SECONDS)
     finally:
         await asyncio.shield(target.upstream.tell("listen"))
 
@@ -60,9 +60,9 @@ async def adapters(target: Target) -> None:
         while True:
             await target.upstream.tell("unlist")
             target.did["adapters unlisted"] += 1
-            await asyncio.sleep(UP_S)
+            await asyncio.sleep(UP_SECONDS)
             await target.upstream.tell("list")
-            await asyncio.sleep(UP_S)
+            await asyncio.sleep(UP_SECONDS)
     finally:
         await asyncio.shield(target.upstream.tell("list"))
 
@@ -93,7 +93,7 @@ async def hangups(target: Target) -> None:
         target.did["SIGHUP"] += 1
 
     asking = [again_and_again(reloader, 0.05) for _ in range(RELOADERS)]
-    await together([again_and_again(signals, HANGUP_S), *asking])
+    await together([again_and_again(signals, HANGUP_SECONDS), *asking])
 
 
 def _point_at(config: Path, artifact: Path) -> None:
@@ -109,7 +109,7 @@ def _reload(admin_url: str) -> str:
     """Return the status of a reload."""
     request = urllib.request.Request(admin_url + "/reload", method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
             return str(response.status)
     except urllib.error.HTTPError as error:
         return str(error.code)

@@ -14,9 +14,9 @@ from pointsman.errors import RequestError, UpstreamBroken, UpstreamError, Upstre
 from pointsman.upstream.vllm_admin import LoraApi
 
 FIRST_PAUSE_SECONDS = 10.0
-LONGEST_PAUSE_SECONDS = 300.0
+MAX_PAUSE_SECONDS = 300.0
 # Longest pause after a failure that may have crashed vLLM.
-LONGEST_DEADLY_PAUSE_SECONDS = 86_400.0
+MAX_DEADLY_PAUSE_SECONDS = 86_400.0
 
 
 Note = Callable[[str, str, str, str | None], None]
@@ -214,8 +214,8 @@ class Loader:
 
 def pause(times: int, *, deadly: bool) -> float:
     """Return the seconds until the next attempt after this many failures in a row."""
-    longest = LONGEST_DEADLY_PAUSE_SECONDS if deadly else LONGEST_PAUSE_SECONDS
-    return min(longest, FIRST_PAUSE_SECONDS * 2.0 ** min(times - 1, 30))
+    max_pause = MAX_DEADLY_PAUSE_SECONDS if deadly else MAX_PAUSE_SECONDS
+    return min(max_pause, FIRST_PAUSE_SECONDS * 2.0 ** min(times - 1, 30))
 
 
 def configured(config: Config, endpoint: Endpoint) -> Iterator[tuple[str, Lora]]:

@@ -14,7 +14,7 @@ from pointsman.errors import UpstreamError
 # Minimum delay before the next poll, however often a 404 or an endpoint that comes back asks for one.
 SPACING_SECONDS = 0.1
 # An endpoint whose models are not known may refuse any name that clients make up.
-MOST_REFUSED = 1024
+MAX_REFUSED_NAMES = 1024
 
 Fetch = Callable[[Endpoint], Awaitable[bytes]]
 """A function that returns the body of an endpoint's `/v1/models`; raises UpstreamError."""
@@ -91,7 +91,7 @@ class Poller:
     def refused(self, endpoint: str, name: str) -> None:
         """Record a 404 for `name`; the endpoint gets no requests for it until its next list has it."""
         host = self.hosts[endpoint]
-        if host.lists(name) or (host.cards is None and len(host.refused) < MOST_REFUSED):
+        if host.lists(name) or (host.cards is None and len(host.refused) < MAX_REFUSED_NAMES):
             host.refused.add(name)
             self.publish()
         self.wake(endpoint)

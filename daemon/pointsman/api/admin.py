@@ -26,7 +26,7 @@ from pointsman.server.routes import Route
 
 FORM = '{"name": "ADAPTER"}'
 # Maximum body of a request to explain; most other bodies name an adapter.
-MOST_BODY_BYTES = 8 * 2**20
+MAX_ADMIN_BODY_BYTES = 8 * 2**20
 
 
 class _Named(msgspec.Struct):

@@ -10,7 +10,7 @@ from pointsman.http1.request_head import RequestHead
 
 _BEARER = b"bearer "
 # Of a name in an error; clients may ask for one of any length.
-_LONGEST_NAME = 256
+_MAX_NAME_CHARACTERS = 256
 
 
 def key_of(keys: ClientKeys, head: RequestHead) -> ClientKey:
@@ -41,4 +41,6 @@ def check_model(key: ClientKey | None, model: str | None) -> None:
     if model is None:
         raise NotAllowed("your key may use certain models only, and the request names none in a JSON body")
     if not key.scope.allows(model):
-        raise NotAllowed(f"your key may not use the model `{model[:_LONGEST_NAME]}`; `GET /v1/models` lists those")
+        raise NotAllowed(
+            f"your key may not use the model `{model[:_MAX_NAME_CHARACTERS]}`; `GET /v1/models` lists those"
+        )

@@ -19,11 +19,11 @@ from pointsman.routing.router import Router
 T = TypeVar("T")
 
 # Callers split larger sets into several calls.
-MOST_TEXTS = 100
+MAX_TEXTS = 100
 # The body is decoded at once, in 20 ms at worst.
-MOST_BYTES = 2 * 1024 * 1024
+MAX_BODY_BYTES = 2 * 1024 * 1024
 # A batch client waits for its response; a routed request has a fallback, and therefore a shorter deadline.
-BATCH_DEADLINE_S = 60.0
+BATCH_DEADLINE_SECONDS = 60.0
 
 
 class _Options(msgspec.Struct):
@@ -73,15 +73,15 @@ async def intent(router: Router, body: Received, key: ClientKey | None = None) -
 async def batch(router: Router, body: Received, key: ClientKey | None = None) -> dict[str, Any]:
     """Answer `POST /api/v1/classify/batch`; raises as `intent` does."""
     asked = _decode(body, _Batch)
-    if not 1 <= len(asked.texts) <= MOST_TEXTS:
-        raise _invalid(f"`texts` must hold 1 to {MOST_TEXTS} texts", "texts")
+    if not 1 <= len(asked.texts) <= MAX_TEXTS:
+        raise _invalid(f"`texts` must hold 1 to {MAX_TEXTS} texts", "texts")
     started = time.perf_counter()
     # Limited to what the workers take at once; otherwise other requests would wait for the whole batch.
     reader, room = router.reader_of(key), asyncio.Semaphore(router.classifier.at_once)
 
     async def classify(text: str) -> _Result:
         async with room:
-            return await _classify(router, reader, text, BATCH_DEADLINE_S)
+            return await _classify(router, reader, text, BATCH_DEADLINE_SECONDS)
 
     tasks = [asyncio.create_task(classify(text)) for text in asked.texts]
     try:
@@ -141,8 +141,8 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _decode(body: Received, type: type[T]) -> T:  # noqa: A002 - msgspec's name
-    if len(body) > MOST_BYTES:
-        message = f"the body is larger than {MOST_BYTES} bytes; split the texts into several calls, or shorten them"
+    if len(body) > MAX_BODY_BYTES:
+        message = f"the body is larger than {MAX_BODY_BYTES} bytes; split the texts into several calls, or shorten them"
         raise RequestError(message, status=413, code="INVALID_INPUT")
     try:
         return msgspec.json.decode(body, type=type)

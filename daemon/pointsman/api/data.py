@@ -39,7 +39,7 @@ from pointsman.routing.decision import Choice, Reason
 from pointsman.routing.edits import PRIORITY_FIELD, edited
 from pointsman.routing.explain import describe
 from pointsman.routing.formats import FORMATS, MESSAGES, RESPONSES, Format, ParsedRequest, with_model
-from pointsman.routing.router import LONGEST_NAME, Routed, Router, is_plain
+from pointsman.routing.router import MAX_MODEL_NAME_CHARACTERS, Routed, Router, is_plain
 from pointsman.routing.steps import Lane
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, json_response
@@ -146,7 +146,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         fields = await router.lane.run(read_fields(body, names)) if usual is None else usual
         exchange.priority = await take_place(router, exchange.key, own, fields)
         model = model or fields.model
-    record.original_model = model and model[:LONGEST_NAME]
+    record.original_model = model and model[:MAX_MODEL_NAME_CHARACTERS]
     continued = stored.NOTHING
     if form is RESPONSES:
         continued = stored.continued(backend.config, forwarder, exchange, fields)
@@ -320,14 +320,14 @@ async def _dry_run(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     exchange.record.phase = "classify"
     parsed, routed = await dry_run(backend.router, body, exchange, backend.forwarder.upstreams.stored)
-    exchange.record.original_model = parsed.model and parsed.model[:LONGEST_NAME]
+    exchange.record.original_model = parsed.model and parsed.model[:MAX_MODEL_NAME_CHARACTERS]
     response = json_response(describe(backend.router, parsed, routed))
     response.lines = decision_lines(routed)
     return response
 
 
 async def _feedback(backend: Backend, exchange: Exchange) -> Response | None:
-    exchange.request.limit_to(feedback.MOST_BODY_BYTES, "the limit of feedback")
+    exchange.request.limit_to(feedback.MAX_FEEDBACK_BODY_BYTES, "the limit of feedback")
     body = await read_body(backend, exchange)
     return json_response(feedback.take(backend.feedback, body, exchange.author, time.time()))
 

@@ -18,9 +18,9 @@ from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
 
-MOST_FIELDS = 20
+MAX_FIELDS = 20
 # The texts are left out if their disk hangs.
-READ_S = 1.0
+READ_SECONDS = 1.0
 CHOSEN_BY = (*FIELDS, "status", "id")
 
 
@@ -60,7 +60,7 @@ class _Texts:
         if self._reading is None or self._reading.done():
             self._reading = daemon_thread.start(kept.latest, "latest texts")
         try:
-            async with asyncio.timeout(READ_S):
+            async with asyncio.timeout(READ_SECONDS):
                 found = await asyncio.wrap_future(self._reading)
         except (OSError, TimeoutError):
             return {}
@@ -90,7 +90,7 @@ def decisions_route(latest: Latest, kept: Callable[[], KeptTexts | None] = lambd
 
 def _query(text: str) -> _Query:
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=MOST_FIELDS)
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=MAX_FIELDS)
         return msgspec.convert(dict(pairs), _Query, strict=False)
     except (ValueError, msgspec.ValidationError) as error:
         known = ", ".join(("after", "before", "limit (1 to 500)", "names", *CHOSEN_BY))

@@ -11,7 +11,7 @@ from pointsman.errors import RequestError, TooBusy
 from pointsman.long_body import Received
 from pointsman.observability.kept_feedback import KeptFeedback
 
-MOST_BODY_BYTES = 16 * 2**10
+MAX_FEEDBACK_BODY_BYTES = 16 * 2**10
 
 
 class _Feedback(msgspec.Struct, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ import msgspec
 from pointsman.classify.classifier import Classification
 from pointsman.observability.kept_rows import NO_CATEGORY, Row
 from pointsman.observability.log_line import cut, stamp
-from pointsman.observability.record import LONGEST_NAME_BYTES, Record
+from pointsman.observability.record import MAX_NAME_BYTES, Record
 from pointsman.observability.texts import KeptTexts
 from pointsman.routing.decision import Decision
 from pointsman.routing.router import Routed, Router
@@ -54,7 +54,7 @@ def _row(router: Router, request_id: str, decision: Decision, read: Classificati
         text=text,
         ts=stamp(time.time()),
         request_id=request_id,
-        model=cut(decision.model, LONGEST_NAME_BYTES),
+        model=cut(decision.model, MAX_NAME_BYTES),
         category=decision.category,
         confidence=None if decision.confidence is None else round(decision.confidence, 4),
         reason=decision.reason,

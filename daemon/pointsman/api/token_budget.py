@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.json import Decoder
 
-from pointsman.config.client_keys import LARGEST_LIMIT
+from pointsman.config.decode import MAX_INTEGER
 from pointsman.config.paths import BATCH, GENERATE_NOTHING
 from pointsman.errors import NestedTooDeeply, RequestError, UsageUnknown
 from pointsman.long_body import Received
@@ -17,7 +17,7 @@ from pointsman.routing.formats import CHAT, FORMATS
 from pointsman.routing.json_scan import JsonFault, Span
 from pointsman.routing.steps import Lane, Steps
 
-# A token of English text has about so many bytes; the rest of a body has more of them.
+# Of English text; the rest of a body has more bytes a token.
 BYTES_PER_TOKEN = 4
 # More prompts than these are not counted: all that may be reserved is.
 MAX_PROMPTS = 1000
@@ -80,7 +80,7 @@ def _longest(fields: Fields, path: str, usual: int) -> int:
 def _greatest(fields: Fields, names: tuple[str, ...]) -> int:
     """Return the greatest of these numbers, or 0; a value that vLLM may read as a number counts as any."""
     values = [fields.values[name] for name in names if name in fields.values]
-    return max([decode(value, LARGEST_LIMIT, _NUMBER) for value in values if given(value)], default=0)
+    return max([decode(value, MAX_INTEGER, _NUMBER) for value in values if given(value)], default=0)
 
 
 def _prompts(fields: Fields, names: tuple[str, ...]) -> Steps[int]:
@@ -102,4 +102,4 @@ def _elements(value: Value | None) -> Steps[int]:
         found = yield from json_scan.elements(shown, Span(0, shown.nbytes), MAX_PROMPTS)
     except JsonFault:
         return 1  # vLLM refuses it
-    return LARGEST_LIMIT if found is None else len(found)
+    return MAX_INTEGER if found is None else len(found)

@@ -22,13 +22,13 @@ from pointsman.routing.policy import Policy
 from pointsman.routing.router import Routed, Router
 
 # Its process ends this long after the last text.
-IDLE_S = 60.0
+IDLE_SECONDS = 60.0
 # Each has a text of a request in memory.
-MOST_WAITING = 8
+MAX_WAITING_CALLERS = 8
 # To read its manifest.
-READ_S = 10.0
+READ_SECONDS = 10.0
 # Maximum wait for a turn and the loading, which continues. A waiting request holds a config that may be old.
-WAIT_S = 60.0
+WAIT_SECONDS = 60.0
 
 
 class _Loaded(NamedTuple):
@@ -58,11 +58,11 @@ class Candidates:
 
         None if no text was classified.
         """
-        if self._waiting >= MOST_WAITING:
-            raise TooBusy(f"{MOST_WAITING} texts wait for a candidate already")
+        if self._waiting >= MAX_WAITING_CALLERS:
+            raise TooBusy(f"{MAX_WAITING_CALLERS} texts wait for a candidate already")
         self._waiting += 1
         try:
-            async with asyncio.timeout(WAIT_S) as limit, self._lock:
+            async with asyncio.timeout(WAIT_SECONDS) as limit, self._lock:
                 try:
                     return await self._judged(name, router, routed, limit)
                 finally:
@@ -144,7 +144,7 @@ class Candidates:
 
     async def _end_idle(self, starting: asyncio.Task[ShadowProcess]) -> None:
         await asyncio.wait([starting])
-        await asyncio.sleep(IDLE_S)
+        await asyncio.sleep(IDLE_SECONDS)
         async with self._lock:
             self._idle = None
             await self.close()
@@ -157,9 +157,9 @@ class Candidates:
             return manifest, artifact.read_calibration(folder, manifest)
 
         try:
-            return await self._disk.run(work, READ_S)
+            return await self._disk.run(work, READ_SECONDS)
         except (ArtifactError, OSError, TimeoutError) as error:
-            raise _refused(name, str(error) or f"it could not be read within {READ_S:g} s") from error
+            raise _refused(name, str(error) or f"it could not be read within {READ_SECONDS:g} s") from error
 
 
 async def _started(loaded: _Loaded) -> ShadowProcess:

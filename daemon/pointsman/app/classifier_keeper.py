@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from pointsman.app.overlay import WRITE_S, OverlayKeeper
+from pointsman.app.overlay import WRITE_SECONDS, OverlayKeeper
 from pointsman.app.reload import Reloader
 from pointsman.app.source import ConfigSource
 from pointsman.classify import artifact
@@ -27,7 +27,7 @@ from pointsman.evaluation.improve_files import discard
 from pointsman.server.response import Response, json_response
 
 T = TypeVar("T")
-MOST_LISTED = 100
+MAX_LISTED_ARTIFACTS = 100
 FOLDER = Path("improve") / "artifacts"
 
 
@@ -174,9 +174,9 @@ class ClassifierKeeper:
     async def _on_disk(self, work: Callable[[], T], failed: str, code: str = "no_artifact") -> T:
         """Run disk work, which may hang, in a thread; raises RequestError."""
         try:
-            return await self._disk.run(work, WRITE_S)
+            return await self._disk.run(work, WRITE_SECONDS)
         except (OSError, TimeoutError) as error:
-            why = getattr(error, "strerror", None) or f"it took longer than {WRITE_S:g} s"
+            why = getattr(error, "strerror", None) or f"it took longer than {WRITE_SECONDS:g} s"
             raise RequestError(f"{failed}: {why}", status=HTTPStatus.CONFLICT, code=code) from error
 
 
@@ -192,7 +192,9 @@ def _listed(folder: Path) -> list[dict[str, Any]]:
     if not folder.is_dir():
         return []
     found = []
-    for one in sorted((path for path in folder.iterdir() if not path.name.startswith(".")), reverse=True)[:MOST_LISTED]:
+    for one in sorted((path for path in folder.iterdir() if not path.name.startswith(".")), reverse=True)[
+        :MAX_LISTED_ARTIFACTS
+    ]:
         try:
             manifest = artifact.read_manifest(one)
         except ArtifactError:

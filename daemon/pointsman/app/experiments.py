@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pointsman.config.model import Config, RoutingOptions
-from pointsman.evaluation.comparison import EACH, FAILURES, MOST_LABELS, SCALE, prices_of, verdicts
+from pointsman.evaluation.comparison import EACH, FAILURES, MAX_LABELS, SCALE, prices_of, verdicts
 from pointsman.evaluation.tally import Tally
 from pointsman.evaluation.worklist import Feedback
 from pointsman.experiments.sequential import difference
@@ -24,10 +24,10 @@ from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route
 
 # Conversations that are known, of all sides together; each takes 300 bytes.
-MOST_KNOWN = 50_000
+MAX_KNOWN_CONVERSATIONS = 50_000
 # Conversations whose feedback is known.
-MOST_RATED = 10_000
-# So many authors of feedback are told apart, of all sides together; each takes 300 bytes.
+MAX_RATED_CONVERSATIONS = 10_000
+# Authors of feedback that are told apart, of all sides together; each takes 300 bytes.
 MAX_AUTHORS = 10_000
 _NO_PRICE = (0.0, 0.0)
 
@@ -85,7 +85,7 @@ class Experiments:
         self._apart = frozenset(name for name, one in routing.categories.items() if one.mode is not None)
         wanted = dict(_settings(config, routing))
         sides = max(2 * len(wanted), 1)
-        most = MOST_KNOWN // sides, MOST_RATED // sides, MAX_AUTHORS // sides
+        bounds = MAX_KNOWN_CONVERSATIONS // sides, MAX_RATED_CONVERSATIONS // sides, MAX_AUTHORS // sides
         found: dict[Key, Experiment] = {}
         for key, setting in wanted.items():
             known = self._found.get(key)
@@ -96,7 +96,7 @@ class Experiments:
                 found[key] = known
             elif setting.runs:
                 names = (Arm.CANARY, Arm.STABLE) if key.canary else (Arm.ROUTED, Arm.HOLDBACK)
-                first, second = (Tally(name, *most) for name in names)
+                first, second = (Tally(name, *bounds) for name in names)
                 found[key] = Experiment(setting, (first, second), time.time())
         self._found = found
 
@@ -198,7 +198,7 @@ def _share(mode: str | None, percent: float | None) -> Setting:
 
 def _frequent(first: Tally, second: Tally) -> list[str]:
     """Return the labels to report for both sides: the most frequent of both together."""
-    return [name for name, _ in (first.labels + second.labels).most_common(MOST_LABELS)]
+    return [name for name, _ in (first.labels + second.labels).most_common(MAX_LABELS)]
 
 
 def _ratio(first: Tally, second: Tally) -> dict[str, float] | None:

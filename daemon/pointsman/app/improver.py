@@ -16,7 +16,7 @@ import msgspec
 
 from pointsman import files
 from pointsman.app.long_command import LongCommands
-from pointsman.app.overlay import WRITE_S
+from pointsman.app.overlay import WRITE_SECONDS
 from pointsman.app.source import ConfigSource
 from pointsman.config.model import Config
 from pointsman.daemon_thread import OneThread
@@ -30,10 +30,10 @@ from pointsman.server.response import Response, json_response
 
 T = TypeVar("T")
 Command = Literal["collect", "fit"]
-MOST_SECONDS: dict[Command, float] = {"collect": 300.0, "fit": 3_600.0}
-MOST_ITEMS = 200
-MOST_SHOWN = 50
-LARGEST_REPORT_BYTES = 4 << 20
+MAX_COMMAND_SECONDS: dict[Command, float] = {"collect": 300.0, "fit": 3_600.0}
+MAX_TEXTS = 200
+MAX_SHOWN_TEXTS = 50
+MAX_REPORT_BYTES = 4 << 20
 NOWHERE = "there is no state directory ($STATE_DIRECTORY), so there is nowhere to keep labels"
 WORKLIST, LABELS, REPORT = "worklist.jsonl", "labels.jsonl", "report.json"
 
@@ -67,7 +67,7 @@ class Improver:
         counts: dict[str, int] = {}
         for one in labels:
             counts[one.label] = counts.get(one.label, 0) + 1
-        told = {"items": waiting[:MOST_SHOWN], "labels": counts, "waiting": len(waiting), "report": report}
+        told = {"items": waiting[:MAX_SHOWN_TEXTS], "labels": counts, "waiting": len(waiting), "report": report}
         return json_response(found | told | {"trouble": None})
 
     async def label(self, text_hash: str, label: str) -> Response:
@@ -97,11 +97,11 @@ class Improver:
         folder = self._folder()
         arguments = ["--config", str(self._source.path)]
         if command == "collect":
-            arguments += ["-o", str(folder / WORKLIST), "--labels", str(folder / LABELS), "--limit", str(MOST_ITEMS)]
+            arguments += ["-o", str(folder / WORKLIST), "--labels", str(folder / LABELS), "--limit", str(MAX_TEXTS)]
         else:
             made = folder / "artifacts" / time.strftime("%Y%m%d-%H%M%S")
             arguments += ["--labelled", str(folder / LABELS), "-o", str(made), "--json", str(folder / REPORT)]
-        self._commands.start(command, arguments, MOST_SECONDS[command])
+        self._commands.start(command, arguments, MAX_COMMAND_SECONDS[command])
         return json_response(self._commands.told(), HTTPStatus.ACCEPTED)
 
     async def cancel(self) -> Response:
@@ -120,7 +120,7 @@ class Improver:
         except EvaluationError:
             items = []
         try:
-            report = msgspec.json.decode(files.read(folder / REPORT, LARGEST_REPORT_BYTES))
+            report = msgspec.json.decode(files.read(folder / REPORT, MAX_REPORT_BYTES))
         except (OSError, msgspec.MsgspecError):
             report = None
         return items, read_labels(folder / LABELS), report
@@ -133,10 +133,10 @@ class Improver:
     async def _read(self, work: Callable[[], T]) -> T:
         """Run disk work, which may hang, in a thread; one at a time. Raises RequestError."""
         try:
-            return await self._disk.run(work, WRITE_S)
+            return await self._disk.run(work, WRITE_SECONDS)
         except EvaluationError as error:
             raise RequestError(str(error), status=HTTPStatus.CONFLICT, code="improve_refused") from error
         except (OSError, TimeoutError) as error:
-            why = getattr(error, "strerror", None) or f"it took longer than {WRITE_S:g} s"
+            why = getattr(error, "strerror", None) or f"it took longer than {WRITE_SECONDS:g} s"
             message = f"the files of the state directory cannot be used: {why}"
             raise RequestError(message, status=HTTPStatus.CONFLICT, code="improve_refused") from error

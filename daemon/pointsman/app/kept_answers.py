@@ -20,9 +20,9 @@ from pointsman.observability.log import Log
 
 NAME = "answers.json"
 # As many answers as are remembered, each with the longest names.
-LARGEST_BYTES = 64 * 2**20
+MAX_FILE_BYTES = 64 * 2**20
 # A disk that hangs does not delay the exit.
-CLOSE_S = 2.0
+CLOSE_SECONDS = 2.0
 
 
 class _File(msgspec.Struct):
@@ -49,7 +49,7 @@ async def kept_answers(answers: Answers, log: Log) -> AsyncIterator[None]:
 def _restore(path: Path, answers: Answers) -> str | None:
     """Restore and remove the file; return a message for the operator if it cannot be used."""
     try:
-        content = files.read(path, LARGEST_BYTES)
+        content = files.read(path, MAX_FILE_BYTES)
         path.unlink()
         answers.restore(msgspec.json.decode(content, type=_File).answers, time.time())
     except FileNotFoundError:
@@ -68,9 +68,9 @@ async def _keep(path: Path, answers: Answers, log: Log) -> None:
     if not found:
         return
     try:
-        await daemon_thread.run(lambda: _write(path, found), "answers", CLOSE_S)
+        await daemon_thread.run(lambda: _write(path, found), "answers", CLOSE_SECONDS)
     except (OSError, TimeoutError) as error:
-        why = getattr(error, "strerror", None) or f"it took longer than {CLOSE_S:g} s"
+        why = getattr(error, "strerror", None) or f"it took longer than {CLOSE_SECONDS:g} s"
         log.write("warning", "feedback", message=f"the answers that can be judged were not stored: {why}")
 
 

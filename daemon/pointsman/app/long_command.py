@@ -15,8 +15,8 @@ from typing import Any, Literal, cast
 from pointsman.errors import RequestError
 from pointsman.observability.log import Log
 
-MOST_LINES = 20
-LONGEST_LINE_BYTES = 1 << 16
+MAX_OUTPUT_LINES = 20
+MAX_OUTPUT_LINE_BYTES = 1 << 16
 NICE = 10
 # -P: import nothing from the working directory.
 COMMAND = (sys.executable, "-P", "-m", "pointsman")
@@ -33,7 +33,7 @@ class LongCommands:
         self._state: State = "done"
         self._began = 0.0
         self._seconds = 0.0
-        self._said: deque[str] = deque(maxlen=MOST_LINES)
+        self._said: deque[str] = deque(maxlen=MAX_OUTPUT_LINES)
         """The command's last lines: the steps, then the error."""
         self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
@@ -94,7 +94,7 @@ class LongCommands:
             stdin=DEVNULL,
             stdout=DEVNULL,
             stderr=PIPE,
-            limit=LONGEST_LINE_BYTES,
+            limit=MAX_OUTPUT_LINE_BYTES,
             start_new_session=True,
         )
         with contextlib.suppress(OSError):  # the process has ended, or a sandbox forbids this

@@ -20,9 +20,9 @@ from pointsman.config.rolled_back import RolledBack
 from pointsman.observability.log_line import Level
 
 # A disk that hangs delays no command for longer.
-WRITE_S = 5.0
+WRITE_SECONDS = 5.0
 # Seconds until a changed clock is noticed while a mode has an end.
-LOOK_S = 1.0
+LOOK_SECONDS = 1.0
 
 
 class OverlayKeeper:
@@ -92,15 +92,15 @@ class OverlayKeeper:
         """End the mode if it is time, and return the seconds until the next look."""
         before, timed = self.current, self.current.timed
         if timed is None:
-            return LOOK_S
+            return LOOK_SECONDS
         now = self._now()
         left = min(self._ends - asyncio.get_running_loop().time(), timed.left(now, self._boot()))
         if left > 0 and timed.until - now <= left + overlay.CLOCK_SECONDS:
-            return min(left, LOOK_S)
+            return min(left, LOOK_SECONDS)
         after = None if left <= 0 else msgspec.structs.replace(timed, until=now + left)
         self._generations.use(overlay.with_timed(before, after))
         self._ended_or_moved(before)
-        return LOOK_S if after is None else min(left, LOOK_S)
+        return LOOK_SECONDS if after is None else min(left, LOOK_SECONDS)
 
     def _ended_or_moved(self, before: Overlay) -> None:
         """Store that a mode has ended, or ends at another time; in a task, as a disk that hangs stops nothing."""
@@ -161,7 +161,7 @@ class OverlayKeeper:
 
     async def keep_adapters(self) -> None:
         """Store the data by which adapters unloaded by hand can be loaded again; drop the oldest."""
-        known = list(self._generations.unloaded.items())[-overlay.MOST_ADAPTERS :]
+        known = list(self._generations.unloaded.items())[-overlay.MAX_ADAPTERS :]
         if dict(known) != self.current.adapters:
             await self.change(lambda now: msgspec.structs.replace(now, adapters=dict(known)), by="adapters unload")
 
@@ -194,9 +194,9 @@ class OverlayKeeper:
             return "there is no state directory ($STATE_DIRECTORY), so a restart forgets it"
         path = self._folder / overlay.NAME
         try:
-            await daemon_thread.run(lambda: self._write(path), "overlay", WRITE_S)
+            await daemon_thread.run(lambda: self._write(path), "overlay", WRITE_SECONDS)
         except (OSError, TimeoutError) as error:
-            why = getattr(error, "strerror", None) or f"it took longer than {WRITE_S:g} s"
+            why = getattr(error, "strerror", None) or f"it took longer than {WRITE_SECONDS:g} s"
             return f"{path} cannot be written ({why}), so a restart forgets it"
         return None
 

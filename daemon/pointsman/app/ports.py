@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from pointsman.api.admin import MOST_BODY_BYTES, adapter_routes, dry_run_route
+from pointsman.api.admin import MAX_ADMIN_BODY_BYTES, adapter_routes, dry_run_route
 from pointsman.api.admin_guard import guarded
 from pointsman.api.canary import canary_routes
 from pointsman.api.decisions import decisions_route
@@ -102,7 +102,7 @@ class Ports:
         generations.metrics.watch("ready", "1 while `/ready` is 200.", lambda: ready() is None)
         data = _places(server.listen, passed[""])
         self.data = Port(self._data_listener(ready, data), data)
-        self._budget = ByteBudget(4 * MOST_BODY_BYTES)
+        self._budget = ByteBudget(4 * MAX_ADMIN_BODY_BYTES)
         reads = _open_routes(generations, ready)
         changes = [*_protected_routes(generations, reloader, overlay, ready), *more]
         admin = _places([server.admin_listen], passed[ADMIN])
@@ -156,7 +156,7 @@ class Ports:
     def _admin_port(self, table: Routes, places: Sequence[Place], token: Callable[[], bytes | None]) -> Port:
         def limits() -> Limits:
             return dataclasses.replace(
-                self._limits(), max_connections=ADMIN_CONNECTIONS, max_body_bytes=MOST_BODY_BYTES
+                self._limits(), max_connections=ADMIN_CONNECTIONS, max_body_bytes=MAX_ADMIN_BODY_BYTES
             )
 
         def encrypted() -> bool:

@@ -23,13 +23,13 @@ from pointsman.errors import CannotStart, ConfigError, ShuttingDown, error_body
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response, json_response
 
-WATCH_S = 1.0
+WATCH_SECONDS = 1.0
 # Between two reloads: reading a config takes 20 ms of a core, and requests meanwhile share one reload.
-PAUSE_S = 0.1
+PAUSE_SECONDS = 0.1
 # Options of sockets that are made at the start.
 BOUND = ("listen", "admin_listen", "status_listen", "unix_socket_mode", "unix_socket_group")
-# Of changed keys, a reload names so many.
-MOST_SHOWN = 20
+# A line of the log that names more changed keys is hard to read.
+MAX_SHOWN_KEYS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Reloader:
         """Reload when a file has changed, until canceled."""
         before: Stamps | None = None
         while True:
-            await asyncio.sleep(WATCH_S)
+            await asyncio.sleep(WATCH_SECONDS)
             news = await asyncio.to_thread(self._source.news)
             if news is not None and news == before:  # a file that is still changing may be incomplete
                 await asyncio.shield(self.ask("file"))
@@ -154,7 +154,7 @@ class Reloader:
                 raise
             finally:  # whatever fails, no client waits forever
                 asked.set_result(outcome)
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _reload(self) -> Outcome:
         before = self.serving
@@ -252,7 +252,7 @@ def _keys(before: ClientKeys | None, after: ClientKeys | None) -> Iterator[Chang
     old, new = ({key.name: key for key in keys or ()} for keys in (before, after))
     changed = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
     path = "pointsman.access.keys_file"
-    if len(changed) > MOST_SHOWN:
+    if len(changed) > MAX_SHOWN_KEYS:
         yield Change(path=path, old=f"({len(old)} keys)", new=f"({len(new)} keys, {len(changed)} of them changed)")
         return
     for name in changed:

@@ -13,7 +13,7 @@ from pointsman.proxy.stored_file import StoredFile
 from pointsman.proxy.stored_responses import StoredResponses
 
 # Time for the last write. A disk that hangs does not delay the exit.
-CLOSE_S = 2.0
+CLOSE_SECONDS = 2.0
 
 
 @contextlib.asynccontextmanager
@@ -31,8 +31,8 @@ async def remembered(responses: StoredResponses, supervisor: Supervisor, log: Lo
         yield
     finally:
         try:
-            async with asyncio.timeout(CLOSE_S):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await file.save()
         except (OSError, TimeoutError) as error:
-            why = getattr(error, "strerror", None) or f"it took longer than {CLOSE_S:g} s"
+            why = getattr(error, "strerror", None) or f"it took longer than {CLOSE_SECONDS:g} s"
             log.write("warning", "stored_responses", message=f"the last responses were not stored: {why}")

@@ -31,8 +31,8 @@ from pointsman.observability.library_log import adopt_library_log
 from pointsman.observability.log import Log
 
 # Maximum delay of READY=1 while no vLLM answers; vLLM may take minutes to load its model.
-GRACE_S = 5.0
-STATUS_S = 5.0
+GRACE_SECONDS = 5.0
+STATUS_SECONDS = 5.0
 
 
 async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: bool = False, systemd: Systemd) -> None:
@@ -140,12 +140,12 @@ def _run_background(generations: Generations, reloader: Reloader, systemd: Syste
 async def _tell(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
     """Report readiness, then feed the watchdog and report the status; a blocked event loop misses its deadline."""
     generation = generations.current
-    grace = GRACE_S if generation.config.pointsman.adapters.poll_interval_ms else 0
+    grace = GRACE_SECONDS if generation.config.pointsman.adapters.poll_interval_ms else 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(grace):
             await generation.poller.answered.wait()
     systemd.notify.ready(reloader.status())
-    interval = STATUS_S if systemd.watchdog_s is None else min(STATUS_S, systemd.watchdog_s / 3)
+    interval = STATUS_SECONDS if systemd.watchdog_s is None else min(STATUS_SECONDS, systemd.watchdog_s / 3)
     told = ""
     while True:
         if generations.current.classifier.healthy:

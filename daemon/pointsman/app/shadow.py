@@ -28,13 +28,13 @@ from pointsman.routing.policy import Policy
 from pointsman.routing.router import Routed, Router
 
 # Each is at most as long as the part of a text that the first classifier reads.
-MOST_WAITING = 64
+MAX_WAITING_TEXTS = 64
 # A repeated text is compared once, as long as it is among this many others.
-MOST_KNOWN = 10_000
+MAX_KNOWN_TEXTS = 10_000
 # Pause while texts wait for the first classifier.
-PAUSE_S = 0.05
+PAUSE_SECONDS = 0.05
 # Time for the second opinion on a text that somebody tries.
-ASKED_S = 5.0
+ASKED_SECONDS = 5.0
 
 State = Literal["loading", "running", "stopped"]
 
@@ -72,7 +72,7 @@ class Shadow:
         self._count_pair = metrics.shadow_pairs.add
         self._waiting: deque[_Text] = deque()
         self._arrived = asyncio.Event()
-        self._known: Lru[str, bool] = Lru(MOST_KNOWN)
+        self._known: Lru[str, bool] = Lru(MAX_KNOWN_TEXTS)
         self._agreement = Agreement()
         self._shed = self._failed = 0
         self._task: asyncio.Task[None] | None = None
@@ -91,7 +91,7 @@ class Shadow:
         found = routed.classification
         if found is None or self.state != "running" or self._known.get(found.text_hash):
             return
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) >= MAX_WAITING_TEXTS:
             self._shed += 1
             self._count("shed")
             return
@@ -104,12 +104,12 @@ class Shadow:
         self._have_read(router, routed, found, tell, counts=True, differs=differs)
 
     async def opinion(self, router: Router, routed: Routed) -> Opinion | None:
-        """Return the second opinion on a text that somebody tries; None if it takes longer than ASKED_S.
+        """Return the second opinion on a text that somebody tries; None if it takes longer than ASKED_SECONDS.
 
         The comparison does not count it.
         """
         found = routed.classification
-        if found is None or self.state != "running" or len(self._waiting) >= MOST_WAITING:
+        if found is None or self.state != "running" or len(self._waiting) >= MAX_WAITING_TEXTS:
             return None
         answer: asyncio.Future[Opinion | None] = asyncio.get_running_loop().create_future()
 
@@ -119,7 +119,7 @@ class Shadow:
 
         self._have_read(router, routed, found, tell, counts=False)
         try:
-            async with asyncio.timeout(ASKED_S):
+            async with asyncio.timeout(ASKED_SECONDS):
                 return await answer
         except TimeoutError:
             return None
@@ -219,7 +219,7 @@ class Shadow:
 async def _quiet(classifier: Classifier) -> None:
     """Wait until no text waits for a worker of the first classifier."""
     while classifier.queued:  # noqa: ASYNC110 - nobody says when the last one is taken
-        await asyncio.sleep(PAUSE_S)
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
 def _basis(prepared: Prepared) -> tuple[object, ...]:

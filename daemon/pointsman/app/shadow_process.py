@@ -12,16 +12,16 @@ from typing import TypeVar, cast
 import msgspec
 
 from pointsman.classify.classifier import Classification, Classifier, Timing
-from pointsman.classify.shadow import COMMAND, START_S, ShadowAnswer, ShadowOrder, ShadowReady, environment
+from pointsman.classify.shadow import COMMAND, START_SECONDS, ShadowAnswer, ShadowOrder, ShadowReady, environment
 from pointsman.config.model import Config
 
 # The process reads texts when nobody else uses the core. Loading with this priority would take minutes on a busy host.
 NICE_LOADING, NICE = 10, 19
-TEXT_S = 60.0
+TEXT_SECONDS = 60.0
 """For one text: seconds on a host with idle cores, so that a process which takes longer hangs."""
 # Time to exit after closing its output.
-END_S = 2.0
-LONGEST_LINE_BYTES = 1 << 20
+END_SECONDS = 2.0
+MAX_ANSWER_LINE_BYTES = 1 << 20
 
 T = TypeVar("T", ShadowReady, ShadowAnswer)
 
@@ -74,7 +74,7 @@ class ShadowProcess:
                 stdout=PIPE,
                 stderr=DEVNULL,
                 env=environment(),
-                limit=LONGEST_LINE_BYTES,
+                limit=MAX_ANSWER_LINE_BYTES,
                 start_new_session=True,
             )
         except OSError as error:
@@ -82,7 +82,7 @@ class ShadowProcess:
         started = cls(process)
         try:
             started._lower_priority(NICE_LOADING)
-            ready = await started._exchange(order, ShadowReady, START_S + order.load_seconds)
+            ready = await started._exchange(order, ShadowReady, START_SECONDS + order.load_seconds)
         except BaseException:  # also on cancellation: nothing else would end it
             await started.close()
             raise
@@ -100,7 +100,7 @@ class ShadowProcess:
 
     async def ask(self, text: str) -> ShadowAnswer:
         """Return the answer to a text; raises ShadowEnded."""
-        return await self._exchange(text, ShadowAnswer, TEXT_S)
+        return await self._exchange(text, ShadowAnswer, TEXT_SECONDS)
 
     async def _exchange(self, message: ShadowOrder | str, kind: type[T], seconds: float) -> T:
         line = b""
@@ -117,7 +117,7 @@ class ShadowProcess:
         except msgspec.DecodeError:
             pass
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(END_S):
+            async with asyncio.timeout(END_SECONDS):
                 await self._process.wait()
         status = await self.close()
         raise ShadowEnded(f"ended by signal {-status}" if status < 0 else f"ended with status {status}")

@@ -9,14 +9,14 @@ from typing import Any
 
 from pointsman.observability.log import Log
 
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 30.0
+FIRST_PAUSE_SECONDS = 0.1
+MAX_PAUSE_SECONDS = 30.0
 # A task that ran for this long is healthy: its next failure counts as the first.
-WELL_S = 10.0
-# A task that failed this often in a row cannot run. After a single failure it is back within FIRST_PAUSE_S.
+WELL_SECONDS = 10.0
+# A task that failed this often in a row cannot run. After a single failure it is back within FIRST_PAUSE_SECONDS.
 DOWN_AFTER = 3
 # Time for a canceled task to finish.
-CLOSE_S = 5.0
+CLOSE_SECONDS = 5.0
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -52,29 +52,29 @@ class Supervisor:
     async def close(self) -> None:
         """Cancel all tasks, and wait until they have ended.
 
-        A task that takes longer than CLOSE_S is canceled again, and waited for as long once more.
+        A task that takes longer than CLOSE_SECONDS is canceled again, and waited for as long once more.
         """
         tasks = list(self._tasks)
         for task in tasks:
             if not task.cancelling():  # one that is ending must finish its clean-up
                 task.cancel()
         if tasks:
-            _, left = await asyncio.wait(tasks, timeout=CLOSE_S)
+            _, left = await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
             for task in left:
                 task.cancel()
             if left:
-                await asyncio.wait(left, timeout=CLOSE_S)
+                await asyncio.wait(left, timeout=CLOSE_SECONDS)
 
     async def _run(self, health: _Health, work: Work, about: dict[str, str]) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            well = loop.call_later(WELL_S, health.reset)
+            well = loop.call_later(WELL_SECONDS, health.reset)
             try:
                 told = await _failure(work)
             finally:
                 well.cancel()
             health.failures += 1
-            pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(health.failures - 1, 30))
+            pause = min(MAX_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(health.failures - 1, 30))
             self._count(health.name)
             self._log.write("error", "task_failed", task=health.name, **about, restart_in_s=pause, traceback=told)
             await asyncio.sleep(pause)
@@ -94,7 +94,7 @@ async def _failure(work: Work) -> str:
 
 
 class _Health:
-    """The failures of one task since it last ran for WELL_S."""
+    """The failures of one task since it last ran for WELL_SECONDS."""
 
     __slots__ = ("failures", "name")
 

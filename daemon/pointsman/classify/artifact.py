@@ -18,8 +18,8 @@ from pointsman.classify.manifest import CALIBRATION, MODEL, TOKENIZER, BadManife
 from pointsman.errors import ArtifactError
 
 MANIFEST = "pointsman.json"
-LARGEST_MANIFEST_BYTES = 1 << 20
-LARGEST_FILE_BYTES = 16 << 30
+MAX_MANIFEST_BYTES = 1 << 20
+MAX_FILE_BYTES = 16 << 30
 """Far more than any encoder; reading this much takes seconds."""
 BUILTIN = Path(__file__).parent.parent / "assets" / "builtin"
 """The classifier shipped with the package."""
@@ -74,7 +74,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest without verifying the files; raises ArtifactError."""
     path = folder / MANIFEST
     try:
-        data = files.read(path, LARGEST_MANIFEST_BYTES)
+        data = files.read(path, MAX_MANIFEST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise ArtifactError(_not_an_artifact(folder)) from None
     except OSError as error:
@@ -91,7 +91,7 @@ def read_calibration(folder: Path, manifest: Manifest) -> Calibration | None:
         return None
     path = folder / CALIBRATION
     try:
-        data = files.read(path, calibration.MOST_BYTES)
+        data = files.read(path, calibration.MAX_CALIBRATION_BYTES)
         _check(path, hashlib.sha256(data).hexdigest(), manifest.files[CALIBRATION])
         return calibration.decode(data, len(manifest.labels))
     except FileNotFoundError:
@@ -105,8 +105,8 @@ def read_calibration(folder: Path, manifest: Manifest) -> Calibration | None:
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hex; raises OSError, also if it is no regular file of a sane size."""
     with files.opened(path) as file:
-        if os.fstat(file.fileno()).st_size > LARGEST_FILE_BYTES:
-            raise OSError(0, f"it is larger than {LARGEST_FILE_BYTES:,} bytes")
+        if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+            raise OSError(0, f"it is larger than {MAX_FILE_BYTES:,} bytes")
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 NO_LABEL = -1
 """The label of a row that has none of the classifier's."""
-MOST_ROWS = 4000
-MOST_BYTES = 1 << 20
+MAX_CALIBRATION_ROWS = 4000
+MAX_CALIBRATION_BYTES = 1 << 20
 """At 4,000 rows this is enough for 258 labels; with more labels there are fewer rows."""
 _STEP = np.pi / 2 / 255
 
@@ -42,7 +42,7 @@ class Calibration:
 def encode(probabilities: Floats, truth: Ints) -> bytes:
     """Return the file's content; if there are too many rows, evenly spaced ones."""
     form = _form(probabilities.shape[1])
-    kept = min(len(truth), MOST_ROWS, MOST_BYTES // form.itemsize)
+    kept = min(len(truth), MAX_CALIBRATION_ROWS, MAX_CALIBRATION_BYTES // form.itemsize)
     places = np.linspace(0, len(truth) - 1, kept).astype(int)
     rows = np.empty(kept, form)
     rows["truth"] = truth[places]
@@ -54,9 +54,10 @@ def decode(data: bytes, labels: int) -> Calibration:
     """Return the rows in a file's content; raises BadCalibration."""
     form = _form(labels)
     count, rest = divmod(len(data), form.itemsize)
-    if rest or not 1 <= count <= MOST_ROWS:
+    if rest or not 1 <= count <= MAX_CALIBRATION_ROWS:
         raise BadCalibration(
-            f"{len(data):,} bytes are not 1 to {MOST_ROWS:,} rows of {form.itemsize} bytes, as for {labels} labels"
+            f"{len(data):,} bytes are not 1 to {MAX_CALIBRATION_ROWS:,} rows of {form.itemsize} bytes, as for {labels} "
+            "labels"
         )
     rows = np.frombuffer(data, form)
     truth, probabilities = rows["truth"].astype(np.int64), np.sin(rows["angles"] * _STEP) ** 2

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-MAX_CHARS = 2000
+MAX_CODE_CHARACTERS = 2000
 """Characters of a text that are read; each takes 0.1 µs."""
 MIN_PIECES = 5
 """Minimum pieces of code in a text."""
-MIN_SHARE = 0.4
+MIN_PIECE_SHARE = 0.4
 """Minimum share of pieces in a line of code that are pieces of code."""
 INDENTED = ("  ", "\t")
 MAX_INDENTED_WORDS = 8
@@ -45,7 +45,7 @@ def mostly_code(text: str) -> bool:
     and short.
     """
     found = code = prose = 0
-    for line in text[:MAX_CHARS].split("\n"):
+    for line in text[:MAX_CODE_CHARACTERS].split("\n"):
         pieces = words = size = 0
         for piece in _PIECE.findall(line.lstrip().removeprefix("-")):  # a bullet, or a speaker
             if _SIGN.search(piece) is not None:
@@ -60,7 +60,7 @@ def mostly_code(text: str) -> bool:
         unspaced = sum(map(len, _UNSPACED_LETTERS.findall(line)))
         size += unspaced
         spoken = words + unspaced / _LETTERS_A_WORD
-        many = pieces >= MIN_SHARE * (pieces + spoken)
+        many = pieces >= MIN_PIECE_SHARE * (pieces + spoken)
         if (pieces and many) or (line.startswith(INDENTED) and spoken <= MAX_INDENTED_WORDS):
             code += size
         else:

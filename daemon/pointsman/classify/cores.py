@@ -13,8 +13,8 @@ OWN_CGROUP = Path("/proc/self/cgroup")
 # The host is meant for vLLM. Two threads keep a short text from waiting for a long one, and beyond eight the event loop
 # is the bottleneck.
 SHARE = 4
-LEAST_THREADS = 2
-MOST_THREADS = 8
+MIN_THREADS = 2
+MAX_THREADS = 8
 
 
 def usable_cores() -> int:
@@ -24,7 +24,7 @@ def usable_cores() -> int:
 
 def default_threads(cores: int) -> int:
     """Return the classifier's threads on a host that lets this process use `cores`."""
-    return min(cores, MOST_THREADS, max(LEAST_THREADS, cores // SHARE))
+    return min(cores, MAX_THREADS, max(MIN_THREADS, cores // SHARE))
 
 
 def _quotas() -> Iterator[float]:

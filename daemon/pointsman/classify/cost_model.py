@@ -7,18 +7,18 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pointsman.classify.manifest import MOST_TOKENS
+from pointsman.classify.manifest import MAX_TOKENS
 
 # A batch is long enough at this share of the best throughput.
 NEARLY_BEST = 0.95
 # A run on all threads uses more CPU for the same tokens, so it must be this much faster. It must also save the time to
 # wake sleeping threads, which back-to-back measurements do not show.
 WORTH_ALL_THREADS = 1.1
-WAKING_S = 0.0005
+WAKING_SECONDS = 0.0005
 
 # Pace follows the host within about a second of work, which is as far ahead as estimates look. A run that was delayed
 # says little about the next one, so it counts as at most SURPRISE times the expected duration.
-FADE_S = 1.0
+FADE_SECONDS = 1.0
 SURPRISE = 4.0
 
 
@@ -64,9 +64,9 @@ class Curve:
 
         Only the first three binary digits are kept, so that two measurements mostly agree.
         """
-        if self.seconds(MOST_TOKENS) <= seconds:
-            return MOST_TOKENS
-        found = bisect_right(range(1, MOST_TOKENS), seconds, key=self.seconds)
+        if self.seconds(MAX_TOKENS) <= seconds:
+            return MAX_TOKENS
+        found = bisect_right(range(1, MAX_TOKENS), seconds, key=self.seconds)
         step = 1 << max(0, found.bit_length() - 3)
         return max(self.tokens[0], found // step * step)
 
@@ -75,7 +75,7 @@ class Curve:
         """Return the tokens from which a lone run is faster on all threads; None if it never is."""
         found = None
         for tokens, alone, wide in zip(reversed(self.tokens), reversed(self.alone), reversed(self.wide), strict=False):
-            if wide > min(alone / WORTH_ALL_THREADS, alone - WAKING_S):
+            if wide > min(alone / WORTH_ALL_THREADS, alone - WAKING_SECONDS):
                 break
             found = tokens
         return found
@@ -85,7 +85,7 @@ class Pace:
     """A tracker of how much longer runs take now than when the curve was measured."""
 
     def __init__(self) -> None:
-        self._taken = self._predicted = FADE_S
+        self._taken = self._predicted = FADE_SECONDS
         """Seconds of recent runs, as taken and as the curve predicts; older runs decay."""
 
     @property
@@ -95,7 +95,7 @@ class Pace:
     def observe(self, predicted: float, taken: float) -> None:
         """Record a run that took `taken` seconds, where the curve predicts `predicted`."""
         expected = self.factor * predicted
-        kept = math.exp(-expected / FADE_S)
+        kept = math.exp(-expected / FADE_SECONDS)
         self._taken = kept * self._taken + min(taken, SURPRISE * expected)
         self._predicted = kept * self._predicted + predicted
 

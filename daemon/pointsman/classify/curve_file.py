@@ -24,8 +24,8 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True):
     curve: Curve
 
 
-def key(artifact: Artifact, *, runtime: str, provider: str, cores: int, threads: int, longest: int) -> Key:
-    """Return everything a curve depends on; `runtime` is ONNX Runtime's version, `longest` a text's most tokens."""
+def key(artifact: Artifact, *, runtime: str, provider: str, cores: int, threads: int, max_tokens: int) -> Key:
+    """Return everything a curve depends on; `runtime` is ONNX Runtime's version, `max_tokens` a text's most tokens."""
     files = "".join(f"{name}={digest}\n" for name, digest in sorted(artifact.manifest.files.items()))
     return {
         "model": hashlib.sha256(files.encode()).hexdigest(),
@@ -34,7 +34,7 @@ def key(artifact: Artifact, *, runtime: str, provider: str, cores: int, threads:
         "cpu": cpu.identity(),
         "cores": cores,
         "threads": threads,
-        "longest": longest,
+        "longest": max_tokens,
     }
 
 

@@ -15,7 +15,7 @@ from pointsman.errors import ClassifierError
 T = TypeVar("T")
 
 # A run hangs if it is this long past the worst prediction.
-HUNG_S = 10.0
+HUNG_SECONDS = 10.0
 
 
 @dataclass(eq=False, slots=True)
@@ -94,4 +94,4 @@ class Lane(Generic[T]):
     def hangs(self, now: float) -> bool:
         """Return whether a run is far beyond its prediction."""
         worst = SURPRISE * self.pace.factor
-        return any(now - run.started_at >= HUNG_S + worst * run.seconds for run in self.running)
+        return any(now - run.started_at >= HUNG_SECONDS + worst * run.seconds for run in self.running)

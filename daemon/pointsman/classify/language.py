@@ -23,10 +23,10 @@ CERTAIN = 20.0
 """The factor by which the best of the declared languages must be more likely than the best other, or less."""
 HEAD, TAIL = 400, 200
 """Characters of a text that are read."""
-MOST_LETTERS = 150
+MAX_READ_CHARACTERS = 150
 """Characters of their words that are identified; each takes 0.3 µs."""
 # A text with fewer words, and fewer letters of a script other than Latin, has no certain language.
-LEAST_WORDS, LEAST_LETTERS = 2, 4
+MIN_WORDS, MIN_LETTERS = 2, 4
 
 ENGLISH = _split(
     "the what how why when where which who whose with and does should would could from this that those you your it's "
@@ -38,7 +38,7 @@ OFTEN_ENGLISH = ENGLISH | _split(
     "not been these each then in to me my do on of is am are at be by he or so as it if an no we was has have for any "
     "some"
 )
-LEAST_ENGLISH, ENGLISH_SHARE = 2, 4
+MIN_ENGLISH_WORDS, ENGLISH_SHARE = 2, 4
 """A text with two different words of the first kind, and a quarter of the second, is in English."""
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|\b[a-z]{2,12}://\S+", re.DOTALL)
@@ -96,10 +96,10 @@ class LanguageGate:
         text = " ".join(words)
         if "en" in self._declared and _is_english(words) and _OTHER_SCRIPT.search(text) is None:
             return Verdict("en", supported=True)
-        if len(words) < LEAST_WORDS and len(_OTHER_SCRIPT.findall(text)) < LEAST_LETTERS:
+        if len(words) < MIN_WORDS and len(_OTHER_SCRIPT.findall(text)) < MIN_LETTERS:
             return UNCERTAIN
-        if len(text) > MOST_LETTERS:
-            text = text[:MOST_LETTERS].rpartition(" ")[0] or text[:MOST_LETTERS]
+        if len(text) > MAX_READ_CHARACTERS:
+            text = text[:MAX_READ_CHARACTERS].rpartition(" ")[0] or text[:MAX_READ_CHARACTERS]
         ranked = self._identifier.rank(text)
         language, likelihood = ranked[0]
         supported = language in self._declared
@@ -114,7 +114,7 @@ def _is_english(words: list[str]) -> bool:
     from the CPU's caches.
     """
     often = sum(map(OFTEN_ENGLISH.__contains__, words))
-    return ENGLISH_SHARE * often >= len(words) and len(ENGLISH.intersection(words)) >= LEAST_ENGLISH
+    return ENGLISH_SHARE * often >= len(words) and len(ENGLISH.intersection(words)) >= MIN_ENGLISH_WORDS
 
 
 def _sentences(text: str) -> list[list[str]]:

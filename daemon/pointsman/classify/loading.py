@@ -25,7 +25,7 @@ from pointsman.errors import ArtifactError
 
 WARM_UP_TEXTS = ("warm up", "What does the daemon measure first? " * 8)
 # Time limit of the known answers on a CPU, which take milliseconds; a GPU loads its kernels in the first run.
-PROOF_S = 10.0
+PROOF_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +67,25 @@ def load_model(
     own = artifact.manifest.max_tokens
     wanted = min(options.max_tokens or own, own)
     sample = _Sample(tokenizer, engine, wanted)
-    with proving(artifact, engine, min(PROOF_S, limit) if engine.on_cpu else limit):
+    with proving(artifact, engine, min(PROOF_SECONDS, limit) if engine.on_cpu else limit):
         warm_up(artifact, tokenizer, engine)
         for tokens in engine.captured:
             sample(tokens, False)
     with proving(artifact, engine, limit):
         curve, measured = _measured(artifact, engine, sample, threads)
-        longest = min(wanted, curve.longest(longest_run(options)))
-        sample(longest, False)
+        max_tokens = min(wanted, curve.longest(max_run_seconds(options)))
+        sample(max_tokens, False)
     gate = language_gate(artifact, options)
     trim_memory()
     notes = [*engine.notes, *measured]
     if not artifact.manifest.known_answers:
         notes.append(f"{artifact.folder} has no known answers, so it was not proven; export the classifier again")
-    if longest < wanted:
+    if max_tokens < wanted:
         notes.append(
-            f"texts are read up to {longest} of {wanted} tokens, whose run takes half of deadline_ms on this host; "
+            f"texts are read up to {max_tokens} of {wanted} tokens, whose run takes half of deadline_ms on this host; "
             "raise pointsman.classifier.deadline_ms to read more"
         )
-    return Model(tokenizer, engine, curve, Window(longest, options.head_share), gate, tuple(notes))
+    return Model(tokenizer, engine, curve, Window(max_tokens, options.head_share), gate, tuple(notes))
 
 
 def language_gate(artifact: Artifact, options: ClassifierOptions) -> LanguageGate | None:
@@ -94,22 +94,22 @@ def language_gate(artifact: Artifact, options: ClassifierOptions) -> LanguageGat
     return LanguageGate(languages) if languages else None
 
 
-def longest_run(options: ClassifierOptions) -> float:
+def max_run_seconds(options: ClassifierOptions) -> float:
     """Return the seconds that the longest run may take; the other half of the deadline is for waiting."""
     return options.deadline_ms / 1000 / 2
 
 
 class _Sample:
-    """Runs of any number of tokens, in as few prompts of up to `longest` tokens as possible."""
+    """Runs of any number of tokens, in as few prompts of up to `max_tokens` tokens as possible."""
 
-    def __init__(self, tokenizer: Tokenizer, engine: Engine, longest: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, engine: Engine, max_tokens: int) -> None:
         self._engine = engine
-        self.longest = longest
-        self._ids: Ids = tokenizer.encode([WARM_UP_TEXTS[1]], Window.even(longest))[0].ids
+        self.max_tokens = max_tokens
+        self._ids: Ids = tokenizer.encode([WARM_UP_TEXTS[1]], Window.even(max_tokens))[0].ids
 
     def __call__(self, tokens: int, wide: bool) -> None:
-        whole, rest = divmod(tokens, self.longest)
-        lengths = [self.longest] * whole + [rest] * (rest > 0)
+        whole, rest = divmod(tokens, self.max_tokens)
+        lengths = [self.max_tokens] * whole + [rest] * (rest > 0)
         self._engine.run([np.resize(self._ids, length) for length in lengths], wide=wide)
 
 
@@ -126,7 +126,7 @@ def warm_up(artifact: Artifact, tokenizer: Tokenizer, engine: Engine) -> None:
 def _measured(artifact: Artifact, engine: Engine, sample: _Sample, threads: int) -> tuple[Curve, list[str]]:
     """Return the host's cost curve, stored by an earlier start, or measured now and stored; and any problem."""
     threads = threads if engine.on_cpu else WORKERS
-    longest = sample.longest if engine.on_cpu else max(sample.longest, *BUCKETS)
+    max_tokens = sample.max_tokens if engine.on_cpu else max(sample.max_tokens, *BUCKETS)
     places = curve_file.places(artifact)
     key = curve_file.key(
         artifact,
@@ -134,11 +134,11 @@ def _measured(artifact: Artifact, engine: Engine, sample: _Sample, threads: int)
         provider=engine.provider,
         cores=usable_cores(),
         threads=threads,
-        longest=longest,
+        max_tokens=max_tokens,
     )
     if (stored := curve_file.load(places, key)) is not None:
         return stored, []
-    measured = measure(sample, threads=threads, wide=engine.has_wide, longest=longest)
+    measured = measure(sample, threads=threads, wide=engine.has_wide, max_tokens=max_tokens)
     if measured.disturbed:
         return measured.curve, ["the host was busy while the classifier was measured; the next start measures again"]
     note = curve_file.store(places, key, measured.curve)

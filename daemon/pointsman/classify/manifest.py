@@ -19,12 +19,12 @@ TOKENIZER = "tokenizer.json"
 CALIBRATION = "calibration.bin"
 """Optional; releases that do not know it ignore it."""
 
-LEAST_TOKENS = 8
-MOST_TOKENS = 1 << 20
+MIN_TOKENS = 8
+MAX_TOKENS = 1 << 20
 """Far more than any encoder reads."""
 TEMPERATURES = (0.01, 100.0)
 """Beyond these, every score is 0 or 1, or all are equal."""
-MOST_ANSWERS = 32
+MAX_KNOWN_ANSWERS = 32
 """All of them run at every start."""
 SUM_ERROR = 0.01
 # The languages in which people write to assistants.
@@ -119,17 +119,17 @@ def decode(data: bytes) -> Manifest:
 
 def _problems(manifest: Manifest) -> Iterator[str]:
     """Yield the properties that no classifier can have; with NaN every comparison is false."""
-    labels, least, most = manifest.labels, *TEMPERATURES
+    labels, lowest, highest = manifest.labels, *TEMPERATURES
     if not labels or "" in labels:
         yield "labels is empty, or has an empty label"
     if twice := [label for label, count in Counter(labels).items() if count > 1]:
         yield f"has a label twice: {twice[0]}"
     if unknown := sorted(set(manifest.languages) - LANGUAGES):
         yield f"languages has {unknown[0]!r}, it must have codes of {', '.join(sorted(LANGUAGES))}"
-    if not LEAST_TOKENS <= manifest.max_tokens <= MOST_TOKENS:
-        yield f"max_tokens is {manifest.max_tokens}, it must be {LEAST_TOKENS} to {MOST_TOKENS:,}"
-    if not least <= manifest.temperature <= most:
-        yield f"temperature is {manifest.temperature:g}, it must be {least:g} to {most:g}"
+    if not MIN_TOKENS <= manifest.max_tokens <= MAX_TOKENS:
+        yield f"max_tokens is {manifest.max_tokens}, it must be {MIN_TOKENS} to {MAX_TOKENS:,}"
+    if not lowest <= manifest.temperature <= highest:
+        yield f"temperature is {manifest.temperature:g}, it must be {lowest:g} to {highest:g}"
     threshold = manifest.suggested_threshold
     if threshold is not None and not 0 <= threshold <= 1:
         yield f"suggested_threshold is {threshold:g}, it must be 0 to 1"
@@ -148,8 +148,8 @@ def _is_plain(name: str) -> bool:
 
 def _answer_problems(manifest: Manifest) -> Iterator[str]:
     answers, labels = manifest.known_answers, len(manifest.labels)
-    if manifest.format_version >= ANSWERS_SINCE and not 1 <= len(answers) <= MOST_ANSWERS:
-        yield f"known_answers has {len(answers)} texts, it must have 1 to {MOST_ANSWERS}"
+    if manifest.format_version >= ANSWERS_SINCE and not 1 <= len(answers) <= MAX_KNOWN_ANSWERS:
+        yield f"known_answers has {len(answers)} texts, it must have 1 to {MAX_KNOWN_ANSWERS}"
     for number, probabilities in enumerate(answer.probabilities for answer in answers):
         if len(probabilities) != labels:
             yield f"known_answers[{number}] has {len(probabilities)} probabilities for {labels} labels"

@@ -17,13 +17,13 @@ TYPICAL = 64
 
 # A small model is measured within a second, so that the service is ready in two; a large model gets a proportional
 # budget.
-BUDGET_S = 0.8
+BUDGET_SECONDS = 0.8
 BUDGET_RUNS = 80
 
-SHORT_S = 0.05
+SHORT_SECONDS = 0.05
 """Shorter runs are repeated and the fastest counts, since disturbances only ever make a run longer."""
 REPEATS = 3
-SIDE_BY_SIDE_S = 0.02
+SIDE_BY_SIDE_SECONDS = 0.02
 """Minimum duration of concurrent runs, so that their uneven starts and ends do not distort the result."""
 
 GAINS_LITTLE = 0.75
@@ -52,17 +52,17 @@ class _Beside:
     """Share of the requested cores that was used."""
 
 
-def measure(run: Run, *, threads: int, wide: bool, longest: int) -> Measured:
-    """Return the curve up to `longest` tokens or the end of the budget; `wide` if `run` can use all threads."""
+def measure(run: Run, *, threads: int, wide: bool, max_tokens: int) -> Measured:
+    """Return the curve up to `max_tokens` tokens or the end of the budget; `wide` if `run` can use all threads."""
     started = time.perf_counter()
-    typical = min(TYPICAL, longest)
+    typical = min(TYPICAL, max_tokens)
     run(typical, False)
-    budget = BUDGET_S + BUDGET_RUNS * _alone(run, typical, wide=False)
+    budget = BUDGET_SECONDS + BUDGET_RUNS * _alone(run, typical, wide=False)
     workers, disturbed = _workers(run, typical, threads)
     rows: list[tuple[int, float, float]] = []
     wide_s: list[float] = []
     last = 0.0
-    for tokens in (*(size for size in SIZES if size < longest), longest):
+    for tokens in (*(size for size in SIZES if size < max_tokens), max_tokens):
         begun = time.perf_counter()
         if tokens > typical and begun - started + 2.5 * last > budget:  # twice the tokens, plus attention's growth
             break
@@ -100,7 +100,7 @@ def _workers(run: Run, tokens: int, threads: int) -> tuple[int, bool]:
 
 def _alone(run: Run, tokens: int, *, wide: bool) -> float:
     best = _timed(run, tokens, wide=wide)
-    if best < SHORT_S:
+    if best < SHORT_SECONDS:
         best = min(best, *(_timed(run, tokens, wide=wide) for _ in range(REPEATS - 1)))
     return best
 
@@ -122,7 +122,7 @@ def _timed(run: Run, tokens: int, *, wide: bool) -> float:
 def _side_by_side(run: Run, tokens: int, count: int, alone: float) -> _Beside:
     """Return the mean over `count` threads, each with at least two runs so that they overlap."""
     barrier = Barrier(count)
-    runs = max(2, round(SIDE_BY_SIDE_S / alone))
+    runs = max(2, round(SIDE_BY_SIDE_SECONDS / alone))
 
     def work(_: int) -> float:
         barrier.wait()

@@ -15,7 +15,7 @@ from pointsman.classify.tokenizer import Ids
 INPUTS = ("input_ids", "position_ids", "segment_ids", "starts")
 """int64: token ids, positions and segment ids, each [tokens], and the start of each prompt, [prompts]."""
 GPU_BLOCK = 64
-"""A graph for a GPU takes a multiple of so many tokens."""
+"""A graph for a GPU takes a multiple of these tokens."""
 
 
 def pack(prompts: Sequence[Ids], multiple: int = 1) -> dict[str, Ids]:

@@ -40,11 +40,11 @@ TWICE = (
     "the classifier again"
 )
 # Loading takes seconds; an older folder of weights was left by a process killed while loading.
-LEFT_BEHIND_S = 3600.0
+LEFT_BEHIND_SECONDS = 3600.0
 WEIGHTS = "weights-"
 # malloc.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
-LARGEST_KEPT = 32 << 20
+MAX_HEAP_BLOCK_BYTES = 32 << 20
 """In bytes, the maximum of glibc. Larger tensors return to the kernel at once."""
 TOP_KEPT = 128 << 20
 """Free bytes kept at the end of the main heap; heaps of threads are half as large."""
@@ -138,7 +138,7 @@ def _with_pool(runtime: ModuleType, model: Path, threads: int) -> Any:
 def _remove_left_behind(scratch: Path) -> None:
     for folder in scratch.glob(f"{WEIGHTS}*"):
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - folder.stat().st_mtime > LEFT_BEHIND_S:
+            if time.time() - folder.stat().st_mtime > LEFT_BEHIND_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -155,7 +155,7 @@ def set_up_malloc(cores: int) -> None:
     tune = getattr(ctypes.CDLL(None), "mallopt", None)
     if tune is not None:
         tune(M_ARENA_MAX, 1 + cores)
-        tune(M_MMAP_THRESHOLD, LARGEST_KEPT)
+        tune(M_MMAP_THRESHOLD, MAX_HEAP_BLOCK_BYTES)
         tune(M_TRIM_THRESHOLD, TOP_KEPT)
 
 

@@ -4,9 +4,9 @@ Rules:
 1. There is no timer. A text that arrives while a worker is idle starts at once; later texts wait, and the next free
    worker takes them together. Batches grow with load, and an idle service adds no delay.
 2. Short texts: first come, first served, up to `batch_tokens` a run, split over the idle workers.
-3. A text that would hold a worker for LONG_S or more is long, and runs alone, on a thread of a lower priority. Long
-   texts take every worker while no short one waits, and a short one that arrives then starts beside them: the kernel
-   gives it most of the core. One long text may run whatever the short ones do, so that they cannot starve it.
+3. A text that would hold a worker for LONG_SECONDS or more is long, and runs alone, on a thread of a lower priority.
+   Long texts take every worker while no short one waits, and a short one that arrives then starts beside them: the
+   kernel gives it most of the core. One long text may run whatever the short ones do, so that they cannot starve it.
 4. A long text is cut when it starts, to what runs in half of the time that it has left, at the current pace.
 5. A long enough text that is alone on an idle host runs on all threads. If such a run was slower than one thread would
    be, other processes have the cores, and runs stay on one thread for as long as that run took, or for twice the last
@@ -31,7 +31,7 @@ from typing import Generic, TypeVar
 
 from pointsman.classify.cost_model import Curve
 from pointsman.classify.lane import Job, Lane, Run
-from pointsman.classify.manifest import MOST_TOKENS
+from pointsman.classify.manifest import MAX_TOKENS
 from pointsman.errors import ClassifierError, Overloaded
 
 T = TypeVar("T")
@@ -42,9 +42,9 @@ WAIT_SHARE = 0.5
 RUN_SHARE = 0.5
 """Share of the remaining time that the run of a long text may take, by the same estimates."""
 # A short text waits at most this long for another short one.
-LONG_S = 0.05
+LONG_SECONDS = 0.05
 # Maximum time for which runs stay on one thread after other processes were seen to use the cores.
-CROWDED_S = 1.0
+CROWDED_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -140,7 +140,7 @@ class Batcher(Generic[T]):
         return self._short.pace.factor * self._curve.seconds(max(tokens, shared))
 
     def _is_long(self, tokens: int) -> bool:
-        return tokens > self._batch_tokens and self._curve.seconds(tokens) >= LONG_S
+        return tokens > self._batch_tokens and self._curve.seconds(tokens) >= LONG_SECONDS
 
     def _idle(self, lane: Lane[T]) -> int:
         """Return the number of runs that the lane may start now."""
@@ -171,7 +171,7 @@ class Batcher(Generic[T]):
         now = time.perf_counter()
         for job in batch:
             job.started_at = now
-        limit = self._limit(batch[0], now) if lane is self._long else MOST_TOKENS
+        limit = self._limit(batch[0], now) if lane is self._long else MAX_TOKENS
         tokens = min(limit, sum(job.tokens for job in batch))
         alone = not (self._short.running or self._long.running or self.queued)
         wide = alone and self._wide_from is not None and tokens >= self._wide_from and now >= self._narrow_until
@@ -208,7 +208,7 @@ class Batcher(Generic[T]):
         taken = now - run.started_at
         lane.pace.observe(run.seconds, taken)
         if run.wide and taken > self._curve.seconds(run.tokens):
-            self._pause = min(max(taken, 2 * self._pause), CROWDED_S)
+            self._pause = min(max(taken, 2 * self._pause), CROWDED_SECONDS)
             self._narrow_until = now + self._pause
         elif run.wide:
             self._pause /= 2

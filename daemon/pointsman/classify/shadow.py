@@ -34,7 +34,7 @@ COMMAND = (sys.executable, "-P", "-m", "pointsman.classify.shadow")
 """-P: import nothing from the working directory."""
 # Of the process: Python with ONNX Runtime, and the model with what loading it and reading a long text take.
 MEMORY_BYTES, MEMORY_TIMES_MODEL = 1 << 30, 4
-START_S = 30.0
+START_SECONDS = 30.0
 """Time to start Python, in addition to loading."""
 LIKELIEST_VICTIM = "1000"
 """If memory runs out, the kernel must end this process, not the service or vLLM."""
@@ -73,7 +73,7 @@ def environment() -> Mapping[str, str]:
 
 def proven(order: ShadowOrder) -> str | None:
     """Load the artifact in such a process, and end it; return the reason if it cannot be loaded, else None."""
-    seconds = START_S + order.load_seconds
+    seconds = START_SECONDS + order.load_seconds
     with subprocess.Popen(COMMAND, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment()) as process:  # noqa: S603
         try:
             said, _ = process.communicate(msgspec.json.encode(order) + b"\n", seconds)
@@ -137,8 +137,8 @@ def main() -> int:
 
 def _bound_memory(found: Artifact) -> None:
     limit = MEMORY_BYTES + MEMORY_TIMES_MODEL * (found.folder / MODEL).stat().st_size
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit if most < 0 else min(limit, most), most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard_limit < 0 else min(limit, hard_limit), hard_limit))
 
 
 def _tell(answers: BinaryIO, answer: ShadowReady | ShadowAnswer) -> None:

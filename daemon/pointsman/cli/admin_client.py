@@ -28,7 +28,7 @@ from pointsman.upstream.vllm_admin import words
 ANSWER_SECONDS = 600.0
 # Timeout of read-only requests, and of a stranger at the address.
 SOON_SECONDS = 15.0
-MOST_ANSWER_BYTES = 128 * 2**20
+MAX_ANSWER_BYTES = 128 * 2**20
 # Errors of connecting if no service listens; without a network, a loopback address is unreachable.
 NOBODY_LISTENS = frozenset({errno.ECONNREFUSED, errno.ENOENT, errno.ENETUNREACH, errno.EHOSTUNREACH})
 # Errors of reading an answer of another form.
@@ -103,7 +103,7 @@ def ask(port: AdminPort, method: str, path: str, body: object = None, *, seconds
         connection.connect()
         connection.request(method, path, sent, headers)
         with connection.getresponse() as response:
-            said = response.read(MOST_ANSWER_BYTES)
+            said = response.read(MAX_ANSWER_BYTES)
         answer = json.loads(said)
     except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
         gone = isinstance(error, OSError) and error.errno in NOBODY_LISTENS

@@ -34,7 +34,7 @@ from pointsman.routing import threshold_problems
 from pointsman.routing.thresholds import Threshold, at_precision, thresholds
 
 LOOK_UP_SECONDS = 3.0
-MOST_ROTATING = 10
+MAX_SHOWN_ROTATIONS = 10
 _MODEL_ID: Keys = ("classifier", "category_model", "model_id")
 
 
@@ -170,10 +170,10 @@ def _keys(loaded: Loaded, out: TextIO) -> int:
         return int(kind == "error")
     _print("error", found.errors, file, out)
     _print("warning", found.warnings, file, out)
-    for entry in found.rotating[:MOST_ROTATING]:
+    for entry in found.rotating[:MAX_SHOWN_ROTATIONS]:
         since = f" since {entry.rotated}" if entry.rotated else ""
         print(f"{file}: the key {entry.name} has two secrets{since}; `pointsman keys drop-old` ends one", file=out)
-    if more := found.rotating[MOST_ROTATING:]:
+    if more := found.rotating[MAX_SHOWN_ROTATIONS:]:
         print(f"{file}: and {len(more)} more keys have two secrets; `pointsman keys list` shows them", file=out)
     return len(found.errors)
 

@@ -12,7 +12,7 @@ from pointsman.cli.admin_client import AdminPort, ask, read, show, warn_of_troub
 from pointsman.cli.question import at_a_terminal, confirm
 from pointsman.config.overlay import moment
 
-MIN_DIFFERENCE = 6
+MIN_DIFFERENCE_TEXTS = 6
 """By the sign test, a smaller difference can be chance, even if no text is decided worse."""
 
 
@@ -58,7 +58,9 @@ def worth(one: dict[str, Any]) -> str:
         return f"{shares}: the labels say nothing for it"
     if after < before:
         return f"{shares}: {before - after:,} fewer"
-    return f"{shares}: {after - before:,} more{', which may be chance' if after - before < MIN_DIFFERENCE else ''}"
+    return (
+        f"{shares}: {after - before:,} more{', which may be chance' if after - before < MIN_DIFFERENCE_TEXTS else ''}"
+    )
 
 
 def render(told: dict[str, Any]) -> Iterator[str]:

@@ -14,7 +14,7 @@ import msgspec
 
 from pointsman import files
 from pointsman.adapters.catalog import Served
-from pointsman.api.admin import MOST_BODY_BYTES
+from pointsman.api.admin import MAX_ADMIN_BODY_BYTES
 from pointsman.api.dry_run import dry_run
 from pointsman.app.prepare import prepare
 from pointsman.cli.admin_client import AdminPort, NoService, read, understood
@@ -55,10 +55,10 @@ def _request(file: Path) -> bytes:
     """Return the body in a file or on standard input; raises _Unusable."""
     name = "standard input" if file == STANDARD_INPUT else str(file)
     try:
-        body = _standard_input() if file == STANDARD_INPUT else files.read(file, MOST_BODY_BYTES)
+        body = _standard_input() if file == STANDARD_INPUT else files.read(file, MAX_ADMIN_BODY_BYTES)
         _ = finish(read_fields(body)).model
     except OSError as error:
-        fix = f"name a file of at most {MOST_BODY_BYTES:,} bytes, or - for standard input"
+        fix = f"name a file of at most {MAX_ADMIN_BODY_BYTES:,} bytes, or - for standard input"
         raise _Unusable(f"{name}: {error.strerror}; {fix}") from error
     except RequestError as error:
         raise _Unusable(f"{name}: {error}; it must be the JSON body of a request") from error
@@ -67,9 +67,9 @@ def _request(file: Path) -> bytes:
 
 def _standard_input() -> bytes:
     with open(0, "rb", closefd=False) as stream:
-        body = stream.read(MOST_BODY_BYTES + 1)
-    if len(body) > MOST_BODY_BYTES:
-        raise OSError(0, f"it is larger than {MOST_BODY_BYTES:,} bytes")
+        body = stream.read(MAX_ADMIN_BODY_BYTES + 1)
+    if len(body) > MAX_ADMIN_BODY_BYTES:
+        raise OSError(0, f"it is larger than {MAX_ADMIN_BODY_BYTES:,} bytes")
     return body
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from pointsman import files
-from pointsman.config.client_keys import EVERY_MODEL, LARGEST_FILE_BYTES, LIMITS, Entry, digest_of, parse_keys
+from pointsman.config.client_keys import EVERY_MODEL, LIMITS, MAX_KEY_FILE_BYTES, Entry, digest_of, parse_keys
 from pointsman.config.key_lines import added, changed, entries, removed, rotated, without_new, without_old
 from pointsman.config.load import default_path, load
 from pointsman.config.model import Config
@@ -138,8 +138,8 @@ def _the(path: Path, content: bytes, name: str) -> Entry:
 
 def _checked(path: Path, content: bytes, config: Config) -> bytes:
     """Return the content, unless the service would refuse it."""
-    if len(content) > LARGEST_FILE_BYTES:
-        raise KeysError(f"{path} would be larger than {LARGEST_FILE_BYTES:,} bytes; remove what is not used")
+    if len(content) > MAX_KEY_FILE_BYTES:
+        raise KeysError(f"{path} would be larger than {MAX_KEY_FILE_BYTES:,} bytes; remove what is not used")
     found = parse_keys(content, config, path.parent)
     if found.errors:
         raise KeysError("\n".join(problem.render(str(path)) for problem in found.errors))
@@ -191,7 +191,7 @@ def _secrets(entry: Entry) -> int:
 
 def _read(path: Path) -> bytes:
     try:
-        return files.read(path, LARGEST_FILE_BYTES)
+        return files.read(path, MAX_KEY_FILE_BYTES)
     except FileNotFoundError:
         return b""
 

@@ -17,7 +17,7 @@ from pointsman.errors import CannotStart, CommandFailed, ConfigError
 
 FAILED = 1
 CANNOT_START = 3
-LEAVE_S = 0.5
+LEAVE_SECONDS = 0.5
 READER_LEFT = 141  # as a shell reports a program that SIGPIPE ended
 # Commands that parse their own arguments, by the module and the function that run them.
 OTHERS = {
@@ -31,7 +31,7 @@ OTHERS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; end the process if a library that hangs would abort its end."""
     code = _caught(sys.argv[1:] if argv is None else list(argv))
-    if not daemon_thread.all_ended(LEAVE_S):
+    if not daemon_thread.all_ended(LEAVE_SECONDS):
         sys.stderr.flush()
         os._exit(code)
     return code

@@ -12,10 +12,10 @@ from pointsman.cli import mode
 from pointsman.cli.admin_client import AdminPort, read, understood
 
 COLUMNS, LINES = 80, 23  # the prompt takes the last line
-MOST_ENDPOINTS = 5
-FEWEST_DECISIONS = 3
+MAX_ENDPOINTS = 5
+MIN_DECISIONS = 3
 MAX_MODELS = 6
-MAX_UNWELL = 3
+MAX_UNWELL_MODELS = 3
 
 
 def run(options: argparse.Namespace) -> int:
@@ -43,7 +43,7 @@ def render(status: dict[str, Any], address: str) -> str:
         *_traffic(status["traffic"]),
     ]
     models = status["traffic"].get("models", [])
-    decisions = 0 if status.get("unwell") else FEWEST_DECISIONS  # problems replace them
+    decisions = 0 if status.get("unwell") else MIN_DECISIONS  # problems replace them
     lines += _models(models, min(MAX_MODELS, LINES - len(lines) - decisions - 4))
     lines += _decisions(status["traffic"]["decisions"], max(decisions, LINES - len(lines) - 2))
     return "\n".join(_fitted(line) for line in lines)
@@ -63,15 +63,15 @@ def _service(status: dict[str, Any], address: str) -> Iterator[str]:
 
 def _unwell(unwell: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the models and endpoints that fail or are slow, and why."""
-    for one in unwell[:MAX_UNWELL]:
+    for one in unwell[:MAX_UNWELL_MODELS]:
         yield f"{one['state'].upper()}  {one['name']}, for {_duration(one['for_s'])}: {one['why']}"
-    if len(unwell) > MAX_UNWELL:
-        yield f"and {len(unwell) - MAX_UNWELL} more that fail or are slow, see --json"
+    if len(unwell) > MAX_UNWELL_MODELS:
+        yield f"and {len(unwell) - MAX_UNWELL_MODELS} more that fail or are slow, see --json"
 
 
 def _endpoints(endpoints: list[dict[str, Any]]) -> Iterator[str]:
     yield f"{'ENDPOINT':<24}  {'STATE':<11}  {'BREAKER':<7}  {'IN FLIGHT':>9}  ADAPTERS"
-    for one in sorted(endpoints, key=lambda one: bool(one["up"]))[:MOST_ENDPOINTS]:
+    for one in sorted(endpoints, key=lambda one: bool(one["up"]))[:MAX_ENDPOINTS]:
         wanted = [adapter for adapter in one["adapters"] if adapter["configured"]]
         served = sum(adapter["state"] == "served" for adapter in wanted)
         yield (
@@ -80,8 +80,8 @@ def _endpoints(endpoints: list[dict[str, Any]]) -> Iterator[str]:
         )
         if one["error"] or wanted:
             yield "  " + (one["error"] or ", ".join(_adapters(wanted)))
-    if len(endpoints) > MOST_ENDPOINTS:
-        yield f"and {len(endpoints) - MOST_ENDPOINTS} more, see --json"
+    if len(endpoints) > MAX_ENDPOINTS:
+        yield f"and {len(endpoints) - MAX_ENDPOINTS} more, see --json"
 
 
 def _state(endpoint: dict[str, Any]) -> str:
@@ -144,26 +144,26 @@ def _traffic(traffic: dict[str, Any]) -> Iterator[str]:
     yield f"  errors: {errors}"
 
 
-def _models(models: list[dict[str, Any]], most: int) -> Iterator[str]:
+def _models(models: list[dict[str, Any]], max_models: int) -> Iterator[str]:
     """Yield the figures of each model for clients, if there is room for one."""
-    if not models or most < 1:
+    if not models or max_models < 1:
         return
     yield f"{'MODEL':<32}  {'REQUESTS':>9}  {'5XX':>6}  {'FIRST BYTE':>11}  {'WHOLE':>11}"
-    for one in models[:most]:
+    for one in models[:max_models]:
         share = f"{100 * one['failed'] / one['requests']:.1f} %"
         first, whole = (f"{one[key]['p50']:,.0f} ms" if one[key] else "-" for key in ("first_byte_ms", "whole_ms"))
         yield f"{one['model'][:32]:<32}  {one['requests']:>9,}  {share:>6}  {first:>11}  {whole:>11}"
-    if len(models) > most:
-        yield f"and {len(models) - most} more models, see --json"
+    if len(models) > max_models:
+        yield f"and {len(models) - max_models} more models, see --json"
 
 
-def _decisions(decisions: list[dict[str, Any]], most: int) -> Iterator[str]:
+def _decisions(decisions: list[dict[str, Any]], max_decisions: int) -> Iterator[str]:
     if decisions:
         yield f"{'CATEGORY':<32}  {'REASON':<24}  {'REQUESTS':>9}"
-    for one in decisions[:most]:
+    for one in decisions[:max_decisions]:
         yield f"{(one['category'] or '-')[:32]:<32}  {one['reason']:<24}  {one['requests']:>9,}"
-    if rest := sum(one["requests"] for one in decisions[most:]):
-        yield f"and {len(decisions) - most} more: {rest:,} requests"
+    if rest := sum(one["requests"] for one in decisions[max_decisions:]):
+        yield f"and {len(decisions) - max_decisions} more: {rest:,} requests"
 
 
 def _duration(seconds: int) -> str:

@@ -19,11 +19,11 @@ from pointsman.config.load import default_path, load
 from pointsman.errors import CannotStart, CommandFailed, EvaluationError
 from pointsman.evaluation import log_lines
 from pointsman.observability import kept_rows
-from pointsman.observability.find_request import MAX_FOUND, MIN_BEGINNING, Search
+from pointsman.observability.find_request import MAX_FOUND_LINES, MIN_BEGINNING_CHARACTERS, Search
 from pointsman.observability.log import JOURNAL
 from pointsman.routing.explain import plain
 
-MAX_TEXT = 500
+MAX_TEXT_CHARACTERS = 500
 # The beginning of each line of the log; a truncated line still has its time.
 _OWN = re.compile(rb'\s*\{"ts": ?"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
 
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     ]
     print("\n\n".join("\n".join(map(plain, lines)) for lines in blocks))
     if answer.more:
-        print(f"pointsman: there are more; these are the newest {MAX_FOUND}", file=sys.stderr)
+        print(f"pointsman: there are more; these are the newest {MAX_FOUND_LINES}", file=sys.stderr)
     return 0
 
 
@@ -132,7 +132,11 @@ def _read(wanted: str, paths: Sequence[Path]) -> _Answer:
 
 def _short(wanted: str) -> str:
     """Return the message for an id that is too short to be the beginning of one."""
-    return f" (the beginning of an id has at least {MIN_BEGINNING} characters)" if len(wanted) < MIN_BEGINNING else ""
+    return (
+        f" (the beginning of an id has at least {MIN_BEGINNING_CHARACTERS} characters)"
+        if len(wanted) < MIN_BEGINNING_CHARACTERS
+        else ""
+    )
 
 
 def _texts(config: Path | None, requests: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -146,7 +150,7 @@ def _texts(config: Path | None, requests: Sequence[dict[str, Any]]) -> dict[str,
     try:
         for row in kept_rows.rows(Path(file)):
             if row.hash in missing:
-                found[row.hash] = row.text[:MAX_TEXT]
+                found[row.hash] = row.text[:MAX_TEXT_CHARACTERS]
                 missing.remove(row.hash)
             if not missing:
                 break

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-_LONGEST_SOCKET_PATH = 107
+_MAX_SOCKET_PATH_BYTES = 107
 """Maximum length of Linux's sun_path without its final NUL."""
 UNIX_PEERS = "unix"
 """Stands for all peers of Unix sockets among the trusted proxies."""
@@ -110,8 +110,8 @@ def check_host(host: str) -> None:
 
 def _socket_path(text: str) -> str:
     path = text.removeprefix("unix:")
-    if not path.startswith("/") or len(path.encode()) > _LONGEST_SOCKET_PATH or "\0" in path:
+    if not path.startswith("/") or len(path.encode()) > _MAX_SOCKET_PATH_BYTES or "\0" in path:
         raise ValueError(
-            f"write unix: and an absolute path of at most {_LONGEST_SOCKET_PATH} bytes: unix:/run/vllm.sock"
+            f"write unix: and an absolute path of at most {_MAX_SOCKET_PATH_BYTES} bytes: unix:/run/vllm.sock"
         )
     return path

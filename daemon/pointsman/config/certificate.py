@@ -13,7 +13,7 @@ from pointsman import files
 from pointsman.config.options.tls import TlsOptions
 from pointsman.errors import PointsmanError
 
-LARGEST_PEM_BYTES = 4 * 2**20  # a file of all public authorities has less than 1 MiB
+MAX_PEM_BYTES = 4 * 2**20  # a file of all public authorities has less than 1 MiB
 SOON_SECONDS = 14 * 86_400
 _VERSION, _UTC_TIME = 0xA0, 0x17
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
@@ -80,7 +80,7 @@ def read_certificate(options: TlsOptions) -> Certificate:
 
 def _read(option: str, file: str, mark: bytes, what: str) -> bytes:
     try:
-        content = files.read(Path(file), LARGEST_PEM_BYTES)
+        content = files.read(Path(file), MAX_PEM_BYTES)
     except OSError as error:
         message = f"{file} cannot be read ({error.strerror})"
         raise BadCertificate(option, message, "check path and permissions") from error

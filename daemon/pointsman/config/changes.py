@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-LONGEST_TEXT = 200
+MAX_TEXT_CHARACTERS = 200
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ def _by_name(value: Any) -> Mapping[str, Any] | None:
 
 def _shown(value: Any) -> Any:
     if isinstance(value, str):
-        return value if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}…"
+        return value if len(value) <= MAX_TEXT_CHARACTERS else f"{value[:MAX_TEXT_CHARACTERS]}…"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _shown(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import msgspec
 
 from pointsman import files
+from pointsman.config.decode import MAX_INTEGER
 from pointsman.config.model import Config
 from pointsman.config.options.access import QueueField
 from pointsman.config.options.relay import MAX_PRIORITY, PRIORITY_FIX, PRIORITY_IGNORED
@@ -30,9 +31,8 @@ from pointsman.config.secret import read_secret
 from pointsman.config.words import choose
 from pointsman.errors import CannotStart, Problem
 
-LARGEST_FILE_BYTES = 4 * 2**20
-MOST_KEYS = 10_000
-LARGEST_LIMIT = 2**31 - 1
+MAX_KEY_FILE_BYTES = 4 * 2**20
+MAX_KEYS = 10_000
 EVERY_MODEL = "*"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 """The name of a key, which appears in logs, in metrics and on terminals."""
@@ -169,7 +169,7 @@ def digest_of(secret: bytes) -> bytes:
 
 def load_keys(path: Path, config: Config) -> KeyFile:
     """Read a file of keys for this config; raises OSError."""
-    found = parse_keys(files.read(path, LARGEST_FILE_BYTES), config, path.parent)
+    found = parse_keys(files.read(path, MAX_KEY_FILE_BYTES), config, path.parent)
     mode = stat.S_IMODE(path.stat().st_mode)
     return replace(found, warnings=(*_exposed(mode), *found.warnings))
 
@@ -249,8 +249,8 @@ class _Reader:
             self._hash(entry.former_sha256, line, "former_sha256", fix)
         scope, limits, upstream = self._scope(entry, line), self._limits(entry, line), self._upstream(entry, line)
         self._priority(entry, line)
-        if len(self.keys) >= MOST_KEYS:
-            self._problem(line, "", f"there are more than {MOST_KEYS:,} keys", "remove those that are not used")
+        if len(self.keys) >= MAX_KEYS:
+            self._problem(line, "", f"there are more than {MAX_KEYS:,} keys", "remove those that are not used")
         if len(self.problems) > before:
             return
         digest = bytes.fromhex(entry.sha256)
@@ -322,8 +322,8 @@ class _Reader:
     def _limits(self, entry: Entry, line: int) -> KeyLimits | None:
         for name in LIMITS:
             value = getattr(entry, name)
-            if value is not None and not 1 <= value <= LARGEST_LIMIT:
-                message = f"expected a whole number of at least 1 and at most {LARGEST_LIMIT:,}"
+            if value is not None and not 1 <= value <= MAX_INTEGER:
+                message = f"expected a whole number of at least 1 and at most {MAX_INTEGER:,}"
                 self._problem(line, name, message, "write such a number, or remove the limit")
         limits = KeyLimits(*(getattr(entry, name) for name in KeyLimits._fields))
         return None if limits == UNLIMITED else limits

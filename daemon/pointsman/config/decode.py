@@ -18,7 +18,7 @@ from pointsman.config.words import Keys, closest, listing, show
 from pointsman.config.yaml_tree import Items, Node, Scalar, Table, describe
 from pointsman.errors import Problem
 
-LARGEST = 2**31 - 1
+MAX_INTEGER = 2**31 - 1
 """Maximum of every integer without a tighter limit."""
 
 _NO_LIMITS: Mapping[str, Any] = {}
@@ -164,8 +164,8 @@ class Walker:
             return node.text  # YAML reads `on` and `off` as true and false
         if isinstance(node, Scalar) and _fits(kind, node.value) and _within(kind, node.value, limits):
             return float(node.value) if kind is float else node.value  # type: ignore[arg-type]
-        if isinstance(node, Scalar) and isinstance(node.value, int) and node.value > LARGEST:
-            limits = {"maximum": LARGEST, **{name: x for name, x in limits.items() if x is not None}}
+        if isinstance(node, Scalar) and isinstance(node.value, int) and node.value > MAX_INTEGER:
+            limits = {"maximum": MAX_INTEGER, **{name: x for name, x in limits.items() if x is not None}}
         self._wrong(node, where, expected(kind, limits), _fix(kind, node, limits))
         return node.text if kind is str and isinstance(node, Scalar) and node.text else None
 
@@ -191,7 +191,7 @@ def _within(kind: Any, value: Any, limits: Mapping[str, Any]) -> bool:
         return True
     low, high, above = (limits.get(name) for name in ("minimum", "maximum", "above"))
     if high is None and kind is int:
-        high = LARGEST
+        high = MAX_INTEGER
     return not (
         (isinstance(value, float) and not math.isfinite(value))
         or (low is not None and value < low)

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from pointsman.config import regex
 from pointsman.config.model import Config
+from pointsman.config.regex import MAX_STEPS_IN_ALL
 from pointsman.config.source_map import Places
 from pointsman.config.words import Keys
 from pointsman.errors import Problem
 
-# For all patterns: each step may be tried for each character.
-MOST_STEPS = 2_000
 _LOG: Keys = ("pointsman", "log")
 
 
@@ -24,9 +23,9 @@ def problems(config: Config, places: Places) -> Iterator[Problem]:
         except ValueError as error:
             keys = (*_LOG, "texts_redact", i)
             yield places.problem(keys, f"the pattern cannot be used: {error}", "write it without that")
-    if steps > MOST_STEPS:
+    if steps > MAX_STEPS_IN_ALL:
         message = f"the patterns are too large together: {steps:,} steps, and each takes time at each character"
-        yield places.problem((*_LOG, "texts_redact"), message, f"make them smaller, to {MOST_STEPS:,} in all")
+        yield places.problem((*_LOG, "texts_redact"), message, f"make them smaller, to {MAX_STEPS_IN_ALL:,} in all")
 
 
 def warnings(config: Config, places: Places) -> Iterator[Problem]:

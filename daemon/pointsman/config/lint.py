@@ -20,7 +20,7 @@ from pointsman.config.secret import others_can_read
 from pointsman.config.words import Keys, choose, closest, fold, listing
 from pointsman.errors import Problem
 
-LARGEST_MAPPING_BYTES = 1 << 20
+MAX_MAPPING_BYTES = 1 << 20
 # The beginnings of the types of message parts for which vLLM looks for a default adapter among all that it has.
 _PARTS = frozenset({"audio", "image", "input", "text", "video"})
 
@@ -321,7 +321,7 @@ def _mapping(loaded: Loaded, labels: Sequence[str]) -> tuple[list[Problem], list
     path = loaded.folder / name
     fix = "remove the key: the classifier's artifact has its own labels"
     try:
-        said = _read_mapping(files.read(path, LARGEST_MAPPING_BYTES))
+        said = _read_mapping(files.read(path, MAX_MAPPING_BYTES))
     except FileNotFoundError:
         return [], [loaded.places.problem(where, f"the file {path} does not exist, and none is needed", fix)]
     except OSError as error:

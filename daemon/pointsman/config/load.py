@@ -17,7 +17,7 @@ from pointsman.errors import ConfigError, Problem
 
 INSTALLED = Path("/etc/pointsman/config.yaml")
 LOCAL = Path("config/config.yaml")
-LARGEST_CONFIG_BYTES = 1 << 20
+MAX_CONFIG_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def read(path: Path) -> str:
 def content(path: Path) -> bytes:
     """Return the content of a config file; raises ConfigError if it cannot be read."""
     try:
-        return files.read(path, LARGEST_CONFIG_BYTES)
+        return files.read(path, MAX_CONFIG_BYTES)
     except FileNotFoundError:
         raise _unreadable(path, "no such file", "check the path, or write one with `pointsman init`") from None
     except IsADirectoryError:

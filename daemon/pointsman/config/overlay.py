@@ -18,10 +18,10 @@ from pointsman.config.rolled_back import RolledBack
 NAME = "overlay.json"
 TIMED_NAME = "timed_mode.json"
 """The file of a mode that ends by itself: earlier releases refuse an overlay with a field that they do not know."""
-LARGEST_BYTES = 1 << 20
-MOST_CANARIES = 1_000
-MOST_ADAPTERS = 1_000
-MOST_FORMER = 20
+MAX_OVERLAY_BYTES = 1 << 20
+MAX_CANARIES = 1_000
+MAX_ADAPTERS = 1_000
+MAX_FORMER_ARTIFACTS = 20
 MIN_TIMED_SECONDS = 10
 MAX_TIMED_SECONDS = 30 * 86_400
 # Smaller differences between clocks are normal.
@@ -179,7 +179,7 @@ def read_timed(folder: Path) -> tuple[TimedMode | None, str | None]:
 
 def _read(path: Path, decoded: Callable[[bytes], T], nothing: T) -> tuple[T, str | None]:
     try:
-        return decoded(files.read(path, LARGEST_BYTES)), None
+        return decoded(files.read(path, MAX_OVERLAY_BYTES)), None
     except FileNotFoundError:
         return nothing, None
     except OSError as error:
@@ -274,7 +274,7 @@ def with_classifier(config: Config, promoted: Promoted | None) -> tuple[Config, 
 def promoting(overlay: Overlay, promoted: Promoted) -> Overlay:
     """Return an overlay in which a classifier is promoted; the oldest of those before are dropped."""
     before = () if overlay.classifier is None else (overlay.classifier,)
-    former = (*overlay.former, *before)[-MOST_FORMER:]
+    former = (*overlay.former, *before)[-MAX_FORMER_ARTIFACTS:]
     return msgspec.structs.replace(overlay, classifier=promoted, former=former)
 
 
@@ -293,7 +293,7 @@ def with_canary(overlay: Overlay, category: str, decided: Decided | None) -> Ove
     """Return an overlay with a decision on a canary, or None for a new trial; the oldest are dropped."""
     others = [(name, one) for name, one in overlay.canaries.items() if name != category]
     new = [] if decided is None else [(category, decided)]
-    return msgspec.structs.replace(overlay, canaries=dict([*others, *new][-MOST_CANARIES:]))
+    return msgspec.structs.replace(overlay, canaries=dict([*others, *new][-MAX_CANARIES:]))
 
 
 def shown(overlay: Overlay) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LONGEST = 60
+MAX_NAME_CHARACTERS = 60
 
 
 def name_in(pattern: str) -> str | None:
@@ -17,5 +17,5 @@ def name_in(pattern: str) -> str | None:
     else:
         return None
     name = name.strip()
-    usable = len(name.replace("*", "")) > 0 and len(name) <= LONGEST and not set(name) & set("<>[]#:\n")
+    usable = len(name.replace("*", "")) > 0 and len(name) <= MAX_NAME_CHARACTERS and not set(name) & set("<>[]#:\n")
     return name if usable else None

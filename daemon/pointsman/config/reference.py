@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pointsman.config.declared import hints, mappings, required, without_none
-from pointsman.config.decode import LARGEST, expected
+from pointsman.config.decode import MAX_INTEGER, expected
 from pointsman.config.labels import COMMON
 from pointsman.config.model import BUILTIN_FAMILIES, Category, Config, Options
 from pointsman.config.semantic_router.foreign import IGNORED
@@ -150,7 +150,7 @@ def _schema_of(kind: Any, limits: Mapping[str, Any], definitions: dict[str, Any]
     bounds = {"minimum": "minimum", "maximum": "maximum", "above": "exclusiveMinimum"}
     found = {ours: limits[name] for name, ours in bounds.items() if limits.get(name) is not None}
     if kind is int:
-        found.setdefault("maximum", LARGEST)
+        found.setdefault("maximum", MAX_INTEGER)
     return {"type": names[kind], **found}
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-# A program has at most so many steps. All of them may have to be looked at for each character.
-MOST_STEPS = 1_000
-MOST_REPEATS = 100
-MOST_NESTED = 30
-_MOST_VISITS = 10_000
+# All steps of a program may have to be looked at for each character.
+MAX_STEPS = 1_000
+# Of several patterns that are looked for in the same text.
+MAX_STEPS_IN_ALL = 2_000
+MAX_REPEATS = 100
+MAX_NESTED_GROUPS = 30
+_MAX_VISITS = 10_000
 
 Edge = Literal["start", "end", "word", "no_word"]
 
@@ -120,11 +122,11 @@ class _Edge:
 
 @dataclass(frozen=True, slots=True)
 class _Repeat:
-    """A repetition; `most` is None for any number."""
+    """A repetition; `max_times` is None for any number."""
 
     part: _Node
-    least: int
-    most: int | None
+    min_times: int
+    max_times: int | None
 
 
 _Node: TypeAlias = Chars | _Edge | _Sequence | _Choice | _Repeat
@@ -145,8 +147,8 @@ class _Reader:
         return ValueError(f"{what}, at character {min(self._at + 1, len(self._pattern))}")
 
     def choice(self, depth: int) -> _Node:
-        if depth > MOST_NESTED:
-            raise self.error(f"more than {MOST_NESTED} groups inside of each other")
+        if depth > MAX_NESTED_GROUPS:
+            raise self.error(f"more than {MAX_NESTED_GROUPS} groups inside of each other")
         parts = [self._sequence(depth)]
         while self._next("|"):
             parts.append(self._sequence(depth))
@@ -224,8 +226,8 @@ class _Reader:
 
     def _repeated(self, part: _Node) -> _Node:
         while self._peek() in ("*", "+", "?", "{"):
-            least, most = self._bounds()
-            part = _Repeat(part, least, most)
+            min_times, max_times = self._bounds()
+            part = _Repeat(part, min_times, max_times)
             if self._next("?"):
                 continue  # as few as possible: the same texts match
             if self._next("+"):
@@ -237,13 +239,13 @@ class _Reader:
         if char != "{":
             return _BOUNDS[char]
         inner, closed, rest = self._pattern[self._at :].partition("}")
-        least, comma, most = inner.partition(",")
-        numbers = [least] + ([most] if most else [])
+        min_times, comma, max_times = inner.partition(",")
+        numbers = [min_times] + ([max_times] if max_times else [])
         if not closed or not all(number.isdecimal() and len(number) < 4 for number in numbers):
             raise self.error("a `{` that is not `{n}`, `{n,}` or `{n,m}`; write `\\{` for the character")
-        low, high = int(least), int(most) if most else None if comma else int(least)
-        if max(low, high or 0) > MOST_REPEATS or (high is not None and high < low):
-            raise self.error(f"a repeat beyond {MOST_REPEATS} times, or of more than the most")
+        low, high = int(min_times), int(max_times) if max_times else None if comma else int(min_times)
+        if max(low, high or 0) > MAX_REPEATS or (high is not None and high < low):
+            raise self.error(f"a repeat beyond {MAX_REPEATS} times, or of more than the most")
         self._at = len(self._pattern) - len(rest)
         return low, high
 
@@ -274,7 +276,7 @@ class _Writer:
 
     def add(self, step: Step) -> int:
         """Return the number of a new step."""
-        if len(self.steps) >= MOST_STEPS:
+        if len(self.steps) >= MAX_STEPS:
             raise _too_large()
         self.steps.append(step)
         return len(self.steps) - 1
@@ -282,7 +284,7 @@ class _Writer:
     def write(self, node: _Node, to: int) -> int:
         """Return the first step of a node that continues at `to`."""
         self._visits += 1
-        if self._visits > _MOST_VISITS:
+        if self._visits > _MAX_VISITS:
             raise _too_large()
         match node:
             case Chars():
@@ -299,16 +301,16 @@ class _Writer:
 
     def _repeat(self, node: _Repeat, to: int) -> int:
         begin = to
-        if node.most is None:
+        if node.max_times is None:
             begin = self.add(Split(()))
             self.steps[begin] = Split((self.write(node.part, begin), to))
         else:
-            for _ in range(node.most - node.least):
+            for _ in range(node.max_times - node.min_times):
                 begin = self.add(Split((self.write(node.part, begin), to)))
-        for _ in range(node.least):
+        for _ in range(node.min_times):
             begin = self.write(node.part, begin)
         return begin
 
 
 def _too_large() -> ValueError:
-    return ValueError(f"it is too large, as it takes more than {MOST_STEPS:,} steps; repeats of repeats multiply")
+    return ValueError(f"it is too large, as it takes more than {MAX_STEPS:,} steps; repeats of repeats multiply")

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from pointsman import files
-from pointsman.config.load import LARGEST_CONFIG_BYTES
+from pointsman.config.load import MAX_CONFIG_BYTES
 from pointsman.errors import CannotStart, Problem
 
 
@@ -31,7 +31,7 @@ class RolledBack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Return the kept config and its file; raises CannotStart."""
         file = self._file(state)
         try:
-            found = files.read(file, LARGEST_CONFIG_BYTES)
+            found = files.read(file, MAX_CONFIG_BYTES)
         except OSError as error:
             raise CannotStart(f"{file} cannot be read ({error.strerror})") from error
         if _digest(found) != self.sha256:

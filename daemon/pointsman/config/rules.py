@@ -7,15 +7,14 @@ from collections.abc import Iterator
 
 from pointsman.config import regex
 from pointsman.config.model import Config, Rule
+from pointsman.config.regex import MAX_STEPS_IN_ALL
 from pointsman.config.source_map import Places
 from pointsman.config.words import Keys, choose
 from pointsman.errors import Problem
 
-MOST_RULES = 200
-MOST_KEYWORDS = 2_000
-LONGEST_KEYWORD = 200
-# For the patterns of all rules: each step may be tried for each character.
-MOST_STEPS = 2_000
+MAX_RULES = 200
+MAX_KEYWORDS = 2_000
+MAX_KEYWORD_CHARACTERS = 200
 PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
 OUTCOMES = ("category", "adapter", "default", "never")
 _BASE: Keys = ("pointsman", "routing", "rules")
@@ -24,12 +23,12 @@ _BASE: Keys = ("pointsman", "routing", "rules")
 def problems(config: Config, places: Places) -> Iterator[Problem]:
     """Yield the errors in the rules, except for names that are empty or used twice."""
     rules = config.pointsman.routing.rules
-    if len(rules) > MOST_RULES:
-        yield places.problem(_BASE, f"there are {len(rules)} rules", f"write at most {MOST_RULES}")
+    if len(rules) > MAX_RULES:
+        yield places.problem(_BASE, f"there are {len(rules)} rules", f"write at most {MAX_RULES}")
         return
     keywords = sum(len(rule.keywords) for rule in rules)
-    if keywords > MOST_KEYWORDS:
-        yield places.problem(_BASE, f"they have {keywords:,} keywords", f"write at most {MOST_KEYWORDS:,} in all")
+    if keywords > MAX_KEYWORDS:
+        yield places.problem(_BASE, f"they have {keywords:,} keywords", f"write at most {MAX_KEYWORDS:,} in all")
     steps = 0
     for i, rule in enumerate(rules):
         keys = (*_BASE, i)
@@ -39,9 +38,9 @@ def problems(config: Config, places: Places) -> Iterator[Problem]:
             steps += 0 if rule.pattern is None else len(regex.compiled(rule.pattern).steps)
         except ValueError as error:
             yield places.problem((*keys, "pattern"), f"the pattern cannot be used: {error}", "write it without that")
-    if steps > MOST_STEPS:
+    if steps > MAX_STEPS_IN_ALL:
         message = f"the patterns are too large together: {steps:,} steps, and each takes time at each character"
-        yield places.problem(_BASE, message, f"make them smaller, to {MOST_STEPS:,} in all; keywords cost less")
+        yield places.problem(_BASE, message, f"make them smaller, to {MAX_STEPS_IN_ALL:,} in all; keywords cost less")
 
 
 def _outcome(config: Config, places: Places, keys: Keys, rule: Rule) -> Iterator[Problem]:
@@ -72,8 +71,8 @@ def _conditions(places: Places, keys: Keys, rule: Rule) -> Iterator[Problem]:
         if path not in PATHS:
             yield places.problem((*keys, "paths", i), f'"{path}" is no routed path', choose(path, PATHS))
     for i, word in enumerate(rule.keywords):
-        if not word.strip() or len(word) > LONGEST_KEYWORD:
-            fix = f"write a word or phrase of at most {LONGEST_KEYWORD} characters"
+        if not word.strip() or len(word) > MAX_KEYWORD_CHARACTERS:
+            fix = f"write a word or phrase of at most {MAX_KEYWORD_CHARACTERS} characters"
             yield places.problem((*keys, "keywords", i), "the keyword is empty or too long", fix)
     for name, value in rule.headers.items():
         if not name.strip() or not value:

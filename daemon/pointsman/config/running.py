@@ -17,7 +17,7 @@ import msgspec
 from pointsman import files
 
 NAME = "admin.json"
-LARGEST_BYTES = 16 * 2**10
+MAX_RUNNING_BYTES = 16 * 2**10
 
 
 class _Running(msgspec.Struct, frozen=True):
@@ -67,7 +67,7 @@ def admin_of(config: Path) -> str | None:
 def _running(path: Path) -> _Running | None:
     """Return the content of a running service's file, or None; raises OSError or MsgspecError."""
     with files.opened(path) as file:
-        return msgspec.json.decode(file.read(LARGEST_BYTES), type=_Running) if _is_held(file.fileno()) else None
+        return msgspec.json.decode(file.read(MAX_RUNNING_BYTES), type=_Running) if _is_held(file.fileno()) else None
 
 
 def _is_held(handle: int) -> bool:

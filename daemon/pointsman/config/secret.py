@@ -8,13 +8,13 @@ from pathlib import Path
 from pointsman import files
 from pointsman.errors import CannotStart
 
-LARGEST_SECRET_BYTES = 4096
+MAX_SECRET_BYTES = 4096
 
 
 def read_secret(file: str, named_by: str) -> bytes:
     """Return the secret in a file that the option `named_by` names; raises CannotStart."""
     try:
-        secret = files.read(Path(file), LARGEST_SECRET_BYTES).decode().strip()
+        secret = files.read(Path(file), MAX_SECRET_BYTES).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise CannotStart(f"{named_by}: {file} cannot be read ({why}); check path and permissions") from error

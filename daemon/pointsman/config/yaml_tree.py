@@ -20,7 +20,7 @@ _CONSTRUCTED = {_TAG + name for name in ("null", "bool", "int", "float")}
 # A config needs no dates, and YAML 1.2 has none: a value that looks like one is text.
 _TEXT = {_TAG + name for name in ("str", "timestamp", "value")}
 _MERGE = _TAG + "merge"
-_MOST_VALUES = 100_000
+_MAX_VALUES = 100_000
 """Far more than any config needs; nested aliases reach it within a few lines."""
 
 
@@ -109,7 +109,7 @@ class _Builder:
 
     def build(self, node: yaml.Node, keys: Keys, line: int) -> Node:
         self._count += 1
-        if self._count > _MOST_VALUES:
+        if self._count > _MAX_VALUES:
             raise RecursionError
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return Table(keys, line, dict(self._entries(node, keys)))

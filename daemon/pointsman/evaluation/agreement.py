@@ -11,7 +11,7 @@ from pointsman.routing.opinion import Opinion
 Pair = tuple[str | None, str | None]
 """The answers by the deciding classifier, and by the other: a category, or None for the default model."""
 
-MOST_PAIRS = 200
+MAX_CHOICE_PAIRS = 200
 """Pairs of categories that differ; those that come later are counted together."""
 REST: Pair = ("*", "*")
 
@@ -39,7 +39,7 @@ class Agreement:
             self.agreed += 1
             return None
         pair: Pair = first.category, second.category
-        if pair not in self.pairs and len(self.pairs) >= MOST_PAIRS:
+        if pair not in self.pairs and len(self.pairs) >= MAX_CHOICE_PAIRS:
             pair = REST
         self.pairs[pair] += 1
         return pair

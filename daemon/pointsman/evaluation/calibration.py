@@ -9,7 +9,7 @@ import numpy as np
 
 from pointsman.evaluation.metrics import Floats, Ints
 
-LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.2, 5.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.2, 5.0
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _TOLERANCE = 1e-4  # of the log-temperature
@@ -25,7 +25,7 @@ def fit_temperature(logits: Floats, truth: Ints) -> float:
     if len(truth) == 0:
         return 1.0
     exact = logits.astype(np.float64)
-    low, high = math.log(LEAST_TEMPERATURE), math.log(MOST_TEMPERATURE)
+    low, high = math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)
     return math.exp(_minimum(lambda log: negative_log_likelihood(exact / math.exp(log), truth), low, high))
 
 

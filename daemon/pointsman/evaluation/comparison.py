@@ -12,18 +12,18 @@ import msgspec
 
 from pointsman.config.model import Config
 from pointsman.errors import EvaluationError
+from pointsman.evaluation.log_lines import MAX_LOG_LINE_BYTES
 from pointsman.evaluation.metrics import accuracy_interval
 from pointsman.evaluation.table import columns
 from pointsman.experiments.sequential import ALPHA, Sample, Share, counted, difference, shares_differ
 
 # For each side; more would take more than 200 MB.
-MOST_CONVERSATIONS = 500_000
-LONGEST_LINE = 1 << 20
+MAX_CONVERSATIONS = 500_000
 # Failures, the first byte, scores and one label are judged: each gets an equal part of the error probability.
 EACH = ALPHA / 4
 # Differences of the first byte that matter: a fifth.
 SCALE = 0.2
-MOST_LABELS = 5
+MAX_LABELS = 5
 ROUTED = frozenset({"routed", "canary", "stable"})
 FAILURES = frozenset({500, 502, 503, 504})
 
@@ -138,7 +138,7 @@ def read(
     """
     sides = Side(names[0]), Side(names[1])
     for text in lines:
-        if b'"draw"' not in text or len(text) > LONGEST_LINE:
+        if b'"draw"' not in text or len(text) > MAX_LOG_LINE_BYTES:
             continue  # not part of an experiment
         try:
             line = msgspec.json.decode(text[text.find(b"{") :], type=_Line)
@@ -176,8 +176,8 @@ def _of_conversation(side: Side, known: dict[str, T], line: _Line, make: Callabl
     """
     key = f"{line.category} {line.draw}" + (author and f" {author}")
     if key not in known:
-        if len(known) >= MOST_CONVERSATIONS:
-            raise EvaluationError(f"{side.name} has more than {MOST_CONVERSATIONS:,} conversations; use --since")
+        if len(known) >= MAX_CONVERSATIONS:
+            raise EvaluationError(f"{side.name} has more than {MAX_CONVERSATIONS:,} conversations; use --since")
         known[key] = make()
     return known[key]
 
@@ -286,7 +286,7 @@ def _feedback(sides: tuple[Side, Side], label: str | None) -> Iterator[tuple[str
         yield "authors of feedback", *(f"{side.authors():,}" for side in sides)
     if any(side.scores().rows for side in sides):
         yield "score", *(_mean(side.scores(), "{:.2f}") for side in sides)
-    frequent = (sides[0].labels() + sides[1].labels()).most_common(MOST_LABELS)
+    frequent = (sides[0].labels() + sides[1].labels()).most_common(MAX_LABELS)
     for name in dict.fromkeys([*([] if label is None else [label]), *(name for name, _ in frequent)]):
         yield f"labeled {name}", *(_share(*side.labelled(name)) for side in sides)
 

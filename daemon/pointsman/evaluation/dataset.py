@@ -19,10 +19,10 @@ from pointsman.routing.formats import CHAT
 OUT_OF_SCOPE = "out_of_scope"
 """Label of a row that belongs to no domain, unless a class has this name."""
 
-MOST_FAULTS = 20
-MOST_LINES = 5
+MAX_SHOWN_FAULTS = 20
+MAX_NAMED_LINES = 5
 """Lines that are named for a fault of many."""
-LONGEST_LINE_BYTES = 16 << 20
+MAX_ROW_BYTES = 16 << 20
 T = TypeVar("T")
 
 
@@ -98,24 +98,24 @@ def read_lines(path: Path, build: Callable[[int, dict[str, Any]], T]) -> list[T]
 
 
 def _problem_lines(path: Path, faults: dict[str, list[int]]) -> Iterator[str]:
-    for message, lines in list(faults.items())[:MOST_FAULTS]:
+    for message, lines in list(faults.items())[:MAX_SHOWN_FAULTS]:
         yield f"{path}:{lines[0]}: {message}" + (f" (in {_listed(lines)})" if len(lines) > 1 else "")
-    if len(faults) > MOST_FAULTS:
-        yield f"{path}: {len(faults) - MOST_FAULTS:,} more problems"
+    if len(faults) > MAX_SHOWN_FAULTS:
+        yield f"{path}: {len(faults) - MAX_SHOWN_FAULTS:,} more problems"
 
 
 def _listed(lines: list[int]) -> str:
-    named = ", ".join(map(str, lines[:MOST_LINES]))
-    return f"{len(lines):,} lines: {named}" + (", …" if len(lines) > MOST_LINES else "")
+    named = ", ".join(map(str, lines[:MAX_NAMED_LINES]))
+    return f"{len(lines):,} lines: {named}" + (", …" if len(lines) > MAX_NAMED_LINES else "")
 
 
 def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the non-blank lines of a file, counted from 1; raises EvaluationError."""
     try:
         with files.opened(path) as file:
-            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE_BYTES + 1), b""), start=1):
-                if len(line) > LONGEST_LINE_BYTES:
-                    message = f"a line of more than {LONGEST_LINE_BYTES:,} bytes; write one JSON object per line"
+            for number, line in enumerate(iter(lambda: file.readline(MAX_ROW_BYTES + 1), b""), start=1):
+                if len(line) > MAX_ROW_BYTES:
+                    message = f"a line of more than {MAX_ROW_BYTES:,} bytes; write one JSON object per line"
                     raise EvaluationError(f"{path}:{number}: {message}")
                 if content := line.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").strip():
                     yield number, content

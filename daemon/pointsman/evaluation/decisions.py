@@ -19,7 +19,7 @@ from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Routed, Router
 
 # An ask may be read with the text before once it is known; the third pass needs no more. One to spare.
-MOST_PASSES = 4
+MAX_PASSES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def decide(
     """Return the decisions about at least one row; `read` classifies texts, by an artifact with this `calibration`."""
     found: dict[str, Classification] = {}
     readings: list[Reading] = []
-    for _ in range(MOST_PASSES):
+    for _ in range(MAX_PASSES):
         known = Known(labels, calibration, found)
         routed = _route(rows, config, known)
         texts = [text for text in known.texts if text not in found] or [""] * (not found)

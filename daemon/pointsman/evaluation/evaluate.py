@@ -15,7 +15,7 @@ from pointsman.evaluation.provenance import Provenance
 from pointsman.evaluation.reader import Reading
 from pointsman.evaluation.scheme import Categories, Scheme
 
-MOST_MISTAKES = 50
+MAX_MISTAKES = 50
 STEPS = 100  # of the curve's thresholds, from 0 to 1
 
 
@@ -165,7 +165,9 @@ def _passed(rows: Sequence[Row], reading: Reading, scores: Floats, scheme: Schem
     counted = (confidence > 0) & (reading.supported | (not isinstance(scheme, Categories)))
     best = np.where(counted, scores.argmax(axis=-1), -1)
     found = {}
-    for position, (name, threshold) in enumerate(zip(scheme.names, scheme.least, strict=False)):  # NONE has no scores
+    for position, (name, threshold) in enumerate(
+        zip(scheme.names, scheme.min_confidences, strict=False)
+    ):  # NONE has no scores
         own = np.array([name in scheme.outside if row.truth is None else row.truth == position for row in rows])
         reaching = (best == position) & (confidence >= threshold)
         right = int((own & reaching).sum())
@@ -221,7 +223,7 @@ def _latency(reading: Reading) -> Latency:
 
 
 def _mistakes(rows: Sequence[Row], wrong: Ints, chosen: Ints, confidence: Floats, scheme: Scheme) -> list[Mistake]:
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_MISTAKES]
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MAX_MISTAKES]
     return [
         Mistake(
             line=rows[i].line,

@@ -17,13 +17,13 @@ from pointsman.evaluation.dataset import Row, text_key
 from pointsman.routing.formats import CHAT
 
 FITTED_ROWS = "fitted_rows.bin"
-MOST_ROWS = 100_000
+MAX_FITTED_ROWS = 100_000
 _BYTES = 8
 
 
 def pack(texts: Iterable[str]) -> bytes:
     """Return the content of the file for the texts of these rows."""
-    return b"".join(sorted({_hash(text) for text in texts})[:MOST_ROWS])
+    return b"".join(sorted({_hash(text) for text in texts})[:MAX_FITTED_ROWS])
 
 
 def unseen(rows: Sequence[Row], found: Artifact) -> list[Row]:
@@ -58,7 +58,7 @@ def _read(found: Artifact) -> frozenset[bytes]:
         return frozenset()
     path = found.folder / FITTED_ROWS
     try:
-        content = files.read(path, MOST_ROWS * _BYTES)
+        content = files.read(path, MAX_FITTED_ROWS * _BYTES)
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}); fit the classifier again") from error
     return frozenset(content[start : start + _BYTES] for start in range(0, len(content), _BYTES))

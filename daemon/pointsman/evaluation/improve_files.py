@@ -18,9 +18,9 @@ from pointsman.errors import EvaluationError
 if TYPE_CHECKING:
     from pointsman.evaluation.worklist import Item
 
-MOST_BYTES = 256 << 20
+MAX_FILE_BYTES = 256 << 20
 # The names of artifacts are times.
-MOST_ARTIFACTS = 10
+MAX_ARTIFACTS = 10
 REPORT = "report.json"
 
 
@@ -49,7 +49,7 @@ def read_worklist(path: Path) -> list[Item]:
     from pointsman.evaluation.worklist import Item  # imports numpy, and `fit` must set its threads first
 
     try:
-        lines = files.read(path, MOST_BYTES).splitlines()
+        lines = files.read(path, MAX_FILE_BYTES).splitlines()
         return [msgspec.json.decode(line, type=Item) for line in lines]
     except FileNotFoundError as error:
         raise EvaluationError(f"{path}: there is no worklist; `pointsman collect` writes one") from error
@@ -65,7 +65,7 @@ def discard(artifact: Path) -> None:
     artifact.rename(gone)  # so that it disappears from the folder's list at once
     report = artifact.parent.with_name(REPORT)
     with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-        if msgspec.json.decode(files.read(report, MOST_BYTES), type=_Report).artifact == str(artifact):
+        if msgspec.json.decode(files.read(report, MAX_FILE_BYTES), type=_Report).artifact == str(artifact):
             report.unlink()
     if gone.is_symlink():
         gone.unlink()
@@ -78,7 +78,7 @@ class _Report(msgspec.Struct):
 
 
 def prune_artifacts(keep: Iterable[Path]) -> list[Path]:
-    """Remove the oldest artifacts in that folder beyond MOST_ARTIFACTS, and remains of discarded ones.
+    """Remove the oldest artifacts in that folder beyond MAX_ARTIFACTS, and remains of discarded ones.
 
     Those that were promoted, and those in `keep`, stay. Return the removed ones.
     """
@@ -86,7 +86,7 @@ def prune_artifacts(keep: Iterable[Path]) -> list[Path]:
     named = [Path(one.path) for one in (known.classifier, *known.former) if one is not None]
     stay = {os.path.realpath(one) for one in (*named, *keep)}
     found = sorted((one for one in artifacts_folder().iterdir() if not one.name.startswith(".")), reverse=True)
-    old = [one for one in found[MOST_ARTIFACTS:] if os.path.realpath(one) not in stay]
+    old = [one for one in found[MAX_ARTIFACTS:] if os.path.realpath(one) not in stay]
     old += artifacts_folder().glob(".*.discarded")
     for one in old:
         shutil.rmtree(one, ignore_errors=True)

@@ -14,8 +14,8 @@ from pointsman.evaluation.dataset import OUT_OF_SCOPE
 from pointsman.observability.line_writer import open_lines
 from pointsman.observability.rotated_file import alone
 
-MOST_LINES = 50_000
-MOST_BYTES = 256 << 20
+MAX_LINES = 50_000
+MAX_LABELS_BYTES = 256 << 20
 
 
 class LabelledText(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -98,7 +98,7 @@ def _standing(path: Path) -> list[LabelledText]:
 
 def _lines(path: Path) -> Iterator[_Line]:
     try:
-        content = files.read(path, MOST_BYTES)
+        content = files.read(path, MAX_LABELS_BYTES)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -129,8 +129,8 @@ def _append(path: Path, line: _Line) -> None:
 
 def _check_room(path: Path) -> None:
     with files.opened(path) as file:
-        if sum(1 for _ in file) >= MOST_LINES:
-            raise EvaluationError(f"{path}: has {MOST_LINES:,} labels, and takes no more; begin another file")
+        if sum(1 for _ in file) >= MAX_LINES:
+            raise EvaluationError(f"{path}: has {MAX_LINES:,} labels, and takes no more; begin another file")
 
 
 def _ends_torn(path: Path) -> bool:

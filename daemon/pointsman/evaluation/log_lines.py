@@ -18,9 +18,9 @@ from pointsman import files
 from pointsman.errors import EvaluationError
 
 # journald's own limit for a line is 48 KiB; in its JSON each byte may be a number.
-LONGEST_LINE_BYTES = 1 << 20
+MAX_LOG_LINE_BYTES = 1 << 20
 # Bytes that are read of a compressed log.
-MOST_BYTES = 64 << 30
+MAX_LOG_BYTES = 64 << 30
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
 T = TypeVar("T")
 
@@ -92,11 +92,11 @@ def _standard_input() -> IO[bytes]:
 def _lines(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
     """Yield lines; skip one that is too long, as it is not the service's."""
     read, whole = 0, True
-    while line := file.readline(LONGEST_LINE_BYTES):
+    while line := file.readline(MAX_LOG_LINE_BYTES):
         read += len(line)
         ends = line.endswith(b"\n")
-        if whole and (ends or len(line) < LONGEST_LINE_BYTES):
+        if whole and (ends or len(line) < MAX_LOG_LINE_BYTES):
             yield line
         whole = ends
-        if read > MOST_BYTES:
-            raise EvaluationError(f"the log has more than {MOST_BYTES >> 30} GiB; give a part of it")
+        if read > MAX_LOG_BYTES:
+            raise EvaluationError(f"the log has more than {MAX_LOG_BYTES >> 30} GiB; give a part of it")

@@ -30,7 +30,7 @@ from pointsman.routing.explain import plain
 UNSURE = "(unsure)"
 """The decision below the threshold, or for a text in another language, if no config names the model."""
 STEPS = 20  # of the thresholds that are swept, from 0 to 1
-MOST_SWITCHES = 15
+MAX_SWITCHES = 15
 SHOWN_TEXTS = 5
 SHOWN_CHARACTERS = 100
 
@@ -151,8 +151,8 @@ class Judge:
 
     def sure(self, threshold: float) -> Bools:
         """Return for each text whether the best class reaches its threshold, in a language that the artifact is for."""
-        least = np.array(self._scheme(threshold).least)[self._best]
-        reached: Bools = self._supported & (self._confidence >= least)
+        min_confidences = np.array(self._scheme(threshold).min_confidences)[self._best]
+        reached: Bools = self._supported & (self._confidence >= min_confidences)
         return reached
 
     def _scheme(self, threshold: float) -> Categories | Labels:
@@ -290,7 +290,7 @@ def render(replay: Replay, samples: Sequence[Sample]) -> str:
     if replay.as_logged is not None:
         lines.append(f"  {replay.before} decides as the log: {interval(replay.as_logged)}")
     if samples:
-        lines += ["", *_changes(samples[:MOST_SWITCHES], found)]
+        lines += ["", *_changes(samples[:MAX_SWITCHES], found)]
     steps = [(f"{step.threshold:.2f}", percent(step.sure), percent(step.changed)) for step in replay.sweep]
     lines += ["", *columns([("threshold", "sure", "changed"), *steps], left=0)]
     return "\n".join(lines)

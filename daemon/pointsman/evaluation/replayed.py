@@ -21,8 +21,8 @@ from pointsman.routing.router import Router
 from pointsman.routing.rules import Origin
 
 # Conversations whose last decision and ask are remembered.
-MOST_CONVERSATIONS = 200_000
-LONGEST_ASK = 4096
+MAX_KNOWN_CONVERSATIONS = 200_000
+MAX_ASK_CHARACTERS = 4096
 _SAYS_NOTHING = "ok"
 
 
@@ -77,7 +77,7 @@ class _Traffic:
         self._ruled = {
             rule.name: self._with_rules(config, [_unconditional(rule)]) for rule in rules if rule.never is None
         }
-        self._turns: Lru[str, _Turn] = Lru(MOST_CONVERSATIONS)
+        self._turns: Lru[str, _Turn] = Lru(MAX_KNOWN_CONVERSATIONS)
 
     def _with_rules(self, config: Config, rules: list[Rule]) -> Router:
         routing = replace(
@@ -104,7 +104,7 @@ class _Traffic:
         routed = await self._router_for(one).route(request, continued=kept, remember=False, origin=origin)
         if one.conversation is not None and routed.kept is not None:
             ask = before.ask if one.text is None and before is not None else text
-            self._turns.put(one.conversation, _Turn(routed.kept, ask[:LONGEST_ASK]))
+            self._turns.put(one.conversation, _Turn(routed.kept, ask[:MAX_ASK_CHARACTERS]))
         return routed.decision
 
     def _router_for(self, one: Asked) -> Router:

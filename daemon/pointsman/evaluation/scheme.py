@@ -34,7 +34,7 @@ class Scheme(Protocol):
     """The classes without a domain, which are correct for out-of-scope rows."""
     threshold: float
     """Minimum confidence."""
-    least: tuple[float, ...]
+    min_confidences: tuple[float, ...]
     """The minimum of each scored class, which may be higher."""
 
     def truth(self, label: str) -> int | None:
@@ -59,7 +59,7 @@ class Labels:
     def __init__(self, labels: Sequence[str], suggested: float | None) -> None:
         self.names = tuple(labels)
         self.threshold = DEFAULT_THRESHOLD if suggested is None else suggested
-        self.least = (self.threshold,) * len(labels)
+        self.min_confidences = (self.threshold,) * len(labels)
         self.outside = tuple(label for label in labels if fold(label) == OTHER)
         self._by_fold = {fold(label): position for position, label in enumerate(labels)}
 
@@ -92,7 +92,7 @@ class Categories:
         self._planner = Planner(config)
         self.threshold = config.classifier.category_model.threshold
         scored = tuple(category.name for category in config.categories)
-        self.least = tuple(map(self._policy.threshold, scored))
+        self.min_confidences = tuple(map(self._policy.threshold, scored))
         self.names = scored if self._policy.fallback is not None else (*scored, NONE)
         self._position = {name: position for position, name in enumerate(self.names)}
         coverage = cover(config, labels)

@@ -9,8 +9,8 @@ from pointsman.evaluation.evaluate import Judged, Report, Share, Thresholds
 from pointsman.evaluation.metrics import Point
 from pointsman.evaluation.provenance import ArtifactId
 
-MOST_CONFUSIONS = 10
-MOST_CHOSEN = 6
+MAX_CONFUSIONS = 10
+MAX_CHOSEN_MODELS = 6
 SHOWN_MISTAKES = 10
 
 
@@ -130,7 +130,7 @@ def _labels(judged: Judged) -> Iterator[str]:
 
 
 def _confusions(report: Report, judged: Judged) -> Iterator[str]:
-    pairs = _confused(report, judged)[:MOST_CONFUSIONS]
+    pairs = _confused(report, judged)[:MAX_CONFUSIONS]
     if not pairs:
         return iter(())
     rows = [("most confused", "taken for", "rows", "of its label")]
@@ -155,7 +155,7 @@ def _out_of_scope(report: Report) -> Iterator[str]:
     if found is None:
         return
     yield f"{OUT_OF_SCOPE} caught  {interval(found.caught)}, threshold {found.threshold:.2f}"
-    most = list(found.chosen.items())[:MOST_CHOSEN]
+    most = list(found.chosen.items())[:MAX_CHOSEN_MODELS]
     yield "  chosen: " + ", ".join(f"{name} {count:,}" for name, count in most)
 
 

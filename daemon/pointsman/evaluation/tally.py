@@ -14,27 +14,27 @@ from pointsman.experiments.sequential import Moments, Sample, Share
 from pointsman.lru import Lru
 
 # Clients may make up any number of labels; those that come later are not told apart, and no more are further authors.
-MOST_KNOWN_LABELS = 20
+MAX_KNOWN_LABELS = 20
 OTHERS = "*"
 
 
 class Tally:
-    """A `Side` without its conversations, of which the last `most` that had requests are remembered.
+    """A `Side` without its conversations, of which the last `max_conversations` that had requests are remembered.
 
-    One that comes back later counts as another. The feedback of the last `most_rated` is remembered, and `most_authors`
+    One that comes back later counts as another. The feedback of the last `max_rated` is remembered, and `max_authors`
     are counted separately: all others count as one.
     """
 
-    def __init__(self, name: str, most: int, most_rated: int, most_authors: int) -> None:
+    def __init__(self, name: str, max_conversations: int, max_rated: int, max_authors: int) -> None:
         self.name = name
         self.requests = 0
         self._failed = 0
         self._first_bytes = Moments()
         self._tokens = Moments()
         self._costs = Moments()
-        self._known: Lru[str, Conversation] = Lru(most)
-        self._rated: Lru[str, Rating] = Lru(most_rated)
-        self._most_authors = most_authors
+        self._known: Lru[str, Conversation] = Lru(max_conversations)
+        self._rated: Lru[str, Rating] = Lru(max_rated)
+        self._max_authors = max_authors
         self._authors: dict[str, Moments] = {}
         """The mean scores of conversations, by author."""
         self._scores = Moments()
@@ -68,7 +68,7 @@ class Tally:
         said = Feedback("feedback", score=score, label=label)
         self.good += said.is_good
         self.bad += said.is_bad
-        if author not in self._authors and len(self._authors) >= self._most_authors - 1:
+        if author not in self._authors and len(self._authors) >= self._max_authors - 1:
             author = OTHERS
         own = self._authors.setdefault(author, Moments())
         rated = f"{draw} {author}"
@@ -85,7 +85,7 @@ class Tally:
                 else:
                     moments.change(before, after)
         if label is not None and label not in one.labels:
-            if label not in self.labels and len(self.labels) >= MOST_KNOWN_LABELS:
+            if label not in self.labels and len(self.labels) >= MAX_KNOWN_LABELS:
                 label = OTHERS
             self._labelled += not one.labels
             self.labels[label] += label not in one.labels

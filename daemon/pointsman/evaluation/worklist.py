@@ -16,9 +16,9 @@ import numpy as np
 
 from pointsman.observability.kept_rows import NO_CATEGORY, Row
 
-MOST_ITEMS = 5_000
+MAX_ITEMS = 5_000
 """The number of most useful texts that are compared for similarity."""
-MOST_SAMPLED = 500
+MAX_SAMPLED_ITEMS = 500
 CLOSE = 0.3
 """Two categories with a smaller difference of scores are close."""
 ALIKE = 0.7
@@ -29,7 +29,7 @@ _BAD_LABELS = frozenset({"bad", "wrong", "down", "dislike", "negative", "thumbs_
 _GOOD_LABELS = frozenset({"good", "right", "up", "like", "positive", "thumbs_up"})
 _WORD = re.compile(r"\w+")
 _BANDS, _IN_BAND = 8, 2
-_MOST_IN_BAND = 50
+_MAX_BAND_ITEMS = 50
 _FACTORS = np.random.default_rng(1).integers(1, 2**63, (_BANDS * _IN_BAND, 1), np.uint64) | np.uint64(1)
 
 
@@ -117,8 +117,8 @@ def worklist(
             continue
         seen.add(row.hash)
         item, number = _item(row, disliked, differing), next(order)
-        _keep(best, (item.useful, number, item), MOST_ITEMS)  # among equals, the newest
-        _keep(sample, (-zlib.crc32(row.hash.encode()), number, item), MOST_SAMPLED)
+        _keep(best, (item.useful, number, item), MAX_ITEMS)  # among equals, the newest
+        _keep(sample, (-zlib.crc32(row.hash.encode()), number, item), MAX_SAMPLED_ITEMS)
     drawn = [item.hash for *_, item in sorted(sample, reverse=True)]
     every = {item.hash: item for *_, item in (*best, *sample)}
     folded = {item.hash: item for item in _folded(sorted(every.values(), key=lambda item: -item.useful))}
@@ -126,9 +126,9 @@ def worklist(
     return list(itertools.islice(_mixed(ranked, [folded[name] for name in drawn if name in folded]), limit))
 
 
-def _keep(heap: list[tuple[Any, int, Item]], entry: tuple[Any, int, Item], most: int) -> None:
+def _keep(heap: list[tuple[Any, int, Item]], entry: tuple[Any, int, Item], max_items: int) -> None:
     """Keep an entry if it is one of the greatest."""
-    if len(heap) < most:
+    if len(heap) < max_items:
         heapq.heappush(heap, entry)
     else:
         heapq.heappushpop(heap, entry)
@@ -197,7 +197,7 @@ def _folded(items: list[Item]) -> list[Item]:
             kept.append((item, pairs))
             for band in bands:
                 others = places.setdefault(band, [])
-                if len(others) < _MOST_IN_BAND:
+                if len(others) < _MAX_BAND_ITEMS:
                     others.append(same)
         alike[same] += 1
     return [

@@ -6,7 +6,7 @@ whatever the share is and however the rows are divided. The same is true for mea
 distribution is: the ratio is convex in each value, so that values in between only make it smaller on average.
 
 For means: a mixture sequential probability ratio test with a normal prior on the difference and the variances measured.
-The same is true as far as means of LEAST rows are normal.
+The same is true as far as means of MIN_ROWS rows are normal.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-LEAST = 50
+MIN_ROWS = 50
 ALPHA = 0.05
 
 
@@ -133,12 +133,12 @@ class Difference:
 
 
 def difference(first: Sample, second: Sample, scale: float, alpha: float = ALPHA) -> Difference | None:
-    """Return the difference first - second; None with fewer than LEAST rows on a side.
+    """Return the difference first - second; None with fewer than MIN_ROWS rows on a side.
 
     `scale` is the size of differences that matter, the prior's standard deviation. It changes how soon a difference is
     found, not how often a false one is.
     """
-    if min(first.rows, second.rows) < LEAST:
+    if min(first.rows, second.rows) < MIN_ROWS:
         return None
     variance = max(first.error + second.error, 1e-12)
     total = variance + scale * scale

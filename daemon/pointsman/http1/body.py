@@ -8,8 +8,8 @@ from typing import Protocol
 from pointsman.http1.grammar import TOKEN_BYTES
 
 # Incomplete size lines and trailers are buffered, so their length is bounded; longer ones are rejected.
-LONGEST_LINE_BYTES = 4096
-LONGEST_TRAILER_BYTES = 16_384
+MAX_LINE_BYTES = 4096
+MAX_TRAILER_BYTES = 16_384
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\r\n]*)?\r\n")
 # The size lines of short chunks as vLLM writes them, by the length of the whole chunk. Comparing takes a third of the
 # time of parsing.
@@ -157,14 +157,14 @@ class Chunked:
         if trailer is not None:
             self.done = True
             return trailer.end()
-        if len(data) - at > LONGEST_TRAILER_BYTES:
+        if len(data) - at > MAX_TRAILER_BYTES:
             raise Malformed("the trailer is too long")
         return at
 
     def _check_start(self, data: bytes, at: int) -> None:
         """Raise Malformed unless the data can still become a size line."""
         line_end = data.find(b"\n", at)
-        if line_end >= 0 or len(data) - at > LONGEST_LINE_BYTES:
+        if line_end >= 0 or len(data) - at > MAX_LINE_BYTES:
             raise Malformed("a chunk has no size")
 
     def interrupted(self, text: bytes) -> bytes:

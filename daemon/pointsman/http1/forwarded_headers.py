@@ -33,7 +33,7 @@ _NOMINATES_NOTHING = frozenset({b"keep-alive", b"close"})
 
 # Clients use a few dozen names. Longer or further names are judged each time.
 _KEPT_VERDICTS = 512
-_LONGEST_KEPT_BYTES = 64
+_MAX_KEPT_NAME_BYTES = 64
 
 REQUEST_ID = "[A-Za-z0-9._:-]{1,128}"
 """The form of a request id that a client may choose."""
@@ -59,7 +59,7 @@ class _Verdicts:
     def judge(self, name: bytes) -> bool:
         """Return whether a header of a new name is forwarded."""
         passes = not name.startswith(self._prefixes)
-        if len(self.passing) + len(self.blocked) < _KEPT_VERDICTS and len(name) <= _LONGEST_KEPT_BYTES:
+        if len(self.passing) + len(self.blocked) < _KEPT_VERDICTS and len(name) <= _MAX_KEPT_NAME_BYTES:
             (self.passing if passes else self.blocked).add(name)
         return passes
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 # Node.js and nginx allow 16 and 32 KiB; a client behind proxies that add headers may need more.
-LONGEST_HEAD_BYTES = 65_536
+MAX_HEAD_BYTES = 65_536
 
 TOKEN_BYTES = rb"!#$%&'*+.^_`|~0-9A-Za-z-"
 """The characters of a token, for use inside a bracket expression."""
 
-_LONGEST_LENGTH = 18
+_MAX_LENGTH_DIGITS = 18
 
 HOP_BY_HOP = frozenset(
     {
@@ -27,4 +27,4 @@ HOP_BY_HOP = frozenset(
 
 def is_length(value: bytes) -> bool:
     """Return whether the value of a Content-Length is a number."""
-    return value.isdigit() and len(value) <= _LONGEST_LENGTH
+    return value.isdigit() and len(value) <= _MAX_LENGTH_DIGITS

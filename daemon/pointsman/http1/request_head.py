@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from pointsman.errors import RequestError
 from pointsman.http1.forwarded_headers import forwarded_headers
-from pointsman.http1.grammar import LONGEST_HEAD_BYTES, TOKEN_BYTES, is_length
+from pointsman.http1.grammar import MAX_HEAD_BYTES, TOKEN_BYTES, is_length
 
 # At most 128 fields in addition to the length, and 8190 bytes for a name, a value, or the target.
 _HEAD = re.compile(
@@ -31,7 +31,7 @@ _LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 # The heads of a client differ only in their length, so a parsed head is stored for the next request: at most this many
 # heads, of at most this length. Even with the shortest fields they take at most 20 MB.
 _KEPT_HEADS = 512
-_LONGEST_KEPT_BYTES = 4096
+_MAX_KEPT_HEAD_BYTES = 4096
 
 
 class RequestHead:
@@ -94,7 +94,7 @@ class RequestHead:
 
 def may_begin(data: bytes) -> bool:
     """Return whether `data`, an incomplete head, can become a valid one."""
-    return len(data) <= LONGEST_HEAD_BYTES and (data == b"\r" or _START.match(data) is not None)
+    return len(data) <= MAX_HEAD_BYTES and (data == b"\r" or _START.match(data) is not None)
 
 
 def read_head(data: bytes) -> tuple[RequestHead, int]:
@@ -102,10 +102,10 @@ def read_head(data: bytes) -> tuple[RequestHead, int]:
 
     Raises RequestError: 400, or 505 for another version of HTTP.
     """
-    if len(data) > LONGEST_HEAD_BYTES:
+    if len(data) > MAX_HEAD_BYTES:
         raise malformed("its head is too long")
     rest, length = _without_length(data)
-    head = (_read_kept if len(rest) <= _LONGEST_KEPT_BYTES else _read)(rest)
+    head = (_read_kept if len(rest) <= _MAX_KEPT_HEAD_BYTES else _read)(rest)
     if length is None:
         length = head.values.get(b"content-length")
         return head, int(length or 0)

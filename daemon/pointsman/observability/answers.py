@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from pointsman.lru import Lru
 from pointsman.observability.log_line import cut
-from pointsman.observability.record import LONGEST_NAME_BYTES, Record, draw_of
+from pointsman.observability.record import MAX_NAME_BYTES, Record, draw_of
 
 # At most 30 MB.
-MOST_ANSWERS = 50_000
-MOST_SECONDS = 86_400.0
+MAX_ANSWERS = 50_000
+MAX_ANSWER_AGE_SECONDS = 86_400.0
 
 
 class Answer(NamedTuple):
@@ -40,7 +40,7 @@ class Answers:
 
     def __init__(self, hash_key: bytes = b"") -> None:
         self._hash = functools.lru_cache(512)(functools.partial(_hash, hash_key))
-        self._known: Lru[str, Answer] = Lru(MOST_ANSWERS)
+        self._known: Lru[str, Answer] = Lru(MAX_ANSWERS)
 
     def remember(self, record: Record, author: str, rater: str) -> None:
         """Remember a request that has ended, if the service made its id and the client has seen an answer.
@@ -57,7 +57,7 @@ class Answers:
             author=author,
             at=record.ended,
             path=record.path,
-            model=cut(decision.model, LONGEST_NAME_BYTES),
+            model=cut(decision.model, MAX_NAME_BYTES),
             category=decision.category,
             reason=decision.reason,
             arm=decision.arm,
@@ -93,4 +93,4 @@ def _hash(key: bytes, rater: str) -> str:
 
 
 def _is_old(answer: Answer, now: float) -> bool:
-    return now - answer.at > MOST_SECONDS
+    return now - answer.at > MAX_ANSWER_AGE_SECONDS

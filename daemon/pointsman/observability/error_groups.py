@@ -9,11 +9,11 @@ import msgspec
 
 from pointsman.lru import Lru
 from pointsman.observability.log_line import cut
-from pointsman.observability.record import LONGEST_ERROR_BYTES, LONGEST_NAME_BYTES, Record
+from pointsman.observability.record import MAX_ERROR_BYTES, MAX_NAME_BYTES, Record
 
 MAX_GROUPS = 50
-# Of a group, so many models, keys and endpoints each have a count of their own.
-MAX_NAMES = 8
+# Clients may make up models: later ones in a group share a count, as do those of keys and of endpoints.
+MAX_NAMES_PER_GROUP = 8
 OTHERS = "other"
 
 # A path, a quotation, and a word with a digit. Each begins where the one before cannot continue, so that a text is read
@@ -57,7 +57,7 @@ class ErrorGroups:
     def add(self, record: Record) -> None:
         """Take a request that has ended with an error."""
         error = record.error
-        kind = _Kind(record.status, None if error is None else kind_of(cut(error, LONGEST_ERROR_BYTES)))
+        kind = _Kind(record.status, None if error is None else kind_of(cut(error, MAX_ERROR_BYTES)))
         group = self._groups.get(kind)
         if group is None:
             group = ErrorGroup(*kind, since=record.ended)
@@ -76,7 +76,7 @@ class ErrorGroups:
 def _count(counts: dict[str, int], name: str | None) -> None:
     if name is None:
         return
-    name = cut(name, LONGEST_NAME_BYTES)
-    if name not in counts and len(counts) >= MAX_NAMES:
+    name = cut(name, MAX_NAME_BYTES)
+    if name not in counts and len(counts) >= MAX_NAMES_PER_GROUP:
         name = OTHERS
     counts[name] = counts.get(name, 0) + 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-MIN_BEGINNING = 6
+MIN_BEGINNING_CHARACTERS = 6
 """The minimum length of an id's beginning; a whole id may be shorter."""
-MAX_FOUND = 10
+MAX_FOUND_LINES = 10
 # Other lines that name a request, such as one about a quarantined query, are not a request's.
 _OF_REQUESTS = ("request", "routing_decision")
 
@@ -23,7 +23,7 @@ class FoundLine(NamedTuple):
 
 
 class Search:
-    """A search in lines that come once, in any order, and of which the newest MAX_FOUND are stored."""
+    """A search in lines that come once, in any order, and of which the newest MAX_FOUND_LINES are stored."""
 
     def __init__(self, wanted: str) -> None:
         """Take `wanted`, an id or its beginning."""
@@ -47,7 +47,7 @@ class Search:
     @property
     def more(self) -> bool:
         """Return whether there are more lines than `found` returns."""
-        return self._best.count > MAX_FOUND
+        return self._best.count > MAX_FOUND_LINES
 
     def see(self, line: bytes, place: str = "") -> None:
         """Take a line, which may be JSON from this log or anything else."""
@@ -66,7 +66,7 @@ class Search:
         one = FoundLine(time if isinstance(time, str) else "", name, line, fields, place)
         if name == self._wanted:
             self._whole.add(one)
-        elif len(self._wanted) >= MIN_BEGINNING and name.startswith(self._wanted):
+        elif len(self._wanted) >= MIN_BEGINNING_CHARACTERS and name.startswith(self._wanted):
             self._begun.add(one)
 
     @property
@@ -87,4 +87,4 @@ class _Newest:
             return
         self.count += 1
         self.ids_differ = self.ids_differ or any(one.request_id != known.request_id for known in self.lines)
-        self.lines = sorted([one, *self.lines], key=lambda line: line.time, reverse=True)[:MAX_FOUND]
+        self.lines = sorted([one, *self.lines], key=lambda line: line.time, reverse=True)[:MAX_FOUND_LINES]

@@ -16,7 +16,7 @@ from pointsman.observability.rotated_file import RotatedFile
 
 # The file before has this size, too.
 FILE_BYTES = 64 * 2**20
-# What the disk has not taken so long after the end is lost.
+# A slow disk must not delay the end of the service: what it has not taken by then is lost.
 CLOSE_SECONDS = 1.0
 
 

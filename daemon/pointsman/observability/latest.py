@@ -10,9 +10,9 @@ import msgspec
 
 from pointsman.observability.error_groups import ErrorGroup, ErrorGroups
 from pointsman.observability.log_line import cut
-from pointsman.observability.record import LONGEST_ERROR_BYTES, LONGEST_NAME_BYTES, Record
+from pointsman.observability.record import MAX_ERROR_BYTES, MAX_NAME_BYTES, Record
 
-MOST_REQUESTS = 10_000
+MAX_REQUESTS = 10_000
 # Fields by which requests can be filtered.
 FIELDS = ("category", "reason", "model", "key")
 
@@ -51,12 +51,12 @@ class Summary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Latest:
-    """The latest MOST_REQUESTS, and the latest kinds of errors, whatever their age."""
+    """The latest MAX_REQUESTS, and the latest kinds of errors, whatever their age."""
 
     def __init__(self, settle: Callable[[], None]) -> None:
         """Take `settle`, which calls `add` with all requests that have ended."""
         self._settle = settle
-        self._requests: deque[Summary] = deque(maxlen=MOST_REQUESTS)
+        self._requests: deque[Summary] = deque(maxlen=MAX_REQUESTS)
         self._errors = ErrorGroups()
         self._count = 0
 
@@ -73,7 +73,9 @@ class Latest:
         self._settle()
         return self._errors.all()
 
-    def find(self, wanted: Mapping[str, str], most: int, *, after: int = 0, before: int | None = None) -> list[Summary]:
+    def find(
+        self, wanted: Mapping[str, str], max_requests: int, *, after: int = 0, before: int | None = None
+    ) -> list[Summary]:
         """Return at most this many requests, the newest first; `after` and `before` are numbers.
 
         `wanted` has values of FIELDS (an empty one matches requests without a value), a `status` (`404`, or `4xx` for
@@ -83,7 +85,7 @@ class Latest:
         tests = [_test(name, value) for name, value in wanted.items()]
         newest = takewhile(lambda one: one.number > after, reversed(self._requests))
         found = (one for one in newest if (before is None or one.number < before) and all(fits(one) for fits in tests))
-        return list(islice(found, most))
+        return list(islice(found, max_requests))
 
     def names(self) -> dict[str, dict[str, int]]:
         """Return the number of requests with each value of FIELDS and each status, the most frequent first."""
@@ -122,17 +124,17 @@ def _summary(number: int, record: Record) -> Summary:
         record.status,
         _rounded(record.seconds * 1000, 100),
         None if first is None else _rounded(first * 1000, 100),
-        _short(record.original_model, LONGEST_NAME_BYTES),
+        _short(record.original_model, MAX_NAME_BYTES),
         record.key,
         record.endpoint,
-        None if record.error is None else cut(record.error, LONGEST_ERROR_BYTES),
+        None if record.error is None else cut(record.error, MAX_ERROR_BYTES),
     )
     if routed is None:
         return Summary(*common)
     decision, read = routed.decision, routed.classification
     return Summary(
         *common,
-        _short(decision.model, LONGEST_NAME_BYTES),
+        _short(decision.model, MAX_NAME_BYTES),
         decision.category,
         decision.reason,
         None if decision.confidence is None else _rounded(decision.confidence, 10_000),
@@ -152,5 +154,5 @@ def _rounded(value: float, parts: int) -> float:
     return int(value * parts + 0.5) / parts
 
 
-def _short(text: str | None, most: int) -> str | None:
-    return text if text is None or len(text) * 4 <= most else cut(text, most)
+def _short(text: str | None, max_bytes: int) -> str | None:
+    return text if text is None or len(text) * 4 <= max_bytes else cut(text, max_bytes)

@@ -29,7 +29,7 @@ REQUESTS_BYTES = 3 * 2**20
 # One write takes about this much, so that a slow reader makes room step by step.
 WRITE_BYTES = 64 * 2**10
 FIRST_PAUSE_SECONDS = 0.01
-LONGEST_PAUSE_SECONDS = 0.25
+MAX_PAUSE_SECONDS = 0.25
 
 
 Lost = Callable[[int, str | None], bytes]
@@ -143,7 +143,7 @@ class LineWriter:
                     failing = True
                     self._failing(self._error)
                 time.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
 
 def open_lines(path: Path) -> int:

@@ -18,10 +18,10 @@ from pointsman.observability.log_line import Level, Line, LineEncoder, cut, know
 from pointsman.observability.record import Record, request_line
 
 _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-# Lines of requests are held for this long, or until they are so many, so that one system call writes several.
+# Lines of requests are held for this long, or until MAX_HELD_LINES wait, so that one system call writes several.
 HELD_SECONDS = 0.05
-MOST_HELD = 256
-LONGEST_FIELD_BYTES = 8 * 2**10
+MAX_HELD_LINES = 256
+MAX_FIELD_BYTES = 8 * 2**10
 # Lines of about 12,000 requests, for who asks for one by its id.
 MAX_NEWEST_BYTES = 8 * 2**20
 JOURNAL = "journal"
@@ -62,11 +62,11 @@ class Log:
 
     def set_level(self, level: str) -> None:
         """Set the least severe level to write."""
-        self._least = _SEVERITY[level]
+        self._min_severity = _SEVERITY[level]
 
     def writes(self, level: Level) -> bool:
         """Return whether lines of a level are written."""
-        return _SEVERITY[level] >= self._least
+        return _SEVERITY[level] >= self._min_severity
 
     def write(self, level: Level, event: str, **fields: Any) -> None:
         """Write one line; fields that are None are omitted, long texts are cut."""
@@ -82,7 +82,7 @@ class Log:
         line = {"ts": stamp(time.time()), "level": level, "event": event, **known(fields)}
         for name, value in fields.items():
             if isinstance(value, str):
-                line[name] = cut(value, LONGEST_FIELD_BYTES)
+                line[name] = cut(value, MAX_FIELD_BYTES)
         return self._encoder.encode(line)
 
     def soon(self, record: Record) -> None:
@@ -95,7 +95,7 @@ class Log:
         self._held.append(record)
         if self._due is None:
             self._due = asyncio.get_running_loop().call_later(HELD_SECONDS, self.flush)
-        elif len(self._held) >= MOST_HELD:
+        elif len(self._held) >= MAX_HELD_LINES:
             self.flush()
 
     def flush(self) -> None:

@@ -15,7 +15,7 @@ Level = Literal["debug", "info", "warning", "error"]
 Line = dict[str, Any]
 
 # systemd-journald splits a line at 48 KiB (LineMax= in journald.conf(5)).
-LONGEST_LINE_BYTES = 16 * 2**10
+MAX_LINE_BYTES = 16 * 2**10
 # sd-daemon(3): the priorities of syslog.
 _PRIORITIES = {"debug": b"<7>", "info": b"<6>", "warning": b"<4>", "error": b"<3>"}
 
@@ -29,7 +29,7 @@ class LineEncoder:
     def encode(self, line: Line) -> bytes:
         """Return a line with its newline, with shortened fields if it would be too long."""
         data = _json(line)
-        if len(data) > LONGEST_LINE_BYTES:
+        if len(data) > MAX_LINE_BYTES:
             data = _shortened(line)
         return b"%b%b\n" % (self._prefixes[line["level"]], data)
 
@@ -71,10 +71,10 @@ def _json(value: Any) -> bytes:
 
 
 def _fit(data: bytes) -> bool:
-    """Return whether no line in `data` is too long; looks at one newline in LONGEST_LINE_BYTES."""
+    """Return whether no line in `data` is too long; looks at one newline in MAX_LINE_BYTES."""
     start = 0
-    while len(data) - start > LONGEST_LINE_BYTES + 1:
-        start = data.rfind(b"\n", start, start + LONGEST_LINE_BYTES + 1) + 1
+    while len(data) - start > MAX_LINE_BYTES + 1:
+        start = data.rfind(b"\n", start, start + MAX_LINE_BYTES + 1) + 1
         if not start:
             return False
     return True
@@ -83,7 +83,7 @@ def _fit(data: bytes) -> bool:
 def _shortened(line: Line) -> bytes:
     """Halve the longest field until the line fits; `shortened` names the fields that were cut."""
     line = line | {"shortened": []}
-    while len(data := _json(line)) > LONGEST_LINE_BYTES:
+    while len(data := _json(line)) > MAX_LINE_BYTES:
         name = max(line.keys() - {"shortened"}, key=lambda field: len(_json(line[field])))
         value = line[name]
         text = value if isinstance(value, str) else _json(value).decode()

@@ -19,7 +19,7 @@ from pointsman.routing.router import Routed
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series and are not used
 
 # Of all keys that a process has seen, revoked ones included.
-MOST_KEY_NAMES = 1000
+MAX_KEY_NAMES = 1000
 
 # Counting requests together takes less time than each at its end.
 COUNTED_AT_ONCE = 256
@@ -172,7 +172,7 @@ class Metrics(Instruments):
 
     def _count_key(self, key: str, status: str, requests: int, used: tuple[int, int] | None) -> None:
         if key not in self._key_names:
-            if len(self._key_names) < MOST_KEY_NAMES:
+            if len(self._key_names) < MAX_KEY_NAMES:
                 self._key_names.add(key)
             else:
                 key = "other"

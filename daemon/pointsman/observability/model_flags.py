@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-# So that it does not come and go, it is over when it has been fine for so long.
+# A flag that ended at the first good moment would come and go.
 FINE_SECONDS = 60.0
 
 

@@ -17,13 +17,13 @@ from pointsman.observability.model_windows import NEWEST, Answered, Left, Slots
 # A model with fewer requests is not compared.
 MIN_REQUESTS = 5
 # Where one request in a hundred fails, 6 of 20 do so by chance once in thirty million times.
-MIN_FAILED = 6
-MIN_FAILED_EACH = 4
+MIN_FAILED_REQUESTS = 6
+MIN_FAILED_REQUESTS_EACH = 4
 # Most of the newest requests must be of one kind: streams, or whole answers.
-MIN_TIMED = NEWEST // 2
+MIN_TIMED_REQUESTS = NEWEST // 2
 # A smaller delay is not slow, whatever the factor.
 MIN_SLOWER_SECONDS = 1.0
-# With so many requests in flight, the next one waits no longer than it would alone.
+# Up to this number of requests in flight, the next one waits no longer than it would alone.
 FREE_IN_FLIGHT = 8
 # A problem is over at this share of the bound; the first byte has at least a factor of 1.
 SHARE_OVER, FACTOR_OVER = 0.2, 0.5
@@ -109,11 +109,11 @@ class ModelJudge:
         share, (usual, than) = self._failed[model] / len(samples), self._usual_share(model)
         counted = [one for one in samples if one.endpoint not in without] if without else samples
         failed = _failed(counted)
-        bad = failed >= MIN_FAILED and failed / len(counted) >= usual + self._bounds.failing
+        bad = failed >= MIN_FAILED_REQUESTS and failed / len(counted) >= usual + self._bounds.failing
         if bad:
             counted = self._own(model, counted, slow=False)
             failed = _failed(counted)
-            bad = failed >= MIN_FAILED and failed / len(counted) >= usual + self._bounds.failing
+            bad = failed >= MIN_FAILED_REQUESTS and failed / len(counted) >= usual + self._bounds.failing
         fine = share <= usual + SHARE_OVER * self._bounds.failing
         return Finding(bad, fine, f"{failed} of its newest {len(counted)} requests failed, of {than} {usual:.0%}")
 
@@ -157,7 +157,7 @@ class ModelJudge:
             [
                 name
                 for name, samples in known.items()
-                if _failed(samples) >= max(MIN_FAILED_EACH, self._bounds.failing * len(samples))
+                if _failed(samples) >= max(MIN_FAILED_REQUESTS_EACH, self._bounds.failing * len(samples))
             ],
             "fail",
         )
@@ -168,27 +168,27 @@ class ModelJudge:
         """Judge a model by its first byte, as `failing` does by its errors."""
         places, streams = self._places(model), self._streams(model)
         usual = self._usual(model, places, streams)
-        least = None if usual is None else usual.seconds
-        found = self._of(model, places, streams, least)
+        min_seconds = None if usual is None else usual.seconds
+        found = self._of(model, places, streams, min_seconds)
         if found is None:
             return Finding(bad=False, fine=True, why="")  # nothing is known any more from few requests
         if usual is None:
             return Finding(bad=False, fine=found.seconds < FACTOR_OVER * MIN_SLOWER_SECONDS, why="")
-        counted = found if places.isdisjoint(without) else self._of(model, places - set(without), streams, least)
+        counted = found if places.isdisjoint(without) else self._of(model, places - set(without), streams, min_seconds)
         # A queue that the others have not seen is no fault of the model.
         waiting = usual.waiting(found.in_flight)
         bad = (
             len(self._recent.get(model, ())) + found.left >= NEWEST
             and counted is not None
-            and counted.requests >= MIN_TIMED
+            and counted.requests >= MIN_TIMED_REQUESTS
             and self._slower(counted, waiting, 1.0)
         )
         if bad:
             answered = [one for one in self._recent.get(model, ()) if one.endpoint not in without]
             left = [one for one in self._left_of(model, streams) if one.endpoint not in without]
             own = self._own(model, answered, slow=True), self._own(model, left, slow=True)
-            counted = typical(own[0], streams, own[1], least)
-            bad = counted is not None and counted.requests >= MIN_TIMED and self._slower(counted, waiting, 1.0)
+            counted = typical(own[0], streams, own[1], min_seconds)
+            bad = counted is not None and counted.requests >= MIN_TIMED_REQUESTS and self._slower(counted, waiting, 1.0)
         median = f"at least {found.seconds:.2f} s (median; {found.left} clients left before it)"
         if not found.left:
             median = f"{found.seconds:.2f} s (median)"
@@ -255,16 +255,18 @@ class ModelJudge:
             self._middles[key] = _middle(found) if found else None
         return self._middles[key]
 
-    def _of(self, model: str, places: frozenset[str], streams: bool, least: float | None = None) -> Typical | None:
-        """Return the typical times of a model; by clients that left alone only if these have waited for `least`."""
+    def _of(
+        self, model: str, places: frozenset[str], streams: bool, min_seconds: float | None = None
+    ) -> Typical | None:
+        """Return the typical times of a model; by clients that left alone only if they waited for `min_seconds`."""
         left = self._left_of(model, streams)
-        key = model, places, streams, least if left else None
+        key = model, places, streams, min_seconds if left else None
         if key not in self._typical:
             samples: Iterable[Answered] = self._recent.get(model, ())
             if places != self._endpoints:
                 samples = [sample for sample in samples if sample.endpoint in places]
                 left = [one for one in left if one.endpoint in places]
-            self._typical[key] = typical(samples, streams, left, least)
+            self._typical[key] = typical(samples, streams, left, min_seconds)
         return self._typical[key]
 
     def _left_of(self, model: str, streams: bool) -> list[Left]:
@@ -276,8 +278,8 @@ class ModelJudge:
         if not left:
             return []
         alike = self._streams(model) == streams
-        least = self._bounds.slow * self._answered_in(self._bases[model], streams=not streams)
-        return [one for one in left if (streams if one.streams else alike and one.seconds >= least)]
+        min_seconds = self._bounds.slow * self._answered_in(self._bases[model], streams=not streams)
+        return [one for one in left if (streams if one.streams else alike and one.seconds >= min_seconds)]
 
     def _answered_in(self, base: str | None, *, streams: bool) -> float:
         """Return the median first byte of the models of one base, 0 if not known."""
@@ -327,7 +329,7 @@ class ModelJudge:
     def _crawls(self, model: str, places: frozenset[str], streams: bool, usual: Typical) -> bool:
         found = self._of(model, places, streams, usual.seconds)
         # Five requests cannot tell if all their clients have left.
-        enough = found is not None and (not found.left or found.requests >= MIN_TIMED)
+        enough = found is not None and (not found.left or found.requests >= MIN_TIMED_REQUESTS)
         return found is not None and enough and self._slower(found, usual, 1.0)
 
     def usual(self, endpoint: str) -> Iterator[tuple[Cohort, Typical]]:
@@ -368,19 +370,21 @@ class Typical(NamedTuple):
 
 
 def typical(
-    samples: Iterable[Answered], streams: bool, left: Sequence[Left] = (), least: float | None = None
+    samples: Iterable[Answered], streams: bool, left: Sequence[Left] = (), min_seconds: float | None = None
 ) -> Typical | None:
     """Return the medians of the answers that have begun, or None if there are too few.
 
     Clients that have `left` count as if an answer had come then, as that is the least time that it would have taken;
-    but not if that makes the others look faster, or is less than `least`, if given: then they may be all there is.
+    but not if that makes the others look faster, or is less than `min_seconds`, if given: they may be all there is.
     """
     answered = [one for one in samples if one.streams == streams and one.seconds is not None and not one.failed]
     if len(answered) >= MIN_REQUESTS:
-        least = max(least or 0.0, statistics.median([one.seconds for one in answered if one.seconds is not None]))
-    elif least is None:
+        min_seconds = max(
+            min_seconds or 0.0, statistics.median([one.seconds for one in answered if one.seconds is not None])
+        )
+    elif min_seconds is None:
         return None
-    waits = [one for one in left if one.seconds >= least]
+    waits = [one for one in left if one.seconds >= min_seconds]
     timed: list[Answered | Left] = [*answered, *waits]
     if waits:
         timed = sorted(timed, key=lambda one: one.at)[-NEWEST:]

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from pointsman.observability.log_line import cut
-from pointsman.observability.record import LONGEST_NAME_BYTES, Record
+from pointsman.observability.record import MAX_NAME_BYTES, Record
 
 NEWEST = 20
 # For clients that left: many of them may have waited too briefly to tell anything.
-MAX_LEFT = 3 * NEWEST
+MAX_LEFT_REQUESTS = 3 * NEWEST
 MAX_AGE_SECONDS = 300.0
 # Requests in the same slot count as concurrent.
 SLOT_SECONDS = 10.0
 # For models that are not in the config, which clients may make up while vLLM fails.
-MAX_OTHERS = 16
+MAX_OTHER_MODELS = 16
 
 
 class Answered(NamedTuple):
@@ -79,9 +79,9 @@ class Windows:
         """Expect these models, each with its base model; removed ones become others."""
         self._bases = bases
         others = [name for name in self._windows if name not in bases]
-        for name in others[MAX_OTHERS:]:
+        for name in others[MAX_OTHER_MODELS:]:
             del self._windows[name]
-        self._others = min(len(others), MAX_OTHERS)
+        self._others = min(len(others), MAX_OTHER_MODELS)
 
     def add(self, records: Iterable[Record]) -> None:
         """Add requests that have ended, except those in which the model and vLLM have no part."""
@@ -94,7 +94,7 @@ class Windows:
             decision = routed.decision
             name = decision.model
             if name not in self._bases:
-                name = cut(decision.base_model, LONGEST_NAME_BYTES)
+                name = cut(decision.base_model, MAX_NAME_BYTES)
             window = windows.get(name)
             if window is None and (window := self._begun(name)) is None:
                 continue
@@ -125,10 +125,10 @@ class Windows:
     def _begun(self, name: str) -> Window | None:
         """Return a new window for a model, or None if there are too many that are not in the config."""
         if name not in self._bases:
-            if self._others >= MAX_OTHERS:
+            if self._others >= MAX_OTHER_MODELS:
                 return None
             self._others += 1
-        window = self._windows[name] = Window(deque(maxlen=NEWEST), deque(maxlen=MAX_LEFT))
+        window = self._windows[name] = Window(deque(maxlen=NEWEST), deque(maxlen=MAX_LEFT_REQUESTS))
         return window
 
     def recent(self, now: float) -> dict[str, list[Answered]]:

@@ -15,8 +15,8 @@ from pointsman.routing.opinion import Opinion
 from pointsman.routing.router import Routed
 
 # A client can name a model of any length, and errors quote clients and vLLM.
-LONGEST_NAME_BYTES = 256
-LONGEST_ERROR_BYTES = 1024
+MAX_NAME_BYTES = 256
+MAX_ERROR_BYTES = 1024
 
 
 class Record(msgspec.Struct, gc=False):
@@ -103,7 +103,7 @@ def request_line(record: Record) -> Line:
     if record.endpoint is not None:
         line["endpoint"] = record.endpoint
     if record.error is not None:
-        line["error"] = cut(record.error, LONGEST_ERROR_BYTES)
+        line["error"] = cut(record.error, MAX_ERROR_BYTES)
     if record.retried is not None:
         line["retried"] = record.retried
     if record.routed is not None:
@@ -137,12 +137,12 @@ def _add_request(line: Line, record: Record) -> None:
     if record.trace is not None:
         line["trace_id"] = record.trace.name
     if record.original_model is not None:
-        line["original_model"] = cut(record.original_model, LONGEST_NAME_BYTES)
+        line["original_model"] = cut(record.original_model, MAX_NAME_BYTES)
 
 
 def _add_decision(line: Line, routed: Routed) -> None:
     decision = routed.decision
-    line["selected_model"] = cut(decision.model, LONGEST_NAME_BYTES)
+    line["selected_model"] = cut(decision.model, MAX_NAME_BYTES)
     if decision.category is not None:
         line["category"] = decision.category
     if decision.confidence is not None:

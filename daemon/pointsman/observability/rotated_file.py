@@ -13,20 +13,20 @@ from pathlib import Path
 from pointsman import files
 from pointsman.observability.line_writer import open_lines
 
-MOST_OLDER = 100
+MAX_OLDER_FILES = 100
 
 
 class RotatedFile:
     """An open file, readable by its owner only, with a maximum size and a maximum number of older ones."""
 
-    def __init__(self, path: Path, most_bytes: int, older: int) -> None:
+    def __init__(self, path: Path, max_bytes: int, older: int) -> None:
         """Open the file or create it; raises OSError."""
         self.descriptor = open_lines(path)
         """Constant while this file is open."""
         self.begun = 0
         """The number of rotations."""
         self._path = path
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._older = older
         if not os.access(path.parent, os.W_OK | os.R_OK):
             self.close()
@@ -37,7 +37,7 @@ class RotatedFile:
         with alone(self._path):
             if not self.is_in_place():
                 self._begin()
-            if os.fstat(self.descriptor).st_size + size > self._most_bytes:
+            if os.fstat(self.descriptor).st_size + size > self._max_bytes:
                 self._shift()
                 self._begin()
 
@@ -59,7 +59,7 @@ class RotatedFile:
 
     def _shift(self) -> None:
         """Rename the file and those before it; remove those beyond the maximum, also of an earlier, larger one."""
-        for number in range(max(1, self._older), MOST_OLDER + 1):
+        for number in range(max(1, self._older), MAX_OLDER_FILES + 1):
             numbered(self._path, number).unlink(missing_ok=True)
         names = [self._path, *(numbered(self._path, number + 1) for number in range(self._older))]
         for name, after in reversed(list(itertools.pairwise(names))):
@@ -76,7 +76,7 @@ def numbered(path: Path, number: int) -> Path:
 
 def parts(path: Path) -> list[Path]:
     """Return the existing files, the oldest first."""
-    older = (numbered(path, number) for number in range(MOST_OLDER, 0, -1))
+    older = (numbered(path, number) for number in range(MAX_OLDER_FILES, 0, -1))
     return [one for one in (*older, path) if one.exists()]
 
 

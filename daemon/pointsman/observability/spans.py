@@ -13,7 +13,7 @@ from pointsman import __version__
 from pointsman.config.options.tracing import TracingOptions
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import cut
-from pointsman.observability.record import LONGEST_ERROR_BYTES, LONGEST_NAME_BYTES, Record, draw_of
+from pointsman.observability.record import MAX_ERROR_BYTES, MAX_NAME_BYTES, Record, draw_of
 from pointsman.observability.trace import Trace, begin
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def span_of(record: Record, trace: Trace, resource: Resource) -> ReadableSpan:
 
 def _name(record: Record, operation: str | None) -> str:
     if operation is not None and record.original_model is not None:
-        return f"{operation} {cut(record.original_model, LONGEST_NAME_BYTES)}"
+        return f"{operation} {cut(record.original_model, MAX_NAME_BYTES)}"
     return f"{record.method} {record.path}"
 
 
@@ -168,7 +168,7 @@ def _attributes(record: Record, operation: str | None) -> dict[str, AttributeVal
         "pointsman.request_id": record.request_id,
         "pointsman.key": record.key,
         "pointsman.endpoint": record.endpoint,
-        "pointsman.error": record.error and cut(record.error, LONGEST_ERROR_BYTES),
+        "pointsman.error": record.error and cut(record.error, MAX_ERROR_BYTES),
         "pointsman.first_byte_seconds": record.first_byte,
     }
     if record.tokens is not None:
@@ -186,7 +186,7 @@ def _attributes(record: Record, operation: str | None) -> dict[str, AttributeVal
         }
     found |= {f"pointsman.{phase}_seconds": seconds for phase, seconds in record.phases.items()}
     return {
-        name: cut(value, LONGEST_NAME_BYTES) if isinstance(value, str) and name != "pointsman.error" else value
+        name: cut(value, MAX_NAME_BYTES) if isinstance(value, str) and name != "pointsman.error" else value
         for name, value in found.items()
         if value is not None
     }

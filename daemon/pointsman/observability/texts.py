@@ -19,7 +19,7 @@ from pointsman.observability.rotated_file import RotatedFile
 
 # Hashes of texts already in the file, at most 15 MB in memory; a text whose hash was evicted may be written twice.
 KEPT_TEXTS = 100_000
-# What the disk has not taken so long after the end is lost.
+# A slow disk must not delay the end of the service: what it has not taken by then is lost.
 CLOSE_SECONDS = 1.0
 # The beginnings of the latest texts, which the page shows; at most 5 MB in memory.
 LATEST_TEXTS, LATEST_CHARACTERS = 2_000, 500

@@ -18,8 +18,8 @@ from pointsman.observability.instruments import quantile_ms
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.usage import MAX_PAIRS, OTHERS, Pair
 
-READ_S = 15
-MINUTES = (60, READ_S)
+READ_SECONDS = 15
+MINUTES = (60, READ_SECONDS)
 HOUR = (60, 60)
 DAY = (288, 300)
 # Each window is a number of the last slots of a ring.
@@ -28,7 +28,7 @@ MAX_NAMES = 64
 MAX_MODELS = 256
 MAX_STATUSES = 16
 # With more models than these, a chart shows the others as one.
-MAX_CHARTED = 16
+MAX_CHARTED_MODELS = 16
 # The number of columns by which a ring grows.
 GROWTH = 128
 
@@ -49,17 +49,17 @@ class _Layout:
 
 
 class _Names(Generic[K]):
-    """The columns of one kind of name: `width` for each of the first `most` - 1, and for all `others` together."""
+    """The columns of one kind of name: `width` for each of the first `max_names` - 1, and for all `others` together."""
 
-    def __init__(self, layout: _Layout, most: int, others: K, width: int = 1) -> None:
-        self._layout, self._most, self._others, self.width = layout, most, others, width
+    def __init__(self, layout: _Layout, max_names: int, others: K, width: int = 1) -> None:
+        self._layout, self._max_names, self._others, self.width = layout, max_names, others, width
         self._starts: dict[K, int] = {}
 
     def of(self, name: K) -> int:
         """Return the first column of a name."""
         start = self._starts.get(name)
         if start is None:
-            if len(self._starts) - (self._others in self._starts) >= self._most - 1:
+            if len(self._starts) - (self._others in self._starts) >= self._max_names - 1:
                 name = self._others
             start = self._starts.get(name)
             if start is None:
@@ -170,10 +170,10 @@ class Traffic:
         self._counted = self._read()
 
     async def watch(self) -> None:
-        """Read the counters at the end of every READ_S, until canceled."""
+        """Read the counters at the end of every READ_SECONDS, until canceled."""
         while True:
             self.take()
-            await asyncio.sleep(READ_S - time.time() % READ_S)
+            await asyncio.sleep(READ_SECONDS - time.time() % READ_SECONDS)
 
     def take(self, now: float | None = None) -> None:
         """Add the counts since the last time, for that time."""
@@ -240,7 +240,7 @@ class Traffic:
                         self._bounds, found.slots(self._first_bytes.of(name), self._first_bytes.width)
                     ),
                 }
-                for name in busy[:MAX_CHARTED]
+                for name in busy[:MAX_CHARTED_MODELS]
                 if name in first_bytes
             ],
             "first_byte": _times(self._bounds, [sum(counts) for counts in zip(*first_bytes.values(), strict=True)]),
@@ -258,8 +258,8 @@ class Traffic:
         """Return the counts of the most frequent models by slot, and of all others together, which have no name."""
         names = sorted((name for name, total in totals.items() if total), key=lambda name: -totals[name])
         each = [(name, found.slots(self._models.of(name) + column)[:, 0]) for name in names]
-        shown = [{"name": name, "counts": counts.tolist()} for name, counts in each[:MAX_CHARTED]]
-        if rest := each[MAX_CHARTED:]:
+        shown = [{"name": name, "counts": counts.tolist()} for name, counts in each[:MAX_CHARTED_MODELS]]
+        if rest := each[MAX_CHARTED_MODELS:]:
             together = np.sum([counts for _, counts in rest], axis=0, dtype=np.int64)
             shown.append({"name": None, "models": len(rest), "counts": together.tolist()})
         return shown

@@ -12,7 +12,7 @@ from pointsman.http1.response_head import ResponseHead
 from pointsman.upstream.connection import Receiver
 
 # vLLM's error bodies have about 200 bytes; a longer one is about something else.
-LONGEST_ERROR_BYTES = 16_384
+MAX_ERROR_BODY_BYTES = 16_384
 # Only vLLM's answer at --max-num-queued-reqs or --max-num-queued-tokens contains this; vLLM checks them before it
 # begins.
 _QUEUE_FULL = b"on a different instance."
@@ -63,7 +63,7 @@ class HeldError:
     def applies(head: ResponseHead, model: str) -> bool:
         """Return whether a head may be that of a refusal; `model` is empty if it is not known."""
         declines = head.status == 503 or (head.status == 404 and model != "")
-        return declines and head.length is not None and head.length <= LONGEST_ERROR_BYTES
+        return declines and head.length is not None and head.length <= MAX_ERROR_BODY_BYTES
 
     def head(self, head: ResponseHead) -> Length:
         return Length(head.length or 0)

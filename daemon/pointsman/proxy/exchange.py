@@ -73,7 +73,7 @@ class Exchange:
         self._client = self._admission.admit(request.client.limited_as, whole=request.complete)
         self.placed = request.complete
 
-    async def read(self, seconds: float, least_rate: int) -> Received:
+    async def read(self, seconds: float, min_bytes_per_second: int) -> Received:
         """Return the body as `Request.read` does, once it is complete and the request has its slot.
 
         Raises TooBusy and OverShare as well.
@@ -84,7 +84,7 @@ class Exchange:
         if request.arriving:
             admission.arrives(client, request, limited=bool(limited_as))
         try:
-            body = await request.read(seconds, least_rate)
+            body = await request.read(seconds, min_bytes_per_second)
         finally:
             admission.arrived(client, request)
         admission.place()

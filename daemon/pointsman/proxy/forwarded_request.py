@@ -13,7 +13,7 @@ from pointsman.long_body import Body
 from pointsman.proxy.declined import Declined, UnknownModel
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.hidden_usage import HiddenUsage
-from pointsman.proxy.quarantine import CONFIRM_SECONDS, LARGEST_BODY_BYTES, MOST_SUSPECTS, Suspect
+from pointsman.proxy.quarantine import CONFIRM_SECONDS, MAX_SUSPECT_BODY_BYTES, MAX_SUSPECTS, Suspect
 from pointsman.proxy.response_id import ResponseIdReader
 from pointsman.proxy.response_stream import ResponseStream
 from pointsman.proxy.upstream_request import header_lines, request_head
@@ -130,8 +130,8 @@ class ForwardedRequest(ResponseStream):
         if size < SMALL_BYTES:
             return
         # If vLLM dies, one of few requests may be the cause, and the body tells whether that request comes again.
-        few = self._upstreams.quarantine is not None and self._endpoint.in_flight <= MOST_SUSPECTS
-        needed = few and size <= LARGEST_BODY_BYTES
+        few = self._upstreams.quarantine is not None and self._endpoint.in_flight <= MAX_SUSPECTS
+        needed = few and size <= MAX_SUSPECT_BODY_BYTES
         if not needed and upstream is not None and upstream.sent:
             self._body, self._instead = b"", None
             self._record.drop_body()

@@ -10,7 +10,7 @@ import msgspec
 from pointsman.http1.body import Chunked, chunk
 
 # A possible usage event is buffered up to this size; it has about 300 bytes.
-LONGEST_EVENT_BYTES = 4096
+MAX_EVENT_BYTES = 4096
 _END = re.compile(rb"\r?\n\r?\n")
 _ENDS = (b"\n\n", b"\n\r\n")
 _DATA = b"data: "
@@ -71,7 +71,7 @@ class HiddenUsage:
             else:
                 kept.append(event)
         self._held = data[at:]
-        if len(self._held) > LONGEST_EVENT_BYTES:
+        if len(self._held) > MAX_EVENT_BYTES:
             kept.append(self._held)
             self._held = b""
         return b"".join(kept)

@@ -19,12 +19,12 @@ STEP_SECONDS = 0.25
 
 
 class Hold:
-    """The requests of one config that wait, each for at most `seconds`, and at most `most` of all configs."""
+    """The requests of one config that wait, each for at most `seconds`, and at most `max_held` of all configs."""
 
-    def __init__(self, seconds: float, most: int, up: Callable[[], set[str]], metrics: Metrics) -> None:
+    def __init__(self, seconds: float, max_held: int, up: Callable[[], set[str]], metrics: Metrics) -> None:
         """Take `up`, which returns the names of the endpoints that accept connections, as far as is known."""
         self._seconds = seconds
-        self._most = most
+        self._max_held = max_held
         self._up = up
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
@@ -55,7 +55,7 @@ class Hold:
 
     async def _wait(self, exchange: Exchange, held: Held, until: float) -> bool:
         """Return True once the request may be sent again, False if the request cannot wait, or no longer."""
-        if self._metrics.held >= self._most:
+        if self._metrics.held >= self._max_held:
             return False
         await in_task()
         record, began = exchange.record, time.perf_counter()
@@ -89,5 +89,7 @@ def configured_hold(options: Options, balancer: LoadBalancer, metrics: Metrics) 
     if not options.relay.hold_ms:
         return None
     endpoints = balancer.all.values()
-    most = options.server.max_in_flight // 4
-    return Hold(options.relay.hold_ms / 1000, most, lambda: {one.name for one in endpoints if one.reachable}, metrics)
+    max_held = options.server.max_in_flight // 4
+    return Hold(
+        options.relay.hold_ms / 1000, max_held, lambda: {one.name for one in endpoints if one.reachable}, metrics
+    )

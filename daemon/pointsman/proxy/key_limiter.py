@@ -109,10 +109,10 @@ class KeyLease:
 
     def enter(self) -> None:
         """Count the request; raises RateLimited (429)."""
-        requests, _, most = self._limits
+        requests, _, max_in_flight = self._limits
         use = self._use
-        if most is not None and use.in_flight >= most:
-            raise self._limited("in_flight", f"your key may have {most} requests in flight", 1.0)
+        if max_in_flight is not None and use.in_flight >= max_in_flight:
+            raise self._limited("in_flight", f"your key may have {max_in_flight} requests in flight", 1.0)
         if requests is not None:
             wait = use.requests.take(1, requests, self._clock())
             if wait:

@@ -11,7 +11,7 @@ from pointsman.long_body import Body, pieces_of
 from pointsman.lru import Lru
 
 # With more requests in flight, each of them is unlikely to be the cause.
-MOST_SUSPECTS = 3
+MAX_SUSPECTS = 3
 DEATHS = 2
 REFUSED_SECONDS = 60.0
 # A dead vLLM refuses connections after 0.3 s. Its health is probed every 2 s, and may take 5 s to fail.
@@ -19,9 +19,9 @@ CONFIRM_SECONDS = 10.0
 # A large model takes many minutes to load again.
 REMEMBERED_SECONDS = 3600.0
 ENTRIES = 1024
-MOST_REFUSED = 256
+MAX_REFUSED_BODIES = 256
 # Hashing this takes at most 5 ms; a larger body is never a suspect.
-LARGEST_BODY_BYTES = 4 * 2**20
+MAX_SUSPECT_BODY_BYTES = 4 * 2**20
 
 
 class Suspect(NamedTuple):
@@ -71,8 +71,8 @@ class Quarantine:
         trouble = self._troubles.get(endpoint)
         if sent <= self._dead_at.get(endpoint, float("-inf")) or (trouble is not None and sent <= trouble.since):
             return False
-        found = [suspect for suspect in suspects if len(suspect.body) <= LARGEST_BODY_BYTES]
-        self._troubles[endpoint] = _Trouble(self._clock(), found if len(found) <= MOST_SUSPECTS else ())
+        found = [suspect for suspect in suspects if len(suspect.body) <= MAX_SUSPECT_BODY_BYTES]
+        self._troubles[endpoint] = _Trouble(self._clock(), found if len(found) <= MAX_SUSPECTS else ())
         return True
 
     def forget(self, endpoint: str) -> None:
@@ -99,7 +99,7 @@ class Quarantine:
             return False
         self._refused.pop(key, None)
         self._refused[key] = now + REFUSED_SECONDS
-        if len(self._refused) > MOST_REFUSED:
+        if len(self._refused) > MAX_REFUSED_BODIES:
             del self._refused[next(iter(self._refused))]  # the oldest
         return True
 

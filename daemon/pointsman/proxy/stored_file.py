@@ -19,11 +19,11 @@ from pointsman import daemon_thread, files
 from pointsman.proxy.stored_responses import ENTRIES, Entry, StoredResponses
 
 NAME = "responses.json"
-LARGEST_BYTES = 16 * 2**20
+MAX_FILE_BYTES = 16 * 2**20
 # Minimum seconds between two writes; a crash loses the entries since the last one.
 PAUSE_SECONDS = 1.0
 # After this many added lines a new snapshot is written, so each entry is written twice on average.
-MOST_ADDED = ENTRIES
+MAX_ADDED_LINES = ENTRIES
 
 
 class _Snapshot(msgspec.Struct):
@@ -48,7 +48,7 @@ class StoredFile:
     def load(self) -> str | None:
         """Restore the entries from the file; return a message for the operator if it cannot be used."""
         try:
-            entries = _entries(files.read(self._path, LARGEST_BYTES))
+            entries = _entries(files.read(self._path, MAX_FILE_BYTES))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -95,7 +95,7 @@ class StoredFile:
         new, self._new = self._new, []
         if self._room:
             return lambda: self._add(new)
-        self._room = MOST_ADDED
+        self._room = MAX_ADDED_LINES
         entries = self._responses.entries()
         return lambda: self._write(entries)
 

@@ -6,7 +6,7 @@ import hashlib
 
 import msgspec
 
-from pointsman.routing.history import MOST_TURNS, History, Turn
+from pointsman.routing.history import MAX_TURNS, History, Turn
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
@@ -39,8 +39,8 @@ def conversation_of(history: History, caller: Caller) -> Conversation | None:
     client, session = caller.client.encode(), caller.session.encode()
     who = b"%d:%b%d:%b" % (len(client), client, len(session), session)
     return Conversation(
-        _hash(who, history.turns[:MOST_TURNS]),
-        _hash(who, history.turns[1 : 1 + MOST_TURNS]) if len(history.turns) > 1 else None,
+        _hash(who, history.turns[:MAX_TURNS]),
+        _hash(who, history.turns[1 : 1 + MAX_TURNS]) if len(history.turns) > 1 else None,
         _hash(who, ()) if session else None,
         history.continues,
     )

@@ -18,12 +18,12 @@ from pointsman.routing.router import Routed, Router
 from pointsman.routing.steps import finish
 
 # An edit may affect all messages of a conversation.
-LONGEST_EDIT_BYTES = 4096
-LONGEST_EDIT_LINE = 400
+MAX_EDIT_BYTES = 4096
+MAX_EDIT_LINE_CHARACTERS = 400
 # A client that marks the ask inside its message has the text of a longer one.
-LONGEST_MESSAGE_BYTES = 64 * 1024
+MAX_MESSAGE_BYTES = 64 * 1024
 # Show only both ends of a longer ask.
-_LONGEST = 2000
+_MAX_ASK_CHARACTERS = 2000
 _SHOWN = 200
 
 
@@ -109,7 +109,7 @@ def _text(router: Router, classification: Classification, routed: Routed) -> dic
 
 def _message(request: ParsedRequest) -> str | None:
     """Return the message that contains the steps, or None if it is missing or long."""
-    if request.asked is None or memoryview(request.asked.content).nbytes > LONGEST_MESSAGE_BYTES:
+    if request.asked is None or memoryview(request.asked.content).nbytes > MAX_MESSAGE_BYTES:
         return None
     return " ".join(finish(texts_of(request.asked.content)))
 
@@ -159,16 +159,22 @@ def _why_kept(router: Router, routed: Routed, before: str, *, within: bool) -> s
 
 def _shown(pieces: Pieces) -> str:
     """Return JSON in pieces as text, shortened to its beginning and end if long."""
-    most = LONGEST_EDIT_BYTES
+    max_bytes = MAX_EDIT_BYTES
     # Cut the middle out of a long piece first: joining 32 MiB takes 20 ms.
-    value = b"".join([end for piece in pieces for end in (piece[:most], piece[max(most, len(piece) - most) :])])
-    if len(value) <= most:
+    value = b"".join(
+        [end for piece in pieces for end in (piece[:max_bytes], piece[max(max_bytes, len(piece) - max_bytes) :])]
+    )
+    if len(value) <= max_bytes:
         return value.decode("utf-8", "replace")
-    return "…".join(end.decode("utf-8", "ignore") for end in (value[: most // 2], value[-most // 2 :]))
+    return "…".join(end.decode("utf-8", "ignore") for end in (value[: max_bytes // 2], value[-max_bytes // 2 :]))
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
+    return (
+        text
+        if len(text) <= _MAX_ASK_CHARACTERS
+        else f"{text[: _MAX_ASK_CHARACTERS // 2]}…{text[-_MAX_ASK_CHARACTERS // 2 :]}"
+    )
 
 
 def greatest_first(scores: dict[str, float]) -> dict[str, float]:
@@ -228,8 +234,8 @@ def plain(line: str) -> str:
 
 
 def _line(text: str) -> str:
-    half = LONGEST_EDIT_LINE // 2
-    return text if len(text) <= LONGEST_EDIT_LINE else f"{text[:half]}…{text[-half:]}"
+    half = MAX_EDIT_LINE_CHARACTERS // 2
+    return text if len(text) <= MAX_EDIT_LINE_CHARACTERS else f"{text[:half]}…{text[-half:]}"
 
 
 def _asides(decision: dict[str, Any]) -> Iterator[str]:

@@ -9,12 +9,12 @@ import re
 from pathlib import Path
 
 # A longer text says something.
-MOST_CHARS = 160
-MOST_WORDS = 24
-MOST_NUMBERS = 3
+MAX_CHARACTERS = 160
+MAX_WORDS = 24
+MAX_NUMBERS = 3
 FEW_WORDS = 6
-# Of a longer text, so much is looked at.
-READ_CHARS = 2048
+# The beginning of a longer text tells enough, in a bounded time.
+READ_CHARACTERS = 2048
 # After its first sentence, a pronoun may refer to the ask itself; in a longer sentence, after its first words.
 SHORT_WORDS, FIRST_WORDS = 12, 5
 
@@ -46,7 +46,7 @@ _OPENING, _POINTING, _ENDING, _TYING = map(_words, ("opening", "pointing", "endi
 _FILLING, _ASKING = _words("filling"), _words("asking")
 _ANY_WORD = _ANYWHERE.union(*_LANGUAGES)
 _ANY_SUBJECT = _ANYWHERE.union(_ENGLISH_WORDS, _OPENING, _POINTING, _ENDING, _TYING, _FILLING, _ASKING, ("",))
-_LONGEST_PIECE = max(len(piece) for pieces in _PIECES for piece in pieces)
+_MAX_PIECE_CHARACTERS = max(len(piece) for pieces in _PIECES for piece in pieces)
 
 _BETWEEN = re.compile(r"[\s.,;:!?…。、，！？：；()（）\[\]{}\"'’`«»„“”‚‘¿¡؟،·~*_/\\|<>#&%+=—–-]+")
 # Letters of scripts that put no spaces between words, and roughly how many make a word.
@@ -71,10 +71,10 @@ _EMPTY = re.compile(
 
 def content_free(text: str) -> bool:
     """Return whether a text fits any subject, in some thirty languages: "thanks", "shorter, please", "als Tabelle"."""
-    if len(text) > MOST_CHARS:
+    if len(text) > MAX_CHARACTERS:
         return False
     words = [word for word in _BETWEEN.split(text.casefold()) if any(map(str.isalpha, word))]
-    if len(words) > MOST_WORDS or _FIGURE.search(text) or len(_NUMBER.findall(text)) > MOST_NUMBERS:
+    if len(words) > MAX_WORDS or _FIGURE.search(text) or len(_NUMBER.findall(text)) > MAX_NUMBERS:
         return False
     own = [word for word in words if word not in _ANYWHERE]
     if _ANY_WORD.issuperset(own):
@@ -84,7 +84,7 @@ def content_free(text: str) -> bool:
 
 def is_short(text: str) -> bool:
     """Return whether a text has few words, in any language: most short texts continue the subject."""
-    if len(text) > MOST_CHARS:
+    if len(text) > MAX_CHARACTERS:
         return False
     words = len([word for word in _BETWEEN.split(text) if any(map(str.isalpha, word))])
     return words + len(_UNSPACED.findall(text)) // LETTERS <= FEW_WORDS
@@ -92,7 +92,7 @@ def is_short(text: str) -> bool:
 
 def own_words(text: str) -> frozenset[str]:
     """Return the words of a text that name a subject."""
-    return frozenset(_BETWEEN.split(text[:READ_CHARS].lower())) - _ANY_SUBJECT
+    return frozenset(_BETWEEN.split(text[:READ_CHARACTERS].lower())) - _ANY_SUBJECT
 
 
 def _consists(word: str, pieces: frozenset[str]) -> bool:
@@ -100,7 +100,7 @@ def _consists(word: str, pieces: frozenset[str]) -> bool:
     ends = {0}
     for start in range(len(word)):
         if start in ends:
-            ends |= {end for end in range(start + 1, start + 1 + _LONGEST_PIECE) if word[start:end] in pieces}
+            ends |= {end for end in range(start + 1, start + 1 + _MAX_PIECE_CHARACTERS) if word[start:end] in pieces}
     return len(word) in ends
 
 
@@ -109,7 +109,7 @@ def leans(text: str) -> bool:
 
     It begins in mid-sentence, refers back, or neither asks nor wants anything, and announces no other subject.
     """
-    text = text[:READ_CHARS].lower().replace("’", "'")
+    text = text[:READ_CHARACTERS].lower().replace("’", "'")
     if _TURNING.search(text):
         return False
     text = _EMPTY.sub(" ", text)

@@ -17,21 +17,21 @@ from pointsman.routing.prompt_text import TooManyParts, texts_of
 from pointsman.routing.steps import Pace, Steps, paced
 
 # Identify a history by its newest turns, so that a long one costs no more than this.
-MOST_TURNS = 32
+MAX_TURNS = 32
 # Hash only the length and both ends of a longer ask or answer.
-END_CHARS = 1024
+END_CHARACTERS = 1024
 # Characters remembered of an earlier ask or answer, to judge a new ask by.
-EXCERPT_CHARS = 400
+EXCERPT_CHARACTERS = 400
 # Messages recur in each later request of a conversation. A longer one is read again, as hashing it takes as long.
 KNOWN_MESSAGES = 4096
-LONGEST_KNOWN_BYTES = 64 * 1024
+MAX_KNOWN_BYTES = 64 * 1024
 _TURNS = 15  # a mask: a known message takes a microsecond, a long one twenty
 
 # After the newest ask, an answer or a tool's result makes a request a further step of its turn. These roles do not: a
 # user's message without an ask is a reminder or material, or has results, which follow an answer with their calls.
 _NO_STEP = (*SYSTEM_ROLES, "user")
-# So many prompts may be above a conversation's first turn; of more messages the history is read in steps.
-MOST_OPENING = 4
+# Above a first turn are few prompts; of more messages the history is read in steps.
+MAX_OPENING_MESSAGES = 4
 _REASONING = (("<think>", "</think>"), ("<thinking>", "</thinking>"))
 
 
@@ -62,12 +62,12 @@ class History(msgspec.Struct, frozen=True, gc=False):
     @property
     def before(self) -> str:
         """Return the beginning of the ask before the newest, and of its answer."""
-        return self._before(EXCERPT_CHARS, EXCERPT_CHARS)
+        return self._before(EXCERPT_CHARACTERS, EXCERPT_CHARACTERS)
 
     @property
     def context(self) -> str:
         """Return the part of both that the classifier reads before the newest ask."""
-        return self._before(subject.ASK_CHARS, subject.ANSWER_CHARS)
+        return self._before(subject.ASK_CHARACTERS, subject.ANSWER_CHARACTERS)
 
     def _before(self, ask: int, answer: int) -> str:
         answered = self.answer[:answer]
@@ -101,7 +101,7 @@ class HistoryReader:
         self, messages: list[Message] | None, asked_in: Message | None, ask: Ask, client: str = ""
     ) -> History | None:
         """Return the result of `read` if the ask is the only turn: in the last message, below a system prompt."""
-        if not messages or messages[-1] is not asked_in or len(messages) > MOST_OPENING:
+        if not messages or messages[-1] is not asked_in or len(messages) > MAX_OPENING_MESSAGES:
             return None
         for message in messages:
             if message is not asked_in and message.role not in SYSTEM_ROLES:
@@ -135,7 +135,7 @@ class HistoryReader:
             if role == "assistant" and turns:
                 turns[-1][1].append(said)
             elif said.digest:
-                if len(turns) > MOST_TURNS:
+                if len(turns) > MAX_TURNS:
                     break
                 turns.append((said, []))
             elif not turns:
@@ -150,7 +150,7 @@ class HistoryReader:
         texts = yield from _texts(message.content)
         if message.role == "assistant":
             spoken = _spoken(" ".join(texts))
-            said = _Said(_digest(_ends(spoken)), spoken[:EXCERPT_CHARS])
+            said = _Said(_digest(_ends(spoken)), spoken[:EXCERPT_CHARACTERS])
         else:
             if not room.take(texts):
                 return _NOTHING
@@ -175,7 +175,7 @@ def _turn(asked: _Said, answers: list[_Said]) -> Turn:
 
 def _key(message: Message, client: str) -> _Key | None:
     content = memoryview(message.content)
-    if content.nbytes > LONGEST_KNOWN_BYTES:
+    if content.nbytes > MAX_KNOWN_BYTES:
         return None
     sent = bytes(content)
     return message.role, _hash(sent, client), len(sent)
@@ -196,7 +196,9 @@ def _texts(content: Value) -> Steps[list[str]]:
 def _asked(ask: Ask) -> _Said:
     text = ask.text.strip()
     # Removing a wrapper may leave other white space; comparing that in a long text would take too long.
-    return _Said(_digest(_ends(" ".join(text.split()) if len(text) <= END_CHARS else text)), text[:EXCERPT_CHARS])
+    return _Said(
+        _digest(_ends(" ".join(text.split()) if len(text) <= END_CHARACTERS else text)), text[:EXCERPT_CHARACTERS]
+    )
 
 
 def _digest(said: bytes) -> bytes:
@@ -215,9 +217,9 @@ def _spoken(text: str) -> str:
 
 def _ends(text: str) -> bytes:
     """Return the part of a text that is hashed: all of it, or its length and ends."""
-    if len(text) <= 2 * END_CHARS:
+    if len(text) <= 2 * END_CHARACTERS:
         return _bytes(text)
-    return b"%d:%b" % (len(text), _bytes(text[:END_CHARS] + text[-END_CHARS:]))
+    return b"%d:%b" % (len(text), _bytes(text[:END_CHARACTERS] + text[-END_CHARACTERS:]))
 
 
 def _bytes(text: str) -> bytes:

@@ -18,7 +18,7 @@ from pointsman.long_body import Received
 from pointsman.routing.steps import Steps
 
 CHUNK = 32 * 1024
-MOST_DEPTH = 1000
+MAX_NESTED_LEVELS = 1000
 _TURNS = 1023  # a mask: each takes up to half a microsecond
 
 SPACES = b" \t\n\r"
@@ -124,13 +124,13 @@ def members(data: Text, names: tuple[str, ...], within: Span | None = None) -> S
     return found
 
 
-def elements(data: Text, array: Span, most: int) -> Steps[list[Span] | None]:
-    """Return the elements of an array, or None if there are more than `most`; raises JsonFault."""
+def elements(data: Text, array: Span, max_elements: int) -> Steps[list[Span] | None]:
+    """Return the elements of an array, or None if there are more than `max_elements`; raises JsonFault."""
     commas: list[int] = [array.start]
     for where, what, depth in _structure(data, *array):
         closed = _end(depth)
         commas += where[:closed][(depth[:closed] == 1) & (what[:closed] == _COMMA)].tolist()
-        if len(commas) > most:
+        if len(commas) > max_elements:
             return None
         if closed < len(depth):
             commas.append(int(where[closed]))
@@ -157,9 +157,9 @@ def _structure(data: Text, at: int, behind: int) -> Iterator[tuple[Positions, By
         if end < behind:
             end = at + without_escape(piece)
         where, what, depth = structure.read(piece, text[at:end])
-        if len(depth) and int(depth.max()) > MOST_DEPTH:
-            position = at + int(where[np.argmax(depth > MOST_DEPTH)])
-            raise DepthFault(f"nested too deeply, more than {MOST_DEPTH} levels,", position)
+        if len(depth) and int(depth.max()) > MAX_NESTED_LEVELS:
+            position = at + int(where[np.argmax(depth > MAX_NESTED_LEVELS)])
+            raise DepthFault(f"nested too deeply, more than {MAX_NESTED_LEVELS} levels,", position)
         yield where + at, what, depth
         at = end
 

@@ -11,7 +11,7 @@ from pointsman.config.regex import At, Edge, Found, Program, Split, Take, is_cla
 from pointsman.routing.steps import Pace, Steps
 
 # A transition takes 100 bytes.
-MOST_TRANSITIONS = 20_000
+MAX_TRANSITIONS = 20_000
 # Characters between two looks at the clock.
 _PART = 16
 
@@ -63,7 +63,7 @@ class Matcher:
             (number, step.to) for number, step in steps if step.chars.has(char, fold=self._programs[number].fold)
         )
         self._transitions += 1
-        if self._transitions > MOST_TRANSITIONS:
+        if self._transitions > MAX_TRANSITIONS:
             self._transitions = 0
             self._states.clear()
             self._start = self._state(frozenset(), _START, 0)

@@ -16,9 +16,9 @@ from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
 
 NOTHING: Mapping[str, str] = {}
 # Of all categories and scopes; the cache is cleared when the served models change.
-MOST_PLANS = 4096
+MAX_PLANS = 4096
 # Clients may name any model.
-MOST_EXPLICIT = 1024
+MAX_EXPLICIT_MODELS = 1024
 
 
 class Planner:
@@ -39,7 +39,7 @@ class Planner:
         self._plan_for(served)
         decision = self._explicit.get(model)
         if decision is None:
-            if len(self._explicit) >= MOST_EXPLICIT:
+            if len(self._explicit) >= MAX_EXPLICIT_MODELS:
                 self._explicit.clear()
             decision = self._explicit[model] = self._named(model, served)
         return decision
@@ -77,7 +77,7 @@ class Planner:
         key = choice.category, drawn, tools, scope, choice.canary
         plan = self._plans.get(key)
         if plan is None:
-            if len(self._plans) >= MOST_PLANS:
+            if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
             plan = self._plans[key] = self._plan(category, drawn, served, tools, scope, canary=choice.canary)
         return _decision(choice, plan)

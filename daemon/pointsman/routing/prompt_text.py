@@ -17,8 +17,8 @@ from pointsman.routing.steps import Pace, Steps
 # More than any classifier reads: only the two ends of a longer text are read.
 END_BYTES = 128 * 1024
 # More messages, or parts of a message, than a conversation has. A request with more is not classified.
-MOST_PARTS = 4096
-# So much of a system prompt tells whether it sets a helper task.
+MAX_PARTS = 4096
+# The beginning of a system prompt tells whether it sets a helper task.
 BEGINNING = 4096
 # Values that decode to an object for each part are read at once up to this size.
 LIST_AT_ONCE = 64 * 1024
@@ -60,7 +60,7 @@ def texts_of(value: Value | None) -> Steps[list[str]]:
     if shown.nbytes <= LIST_AT_ONCE:
         parts = decode(value, None, _PARTS)
         if parts is not None:
-            if len(parts) > MOST_PARTS:
+            if len(parts) > MAX_PARTS:
                 raise TooManyParts
             return [text for part in parts if (text := part if isinstance(part, str) else part.text)]
     return (yield from _ends((yield from _strings(shown))))
@@ -87,7 +87,7 @@ def beginning_bytes(value: Value | None) -> bytes | None:
 def _strings(array: memoryview) -> Steps[list[memoryview]]:
     """Return the strings of a list and those in its parts, undecoded."""
     try:
-        parts = yield from json_scan.elements(array, Span(0, array.nbytes), MOST_PARTS)
+        parts = yield from json_scan.elements(array, Span(0, array.nbytes), MAX_PARTS)
         if parts is None:
             raise TooManyParts
         found: list[memoryview] = []

@@ -20,7 +20,7 @@ from pointsman.routing.policy import Held, Policy
 # The text before is unknown if vLLM has it, or if it is in another language: that is evidence neither for nor against a
 # change of subject.
 UNKNOWN = 0.5
-# So many earlier asks are read where a conversation is not known here.
+# Where a conversation is not known here, its last asks tell its category.
 EARLIER_ASKS = 3
 _UNDECIDED = (Reason.LOW_CONFIDENCE, Reason.NO_CATEGORY)
 

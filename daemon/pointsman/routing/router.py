@@ -33,7 +33,7 @@ from pointsman.routing.session_ids import SessionIds
 from pointsman.routing.steps import Lane
 
 # No model has a longer name, but clients may request one.
-LONGEST_NAME = 256
+MAX_MODEL_NAME_CHARACTERS = 256
 
 
 class Routed(msgspec.Struct, frozen=True, gc=False):
@@ -265,7 +265,7 @@ class Router:
         A very long name, which nobody serves, is truncated in the decision.
         """
         started = time.perf_counter()
-        model = model[:LONGEST_NAME]
+        model = model[:MAX_MODEL_NAME_CHARACTERS]
         decision = self.planner.explicit(model, self.served())
         if at is not None:
             decision = _bound(decision, at)

@@ -20,7 +20,7 @@ from pointsman.routing.matcher import Matcher
 from pointsman.routing.steps import Pace, Steps
 
 # Search both ends of a longer ask for keywords and patterns.
-END_CHARS = 2_048
+END_CHARACTERS = 2_048
 
 
 class Origin(NamedTuple):
@@ -112,7 +112,7 @@ class _Facts:
     def text(self) -> str:
         """Return the ask, both ends of a long one."""
         text = self.request.text if self.chars else ""
-        return text if len(text) <= 2 * END_CHARS else f"{text[:END_CHARS]}\n{text[-END_CHARS:]}"
+        return text if len(text) <= 2 * END_CHARACTERS else f"{text[:END_CHARACTERS]}\n{text[-END_CHARACTERS:]}"
 
     @cached_property
     def words(self) -> str:

@@ -44,9 +44,9 @@ FIELDS = (
     "metadata.chat_id",
     "metadata.conversation_id",
 )
-LONGEST = 256
+MAX_ID_CHARACTERS = 256
 # Larger objects are not searched.
-LARGEST_OBJECT = 16 * 1024
+MAX_OBJECT_BYTES = 16 * 1024
 
 _ANY: Decoder[Any] = Decoder()
 
@@ -67,16 +67,16 @@ class SessionIds:
         """Return everything that the client says about its session, or an empty text."""
         if self._any_header.isdisjoint(headers) and self._any_field.isdisjoint(fields.values):
             return ""  # as for most clients
-        found = [told.decode("latin-1")[:LONGEST] for name in self._headers if (told := headers.get(name))]
+        found = [told.decode("latin-1")[:MAX_ID_CHARACTERS] for name in self._headers if (told := headers.get(name))]
         sent = {field: _decoded(value) for field in self.fields if (value := fields.get(field)) is not None}
         for field, inner in self._paths:
             value = sent.get(field)
             if inner and isinstance(value, dict):
                 value = value.get(inner)
             if isinstance(value, str) and value:
-                found.append(value[:LONGEST])
+                found.append(value[:MAX_ID_CHARACTERS])
         return "\n".join(dict.fromkeys(found))
 
 
 def _decoded(value: Value) -> Any:
-    return decode(value, None, _ANY) if memoryview(value).nbytes <= LARGEST_OBJECT else None
+    return decode(value, None, _ANY) if memoryview(value).nbytes <= MAX_OBJECT_BYTES else None

@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 STEP_SECONDS = 0.0005
 # Once work that began in this turn of the event loop has taken this long, other work waits for later turns: each turn
-# begins twice as much as the one before, up to MAX_AT_ONCE, or one after a turn that took longer.
+# begins twice as much as the one before, up to MAX_STEPS_AT_ONCE, or one after a turn that took longer.
 MAX_BEGIN_SECONDS = 0.002
-MAX_AT_ONCE = 16
+MAX_STEPS_AT_ONCE = 16
 
 Steps = Generator[None, None, T]
 """Work that yields about every half millisecond, and returns its result."""
@@ -106,7 +106,7 @@ class Lane:
     def _end_turn(self) -> None:
         """Let twice as much begin in the next turn as in this one, or one piece if this one took long."""
         quick = self._begun is not None and perf_counter() < self._begun + MAX_BEGIN_SECONDS
-        self._at_once = min(2 * self._at_once, MAX_AT_ONCE) if quick else 1
+        self._at_once = min(2 * self._at_once, MAX_STEPS_AT_ONCE) if quick else 1
         self._begun = None
         if not self._waiting:
             return

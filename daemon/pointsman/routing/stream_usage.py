@@ -15,7 +15,7 @@ FIELDS = ("stream", USAGE_FIELD)
 """The top-level fields that are read."""
 PATHS = frozenset({"/v1/chat/completions", "/v1/completions"})
 """The APIs whose streams have no usage unless the client asks for it."""
-MOST_OPTIONS_BYTES = 1024
+MAX_OPTIONS_BYTES = 1024
 _FLAG = Decoder(bool | None, strict=False)
 _OPTIONS: Decoder[dict[str, Any]] = Decoder(dict[str, Any])
 
@@ -34,7 +34,7 @@ def asking(fields: Fields) -> tuple[Change, ...]:
     options = fields.values.get(USAGE_FIELD)
     asked: dict[str, Any] | None = {}
     if options is not None and given(options):
-        short = memoryview(options).nbytes <= MOST_OPTIONS_BYTES
+        short = memoryview(options).nbytes <= MAX_OPTIONS_BYTES
         asked = decode(options, None, _OPTIONS) if short else {}
     if asked is None or _is_on(asked.get("include_usage")):
         return ()

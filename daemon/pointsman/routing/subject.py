@@ -13,10 +13,10 @@ from typing import NamedTuple
 from pointsman.routing.follow_up import leans, own_words
 
 # A score that is nearer to 0 or 1 says no more.
-LEAST_SCORE = 0.002
+MIN_SCORE = 0.002
 # Words are alike if this many first letters are; more common words than this say no more.
 STEM = 5
-MOST_SHARED = 2
+MAX_SHARED_WORDS = 2
 
 
 class Evidence(NamedTuple):
@@ -24,7 +24,7 @@ class Evidence(NamedTuple):
 
     `score` is the log-odds of the best score of another category; `rest` tells whether that is the rest category. `own`
     is the logarithm of one more than the number of words that name a subject, and `shared` how many of these words, up
-    to MOST_SHARED, the last ask or its answer has. `leans` is the result of `follow_up.leans`. `together` is the
+    to MAX_SHARED_WORDS, the last ask or its answer has. `leans` is the result of `follow_up.leans`. `together` is the
     log-odds of the conversation's own category, if the ask is read with the last one and its answer.
     """
 
@@ -49,7 +49,7 @@ class Weights(NamedTuple):
 
 FITTED = Weights(-0.96, Evidence(score=0.54, rest=-1.73, own=1.18, shared=-0.9, leans=-1.98, together=-0.24))
 """Fitted by benchmarks/ask/judge.py to the rows of turns.jsonl, turns_second.jsonl and turns_fourth.jsonl."""
-ASK_CHARS, ANSWER_CHARS = 200, 200
+ASK_CHARACTERS, ANSWER_CHARACTERS = 200, 200
 """The length of the last ask and of its answer that are read before an ask; the weights are fitted for it."""
 
 
@@ -64,12 +64,12 @@ def evidence_of(ask: str, before: str, score: float, together: float, *, rest: b
         score=_log_odds(score),
         rest=rest,
         own=math.log1p(len(own)),
-        shared=min(MOST_SHARED, len(shared)),
+        shared=min(MAX_SHARED_WORDS, len(shared)),
         leans=leans(ask),
         together=_log_odds(together),
     )
 
 
 def _log_odds(score: float) -> float:
-    score = min(max(score, LEAST_SCORE), 1 - LEAST_SCORE)
+    score = min(max(score, MIN_SCORE), 1 - MIN_SCORE)
     return math.log(score / (1 - score))

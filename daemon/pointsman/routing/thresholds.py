@@ -15,7 +15,7 @@ from pointsman.config.model import Category, Config
 
 SHOWN_PRECISION = 0.95
 """Stated precision that `check` and the page show next to the thresholds in use."""
-LEAST_ROWS = 30
+MIN_ROWS = 30
 """Minimum rows above a threshold: even 30 right ones of 30 are compatible with a precision of 0.89."""
 _STEPS = 10_000
 """Number of steps between 0 and 1 that scores are rounded down to, since people copy thresholds into a config."""
@@ -106,7 +106,7 @@ def _scores(config: Config, labels: Sequence[str], calibration: Calibration) -> 
 def suggest_threshold(confidence: Floats, correct: Bools, precision: float) -> float | None:
     """Return the lowest threshold above which at least `precision` of the rows are right, or None.
 
-    `confidence` and `correct` have shape [n]. At least LEAST_ROWS rows must be at or above the threshold.
+    `confidence` and `correct` have shape [n]. At least MIN_ROWS rows must be at or above the threshold.
     """
     values, shares = _precisions(confidence, correct)
     good = np.flatnonzero(shares >= precision)
@@ -114,7 +114,7 @@ def suggest_threshold(confidence: Floats, correct: Bools, precision: float) -> f
 
 
 def _precisions(confidence: Floats, correct: Bools) -> tuple[Floats, Floats]:
-    """Return the thresholds that at least LEAST_ROWS rows reach, falling, and the share of these rows that is right."""
+    """Return the thresholds that at least MIN_ROWS rows reach, falling, and the share of these rows that is right."""
     order = np.argsort(-confidence, kind="stable")
     ranked = confidence[order]
     rows = np.arange(1, len(ranked) + 1)
@@ -122,7 +122,7 @@ def _precisions(confidence: Floats, correct: Bools) -> tuple[Floats, Floats]:
     last_of_ties = np.append(ranked[1:] != ranked[:-1], True)[
         : len(ranked)
     ]  # a threshold includes all rows of equal confidence
-    usable = last_of_ties & (rows >= LEAST_ROWS)
+    usable = last_of_ties & (rows >= MIN_ROWS)
     return ranked[usable], share[usable]
 
 
@@ -138,7 +138,7 @@ def _fit(confidence: Floats, right: Bools, lower: float, precision: float) -> tu
     With too few rows, return `lower`.
     """
     kept = confidence >= lower
-    if kept.sum() < LEAST_ROWS:
+    if kept.sum() < MIN_ROWS:
         return lower, Origin.FEW_ROWS
     found, origin = suggest_threshold(confidence[kept], right[kept], precision), Origin.FITTED
     if found is None:

@@ -10,7 +10,7 @@ from pointsman.routing.body import Fields, Value, decode, given, kind
 from pointsman.routing.edits import is_empty
 
 # A choice names at most one tool.
-_MOST_CHOICE_BYTES = 1024
+_MAX_CHOICE_BYTES = 1024
 _CHOICE: Decoder[Any] = Decoder()
 _FIELDS = frozenset({"tools", "functions", "tool_choice"})
 
@@ -34,5 +34,5 @@ def _filled(value: Value | None) -> bool:
 def _chooses(value: Value | None) -> bool:
     if value is None or not given(value):
         return False
-    choice = None if memoryview(value).nbytes > _MOST_CHOICE_BYTES else decode(value, None, _CHOICE)
+    choice = None if memoryview(value).nbytes > _MAX_CHOICE_BYTES else decode(value, None, _CHOICE)
     return (choice.get("type") if isinstance(choice, dict) else choice) != "none"

@@ -22,16 +22,16 @@ class Arrivals(Generic[A]):
     def __len__(self) -> int:
         return self._total
 
-    def enter(self, client: str, request: A, most: int, *, limited: bool) -> A | None:
-        """Count one more request; if there are more than `most`, return the one to drop.
+    def enter(self, client: str, request: A, max_requests: int, *, limited: bool) -> A | None:
+        """Count one more request; if there are more than `max_requests`, return the one to drop.
 
         That is the oldest of the client with the most, the new one included. Raises OverShare if a `limited` client has
-        `most` itself.
+        `max_requests` itself.
         """
         mine = self._by_client.get(client)
         if mine is None:
             mine = self._by_client[client] = OrderedDict()
-        elif limited and len(mine) >= most:
+        elif limited and len(mine) >= max_requests:
             raise OverShare(
                 "too many request bodies of one client are arriving (half of pointsman.server.max_connections); send "
                 "each right after its head"
@@ -39,7 +39,7 @@ class Arrivals(Generic[A]):
         mine[request] = None
         self._total += 1
         self._rank(client, len(mine) - 1, len(mine))
-        if self._total <= most:
+        if self._total <= max_requests:
             return None
         busiest = next(iter(self._ranks[-1]))
         oldest = next(iter(self._by_client[busiest]))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 # A smaller body may use the last eighth; nearly all chat requests are smaller.
 SMALL_BYTES = 65_536
 # A release looks at every waiting body, so their number is bounded: in total, and a quarter of it for one client.
-MOST_WAITING = 256
+MAX_WAITING_BODIES = 256
 
 
 class ByteBudget:
@@ -28,10 +28,10 @@ class ByteBudget:
     def resize(self, total: int) -> None:
         """Change the total; reserved bytes stay reserved."""
         eighth = total // 8
-        self._most_unparsed = eighth
-        self._most = total - eighth
-        self._most_large = self._most - eighth
-        self._most_of_client = total // 4
+        self._max_unparsed_bytes = eighth
+        self._max_small_bytes = total - eighth
+        self._max_large_bytes = self._max_small_bytes - eighth
+        self._max_client_bytes = total // 4
         self._grant()
 
     @property
@@ -81,12 +81,12 @@ class Share:
         budget = self._budget
         bodies = budget._bodies + size
         if (whole or size) < SMALL_BYTES:
-            if bodies > budget._most:
+            if bodies > budget._max_small_bytes:
                 return False
-        elif bodies > budget._most_large or (budget._blocked and not whole):
+        elif bodies > budget._max_large_bytes or (budget._blocked and not whole):
             return False
         mine = self.bodies + size
-        if mine > budget._most_of_client and self._limited:
+        if mine > budget._max_client_bytes and self._limited:
             return False
         budget._bodies = bodies
         self.bodies = mine
@@ -102,7 +102,7 @@ class Share:
 
     def allows(self, size: int) -> bool:
         """Return whether the client itself may take `size` bytes more, whatever the others have reserved."""
-        return not self._limited or self.bodies + size <= self._budget._most_of_client
+        return not self._limited or self.bodies + size <= self._budget._max_client_bytes
 
     def wait(self, size: int, granted: Callable[[], None]) -> Waiter | None:
         """Call `granted` once, perhaps at once, when there is room for `size` bytes, which are then reserved.
@@ -110,9 +110,9 @@ class Share:
         Return None if that can never be, or if too many wait.
         """
         budget = self._budget
-        fits = size <= budget._most_large and (size <= budget._most_of_client or not self._limited)
-        most = MOST_WAITING // 4 if self._limited else MOST_WAITING
-        if not fits or self.waiting >= most or len(budget._waiting) >= MOST_WAITING:
+        fits = size <= budget._max_large_bytes and (size <= budget._max_client_bytes or not self._limited)
+        max_waiting = MAX_WAITING_BODIES // 4 if self._limited else MAX_WAITING_BODIES
+        if not fits or self.waiting >= max_waiting or len(budget._waiting) >= MAX_WAITING_BODIES:
             return None
         waiter = Waiter(self, size, granted)
         budget._waiting[waiter] = None
@@ -123,8 +123,8 @@ class Share:
     def keep(self, size: int) -> bool:
         """Count `size` bytes that are not parsed yet; return False if there is no room."""
         budget = self._budget
-        most = budget._most_unparsed
-        if budget._unparsed + size > most or (self._limited and self._unparsed + size > most // 4):
+        max_bytes = budget._max_unparsed_bytes
+        if budget._unparsed + size > max_bytes or (self._limited and self._unparsed + size > max_bytes // 4):
             return False
         budget._unparsed += size
         self._unparsed += size

@@ -11,7 +11,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # A host on the internet usually has a whole /64, so an address alone would not identify it.
 _IPV6_PREFIX = 64
 # More proxies in a row than any deployment has: a client made up a longer list.
-_MOST_HOPS = 16
+_MAX_HOPS = 16
 
 
 class Client(NamedTuple):
@@ -39,7 +39,7 @@ class TrustedProxies:
         If that is unreadable, it is the address after it, or `peer`.
         """
         found = peer.address
-        for entry in reversed((forwarded_for or b"").split(b",")[-_MOST_HOPS:]):
+        for entry in reversed((forwarded_for or b"").split(b",")[-_MAX_HOPS:]):
             ip = _entry(entry.strip(b" \t"))
             if ip is None:
                 break

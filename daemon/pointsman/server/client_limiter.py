@@ -11,10 +11,10 @@ class ClientLimiter:
     def __init__(self) -> None:
         self._in_flight: dict[str, int] = {}
 
-    def acquire(self, client: str, most: int) -> None:
-        """Count one more request of `client`, which may have `most`; raises OverShare."""
+    def acquire(self, client: str, max_in_flight: int) -> None:
+        """Count one more request of `client`, which may have `max_in_flight`; raises OverShare."""
         in_flight = self._in_flight.get(client, 0)
-        if in_flight >= most:
+        if in_flight >= max_in_flight:
             raise OverShare("too many requests of one client at once (pointsman.server.max_in_flight_per_client)")
         self._in_flight[client] = in_flight + 1
 

@@ -28,8 +28,8 @@ BACKLOG = 2048
 # every new client waits. Each further handle of the same socket accepts one more. Four cost a connection 8 us of 140,
 # eight 25 us; in a flood, p99 of honest requests is 15 ms with one, 11 ms with four and 9 ms with eight.
 ACCEPTED_A_TURN = 4
-# At least so many connections may negotiate TLS at a time, however many are open.
-FEWEST_HANDSHAKES = 16
+# However many connections are open, new ones must be able to negotiate TLS.
+MIN_HANDSHAKES = 16
 # Refused connections that stay open for a moment, until their clients have read why. Beyond them one is closed at once.
 LINGERING = 32
 
@@ -112,7 +112,7 @@ class Listener:
     def negotiating(self, handshake: Handshake) -> None:
         """Register a handshake; if there are too many, end the oldest, which had the most time."""
         self._handshakes[handshake] = None
-        room = max(FEWEST_HANDSHAKES, self.limits().max_connections - len(self.connections))
+        room = max(MIN_HANDSHAKES, self.limits().max_connections - len(self.connections))
         if len(self._handshakes) > room:
             oldest = next(iter(self._handshakes))
             del self._handshakes[oldest]
@@ -141,8 +141,8 @@ class Listener:
         connection.peer = peer = self._peers.opened(client)
         self.connections.add(connection)
         error: HttpError | None = None
-        most_of_client = limits.max_connections_per_client
-        if most_of_client and peer.connections > most_of_client and not peer.exempt:
+        max_of_client = limits.max_connections_per_client
+        if max_of_client and peer.connections > max_of_client and not peer.exempt:
             self.count_refused("client_connections")
             error = OverShare("too many connections of one client (pointsman.server.max_connections_per_client)")
         elif len(self.connections) > limits.max_connections and not self._make_room():

@@ -16,7 +16,7 @@ from pointsman.server.client import Client
 from pointsman.server.job import Cancellable, Flow
 from pointsman.server.response import Response
 
-# A body waits so long for room in memory.
+# A body that gets no room in memory in this time is refused.
 ROOM_SECONDS = 10.0
 # The rate of a body is measured over this time, so a pause of a few seconds costs a client nothing.
 RATE_SECONDS = 10.0
@@ -241,11 +241,11 @@ class Request:
 
     # --- called by the handler -------------------------------------------------------------------------------------
 
-    async def read(self, seconds: float, least_rate: int = 0) -> Received:
+    async def read(self, seconds: float, min_bytes_per_second: int = 0) -> Received:
         """Return the whole body, once.
 
         Raises BuffersFull if there is no room for it, or RequestError: 413 if it is too large; 408 if it takes longer
-        than `seconds`, or if it comes with less than `least_rate` bytes a second.
+        than `seconds`, or if it comes with less than `min_bytes_per_second` bytes a second.
         """
         if not self.complete and self._error is None:
             await in_task()
@@ -253,7 +253,7 @@ class Request:
                 await self._room_for_it()
             if self.head.values.get(b"expect", b"").lower() == b"100-continue" and not self.size and not self.head.old:
                 self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            await self._whole(seconds, least_rate)
+            await self._whole(seconds, min_bytes_per_second)
         if self._error is not None:
             raise self._error
         if self._long is not None:
@@ -284,7 +284,7 @@ class Request:
         if self._error is not None:
             raise self._error
 
-    async def _whole(self, seconds: float, least_rate: int) -> None:
+    async def _whole(self, seconds: float, min_bytes_per_second: int) -> None:
         """Wait for the whole body, or until it fails; raises RequestError."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
@@ -298,7 +298,7 @@ class Request:
             except TimeoutError:
                 if until == end:
                     raise _too_slow("the body did not arrive in time (pointsman.server.body_timeout_ms)") from None
-                if self.size - before < least_rate * RATE_SECONDS:
+                if self.size - before < min_bytes_per_second * RATE_SECONDS:
                     raise _too_slow("the body arrives too slowly (pointsman.server.min_body_rate)") from None
                 before = self.size
 

@@ -11,7 +11,7 @@ from pointsman.http1.response_head import ResponseHead
 from pointsman.upstream.endpoint_state import EndpointState
 
 # A list of models is shorter.
-LONGEST_ANSWER_BYTES = 8 * 2**20
+MAX_ANSWER_BYTES = 8 * 2**20
 QUESTION_SECONDS = 5.0
 
 
@@ -35,8 +35,8 @@ class _Collector:
 
     def data(self, data: bytes) -> None:
         self._size += len(data)
-        if self._size > LONGEST_ANSWER_BYTES:
-            raise UpstreamError(f"an answer of more than {LONGEST_ANSWER_BYTES} bytes")
+        if self._size > MAX_ANSWER_BYTES:
+            raise UpstreamError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
         self._parts.append(data)
 
     def end(self) -> None:

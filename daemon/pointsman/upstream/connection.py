@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 from pointsman.errors import UpstreamBroken, UpstreamError
 from pointsman.http1.body import Framing, Malformed, UntilClose
-from pointsman.http1.grammar import LONGEST_HEAD_BYTES
+from pointsman.http1.grammar import MAX_HEAD_BYTES
 from pointsman.http1.response_head import MalformedHead, ResponseHead, read_head
 from pointsman.long_body import Body
 from pointsman.read_turns import MIN_LONG_BYTES, read_turns
@@ -259,12 +259,12 @@ class UpstreamConnection(asyncio.Protocol):
         while True:
             end = data.find(b"\r\n\r\n") + 4
             if end == 3:
-                if len(data) > LONGEST_HEAD_BYTES:
-                    raise MalformedHead(f"its head is longer than {LONGEST_HEAD_BYTES} bytes")
+                if len(data) > MAX_HEAD_BYTES:
+                    raise MalformedHead(f"its head is longer than {MAX_HEAD_BYTES} bytes")
                 self._head = data
                 return None
-            if end > LONGEST_HEAD_BYTES:
-                raise MalformedHead(f"its head is longer than {LONGEST_HEAD_BYTES} bytes")
+            if end > MAX_HEAD_BYTES:
+                raise MalformedHead(f"its head is longer than {MAX_HEAD_BYTES} bytes")
             head = read_head(data[:end])
             data = data[end:]
             if head.status == 101 and not self.switches:

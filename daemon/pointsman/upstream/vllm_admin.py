@@ -16,7 +16,7 @@ from pointsman.upstream.endpoint_state import EndpointState
 LOAD_SECONDS = 120.0
 # A busy engine may schedule the prompt late.
 PROBE_SECONDS = 60.0
-LONGEST_WORDS = 300
+MAX_REASON_CHARACTERS = 300
 
 
 class LoraApi:
@@ -72,5 +72,5 @@ def words(status: int, body: bytes) -> str:
         said = said.get("error", said.get("detail"))
     if isinstance(said, dict):
         said = said.get("message")
-    text = " ".join(said.split())[:LONGEST_WORDS] if isinstance(said, str) else ""
+    text = " ".join(said.split())[:MAX_REASON_CHARACTERS] if isinstance(said, str) else ""
     return "".join(char if char.isprintable() else "?" for char in text) or f"vLLM answers with status {status}"

@@ -15,7 +15,7 @@ from pointsman.evaluation.metrics import Floats
 from pointsman_export.common.errors import GraphError
 from pointsman_export.common.features import FORM
 
-_MOST_TOKENS = 256
+_MAX_BATCH_TOKENS = 256
 """Most tokens of one run, since longer runs exceed the caches of a small CPU."""
 _ERRORS_ONLY = 3
 
@@ -71,14 +71,14 @@ def _ordered(rows: Floats, order: list[int]) -> Floats:
 
 
 def _batches(prompts: Sequence[Ids]) -> list[list[int]]:
-    """Group the prompts' indices into batches of one length, with at most _MOST_TOKENS tokens together."""
+    """Group the prompts' indices into batches of one length, with at most _MAX_BATCH_TOKENS tokens together."""
     by_length: dict[int, list[int]] = {}
     for place, prompt in enumerate(prompts):
         by_length.setdefault(len(prompt), []).append(place)
     return [
         places[start : start + size]
         for length, places in sorted(by_length.items())
-        for size in [max(1, _MOST_TOKENS // length)]
+        for size in [max(1, _MAX_BATCH_TOKENS // length)]
         for start in range(0, len(places), size)
     ]
 

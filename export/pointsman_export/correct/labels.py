@@ -16,7 +16,7 @@ from pointsman.evaluation.labelled import LabelledText, read_labels
 from pointsman.evaluation.metrics import Bools, Ints
 from pointsman_export.common.errors import FitDataError
 
-LEAST_LABELS = 10
+MIN_LABELS = 10
 """With fewer, the folds have too few to tell anything."""
 
 
@@ -26,9 +26,9 @@ def read(path: Path) -> list[LabelledText]:
         found = read_labels(path)
     except EvaluationError as error:
         raise FitDataError(str(error)) from error
-    if len(found) < LEAST_LABELS:
+    if len(found) < MIN_LABELS:
         raise FitDataError(
-            f"{path}: has {len(found)} labeled texts, at least {LEAST_LABELS} are needed and 40 are wanted; give more "
+            f"{path}: has {len(found)} labeled texts, at least {MIN_LABELS} are needed and 40 are wanted; give more "
             "with `pointsman collect` and `pointsman label`"
         )
     return found

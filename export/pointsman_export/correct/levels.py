@@ -16,13 +16,13 @@ import msgspec
 import numpy as np
 
 from pointsman.classify import artifact
-from pointsman.classify.calibration import MOST_BYTES, MOST_ROWS, Calibration
+from pointsman.classify.calibration import MAX_CALIBRATION_BYTES, MAX_CALIBRATION_ROWS, Calibration
 from pointsman.config.model import Config
 from pointsman.evaluation.labelled import LabelledText
 from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.scheme import Categories
 from pointsman.routing.thresholds import thresholds
-from pointsman_export.correct.labels import LEAST_LABELS
+from pointsman_export.correct.labels import MIN_LABELS
 
 LABELLED_PART = 4
 """One row in this many is a labeled text's, if there are as many and the base's rows leave no room."""
@@ -57,15 +57,15 @@ def counted(config: Config, labels: list[str], labelled: Sequence[LabelledText],
     if not config.categories:
         return np.zeros(len(labelled), dtype=bool)
     given = Counter(one.label for one in labelled)
-    return np.array([given[scheme.names[best]] >= LEAST_LABELS for best in scheme.scores(scores).argmax(axis=1)])
+    return np.array([given[scheme.names[best]] >= MIN_LABELS for best in scheme.scores(scores).argmax(axis=1)])
 
 
 def added(rows: Calibration | None, labelled: int) -> int:
     """Return the number of labeled texts that are added to the base's rows: all for which room can be made."""
     if rows is None:
         return 0
-    most = _most(rows)
-    return min(labelled, max(most - len(rows.truth), most // LABELLED_PART))
+    max_rows = _max_rows(rows)
+    return min(labelled, max(max_rows - len(rows.truth), max_rows // LABELLED_PART))
 
 
 def with_labelled(rows: Calibration | None, scores: Floats, allowed: Bools) -> Calibration | None:
@@ -77,17 +77,17 @@ def with_labelled(rows: Calibration | None, scores: Floats, allowed: Bools) -> C
         return rows
     latest = len(scores) - added(rows, len(scores))
     truth = np.where(allowed, scores, -1.0).argmax(axis=1)[latest:]
-    left = min(len(rows.truth), _most(rows) - len(truth))
+    left = min(len(rows.truth), _max_rows(rows) - len(truth))
     places = np.linspace(0, len(rows.truth) - 1, left).astype(int)
     return Calibration(
         np.concatenate([rows.probabilities[places], scores[latest:]]), np.concatenate([rows.truth[places], truth])
     )
 
 
-def _most(rows: Calibration) -> int:
+def _max_rows(rows: Calibration) -> int:
     """Return the maximum number of an artifact's rows."""
     labels: int = rows.probabilities.shape[1]
-    return min(MOST_ROWS, MOST_BYTES // (4 + labels))
+    return min(MAX_CALIBRATION_ROWS, MAX_CALIBRATION_BYTES // (4 + labels))
 
 
 def levels(
@@ -101,4 +101,4 @@ def levels(
     old, new = thresholds(config, labels, before), thresholds(config, labels, after)
     given = Counter(one.label for one in labelled)
     for name, level in new.items():
-        yield Level(name, old[name].value, level.value, given[name], level.origin, given[name] < LEAST_LABELS)
+        yield Level(name, old[name].value, level.value, given[name], level.origin, given[name] < MIN_LABELS)

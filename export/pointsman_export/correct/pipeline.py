@@ -39,7 +39,7 @@ from pointsman_export.correct.training import Correction, Scale, Texts, softmax
 from pointsman_export.export.texts import BUILT_IN
 from pointsman_export.fit.progress import Progress
 
-MOST_TRAFFIC = 5_000
+MAX_TRAFFIC_ROWS = 5_000
 """The number of latest stored texts that are read."""
 VALUES_TOLERANCE = 1e-3
 _SERVED = 32
@@ -165,7 +165,7 @@ def _traffic(path: Path | None, labelled: Sequence[LabelledText]) -> list[Row]:
     """Return the latest stored texts without the labeled ones, each once."""
     if path is None:
         return []
-    latest: Lru[str, Row] = Lru(MOST_TRAFFIC)
+    latest: Lru[str, Row] = Lru(MAX_TRAFFIC_ROWS)
     seen = {one.hash for one in labelled}
     try:
         for row in rows(path):

@@ -16,12 +16,12 @@ from pointsman.evaluation.metrics import Bools, Floats, Ints, accuracy_interval
 from pointsman.evaluation.scheme import Categories
 from pointsman.observability.kept_rows import Row
 from pointsman.routing.thresholds import Origin
-from pointsman_export.correct.labels import LEAST_LABELS
+from pointsman_export.correct.labels import MIN_LABELS
 from pointsman_export.correct.levels import Level
 
 SAMPLES = 3
 """Texts that are shown of each change."""
-MOST_CHANGES = 20
+MAX_CHANGES = 20
 _WIDTH = 100
 
 
@@ -102,7 +102,7 @@ class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
         yield from self._thresholds()
         changed = sum(one.texts for one in self.changes)
         yield f"\n{changed:,} of {self.traffic:,} stored texts would be answered by another model"
-        for one in self.changes[:MOST_CHANGES]:
+        for one in self.changes[:MAX_CHANGES]:
             yield f"  {one.texts:>5}  from {one.before} to {one.after} ({one.model})"
             for sample in one.samples:
                 shown = "".join(char if char.isprintable() else " " for char in sample)
@@ -114,7 +114,7 @@ class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
         width = max(len("threshold"), *(len(one.category) for one in self.levels), 0)
         yield f"\n  {'threshold':<{width}}  before  after  labeled"
         for one in self.levels:
-            note = f" (fewer than {LEAST_LABELS}: by the base's rows alone)" if one.few else ""
+            note = f" (fewer than {MIN_LABELS}: by the base's rows alone)" if one.few else ""
             if one.origin in (Origin.GIVEN, Origin.COMMON):
                 note = f" (set in {one.origin})"
             elif one.origin != Origin.FITTED:
@@ -153,7 +153,7 @@ def changes(
             count,
             _samples(traffic, [place for place in differing if (one[place], other[place]) == (first, second)]),
         )
-        for (first, second), count in pairs.most_common(MOST_CHANGES)
+        for (first, second), count in pairs.most_common(MAX_CHANGES)
     )
 
 

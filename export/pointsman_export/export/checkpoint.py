@@ -19,7 +19,7 @@ from pointsman_export.export.source_files import refuse_pointer
 from pointsman_export.export.weight_files import INDEX, SHARDS, WEIGHTS, all_shapes, refuse_pickled, weight_files
 
 _ADAPTER = "adapter_config.json"
-_LARGEST_TOKENIZER_BYTES = 256 << 20
+_MAX_TOKENIZER_BYTES = 256 << 20
 _PADDING = "pad_token_id"
 
 
@@ -146,7 +146,7 @@ def _check_tokenizer(path: Path, vocabulary: int) -> None:
             "(AutoTokenizer.from_pretrained(...).save_pretrained(folder))"
         )
     try:
-        tokenizer = Tokenizer.from_buffer(files.read(path, _LARGEST_TOKENIZER_BYTES))
+        tokenizer = Tokenizer.from_buffer(files.read(path, _MAX_TOKENIZER_BYTES))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); save the tokenizer again") from error
     except Exception as error:  # tokenizers raises nothing narrower

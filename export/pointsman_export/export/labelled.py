@@ -19,7 +19,7 @@ from pointsman.evaluation.scheme import Labels
 from pointsman_export.common.errors import RowsError
 from pointsman_export.export.runtime import Logits
 
-LEAST_ROWS = 100
+MIN_ROWS = 100
 """Least number of rows.
 
 With fewer, one row moves the accuracy by more than the default `--max-drop`, and a threshold depends on a handful of
@@ -29,7 +29,7 @@ rows.
 
 SLACK = 0.01
 """The maximum error of the sum of probabilities: they were rounded when they were written."""
-_LEAST = 1e-7
+_MIN_PROBABILITY = 1e-7
 """Replaces a probability of 0, which has no logarithm."""
 
 
@@ -79,14 +79,14 @@ def read_labelled(path: Path, labels: list[str]) -> Texts:
         rows = read_lines(path, build)
     except EvaluationError as error:
         raise RowsError(str(error)) from error
-    if (count := sum(truth != NO_LABEL for _, truth, _ in rows)) < LEAST_ROWS:
-        raise RowsError(f"{path}: has {count} rows, at least {LEAST_ROWS} are needed; label more")
+    if (count := sum(truth != NO_LABEL for _, truth, _ in rows)) < MIN_ROWS:
+        raise RowsError(f"{path}: has {count} rows, at least {MIN_ROWS} are needed; label more")
     texts, truth, given = zip(*rows, strict=True)
     if 0 < (without := given.count(None)) < len(given):
         raise RowsError(
             f'{path}: {without} of {len(given)} rows have no "probabilities"; give them for all rows or none'
         )
-    logits = None if without else np.log(np.maximum(np.array(given, np.float32), _LEAST))
+    logits = None if without else np.log(np.maximum(np.array(given, np.float32), _MIN_PROBABILITY))
     return Texts(list(texts), np.array(truth), logits, path.name)
 
 

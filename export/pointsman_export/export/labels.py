@@ -10,7 +10,7 @@ from pointsman_export.common.errors import CheckpointError, LabelsError
 from pointsman_export.export.source_files import read_json
 
 MAPPING = "category_mapping.json"
-_LARGEST_BYTES = 1 << 20
+_MAX_FILE_BYTES = 1 << 20
 
 
 def read_labels(config_path: Path, config: dict[str, Any], outputs: int, given: Path | None) -> list[str]:
@@ -81,7 +81,7 @@ def _in_order(path: Path, key: str, names: Any) -> list[str]:
 def _lines(path: Path) -> list[str]:
     """Return the lines of the file of `--labels`; raises LabelsError."""
     try:
-        text = files.read(path, _LARGEST_BYTES).decode("utf-8-sig")
+        text = files.read(path, _MAX_FILE_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise LabelsError(
             f"{path}: cannot be read ({error.strerror}); --labels takes a file, one label on a line"

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from pointsman.classify.manifest import MIN_TOKENS
 from pointsman_export.common.command import languages, run
 from pointsman_export.export.libraries import quiet
 
@@ -30,9 +31,6 @@ has it, or `out_of_scope`. The scores of up to 4,000 rows go into the artifact, 
 fits a threshold for each category where a config states a precision. Calibrate on rows that the model was NOT trained
 on and that are like what users write: a model is more confident on rows that it has seen, so a temperature and a
 threshold from training rows promise a precision that users will not get."""
-
-_LEAST_TOKENS = 8
-"""Least `max_tokens` that the daemon accepts."""
 
 
 def main(argv: list[str]) -> int:
@@ -182,8 +180,8 @@ def _share(text: str) -> float:
 
 def _tokens(text: str) -> int:
     value = int(text)
-    if value < _LEAST_TOKENS:
-        raise argparse.ArgumentTypeError(f"{text} is less than {_LEAST_TOKENS}")
+    if value < MIN_TOKENS:
+        raise argparse.ArgumentTypeError(f"{text} is less than {MIN_TOKENS}")
     return value
 
 

@@ -28,10 +28,10 @@ from pointsman_export.common.errors import GraphError
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.int8]
 
-GREATEST = 127
+MAX_INT8 = 127
 _OF_LINEAR, _OF_EMBEDDING = 1, 0
 """The input that is the weight."""
-SMALLEST_SCALE = 1e-10
+MIN_SCALE = 1e-10
 """Lower limit of a scale, so that an all-zero row or column does not have a scale of zero."""
 
 
@@ -81,9 +81,9 @@ class _Pass:
         return place_of_weight(node, self._names, self._weights) == _OF_EMBEDDING
 
     def _prepare(self) -> None:
-        self._constant("int8/zero_point", np.array(GREATEST + 1, np.uint8))
-        self._constant("int8/step", np.array(1 / GREATEST, np.float32))
-        self._constant("int8/smallest", np.array(SMALLEST_SCALE, np.float32))
+        self._constant("int8/zero_point", np.array(MAX_INT8 + 1, np.uint8))
+        self._constant("int8/step", np.array(1 / MAX_INT8, np.float32))
+        self._constant("int8/smallest", np.array(MIN_SCALE, np.float32))
         self._constant("int8/last_axis", np.array([-1], np.int64))
         self._node("Shape", ["input_ids"], "int8/tokens")
 
@@ -181,5 +181,5 @@ def symmetric(weight: Floats, axis: int) -> tuple[Bytes, Floats]:
 
     The steps keep `axis` with a length of 1.
     """
-    scale = np.maximum(np.abs(weight).max(axis, keepdims=True) / GREATEST, SMALLEST_SCALE)
+    scale = np.maximum(np.abs(weight).max(axis, keepdims=True) / MAX_INT8, MIN_SCALE)
     return np.rint(weight / scale).astype(np.int8), scale.astype(np.float32)

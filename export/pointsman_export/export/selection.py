@@ -21,7 +21,7 @@ import torch
 from pointsman.classify.tokenizer import Ids
 from pointsman_export.export.graph.linear import Activations
 from pointsman_export.export.graph.rounding import SYMMETRIC, Rounding
-from pointsman_export.export.quantize import GREATEST, SMALLEST_SCALE
+from pointsman_export.export.quantize import MAX_INT8, MIN_SCALE
 from pointsman_export.export.recipe import Recipe
 from pointsman_export.export.runtime import Logits, OnnxGraph, alone
 from pointsman_export.export.verify import torch_logits
@@ -99,15 +99,15 @@ def quantize_within(
     )
 
 
-def _fewest(most: int, enough: Callable[[int], bool]) -> int:
-    """Return the least count from 1 to `most` that is `enough`; `most` itself is assumed to be.
+def _fewest(max_count: int, enough: Callable[[int], bool]) -> int:
+    """Return the least count from 1 to `max_count` that is `enough`; `max_count` itself is assumed to be.
 
     The search starts at the small counts.
     """
     high = 1
-    while high < most and not enough(high):
+    while high < max_count and not enough(high):
         high *= 2
-    return bisect_left(range(most + 1), True, lo=high // 2 + 1, hi=min(high, most), key=enough)
+    return bisect_left(range(max_count + 1), True, lo=high // 2 + 1, hi=min(high, max_count), key=enough)
 
 
 def logit_error(expected: Logits, found: Logits) -> float:
@@ -184,7 +184,7 @@ def _rounded(values: Any, axes: tuple[int, ...], least: float | None = None) -> 
     A slice is an output's weights, or a token's or a run's activations.
     """
     if least is not None:
-        step = ((values - least).amax(axes, keepdim=True) / (2 * GREATEST + 1)).clamp(min=SMALLEST_SCALE)
+        step = ((values - least).amax(axes, keepdim=True) / (2 * MAX_INT8 + 1)).clamp(min=MIN_SCALE)
         return ((values - least) / step).round() * step + least
-    step = (values.abs().amax(axes, keepdim=True) / GREATEST).clamp(min=SMALLEST_SCALE)
+    step = (values.abs().amax(axes, keepdim=True) / MAX_INT8).clamp(min=MIN_SCALE)
     return (values / step).round() * step

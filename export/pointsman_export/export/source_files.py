@@ -9,7 +9,7 @@ from typing import Any
 from pointsman import files
 from pointsman_export.common.errors import CheckpointError
 
-_LARGEST_JSON_BYTES = 16 << 20
+_MAX_JSON_BYTES = 16 << 20
 """The index of a large model has a line for each of its tensors, at most a few MB."""
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -18,7 +18,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; raises CheckpointError."""
     refuse_pointer(path)
     try:
-        content = json.loads(files.read(path, _LARGEST_JSON_BYTES))
+        content = json.loads(files.read(path, _MAX_JSON_BYTES))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); name a folder with a checkpoint") from error
     except (ValueError, RecursionError) as error:

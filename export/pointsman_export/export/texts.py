@@ -8,7 +8,7 @@ from pathlib import Path
 from pointsman import files
 from pointsman_export.common.errors import TextsError
 
-_LARGEST_BYTES = 64 << 20
+_MAX_FILE_BYTES = 64 << 20
 
 _BY_DOMAIN = {
     "biology": """\
@@ -191,7 +191,7 @@ BUILT_IN = _built_in()
 def read_texts(path: Path) -> list[str]:
     """Read the texts of a file, one per line: plain, or a JSON object with `text`. Raises TextsError."""
     try:
-        lines = files.read(path, _LARGEST_BYTES).decode().splitlines()
+        lines = files.read(path, _MAX_FILE_BYTES).decode().splitlines()
     except OSError as error:
         raise TextsError(f"{path}: cannot be read ({error.strerror}); name a file with one text a line") from error
     except UnicodeDecodeError as error:

@@ -18,7 +18,7 @@ from pointsman_export.export.checkpoint import Checkpoint
 from pointsman_export.export.graph.weights import Floats, Weights
 from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
 
-MOST_PARAMETERS = 530_000_000
+MAX_PARAMETERS = 530_000_000
 """The number of float32 parameters in a protobuf of 2 GiB, less the size of the graph itself."""
 _REASON = 300
 """Most characters that are quoted of an error of transformers."""
@@ -62,9 +62,9 @@ def load_model(checkpoint: Checkpoint) -> Any:
                 f"{_place(checkpoint)}: {name} holds NaN or infinity, so the training diverged or float16 overflowed; "
                 "export an earlier checkpoint"
             )
-    if model.num_parameters() > MOST_PARAMETERS:
+    if model.num_parameters() > MAX_PARAMETERS:
         raise CheckpointError(
-            f"{checkpoint.folder}: has {model.num_parameters():,} parameters, and ONNX can store {MOST_PARAMETERS:,} "
+            f"{checkpoint.folder}: has {model.num_parameters():,} parameters, and ONNX can store {MAX_PARAMETERS:,} "
             "in a float32 graph (2 GiB), which the proof needs; export a smaller model"
         )
     return model.float().eval()

@@ -14,7 +14,7 @@ from pointsman_export.export.source_files import read_json
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SHARDS = "model-*.safetensors"
-_MOST_SHARDS = 1000
+_MAX_SHARDS = 1000
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -33,8 +33,8 @@ def weight_files(folder: Path) -> list[Path]:
         raise CheckpointError(
             f"{index}: names {outside[0]!r}, which is no safetensors file of this folder; save it again"
         )
-    if len(shards) > _MOST_SHARDS:
-        raise CheckpointError(f"{index}: names {len(shards):,} files, at most {_MOST_SHARDS:,} are read; save it again")
+    if len(shards) > _MAX_SHARDS:
+        raise CheckpointError(f"{index}: names {len(shards):,} files, at most {_MAX_SHARDS:,} are read; save it again")
     return [folder / name for name in shards]
 
 

@@ -17,14 +17,14 @@ from pointsman.evaluation.dataset import text_key
 from pointsman.evaluation.metrics import Ints
 from pointsman_export.common.errors import FitDataError
 
-LEAST_ROWS = 5
+MIN_ROWS_PER_LABEL = 5
 """Least rows of a label: with fewer, some fold of the cross-validation has none to train on or none to test."""
 ENOUGH_ROWS = 20
 """Rows of a label below which its figures say little."""
-MOST_UNDECLARED = 0.05
+MAX_UNDECLARED_SHARE = 0.05
 """Largest share of rows in languages that the artifact does not declare."""
 
-_LARGEST_BYTES = 64 << 20
+_MAX_FILE_BYTES = 64 << 20
 _SHOWN = 10
 _CATCH_ALL = {"other", "others", "none", "general", "misc", "miscellaneous", "out of scope", "unknown", "fallback"}
 
@@ -51,7 +51,7 @@ class Rows:
 
 def read_rows(path: Path) -> Rows:
     """Read the rows of a JSON lines file, each distinct text once; raises FitDataError with all faults at once."""
-    return _read(path, LEAST_ROWS, ENOUGH_ROWS)
+    return _read(path, MIN_ROWS_PER_LABEL, ENOUGH_ROWS)
 
 
 def read_descriptions(path: Path) -> Rows:
@@ -59,7 +59,7 @@ def read_descriptions(path: Path) -> Rows:
     return _read(path, 1, 1)
 
 
-def _read(path: Path, least: int, enough: int) -> Rows:
+def _read(path: Path, min_rows: int, enough: int) -> Rows:
     kept: dict[str, tuple[int, _Row]] = {}
     faults: list[str] = []
     repeated: list[int] = []
@@ -80,7 +80,7 @@ def _read(path: Path, least: int, enough: int) -> Rows:
         elif first != number:
             repeated.append(number)
     rows = [row for _, row in kept.values()]
-    faults = faults or _alike(path, kept.values()) or _thin(path, rows, least)
+    faults = faults or _alike(path, kept.values()) or _thin(path, rows, min_rows)
     if faults:
         raise FitDataError(_shown(faults))
     return _rows(rows, repeated, enough)
@@ -92,7 +92,7 @@ def check_languages(path: Path, texts: Sequence[str], languages: Sequence[str]) 
         return
     gate = LanguageGate(languages)
     others = Counter(verdict.language for verdict in map(gate.judge, texts) if not verdict.supported)
-    if others.total() > MOST_UNDECLARED * len(texts):
+    if others.total() > MAX_UNDECLARED_SHARE * len(texts):
         found = ", ".join(f"{code} {count}" for code, count in others.most_common(_SHOWN))
         raise FitDataError(
             f"{path}: {others.total()} of {len(texts)} texts are in other languages ({found}) than the artifact "
@@ -102,7 +102,7 @@ def check_languages(path: Path, texts: Sequence[str], languages: Sequence[str]) 
 
 def _lines(path: Path) -> list[str]:
     try:
-        content = files.read(path, _LARGEST_BYTES).decode("utf-8-sig")
+        content = files.read(path, _MAX_FILE_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise FitDataError(f"{path}: cannot be read ({error.strerror}); name a file of labeled rows") from error
     except UnicodeDecodeError as error:
@@ -137,7 +137,7 @@ def _alike(path: Path, kept: Iterable[tuple[int, _Row]]) -> list[str]:
     return faults
 
 
-def _thin(path: Path, rows: list[_Row], least: int) -> list[str]:
+def _thin(path: Path, rows: list[_Row], min_rows: int) -> list[str]:
     """Return the faults of a file that has too few rows to fit a head."""
     counts = Counter(row.label for row in rows)
     if not counts:
@@ -145,10 +145,10 @@ def _thin(path: Path, rows: list[_Row], least: int) -> list[str]:
     if len(counts) == 1:
         return [f"{path}: has one label only ({next(iter(counts))!r}); add rows of at least one other label"]
     return [
-        f"{path}: label {label!r} has {counts[label]} {_plural(counts[label])}, at least {least} are needed and "
+        f"{path}: label {label!r} has {counts[label]} {_plural(counts[label])}, at least {min_rows} are needed and "
         f"{ENOUGH_ROWS} are wanted; add more, or remove the label"
         for label in sorted(counts)
-        if counts[label] < least
+        if counts[label] < min_rows
     ]
 
 

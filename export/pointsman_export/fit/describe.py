@@ -50,10 +50,10 @@ class DescribedReport:
 
     def table(self) -> str:
         """Format one line per result, then the warnings."""
-        least, greatest = EXPECTED
+        lowest, highest = EXPECTED
         lines = [
             ("data", f"{len(self.rows.texts)} sentences of {self.data} that describe {len(self.rows.labels)} labels"),
-            ("accuracy", f"not measured; expect {least:.2f} to {greatest:.2f} for prompts that belong to a label"),
+            ("accuracy", f"not measured; expect {lowest:.2f} to {highest:.2f} for prompts that belong to a label"),
             ("rows", "tell more: with ten or more labeled prompts for each label, --data also measures the accuracy"),
             ("threshold", "none suggested, since it needs rows"),
             ("graph", f"within {self.difference:.1e} of the head (allowed {VALUES_TOLERANCE:.0e})"),

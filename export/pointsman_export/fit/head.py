@@ -15,11 +15,11 @@ Vector = npt.NDArray[np.float64]
 Objective = Callable[[Vector], tuple[float, Vector]]
 
 _MEMORY = 10
-_MOST_STEPS = 300
+_MAX_STEPS = 300
 _TOLERANCE = 1e-4
 """Largest gradient entry at which the fit ends; the loss is in nats per row."""
 _SUFFICIENT = 1e-4
-_SHORTEST = 1e-10
+_MIN_STEP = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def minimise(objective: Objective, start: Vector) -> Vector:
     point = start
     value, gradient = objective(point)
     pairs: deque[tuple[Vector, Vector]] = deque(maxlen=_MEMORY)
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MAX_STEPS):
         if np.abs(gradient).max() <= _TOLERANCE:
             break
         direction = -_inverse_hessian_times(gradient, pairs)
@@ -76,7 +76,7 @@ def minimise(objective: Objective, start: Vector) -> Vector:
         candidate, (after, slope) = point + direction, objective(point + direction)
         while after > value + _SUFFICIENT * step * (gradient @ direction):
             step /= 2
-            if step < _SHORTEST:
+            if step < _MIN_STEP:
                 return point
             candidate = point + step * direction
             after, slope = objective(candidate)

@@ -36,7 +36,7 @@ prompts that are like the rows, so use prompts that your users wrote."""
 
 # A service on the same host has priority.
 NICE = 10
-LEAST_MEMORY_MB = 128
+MIN_MEMORY_MB = 128
 
 
 def main(argv: list[str]) -> int:
@@ -160,8 +160,8 @@ def _correct(options: argparse.Namespace) -> int:
 
 def _memory(text: str) -> int:
     value = int(text)
-    if not LEAST_MEMORY_MB <= value <= 1 << 20:
-        raise argparse.ArgumentTypeError(f"{text} is not {LEAST_MEMORY_MB} or more")
+    if not MIN_MEMORY_MB <= value <= 1 << 20:
+        raise argparse.ArgumentTypeError(f"{text} is not {MIN_MEMORY_MB} or more")
     return value
 
 

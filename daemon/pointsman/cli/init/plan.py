@@ -11,7 +11,7 @@ from pointsman.cli.init.served import Adapter, Served
 from pointsman.config.labels import COMMON
 from pointsman.config.words import fold
 
-_LONGEST_PHRASE = 3
+_MAX_PHRASE_WORDS = 3
 _FOLDERS = 2
 """Number of folders at the end of a path that may name a domain, as in `medical/v3`."""
 
@@ -79,7 +79,7 @@ def _phrases(words: Sequence[str], known: Mapping[str, object]) -> Iterator[str]
     """Yield the known phrases among the words, the longest at each position."""
     start = 0
     while start < len(words):
-        lengths = range(_LONGEST_PHRASE, 0, -1)
+        lengths = range(_MAX_PHRASE_WORDS, 0, -1)
         found = next((n for n in lengths if " ".join(words[start : start + n]) in known), None)
         if found is not None:
             yield " ".join(words[start : start + found])

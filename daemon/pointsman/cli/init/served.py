@@ -12,8 +12,8 @@ from pointsman.errors import PointsmanError, UpstreamError
 from pointsman.upstream.client import ask
 from pointsman.upstream.endpoint_state import EndpointState
 
-MOST_MODELS = 1_000
-LONGEST_NAME = 500
+MAX_MODELS = 1_000
+MAX_NAME_CHARACTERS = 500
 _ROUTED_NAMES = {"MoM", "auto"}
 """Model names that Pointsman itself answers by default; no vLLM has a model of such a name."""
 
@@ -107,10 +107,10 @@ def read(where: str, body: bytes, version: str | None) -> Served:
     bases = {card.id: card.root for card in cards.values() if card.parent is None}
     if not bases:
         raise InitError(f"{where} serves no base model; start vLLM with one")
-    if len(cards) > MOST_MODELS:
-        raise InitError(f"{where} lists {len(cards):,} models, but `init` supports at most {MOST_MODELS:,}")
-    if not all(0 < len(name) <= LONGEST_NAME for name in cards):
-        raise InitError(f"{where} lists a model whose name is empty or longer than {LONGEST_NAME} characters")
+    if len(cards) > MAX_MODELS:
+        raise InitError(f"{where} lists {len(cards):,} models, but `init` supports at most {MAX_MODELS:,}")
+    if not all(0 < len(name) <= MAX_NAME_CHARACTERS for name in cards):
+        raise InitError(f"{where} lists a model whose name is empty or longer than {MAX_NAME_CHARACTERS} characters")
     if routed := _ROUTED_NAMES.intersection(cards):
         raise InitError(f"{where} serves {min(routed)!r}, as Pointsman itself does; name the address of vLLM")
     return Served(version, bases, tuple(_adapter(card, bases) for card in cards.values() if card.parent is not None))

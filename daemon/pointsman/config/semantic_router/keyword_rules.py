@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pointsman.config import regex
-from pointsman.config.rules import MOST_KEYWORDS, MOST_RULES, MOST_STEPS
+from pointsman.config.regex import MAX_STEPS_IN_ALL
+from pointsman.config.rules import MAX_KEYWORDS, MAX_RULES
 from pointsman.config.semantic_router.keyword_signals import MATCHES, usable
 from pointsman.config.semantic_router.listener import set_options
 from pointsman.config.semantic_router.nodes import changed, children, find, items, scalar, table, tables, text
@@ -30,8 +31,10 @@ def with_rules(root: Table, rules: Iterable[Table], notes: Notes) -> Table:
         keywords += len(children(rule, "keywords"))
         pattern = text(rule, "pattern")
         steps += 0 if pattern is None else len(regex.compiled(pattern).steps)
-        if len(made) == MOST_RULES or keywords > MOST_KEYWORDS or steps > MOST_STEPS:
-            most = f"at most {MOST_RULES} rules with {MOST_KEYWORDS:,} keywords, and {MOST_STEPS:,} steps of patterns"
+        if len(made) == MAX_RULES or keywords > MAX_KEYWORDS or steps > MAX_STEPS_IN_ALL:
+            most = (
+                f"at most {MAX_RULES} rules with {MAX_KEYWORDS:,} keywords, and {MAX_STEPS_IN_ALL:,} steps of patterns"
+            )
             notes.dropped(rule, f'the rule "{text(rule, "name")}" and those after it: Pointsman has {most}')
             break
         made.append(rule)

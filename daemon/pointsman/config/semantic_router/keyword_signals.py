@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 
 from pointsman.config import regex
-from pointsman.config.rules import LONGEST_KEYWORD, MOST_RULES
+from pointsman.config.rules import MAX_KEYWORD_CHARACTERS, MAX_RULES
 from pointsman.config.semantic_router.nodes import children, find, items, scalar, text
 from pointsman.config.semantic_router.note import Notes
 from pointsman.config.words import fold
@@ -89,15 +89,19 @@ def _is_true(node: Node, key: str) -> bool:
 
 def usable(word: Node) -> bool:
     """Return whether a rule can have a keyword."""
-    return isinstance(word, Scalar) and isinstance(word.value, str) and 0 < len(word.value.strip()) <= LONGEST_KEYWORD
+    return (
+        isinstance(word, Scalar)
+        and isinstance(word.value, str)
+        and 0 < len(word.value.strip()) <= MAX_KEYWORD_CHARACTERS
+    )
 
 
 def alternatives(rule: Node | None, signals: Signals) -> list[Alternative]:
     """Return the combinations of signals each of which fulfills a decision's rule, whatever the domain.
 
-    At most MOST_RULES + 1, so that no file takes long.
+    At most MAX_RULES + 1, so that no file takes long.
     """
-    return list(islice(_alternatives(rule, signals), MOST_RULES + 1))
+    return list(islice(_alternatives(rule, signals), MAX_RULES + 1))
 
 
 def _alternatives(rule: Node | None, signals: Signals) -> Iterator[Alternative]:

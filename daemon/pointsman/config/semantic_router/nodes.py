@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from pointsman.config.yaml_tree import Items, Node, Scalar, Table
 
-_LARGEST = 1e15
+_MAX_NUMBER = 1e15
 
 
 def scalar(at: Node, value: str | int | float | bool) -> Scalar:
@@ -46,7 +46,7 @@ def number(node: Node | None, *path: str) -> float | None:
     value = found.value if isinstance(found, Scalar) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if abs(value) < _LARGEST else None
+    return float(value) if abs(value) < _MAX_NUMBER else None
 
 
 def children(node: Node | None, *path: str) -> tuple[Node, ...]:

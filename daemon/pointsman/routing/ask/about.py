@@ -11,12 +11,12 @@ from pointsman.routing.ask import words
 from pointsman.routing.ask.ask import Ask, Step
 from pointsman.routing.ask.prose import asks, content_words, has_function_words, is_frame, points, words_in
 
-# So much of the material tells what it is about.
-MOST_CHARS = 1000
+# The beginning of material tells what it is about.
+MAX_MATERIAL_CHARACTERS = 1000
 # Shorter material, such as a file name or an answer, tells too little.
-_FEWEST_CHARS = 200
+_MIN_MATERIAL_CHARACTERS = 200
 # A longer question, or one with more words of its own, states its subject.
-_LONGEST_QUESTION, _MOST_WORDS = 160, 3
+_MAX_QUESTION_CHARACTERS, _MAX_QUESTION_WORDS = 160, 3
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _TAG = re.compile(r"<[^<>]{1,200}>")
@@ -33,9 +33,9 @@ def with_about(ask: Ask, text: str) -> Ask:
     if not material or not only_points(ask.text):
         return ask
     longest = max(material, key=lambda step: step.end - step.start)
-    read = Step("about", longest.start, min(longest.end, longest.start + MOST_CHARS))
+    read = Step("about", longest.start, min(longest.end, longest.start + MAX_MATERIAL_CHARACTERS))
     about = _told(text[read.start : read.end])
-    if len(about) < _FEWEST_CHARS:
+    if len(about) < _MIN_MATERIAL_CHARACTERS:
         return ask
     steps = tuple([read if step is longest else step for step in ask.steps])
     return msgspec.structs.replace(ask, about=about, steps=steps)
@@ -43,7 +43,7 @@ def with_about(ask: Ask, text: str) -> Ask:
 
 def only_points(question: str) -> bool:
     """Return whether an English text asks about something that it only points to; a task is not a question."""
-    if len(question) > _LONGEST_QUESTION:
+    if len(question) > _MAX_QUESTION_CHARACTERS:
         return False
     found = words_in(question)
     listed = [word for word in found.listed if word not in words.COURTESIES]
@@ -51,7 +51,7 @@ def only_points(question: str) -> bool:
         listed = listed[2:]
     if not listed or listed[0] not in _QUESTIONS or not words.TASKS.isdisjoint(listed):
         return False
-    if len(content_words(found)) > _MOST_WORDS:
+    if len(content_words(found)) > _MAX_QUESTION_WORDS:
         return False
     return points(found) or not _THESE.isdisjoint(listed) or _names_material(listed)
 

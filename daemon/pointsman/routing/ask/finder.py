@@ -30,31 +30,31 @@ from pointsman.routing.ask.tags import may_enclose, tagged
 from pointsman.routing.steps import Steps, finish
 
 # Only the two ends of a longer message are read.
-END_CHARS = 32 * 1024
+END_CHARACTERS = 32 * 1024
 END_LINES = 256
-# Of all messages of a request together, so much is looked at: no model reads more. Each line or tag counts as 64.
-MAX_REQUEST_CHARS = 4 * 1024 * 1024
+# Of all messages of a request together: no model reads more. Each line or tag counts as 64 characters.
+MAX_REQUEST_CHARACTERS = 4 * 1024 * 1024
 _LINE_COST = 64
-# Where a message has no ask of its own, its line that asks is looked for in so much of each end.
-LINE_CHARS = 4 * 1024
+# Where a message has no ask of its own, its line that asks is at one of its ends.
+LINE_CHARACTERS = 4 * 1024
 # Longer text around the line is material.
 _AROUND = 300
 # More parts are read as one.
-MOST_PARTS = 64
-MOST_STEPS = 32
+MAX_SEPARATE_PARTS = 64
+MAX_STEPS = 32
 # Messages recur in each later turn of a conversation. A longer ask is searched for again.
 KNOWN_MESSAGES = 4096
-LONGEST_KNOWN = 2048
+MAX_KNOWN_CHARACTERS = 2048
 # An ask inside an ask inside an ask.
-_DEEPEST = 3
+_MAX_NESTED_ASKS = 3
 _TAG_RANK = 4
 # A shorter text has no material between an ask and its repetition.
-_SHORTEST_TWICE = 250
+_MIN_TWICE_CHARACTERS = 250
 # A form has more lines.
 _FIELD_LINES = 3
 _ENCLOSING = ("</", "```")
 # A person's name has fewer words than what a person says.
-_FEWEST_SPACES = 2
+_MIN_SPACES = 2
 
 _LEADS = (":", "：", "")
 _WHOLE = Ask("", AskKind.MESSAGE)
@@ -65,12 +65,12 @@ class Room:
     """The characters that may still be read of a request, so that many messages take no more time than a few."""
 
     def __init__(self) -> None:
-        self._left = MAX_REQUEST_CHARS
+        self._left = MAX_REQUEST_CHARACTERS
 
     def take(self, parts: Sequence[str]) -> bool:
         """Reserve the characters of one more message, and return whether they fit."""
         lines = sum([part.count("\n") + part.count("<") for part in parts])
-        self._left -= min(sum(map(len, parts)), 2 * END_CHARS) + _LINE_COST * min(lines, 2 * END_LINES)
+        self._left -= min(sum(map(len, parts)), 2 * END_CHARACTERS) + _LINE_COST * min(lines, 2 * END_LINES)
         return self._left >= 0
 
 
@@ -129,7 +129,7 @@ class AskFinder:
             found = self._with_line(found)
             if found.kind is AskKind.MESSAGE and not found.others:
                 self._known.put(key, msgspec.structs.replace(found, text="") if found.line else _WHOLE)
-            elif len(found.text) + len(found.about) + len(found.line) <= LONGEST_KNOWN:
+            elif len(found.text) + len(found.about) + len(found.line) <= MAX_KNOWN_CHARACTERS:
                 self._known.put(key, found)
         return found if found.text or found.kind is not AskKind.MESSAGE else msgspec.structs.replace(found, text=whole)
 
@@ -156,9 +156,9 @@ class AskFinder:
         first = asks_first(text)
         if first >= ASKS:
             return ask
-        if len(text) > 2 * LINE_CHARS:
-            text = f"{text[:LINE_CHARS]}\n{text[-LINE_CHARS:]}"
-        place = asking_line(text, self._name_of, fields=False, least=1)
+        if len(text) > 2 * LINE_CHARACTERS:
+            text = f"{text[:LINE_CHARACTERS]}\n{text[-LINE_CHARACTERS:]}"
+        place = asking_line(text, self._name_of, fields=False, min_score=1)
         if place is None:
             return ask
         line = text[slice(*place)]
@@ -170,8 +170,8 @@ class AskFinder:
             return NO_ASK
         if told is not None:
             return _told(whole, told)
-        parts = given if len(given) <= MOST_PARTS and len(whole) <= 2 * END_CHARS else [whole]
-        parts = [of_html(part, END_CHARS) for part in parts]  # each tag becomes a line of its own
+        parts = given if len(given) <= MAX_SEPARATE_PARTS and len(whole) <= 2 * END_CHARACTERS else [whole]
+        parts = [of_html(part, END_CHARACTERS) for part in parts]  # each tag becomes a line of its own
         shown = " ".join(parts)
         head, tail = _ends(shown)
         if head < tail:
@@ -209,7 +209,7 @@ class AskFinder:
     def _within(self, parts: list[str], depth: int, *, widest: bool) -> Steps[Ask | None]:
         """Return the ask in a text; None if it is the whole text."""
         text = " ".join(parts)
-        if depth == _DEEPEST or (len(parts) == 1 and _is_one_line(text)):
+        if depth == _MAX_NESTED_ASKS or (len(parts) == 1 and _is_one_line(text)):
             return None
         turn = turns.last_user_turn(text)
         if turn is not None:
@@ -218,7 +218,7 @@ class AskFinder:
         if member is not None:
             found = yield from self._within([member], depth + 1, widest=widest)
             return Ask(found.text if found and found.text else member, AskKind.ASK, steps=(Step("json", 0, len(text)),))
-        twice = said_twice(text) if len(text) > _SHORTEST_TWICE else None
+        twice = said_twice(text) if len(text) > _MIN_TWICE_CHARACTERS else None
         if twice is not None:
             return (yield from self._inner(text, *twice, "taken", depth, widest=widest))
         blocks = self._blocks(text, parts, within=depth > 0, widest=widest)
@@ -237,7 +237,7 @@ class AskFinder:
             found = yield from self._inner(text, start, end, "taken", depth, widest=widest)
             starts = _starts(section)
             removed = [_step(one) for one in judged if one.block.start not in starts]
-            steps = sorted((*removed, *found.steps), key=attrgetter("start"))[:MOST_STEPS]
+            steps = sorted((*removed, *found.steps), key=attrgetter("start"))[:MAX_STEPS]
             return Ask(found.text, AskKind.ASK, steps=tuple(steps))
         if (
             not text.isascii()
@@ -257,7 +257,7 @@ class AskFinder:
             if line is not None:
                 return line
         starts = _starts(kept)
-        steps = tuple([_step(one, taken=one.block.start in starts) for one in judged[:MOST_STEPS]])
+        steps = tuple([_step(one, taken=one.block.start in starts) for one in judged[:MAX_STEPS]])
         if not kept:
             return msgspec.structs.replace(NO_ASK, steps=steps)
         alone = len(kept) == 1
@@ -300,7 +300,7 @@ class AskFinder:
                 plain = within and tag.name.lower() in payload.PLAIN
                 guess = (tag.role is None or plain) and looks_asked(part[tag.inner : tag.inner_end])
                 name = GUESS if guess else tag.role or OTHER
-                if name.role is Role.USER and part.count(" ", tag.inner, tag.inner_end) < _FEWEST_SPACES:
+                if name.role is Role.USER and part.count(" ", tag.inner, tag.inner_end) < _MIN_SPACES:
                     name = OTHER  # the name of a person, not what they say
                 if name is not GUESS:
                     name = name._replace(rank=name.rank + _TAG_RANK)  # a tag is surer than a label
@@ -368,7 +368,7 @@ def _told(text: str, told: tuple[int, int]) -> Ask:
 
 def _ends(text: str) -> tuple[int, int]:
     """Return the end of the part read at a text's beginning, and the start of that at its end; they may overlap."""
-    head, tail = END_CHARS, len(text) - END_CHARS
+    head, tail = END_CHARACTERS, len(text) - END_CHARACTERS
     if text.count("\n") > 2 * END_LINES:
         at = -1
         for _ in range(END_LINES):

@@ -10,9 +10,9 @@ from pointsman.routing.ask import prose
 from pointsman.routing.ask.labels import is_key
 
 # Text without a name may be the ask if it is shorter.
-_LONGEST_ASK = 2000
+_MAX_ASK_CHARACTERS = 2000
 _PARAGRAPHS = 6
-# So many lines of a block tell its form.
+# The first lines of a block tell its form.
 LOOKED_AT = 6
 
 _LOG = re.compile(
@@ -62,7 +62,7 @@ class Form(enum.Enum):
 def looks_asked(text: str) -> bool:
     """Return whether a text without a label looks like an ask."""
     plain = text.strip()
-    if len(plain) > _LONGEST_ASK or not prose.may_ask(plain):
+    if len(plain) > _MAX_ASK_CHARACTERS or not prose.may_ask(plain):
         return False
     paragraphs = [piece.strip() for piece in plain.split("\n\n")[:_PARAGRAPHS] if piece.strip()]
     if not any(prose.asks(piece, prose.words_in(piece)) > 1 for piece in paragraphs):

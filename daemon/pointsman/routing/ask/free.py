@@ -13,7 +13,7 @@ from pointsman.routing.ask.names import Role
 # A paragraph of this length tells a story, or was written by somebody else.
 _STORY = 350
 # An ask after material has no more paragraphs.
-_MOST_TAIL = 4
+_MAX_TAIL_PARAGRAPHS = 4
 # A frame that says more contains the ask, if nothing else does.
 _FRAMED = 5
 # A longer word tells a text's subject.
@@ -90,7 +90,7 @@ def _points(piece: str) -> bool:
 
 def _beginning(text: str, blocks: list[Judged]) -> str:
     """Return the beginning of blocks in which words are searched for."""
-    return " ".join([text[one.block.start : one.block.end][: prose.LONGEST] for one in blocks])
+    return " ".join([text[one.block.start : one.block.end][: prose.MAX_END_CHARACTERS] for one in blocks])
 
 
 def _is_about(ask: prose.Words, material: str) -> bool:
@@ -117,8 +117,8 @@ def _without_stories(text: str, judged: list[Judged]) -> list[Judged]:
         ruled = any(_is_ruled(text, one, other) for other in beside)
         if ruled or not (prose.points(one.words) or prose.refers(one.words)):
             told = [other for other in judged if other.kind is Kind.PERSON and other.score < 2]
-            least = 0 if ruled or sum([other.size for other in told]) > 2 * _STORY else _STORY
-            stories = {other.block.start for other in told if other.size > least}
+            min_size = 0 if ruled or sum([other.size for other in told]) > 2 * _STORY else _STORY
+            stories = {other.block.start for other in told if other.size > min_size}
             return [other.become(Kind.MATERIAL) if other.block.start in stories else other for other in judged]
     return judged
 
@@ -145,8 +145,8 @@ def _best_groups(judged: list[Judged]) -> list[Judged]:
     if _content(ends) >= 2:
         groups = ends
     groups = [group for group in groups if any(one.kind is Kind.PERSON for one in group)]
-    least = min(2, max(_score(group) for group in groups))
-    asking = [group for group in groups if _score(group) >= least]
+    min_score = min(2, max(_score(group) for group in groups))
+    asking = [group for group in groups if _score(group) >= min_score]
     if _content(asking) >= 3:
         groups = asking
     return [one for group in groups for one in group]
@@ -174,7 +174,7 @@ def _content(groups: list[list[Judged]]) -> int:
 
 def _tail(text: str, judged: list[Judged]) -> list[Judged]:
     """Return the last few paragraphs under a label of material, from one that asks: they may not be material."""
-    for place in range(1, min(_MOST_TAIL, len(judged)) + 1):
+    for place in range(1, min(_MAX_TAIL_PARAGRAPHS, len(judged)) + 1):
         one = judged[-place]
         if one.size > _STORY or one.block.section != judged[-1].block.section:
             break
@@ -185,7 +185,7 @@ def _tail(text: str, judged: list[Judged]) -> list[Judged]:
 
 def _led(text: str, judged: list[Judged], asked: int) -> list[Judged]:
     """Return the last paragraphs from one such as "I have this query:" and its code on, or none."""
-    for place in range(asked + 1, min(_MOST_TAIL, len(judged)) + 1):
+    for place in range(asked + 1, min(_MAX_TAIL_PARAGRAPHS, len(judged)) + 1):
         one = judged[-place]
         if one.block.section != judged[-1].block.section:
             break
@@ -203,8 +203,8 @@ def _asks(text: str, last: Judged) -> bool:
     if (form is not Form.PROSE and form not in _CHATS) or not piece:
         return False
     found = prose.words_in(piece)
-    least = 2 if form is Form.PROSE else 1
-    return prose.asks(piece, found) >= least and not prose.is_frame(piece, found)
+    min_score = 2 if form is Form.PROSE else 1
+    return prose.asks(piece, found) >= min_score and not prose.is_frame(piece, found)
 
 
 def said(text: str, one: Judged) -> str:

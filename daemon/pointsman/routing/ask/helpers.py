@@ -17,31 +17,31 @@ from pointsman.routing.ask import tasks, words
 from pointsman.routing.ask.openings import OPENINGS
 from pointsman.routing.ask.prose import spaced, spaces_for
 
-# An instruction opens within so many characters; how to answer is said within so many.
+# An instruction is at the very beginning; how to answer may be said further on.
 _OPENING = 300
 _LOOKED_AT = 3000
 # A paragraph of this length ends the opening of a message: what follows may be material.
 _FIRST = 50
 # A shorter text is no template.
-_SHORTEST = 60
-# What is ordered stands so many words behind the verb. One word of so many may be about something else.
+_MIN_TEMPLATE_CHARACTERS = 60
+# What is ordered stands close behind the verb, and one word in _FOREIGN may name another subject.
 _REACH = 12
 _FOREIGN = 6
-# Behind the opening of a known client, one of so many, and of so many behind a long one.
+# Behind the opening of a known client more words may, and still more behind a long one, which is no chance.
 _GOES_ON, _GOES_ON_SURELY = 4, 2
 # An opening is shorter.
-_LONGEST = 200
-# So many words tell how to answer.
-_LEAST = 2
-# Nobody opens with so many words of a template by chance, nor with so many where more lines follow. Behind fewer, one
-# line alone is a person's, unless it is a system prompt.
+_MAX_OPENING_CHARACTERS = 200
+# One phrase that says how to answer may be a person's.
+_MIN_ANSWER_PHRASES = 2
+# Nobody opens with eight words of a template by chance, nor with six where more lines follow. Behind fewer, one line
+# alone is a person's, unless it is a system prompt.
 _SURE_WORDS = 8
 _LONG_WORDS = 6
 # In another language, it may be said at the end, too, that nothing else is wanted.
-_END_CHARS = 200
+_END_CHARACTERS = 200
 # The instruction behind a transcript has no more lines, and no more characters.
 _LAST_LINES = 12
-_LAST_CHARS = 1000
+_LAST_CHARACTERS = 1000
 
 _LETTERS = spaces_for(string.punctuation + string.digits)
 _MARKUP = spaces_for('#*_`<>[]|-"()')
@@ -118,7 +118,7 @@ def is_helper(text: str, system: str, told: str | None = None) -> bool:
 
 def _opens(text: str, told: str, *, system: bool) -> bool:
     """Return whether a text begins with the instruction of a helper task, which is in `told`."""
-    if len(text) < _SHORTEST:
+    if len(text) < _MIN_TEMPLATE_CHARACTERS:
         return False
     if _is_known(text[:_OPENING].lower(), text, system=system):
         return True
@@ -148,7 +148,7 @@ def _closes(text: str) -> bool:
         lead = _LEAD.match(begin)
         if lead is None or tasks.ABOUT.isdisjoint(lead["words"].lower().split()):
             return False
-    end = text[-_LAST_CHARS:]
+    end = text[-_LAST_CHARACTERS:]
     for line in map(str.strip, reversed(end.lower().rsplit("\n", _LAST_LINES)[1:])):
         if line.startswith(_ENDS) or line.endswith(">") or _TURN.match(line):
             return False
@@ -164,7 +164,7 @@ def _closes(text: str) -> bool:
 
 def _is_known(begin: str, text: str, *, system: bool = False) -> bool:
     """Return whether a lower-case instruction opens as that of a known client does, and continues as a template."""
-    begin = begin[:_LONGEST]
+    begin = begin[:_MAX_OPENING_CHARACTERS]
     first = _unmarked(begin[:_FIRST], _LABELS).split(maxsplit=1)
     if len(first) > 1 and first[0] not in _BY_FIRST and first[0] not in _HEADINGS:
         return False  # most do
@@ -187,7 +187,7 @@ def _is_known(begin: str, text: str, *, system: bool = False) -> bool:
     long, lines = size >= _LONG_WORDS, "\n" in text.strip()
     if sure or (long and lines) or _ends_with_place(text):
         return True
-    return (long or lines or system) and _answers(text) >= _LEAST
+    return (long or lines or system) and _answers(text) >= _MIN_ANSWER_PHRASES
 
 
 def _is_task(begin: str, listed: list[str], text: str, behind: str | None = None, *, place: bool) -> bool:
@@ -204,9 +204,9 @@ def _is_task(begin: str, listed: list[str], text: str, behind: str | None = None
     if not _operates(sentences, behind) or not (place or _answers(begin)):
         if not any(map(_orders, sentences)) and not any(map(_judges, sentences)):
             return False
-        if _answers(text) + place < _LEAST:
+        if _answers(text) + place < _MIN_ANSWER_PHRASES:
             return False
-    return _ASKED_BELOW.search(text[max(_FIRST, len(text) - _LAST_CHARS) :].lower()) is None
+    return _ASKED_BELOW.search(text[max(_FIRST, len(text) - _LAST_CHARACTERS) :].lower()) is None
 
 
 def _without_asides(told: str) -> str:
@@ -218,7 +218,7 @@ def _without_asides(told: str) -> str:
 
 def _is_foreign(begin: str, text: str) -> bool:
     """Return whether the beginning of a lower-case text orders such a task in a language other than English."""
-    told = f"{begin}\n{text[-_END_CHARS:].lower()}"
+    told = f"{begin}\n{text[-_END_CHARACTERS:].lower()}"
     if not any(map(told.__contains__, _ASCII_LIMITS if told.isascii() else tasks.FOREIGN[0])):
         return False
     orders = _ASCII_ORDERS if begin.isascii() else _FOREIGN_ORDERS
@@ -343,7 +343,7 @@ def is_retry(text: str) -> bool:
     retry = _RETRY.match(text)
     if retry is None and _IS_RESULT.match(text) is None:
         return False
-    before, _, last = text[-_LAST_CHARS:].strip().rpartition("\n")
+    before, _, last = text[-_LAST_CHARACTERS:].strip().rpartition("\n")
     if retry is None:
         return not _asks_about(text, last, alone=not before)
     own = text[:_OPENING].strip().partition("\n")[0] + " " + last

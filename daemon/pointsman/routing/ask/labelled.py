@@ -15,7 +15,7 @@ _CUE = 40
 
 # A text longer than a frame contains more.
 _LONG = 500
-# Behind a frame, so much is material.
+# What is longer than this behind a frame is material.
 _MATERIAL = 350
 
 _ASKING = (Role.ASK, Role.USER)
@@ -42,10 +42,10 @@ def labelled(judged: list[Judged]) -> Section | None:
     if not asks:
         return None
     left = [place for place in asks if place not in answered] or asks[-1:]
-    least = min(1, max(labels[place].name.rank for place in left))
-    left = [place for place in left if labels[place].name.rank >= least]
+    min_rank = min(1, max(labels[place].name.rank for place in left))
+    left = [place for place in left if labels[place].name.rank >= min_rank]
     outside = [place for place in left if not labels[place].inside]
-    guessed = least < 0
+    guessed = min_rank < 0
     if guessed and len(left) > 1:
         return None
     if (guessed or not outside) and any(one.role is Role.FREE and stands_alone(one) for one in judged):
@@ -80,9 +80,9 @@ def _of_several(sections: list[Section], labels: list[Block], asks: list[int], a
             return next((place for place in asks if place > example), asks[-1])
     first = labels[asks[0]]
     behind = any(one.kind is Kind.MATERIAL for section in sections[: asks[0]] for one in section)
-    least = 1 if any(label.name.role is Role.OTHER for label in labels[: asks[0]]) else 2
+    min_score = 1 if any(label.name.role is Role.OTHER for label in labels[: asks[0]]) else 2
     begins = sum(one.content for one in lead if one.kind is Kind.PERSON) >= 3 and any(
-        one.score >= least for one in lead
+        one.score >= min_score for one in lead
     )
     if begins and behind and (not first.strong or first.inside):
         return None

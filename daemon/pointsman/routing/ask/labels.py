@@ -9,12 +9,12 @@ from typing import NamedTuple
 from pointsman.routing.ask import words
 from pointsman.routing.ask.names import OTHER, Name, NameOf, Role, may_name, name_of, words_of
 
-# A label is at most so long, and so are the words before a colon inside of a line.
+# Longer words before a colon are no label; a colon further inside of a line ends none.
 _LABEL = 80
 _INLINE = 400
 # More words before a colon are a sentence that introduces the following text.
 _SHORT = 4
-# So many colons of a line may end a label.
+# Each colon costs a look at what precedes it.
 _COLONS = 4
 
 RULED = "-=_*#~─—+"
@@ -34,7 +34,7 @@ _COLON = re.compile(r":(?![^ \t*\r])")
 _ANY_COLON = re.compile(rf"{_COLON.pattern}|：")
 _IS_QUOTED = re.compile(r" is:? ?[\"“«'‘]")
 _CARRIER = re.compile(r"\b(?:request|question|query|task|message|prompt|problem)\Z", re.IGNORECASE)
-_LONGEST_CARRIER = 8
+_MAX_CARRIER_CHARACTERS = 8
 _ANSWER_THIS = re.compile(
     r"(?:\A| )(?:(?:answer|handle|address)(?= )|respond to|reply to)"
     r"(?: (?:the|this|these|following|me|my|only|one))*\Z",
@@ -200,7 +200,7 @@ def _quoted(line: str) -> Label | None:
         return None
     for match in _IS_QUOTED.finditer(line[: 2 * _INLINE]):
         at = match.start()
-        if (carrier := _CARRIER.search(line, at - _LONGEST_CARRIER, at)) is not None:
+        if (carrier := _CARRIER.search(line, at - _MAX_CARRIER_CHARACTERS, at)) is not None:
             return Label(Name(Role.ASK, 2), carrier.start(), match.end() - 1, Style(sentence=True, inline=True))
     return None
 

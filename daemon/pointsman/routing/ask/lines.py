@@ -9,15 +9,15 @@ from itertools import islice
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.names import MATERIAL, Name, NameOf
 
-# So much surely asks.
+# From this score on, a line surely asks.
 ASKS = 2
-# So many lines are looked at.
-_MOST_LINES = 512
-# A form has so many fields. What a field holds is the ask only if it is shorter than a document.
+# A form has fewer lines.
+_MAX_LINES = 512
+# Fewer fields may be prose with colons. What a field holds is the ask only if it is shorter than a document.
 _FIELDS = 3
-_LONGEST = 450
+_MAX_ASK_CHARACTERS = 450
 # A longer first line is not a question.
-_FIRST_CHARS = 1000
+_FIRST_CHARACTERS = 1000
 
 # These begin with the end of the line before, which is found much faster than the beginning of a line.
 _FIELD = re.compile(r"\n[ \t\-*•|#]*+(?P<key>[^\W\d_][^:=|\n{}();]{0,60}+)[:=|][ \t*]*+(?P<value>\S[^\n]*+)")
@@ -29,28 +29,28 @@ _SAID = re.compile(
 _ENDS = " |\"'"
 
 
-def asking_line(text: str, name_of: NameOf, *, fields: bool, least: int = ASKS) -> tuple[int, int] | None:
-    """Return the position of the line that asks most, at least `least`.
+def asking_line(text: str, name_of: NameOf, *, fields: bool, min_score: int = ASKS) -> tuple[int, int] | None:
+    """Return the position of the line that asks most, at least `min_score`.
 
     `fields`: search only the fields of a form, if the text is one.
     """
     if "</" in text:
         text = _TAG.sub(lambda tag: "\n" * len(tag[0]), text)
     text = f"\n{text}"
-    named = [*islice(_FIELD.finditer(text), _MOST_LINES)]
+    named = [*islice(_FIELD.finditer(text), _MAX_LINES)]
     if fields and len(named) < _FIELDS:
         return None
-    best, found = least - 1, None
+    best, found = min_score - 1, None
     for match, name in _lines(text, named, name_of, fields=fields):
         value = match["value"].rstrip(_ENDS)
         role = None if name is None else name.role
-        if len(value) > _LONGEST or role in MATERIAL or (least >= ASKS and not prose.may_ask(value)):
+        if len(value) > _MAX_ASK_CHARACTERS or role in MATERIAL or (min_score >= ASKS and not prose.may_ask(value)):
             continue
         words = prose.words_in(value)
         score = prose.asks(value, words) + (role is not None)
         if score < ASKS and not prose.has_function_words(words):
             continue
-        if score > best and prose.content(words) >= least and not prose.is_frame(value, words):
+        if score > best and prose.content(words) >= min_score and not prose.is_frame(value, words):
             begin = match.start("value") - 1
             best, found = score, (begin, begin + len(value))
     return found
@@ -58,7 +58,7 @@ def asking_line(text: str, name_of: NameOf, *, fields: bool, least: int = ASKS) 
 
 def asks_first(text: str) -> int:
     """Return how much the first line of a text asks: what follows such a line belongs to the ask."""
-    first = text[:_FIRST_CHARS].lstrip().partition("\n")[0].rstrip()
+    first = text[:_FIRST_CHARACTERS].lstrip().partition("\n")[0].rstrip()
     words = prose.words_in(first)
     return 0 if prose.is_frame(first, words) else prose.asks(first, words)
 
@@ -71,4 +71,4 @@ def _lines(
         yield match, name_of(match["key"], True)
     if not fields:
         begun = {match.start() for match in named}
-        yield from [(match, None) for match in islice(_SAID.finditer(text), _MOST_LINES) if match.start() not in begun]
+        yield from [(match, None) for match in islice(_SAID.finditer(text), _MAX_LINES) if match.start() not in begun]

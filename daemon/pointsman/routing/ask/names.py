@@ -9,11 +9,8 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from pointsman.config.patterns import name_in
+from pointsman.config.patterns import MAX_NAME_CHARACTERS, name_in
 from pointsman.routing.ask import words
-
-# Characters of a name that count.
-LONGEST_NAME = 60
 
 _PATH = re.compile(r"[/@]|.\.")
 _ASIDE = re.compile(r"\([^()]{0,60}\)")
@@ -67,7 +64,7 @@ _LAST_WORDS = frozenset(_SAYS).union(
 _NEVER, _ODD = frozenset('"{}<>=|$'), frozenset('"{}<>=|$()/@.')
 _LAST = re.compile(r"([A-Z]+|[A-Z]?[a-z]+)[^A-Za-z]*\Z")
 # A longer word is not a known one.
-LONGEST_WORD = 24
+MAX_WORD_CHARACTERS = 24
 
 
 NameOf = Callable[[str, bool], Name | None]
@@ -78,14 +75,14 @@ NameOf = Callable[[str, bool], Name | None]
 def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a name in lower case, in `snake_case`, `camelCase` or plain text."""
     plain = _ASIDE.sub("", name)
-    parts = [part for part in plain[-LONGEST_NAME:].split(" ") if not _PATH.search(part)]
+    parts = [part for part in plain[-MAX_NAME_CHARACTERS:].split(" ") if not _PATH.search(part)]
     words_found = (_WORDS if plain.isascii() else _FOREIGN).findall(" ".join(parts))
     return tuple([word.lower() for word in words_found])
 
 
 def may_name(words_before: str) -> bool:
     """Return cheaply whether text before a colon may end with a name, by its last word: most does not."""
-    last = words_before[-LONGEST_WORD:].rpartition(" ")[2]
+    last = words_before[-MAX_WORD_CHARACTERS:].rpartition(" ")[2]
     if last.isascii() and last.isalpha() and last[1:].islower():  # most do
         return last.lower() in _LAST_WORDS or " from " in words_before or " by " in words_before
     if not last.isascii() or not _ODD.isdisjoint(last):
@@ -151,7 +148,7 @@ def with_patterns(strip: Sequence[str], take: Sequence[str]) -> NameOf:
 
     @functools.lru_cache(4096)
     def found(name: str, free: bool) -> Name | None:
-        plain = name[-LONGEST_NAME:].strip().lower()
+        plain = name[-MAX_NAME_CHARACTERS:].strip().lower()
         return next((known for pieces, known in patterns if _matches(pieces, plain)), None) or name_of(name, free)
 
     return found

@@ -8,13 +8,13 @@ from itertools import islice
 from pointsman.routing.ask import prose
 
 # More sessions than a message has; the rest of a text is not looked through for them.
-_MOST_PROMPTS = 256
-# What is said twice is at least so long, and is looked for in so many lines and so much of the end.
+_MAX_PROMPTS = 256
+# What is shorter is said twice by chance. A repetition is of one of the first lines, and in the end of the text.
 _TWICE = 20
-_MOST_LINES = 8
+_MAX_LINES = 8
 _END = 2000
-# A quotation asks in one of so many paragraphs.
-_MOST_PARAGRAPHS = 6
+# A quotation asks in its first paragraphs, if at all.
+_MAX_PARAGRAPHS = 6
 # A longer line is not a program's message.
 _LONG = 250
 
@@ -65,7 +65,7 @@ def _sessions(text: str) -> list[tuple[int, int]]:
     """Return the start of a shell's first prompt and the end of its last one, if there are several."""
     first: dict[str, int] = {}
     sessions: dict[str, tuple[int, int]] = {}
-    for match in islice(_PROMPT.finditer(f"\n{text}"), _MOST_PROMPTS):
+    for match in islice(_PROMPT.finditer(f"\n{text}"), _MAX_PROMPTS):
         begin = first.setdefault(match["who"], match.start())
         if begin < match.start():
             sessions[match["who"]] = begin, match.end() - 1
@@ -78,7 +78,7 @@ def said_twice(text: str) -> tuple[int, int] | None:
     Templates put the ask before and after material; the material cannot know the ask.
     """
     end, start = 0, len(text) - _END
-    for line in text[:_END].split("\n", _MOST_LINES)[:_MOST_LINES]:
+    for line in text[:_END].split("\n", _MAX_LINES)[:_MAX_LINES]:
         piece = line.lstrip(_MARKER)
         size = len(piece)
         end += len(line) + 1
@@ -111,7 +111,7 @@ def relayed(text: str) -> tuple[int, int] | None:
     languages = [prose.is_english(one, prose.words_in(one)) for one in (before, behind)]
     if False not in languages or True in languages:
         return None
-    asked = any(map(_asks_in_english, inner.split("\n\n", _MOST_PARAGRAPHS)[:_MOST_PARAGRAPHS]))
+    asked = any(map(_asks_in_english, inner.split("\n\n", _MAX_PARAGRAPHS)[:_MAX_PARAGRAPHS]))
     return (begin + 1, end) if asked else None
 
 

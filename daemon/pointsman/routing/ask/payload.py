@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
+from pointsman.config.patterns import MAX_NAME_CHARACTERS
 from pointsman.routing.ask.forms import looks_asked
-from pointsman.routing.ask.names import LONGEST_NAME, NameOf, Role, words_of
+from pointsman.routing.ask.names import NameOf, Role, words_of
 
 # A longer message is not a form rendered to JSON. Reading this takes at most half a millisecond.
-LONGEST = 32 * 1024
-_DEEPEST = 10
-_MOST = 100
+MAX_JSON_CHARACTERS = 32 * 1024
+_MAX_LEVELS = 10
+_MAX_ITEMS = 100
 # Names of a member without a meaning: its role is that of the object around it.
 PLAIN = frozenset(["text", "content", "body", "value", "data", "parts", "raw", "plain"])
 # Ranks below all meaningful names: the value only looks like an ask, despite its name or without one.
@@ -29,7 +30,7 @@ def ask_in(text: str, name_of: NameOf) -> str | None:
     Among several, the first of the highest rank counts.
     """
     encoded = _json_in(text.strip())
-    if len(encoded) > LONGEST or not encoded.startswith(("{", "[")):
+    if len(encoded) > MAX_JSON_CHARACTERS or not encoded.startswith(("{", "[")):
         return None
     try:
         value = msgspec.json.decode(encoded)
@@ -59,7 +60,7 @@ def _asks(value: Any, name_of: NameOf, rank: int | None, depth: int) -> list[tup
     """Return the asks with their ranks; `rank` is that of the name above, or None if the name tells nothing."""
     if isinstance(value, str):
         return _said(value.strip(), rank)
-    if depth > _DEEPEST or not isinstance(value, list | dict):
+    if depth > _MAX_LEVELS or not isinstance(value, list | dict):
         return []
     members = _items(value, name_of, rank) if isinstance(value, list) else _members(value, name_of, rank)
     return [ask for item, above in members for ask in _asks(item, name_of, above, depth + 1)]
@@ -67,24 +68,24 @@ def _asks(value: Any, name_of: NameOf, rank: int | None, depth: int) -> list[tup
 
 def _items(value: list[Any], name_of: NameOf, rank: int | None) -> list[tuple[Any, int | None]]:
     """Return the items of a list that may contain the ask: the user's last turn, or the last of the named texts."""
-    roles = [_speaker(item, name_of) for item in value[-_MOST:]]
+    roles = [_speaker(item, name_of) for item in value[-_MAX_ITEMS:]]
     if Role.USER in roles:
-        turn = value[-_MOST:][len(roles) - 1 - roles[::-1].index(Role.USER)]
-        said = {key: item for key, item in turn.items() if PLAIN.issuperset(words_of(key[-2 * LONGEST_NAME :]))}
+        turn = value[-_MAX_ITEMS:][len(roles) - 1 - roles[::-1].index(Role.USER)]
+        said = {key: item for key, item in turn.items() if PLAIN.issuperset(words_of(key[-2 * MAX_NAME_CHARACTERS :]))}
         return [(said or turn, _TURN_RANK)]
     last = rank is not None and bool(value) and isinstance(value[-1], str)
-    return [(item, rank) for item in (value[-1:] if last else value[:_MOST])]
+    return [(item, rank) for item in (value[-1:] if last else value[:_MAX_ITEMS])]
 
 
 def _speaker(value: Any, name_of: NameOf, depth: int = 0) -> Role | None:
     """Return the speaker of an object, by the member that names the speaker."""
-    if not isinstance(value, dict) or depth > _DEEPEST:
+    if not isinstance(value, dict) or depth > _MAX_LEVELS:
         return None
     for key in _SPEAKERS.intersection(value):
         member = value[key]
         named = member if isinstance(member, str) else _speaker(member, name_of, depth + 1)
         role = named if isinstance(named, Role) else None
-        if isinstance(named, str) and (name := name_of(named[-LONGEST_NAME:], False)) is not None:
+        if isinstance(named, str) and (name := name_of(named[-MAX_NAME_CHARACTERS:], False)) is not None:
             role = name.role
         if role is not None:
             return role
@@ -94,8 +95,8 @@ def _speaker(value: Any, name_of: NameOf, depth: int = 0) -> Role | None:
 def _members(value: dict[str, Any], name_of: NameOf, rank: int | None) -> list[tuple[Any, int | None]]:
     """Return the members of an object that may have the ask, each with the rank of its name."""
     found: list[tuple[Any, int | None]] = []
-    for key, item in list(value.items())[:_MOST]:
-        end = key[-2 * LONGEST_NAME :]  # names are remembered
+    for key, item in list(value.items())[:_MAX_ITEMS]:
+        end = key[-2 * MAX_NAME_CHARACTERS :]  # names are remembered
         name = name_of(end, False)
         if rank == _MATERIAL or PLAIN.issuperset(words_of(end)):
             found.append((item, rank))

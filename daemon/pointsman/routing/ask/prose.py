@@ -8,20 +8,20 @@ import msgspec
 
 from pointsman.routing.ask import words
 
-# So much of a paragraph's beginning is looked at, and of its end.
-LONGEST = 250
+# A paragraph asks at its beginning or its end.
+MAX_END_CHARACTERS = 250
 _END = 200
 _CLAUSES = 122
-# The first word of an instruction is one of so many.
+# An instruction has few words before its verb.
 _FIRST_WORDS = 6
 # A later pronoun may refer to the text itself.
 _POINTING = 8
 # A title such as "Design note. " has no more words.
 _TITLE = 3
-# So much of each line is looked at, at little cost.
-_FIRST_CHARS = 80
-# So many characters tell the script.
-_SCRIPT_CHARS = 80
+# The beginning of a line tells enough, at little cost.
+_FIRST_CHARACTERS = 80
+# The first characters tell the script.
+_SCRIPT_CHARACTERS = 80
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 # Characters between words of ASCII text, for which no pattern is needed.
@@ -53,7 +53,7 @@ _REQUEST = re.compile(
 _RESULTS = frozenset(["summary", "translation"])
 # An instruction about one of these may precede a question.
 _ASKED = frozenset(["question", "questions", "query", "queries", "answer", "request", "instruction", "instructions"])
-_COURTESY_CHARS = 200
+_COURTESY_CHARACTERS = 200
 # The line above a name in a signature.
 _SIGNED = 40
 _LEADING = re.compile(
@@ -110,7 +110,7 @@ _WORKED_ON = frozenset(["above", "below", "document", "documents", "passages"])
 
 def words_in(text: str) -> Words:
     """Return the words of a text's beginning."""
-    begin = text[:LONGEST].lower()
+    begin = text[:MAX_END_CHARACTERS].lower()
     listed = begin.encode().translate(_SPACES).decode().split() if begin.isascii() else _WORD.findall(begin)
     return Words(listed, set(listed))
 
@@ -130,7 +130,7 @@ def may_ask(text: str) -> bool:
     """Return cheaply whether a text may ask: it has a question mark, or a line begins with a verb."""
     if "?" in text or not text.isascii():
         return True
-    return any(not words.VERBS.isdisjoint(line[:_FIRST_CHARS].lower().split()) for line in text.split("\n"))
+    return any(not words.VERBS.isdisjoint(line[:_FIRST_CHARACTERS].lower().split()) for line in text.split("\n"))
 
 
 def asks(text: str, found: Words) -> int:
@@ -147,20 +147,20 @@ def asks(text: str, found: Words) -> int:
     if first in words.VERBS and begin.lstrip(_LEAD)[0].isalpha() and not _is_name(begin, first):
         score += 2
     score += not words.PERSONAL.isdisjoint(found.known)
-    if score > 1 or (len(text) <= LONGEST and words.INTERROGATIVES.isdisjoint(found.known)):
+    if score > 1 or (len(text) <= MAX_END_CHARACTERS and words.INTERROGATIVES.isdisjoint(found.known)):
         return score
     return score + (_LATER.search(tail[-_CLAUSES:]) is not None)
 
 
 def _is_name(begin: str, verb: str) -> bool:
     """Return whether an apparent verb is a name, such as a title in "Review. I liked it", or that of a field."""
-    at = begin[:LONGEST].lower().find(verb) + len(verb)
+    at = begin[:MAX_END_CHARACTERS].lower().find(verb) + len(verb)
     mark = begin[at : at + 1]
     if mark == ":":
         return verb not in words.TRANSFORMS
     if mark in (".", "@", "_") or (verb in words.INTERROGATIVES and mark == ","):
         return True
-    title, stop, _ = begin[:_FIRST_CHARS].lower().partition(". ")
+    title, stop, _ = begin[:_FIRST_CHARACTERS].lower().partition(". ")
     return bool(stop) and verb in words.NOUNS and title.count(" ") < _TITLE and words.FUNCTION.isdisjoint(title.split())
 
 
@@ -183,7 +183,7 @@ def is_frame(text: str, found: Words) -> bool:
         return True
     begin = text[:60].lower().lstrip(_LEAD)
     if _PERSONA.match(begin) is not None:
-        return not any(_wants(sentence) for sentence in _SENTENCE.split(text[: 2 * LONGEST])[1:])
+        return not any(_wants(sentence) for sentence in _SENTENCE.split(text[: 2 * MAX_END_CHARACTERS])[1:])
     return "?" not in text and (_is_courtesy(text, begin, found) or _RULE.match(begin) is not None)
 
 
@@ -195,7 +195,7 @@ def _is_task(found: Words) -> bool:
 
 def _is_courtesy(text: str, begin: str, found: Words) -> bool:
     """Return whether a paragraph is a greeting or a signature."""
-    if len(text) > _COURTESY_CHARS or _COURTESY.match(begin) is None:
+    if len(text) > _COURTESY_CHARACTERS or _COURTESY.match(begin) is None:
         return False
     first, _, rest = text.partition("\n")
     return content(found) < 4 or (bool(rest) and len(first) < _SIGNED and first[-1:] == ",")
@@ -254,7 +254,7 @@ def _is_about_text(found: list[str]) -> bool:
 
 
 def _transforms(ordered: str) -> bool:
-    listed = words_in(ordered[:_FIRST_CHARS]).listed
+    listed = words_in(ordered[:_FIRST_CHARACTERS]).listed
     return _first(listed) in words.TRANSFORMS or not _RESULTS.isdisjoint(listed[:2])
 
 
@@ -317,7 +317,7 @@ def is_english(text: str, found: Words) -> bool | None:
         return True
     if len(words.NOT_ENGLISH & found.known) > 1:
         return False
-    begin = text[:_SCRIPT_CHARS]
+    begin = text[:_SCRIPT_CHARACTERS]
     if begin.isascii():
         return None
     letters = [char for char in begin if char.isalpha()]

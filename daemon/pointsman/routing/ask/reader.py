@@ -14,7 +14,7 @@ from pointsman.routing.ask.prose import leads
 FREE = Name(Role.FREE)
 # A line of a form, `key: value`, is shorter.
 _SHORT = 80
-# So many lines of a form stand before the one that asks.
+# A line that asks is one of a form only behind another one.
 _FIELDS = 1
 _QUOTES = ('"""', "'''")
 _FENCE_BEHIND = re.compile(r"(?<=[:\w.?!)] )```[\w./-]*\Z")

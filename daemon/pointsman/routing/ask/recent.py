@@ -11,9 +11,9 @@ from msgspec import Raw
 
 from pointsman.routing.ask.ask import Ask
 
-MOST_BYTES = 2 * 1024 * 1024
+MAX_KEPT_BYTES = 2 * 1024 * 1024
 """Maximum for all entries together; decoded texts take up to four times as much in addition."""
-LONGEST_BYTES = MOST_BYTES // 4
+MAX_ENTRY_BYTES = MAX_KEPT_BYTES // 4
 # The size of an entry in addition to message and system prompt, if the ask has many steps.
 _ENTRY_BYTES = 2048
 _ENDS = 32
@@ -52,13 +52,13 @@ class RecentAsks:
     def put(self, content: Raw, system: bytes | None, ask: Ask, client: str = "") -> None:
         """Remember an ask, and drop the oldest ones for which there is no room."""
         size = memoryview(content).nbytes
-        if size > LONGEST_BYTES or system is None:
+        if size > MAX_ENTRY_BYTES or system is None:
             return
         key = _key(content, client)
         self._forget(key)
         self._entries[key] = _Entry(content.copy(), system, ask)
         self._bytes += size + len(system) + _ENTRY_BYTES
-        while self._bytes > MOST_BYTES:
+        while self._bytes > MAX_KEPT_BYTES:
             self._forget(next(iter(self._entries)))
 
     def _forget(self, key: _Key) -> None:

@@ -16,7 +16,7 @@ _SQUARE = r"\[(?P<end>/|END |end )?+(?P<square>[A-Za-z][A-Za-z0-9_ ]{1,38}?)(?P<
 _TAG, _ANGLE_TAG = re.compile(f"{_ANGLE}|{_SQUARE}"), re.compile(_ANGLE)
 _CLOSING_SQUARES = ("[/", "[END ", "[end ", " end]", " END]")
 # More tags than wrappers have; later ones in a text are ignored.
-MOST_TAGS = 256
+MAX_TAGS = 256
 
 # A tag on a line of its own is indented less.
 _INDENT = 100
@@ -45,7 +45,7 @@ def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[Tagged]:
     opened: list[tuple[str, int, int]] = []
     closed: dict[str, list[tuple[int, int]]] = {}
     for count, match in enumerate(pattern.finditer(text)):
-        if count >= MOST_TAGS:
+        if count >= MAX_TAGS:
             break
         name, closes = _read(match)
         if closes:

@@ -26,7 +26,7 @@ from pointsman.routing.body import (
 from pointsman.routing.edits import Change, Edited, Edits, Pieces, Reasoning, SystemPrompt, changed, edited, is_empty
 from pointsman.routing.formats.message_list import counted, known_ask, read_ask, read_messages, read_prompts
 from pointsman.routing.json_scan import JsonFault, Span
-from pointsman.routing.prompt_text import MOST_PARTS, TooManyParts
+from pointsman.routing.prompt_text import MAX_PARTS, TooManyParts
 from pointsman.routing.steps import Steps, finish
 from pointsman.routing.tools import carries_tools
 
@@ -38,7 +38,7 @@ TOP_LEVEL: tuple[JsonPath, ...] = (("usage",),)
 
 _STRING = Decoder(str)
 # The size of client settings into which another can be written; larger ones are not searched.
-MOST_SETTINGS_BYTES = 64 * 1024
+MAX_SETTINGS_BYTES = 64 * 1024
 
 _FLAG = Decoder(bool)
 
@@ -120,7 +120,7 @@ class Format(abc.ABC):
     def known(self, fields: Fields, finder: AskFinder) -> ParsedRequest | None:
         """Return the result of `read` if the user's last message is remembered and no ask is stated."""
         messages = self._messages(fields)
-        if messages is None or len(messages) > MOST_PARTS or finder.body_field in fields.values:
+        if messages is None or len(messages) > MAX_PARTS or finder.body_field in fields.values:
             return None
         found = known_ask(messages, self._system(fields), finder)
         return None if found is None else ParsedRequest(self, fields, fields.model, *found, messages)
@@ -193,7 +193,7 @@ def set_inside(fields: Fields, field: str, key: str, value: Any) -> Changes:
     if raw is None or not given(raw):
         return (changed(fields, field, (setting,)),)
     shown = memoryview(raw)
-    if kind(raw) != b"{" or shown.nbytes > MOST_SETTINGS_BYTES:
+    if kind(raw) != b"{" or shown.nbytes > MAX_SETTINGS_BYTES:
         return ()  # vLLM reports a value that is not an object
     try:
         found = _member(shown, key)
@@ -210,7 +210,7 @@ def set_inside(fields: Fields, field: str, key: str, value: Any) -> Changes:
 def inside(fields: Fields, field: str, key: str) -> Value | None:
     """Return the value of `key` in the object `field`, or None."""
     raw = fields.get(field)
-    if raw is None or kind(raw) != b"{" or memoryview(raw).nbytes > MOST_SETTINGS_BYTES:
+    if raw is None or kind(raw) != b"{" or memoryview(raw).nbytes > MAX_SETTINGS_BYTES:
         return None
     shown = memoryview(raw)
     try:

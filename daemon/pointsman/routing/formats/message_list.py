@@ -12,7 +12,7 @@ from pointsman.routing.json_scan import JsonFault, Span
 from pointsman.routing.prompt_text import (
     END_BYTES,
     LIST_AT_ONCE,
-    MOST_PARTS,
+    MAX_PARTS,
     TooManyParts,
     beginning_bytes,
     beginning_of,
@@ -20,11 +20,11 @@ from pointsman.routing.prompt_text import (
 )
 from pointsman.routing.steps import Pace, Steps, paced
 
-# Of so many first messages, one may be the system prompt.
+# A system prompt is among the first messages.
 _OPENING = 64
 _LONG = 4096
-# Of the prompts of one request, so many are read.
-MOST_PROMPTS = 8
+# The first prompts of a request tell what it is about, and it may have any number.
+MAX_PROMPTS = 8
 
 _MESSAGE = Decoder(Message)
 _MESSAGES = Decoder(list[Message])
@@ -44,7 +44,7 @@ def read_messages(value: Value | None) -> Steps[list[Message] | None]:
         if messages is not None:
             return counted(messages)
     try:
-        spans = yield from json_scan.elements(shown, Span(0, shown.nbytes), MOST_PARTS)
+        spans = yield from json_scan.elements(shown, Span(0, shown.nbytes), MAX_PARTS)
         if spans is None:
             raise TooManyParts
         found: list[Message] = []
@@ -58,7 +58,7 @@ def read_messages(value: Value | None) -> Steps[list[Message] | None]:
 
 def counted(messages: list[Message]) -> list[Message]:
     """Return the messages; raises TooManyParts if there are too many."""
-    if len(messages) > MOST_PARTS:
+    if len(messages) > MAX_PARTS:
         raise TooManyParts
     return messages
 
@@ -128,7 +128,7 @@ def read_prompts(value: Value | None, finder: AskFinder) -> Steps[tuple[Ask, int
     prompts = yield from texts_of(value)
     asks: list[Ask] = []
     pace = Pace()
-    for prompt in list(dict.fromkeys(prompts))[:MOST_PROMPTS]:
+    for prompt in list(dict.fromkeys(prompts))[:MAX_PROMPTS]:
         ask = yield from paced(finder.search([prompt]))
         asks.append(finder.whole([prompt]) if ask.kind is AskKind.NONE else ask)  # nothing was said before it
         yield from pace.pause()

@@ -21,7 +21,7 @@ BANDED_ABOVE = 256
 """Tokens above which a local layer is computed in blocks of queries, each with the keys that it can see."""
 STREAMED_ABOVE = 512
 """Tokens above which a global layer is computed by an operator that does not keep all scores in memory."""
-_LEAST_BLOCK = 64
+_MIN_BLOCK_TOKENS = 64
 _MASKED = -1e9
 
 Attend = Callable[[str, str, str, str], str]
@@ -130,7 +130,7 @@ class PromptAttention:
         Rows past the ends are copies of the last or first row: as queries they are cut off, as keys they are masked.
         """
         writer, op = self._writer, self._writer.op
-        size = max(_LEAST_BLOCK, window)
+        size = max(_MIN_BLOCK_TOKENS, window)
         before_end = op("Sub", length, writer.integers(1))
         end = op("Squeeze", length)
         begins = op("Unsqueeze", op("Range", writer.integer(0), end, writer.integer(size)), writer.integers(1))

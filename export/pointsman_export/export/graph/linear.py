@@ -16,7 +16,7 @@ import numpy as np
 from pointsman_export.export.graph.rounding import SYMMETRIC, Rounding
 from pointsman_export.export.graph.weights import Floats, Weights
 from pointsman_export.export.graph.writer import CONTRIB, Writer
-from pointsman_export.export.quantize import GREATEST, symmetric
+from pointsman_export.export.quantize import MAX_INT8, symmetric
 
 Activations = Literal["token", "tensor"]
 
@@ -122,10 +122,10 @@ class Linears:
     def _by_token(self, activation: Scaled, rows: str, least: float | None) -> _Rows:
         op, number, last = self._writer.op, self._writer.number, self._writer.integers(-1)
         if least is None:
-            zero, levels, values = GREATEST + 1, GREATEST, activation.name
+            zero, levels, values = MAX_INT8 + 1, MAX_INT8, activation.name
             size = op("Abs", values)
         else:
-            zero, levels, values = 0, 2 * GREATEST + 1, op("Sub", activation.name, number(least))
+            zero, levels, values = 0, 2 * MAX_INT8 + 1, op("Sub", activation.name, number(least))
             size = values
         zero_point = self._writer.constant(f"zero_point/{zero}", np.array(zero, np.uint8))
         if (rows, zero) not in self._zero_points:

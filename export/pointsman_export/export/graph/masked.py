@@ -15,7 +15,7 @@ from pointsman_export.export.graph.linear import Scaled
 from pointsman_export.export.graph.rope import Rope
 from pointsman_export.export.graph.writer import CONTRIB, Writer
 
-_WIDEST = 512
+_MAX_WINDOW_TOKENS = 512
 """Widest window to each side that is cut into blocks, since a node is needed for each block that it reaches."""
 _NOBODY = -2
 """Segment of the keys before the first block and after the last; filler has -1."""
@@ -45,7 +45,7 @@ class MaskedAttention:
         return self._writer.op("RotaryEmbedding", *inputs, domain=CONTRIB, num_heads=self._heads)
 
     def all(self, query: str, key: str, value: str, window: int | None = None) -> str:
-        if window is None or window > _WIDEST:
+        if window is None or window > _MAX_WINDOW_TOKENS:
             return self._attention(query, key, value, self._bias(window))
         op, integers = self._writer.op, self._writer.integers
         reach = max(1, -(-window // BLOCK))

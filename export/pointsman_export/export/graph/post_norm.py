@@ -23,7 +23,7 @@ from pointsman_export.export.graph.writer import CONTRIB
 _WORDS = "embeddings.word_embeddings"
 _POSITIONS = "embeddings.position_embeddings.weight"
 _TYPES = "embeddings.token_type_embeddings.weight"
-_LEAST_GELU = -0.17
+_MIN_GELU = -0.17
 """GELU is nowhere less."""
 _FIXED = {"position_embedding_type": "absolute", "is_decoder": False, "pruned_heads": {}}
 """Values that almost every published model has, and that are the config's defaults; no others are supported."""
@@ -89,7 +89,7 @@ class PostNorm(ABC):
 
     def roundings(self, weights: Weights, ranges: Mapping[str, Floats]) -> dict[str, Rounding]:
         """Smooth the layers after a norm, which cannot be folded into the norm, since the residual reads it, too."""
-        found = {layer.down: Rounding(least=_LEAST_GELU) for layer in self._layers}
+        found = {layer.down: Rounding(least=_MIN_GELU) for layer in self._layers}
         for layer in self._layers if ranges else ():
             for names in ((layer.query, layer.key, layer.value), (layer.up,)):
                 rounding = smooth(ranges[names[0]], *(weights[f"{name}.weight"] for name in names))
