@@ -153,7 +153,7 @@ def judging(config: Config, classifier: Classifier, weights: Weights) -> Router:
 
 
 async def report(config: Config, classifier: Classifier, rows: Sequence[Row]) -> Weights:
-    """Print the weights fitted to all rows, and what is kept and released by these and by others; return them."""
+    """Print the weights fitted to all rows, and the results with these and others; return them."""
     evidence = np.array([await evidence_of(config, classifier, row) for row in rows])
     changed = np.array([row.kind == "change" for row in rows], dtype=float)
     judged = np.array([await is_judged(classifier, row.ask) for row in rows])

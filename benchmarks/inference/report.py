@@ -23,7 +23,7 @@ from pointsman.classify.artifact import BUILTIN, read_manifest
 from pointsman.classify.manifest import MODEL
 
 STEP_MIB = 1.0
-"""From here on growth between two samples is told as a step."""
+"""Growth between two samples from which a step is reported."""
 TWO_THREADS = "On two threads the time depends on whether the two cores share a cache (docs/decisions/0023)."
 Result = dict[str, Any]
 

@@ -92,7 +92,7 @@ class Reloader:
         self.bound: tuple[str, ...] = ()
         """The addresses of the data port, also of inherited sockets."""
         self.failure: str | None = None
-        """Error of the latest reload, None if it succeeded."""
+        """Error of the latest reload, or None."""
         self.applied: Callable[[], None] = lambda: None
         """Called at the start and after each reload that succeeded."""
         self._asked = asyncio.Event()

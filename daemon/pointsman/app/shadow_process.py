@@ -31,7 +31,7 @@ class ShadowEnded(Exception):
 
 
 def ordered(folder: Path, config: Config, first: Classifier) -> ShadowOrder:
-    """Return what is loaded: it reads of a text as much as the first classifier does on this host."""
+    """Return the order for an artifact, which reads as much of a text as the first classifier does on this host."""
     options = config.pointsman.classifier
     return ShadowOrder(
         folder=str(folder),

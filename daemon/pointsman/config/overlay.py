@@ -134,7 +134,7 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     canaries: dict[str, Decided] = {}
     """By category; each applies to a canary with the same adapter."""
     adapters: dict[str, Unloaded] = {}
-    """By name; not what they are loaded as now, but how they can be."""
+    """By name; not their present path, but how they can be loaded."""
     config: RolledBack | None = None
     """The config that a former release has gone back to."""
     classifier: Promoted | None = None

@@ -87,7 +87,7 @@ class Categories:
     """A config's categories, chosen as the service chooses for the first turn of a conversation."""
 
     def __init__(self, config: Config, labels: Sequence[str], calibration: Calibration | None = None) -> None:
-        """`calibration` is that of the artifact."""
+        """Take `calibration`, that of the artifact."""
         self._policy = Policy(config, labels, calibration=calibration)
         self._planner = Planner(config)
         self.threshold = config.classifier.category_model.threshold

@@ -35,7 +35,7 @@ def render(report: Report) -> str:
 
 
 def _row_count(report: Report) -> str:
-    """Return how many rows the figures are of, and how many were left out."""
+    """Return the number of rows behind the figures, and of those left out."""
     left_out = report.provenance.fitted_rows
     return f"{report.rows:,} rows" + (f", without {left_out:,} that were used to fit the artifact" if left_out else "")
 
@@ -73,7 +73,7 @@ def interval(share: Share) -> str:
 
 
 def _passed(report: Report) -> list[tuple[str, ...]]:
-    """Return the head and the rows of a table of what the thresholds let pass."""
+    """Return the head and the rows of a table of both errors at the thresholds."""
     head = ("class", "threshold", "reach", "95 %", "precision", "95 %")
     return [
         head,

@@ -13,7 +13,7 @@ from pointsman.evaluation.worklist import Feedback
 from pointsman.experiments.sequential import Moments, Sample, Share
 from pointsman.lru import Lru
 
-# Clients may make up any number of labels; those that come later are not told apart, and no more are further authors.
+# Clients may make up any number of labels; later ones are counted together, and so are further authors.
 MAX_KNOWN_LABELS = 20
 OTHERS = "*"
 

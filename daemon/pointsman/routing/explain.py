@@ -90,7 +90,7 @@ def _threshold(router: Router, routed: Routed, category: str | None) -> float:
 
 
 def _origin(router: Router, routed: Routed, category: str | None) -> str:
-    """Return where it is from."""
+    """Return the origin of the threshold."""
     return router.policy.origin(category)
 
 

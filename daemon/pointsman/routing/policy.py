@@ -76,7 +76,7 @@ class Policy:
         return category in self._categories
 
     def threshold(self, category: str | None) -> float:
-        """Return the score from which a category is chosen; that of None is from which none is."""
+        """Return the score from which a category is chosen; for None, the one from which no category is."""
         found = self.thresholds.get(category or "")
         return self._common if found is None else found.value
 
@@ -86,7 +86,7 @@ class Policy:
         return at_precision(self._config, self._labels, self._calibration)
 
     def origin(self, category: str | None) -> Origin:
-        """Return where that threshold comes from."""
+        """Return the origin of that threshold."""
         found = self.thresholds.get(category or "")
         return Origin.COMMON if found is None else found.origin
 
@@ -108,7 +108,7 @@ class Policy:
         return self._known_choice(known)
 
     def _afresh(self, probabilities: tuple[float, ...]) -> Choice:
-        """Return the choice where no conversation counts."""
+        """Return the choice if no conversation counts."""
         scores = self.scores(probabilities)
         if not scores:
             return Choice(self.fallback, 0.0, Reason.NO_CATEGORY)
@@ -145,7 +145,7 @@ class Policy:
         )
 
     def may_end(self, probabilities: Sequence[float], held: Held) -> bool:
-        """Return whether an ask may be about something else, so that it is to be read with what was before."""
+        """Return whether an ask may be about something else, and must be read with what was before."""
         scores = self._known_scores(tuple(probabilities))
         return held.category in scores and self._leads(held, scores)
 
