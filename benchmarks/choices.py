@@ -26,8 +26,8 @@ from read_labels import (
     MIN_ROWS,
     OTHER,
     PROMPTS,
-    Choice,
-    Row,
+    LabelChoice,
+    LabelledPrompt,
     choice,
     judge,
     places,
@@ -35,7 +35,7 @@ from read_labels import (
     sets,
 )
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.config.load import load
@@ -88,7 +88,7 @@ def main() -> None:
     RESULT.with_suffix(".md").write_text("\n".join(rendered(result)) + "\n")
 
 
-async def measured(rows: dict[str, list[Row]]) -> dict[str, Any]:
+async def measured(rows: dict[str, list[LabelledPrompt]]) -> dict[str, Any]:
     """Return the figures of sets of rows, by the shipped classifier and config, and by the former thresholds."""
     config, shipped = load(CONFIG).config, artifact.load(artifact.BUILTIN)
     ways = {"shipped": config, "former": as_before(config, keeps_common=False)}
@@ -118,7 +118,7 @@ async def measured(rows: dict[str, list[Row]]) -> dict[str, Any]:
         }
 
 
-def judged(rows: Sequence[Row], choices: Sequence[Choice], categories: Sequence[str]) -> dict[str, Any]:
+def judged(rows: Sequence[LabelledPrompt], choices: Sequence[LabelChoice], categories: Sequence[str]) -> dict[str, Any]:
     """Return the figures of a sample of the rows, and those of them all over the categories."""
     of_row = dict(zip(rows, choices, strict=True))
     every = judge(choices, ())["figures"]
@@ -127,9 +127,9 @@ def judged(rows: Sequence[Row], choices: Sequence[Choice], categories: Sequence[
     }
 
 
-async def chosen(config: Config, classifier: Classifier, rows: Sequence[Row]) -> list[Choice]:
+async def chosen(config: Config, classifier: Classifier, rows: Sequence[LabelledPrompt]) -> list[LabelChoice]:
     """Return what each row gets where it is a request of its own."""
-    router, where = Router(config, classifier, Served), places(config, classifier.labels)
+    router, where = Router(config, classifier, ServedModels), places(config, classifier.labels)
     parsed = [CHAT.parse(row.body, router.finder) for row in rows]
     routed = [await router.route(one, remember=False) for one in parsed]
     return [choice(row, one.decision, where) for row, one in zip(rows, routed, strict=True)]

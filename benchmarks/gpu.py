@@ -32,7 +32,7 @@ from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.onnx_cuda import BUCKETS
-from pointsman.classify.runtime import Unavailable, import_runtime, require
+from pointsman.classify.runtime import ProviderUnavailable, import_runtime, require
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import CannotStart
 
@@ -57,7 +57,7 @@ def main() -> int:
                 command = ["pointsman", "export", str(checkpoint), "-o", str(source), "--target", "gpu"]
                 subprocess.run([sys.executable, "-m", *command], check=True)
             found = measure(artifact.load(source), "cuda")
-    except (CannotStart, Unavailable) as error:
+    except (CannotStart, ProviderUnavailable) as error:
         print(f"no CUDA device: {error}", file=sys.stderr)
         return CANNOT_START
     RESULT.write_text(json.dumps(provenance() | {"found": found}, indent=1) + "\n")

@@ -81,7 +81,7 @@ def group(quota: int | None = None, mib: int | None = None) -> Iterator[Group]:
 
 
 @dataclass(frozen=True)
-class Served:
+class LimitedDaemon:
     """A daemon that was ready after some seconds."""
 
     process: asyncio.subprocess.Process
@@ -94,7 +94,7 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serving(config: dict[str, Any], folder: Path, limits: Group) -> AsyncIterator[Served]:
+async def serving(config: dict[str, Any], folder: Path, limits: Group) -> AsyncIterator[LimitedDaemon]:
     """Start a daemon in a cgroup, and wait until it is ready."""
     port = free_port()
     server = {"listen": [f"127.0.0.1:{port}"], "admin_listen": f"unix:{folder}/admin"}
@@ -113,7 +113,7 @@ async def serving(config: dict[str, Any], folder: Path, limits: Group) -> AsyncI
     )
     try:
         await asyncio.to_thread(wait_until_ready, port)
-        yield Served(process, port, round(time.perf_counter() - started, 2))
+        yield LimitedDaemon(process, port, round(time.perf_counter() - started, 2))
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
@@ -222,7 +222,7 @@ async def asked(client: aiohttp.ClientSession, text: str) -> str:
         return reason
 
 
-async def large_bodies(served: Served) -> int:
+async def large_bodies(served: LimitedDaemon) -> int:
     """Send bodies that are all in memory before one is whole, and then end them; return how many were forwarded.
 
     Each is of another client, since one may have a quarter of the room.

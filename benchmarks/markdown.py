@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from target import Target
+from target import PerformanceTarget
 
 UNKNOWN = "Not found out."
 
@@ -27,12 +27,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (head, marks, *rows)]
 
 
-def judged(targets: Iterable[Target]) -> list[str]:
+def judged(targets: Iterable[PerformanceTarget]) -> list[str]:
     """Return the lines of a table of targets."""
     return ["| target | measured | wanted | |", "| --- | --- | --- | --- |", *(target.row() for target in targets)]
 
 
-def unmet(targets: Iterable[Target], reasons: Mapping[str, str]) -> list[str]:
+def unmet(targets: Iterable[PerformanceTarget], reasons: Mapping[str, str]) -> list[str]:
     """Return a line for each reason why targets were measured and not met; none if all are met.
 
     `reasons` are by how the name of a target begins; the first that fits counts.

@@ -26,7 +26,7 @@ from target import at_most, ratio
 
 from pointsman.api.data import routes
 from pointsman.app.generations import Generations
-from pointsman.app.prepare import Prepared, prepare
+from pointsman.app.prepare import PreparedConfig, prepare
 from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import LineEncoder
@@ -90,7 +90,7 @@ REQUESTS = {
 """Number of turns and bytes, by what is asked and how large that is."""
 
 
-class Line(asyncio.Transport):
+class ClientTransport(asyncio.Transport):
     """The daemon's end of a connection."""
 
     def __init__(self) -> None:
@@ -142,9 +142,9 @@ class Ends:
     """A client and a vLLM, each with the daemon's end of its connection."""
 
     client: ClientConnection
-    client_line: Line
+    client_line: ClientTransport
     vllm: UpstreamConnection
-    vllm_line: Line
+    vllm_line: ClientTransport
 
     async def ask(self, pieces: list[bytes], response: bytes = RESPONSES[0]) -> None:
         """Have the daemon serve one request, which comes in pieces."""
@@ -176,10 +176,10 @@ def connected(generations: Generations) -> Ends:
         generations.current.recorder.abandoned,
         generations.budget,
     )
-    client, client_line = ClientConnection(listener), Line()
+    client, client_line = ClientConnection(listener), ClientTransport()
     client.connection_made(client_line)
     (endpoint,) = generations.current.balancer.all.values()
-    vllm, vllm_line = UpstreamConnection(endpoint.pool, kept=True), Line()
+    vllm, vllm_line = UpstreamConnection(endpoint.pool, kept=True), ClientTransport()
     vllm.connection_made(vllm_line)
     endpoint.pool.put(vllm)
     return Ends(client, client_line, vllm, vllm_line)
@@ -206,7 +206,7 @@ async def measured(ends: Ends, turns: int, size: int) -> dict[str, list[float]]:
     return found
 
 
-def quiet(prepared: Prepared) -> Prepared:
+def quiet(prepared: PreparedConfig) -> PreparedConfig:
     """Return the same without background tasks that look for a vLLM."""
     options = prepared.config.pointsman
     relay = replace(options.relay, health_interval_ms=0)

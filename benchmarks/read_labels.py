@@ -19,7 +19,7 @@ import numpy as np
 
 from pointsman.config.model import Config
 from pointsman.evaluation.metrics import accuracy_interval, expected_calibration_error
-from pointsman.evaluation.scheme import Categories
+from pointsman.evaluation.scheme import CategoryScheme
 from pointsman.routing.decision import Decision, Reason
 
 PROMPTS = Path(__file__).parents[1] / "tests" / "data" / "prompts.jsonl"
@@ -37,7 +37,7 @@ FIGURES = ("right", "reach", "precision")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LabelledPrompt:
     """A prompt; `labels` has its label, then those that would do as well."""
 
     text: str
@@ -51,7 +51,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class LabelChoice:
     """The category that a row got, and those that it may get, its label's first: the category of an adapter, or BASE.
 
     `likeliest` is the best category before any threshold and its score; None if the row was not classified.
@@ -79,18 +79,18 @@ class Choice:
         return self.only if figure == "reach" else self.wanted[0]
 
 
-def read(file: Path, **fields: str) -> list[Row]:
+def read(file: Path, **fields: str) -> list[LabelledPrompt]:
     """Return the rows of a file of JSON lines that have a label, and these values of fields."""
     with file.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     return [
-        Row(row["text"], row.get("source", OURS), (row["label"], *row.get("also", ())))
+        LabelledPrompt(row["text"], row.get("source", OURS), (row["label"], *row.get("also", ())))
         for row in rows
         if row["label"] is not None and all(row[name] == value for name, value in fields.items())
     ]
 
 
-def sets(data: Path) -> dict[str, list[Row]]:
+def sets(data: Path) -> dict[str, list[LabelledPrompt]]:
     """Return the rows by which the built-in classifier is judged; it was trained on none of them."""
     labels, out_of_scope, prompts = (data / f"{name}.jsonl" for name in FILES)
     return {
@@ -104,9 +104,9 @@ def sets(data: Path) -> dict[str, list[Row]]:
     }
 
 
-def sampled(rows: Iterable[Row]) -> list[Row]:
+def sampled(rows: Iterable[LabelledPrompt]) -> list[LabelledPrompt]:
     """Return at most MAX_ROWS of each source and label, by the SHA-256 of their texts."""
-    found: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
+    found: defaultdict[tuple[str, str], list[LabelledPrompt]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: hashlib.sha256(row.text.encode()).digest()):
         found[row.source, row.labels[0]].append(row)
     return [row for some in found.values() for row in some[:MAX_ROWS]]
@@ -114,7 +114,7 @@ def sampled(rows: Iterable[Row]) -> list[Row]:
 
 def places(config: Config, labels: Sequence[str]) -> dict[str, str]:
     """Return for each category and each label of the classifier the category of its adapter, or BASE."""
-    scheme = Categories(config, labels)
+    scheme = CategoryScheme(config, labels)
     found = {
         name: BASE if model == config.default_model else name
         for name, model in zip(scheme.names, scheme.models(), strict=True)
@@ -123,7 +123,7 @@ def places(config: Config, labels: Sequence[str]) -> dict[str, str]:
     return found | {label: found[scheme.names[place]] for label, place in known.items() if place is not None}
 
 
-def choice(row: Row, decision: Decision, where: Mapping[str, str]) -> Choice:
+def choice(row: LabelledPrompt, decision: Decision, where: Mapping[str, str]) -> LabelChoice:
     """Return what a decision gave a row; `where` is from `places`."""
     got = decision.category if decision.adapter and decision.category is not None else BASE
     likeliest = None
@@ -131,10 +131,10 @@ def choice(row: Row, decision: Decision, where: Mapping[str, str]) -> Choice:
         category = decision.category if decision.missed is None else decision.missed.category
         if category is not None and decision.confidence is not None:
             likeliest = where[category], decision.confidence
-    return Choice(row.source, tuple(dict.fromkeys(where[label] for label in row.labels)), got, likeliest)
+    return LabelChoice(row.source, tuple(dict.fromkeys(where[label] for label in row.labels)), got, likeliest)
 
 
-def judge(choices: Sequence[Choice], categories: Sequence[str]) -> dict[str, Any]:
+def judge(choices: Sequence[LabelChoice], categories: Sequence[str]) -> dict[str, Any]:
     """Return each figure of all rows and of those of each category, by source; and what is wrong."""
     return {
         "figures": {
@@ -175,7 +175,7 @@ def mean_over_sources(shares: Iterable[Mapping[str, float]]) -> dict[str, float]
     return {"sources": len(known), "share": mean, "low": mean - below, "high": mean + above}
 
 
-def errors(choices: Sequence[Choice]) -> dict[str, dict[str, int]]:
+def errors(choices: Sequence[LabelChoice]) -> dict[str, dict[str, int]]:
     """Return the rows of each kind of error.
 
     `lost`: rows of one adapter alone that do not reach it, by what they get. `astray`: rows at an adapter that is not
@@ -189,14 +189,14 @@ def errors(choices: Sequence[Choice]) -> dict[str, dict[str, int]]:
     }
 
 
-def calibration_error(choices: Sequence[Choice]) -> float:
+def calibration_error(choices: Sequence[LabelChoice]) -> float:
     """Return the expected calibration error of the best category's score, before any threshold."""
     known = [(one.likeliest, one.wanted) for one in choices if one.likeliest is not None]
     confidence = np.array([likeliest[1] for likeliest, _ in known])
     return expected_calibration_error(confidence, np.array([likeliest[0] in wanted for likeliest, wanted in known]))
 
 
-def _figure(counted: Sequence[Choice]) -> dict[str, Any]:
+def _figure(counted: Sequence[LabelChoice]) -> dict[str, Any]:
     by_source: defaultdict[str, list[bool]] = defaultdict(list)
     for one in counted:
         by_source[one.source].append(one.right)

@@ -22,8 +22,8 @@ from provenance import processor, provenance
 
 from pointsman.classify import artifact
 from pointsman.config.load import load
-from pointsman.evaluation.dataset import Row, read_rows
-from pointsman.evaluation.scheme import Categories
+from pointsman.evaluation.dataset import EvaluationRow, read_rows
+from pointsman.evaluation.scheme import CategoryScheme
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "replay"
@@ -35,9 +35,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("former", help="folder of the former artifact")
     former = parser.parse_args().former
-    scheme = Categories(load(CONFIG).config, artifact.load(artifact.BUILTIN).manifest.labels)
+    scheme = CategoryScheme(load(CONFIG).config, artifact.load(artifact.BUILTIN).manifest.labels)
     rows = read_rows(PROMPTS, scheme)
-    by_category: dict[str, list[Row]] = {}
+    by_category: dict[str, list[EvaluationRow]] = {}
     for row in rows:
         by_category.setdefault(scheme.names[row.truth or 0], []).append(row)
     replays = {name: replayed(some, former) for name, some in by_category.items()}
@@ -53,7 +53,7 @@ def main() -> None:
     print(told(result))
 
 
-def replayed(rows: list[Row], former: str) -> dict[str, Any]:
+def replayed(rows: list[EvaluationRow], former: str) -> dict[str, Any]:
     """Return the report of `pointsman replay` on the prompts, from the former artifact to the built-in."""
     with tempfile.TemporaryDirectory() as scratch:
         log, texts, report = (Path(scratch, name) for name in ("log", "texts", "report"))

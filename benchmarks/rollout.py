@@ -34,13 +34,13 @@ from side_by_side import in_turn
 from startup import RESULT, ROOT
 from target import difference
 
-from pointsman.app.prepare import Prepared, prepare
+from pointsman.app.prepare import PreparedConfig, prepare
 from pointsman.classify.artifact import load, resolve
 from pointsman.config.model import Canary, CategoryRollout, LogOptions, RoutingOptions, Rule
 from pointsman.evaluation.comparison import EACH, SCALE
+from pointsman.experiments.canary_analysis import CanaryAnalysis, RequestOutcome
 from pointsman.experiments.sequential import Sample, shares_differ
 from pointsman.experiments.sequential import difference as between
-from pointsman.experiments.trial import Ended, Trial
 from pointsman.routing.canaries import Arm
 from support.lora_vllm import BASE
 from support.scripted_rollout import BAD, GOOD, STABLE, Chosen, Played, play, question
@@ -131,7 +131,7 @@ async def measure(rounds: int, folder: Path) -> dict[str, list[float]]:
     return await in_turn(configs, pieces, rounds)
 
 
-def _with(base: Prepared, **options: Any) -> Prepared:
+def _with(base: PreparedConfig, **options: Any) -> PreparedConfig:
     return replace(base, config=replace(base.config, pointsman=replace(base.config.pointsman, **options)))
 
 
@@ -210,14 +210,14 @@ ROLLBACKS: dict[str, tuple[float, float, float]] = {
 def rolled_back_at(seed: int, percent: float, canary: float, stable: float, slower: float) -> int | None:
     """Return after how many of its conversations a simulated canary is rolled back, None if it stays."""
     dice = random.Random(seed)
-    trial = Trial(Canary(adapter="new", percent=percent))
+    trial = CanaryAnalysis(Canary(adapter="new", percent=percent))
     tried = 0
     for number in range(CONVERSATIONS):
         arm = Arm.CANARY if dice.random() < percent / 100 else Arm.STABLE
         tried += arm is Arm.CANARY
         failed = dice.random() < (canary if arm is Arm.CANARY else stable)
         first = math.exp(dice.gauss(-1.0, 0.5)) * (slower if arm is Arm.CANARY else 1.0)
-        ended = Ended(arm, float(number), str(number % 5), failed, first, arm, "vllm", 10.0 * number)
+        ended = RequestOutcome(arm, float(number), str(number % 5), failed, first, arm, "vllm", 10.0 * number)
         if trial.add(ended) is not None:
             return tried
     return None

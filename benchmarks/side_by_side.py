@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from path import connected
 
 from pointsman.app.generations import Generations
-from pointsman.app.prepare import Prepared
+from pointsman.app.prepare import PreparedConfig
 from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import LineEncoder
@@ -18,7 +18,7 @@ from pointsman.observability.log_line import LineEncoder
 ROUND_SECONDS = 0.02
 
 
-async def in_turn(configs: Mapping[str, Prepared], pieces: list[bytes], rounds: int) -> dict[str, list[float]]:
+async def in_turn(configs: Mapping[str, PreparedConfig], pieces: list[bytes], rounds: int) -> dict[str, list[float]]:
     """Return the microseconds of a request in each round, by config; raises RuntimeError if one is not answered."""
     null = os.open(os.devnull, os.O_WRONLY)
     writers = {name: LineWriter(null, "log", lambda _, __: b"") for name in configs}

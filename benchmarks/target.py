@@ -12,7 +12,7 @@ Sign = Literal["at least", "at most"]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class PerformanceTarget:
     """A target; `measured` and `wanted` have the same unit, and `at` says where the worst value was measured."""
 
     what: str
@@ -39,12 +39,12 @@ class Target:
         return figures[0] if self.met else next((one for one in figures if one != _figure(self.wanted)), figures[0])
 
 
-def at_least(what: str, wanted: float, measured: Mapping[str, float]) -> Target:
+def at_least(what: str, wanted: float, measured: Mapping[str, float]) -> PerformanceTarget:
     """Return a target for the lowest of `measured`, which is keyed by where."""
     return _worst(what, measured, "at least", wanted)
 
 
-def at_most(what: str, wanted: float, measured: Mapping[str, float]) -> Target:
+def at_most(what: str, wanted: float, measured: Mapping[str, float]) -> PerformanceTarget:
     """Return a target for the highest of `measured`, which is keyed by where."""
     return _worst(what, measured, "at most", wanted)
 
@@ -72,10 +72,10 @@ def quantile(values: Iterable[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
-def _worst(what: str, measured: Mapping[str, float], sign: Sign, wanted: float) -> Target:
+def _worst(what: str, measured: Mapping[str, float], sign: Sign, wanted: float) -> PerformanceTarget:
     known = {at: value for at, value in measured.items() if not math.isnan(value)}
     at = (min if sign == "at least" else max)(known, key=known.__getitem__, default="")
-    return Target(what, known.get(at, math.nan), sign, wanted, at)
+    return PerformanceTarget(what, known.get(at, math.nan), sign, wanted, at)
 
 
 def _figure(value: float, digits: int = 3) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from training.data import Row
+from training.data import TrainingText
 from training.sections import sections
 from training.snippets import SNIPPETS
 from training.wrap import QUESTION_CHARACTERS, TASKS, Pool, beside_material, fill_task, wrap
@@ -19,7 +19,7 @@ _CODE, _CHAT, _TURNS, _WRAPPED, _MATERIAL = 0.15, 0.08, 0.06, 0.14, 0.20
 _CHAT_WORDS = sections("chat.txt")
 
 
-def augment(row: Row, pool: Pool, rng: random.Random) -> str:
+def augment(row: TrainingText, pool: Pool, rng: random.Random) -> str:
     """Return the text of `row`, retyped, and perhaps with what chats and programs put around it."""
     if row.source == TASKS:
         return fill_task(row.text, pool, rng)

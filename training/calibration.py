@@ -33,7 +33,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class HeldOutRun:
     """The results of a run on a source that it held out, and their origin."""
 
     about: dict[str, Any]
@@ -118,9 +118,9 @@ def spread(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [by_label[label][int(place)] for label, chosen in places.items() for place in chosen]
 
 
-def read_runs(checkpoints: Sequence[Path]) -> dict[str, Run]:
+def read_runs(checkpoints: Sequence[Path]) -> dict[str, HeldOutRun]:
     """Return what runs with --hold-out say of each source; raises CannotTrain."""
-    runs: dict[str, Run] = {}
+    runs: dict[str, HeldOutRun] = {}
     for checkpoint in checkpoints:
         report, path = checkpoint / "training.json", checkpoint.with_name(f"{checkpoint.name}.work") / "held-out.jsonl"
         try:
@@ -133,7 +133,7 @@ def read_runs(checkpoints: Sequence[Path]) -> dict[str, Run]:
                 raise CannotTrain(f"{report}: {source} was held out by another of the runs as well; name one of them")
             own = spread([row for row in rows if row["source"] == source])
             about = {name: record[name] for name in ("commit", "weights")} | {"rows": len(own), "sha256": sha256(path)}
-            runs[source] = Run(about, own)
+            runs[source] = HeldOutRun(about, own)
     return runs
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.data import EXAMS, Row, read_rows
+from training.data import EXAMS, TrainingText, read_rows
 from training.near_copies import NearCopies, normal
 from training.prompts import OURS, user_prompts
 from training.wrap import TASKS
@@ -46,8 +46,8 @@ _READS = {
 class Corpus:
     """The rows of a run."""
 
-    train: list[Row]
-    valid: list[Row]
+    train: list[TrainingText]
+    valid: list[TrainingText]
     near_copies: dict[str, int]
     """By source, the rows that were left out of `train` because they are near copies of `valid` or of a test set."""
 
@@ -59,7 +59,7 @@ def load_corpus(data_dir: Path, held_out: Collection[str] = ()) -> Corpus:
     it never saw. Otherwise a share of every source is, of exams evenly and of users' texts the last rows of each
     label: a person's questions stand together, and must not be on both sides.
     """
-    rows = [*read_rows(data_dir / "train.jsonl"), *(Row(*prompt) for prompt in user_prompts())]
+    rows = [*read_rows(data_dir / "train.jsonl"), *(TrainingText(*prompt) for prompt in user_prompts())]
     if held_out:
         train = [row for row in rows if row.source not in held_out]
         valid = [row for row in rows if row.source in held_out]
@@ -84,7 +84,7 @@ def kept_apart(data_dir: Path) -> list[Path]:
     return [data_dir / f"{name}.jsonl" for name in DEV_SETS] + ours
 
 
-def sample(rows: Sequence[Row], rng: random.Random) -> list[Row]:
+def sample(rows: Sequence[TrainingText], rng: random.Random) -> list[TrainingText]:
     """Return the rows that one epoch reads, each as often as `_READS` says."""
     chosen = []
     for row in rows:
@@ -109,12 +109,12 @@ def _texts(path: Path) -> Iterator[str]:
                 values += some.values()
 
 
-def _split(rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:
-    kinds: dict[tuple[str, str], list[Row]] = defaultdict(list)
+def _split(rows: Iterable[TrainingText]) -> tuple[list[TrainingText], list[TrainingText]]:
+    kinds: dict[tuple[str, str], list[TrainingText]] = defaultdict(list)
     for row in rows:
         kinds[row.source, row.label].append(row)
-    train: list[Row] = []
-    valid: list[Row] = []
+    train: list[TrainingText] = []
+    valid: list[TrainingText] = []
     for (source, _), kind in kinds.items():
         if source in EXAMS:
             every = round(1 / _EXAM_VALID)
@@ -127,8 +127,8 @@ def _split(rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:
     return train, valid
 
 
-def _distinct(rows: Iterable[Row]) -> list[Row]:
-    first: dict[str, Row] = {}
+def _distinct(rows: Iterable[TrainingText]) -> list[TrainingText]:
+    first: dict[str, TrainingText] = {}
     for row in rows:
         first.setdefault(normal(row.text), row)
     return list(first.values())

@@ -45,7 +45,7 @@ class CannotTrain(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TrainingText:
     """One text; `label` is one of `LABELS`, or what a dev set calls a group of them."""
 
     text: str
@@ -53,7 +53,7 @@ class Row:
     source: str
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[TrainingText]:
     """Return the rows of a file of JSON lines; raises CannotTrain."""
     try:
         with path.open(encoding="utf-8") as lines:
@@ -64,7 +64,9 @@ def read_rows(path: Path) -> list[Row]:
         ) from None
 
 
-def write_rows(path: Path, rows: Sequence[Row], probabilities: NDArray[np.floating[Any]] | None = None) -> None:
+def write_rows(
+    path: Path, rows: Sequence[TrainingText], probabilities: NDArray[np.floating[Any]] | None = None
+) -> None:
     """Write JSON lines that `read_rows`, `pointsman eval` and `pointsman export --calibrate` read.
 
     `probabilities` [n, labels] are what a model that saw none of the rows says of them.
@@ -82,7 +84,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _rows(lines: Iterable[str]) -> Iterator[Row]:
+def _rows(lines: Iterable[str]) -> Iterator[TrainingText]:
     for line in lines:
         row = json.loads(line)
-        yield Row(row["text"][:MAX_CHARACTERS], row["label"], row.get("source", ""))
+        yield TrainingText(row["text"][:MAX_CHARACTERS], row["label"], row.get("source", ""))

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import EXAMS, LABELS, SMALL_TALK, Row
+from training.data import EXAMS, LABELS, SMALL_TALK, TrainingText
 from training.prompts import OURS
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -28,7 +28,7 @@ _OTHER = LABELS.index("other")
 _BINS = 15
 
 
-def figures(rows: Sequence[Row], probabilities: Floats) -> dict[str, Any]:
+def figures(rows: Sequence[TrainingText], probabilities: Floats) -> dict[str, Any]:
     """Return accuracy and calibration error by source, and the share of out-of-scope rows that are caught.
 
     `probabilities` has shape [n, labels].
@@ -84,5 +84,5 @@ def _accuracy(labels: Sequence[str], probabilities: Floats) -> dict[str, Any]:
     }
 
 
-def _is_inside(row: Row) -> bool:
+def _is_inside(row: TrainingText) -> bool:
     return row.source not in EXAMS | OURS and row.label not in {"other", "general", OUT_OF_SCOPE}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from training.corpus import DEV_SETS, load_corpus
-from training.data import EXAMS, Row, read_rows, sha256, write_rows
+from training.data import EXAMS, TrainingText, read_rows, sha256, write_rows
 from training.figures import figures
 from training.model import build_classifier, load_tokenizer
 from training.near_copies import MIN_SHARED_PART
@@ -57,5 +57,5 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_
     return report
 
 
-def _dev_rows(data_dir: Path) -> list[Row]:
+def _dev_rows(data_dir: Path) -> list[TrainingText]:
     return [replace(row, source=name) for name in DEV_SETS for row in read_rows(data_dir / f"{name}.jsonl")]

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from pointsman.classify import artifact
-from pointsman.classify.manifest import Manifest, Training
+from pointsman.classify.manifest import Manifest, TrainingInputs
 from training.calibration import read_runs
 from training.data import CannotTrain, sha256
 
@@ -57,9 +57,9 @@ def name(training: Path, folder: Path, checkpoints: Sequence[Path], path: Path) 
     (folder / artifact.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(named), indent=2))
 
 
-def identity(record: dict[str, Any], digest: str) -> Training:
+def identity(record: dict[str, Any], digest: str) -> TrainingInputs:
     """Return what a manifest says of a record whose SHA-256 is `digest`."""
-    return Training(
+    return TrainingInputs(
         record=digest,
         seed=record["settings"]["seed"],
         commit=record["commit"],

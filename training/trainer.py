@@ -20,7 +20,7 @@ from pointsman_export.export.mean_bert import mean_of_tokens
 from training.augment import augment
 from training.batches import MAX_TEXT_TOKENS, batches, tokenize
 from training.corpus import sample
-from training.data import LABELS, CannotTrain, Row
+from training.data import LABELS, CannotTrain, TrainingText
 from training.wrap import TASKS, Pool
 
 _SMOOTHING = 0.1
@@ -73,12 +73,12 @@ class Trainer:
         if state.exists():
             self._resume()
 
-    def run(self, rows: Sequence[Row], pool: Pool) -> None:
+    def run(self, rows: Sequence[TrainingText], pool: Pool) -> None:
         """Train to the end of the schedule; after a stop, repeat nothing but the last minute."""
         while self._epoch < self._settings.epochs:
             self._run_epoch(rows, pool)
 
-    def _run_epoch(self, rows: Sequence[Row], pool: Pool) -> None:
+    def _run_epoch(self, rows: Sequence[TrainingText], pool: Pool) -> None:
         # The epoch's number seeds it, so that a resumed run makes the same batches again.
         rng = random.Random(f"{self._settings.seed}-{self._epoch}")  # noqa: S311
         chosen = sample(rows, rng)

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from training.data import SMALL_TALK, Row
+from training.data import SMALL_TALK, TrainingText
 from training.sections import sections
 
 TASKS = "pointsman-tasks"
@@ -44,7 +44,7 @@ class Pool:
     small_talk: Sequence[str]
 
 
-def pool(rows: Sequence[Row]) -> Pool:
+def pool(rows: Sequence[TrainingText]) -> Pool:
     """Collect the texts of `rows` to draw from."""
     by_label: dict[str, list[str]] = defaultdict(list)
     for row in rows:

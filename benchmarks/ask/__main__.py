@@ -17,7 +17,7 @@ from provenance import provenance
 
 from ask.measure import Costs, injected, kept, right_when_bare, rows, unwrapped, written
 from ask.report import missed, rendered
-from ask.routes import Routes
+from ask.routes import SampleRouter
 from ask.wrapper import wrappers
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -38,7 +38,7 @@ def main() -> None:
 
 async def measured(data: Path | None, *, held_out: bool) -> dict[str, Any]:
     """Return all figures."""
-    routes = Routes()
+    routes = SampleRouter()
     pools, asks = [written()], [ask["text"] for ask in written()]
     if data is not None:
         file = data / "dev_user_prompts.jsonl"

@@ -21,16 +21,16 @@ from typing import Any, NamedTuple
 import msgspec
 from markdown import judged, table, unmet
 from provenance import processor, provenance
-from target import Target, median
+from target import PerformanceTarget, median
 
-from ask.unhurried import Unhurried
-from pointsman.adapters.catalog import Served
+from ask.unhurried import RetryingClassifier
+from pointsman.adapters.catalog import ServedModels
 from pointsman.app.prepare import prepare
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.routing.ask import AskFinder
-from pointsman.routing.conversation import ANYBODY, Caller, conversation_of
-from pointsman.routing.conversations import Conversations, Kept
+from pointsman.routing.conversation_keys import ANYBODY, Caller, conversation_of
+from pointsman.routing.conversations import ConversationState, ConversationStore
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import CHAT, ParsedRequest
 from pointsman.routing.history import HistoryReader
@@ -109,20 +109,20 @@ UNKNOWN_HISTORY = (
 )
 
 
-class Message(msgspec.Struct):
+class ChatMessage(msgspec.Struct):
     role: str
     content: str
     domain: str = ""
 
 
-class Row(msgspec.Struct):
+class FollowUpRow(msgspec.Struct):
     """A follow-up or a change of subject; the rows of the second and third set have a shape."""
 
     id: str
     kind: str
     domain: str
     to: str
-    history: list[Message]
+    history: list[ChatMessage]
     ask: str
     content_free: bool
     shape: str = ""
@@ -132,16 +132,16 @@ class Script(msgspec.Struct):
     """The messages of two to four people who begin alike."""
 
     id: str
-    people: list[list[Message]]
+    people: list[list[ChatMessage]]
 
 
-class Outcome(NamedTuple):
+class RoutedModels(NamedTuple):
     """The models that a row went to: before its ask, with it, and its ask alone and without the turns before.
 
     `again`: the ask was read after the last one and its answer as well.
     """
 
-    row: Row
+    row: FollowUpRow
     before: str
     after: str
     bare: str
@@ -190,16 +190,16 @@ def carry_costs(result: dict[str, Any]) -> None:
     result["cost_at"] = last.get("cost_at", {"commit": last["commit"], "machine": last["machine"]})
 
 
-def read_rows(file: Path) -> list[Row]:
+def read_rows(file: Path) -> list[FollowUpRow]:
     """Return the rows of a file."""
-    return [msgspec.json.decode(line, type=Row) for line in file.read_bytes().splitlines()]
+    return [msgspec.json.decode(line, type=FollowUpRow) for line in file.read_bytes().splitlines()]
 
 
 async def measure(config: Config, inner: Classifier, halves: Iterable[str], *, busy: bool) -> dict[str, Any]:
-    classifier = Unhurried(inner)
+    classifier = RetryingClassifier(inner)
 
     def router() -> Router:
-        return Router(config, classifier, Served)
+        return Router(config, classifier, ServedModels)
 
     turns = {}
     for half in halves:
@@ -219,7 +219,7 @@ async def measure(config: Config, inner: Classifier, halves: Iterable[str], *, b
     }
 
 
-async def courtesies(router: Router, classifier: Unhurried) -> dict[str, dict[str, Any]]:
+async def courtesies(router: Router, classifier: RetryingClassifier) -> dict[str, dict[str, Any]]:
     """Return how many follow-ups without content keep each of three models, by how their language is known."""
     kept: dict[str, list[bool]] = {}
     for text in content_free_texts():
@@ -238,31 +238,31 @@ async def keeps(router: Router, text: str) -> bool:
     """Return whether a follow-up keeps the model of each beginning of a conversation."""
     models = []
     for beginning in BEGINNINGS:
-        said = [Message("user", beginning), Message("assistant", "Yes."), Message("user", text)]
+        said = [ChatMessage("user", beginning), ChatMessage("assistant", "Yes."), ChatMessage("user", text)]
         models += [await model_of(router, said[:1]), await model_of(router, said)]
     return models[::2] == models[1::2]
 
 
-async def model_of(router: Router, messages: Sequence[Message], caller: Caller = ANYBODY) -> str:
+async def model_of(router: Router, messages: Sequence[ChatMessage], caller: Caller = ANYBODY) -> str:
     return (await router.route(request(messages), caller)).decision.model
 
 
-def request(messages: Sequence[Message]) -> ParsedRequest:
+def request(messages: Sequence[ChatMessage]) -> ParsedRequest:
     said = [{"role": message.role, "content": message.content} for message in messages]
     return CHAT.parse(json.dumps({"model": "MoM", "messages": said}).encode())
 
 
-async def outcome(router: Router, row: Row) -> Outcome:
+async def outcome(router: Router, row: FollowUpRow) -> RoutedModels:
     """Send a row's turns one by one, and its ask."""
-    ask, caller, before = Message("user", row.ask), Caller(row.id), ""
+    ask, caller, before = ChatMessage("user", row.ask), Caller(row.id), ""
     for place, message in enumerate(row.history):
         if message.role == "user":
             before = await model_of(router, row.history[: place + 1], caller)
-    texts = router.classifier.texts if isinstance(router.classifier, Unhurried) else []
+    texts = router.classifier.texts if isinstance(router.classifier, RetryingClassifier) else []
     texts.clear()
     after = await model_of(router, [*row.history, ask], caller)
     again = any(text.endswith(f"\n{row.ask}") for text in texts)
-    return Outcome(
+    return RoutedModels(
         row,
         before,
         after,
@@ -286,7 +286,7 @@ async def strangers(router: Router, script: Script) -> list[tuple[str, str, str]
     return steps
 
 
-def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def figures(outcomes: Sequence[RoutedModels]) -> dict[str, Any]:
     followed = [one for one in outcomes if one.row.kind == "follow_up"]
     changed = [one for one in outcomes if one.row.kind == "change"]
     on_subject = [one for one in followed if one.before == MODELS[one.row.domain]]
@@ -323,9 +323,10 @@ def share(good: Iterable[bool]) -> float:
 def cost(count: int, size: int) -> float:
     """Return the microseconds that a conversation costs a request: its history, its place in the table, its entry."""
     said = [
-        Message(("user", "assistant")[place % 2], f"{place} " + "word " * (size // 5)) for place in range(2 * count - 1)
+        ChatMessage(("user", "assistant")[place % 2], f"{place} " + "word " * (size // 5))
+        for place in range(2 * count - 1)
     ]
-    parsed, reader, table_ = request(said), HistoryReader(AskFinder()), Conversations(time.monotonic)
+    parsed, reader, table_ = request(said), HistoryReader(AskFinder()), ConversationStore(time.monotonic)
     table_.resize(10_000, 3_600)
     times = []
     for _ in range(ROUNDS):
@@ -335,7 +336,7 @@ def cost(count: int, size: int) -> float:
             conversation = conversation_of(history, Caller("client"))
             place = table_.find(conversation)
             if conversation is not None:
-                table_.put(conversation, Kept("technical", place.share))
+                table_.put(conversation, ConversationState("technical", place.share))
         times.append((time.process_time() - started) / 10)
     return round(median(times) * 1e6, 1)
 
@@ -350,18 +351,20 @@ async def cost_again(classifier: Classifier) -> float:
             + "\nand then?"
         )
         started = time.perf_counter()
-        await Unhurried(classifier).classify(text)
+        await RetryingClassifier(classifier).classify(text)
         times.append(time.perf_counter() - started)
     return round(median(times) * 1e6, 1)
 
 
-def targets(result: dict[str, Any]) -> list[Target]:
+def targets(result: dict[str, Any]) -> list[PerformanceTarget]:
     """Return what was wanted, with what came out, on each set whose texts were not looked at."""
     turns = result["turns"]
     return [
-        Target("strangers never inherit", result["strangers"]["as_alone"], "at least", 1.0),
+        PerformanceTarget("strangers never inherit", result["strangers"]["as_alone"], "at least", 1.0),
         *(
-            Target(f"{NAMES[name]} ({half}, {found[name]['rows']} rows)", found[name]["share"], "at least", wanted)
+            PerformanceTarget(
+                f"{NAMES[name]} ({half}, {found[name]['rows']} rows)", found[name]["share"], "at least", wanted
+            )
             for half, found in ((half, turns[half]) for half in JUDGED if half in turns)
             for name, wanted in WANTED.items()
         ),

@@ -34,26 +34,26 @@ from ask.conversations import (
     NAMES,
     ROOT,
     SECOND,
-    Outcome,
-    Row,
+    FollowUpRow,
+    RoutedModels,
     content_free_texts,
     figures,
     keeps,
     outcome,
     read_rows,
 )
-from ask.unhurried import Unhurried
-from pointsman.adapters.catalog import Served
+from ask.unhurried import RetryingClassifier
+from pointsman.adapters.catalog import ServedModels
 from pointsman.app.prepare import prepare
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.routing import subject
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.history import EXCERPT_CHARACTERS
-from pointsman.routing.policy import Held, Policy
+from pointsman.routing.policy import FollowUp, Policy
 from pointsman.routing.reading import TextReader
 from pointsman.routing.router import Router
-from pointsman.routing.subject import FITTED, Evidence, Weights
+from pointsman.routing.subject import FITTED, Features, Weights
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.bool_]
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the weights, and the context, into the code")
     options = parser.parse_args()
     prepared = prepare(ROOT / "config" / "config.yaml")
-    classifier = Unhurried(prepared.classifier)
+    classifier = RetryingClassifier(prepared.classifier)
     try:
         if len(options.context) > 1:
             halves = [half for half in FILES if half not in APART or options.held_out]
@@ -108,7 +108,7 @@ def read_behind(context: tuple[int, int]) -> None:
 def written(code: str, fitted: Weights, context: tuple[int, int]) -> str:
     """Return the code with other weights, and another context."""
     of = ", ".join([f"{name}={weight}" for name, weight in fitted.of._asdict().items()])
-    code = re.sub(r"(?m)^FITTED = .*$", f"FITTED = Weights({fitted.always}, Evidence({of}))", code)
+    code = re.sub(r"(?m)^FITTED = .*$", f"FITTED = Weights({fitted.always}, Features({of}))", code)
     return re.sub(
         r"(?m)^ASK_CHARACTERS, ANSWER_CHARACTERS = .*$",
         "ASK_CHARACTERS, ANSWER_CHARACTERS = {}, {}".format(*context),
@@ -117,7 +117,7 @@ def written(code: str, fitted: Weights, context: tuple[int, int]) -> str:
 
 
 async def compare(
-    config: Config, classifier: Unhurried, contexts: Sequence[tuple[int, int]], halves: Sequence[str]
+    config: Config, classifier: RetryingClassifier, contexts: Sequence[tuple[int, int]], halves: Sequence[str]
 ) -> None:
     """Print the kept and released conversations in each set, by context."""
     rows = {half: read_rows(FILES[half]) for half in halves}
@@ -137,7 +137,7 @@ async def compare(
         print("\n".join(table(heads, lines)))
 
 
-async def fitted_to(config: Config, classifier: Classifier, rows: Sequence[Row]) -> Weights:
+async def fitted_to(config: Config, classifier: Classifier, rows: Sequence[FollowUpRow]) -> Weights:
     """Return the weights fitted to all rows that the rule decides about."""
     decided = [row for row in rows if await is_judged(classifier, row.ask)]
     evidence = np.array([await evidence_of(config, classifier, row) for row in decided])
@@ -146,13 +146,13 @@ async def fitted_to(config: Config, classifier: Classifier, rows: Sequence[Row])
 
 def judging(config: Config, classifier: Classifier, weights: Weights) -> Router:
     """Return a router that judges follow-ups by these weights."""
-    router = Router(config, classifier, Served)
+    router = Router(config, classifier, ServedModels)
     policy = Policy(config, classifier.labels, weights, classifier.calibration)
     router.policy, router.reader = policy, TextReader(classifier, policy, sticky=True)
     return router
 
 
-async def report(config: Config, classifier: Classifier, rows: Sequence[Row]) -> Weights:
+async def report(config: Config, classifier: Classifier, rows: Sequence[FollowUpRow]) -> Weights:
     """Print the weights fitted to all rows, and the results with these and others; return them."""
     evidence = np.array([await evidence_of(config, classifier, row) for row in rows])
     changed = np.array([row.kind == "change" for row in rows], dtype=float)
@@ -163,7 +163,7 @@ async def report(config: Config, classifier: Classifier, rows: Sequence[Row]) ->
     def of(chosen: Rows) -> Weights:
         return fit(evidence[chosen & judged], changed[chosen & judged])
 
-    async def routed(weights: Weights, chosen: Rows) -> list[Outcome]:
+    async def routed(weights: Weights, chosen: Rows) -> list[RoutedModels]:
         router = judging(config, classifier, weights)
         return [await outcome(router, row) for row, one in zip(rows, chosen, strict=True) if one]
 
@@ -197,17 +197,17 @@ async def report(config: Config, classifier: Classifier, rows: Sequence[Row]) ->
     print("\n".join(table(["share of rows", *columns], lines)))
     for name in ("lost", "held"):
         print(f"\n{name}: {' '.join(columns['fitted to all'][0][name])}")
-    kept = [await keeps(Router(config, classifier, Served), text) for text in content_free_texts()]
+    kept = [await keeps(Router(config, classifier, ServedModels), text) for text in content_free_texts()]
     print(f"\n{sum(kept)} of {len(kept)} other follow-ups without content kept each of {len(BEGINNINGS)} adapters")
     return fitted
 
 
-def opener(row: Row) -> str:
+def opener(row: FollowUpRow) -> str:
     """Return what tells a conversation from the others: the user's first message."""
     return next(message.content for message in row.history if message.role == "user")
 
 
-async def evidence_of(config: Config, classifier: Classifier, row: Row) -> Evidence:
+async def evidence_of(config: Config, classifier: Classifier, row: FollowUpRow) -> Features:
     """Return the evidence of a row whose conversation is where it belongs."""
     found = await classifier.classify(row.ask)
     policy, held = Policy(config, classifier.labels), CATEGORIES[row.domain]
@@ -218,7 +218,9 @@ async def evidence_of(config: Config, classifier: Classifier, row: Row) -> Evide
     context = "\n".join([said[:max_characters] for said, max_characters in zip(last, lengths, strict=False)])
     both = await classifier.classify(f"{context}\n{row.ask}")
     together = policy.scores(both.probabilities)[held]
-    return policy.evidence(Held(held, row.ask, before, context, together=together), policy.scores(found.probabilities))
+    return policy.evidence(
+        FollowUp(held, row.ask, before, context, together=together), policy.scores(found.probabilities)
+    )
 
 
 async def is_judged(classifier: Classifier, ask: str) -> bool:
@@ -238,12 +240,13 @@ def fit(evidence: Floats, changed: Floats) -> Weights:
         weights = weights + np.linalg.solve(inputs.T @ (inputs * (likely * (1 - likely))[:, None]) + ridge, slope)
     scaled = weights[1:] / spread
     return Weights(
-        round(float(weights[0] - scaled @ mean) - RELUCTANCE, 2), Evidence(*[round(float(one), 2) for one in scaled])
+        round(float(weights[0] - scaled @ mean) - RELUCTANCE, 2),
+        Features(*[round(float(one), 2) for one in scaled]),
     )
 
 
 def _weights(fitted: Weights) -> list[list[str]]:
-    rows = [("always", fitted.always, FITTED.always), *zip(Evidence._fields, fitted.of, FITTED.of, strict=True)]
+    rows = [("always", fitted.always, FITTED.always), *zip(Features._fields, fitted.of, FITTED.of, strict=True)]
     return [[name, f"{new:.2f}", f"{old:.2f}"] for name, new, old in rows]
 
 

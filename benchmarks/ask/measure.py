@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ask.quick_rules import QuickFinder
-from ask.routes import Routes, bare
+from ask.routes import SampleRouter, bare
 from ask.wrapper import DOMAINS, FOLDER, Wrapper, injections, materials
 from pointsman.routing.ask import AskFinder
 
@@ -33,13 +33,13 @@ def written() -> list[dict[str, str]]:
     return rows(FOLDER / "asks.jsonl")
 
 
-async def right_when_bare(routes: Routes, file: Path) -> list[dict[str, str]]:
+async def right_when_bare(routes: SampleRouter, file: Path) -> list[dict[str, str]]:
     """Return the prompts of a data file that reach the adapter of their label."""
     asks = [{"text": row["text"], "domain": row["label"]} for row in rows(file) if row["label"] in DOMAINS]
     return [ask for ask in asks if ask["domain"] in await routes.model(bare(ask["text"]))]
 
 
-async def kept(routes: Routes, kinds: Iterable[Wrapper], pools: list[list[dict[str, str]]]) -> dict[str, Any]:
+async def kept(routes: SampleRouter, kinds: Iterable[Wrapper], pools: list[list[dict[str, str]]]) -> dict[str, Any]:
     """Return by kind how many asks keep their route, and what others get.
 
     `without` the search for the ask, `quick`: by quick rules in its place, and `no_line`: without the line that asks of
@@ -81,7 +81,7 @@ def _materials(kind: Wrapper, domain: str, chance: random.Random) -> list[str]:
     return [chance.choice(own), chance.choice(passages[other])]
 
 
-async def injected(routes: Routes, kinds: Iterable[Wrapper]) -> dict[str, Any]:
+async def injected(routes: SampleRouter, kinds: Iterable[Wrapper]) -> dict[str, Any]:
     """Return how many documents that try to speak leave the route as it is, by technique and by kind.
 
     `astray` has how many reach the adapter of another category.
@@ -112,7 +112,7 @@ async def injected(routes: Routes, kinds: Iterable[Wrapper]) -> dict[str, Any]:
     }
 
 
-async def unwrapped(routes: Routes, asks: Iterable[str]) -> dict[str, Any]:
+async def unwrapped(routes: SampleRouter, asks: Iterable[str]) -> dict[str, Any]:
     """Return how many bare asks get the model that they get without a search for the ask."""
     without = AskFinder("last_user")
     changed = [ask for ask in asks if await routes.model(bare(ask)) != await routes.model(bare(ask), finder=without)]

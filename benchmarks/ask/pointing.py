@@ -19,7 +19,7 @@ import yaml
 from markdown import publish, table
 from provenance import provenance
 
-from ask.routes import Routes, bare
+from ask.routes import SampleRouter, bare
 from ask.wrapper import FOLDER, Wrapper, injections, wrappers
 
 RESULT = Path(__file__).parents[1] / "results" / "ask_pointing.json"
@@ -58,7 +58,7 @@ def main() -> None:
 
 async def measured() -> dict[str, dict[str, int]]:
     """Return by group how many requests get the model that they should, with the ask alone and with the material."""
-    routes = Routes()
+    routes = SampleRouter()
     found: Counter[tuple[str, bool]] = Counter()
     total: Counter[str] = Counter()
     able = [kind for name in ("known", "others") for kind in wrappers(name) if _takes_document(kind)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from markdown import UNKNOWN, judged, table
-from target import Target, at_least, at_most
+from target import PerformanceTarget, at_least, at_most
 
 WORST_KIND = 0.85
 WANTED = {
@@ -71,15 +71,15 @@ def _has(kinds: dict[str, Any], expect: str) -> bool:
     return any(kind["expect"] == expect for kind in kinds.values())
 
 
-def targets(result: dict[str, Any]) -> list[Target]:
+def targets(result: dict[str, Any]) -> list[PerformanceTarget]:
     """Return what was wanted, with what came out."""
-    found: list[Target] = []
+    found: list[PerformanceTarget] = []
     for group, wanted in WANTED.items():
         if group not in result:
             continue
         kinds = {name: kind["kept"] / kind["of"] for name, kind in result[group].items()}
         found += [
-            Target(f"{NAMES[group]}: {what}", share(result[group], expect), "at least", wanted)
+            PerformanceTarget(f"{NAMES[group]}: {what}", share(result[group], expect), "at least", wanted)
             for expect, what in SORTS.items()
             if _has(result[group], expect)
         ]
@@ -87,9 +87,9 @@ def targets(result: dict[str, Any]) -> list[Target]:
     cost = result["cost"]
     return [
         *found,
-        Target(SPEAK, result["injections"]["unchanged"], "at least", 1.0),
-        Target("bare asks that change their model", result["bare"]["changed"], "at most", 0),
-        Target(MEDIAN, cost["median_us"], "at most", COST_US),
+        PerformanceTarget(SPEAK, result["injections"]["unchanged"], "at least", 1.0),
+        PerformanceTarget("bare asks that change their model", result["bare"]["changed"], "at most", 0),
+        PerformanceTarget(MEDIAN, cost["median_us"], "at most", COST_US),
         at_most("us for a message of 4 KiB, the worst wrapper", MAX_US, {cost.get("most_kind", ""): cost["most_us"]}),
     ]
 

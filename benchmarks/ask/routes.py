@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ask.unhurried import LATE
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.app.prepare import prepare
 from pointsman.classify import artifact
 from pointsman.config.model import Config
@@ -22,7 +22,7 @@ BY_NAME = {form.path.rsplit("/", 1)[1] if form.path != "/v1/chat/completions" el
 PATIENT = "\npointsman:\n  classifier:\n    deadline_ms: 60000\n"
 
 
-class Routes:
+class SampleRouter:
     """The router of the sample config, which waits for its classifier: the names of models that requests get."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Routes:
             file.write(CONFIG.read_text() + PATIENT)
             file.flush()
             prepared = prepare(Path(file.name))
-        self._router = Router(prepared.config, prepared.classifier, Served)
+        self._router = Router(prepared.config, prepared.classifier, ServedModels)
         self.default = prepared.config.default_model
         self.artifacts = hashes(prepared.config)
 

@@ -10,7 +10,7 @@ from pointsman.routing.decision import Reason
 LATE = (Reason.DEADLINE, Reason.OVERLOADED)
 
 
-class Unhurried(Classifier):
+class RetryingClassifier(Classifier):
     """The results of another, which is asked again where it was late, and once for each text."""
 
     def __init__(self, inner: Classifier) -> None:

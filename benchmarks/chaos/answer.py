@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from chaos.evidence import Ran
+from chaos.evidence import UpstreamRequest
 from chaos.prompt import Prompt, read
 from support.hostile import DONE, Exchange, chunk, event, head
 
@@ -19,7 +19,7 @@ NONCE_HEADER = "x-chaos-nonce"
 
 
 @dataclass
-class Answer:
+class AnswerInProgress:
     """A response being sent: the client must receive exactly this data, or see an error."""
 
     exchange: Exchange
@@ -85,9 +85,9 @@ class Answer:
         usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
         return json.dumps({"id": self.nonce, "object": "chat.completion", "choices": [choice], "usage": usage}).encode()
 
-    def record(self) -> Ran:
+    def record(self) -> UpstreamRequest:
         request = self.exchange.request
-        return Ran(
+        return UpstreamRequest(
             id=request.id,
             behaviour=self.behaviour,
             began=self.began,

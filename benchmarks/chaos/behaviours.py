@@ -6,15 +6,15 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-from chaos.answer import Answer
+from chaos.answer import AnswerInProgress
 
 JSON = "Content-Type: application/json"
 ERROR_EVENT = b'data: {"error": {"message": "engine died", "type": "InternalServerError", "code": 500}}\n\n'
 
-Behaviour = Callable[[Answer], Awaitable[None]]
+Behaviour = Callable[[AnswerInProgress], Awaitable[None]]
 
 
-async def good(answer: Answer) -> None:
+async def good(answer: AnswerInProgress) -> None:
     if answer.streams:
         await answer.begin_stream()
         await answer.events(int(answer.asked.get("max_tokens", 8)))
@@ -23,7 +23,9 @@ async def good(answer: Answer) -> None:
         await json_answer(answer, "200 OK", answer.text())
 
 
-async def json_answer(answer: Answer, status: str, data: bytes, *fields: str, announced: int | None = None) -> None:
+async def json_answer(
+    answer: AnswerInProgress, status: str, data: bytes, *fields: str, announced: int | None = None
+) -> None:
     """Send a JSON response; `announced` overrides the Content-Length with a wrong one."""
     length = len(data) if announced is None else announced
     await answer.head(status, JSON, f"Content-Length: {length}", *fields)
@@ -34,17 +36,17 @@ async def json_answer(answer: Answer, status: str, data: bytes, *fields: str, an
         await answer.send(data[length:])
 
 
-async def slow(answer: Answer) -> None:
+async def slow(answer: AnswerInProgress) -> None:
     await asyncio.sleep(answer.dice.uniform(0.02, 0.4))
     await good(answer)
 
 
-async def interim(answer: Answer) -> None:
+async def interim(answer: AnswerInProgress) -> None:
     await answer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
     await good(answer)
 
 
-async def byte_at_a_time(answer: Answer) -> None:
+async def byte_at_a_time(answer: AnswerInProgress) -> None:
     data = answer.text()[:200]
     await answer.head("200 OK", JSON, f"Content-Length: {len(data)}")
     for position in range(len(data)):
@@ -54,52 +56,52 @@ async def byte_at_a_time(answer: Answer) -> None:
     answer.finished()
 
 
-async def until_close(answer: Answer) -> None:
+async def until_close(answer: AnswerInProgress) -> None:
     await answer.head("200 OK", JSON, "Connection: close")
     await answer.body(answer.text())
     answer.finished()
     answer.exchange.close()
 
 
-async def whole_then_close(answer: Answer) -> None:
+async def whole_then_close(answer: AnswerInProgress) -> None:
     await good(answer)
     answer.exchange.close()
 
 
-async def surplus(answer: Answer) -> None:
+async def surplus(answer: AnswerInProgress) -> None:
     data = answer.text()
     await json_answer(answer, "200 OK", data, announced=len(data) - 20)
     answer.exchange.close()
 
 
-async def too_little(answer: Answer) -> None:
+async def too_little(answer: AnswerInProgress) -> None:
     data = answer.text()
     await json_answer(answer, "200 OK", data, announced=len(data) + 20)
     answer.exchange.close()
 
 
-async def reset_before_head(answer: Answer) -> None:
+async def reset_before_head(answer: AnswerInProgress) -> None:
     answer.exchange.reset()
 
 
-async def close_before_head(answer: Answer) -> None:
+async def close_before_head(answer: AnswerInProgress) -> None:
     answer.exchange.close()
 
 
-async def reset_in_head(answer: Answer) -> None:
+async def reset_in_head(answer: AnswerInProgress) -> None:
     await answer.send(b"HTTP/1.1 200 OK\r\nContent-")
     await asyncio.sleep(0.01)
     answer.status = 0
     answer.exchange.reset()
 
 
-async def reset_after_head(answer: Answer) -> None:
+async def reset_after_head(answer: AnswerInProgress) -> None:
     await half(answer)
     await asyncio.sleep(answer.dice.choice((0, 0.02)))
     answer.exchange.reset()
 
 
-async def short_chunked_body(answer: Answer) -> None:
+async def short_chunked_body(answer: AnswerInProgress) -> None:
     """End a chunked body early: FIN between two chunks, before the last chunk, or inside one."""
     await half(answer, length=None)
     if answer.dice.random() < 0.5:
@@ -107,7 +109,7 @@ async def short_chunked_body(answer: Answer) -> None:
     answer.exchange.close()
 
 
-async def half(answer: Answer, length: int | None = 5000) -> None:
+async def half(answer: AnswerInProgress, length: int | None = 5000) -> None:
     if answer.streams or length is None:
         await answer.begin_stream()
         await answer.events(answer.dice.randrange(1, 6))
@@ -116,22 +118,22 @@ async def half(answer: Answer, length: int | None = 5000) -> None:
         await answer.body(b'{"id": "%s' % answer.nonce.encode())
 
 
-async def garbage(answer: Answer) -> None:
+async def garbage(answer: AnswerInProgress) -> None:
     await half(answer, length=None)
     await answer.send(b"this is no chunk\r\n")
     answer.exchange.close()
 
 
-async def stall(answer: Answer) -> None:
+async def stall(answer: AnswerInProgress) -> None:
     await answer.exchange.hold()
 
 
-async def stall_after_head(answer: Answer) -> None:
+async def stall_after_head(answer: AnswerInProgress) -> None:
     await half(answer)
     await answer.exchange.hold()
 
 
-async def error_in_stream(answer: Answer) -> None:
+async def error_in_stream(answer: AnswerInProgress) -> None:
     """Send an error event, as vLLM does when its engine dies but the stream can still be ended."""
     await half(answer, length=None)
     await answer.body(ERROR_EVENT, framed=True)
@@ -139,7 +141,7 @@ async def error_in_stream(answer: Answer) -> None:
 
 
 def refuses(status: str, *fields: str) -> Behaviour:
-    async def behaviour(answer: Answer) -> None:
+    async def behaviour(answer: AnswerInProgress) -> None:
         error = {"message": f"no, {answer.nonce}", "type": "error", "param": None, "code": int(status.split()[0])}
         await json_answer(answer, status, json.dumps({"error": error}).encode(), *fields)
 

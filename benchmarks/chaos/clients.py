@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chaos.evidence import Asked, Expected
+from chaos.evidence import ClientRequest, Expected
 from chaos.prompt import LONG_TOKENS, request
 from chaos.prompt import read as read_prompt
 from chaos.reading import read
@@ -31,18 +31,18 @@ MALFORMED = (
 
 
 @dataclass
-class Clients:
+class RandomClients:
     """Random clients; `asked` has every request that was made. `kinds` limits what they do."""
 
     url: str
     dice: random.Random
     kinds: Sequence[str] = ()
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[ClientRequest] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run one client after another until `stop`."""
-        kinds: dict[str, Callable[[Asked], Awaitable[None]]] = {
+        kinds: dict[str, Callable[[ClientRequest], Awaitable[None]]] = {
             "whole answer": self._plain,
             "stream": self._stream,
             "one connection": self._one_connection,
@@ -59,18 +59,18 @@ class Clients:
         }
         while not stop.is_set():
             kind = self.dice.choice(self.kinds or list(kinds))
-            await kinds[kind](Asked(self._next_id(), kind))
+            await kinds[kind](ClientRequest(self._next_id(), kind))
             await asyncio.sleep(self.dice.uniform(0, 0.1))
 
     def _next_id(self) -> str:
         return f"chaos-{next(self._numbers)}"
 
-    def _made(self, asked: Asked, **fields: Any) -> tuple[Asked, bytes]:
+    def _made(self, asked: ClientRequest, **fields: Any) -> tuple[ClientRequest, bytes]:
         """Return the request as it is sent, and its record."""
         body, wanted = request(self.dice, **fields)
         return replace(asked, prompt=read_prompt(body), wanted=wanted), post(body, f"X-Request-Id: {asked.id}")
 
-    def _send(self, client: RawClient, asked: Asked, **fields: Any) -> Asked:
+    def _send(self, client: RawClient, asked: ClientRequest, **fields: Any) -> ClientRequest:
         asked, data = self._made(asked, **fields)
         client.send(data)
         return asked
@@ -88,17 +88,17 @@ class Clients:
 
     # --- those that stay ---------------------------------------------------------------------------------------
 
-    async def _plain(self, asked: Asked) -> None:
+    async def _plain(self, asked: ClientRequest) -> None:
         async with connect(self.url) as client:
             asked = self._send(client, asked)
             self.asked.append(await read(client, asked))
 
-    async def _stream(self, asked: Asked) -> None:
+    async def _stream(self, asked: ClientRequest) -> None:
         async with connect(self.url) as client:
             asked = self._send(client, asked, stream=True, max_tokens=self.dice.randrange(1, 60))
             self.asked.append(await read(client, asked))
 
-    async def _one_connection(self, asked: Asked) -> None:
+    async def _one_connection(self, asked: ClientRequest) -> None:
         async with connect(self.url) as client:
             for _ in range(self.dice.randrange(2, 6)):
                 sent = self._send(client, asked, stream=self.dice.random() < 0.5)
@@ -106,14 +106,14 @@ class Clients:
                 if seen.end != "whole":
                     return
                 await asyncio.sleep(self.dice.choice((0, 0.03, 0.1)))
-                asked = Asked(self._next_id(), asked.kind)
+                asked = ClientRequest(self._next_id(), asked.kind)
 
-    async def _slow(self, asked: Asked) -> None:
+    async def _slow(self, asked: ClientRequest) -> None:
         async with connect(self.url, receive_buffer=SMALL_BUFFER) as client:
             asked = self._send(client, asked, stream=True, max_tokens=self.dice.randrange(100, 800))
             self.asked.append(await read(client, asked, pause=lambda: self.dice.uniform(0, 0.005)))
 
-    async def _pipelined(self, asked: Asked) -> None:
+    async def _pipelined(self, asked: ClientRequest) -> None:
         async with connect(self.url) as client:
             ahead = [replace(asked, id=self._next_id()) for _ in range(self.dice.randrange(1, 5))]
             made = [self._made(item, stream=self.dice.random() < 0.5) for item in (asked, *ahead)]
@@ -126,7 +126,7 @@ class Clients:
 
     # --- those that leave --------------------------------------------------------------------------------------
 
-    async def _leaves_in_head(self, asked: Asked) -> None:
+    async def _leaves_in_head(self, asked: ClientRequest) -> None:
         async with connect(self.url) as client:
             _, data = self._made(asked)
             client.send(data[: self.dice.randrange(data.find(b"\r\n\r\n"))])
@@ -134,14 +134,14 @@ class Clients:
             left = await self._depart(client)
         self.asked.append(replace(asked, expected="nothing", end="left", left=left))
 
-    async def _leaves_in_body(self, asked: Asked) -> None:
+    async def _leaves_in_body(self, asked: ClientRequest) -> None:
         async with connect(self.url) as client:
             client.send(request_head(500, f"X-Request-Id: {asked.id}") + b'{"model": ')
             await asyncio.sleep(self.dice.uniform(0.05, 0.1))
             left = await self._depart(client)
         self.asked.append(replace(asked, end="left", left=left))
 
-    async def _leaves_before_answer(self, asked: Asked) -> None:
+    async def _leaves_before_answer(self, asked: ClientRequest) -> None:
         """Disconnect at once, or during classification, connecting or the response.
 
         Data that a reset overtakes is lost.
@@ -155,7 +155,7 @@ class Clients:
         expected: Expected = "outcome or nothing" if resets and stays < 0.1 else "outcome"
         self.asked.append(replace(asked, expected=expected, end="left", left=left))
 
-    async def _leaves_in_answer(self, asked: Asked) -> None:
+    async def _leaves_in_answer(self, asked: ClientRequest) -> None:
         async with connect(self.url) as client:
             tokens = self.dice.choice((self.dice.randrange(5, 60), LONG_TOKENS))
             asked = self._send(client, asked, stream=True, max_tokens=tokens)
@@ -165,7 +165,7 @@ class Clients:
                 seen = replace(seen, left=await self._depart(client))
         self.asked.append(seen)
 
-    async def _leaves_unread(self, asked: Asked) -> None:
+    async def _leaves_unread(self, asked: ClientRequest) -> None:
         """Disconnect while the connection's buffers are full."""
         async with connect(self.url, receive_buffer=SMALL_BUFFER) as client:
             asked = self._send(client, asked, stream=True, max_tokens=LONG_TOKENS)
@@ -173,7 +173,7 @@ class Clients:
             left = await self._depart(client, resets=True)
         self.asked.append(replace(asked, end="left", left=left))
 
-    async def _leaves_pipelined(self, asked: Asked) -> None:
+    async def _leaves_pipelined(self, asked: ClientRequest) -> None:
         async with connect(self.url) as client:
             ahead = [replace(asked, id=self._next_id()) for _ in range(self.dice.randrange(1, 4))]
             made = [self._made(item, stream=True, max_tokens=40) for item in (asked, *ahead)]
@@ -190,12 +190,12 @@ class Clients:
 
     # --- those that err ----------------------------------------------------------------------------------------
 
-    async def _malformed(self, asked: Asked) -> None:
+    async def _malformed(self, asked: ClientRequest) -> None:
         async with connect(self.url) as client:
             client.send(self.dice.choice(MALFORMED))
             self.asked.append(replace(await read(client, asked), expected="refused unread"))
 
-    async def _bad_request(self, asked: Asked) -> None:
+    async def _bad_request(self, asked: ClientRequest) -> None:
         line = f"X-Request-Id: {asked.id}"
         requests = [
             post(b'{"model": "base", "messages": [', line),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from chaos.prompt import Decided, Prompt
+from chaos.prompt import Prompt, ReportedDecision
 
 OUTCOMES = frozenset({"request", "routing_decision"})
 """The log events that are the outcome of a request."""
@@ -37,20 +37,20 @@ def body_of(data: bytes) -> Body:
     return Body(len(data), zlib.crc32(data))
 
 
-class Shown(NamedTuple):
+class IdentityHeaders(NamedTuple):
     """The headers of a response that say whose it is; None for each that is absent."""
 
     id: str | None = None
-    decided: Decided | None = None
+    decided: ReportedDecision | None = None
     nonce: str | None = None
     """The nonce that the upstream put into a header of its own."""
 
 
-NOTHING_SHOWN = Shown()
+NOTHING_SHOWN = IdentityHeaders()
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ClientRequest:
     """A request as seen by its client; `body`, `shown` and `echoed` are what it received.
 
     `prompt` is None if no whole request was sent that vLLM may see.
@@ -61,10 +61,10 @@ class Asked:
     expected: Expected = "outcome"
     end: End = "whole"
     prompt: Prompt | None = None
-    wanted: Decided | None = None
+    wanted: ReportedDecision | None = None
     """The decision that `prompt` was made for."""
     status: int | None = None
-    shown: Shown = NOTHING_SHOWN
+    shown: IdentityHeaders = NOTHING_SHOWN
     body: Body = NO_BODY
     echoed: frozenset[str] = frozenset()
     """All nonces in the body."""
@@ -75,7 +75,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class UpstreamRequest:
     """A request as seen by an upstream; `whole` if everything announced was sent. Times are monotonic, in seconds."""
 
     id: str
@@ -130,7 +130,7 @@ class Ticks:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ResourceSample:
     """The daemon's resources at one moment."""
 
     resident: int
@@ -138,24 +138,24 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class ChaosEvidence:
     """The records of a run; `wall` is wall time minus monotonic time, `malformed` is what upstreams could not parse."""
 
-    asked: Sequence[Asked]
-    ran: Sequence[Ran]
+    asked: Sequence[ClientRequest]
+    ran: Sequence[UpstreamRequest]
     lines: Sequence[Line]
     wall: float
     gauges: Mapping[str, float]
     refused: int
     counted: int
-    samples: Sequence[Sample]
-    start: Sample
-    end: Sample
+    samples: Sequence[ResourceSample]
+    start: ResourceSample
+    end: ResourceSample
     malformed: Sequence[str] = ()
     ticks: Ticks = field(default_factory=Ticks)
 
 
-class Fault(NamedTuple):
+class BrokenRule(NamedTuple):
     """A broken rule, and the id of the request that broke it; None if it was no single one."""
 
     rule: str
@@ -166,11 +166,11 @@ class Fault(NamedTuple):
         return f"{self.rule}: {self.what}" if self.id is None else f"{self.rule}: {self.id}: {self.what}"
 
 
-def decided(line: Line) -> Decided | None:
+def decided(line: Line) -> ReportedDecision | None:
     """Return the decision in a line of the log; None if the request ended before there was one."""
     if "selected_model" not in line:
         return None
-    return Decided(line["selected_model"], line["reason"], line.get("category"))
+    return ReportedDecision(line["selected_model"], line["reason"], line.get("category"))
 
 
 def lines_by_id(lines: Iterable[Line]) -> Lines:
@@ -181,9 +181,9 @@ def lines_by_id(lines: Iterable[Line]) -> Lines:
     return dict(found)
 
 
-def runs_by_id(ran: Iterable[Ran]) -> Mapping[str, Sequence[Ran]]:
+def runs_by_id(ran: Iterable[UpstreamRequest]) -> Mapping[str, Sequence[UpstreamRequest]]:
     """Return the runs of each request in the order in which they began."""
-    found: dict[str, list[Ran]] = defaultdict(list)
+    found: dict[str, list[UpstreamRequest]] = defaultdict(list)
     for run in sorted(ran, key=lambda run: run.began):
         found[run.id].append(run)
     return dict(found)

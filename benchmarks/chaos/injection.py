@@ -38,7 +38,7 @@ SHARE = 0.3
 PARTNER_SECONDS = 0.5
 
 
-class Meeting(Generic[T]):
+class Rendezvous(Generic[T]):
     """Bring two requests together that swap something."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Injector:
     dice: random.Random
     active: bool = False
     injected: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    meetings: dict[str, Meeting[Any]] = field(default_factory=lambda: defaultdict(Meeting))
+    meetings: dict[str, Rendezvous[Any]] = field(default_factory=lambda: defaultdict(Rendezvous))
     _chosen: dict[str, str | None] = field(default_factory=dict)
     _alone: str | None = None
 

@@ -15,7 +15,7 @@ LONG_TOKENS = 800
 _NONCE = re.compile(rb"nonce[0-9a-f]{12}")
 
 
-class Decided(NamedTuple):
+class ReportedDecision(NamedTuple):
     """A decision as log and headers report it."""
 
     model: str
@@ -31,17 +31,17 @@ class Prompt(NamedTuple):
     digest: int
 
 
-_NO_CATEGORY = Decided("base", "no_category")
-CLASSES: tuple[tuple[tuple[str, ...], Decided], ...] = (
-    (("landlord",), Decided("law-lora", "classified", "law")),
-    (("javascript", "python"), Decided("code-lora", "classified", "computer science")),
+_NO_CATEGORY = ReportedDecision("base", "no_category")
+CLASSES: tuple[tuple[tuple[str, ...], ReportedDecision], ...] = (
+    (("landlord",), ReportedDecision("law-lora", "classified", "law")),
+    (("javascript", "python"), ReportedDecision("code-lora", "classified", "computer science")),
     (("blood", "pressure"), _NO_CATEGORY),
     (("bridge",), _NO_CATEGORY),
     (("weather",), _NO_CATEGORY),
     ((), _NO_CATEGORY),
 )
 """Words that the toy classifier knows, and the decision about a text that has no others; see `run.config`."""
-TIE = ("landlord", "python"), Decided("base", "low_confidence")
+TIE = ("landlord", "python"), ReportedDecision("base", "low_confidence")
 """One word of each of two categories: half the probability each."""
 _FILLERS = ("and", "what", "is", "the")
 _MAX_WORDS = 40
@@ -49,7 +49,7 @@ _OLD_TEXTS = 0.25
 """Share of texts without a nonce of their own, so that the classifier's cache has hits; the system prompt has it."""
 
 
-def request(dice: random.Random, **fields: Any) -> tuple[dict[str, Any], Decided]:
+def request(dice: random.Random, **fields: Any) -> tuple[dict[str, Any], ReportedDecision]:
     """Return the body of a random chat request, and the decision that it must get."""
     nonce = f"nonce{dice.getrandbits(48):012x}"
     words, wanted = _words(dice)
@@ -60,11 +60,11 @@ def request(dice: random.Random, **fields: Any) -> tuple[dict[str, Any], Decided
         messages[0]["content"] = f"{nonce} {messages[0]['content']}"
     model = dice.choice(("auto", "auto", *NAMES))
     if model != "auto":
-        wanted = Decided(model, "explicit_model")
+        wanted = ReportedDecision(model, "explicit_model")
     return {"model": model, "messages": messages, **fields}, wanted
 
 
-def _words(dice: random.Random) -> tuple[list[str], Decided]:
+def _words(dice: random.Random) -> tuple[list[str], ReportedDecision]:
     if dice.random() < 0.1:
         known, wanted = list(TIE[0]), TIE[1]
     else:

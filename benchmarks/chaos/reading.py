@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from chaos.answer import NONCE_HEADER
-from chaos.evidence import Asked, Shown, body_of
-from chaos.prompt import Decided, nonces
+from chaos.evidence import ClientRequest, IdentityHeaders, body_of
+from chaos.prompt import ReportedDecision, nonces
 from support.raw_client import Cut, RawClient
 
 PATIENCE_SECONDS = 20.0
@@ -19,34 +19,34 @@ _ERROR_EVENT = b'\n\ndata: {"error":'
 """The beginning of the event with which Pointsman ends a stream that broke; an upstream's has no empty line first."""
 
 
-class Left(Exception):
+class ClientLeft(Exception):
     """The client disconnects now."""
 
 
 async def read(
-    client: RawClient, asked: Asked, *, pause: Callable[[], float] | None = None, leave_after: int | None = None
-) -> Asked:
+    client: RawClient, asked: ClientRequest, *, pause: Callable[[], float] | None = None, leave_after: int | None = None
+) -> ClientRequest:
     """Return the response as the client sees it; disconnect after `leave_after` parts of the body."""
-    seen = Reading(asked)
+    seen = ResponseReader(asked)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await seen.run(client, pause, leave_after)
     except Cut:
         return seen.ended("cut")
-    except Left:
+    except ClientLeft:
         return replace(seen.ended("left"), left=time.monotonic())
     except TimeoutError:
         return seen.ended("hung")
     return seen.ended("whole")
 
 
-class Reading:
+class ResponseReader:
     """A response as far as it was received."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: ClientRequest) -> None:
         self._asked = asked
         self._status: int | None = None
-        self._shown = Shown()
+        self._shown = IdentityHeaders()
         self._body = bytearray()
 
     async def run(self, client: RawClient, pause: Callable[[], float] | None, leave_after: int | None) -> None:
@@ -63,7 +63,7 @@ class Reading:
                 self._body += data
             parts += 1
             if leave_after is not None and parts > leave_after:
-                raise Left
+                raise ClientLeft
             if pause is not None:
                 await asyncio.sleep(pause())
 
@@ -76,7 +76,7 @@ class Reading:
         except ConnectionError:
             raise Cut("inside the body") from None
 
-    def ended(self, end: Any) -> Asked:
+    def ended(self, end: Any) -> ClientRequest:
         """Return the record of the request, with the response as it is now."""
         return replace(
             self._asked,
@@ -97,7 +97,7 @@ class Reading:
         return code if isinstance(code, str) else None
 
 
-def _shown(fields: dict[str, str]) -> Shown:
+def _shown(fields: dict[str, str]) -> IdentityHeaders:
     model, reason = fields.get("x-vsr-selected-model"), fields.get("x-pointsman-reason")
-    decided = Decided(model, reason, fields.get("x-vsr-selected-category")) if model and reason else None
-    return Shown(fields.get("x-request-id"), decided, fields.get(NONCE_HEADER))
+    decided = ReportedDecision(model, reason, fields.get("x-vsr-selected-category")) if model and reason else None
+    return IdentityHeaders(fields.get("x-request-id"), decided, fields.get(NONCE_HEADER))

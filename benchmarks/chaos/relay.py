@@ -22,7 +22,7 @@ Fields = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Passing:
+class RelayedRequest:
     """A request on its way."""
 
     line: str
@@ -32,7 +32,7 @@ class Passing:
     asked: Any = None
 
     @classmethod
-    async def read(cls, exchange: Exchange) -> Passing:
+    async def read(cls, exchange: Exchange) -> RelayedRequest:
         request = exchange.request
         body = await exchange.body()
         passing = cls(f"{request.method} {request.target} HTTP/1.1", request.headers, body, request.id)
@@ -43,7 +43,7 @@ class Passing:
         lines = [self.line, *fields, f"Content-Length: {len(self.body)}", "", ""]
         return "\r\n".join(lines).encode("latin-1") + self.body
 
-    def renamed(self, request_id: str) -> Passing:
+    def renamed(self, request_id: str) -> RelayedRequest:
         fields = [(name, request_id if name.lower() == "x-request-id" else value) for name, value in self.fields]
         return replace(self, fields=fields, id=request_id)
 
@@ -58,7 +58,7 @@ class Relay(Hostile, abc.ABC):
 
     async def take(self, exchange: Exchange) -> None:
         with contextlib.suppress(ConnectionError):
-            passing = await Passing.read(exchange)
+            passing = await RelayedRequest.read(exchange)
             fault = self.injector.fault(passing.id, passing.asked)
             try:
                 await self.carry(exchange, passing, fault)
@@ -66,21 +66,21 @@ class Relay(Hostile, abc.ABC):
                 exchange.reset()
 
     @abc.abstractmethod
-    async def carry(self, exchange: Exchange, passing: Passing, fault: str | None) -> None:
+    async def carry(self, exchange: Exchange, passing: RelayedRequest, fault: str | None) -> None:
         """Pass one request and its response on, with a fault of this relay's."""
 
 
 class ClientRelay(Relay):
     """Between clients and the daemon: responses get the headers of others."""
 
-    async def carry(self, exchange: Exchange, passing: Passing, fault: str | None) -> None:
+    async def carry(self, exchange: Exchange, passing: RelayedRequest, fault: str | None) -> None:
         async with connect(self.target) as daemon:
             daemon.send(passing.data())
             status, fields = await daemon.head()
             await exchange.send(_head(status, await self._changed(passing, fields, fault)))
             await _pass_body(daemon, fields, exchange)
 
-    async def _changed(self, passing: Passing, fields: Fields, fault: str | None) -> Fields:
+    async def _changed(self, passing: RelayedRequest, fields: Fields, fault: str | None) -> Fields:
         if fault == "headers swapped":
             theirs = await self.injector.meetings[fault].swap(fields)
             if theirs is None:
@@ -101,7 +101,7 @@ class UpstreamRelay(Relay):
         super().__init__(target, injector)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def carry(self, exchange: Exchange, passing: Passing, fault: str | None) -> None:
+    async def carry(self, exchange: Exchange, passing: RelayedRequest, fault: str | None) -> None:
         sent = await self._changed(passing, fault)
         async with contextlib.AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(connect(self.target))
@@ -118,7 +118,7 @@ class UpstreamRelay(Relay):
                     self._begin(_hold(stack.pop_all()))
                 raise
 
-    async def _changed(self, passing: Passing, fault: str | None) -> Passing:
+    async def _changed(self, passing: RelayedRequest, fault: str | None) -> RelayedRequest:
         """Return the request as it is sent on."""
         if fault == "prompts swapped":
             theirs = await self.injector.meetings[fault].swap(passing.body)
@@ -132,7 +132,7 @@ class UpstreamRelay(Relay):
             return replace(passing, body=json.dumps(changed).encode())
         return passing
 
-    async def _duplicate(self, passing: Passing, fault: str) -> None:
+    async def _duplicate(self, passing: RelayedRequest, fault: str) -> None:
         """Send a request whose response nobody reads."""
         with contextlib.suppress(Cut, OSError):
             async with connect(self.target) as upstream:
@@ -140,7 +140,9 @@ class UpstreamRelay(Relay):
                 await upstream.head()
                 self.injector.note(fault, passing.id)
 
-    async def _answer(self, exchange: Exchange, passing: Passing, upstream: RawClient, fault: str | None) -> None:
+    async def _answer(
+        self, exchange: Exchange, passing: RelayedRequest, upstream: RawClient, fault: str | None
+    ) -> None:
         status, fields = await upstream.head()
         if fault == "bodies swapped":
             done = asyncio.Event()

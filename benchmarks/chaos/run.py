@@ -7,10 +7,10 @@ import random
 from pathlib import Path
 from typing import Any
 
-from chaos.clients import Clients
-from chaos.upstream import Chaotic
+from chaos.clients import RandomClients
+from chaos.upstream import ChaoticUpstream
 from chaos.verdict import figures, judge
-from chaos.watch import Watch
+from chaos.watch import EvidenceCollector
 from support import toy_artifact
 from support.daemon import run_daemon
 
@@ -25,7 +25,7 @@ _LIMITS = {
 
 async def run(folder: Path, seconds: float, seed: int) -> dict[str, Any]:
     """Run chaos for this many seconds and return the verdict; config and log of the daemon are in `folder`."""
-    upstreams = [Chaotic(random.Random(f"{seed} {name}")) for name in "ab"]
+    upstreams = [ChaoticUpstream(random.Random(f"{seed} {name}")) for name in "ab"]
     faults: list[str] = []
     found: dict[str, Any] = {}
     try:
@@ -34,10 +34,10 @@ async def run(folder: Path, seconds: float, seed: int) -> dict[str, Any]:
                 await stack.enter_async_context(upstream.listening())
             ports = [upstream.port for upstream in upstreams]
             daemon = await stack.enter_async_context(run_daemon(config(folder, *ports), folder))
-            watch = await Watch.begin(daemon, upstreams)
+            watch = await EvidenceCollector.begin(daemon, upstreams)
             for upstream in upstreams:
                 upstream.calm = False
-            clients = Clients(daemon.base_url, random.Random(seed))
+            clients = RandomClients(daemon.base_url, random.Random(seed))
             evidence = await watch.end(clients, await watch.chaos(clients, seconds, lapses=True))
             faults = [str(fault) for fault in judge(evidence)]
             found = figures(evidence)

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chaos.clients import Clients
-from chaos.evidence import Asked, Evidence, Fault
+from chaos.clients import RandomClients
+from chaos.evidence import BrokenRule, ChaosEvidence, ClientRequest
 from chaos.injection import BEYOND_CLIENTS, IN_BODIES, NAMES, Injector
 from chaos.relay import ClientRelay, UpstreamRelay
 from chaos.run import config
-from chaos.upstream import Chaotic
+from chaos.upstream import ChaoticUpstream
 from chaos.verdict import judge
-from chaos.watch import Watch
+from chaos.watch import EvidenceCollector
 from support.daemon import run_daemon
 
 KINDS = ("whole answer", "stream", "stream", "one connection", "leaves in the answer", "leaves in the answer")
@@ -30,7 +30,7 @@ async def run(folder: Path, seconds: float, seed: int, *, each: float = math.inf
     It takes at most `seconds`, less if each fault was injected `each` times before.
     """
     injector = Injector(random.Random(f"{seed} faults"))
-    upstreams = [Chaotic(random.Random(f"{seed} {name}")) for name in "ab"]
+    upstreams = [ChaoticUpstream(random.Random(f"{seed} {name}")) for name in "ab"]
     async with contextlib.AsyncExitStack() as stack:
         ports = []
         for upstream in upstreams:
@@ -40,11 +40,11 @@ async def run(folder: Path, seconds: float, seed: int, *, each: float = math.inf
             stack.push_async_callback(relay.end)
             ports.append(relay.port)
         daemon = await stack.enter_async_context(run_daemon(config(folder, *ports), folder))
-        watch = await Watch.begin(daemon, upstreams)
+        watch = await EvidenceCollector.begin(daemon, upstreams)
         relay_to_daemon = ClientRelay(daemon.base_url, injector)
         await relay_to_daemon.listen()
         stack.push_async_callback(relay_to_daemon.end)
-        clients = Clients(f"http://127.0.0.1:{relay_to_daemon.port}", random.Random(seed), KINDS)
+        clients = RandomClients(f"http://127.0.0.1:{relay_to_daemon.port}", random.Random(seed), KINDS)
         injector.active = True
         evidence = await watch.end(
             clients, await watch.chaos(clients, seconds, lapses=False, enough=lambda: injector.each() >= each)
@@ -52,7 +52,7 @@ async def run(folder: Path, seconds: float, seed: int, *, each: float = math.inf
     return examine(evidence, judge(evidence), injector.injected)
 
 
-def examine(evidence: Evidence, faults: list[Fault], injected: Mapping[str, set[str]]) -> dict[str, Any]:
+def examine(evidence: ChaosEvidence, faults: list[BrokenRule], injected: Mapping[str, set[str]]) -> dict[str, Any]:
     """Compare the faults that the verdict found with those that were injected."""
     asked = {item.id: item for item in evidence.asked}
     named: dict[str, set[str]] = defaultdict(set)
@@ -72,7 +72,7 @@ def examine(evidence: Evidence, faults: list[Fault], injected: Mapping[str, set[
     return {"requests": len(evidence.asked), "faults": table, "missed": missed, "false_alarms": false_alarms}
 
 
-def _visible(fault_name: str, item: Asked | None) -> bool:
+def _visible(fault_name: str, item: ClientRequest | None) -> bool:
     """Return whether the fault happened where the evidence has it; a client that left early may have missed it."""
     if fault_name in BEYOND_CLIENTS:
         return True
@@ -81,6 +81,6 @@ def _visible(fault_name: str, item: Asked | None) -> bool:
     return item.body.size > 0 or fault_name not in IN_BODIES
 
 
-def _about_all(fault: Fault) -> bool:
+def _about_all(fault: BrokenRule) -> bool:
     """Return whether the fault is that many generations were late, which follows from those that were made so."""
     return fault.rule == "late" and fault.id is None

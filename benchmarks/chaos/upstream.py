@@ -10,9 +10,9 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from chaos.answer import Answer
+from chaos.answer import AnswerInProgress
 from chaos.behaviours import BAD, EARLY, GOOD
-from chaos.evidence import Ran
+from chaos.evidence import UpstreamRequest
 from chaos.prompt import NAMES
 from support.hostile import Connection, Exchange, Hostile, whole
 
@@ -22,7 +22,7 @@ _MODELS = {
 }
 
 
-class Chaotic(Hostile):
+class ChaoticUpstream(Hostile):
     """An upstream that answers at random; `ran` has finished requests, `running` the others.
 
     Well-behaved while `calm`.
@@ -32,8 +32,8 @@ class Chaotic(Hostile):
         super().__init__()
         self._dice = dice
         self.calm = True
-        self.ran: list[Ran] = []
-        self.running: list[Answer] = []
+        self.ran: list[UpstreamRequest] = []
+        self.running: list[AnswerInProgress] = []
         self._latest: dict[Connection, int] = {}
         self.models = whole(json.dumps(_MODELS).encode())
         self.idle_close_s = 0.05
@@ -43,7 +43,7 @@ class Chaotic(Hostile):
             return await super().take(exchange)
         kinds = GOOD if self.calm or self._dice.random() < 0.6 else BAD
         name = self._dice.choice(list(kinds))
-        answer = Answer(exchange, self._dice, {}, name)
+        answer = AnswerInProgress(exchange, self._dice, {}, name)
         self.running.append(answer)
         try:
             if name not in EARLY or self._dice.random() < 0.5:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from chaos.evidence import OUTCOMES, Evidence, Fault, lines_by_id
+from chaos.evidence import OUTCOMES, BrokenRule, ChaosEvidence, lines_by_id
 from chaos.rules.answers import answers, echoes, headers
 from chaos.rules.lateness import count_over, lingering, outlived
 from chaos.rules.outcomes import counts, outcomes, strangers, troubles
@@ -15,7 +15,7 @@ from chaos.rules.resources import PREFIXES, grown, leaked, left_over, quarter
 from chaos.rules.runs import adapters, never_ended, orphans, prompts, repeats
 
 
-def judge(evidence: Evidence) -> list[Fault]:
+def judge(evidence: ChaosEvidence) -> list[BrokenRule]:
     """Return the faults of the run."""
     asked, ran = evidence.asked, evidence.ran
     by_id = lines_by_id(evidence.lines)
@@ -36,11 +36,11 @@ def judge(evidence: Evidence) -> list[Fault]:
         *grown(evidence.samples),
         *leaked(evidence.start, evidence.end),
         *troubles(evidence.lines),
-        *(Fault("malformed", None, f"an upstream got what is no request: {text}") for text in evidence.malformed),
+        *(BrokenRule("malformed", None, f"an upstream got what is no request: {text}") for text in evidence.malformed),
     ]
 
 
-def figures(evidence: Evidence) -> dict[str, Any]:
+def figures(evidence: ChaosEvidence) -> dict[str, Any]:
     """Return the counts of a run, for its result file."""
     asked, ran = evidence.asked, evidence.ran
     ended = [line for line in evidence.lines if line["event"] in OUTCOMES]
@@ -70,7 +70,7 @@ def figures(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _resident(evidence: Evidence) -> dict[str, float]:
+def _resident(evidence: ChaosEvidence) -> dict[str, float]:
     resident = [sample.resident for sample in evidence.samples]
     found = {"start": evidence.start.resident, "third_quarter": quarter(resident, 2)}
     found |= {"last_quarter": quarter(resident, 3), "end": evidence.end.resident}

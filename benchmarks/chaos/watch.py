@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chaos.clients import Clients
-from chaos.evidence import Evidence, Sample, Ticks
+from chaos.clients import RandomClients
+from chaos.evidence import ChaosEvidence, ResourceSample, Ticks
 from chaos.rules.resources import left_over
-from chaos.upstream import Chaotic
+from chaos.upstream import ChaoticUpstream
 from support.daemon import Daemon
 from support.metrics import Metrics, scrape
 from support.raw_client import ask, chat
@@ -27,20 +27,20 @@ IDLE_SECONDS = 4.0
 
 
 @dataclass
-class Watch:
+class EvidenceCollector:
     """The evidence of a run, as it is collected."""
 
     daemon: Daemon
-    upstreams: Sequence[Chaotic]
+    upstreams: Sequence[ChaoticUpstream]
     before: Metrics
-    start: Sample
+    start: ResourceSample
     warm: int
     """Lines in the log from before the run."""
     wall: float = field(default_factory=lambda: time.time() - time.monotonic())
     ticks: Ticks = field(default_factory=Ticks)
 
     @classmethod
-    async def begin(cls, daemon: Daemon, upstreams: Sequence[Chaotic]) -> Watch:
+    async def begin(cls, daemon: Daemon, upstreams: Sequence[ChaoticUpstream]) -> EvidenceCollector:
         """Warm the daemon up and note its state."""
         for number in range(20):
             await ask(daemon.base_url, chat(), f"X-Request-Id: warm-up-{number}")
@@ -51,8 +51,8 @@ class Watch:
         return watch
 
     async def chaos(
-        self, clients: Clients, seconds: float, *, lapses: bool, enough: Callable[[], bool] = lambda: False
-    ) -> list[Sample]:
+        self, clients: RandomClients, seconds: float, *, lapses: bool, enough: Callable[[], bool] = lambda: False
+    ) -> list[ResourceSample]:
         """Run clients and upstreams for this long or until it is `enough`; return samples of the daemon's resources.
 
         With `lapses`, the upstreams are killed and restarted now and then.
@@ -80,11 +80,11 @@ class Watch:
             self.ticks.add(time.monotonic(), waited(self.daemon.process.pid))
             await asyncio.sleep(TICK_SECONDS)
 
-    async def end(self, clients: Clients, samples: Sequence[Sample]) -> Evidence:
+    async def end(self, clients: RandomClients, samples: Sequence[ResourceSample]) -> ChaosEvidence:
         """Return the evidence once the daemon is idle."""
         after = await _settled(self.daemon)
         running = [answer.record() for upstream in self.upstreams for answer in upstream.running]
-        return Evidence(
+        return ChaosEvidence(
             asked=clients.asked,
             ran=[*(item for upstream in self.upstreams for item in upstream.ran), *running],
             lines=self.daemon.log_lines()[self.warm :],
@@ -115,11 +115,11 @@ def _more(name: str, before: Metrics, after: Metrics, **labels: str) -> int:
     return int(after.total(name, **labels) - before.total(name, **labels))
 
 
-def sample(daemon: Daemon) -> Sample:
+def sample(daemon: Daemon) -> ResourceSample:
     """Return the daemon's memory and descriptors."""
     process = Path(f"/proc/{daemon.process.pid}")
     status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
-    return Sample(int(status["VmRSS"].split()[0]) * 1024, len(list((process / "fd").iterdir())))
+    return ResourceSample(int(status["VmRSS"].split()[0]) * 1024, len(list((process / "fd").iterdir())))
 
 
 def waited(pid: int) -> float:

@@ -18,17 +18,17 @@ from typing import Any
 
 from markdown import table
 from mutants import tree
-from mutants.worker import FAILED, SURVIVED, Result, Task, started
+from mutants.worker import FAILED, SURVIVED, MutantResult, Task, started
 from provenance import provenance
 
-from faults.planted import CLASSES, Fault, faults, unmatched
+from faults.planted import CLASSES, PlantedFault, faults, unmatched
 
 RESULT = tree.ROOT / "benchmarks" / "results" / "faults.json"
 # For a Debian that is made and boots.
 TEST_SECONDS = 900
 RUN_SECONDS = 3600.0
 Row = dict[str, Any]
-Try = Callable[[Task], Result]
+Try = Callable[[Task], MutantResult]
 
 
 def main() -> int:
@@ -58,7 +58,7 @@ def main() -> int:
     return int(any(not rows[one.name]["by"] for one in chosen))
 
 
-def known(head: Row, every: list[Fault]) -> dict[str, Row]:
+def known(head: Row, every: list[PlantedFault]) -> dict[str, Row]:
     """Return the rows of an earlier run at the same commit, by the name of the fault."""
     earlier: Row = json.loads(RESULT.read_text()) if RESULT.exists() else {"commit": "", "faults": []}
     if earlier["commit"] != head["commit"] or head["commit"].endswith("-dirty"):
@@ -67,11 +67,11 @@ def known(head: Row, every: list[Fault]) -> dict[str, Row]:
     return {row["name"]: row for row in earlier["faults"] if row["name"] in names}
 
 
-def tests_of(some: Iterable[Fault]) -> list[str]:
+def tests_of(some: Iterable[PlantedFault]) -> list[str]:
     return sorted({test for one in some for test in one.tests})
 
 
-def require_in_ci(copy: Path, left: list[Fault]) -> None:
+def require_in_ci(copy: Path, left: list[PlantedFault]) -> None:
     """End where one of the named tests does not exist, or runs only at night."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "not nightly", *tests_of(left)]
     done = subprocess.run(command, cwd=copy, env=tree.environment(copy), capture_output=True, text=True, check=False)
@@ -79,7 +79,7 @@ def require_in_ci(copy: Path, left: list[Fault]) -> None:
         raise SystemExit(f"no tests that .ci/run runs: {done.stdout[-2000:] if done.returncode else missing}")
 
 
-def require_passing(attempt: Try, left: list[Fault]) -> None:
+def require_passing(attempt: Try, left: list[PlantedFault]) -> None:
     """End where one of the named tests fails without a fault."""
     source = (tree.ROOT / left[0].file).read_text("utf-8")
     result = attempt(Task("none", left[0].file, source, {}, tests_of(left), TEST_SECONDS, RUN_SECONDS))
@@ -88,7 +88,7 @@ def require_passing(attempt: Try, left: list[Fault]) -> None:
     print(f"{result.seconds:6.1f} s  the tests pass without a fault", flush=True)
 
 
-def tried(attempt: Try, one: Fault) -> Row:
+def tried(attempt: Try, one: PlantedFault) -> Row:
     source = one.planted((tree.ROOT / one.file).read_text("utf-8"))
     result = attempt(Task(one.name, one.file, source, {}, one.tests, TEST_SECONDS, RUN_SECONDS))
     hangs = " (which hangs)" if result.outcome not in (FAILED, SURVIVED) else ""

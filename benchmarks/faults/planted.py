@@ -9,7 +9,7 @@ import msgspec
 CLASSES = ("timing", "leak", "framing", "adapter", "upgrade", "packaging")
 
 
-class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PlantedFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """In `file`, which has `text` once, there is something else `instead`; one of `tests` must fail.
 
     Those are files of tests, or single tests.
@@ -30,9 +30,9 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return source.replace(self.text, self.instead)
 
 
-def faults() -> list[Fault]:
+def faults() -> list[PlantedFault]:
     """Return all of them; raises msgspec.ValidationError."""
-    return msgspec.yaml.decode(Path(__file__).with_name("faults.yaml").read_bytes(), type=list[Fault])
+    return msgspec.yaml.decode(Path(__file__).with_name("faults.yaml").read_bytes(), type=list[PlantedFault])
 
 
 def unmatched(tests: list[str], collected: list[str]) -> list[str]:

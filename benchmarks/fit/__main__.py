@@ -25,7 +25,7 @@ from provenance import processor, provenance
 
 from pointsman.classify import artifact
 from pointsman.classify.engine import softmax
-from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.evaluation.metrics import Floats, Ints, expected_calibration_error
 from pointsman_export.fit import graph as graphs
 from pointsman_export.fit.describe import describing_head
@@ -73,7 +73,7 @@ class Encoder:
         graph = graphs.load_graph(base.model_path)
         self._graph = graphs.encoder(*with_layers(graph, graphs.features_name(graph, base.manifest.output)))
         self._tokenizer = Tokenizer(base.tokenizer_path)
-        self._window = Window.even(base.manifest.max_tokens)
+        self._window = TextWindow.even(base.manifest.max_tokens)
 
     def __call__(self, texts: list[str]) -> Floats:
         prompts = [item.ids for item in self._tokenizer.encode(texts, self._window)]

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from provenance import provenance
 
-from inference.workplace import Workplace, results
+from inference.workplace import InferenceFolder, results
 
 PARTS = {
     "batch1": 1000,
@@ -50,7 +50,7 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=1.0, help="of the rounds and seconds: 0.1 tries a part out")
     parser.add_argument("--here", action="store_true", help="in this process, and without a report")
     options = parser.parse_args()
-    work = Workplace(options.work.resolve())
+    work = InferenceFolder(options.work.resolve())
     if options.here:
         for part in options.parts:
             _measure(work, part, options.share)
@@ -70,13 +70,13 @@ def main() -> int:
     return status
 
 
-def run_parts(work: Workplace, parts: Sequence[str], share: float) -> int:
+def run_parts(work: InferenceFolder, parts: Sequence[str], share: float) -> int:
     """Run the parts one after another; return the exit status, 1 if any of them failed."""
     measured = [_spawn(work, part, share) for part in parts]
     return 0 if all(measured) else 1
 
 
-def _measure(work: Workplace, part: str, share: float) -> None:
+def _measure(work: InferenceFolder, part: str, share: float) -> None:
     os.environ["STATE_DIRECTORY"] = str(work.part("state"))  # the daemons store their measurements there
     started = time.monotonic()
     found = importlib.import_module(f"inference.{part}").measure(work, share)
@@ -86,7 +86,7 @@ def _measure(work: Workplace, part: str, share: float) -> None:
     half.rename(_result(work, part))
 
 
-def _spawn(work: Workplace, part: str, share: float) -> bool:
+def _spawn(work: InferenceFolder, part: str, share: float) -> bool:
     """Return whether the part has finished."""
     print(f"== {part}", flush=True)
     command = [sys.executable, "-m", "inference", str(work.folder), part, "--share", str(share), "--here"]
@@ -98,11 +98,11 @@ def _spawn(work: Workplace, part: str, share: float) -> bool:
     return True
 
 
-def _result(work: Workplace, part: str) -> Path:
+def _result(work: InferenceFolder, part: str) -> Path:
     return work.part("results") / f"{part}.json"
 
 
-def _versions(work: Workplace) -> dict[str, dict[str, str]]:
+def _versions(work: InferenceFolder) -> dict[str, dict[str, str]]:
     """Return the versions of the relevant packages in each peer's venv."""
     ask = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
     found = {}

@@ -23,10 +23,10 @@ from inference.alone import median_us
 from inference.load import closed_loop, open_loop, post, rotated
 from inference.prompts import count_tokens, make_prompts
 from inference.servers import NO_DEADLINE_MS, pointsman, upstream
-from inference.workplace import Workplace
+from inference.workplace import InferenceFolder
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.cost_model import Curve
+from pointsman.classify.cost_model import CostCurve
 from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.config.model import ClassifierOptions
 from support.service import CHAT, chat
@@ -42,7 +42,7 @@ TEXTS, ALONE = 4096, 30
 """Texts in all, and those of a round that are classified alone."""
 
 
-def measure(work: Workplace, share: float) -> dict[str, Any]:
+def measure(work: InferenceFolder, share: float) -> dict[str, Any]:
     """Return by classifier its `capacity`, `alone_ms`, `ideal_ms`, `queue_ms`, `phases_ms`, and windows.
 
     `alone_ms` is by round; windows are by share of the capacity, way and round. The two bounds are by share, beyond the
@@ -59,7 +59,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     }
 
 
-def _measured(work: Workplace, name: str, folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
+def _measured(work: InferenceFolder, name: str, folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
     texts = make_prompts(folder / TOKENIZER, "short", TEXTS)
     asked = [post(CHAT, chat(text)) for text in texts]
     directly = post(CHAT, chat(texts[0], model="llama2-7b"))
@@ -90,7 +90,7 @@ def _measured(work: Workplace, name: str, folder: Path, rounds: int, seconds: fl
     alone_s = statistics.median(alone_ms) / 1000
     tokens = round(statistics.median(count_tokens(folder / TOKENIZER, texts)))
 
-    def bounds(curve: Curve) -> dict[str, float]:
+    def bounds(curve: CostCurve) -> dict[str, float]:
         arrivals = {f"{part:g}": ideal.poisson(part * capacity, seconds) for part in SHARES}
         return {part: round(ideal.beyond_class_ms(curve, alone_s, tokens, some), 3) for part, some in arrivals.items()}
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 
-from inference.load import Reply, Window
+from inference.load import LoadWindow, Reply
 from pointsman.classify.classifier import Classifier
 
 
@@ -27,7 +27,7 @@ async def median_us(classifier: Classifier, texts: Sequence[str], pause: float) 
     return round(statistics.median(times) * 1e6, 2)
 
 
-async def closed_loop(classifier: Classifier, texts: Iterator[str], concurrency: int, seconds: float) -> Window:
+async def closed_loop(classifier: Classifier, texts: Iterator[str], concurrency: int, seconds: float) -> LoadWindow:
     """Run `concurrency` clients without HTTP, each with one text in flight, for `seconds` or until `texts` ends."""
     replies: list[Reply] = []
     started = time.perf_counter()
@@ -40,4 +40,4 @@ async def closed_loop(classifier: Classifier, texts: Iterator[str], concurrency:
             replies.append(Reply(time.perf_counter() - sent, HTTPStatus.OK, ""))
 
     await asyncio.gather(*(client() for _ in range(concurrency)))
-    return Window(replies, time.perf_counter() - started)
+    return LoadWindow(replies, time.perf_counter() - started)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.worker import GEMM_ROWS, LAYER_WEIGHTS
-from inference.workplace import HERE, Workplace
+from inference.workplace import HERE, InferenceFolder
 from pointsman.classify.artifact import read_manifest
 
 THREADS = 2
@@ -76,7 +76,7 @@ class Cell:
     rounds: int = 0
 
 
-def measure(work: Workplace, share: float) -> dict[str, Any]:
+def measure(work: InferenceFolder, share: float) -> dict[str, Any]:
     """Return `ms` by threads, tokens and variant in the order of the rounds, and `proofs`, what `export` verified."""
     times: dict[str, dict[str, dict[str, list[float]]]] = {}
     missing: list[str] = []
@@ -147,7 +147,9 @@ def floor_ms(tokens: int, int8_product_ms: float, float_product_ms: float) -> fl
     return linear + attention_operations * float_product_ms / (2 * layer * GEMM_ROWS)
 
 
-def start(work: Workplace, name: str, kind: str, model: Path, venv: str = "", threads: int = THREADS) -> Worker | None:
+def start(
+    work: InferenceFolder, name: str, kind: str, model: Path, venv: str = "", threads: int = THREADS
+) -> Worker | None:
     """Start a variant's process, which ends when its input is closed; return None if it cannot run here."""
     python = work.python(venv) if venv else Path(sys.executable)
     if not python.exists() or not model.exists():

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from inference.batch1 import PAUSE_SECONDS, start, take_turns, warmed
-from inference.workplace import Workplace
+from inference.workplace import InferenceFolder
 from pointsman.classify.artifact import BUILTIN, read_manifest
 from pointsman.classify.manifest import MODEL
 
@@ -16,7 +16,7 @@ SECONDS = 3.0
 """Time by tokens, after which no further round begins."""
 
 
-def measure(work: Workplace, share: float) -> dict[str, Any]:
+def measure(work: InferenceFolder, share: float) -> dict[str, Any]:
     """Return `ms` by tokens and threads in the order of the rounds, and which artifact it was."""
     with contextlib.ExitStack() as stack:
         workers = {}

@@ -12,11 +12,11 @@ from target import quantile
 
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.cost_model import Curve
+from pointsman.classify.cost_model import CostCurve
 from pointsman.config.model import ClassifierOptions
 
 
-def measured(model: Path) -> tuple[Curve, int]:
+def measured(model: Path) -> tuple[CostCurve, int]:
     """Return the cost curve, which later daemons reuse, and the resulting default deadline in ms."""
     with contextlib.closing(Classifier(artifact.load(model), ClassifierOptions())) as classifier:
         return classifier.curve, classifier.settings()["deadline_ms"]
@@ -35,12 +35,12 @@ def measured_anew(models: Mapping[str, Path], options: ClassifierOptions) -> Ite
         yield loaded
 
 
-def prompts_per_second(curve: Curve, lengths: Sequence[int]) -> float:
+def prompts_per_second(curve: CostCurve, lengths: Sequence[int]) -> float:
     """Return the throughput if all workers are always busy and short prompts share runs."""
     return curve.workers / statistics.mean(_costs(curve, lengths))
 
 
-def least_p95_ms(curve: Curve, lengths: Sequence[int], clients: int) -> float:
+def least_p95_ms(curve: CostCurve, lengths: Sequence[int], clients: int) -> float:
     """Return p95 in ms for clients that each wait for their answer, if nothing but the runs took time.
 
     It is the better of two orders: first come, first served, and the shortest first.
@@ -50,7 +50,7 @@ def least_p95_ms(curve: Curve, lengths: Sequence[int], clients: int) -> float:
     return 1000 * min(quantile(_waits(costs, rank, clients, curve.workers), 0.95) for rank in ranks)
 
 
-def _costs(curve: Curve, lengths: Sequence[int]) -> list[float]:
+def _costs(curve: CostCurve, lengths: Sequence[int]) -> list[float]:
     """Return the seconds of a worker for each prompt; short ones share runs."""
     shared = curve.batch_tokens
     return [curve.seconds(tokens) if tokens > shared else curve.seconds(shared) * tokens / shared for tokens in lengths]

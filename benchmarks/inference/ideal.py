@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from target import median
 
-from pointsman.classify.cost_model import Curve, interpolate
+from pointsman.classify.cost_model import CostCurve, interpolate
 
 
 @dataclass(slots=True)
-class _Run:
+class _TimedRun:
     arrived: list[float]
     alone: float
     """Seconds while nothing else runs."""
@@ -36,7 +36,7 @@ def poisson(rate: float, seconds: float) -> list[float]:
     return times
 
 
-def beyond_class_ms(curve: Curve, alone: float, tokens: int, arrivals: Sequence[float]) -> float:
+def beyond_class_ms(curve: CostCurve, alone: float, tokens: int, arrivals: Sequence[float]) -> float:
     """Return the milliseconds at p50 beyond `alone`, the seconds of the class of a text of `tokens` on an idle host.
 
     It is the better of two servers: texts that wait together share a run, or each has one of its own.
@@ -47,25 +47,25 @@ def beyond_class_ms(curve: Curve, alone: float, tokens: int, arrivals: Sequence[
     return max(0.0, 1000 * (min(medians) - alone))
 
 
-def of_capacity(workers: int, tokens: int, alone: float, capacity: float) -> Curve:
+def of_capacity(workers: int, tokens: int, alone: float, capacity: float) -> CostCurve:
     """Return the curve of a server that answers `capacity` texts a second, and a lone one in `alone` seconds."""
-    return Curve(workers=workers, tokens=(tokens,), alone=(alone,), beside=(workers / capacity,), wide=())
+    return CostCurve(workers=workers, tokens=(tokens,), alone=(alone,), beside=(workers / capacity,), wide=())
 
 
-def idle_seconds(curve: Curve, tokens: int) -> float:
+def idle_seconds(curve: CostCurve, tokens: int) -> float:
     """Return the seconds of a run that has the host for itself."""
     narrow = interpolate(curve.tokens, curve.alone, tokens)
     return min(narrow, curve.seconds(tokens, wide=True)) if curve.wide else narrow
 
 
-def answered(curve: Curve, own: float, tokens: int, arrivals: Sequence[float], max_texts: int) -> list[float]:
+def answered(curve: CostCurve, own: float, tokens: int, arrivals: Sequence[float], max_texts: int) -> list[float]:
     """Return the seconds from each arrival to its answer, in order of the answers.
 
     As soon as a worker is free, it takes its part of the texts that wait, up to `max_texts`. A run takes `own` seconds
     and those of the curve; for as long as it is the only one, it has the host for itself.
     """
     coming, waiting = deque(arrivals), deque[float]()
-    running: list[_Run] = []
+    running: list[_TimedRun] = []
     found: list[float] = []
     now = 0.0
     while coming or running:
@@ -84,5 +84,5 @@ def answered(curve: Curve, own: float, tokens: int, arrivals: Sequence[float], m
             part = -(-len(waiting) // (curve.workers - len(running)))
             batch = [waiting.popleft() for _ in range(min(max_texts, part))]
             alone = own + idle_seconds(curve, len(batch) * tokens)
-            running.append(_Run(batch, alone, own + curve.seconds(len(batch) * tokens)))
+            running.append(_TimedRun(batch, alone, own + curve.seconds(len(batch) * tokens)))
     return found

@@ -29,14 +29,14 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class LoadWindow:
     """The responses from the first request until the last response."""
 
     replies: list[Reply]
     seconds: float
 
-    def only(self, wanted: Callable[[Reply], bool]) -> Window:
-        return Window([reply for reply in self.replies if wanted(reply)], self.seconds)
+    def only(self, wanted: Callable[[Reply], bool]) -> LoadWindow:
+        return LoadWindow([reply for reply in self.replies if wanted(reply)], self.seconds)
 
     def summary(self) -> dict[str, float]:
         """Return throughput and latency of the successful responses; `failed` counts the others."""
@@ -70,12 +70,12 @@ def rotated(requests: Sequence[bytes], start: int) -> Iterator[bytes]:
     return itertools.islice(itertools.cycle(requests), start % len(requests), None)
 
 
-def closed_loop(port: int, requests: Iterator[bytes], concurrency: int, seconds: float) -> Window:
+def closed_loop(port: int, requests: Iterator[bytes], concurrency: int, seconds: float) -> LoadWindow:
     """Run `concurrency` clients, each with one request in flight, for `seconds` or until `requests` ends."""
     replies: list[Reply] = []
 
     async def client(ends: float) -> None:
-        connection = await _Connection.open(port)
+        connection = await _LoadConnection.open(port)
         for request in requests:
             if (sent := time.perf_counter()) > ends:
                 break
@@ -87,20 +87,20 @@ def closed_loop(port: int, requests: Iterator[bytes], concurrency: int, seconds:
         ends = time.perf_counter() + seconds
         await asyncio.gather(*(client(ends) for _ in range(concurrency)))
 
-    return Window(replies, _run(load()))
+    return LoadWindow(replies, _run(load()))
 
 
-def open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float) -> Window:
+def open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float) -> LoadWindow:
     """Send Poisson arrivals at `rate` per second regardless of the server; clients give up after PATIENCE_SECONDS."""
     replies: list[Reply] = []
-    idle: list[_Connection] = []
+    idle: list[_LoadConnection] = []
     arrivals = random.Random(0)
 
     async def client(request: bytes, due: float) -> None:
         status, outcome, connection = 0, "no answer", None
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                connection = idle.pop() if idle else await _Connection.open(port)
+                connection = idle.pop() if idle else await _LoadConnection.open(port)
                 status, outcome = await connection.exchange(request)
             idle.append(connection)
         except (OSError, EOFError):
@@ -119,7 +119,7 @@ def open_loop(port: int, requests: Iterator[bytes], rate: float, seconds: float)
         for connection in idle:
             connection.close()
 
-    return Window(replies, _run(load()))
+    return LoadWindow(replies, _run(load()))
 
 
 def _run(load: Coroutine[Any, Any, None]) -> float:
@@ -134,14 +134,14 @@ def _run(load: Coroutine[Any, Any, None]) -> float:
         gc.enable()
 
 
-class _Connection:
+class _LoadConnection:
     """An HTTP/1.1 keep-alive connection for responses with a Content-Length."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
 
     @classmethod
-    async def open(cls, port: int) -> _Connection:
+    async def open(cls, port: int) -> _LoadConnection:
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def exchange(self, request: bytes) -> tuple[int, str]:

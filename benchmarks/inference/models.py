@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from inference.workplace import HERE, MAX_TOKENS, Workplace
-from pointsman.classify.tokenizer import Tokenizer, Window
+from inference.workplace import HERE, MAX_TOKENS, InferenceFolder
+from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman_export.export.texts import BUILT_IN
 
 PROOF_TEXTS = 28
@@ -26,9 +26,9 @@ ANY_ERROR = ("--max-error", "1", *ANY_LABELS)
 """Whatever a model answers: that is measured here."""
 
 
-def make_models(work: Workplace) -> None:
+def make_models(work: InferenceFolder) -> None:
     """Create all missing models."""
-    makers: dict[str, Callable[[Workplace, Path], None]] = {
+    makers: dict[str, Callable[[InferenceFolder, Path], None]] = {
         "checkpoint": _checkpoint,
         "optimum": _optimum,
         "optimum-int8": _optimum_int8,
@@ -55,7 +55,7 @@ def make_models(work: Workplace) -> None:
             half.rename(path)
 
 
-def _checkpoint(_: Workplace, path: Path) -> None:
+def _checkpoint(_: InferenceFolder, path: Path) -> None:
     from support.checkpoint import BASE as SHAPE
     from support.checkpoint import make_checkpoint
 
@@ -66,13 +66,13 @@ def _checkpoint(_: Workplace, path: Path) -> None:
     (path / "tokenizer_config.json").write_text(json.dumps(about | inputs))
 
 
-def _optimum(work: Workplace, path: Path) -> None:
+def _optimum(work: InferenceFolder, path: Path) -> None:
     from optimum.exporters.onnx import main_export
 
     main_export(str(work.model("checkpoint")), path, task="text-classification", do_validation=False)
 
 
-def _optimum_int8(work: Workplace, path: Path) -> None:
+def _optimum_int8(work: InferenceFolder, path: Path) -> None:
     """Create optimum's fastest variant: dynamic, signed weights per channel, MatMul only, without the embedding."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -83,7 +83,7 @@ def _optimum_int8(work: Workplace, path: Path) -> None:
     )
 
 
-def _onnxruntime_int8(work: Workplace, path: Path) -> None:
+def _onnxruntime_int8(work: InferenceFolder, path: Path) -> None:
     """Create what ONNX Runtime's dynamic quantization makes by default, without options."""
     from onnxruntime.quantization import quantize_dynamic
 
@@ -91,26 +91,26 @@ def _onnxruntime_int8(work: Workplace, path: Path) -> None:
     quantize_dynamic(work.model("optimum") / "model.onnx", path / "model.onnx")
 
 
-def _openvino_int8(work: Workplace, path: Path) -> None:
+def _openvino_int8(work: InferenceFolder, path: Path) -> None:
     """Quantize weights and activations, calibrated on the texts that `export` has for its proof."""
     tokenizer = Tokenizer(work.tokenizer)
     rows = work.part("models") / "calibration.json"
-    encoded = tokenizer.encode(list(BUILT_IN[:CALIBRATION_TEXTS]), Window.even(MAX_TOKENS))
+    encoded = tokenizer.encode(list(BUILT_IN[:CALIBRATION_TEXTS]), TextWindow.even(MAX_TOKENS))
     rows.write_text(json.dumps([item.ids.tolist() for item in encoded]))
     _quantize(work, path, str(rows))
 
 
-def _openvino_weights(work: Workplace, path: Path) -> None:
+def _openvino_weights(work: InferenceFolder, path: Path) -> None:
     _quantize(work, path)
 
 
-def _quantize(work: Workplace, path: Path, *rows: str) -> None:
+def _quantize(work: InferenceFolder, path: Path, *rows: str) -> None:
     program = HERE / "peers" / "quantize_openvino.py"
     path.mkdir()
     _run([str(work.python("openvino")), str(program), str(work.model("optimum") / "model.onnx"), str(path), *rows])
 
 
-def _float(work: Workplace, path: Path) -> None:
+def _float(work: InferenceFolder, path: Path) -> None:
     """Keep our float graph, which `export` verifies and discards."""
     from pointsman_export.export.checkpoint import open_checkpoint
     from pointsman_export.export.recipe import FastRecipe
@@ -121,7 +121,7 @@ def _float(work: Workplace, path: Path) -> None:
     FastRecipe(checkpoint, load_model(checkpoint), "token").write_float(path / "model.onnx")
 
 
-def _export(work: Workplace, path: Path, *options: str) -> None:
+def _export(work: InferenceFolder, path: Path, *options: str) -> None:
     texts = work.part("models") / "texts"
     texts.write_text("\n".join(BUILT_IN[:PROOF_TEXTS]))
     source = str(work.model("checkpoint"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from inference.ceiling import measured
-from inference.load import Window, closed_loop, open_loop, post, rotated
+from inference.load import LoadWindow, closed_loop, open_loop, post, rotated
 from inference.prompts import make_prompts
 from inference.servers import pointsman
-from inference.workplace import Workplace
+from inference.workplace import InferenceFolder
 from support.service import chat
 
 TIMES = 10
@@ -18,7 +18,7 @@ REFUSED = {"overloaded", "classifier_error"}
 """Fallback reasons of requests that were not admitted; those that missed the deadline were."""
 
 
-def measure(work: Workplace, share: float) -> dict[str, Any]:
+def measure(work: InferenceFolder, share: float) -> dict[str, Any]:
     """Return, by workload, the sustainable rate, the offered rate, and the outcomes."""
     _, deadline_ms = measured(work.model("int8-token"))
     found = {}
@@ -33,13 +33,13 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
     return {"deadline_ms": deadline_ms, "workloads": found}
 
 
-def _outcome(window: Window) -> dict[str, Any]:
+def _outcome(window: LoadWindow) -> dict[str, Any]:
     outcomes = sorted({reply.outcome for reply in window.replies})
     return {
         "offered": len(window.replies),
         "admitted": window.only(lambda reply: reply.outcome not in REFUSED).summary(),
         "outcomes": {
-            found: Window([reply for reply in window.replies if reply.outcome == found], window.seconds).summary()
+            found: LoadWindow([reply for reply in window.replies if reply.outcome == found], window.seconds).summary()
             for found in outcomes
         },
     }

@@ -50,7 +50,7 @@ WORKLOADS = {"short": short_lengths, "mix": mixed_lengths, "random": random_leng
 def make_prompts(tokenizer: Path, workload: str, count: int, seed: int = 0) -> list[str]:
     """Return `count` distinct texts of random words, each as frequent as in prose; special tokens are counted."""
     source = random.Random(seed)  # the same prompts for every server
-    words = _Words(tokenizer)
+    words = _CountedWords(tokenizer)
     return [words.text(length, source) for length in islice(WORKLOADS[workload](source), count)]
 
 
@@ -60,7 +60,7 @@ def count_tokens(tokenizer: Path, texts: list[str]) -> list[int]:
     return [min(MIX_LIMIT, len(encoding.ids)) for encoding in encodings]
 
 
-class _Words:
+class _CountedWords:
     """Words with their token counts, which add up because a byte-level BPE splits at spaces."""
 
     def __init__(self, tokenizer: Path) -> None:

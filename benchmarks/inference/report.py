@@ -12,7 +12,7 @@ from typing import Any
 
 from markdown import judged, table, unmet
 from provenance import processor
-from target import Target, ratio
+from target import PerformanceTarget, ratio
 
 from inference import targets
 from inference.batch1 import PRODUCTS, THREADS
@@ -112,13 +112,13 @@ def batch1_reasons(found: Mapping[str, Any], ours: str) -> dict[str, str]:
     }
 
 
-def _cell(found: Mapping[str, Any], row: Target) -> tuple[int, Mapping[str, Sequence[float]]]:
+def _cell(found: Mapping[str, Any], row: PerformanceTarget) -> tuple[int, Mapping[str, Sequence[float]]]:
     """Return the length, and the times by program, where the value of a target was measured."""
     tokens, _, threads = row.at.replace(",", "").partition(" tokens ")
     return int(tokens), found["ms"][threads.split()[0]][tokens]
 
 
-def _products(found: Mapping[str, Any], ours: str, row: Target) -> str:
+def _products(found: Mapping[str, Any], ours: str, row: PerformanceTarget) -> str:
     """Return what the products, which any int8 program computes, leave of a speed-up."""
     tokens, cell = _cell(found, row)
     share = ratio(targets.floors(cell, tokens), cell[ours])
@@ -128,7 +128,7 @@ def _products(found: Mapping[str, Any], ours: str, row: Target) -> str:
     return f"There the products alone take {share:.0%} of our time; without the rest it would be {without:.2f}."
 
 
-def _fastest(found: Mapping[str, Any], ours: str, row: Target) -> str:
+def _fastest(found: Mapping[str, Any], ours: str, row: PerformanceTarget) -> str:
     """Return which form of OpenVINO is the fastest where the target is missed by most."""
     _, cell = _cell(found, row)
     times = {name: statistics.median(cell[name]) for name in targets.OPENVINO if name in cell}
@@ -160,7 +160,7 @@ def _medians(cells: Result) -> dict[str, dict[str, float]]:
     }
 
 
-def _judged(wanted: Sequence[Target], found: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+def _judged(wanted: Sequence[PerformanceTarget], found: Mapping[str, str] = MappingProxyType({})) -> list[str]:
     """Return a table of targets, and why some of them are not met."""
     reasons = unmet(wanted, found)
     return [*judged(wanted), *(["", "Why a target is not met:", "", *reasons] if reasons else [])]

@@ -17,7 +17,7 @@ from inference.alone import median_us
 from inference.load import closed_loop, post
 from inference.prompts import make_prompts
 from inference.servers import NO_DEADLINE_MS, pointsman, upstream
-from inference.workplace import Workplace
+from inference.workplace import InferenceFolder
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import ClassifierOptions
@@ -33,7 +33,7 @@ ALONE = 20
 """Texts of a round that are classified without a daemon."""
 
 
-def measure(work: Workplace, share: float) -> dict[str, Any]:
+def measure(work: InferenceFolder, share: float) -> dict[str, Any]:
     """Return `ways`: summaries of windows by concurrency and way, in the order of the rounds.
 
     `built_in_us` has what the built-in classifier takes for a miss and for a hit without a daemon, in each round.

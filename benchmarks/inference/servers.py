@@ -15,7 +15,7 @@ import yaml
 from programs import running, started
 
 from inference.load import get, post
-from inference.workplace import HERE, Workplace
+from inference.workplace import HERE, InferenceFolder
 from support.process import reserve_port
 from support.service import shipped_config
 
@@ -44,7 +44,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def pointsman(work: Workplace, name: str, model: Path | str, vllm: int = NOBODY, **options: Any) -> Iterator[Server]:
+def pointsman(
+    work: InferenceFolder, name: str, model: Path | str, vllm: int = NOBODY, **options: Any
+) -> Iterator[Server]:
     """Run the daemon with the shipped config; `options` are those of `pointsman.classifier`."""
     port, admin = reserve_port(), reserve_port()
     config = shipped_config(vllm)
@@ -61,7 +63,7 @@ def pointsman(work: Workplace, name: str, model: Path | str, vllm: int = NOBODY,
 
 
 @contextlib.contextmanager
-def peer(work: Workplace, name: str) -> Iterator[Server]:
+def peer(work: InferenceFolder, name: str) -> Iterator[Server]:
     """Run one of PEERS; raises OSError or RuntimeError if it is not installed or does not start."""
     venv, model, engine = PEERS[name]
     python, folder, port = work.python(venv), str(work.model(model)), str(reserve_port())
@@ -75,7 +77,7 @@ def peer(work: Workplace, name: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def upstream(work: Workplace, delay: float) -> Iterator[int]:
+def upstream(work: InferenceFolder, delay: float) -> Iterator[int]:
     """Run a stand-in for vLLM, and yield its port."""
     command = [sys.executable, "-m", "inference.upstream", str(delay)]
     with started(work.part("logs") / "upstream.log", command, stdout=subprocess.PIPE) as process:
@@ -88,7 +90,7 @@ def _classify(text: str) -> bytes:
 
 
 @contextlib.contextmanager
-def _running(work: Workplace, name: str, command: list[str], port: int, ready: str) -> Iterator[int]:
+def _running(work: InferenceFolder, name: str, command: list[str], port: int, ready: str) -> Iterator[int]:
     # A peer's venv must not import our modules, and no peer may download models.
     ours = command[0] == sys.executable
     environment = {key: value for key, value in os.environ.items() if ours or key != "PYTHONPATH"}

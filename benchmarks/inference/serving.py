@@ -26,8 +26,8 @@ from inference.ceiling import least_p95_ms, measured_anew, prompts_per_second
 from inference.load import closed_loop, open_loop, rotated
 from inference.prompts import count_tokens, make_prompts
 from inference.servers import NO_DEADLINE_MS, PEERS, Server, peer, pointsman
-from inference.workplace import Workplace
-from pointsman.classify.cost_model import Curve
+from inference.workplace import InferenceFolder
+from pointsman.classify.cost_model import CostCurve
 from pointsman.config.model import ClassifierOptions
 
 OURS, TENSOR, BUILT_IN = "ours int8", "ours int8 per tensor", "built-in"
@@ -47,7 +47,7 @@ Requests = dict[tuple[str, str], list[bytes]]
 """Requests by workload and server."""
 
 
-def measure(work: Workplace, share: float) -> dict[str, Any]:
+def measure(work: InferenceFolder, share: float) -> dict[str, Any]:
     """Return `closed`: summaries by workload, concurrency and server, in the order of the rounds.
 
     `alone` is the same without HTTP, by workload and server, of MANY clients. `open` is by workload, server and
@@ -86,7 +86,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _servers(work: Workplace) -> Iterator[tuple[dict[str, Server], list[str]]]:
+def _servers(work: InferenceFolder) -> Iterator[tuple[dict[str, Server], list[str]]]:
     """Start all servers; yield those that run, and the names of the others."""
     options = {"cache_entries": 0, "deadline_ms": NO_DEADLINE_MS}
     wanted = {
@@ -106,15 +106,15 @@ def _servers(work: Workplace) -> Iterator[tuple[dict[str, Server], list[str]]]:
 
 
 def _closed(
-    work: Workplace, servers: dict[str, Server], requests: Requests, texts: dict[str, list[str]], share: float
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, list[Curve]]]:
+    work: InferenceFolder, servers: dict[str, Server], requests: Requests, texts: dict[str, list[str]], share: float
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, list[CostCurve]]]:
     """Return the summaries over HTTP and those without, and our models' cost curves in the order of the rounds."""
     names = list(servers)
     found: dict[str, Any] = {
         workload: {str(load): {name: [] for name in names} for load in CONCURRENCY} for workload in WINDOW_SECONDS
     }
     by_itself: dict[str, Any] = {workload: {name: [] for name in OUR_MODELS} for workload in WINDOW_SECONDS}
-    curves: dict[str, list[Curve]] = {name: [] for name in OUR_MODELS}
+    curves: dict[str, list[CostCurve]] = {name: [] for name in OUR_MODELS}
     spent: dict[tuple[str, int, str], float] = defaultdict(float)
     models = {name: work.model(model) for name, model in OUR_MODELS.items()}
     options = ClassifierOptions(cache_entries=0, deadline_ms=NO_DEADLINE_MS)

@@ -12,7 +12,7 @@ from inference.load import closed_loop, rotated
 from inference.metrics import lag_p99_ms, loop_lag
 from inference.prompts import make_prompts
 from inference.servers import NO_DEADLINE_MS, pointsman
-from inference.workplace import Workplace
+from inference.workplace import InferenceFolder
 
 MINUTES = 2.0
 CONCURRENCY = 16
@@ -20,7 +20,7 @@ STEP_SECONDS = 3.0
 PROMPTS = 2048
 
 
-def measure(work: Workplace, share: float) -> dict[str, Any]:
+def measure(work: InferenceFolder, share: float) -> dict[str, Any]:
     """Return `seconds` and `mib` after every step of load."""
     texts = make_prompts(work.tokenizer, "random", PROMPTS)
     seconds, mib = [0.0], []

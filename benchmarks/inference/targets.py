@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from target import Target, at_least, at_most, ratio
+from target import PerformanceTarget, at_least, at_most, ratio
 
 from inference.batch1 import THREADS, VARIANTS, floor_ms
 from inference.overload import REFUSED
@@ -47,7 +47,7 @@ def floors(cell: Rounds, tokens: int) -> list[float]:
     return [floor_ms(tokens, *rates) for rates in zip(cell["int8 product"], cell["float product"], strict=True)]
 
 
-def batch1(found: Found, ours: str) -> list[Target]:
+def batch1(found: Found, ours: str) -> list[PerformanceTarget]:
     """Return the targets of single prompts, for one of our models."""
 
     def cells(first: int = 0, last: int = 2048, threads: tuple[str, ...] = (str(THREADS),)) -> dict[str, Rounds]:
@@ -80,7 +80,7 @@ def batch1(found: Found, ours: str) -> list[Target]:
     ]
 
 
-def built_in(found: Found) -> list[Target]:
+def built_in(found: Found) -> list[PerformanceTarget]:
     """Return the targets of the built-in's times."""
     return [
         at_most(
@@ -95,7 +95,7 @@ def built_in(found: Found) -> list[Target]:
     ]
 
 
-def proofs(built_in: Found, models: Mapping[str, Found]) -> list[Target]:
+def proofs(built_in: Found, models: Mapping[str, Found]) -> list[PerformanceTarget]:
     """Return the targets of the manifests: the trained built-in model, and the models under test by name."""
     agreement = built_in["agreement"]
     kept = {f"({agreement['texts']:,} texts)": agreement["share"]}
@@ -123,7 +123,7 @@ def peers(found: Found, workload: str, load: int, figure: str = "per_second") ->
     return {name: statistics.median(values) for name, values in rounds.items() if values}
 
 
-def serving(found: Found, ours: str) -> list[Target]:
+def serving(found: Found, ours: str) -> list[PerformanceTarget]:
     """Return the targets of one of our servers against the best peer of each cell, by the figure that is judged."""
 
     def times(workload: str, loads: Collection[int], rival: str = "") -> dict[str, float]:
@@ -176,7 +176,7 @@ def besides(found: Found) -> dict[str, float]:
     }
 
 
-def routed(found: Found) -> list[Target]:
+def routed(found: Found) -> list[PerformanceTarget]:
     """Return the targets of the classifier's cost, and of what the daemon adds."""
     return [
         at_most("a hit in the classifier, microseconds", 20.0, {"": statistics.median(found["built_in_us"]["hit"])}),
@@ -200,7 +200,7 @@ def least_wait(found: Found, share: str) -> float:
     return max((found[bound][share] for bound in ("ideal_ms", "queue_ms") if bound in found), default=math.nan)
 
 
-def added(found: Found) -> list[Target]:
+def added(found: Found) -> list[PerformanceTarget]:
     """Return the targets of what a routed request costs beyond its class, and of what of that is not inevitable."""
     rows = []
     for name, one in found["classifiers"].items():
@@ -213,7 +213,7 @@ def added(found: Found) -> list[Target]:
     return rows
 
 
-def soak(found: Found) -> list[Target]:
+def soak(found: Found) -> list[PerformanceTarget]:
     """Return the targets of memory and event loop."""
     return [
         at_most("memory in the last quarter relative to the second", FLAT, {"": found["growth"]}),
@@ -221,7 +221,7 @@ def soak(found: Found) -> list[Target]:
     ]
 
 
-def gpu(found: Found | None) -> list[Target]:
+def gpu(found: Found | None) -> list[PerformanceTarget]:
     """Return the targets on a CUDA card; without a result they are not measured."""
     latency: Found = found["latency_ms"] if found else {}
     short: Found = found["short_texts"] if found else {}
@@ -229,11 +229,11 @@ def gpu(found: Found | None) -> list[Target]:
     most = max(rates, default=(math.nan, ""))
     return [
         at_most("p50 of a text of 512 tokens, ms", 2.0, {"": latency["512"]["median"]} if "512" in latency else {}),
-        Target("short texts a second", most[0], "at least", 5000.0, most[1]),
+        PerformanceTarget("short texts a second", most[0], "at least", 5000.0, most[1]),
     ]
 
 
-def overload(found: Found) -> list[Target]:
+def overload(found: Found) -> list[PerformanceTarget]:
     """Return the targets under overload: admitted requests meet the deadline, and others do not wait."""
     admitted = {name: outcome["admitted"]["p99_ms"] for name, outcome in found["workloads"].items()}
     refused = {

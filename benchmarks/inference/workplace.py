@@ -22,7 +22,7 @@ def results() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace(Folder):
+class InferenceFolder(Folder):
     """A folder with models, peers' venvs, results and logs."""
 
     def model(self, name: str) -> Path:

@@ -11,8 +11,8 @@ from typing import Any
 from target import quantile
 
 from language.peers import PEERS
-from language.texts import Text
-from pointsman.classify.language import LanguageGate, Verdict
+from language.texts import LanguageText
+from pointsman.classify.language import DetectedLanguage, LanguageGate
 
 FALSE_ALARMS = 0.001
 """Share of users' prompts that each peer may stop: its threshold follows from it."""
@@ -21,7 +21,7 @@ SAMPLE = 4000
 REPEATS = 20
 
 
-def by_language(gate: LanguageGate, texts: Sequence[Text]) -> dict[str, dict[str, Any]]:
+def by_language(gate: LanguageGate, texts: Sequence[LanguageText]) -> dict[str, dict[str, Any]]:
     """Return for each language how many asks of each half are stopped, and how good the name of the language is."""
     verdicts = [(text, gate.judge(text.text)) for text in texts]
     named = Counter(verdict.language for _, verdict in verdicts)
@@ -39,7 +39,7 @@ def by_language(gate: LanguageGate, texts: Sequence[Text]) -> dict[str, dict[str
     return found
 
 
-def by_kind(gate: LanguageGate, texts: Sequence[Text]) -> dict[str, dict[str, Any]]:
+def by_kind(gate: LanguageGate, texts: Sequence[LanguageText]) -> dict[str, dict[str, Any]]:
     """Return for each kind how many texts of each half are stopped."""
     return {
         kind: {
@@ -56,7 +56,7 @@ def stopped(verdicts: Any) -> list[int]:
     return [sum(found), len(found)]
 
 
-def declared(texts: Sequence[Text]) -> dict[str, list[int]]:
+def declared(texts: Sequence[LanguageText]) -> dict[str, list[int]]:
     """Return for each language how many of its asks are stopped where an artifact declares it alone."""
     found = {}
     for language in dict.fromkeys(text.language for text in texts):
@@ -65,7 +65,9 @@ def declared(texts: Sequence[Text]) -> dict[str, list[int]]:
     return found
 
 
-def false_alarms(judge: Callable[[str], Verdict], prompts: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
+def false_alarms(
+    judge: Callable[[str], DetectedLanguage], prompts: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, Any]]:
     """Return for each file of prompts how many are stopped, by language."""
     found = {}
     for name, texts in prompts.items():
@@ -90,12 +92,14 @@ def catalogues(gate: LanguageGate, messages: Iterable[tuple[str, str]]) -> dict[
     }
 
 
-def cost(judge: Callable[[str], Verdict], texts: Sequence[str]) -> dict[str, float]:
+def cost(judge: Callable[[str], DetectedLanguage], texts: Sequence[str]) -> dict[str, float]:
     """Return microseconds of a text, of each the best of some repeats: what the gate takes, not what interrupts it."""
     return _spread([min(_seconds(judge, text) for _ in range(REPEATS)) for text in texts])
 
 
-def cost_behind(run: Callable[[], object], judge: Callable[[str], Verdict], texts: Sequence[str]) -> dict[str, float]:
+def cost_behind(
+    run: Callable[[], object], judge: Callable[[str], DetectedLanguage], texts: Sequence[str]
+) -> dict[str, float]:
     """Return microseconds of a text, of each once after a run of the graph, which takes the CPU's caches."""
     taken = []
     for text in texts:
@@ -113,13 +117,13 @@ def _spread(seconds: Sequence[float]) -> dict[str, float]:
     }
 
 
-def _seconds(judge: Callable[[str], Verdict], text: str) -> float:
+def _seconds(judge: Callable[[str], DetectedLanguage], text: str) -> float:
     started = time.perf_counter()
     judge(text)
     return time.perf_counter() - started
 
 
-def peers(prompts: Sequence[str], texts: Sequence[Text]) -> dict[str, dict[str, Any]]:
+def peers(prompts: Sequence[str], texts: Sequence[LanguageText]) -> dict[str, dict[str, Any]]:
     """Return for each installed peer what it catches where it stops FALSE_ALARMS of the prompts."""
     sample = random.Random(1).sample(list(prompts), min(SAMPLE, len(prompts)))
     found: dict[str, dict[str, Any]] = {}

@@ -14,7 +14,7 @@ USERS = ("dev_user_prompts", "dev_mmlu_pro", "dev_out_of_scope", "train", "unlab
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class LanguageText:
     """A text, the language of its ask, and its kind."""
 
     text: str
@@ -27,21 +27,23 @@ class Text:
         return hashlib.sha256(self.text.encode()).digest()[0] % 2 == 1
 
 
-def foreign() -> list[Text]:
+def foreign() -> list[LanguageText]:
     """Return the asks in other languages than English, of the kinds `short`, `long` and `mixed`."""
     pure = [
-        Text(text, language, kind)
+        LanguageText(text, language, kind)
         for language, kinds in _yaml("asks").items()
         for kind, texts in kinds.items()
         for text in texts
     ]
-    mixed = [Text(text, language, "mixed") for language, texts in _yaml("foreign_mixed").items() for text in texts]
+    mixed = [
+        LanguageText(text, language, "mixed") for language, texts in _yaml("foreign_mixed").items() for text in texts
+    ]
     return pure + mixed
 
 
-def english() -> list[Text]:
+def english() -> list[LanguageText]:
     """Return the texts that must pass a gate for English, by kind."""
-    return [Text(str(text), "en", kind) for kind, texts in _yaml("english").items() for text in texts]
+    return [LanguageText(str(text), "en", kind) for kind, texts in _yaml("english").items() for text in texts]
 
 
 def users(folder: Path) -> dict[str, list[str]]:

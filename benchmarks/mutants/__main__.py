@@ -25,7 +25,7 @@ from mutants import report, tree
 from mutants.choose import Mutant, choose, mutants
 from mutants.report import reasons
 from mutants.suite import UnitTests, daemon_tests
-from mutants.worker import SURVIVED, Result, Task, started
+from mutants.worker import SURVIVED, MutantResult, Task, started
 
 RESULT = tree.ROOT / "benchmarks" / "results" / "mutants.json"
 SEED = 1
@@ -46,7 +46,7 @@ def main() -> None:
     sources = {file: (tree.ROOT / tree.PACKAGE / file).read_bytes() for file in tree.targets()}
     unit = prepared(work, options.workers, options.tests)
     some = options.tests != [UNIT_TESTS]
-    run = Run(sources, unit, choose(sources, options.count, SEED), only=options.only)
+    run = MutantRun(sources, unit, choose(sources, options.count, SEED), only=options.only)
     if not some:
         run.forget_killers_that_are_gone()
     for daemon in (False,) if options.unit or some else (False, True):
@@ -76,7 +76,7 @@ def prepared(work: Path, workers: int, tests: list[str]) -> UnitTests:
     return UnitTests.read(json.loads(record.read_text()))
 
 
-class Run:
+class MutantRun:
     """The mutants to try, and the results."""
 
     def __init__(self, sources: dict[str, bytes], unit: UnitTests, chosen: list[Mutant], *, only: str) -> None:
@@ -156,7 +156,7 @@ class Run:
     def _limits(self, tests: list[str]) -> dict[str, int]:
         return {test: 30 + round(20 * self._unit.seconds[test]) for test in tests}
 
-    def _note(self, mutant: Mutant, task: Task, result: Result) -> None:
+    def _note(self, mutant: Mutant, task: Task, result: MutantResult) -> None:
         with self._lock:
             self._found[mutant.name] = {
                 "name": mutant.name,

@@ -19,7 +19,7 @@ import pytest
 from mutants.tree import PACKAGE
 
 
-class Recorder:
+class CoverageRecorder:
     """A plugin that lets coverage distinguish the tests."""
 
     def __init__(self, measured: coverage.Coverage) -> None:
@@ -42,7 +42,7 @@ class Recorder:
 
 def main(out: Path, tests: list[str]) -> None:
     measured = coverage.Coverage(data_file=None, source_pkgs=["pointsman"], config_file=False)
-    recorder = Recorder(measured)
+    recorder = CoverageRecorder(measured)
     measured.start()
     chosen = "not heavy and not long and not nightly"
     options = ["-q", "-m", chosen, "-p", "no:cacheprovider", "--continue-on-collection-errors"]

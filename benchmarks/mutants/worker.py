@@ -62,7 +62,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class MutantResult:
     """`by` is the first test that failed or ran too long."""
 
     name: str
@@ -71,7 +71,7 @@ class Result:
     seconds: float
 
 
-class Watch:
+class TestRunner:
     """Runs chosen tests in their order, and notes which one is running when it ends. SIGALRM ends what hangs."""
 
     def __init__(self, notes: Path, limits: dict[str, int], otherwise: int) -> None:
@@ -106,7 +106,7 @@ class Watch:
 
 
 @contextlib.contextmanager
-def started(copy: Path, scratch: Path, **variables: str) -> Iterator[Callable[[Task], Result]]:
+def started(copy: Path, scratch: Path, **variables: str) -> Iterator[Callable[[Task], MutantResult]]:
     """Start a worker in a copy of the checkout, with more environment variables; what is yielded has it try a task."""
     environment = tree.environment(copy) | variables
     command = [sys.executable, "-m", "mutants.worker", str(scratch)]
@@ -114,11 +114,11 @@ def started(copy: Path, scratch: Path, **variables: str) -> Iterator[Callable[[T
         command, cwd=copy, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as worker:
 
-        def tried(task: Task) -> Result:
+        def tried(task: Task) -> MutantResult:
             assert worker.stdin
             assert worker.stdout
             print(json.dumps(asdict(task)), file=worker.stdin, flush=True)
-            return Result(**json.loads(worker.stdout.readline()))
+            return MutantResult(**json.loads(worker.stdout.readline()))
 
         yield tried
 
@@ -134,7 +134,7 @@ def main(scratch: Path) -> None:
         print(json.dumps(asdict(attempt(Task(**json.loads(line)), scratch))), flush=True)
 
 
-def attempt(task: Task, scratch: Path) -> Result:
+def attempt(task: Task, scratch: Path) -> MutantResult:
     start = time.monotonic()
     with mutated(Path(task.file), task.source):
         outcome, by = SURVIVED, ""
@@ -143,7 +143,7 @@ def attempt(task: Task, scratch: Path) -> Result:
             outcome, by = tests(files, task.unit, task.test_s, scratch, UNIT_RUN_SECONDS)
         if outcome == SURVIVED and task.daemon:
             outcome, by = tests(task.daemon, {}, task.test_s, scratch, task.run_s)
-    return Result(task.name, outcome, by, round(time.monotonic() - start, 1))
+    return MutantResult(task.name, outcome, by, round(time.monotonic() - start, 1))
 
 
 @contextlib.contextmanager
@@ -165,7 +165,7 @@ def tests(files: list[str], limits: dict[str, int], test_s: int, scratch: Path, 
     child = os.fork()
     if child == 0:
         try:
-            os._exit(_run(files, scratch, Watch(notes, limits, test_s)))
+            os._exit(_run(files, scratch, TestRunner(notes, limits, test_s)))
         finally:  # whatever happens, this process is a copy and must not continue
             os._exit(CRASHED)
     status = _wait(child, time.monotonic() + limit)
@@ -179,7 +179,7 @@ def tests(files: list[str], limits: dict[str, int], test_s: int, scratch: Path, 
     return (TIMEOUT if os.WIFSIGNALED(status) else FAILED), by or f"import in {files[0]}"
 
 
-def _run(files: list[str], scratch: Path, watch: Watch) -> int:
+def _run(files: list[str], scratch: Path, watch: TestRunner) -> int:
     os.setsid()
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA_BYTES, MAX_DATA_BYTES))
     nowhere = os.open(os.devnull, os.O_RDWR)

@@ -17,7 +17,7 @@ from provenance import provenance
 
 from relay import report, requests, streams
 from relay.proxies import commit_before, versions
-from relay.workplace import Workplace
+from relay.workplace import RelayFolder
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--before", type=Path, help="Python of another installation of Pointsman, to compare with")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder for the result and the report")
     options = parser.parse_args()
-    work = Workplace.here(options.work, options.before)
+    work = RelayFolder.here(options.work, options.before)
     os.sched_setaffinity(0, {work.load_core})  # keeps the load generator off the proxy's core
     _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from relay import exchange
 
 
-class Arrivals:
+class ChunkArrivals:
     """The chunks of one stream; `delays`, shared by all streams, gets nanoseconds from sending to reading.
 
     `first` is the time of the first chunk, 0 before it. `ended` is set by the last byte of the response.

@@ -21,7 +21,7 @@ from programs import running
 from provenance import commit_of
 
 from relay import cpu, exchange, nginx
-from relay.workplace import Workplace
+from relay.workplace import RelayFolder
 from support.process import reserve_port
 from support.service import shipped_config
 
@@ -34,7 +34,7 @@ BEFORE = f"{POINTSMAN}, before"
 
 T = TypeVar("T")
 
-Command = Callable[[Workplace, Path, int, int], list[str]]
+Command = Callable[[RelayFolder, Path, int, int], list[str]]
 """Returns the command, given a folder for files, the upstream's port and the proxy's port."""
 
 
@@ -63,7 +63,7 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def start(work: Workplace, names: Sequence[str], upstream: int) -> Iterator[tuple[dict[str, Proxy], dict[str, str]]]:
+def start(work: RelayFolder, names: Sequence[str], upstream: int) -> Iterator[tuple[dict[str, Proxy], dict[str, str]]]:
     """Start the named proxies of COMMANDS, all stopped; yield them, and why the others do not run, by name."""
     found: dict[str, Proxy] = {}
     missing: dict[str, str] = {}
@@ -82,7 +82,7 @@ def start(work: Workplace, names: Sequence[str], upstream: int) -> Iterator[tupl
 
 
 @contextlib.contextmanager
-def _proxy(work: Workplace, name: str, upstream: int) -> Iterator[Proxy]:
+def _proxy(work: RelayFolder, name: str, upstream: int) -> Iterator[Proxy]:
     port = reserve_port()
     slug = re.sub(r"\W+", "-", name)
     command = COMMANDS[name](work, work.part(f"configs/{slug}"), upstream, port)
@@ -116,19 +116,19 @@ def _answers(port: int) -> bool:
 # --- the commands --------------------------------------------------------------------------------------------------
 
 
-def _nginx(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+def _nginx(work: RelayFolder, folder: Path, upstream: int, port: int) -> list[str]:
     config = _written(folder / "nginx.conf", nginx.proxy(folder, upstream, port))
     return [str(work.peer("nginx", "usr/sbin/nginx")), "-c", config]
 
 
-def nginx_upstream(work: Workplace, port: int) -> list[str]:
+def nginx_upstream(work: RelayFolder, port: int) -> list[str]:
     """Return the command of the nginx upstream."""
     folder = work.part("configs/upstream")
     config = _written(folder / "nginx.conf", nginx.upstream(folder, port))
     return [str(work.peer("nginx", "usr/sbin/nginx")), "-c", config]
 
 
-def _envoy(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+def _envoy(work: RelayFolder, folder: Path, upstream: int, port: int) -> list[str]:
     config = _written(folder / "envoy.yaml", yaml.safe_dump(_envoy_config(upstream, port)))
     options = ["-c", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warn"]
     return [*_script(work, "envoy", "envoy"), *options]
@@ -176,12 +176,12 @@ def _envoy_config(upstream: int, port: int) -> dict[str, Any]:
     }
 
 
-def _vllm_router(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+def _vllm_router(work: RelayFolder, folder: Path, upstream: int, port: int) -> list[str]:
     options = ["--prometheus-port", str(reserve_port()), "--policy", "round_robin"]
     return [*_script(work, "vllm-router", "vllm-router"), *_router(upstream, port), *options]
 
 
-def _sglang_router(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+def _sglang_router(work: RelayFolder, folder: Path, upstream: int, port: int) -> list[str]:
     python = str(work.peer("sglang-router", "bin/python"))
     options = ["--prometheus-port", str(reserve_port()), "--policy", "round_robin"]
     return [python, "-m", "sglang_router.launch_router", *_router(upstream, port), *options]
@@ -191,7 +191,7 @@ def _router(upstream: int, port: int) -> list[str]:
     return ["--host", "127.0.0.1", "--port", str(port), "--worker-urls", f"http://127.0.0.1:{upstream}"]
 
 
-def _litellm(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+def _litellm(work: RelayFolder, folder: Path, upstream: int, port: int) -> list[str]:
     where = {"api_base": f"http://127.0.0.1:{upstream}/v1", "api_key": "none"}
     models = [{"model_name": exchange.MODEL, "litellm_params": {"model": f"hosted_vllm/{exchange.MODEL}", **where}}]
     config = _written(folder / "litellm.yaml", yaml.safe_dump({"model_list": models}))
@@ -200,7 +200,7 @@ def _litellm(work: Workplace, folder: Path, upstream: int, port: int) -> list[st
 
 
 def _pointsman(
-    work: Workplace, folder: Path, upstream: int, port: int, *, log: bool = True, python: str = sys.executable
+    work: RelayFolder, folder: Path, upstream: int, port: int, *, log: bool = True, python: str = sys.executable
 ) -> list[str]:
     config = shipped_config(upstream)
     server = {"listen": [f"127.0.0.1:{port}"], "admin_listen": f"127.0.0.1:{reserve_port()}"}
@@ -209,15 +209,15 @@ def _pointsman(
     return [python, "-m", "pointsman", "serve", "--config", file]
 
 
-def _quiet(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+def _quiet(work: RelayFolder, folder: Path, upstream: int, port: int) -> list[str]:
     return _pointsman(work, folder, upstream, port, log=False)
 
 
-def _before(work: Workplace, folder: Path, upstream: int, port: int) -> list[str]:
+def _before(work: RelayFolder, folder: Path, upstream: int, port: int) -> list[str]:
     return _pointsman(work, folder, upstream, port, python=str(work.before))
 
 
-def _script(work: Workplace, peer: str, name: str) -> list[str]:
+def _script(work: RelayFolder, peer: str, name: str) -> list[str]:
     return [str(work.peer(peer, "bin/python")), str(work.peer(peer, f"bin/{name}"))]
 
 
@@ -244,12 +244,12 @@ def in_order(ways: Mapping[str, T], turn: int) -> list[tuple[str, T]]:
     return order[::-1] if turn % 2 else order
 
 
-def names(work: Workplace) -> list[str]:
+def names(work: RelayFolder) -> list[str]:
     """Return the proxies to measure: all of COMMANDS, `BEFORE` only where another installation is named."""
     return [name for name in COMMANDS if name != BEFORE or work.before is not None]
 
 
-def versions(work: Workplace) -> dict[str, str]:
+def versions(work: RelayFolder) -> dict[str, str]:
     """Return the versions of the peers that are installed, and of the other installation of ours."""
     ask = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
     found = {}
@@ -268,7 +268,7 @@ def versions(work: Workplace) -> dict[str, str]:
     return found
 
 
-def commit_before(work: Workplace) -> str:
+def commit_before(work: RelayFolder) -> str:
     """Return the commit of our other installation; empty if there is none, or it runs from no checkout."""
     if work.before is None:
         return ""

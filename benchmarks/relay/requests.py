@@ -17,7 +17,7 @@ from programs import running
 
 from relay import cpu, exchange
 from relay.proxies import BEFORE, POINTSMAN, Proxy, exchange_once, in_order, names, nginx_upstream, start
-from relay.workplace import Workplace
+from relay.workplace import RelayFolder
 from support.process import reserve_port
 
 SIZES = {"1 KiB": exchange.KIB, "64 KiB": 64 * exchange.KIB}
@@ -33,7 +33,7 @@ NEW = "new"
 _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 
-def measure(work: Workplace, share: float) -> dict[str, Any]:
+def measure(work: RelayFolder, share: float) -> dict[str, Any]:
     """Return `cells`: windows by size, clients and way, in the order of the rounds; `missing`: the reason by proxy.
 
     `question` is what the automatic requests ask.
@@ -64,7 +64,7 @@ def measure(work: Workplace, share: float) -> dict[str, Any]:
 
 
 def _window(
-    work: Workplace, proxy: Proxy | None, port: int, upstream: int, concurrency: int, script: str
+    work: RelayFolder, proxy: Proxy | None, port: int, upstream: int, concurrency: int, script: str
 ) -> dict[str, float]:
     with ExitStack() as stack:
         if proxy is not None:
@@ -109,7 +109,7 @@ def parse(said: str) -> dict[str, float]:
     }
 
 
-def _wrk(work: Workplace, port: int, concurrency: int, script: str) -> str:
+def _wrk(work: RelayFolder, port: int, concurrency: int, script: str) -> str:
     program = str(work.peer("wrk", "usr/bin/wrk"))
     libraries = work.peer("wrk", "usr/lib")
     options = ["--threads", "1", "--connections", str(concurrency), "--duration", f"{WINDOW_SECONDS}s", "--latency"]
@@ -125,7 +125,7 @@ def _wrk(work: Workplace, port: int, concurrency: int, script: str) -> str:
     return done.stdout
 
 
-def _script(work: Workplace, size: str, kind: str) -> str:
+def _script(work: RelayFolder, size: str, kind: str) -> str:
     """Write wrk's script for requests for a model, or for NEW ones."""
     script = new_each_time(SIZES[size]) if kind == NEW else in_turn(exchange.requests(SIZES[size], kind))
     file = work.part("configs") / f"{size.replace(' ', '-')}-{kind}.lua"

@@ -1,7 +1,7 @@
 """Send and read streams in one process with one clock and one epoll loop: python -m relay.stream_load
 
 Prints the port at which it answers as vLLM would: a stream gets its head at once and then a chunk every interval, each
-with the nanosecond at which it was sent. Each input line is a window, JSON of `Window`; each output line is the
+with the nanosecond at which it was sent. Each input line is a window, JSON of `StreamWindow`; each output line is the
 window's result. In between it answers the health checks of proxies.
 
 It uses sockets and epoll without asyncio, which leaves half a core free at 50,000 chunks per second.
@@ -26,7 +26,7 @@ import msgspec
 from target import quantile
 
 from relay import exchange
-from relay.arrivals import Arrivals
+from relay.arrivals import ChunkArrivals
 
 GOLDEN = 0.6180339887
 RAMP = 0.25
@@ -36,7 +36,7 @@ _STREAM = re.compile(rb'"stream":\s*true')
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 
 
-class Window(msgspec.Struct, frozen=True):
+class StreamWindow(msgspec.Struct, frozen=True):
     """A window: streams of `chunks`, one every `interval_ms`, through `port`; cut off after `limit_s`."""
 
     port: int
@@ -52,7 +52,7 @@ def starts(streams: int, ramp: float, interval: float) -> list[float]:
     return sorted((index * steps // streams + index * GOLDEN % 1.0) * interval for index in range(streams))
 
 
-class _Answered:
+class _ProxyConnection:
     """A connection from the proxy."""
 
     __slots__ = ("due", "left", "loop", "received", "socket", "unsent")
@@ -101,14 +101,14 @@ class _Answered:
             self.left = 0
 
 
-class _Reader:
+class _StreamClient:
     """A client with one stream."""
 
     __slots__ = ("arrivals", "begun", "loop", "socket")
 
     def __init__(self, loop: _Loop, connection: socket.socket) -> None:
         self.loop, self.socket = loop, connection
-        self.arrivals = Arrivals(loop.delays)
+        self.arrivals = ChunkArrivals(loop.delays)
         self.begun = 0
 
     def begin(self) -> None:
@@ -129,9 +129,9 @@ class _Loop:
     def __init__(self) -> None:
         self.epoll = select.epoll()
         self.handlers: dict[int, Callable[[], None]] = {}
-        self.window = Window(0, 0, 1, 10.0, 0.0)
+        self.window = StreamWindow(0, 0, 1, 10.0, 0.0)
         self.interval = 0.01
-        self.sending: deque[_Answered] = deque()
+        self.sending: deque[_ProxyConnection] = deque()
         self.delays: list[int] = []
         self.late: list[float] = []
         self.request = b""
@@ -153,7 +153,7 @@ class _Loop:
         connection, _ = self.listener.accept()
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.watch(connection, _Answered(self, connection).read)
+        self.watch(connection, _ProxyConnection(self, connection).read)
 
     def turn(self, until: float) -> None:
         """Handle events and due chunks; wait until `until` at most."""
@@ -177,7 +177,7 @@ class _Loop:
                 if stream.left:
                     sending.append(stream)
 
-    def serve(self, window: Window) -> dict[str, Any]:
+    def serve(self, window: StreamWindow) -> dict[str, Any]:
         """Run one window."""
         self.window, self.interval = window, window.interval_ms / 1000
         body = exchange.request(exchange.KIB, stream=True)
@@ -188,7 +188,7 @@ class _Loop:
             connection = socket.create_connection(("127.0.0.1", window.port), timeout=10)
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            readers.append(_Reader(self, connection))
+            readers.append(_StreamClient(self, connection))
             self.watch(connection, readers[-1].read)
         cpu, began = time.process_time(), time.monotonic()
         ramp = RAMP * window.chunks * self.interval
@@ -252,14 +252,14 @@ def main() -> None:
     gc.disable()
     loop = _Loop()
     print(loop.listener.getsockname()[1], flush=True)
-    commands: list[Window] = []
+    commands: list[StreamWindow] = []
     os.set_blocking(sys.stdin.fileno(), False)
 
     def command() -> None:
         for line in os.read(sys.stdin.fileno(), READ).splitlines() or [b""]:
             if not line:
                 raise SystemExit
-            commands.append(msgspec.json.decode(line, type=Window))
+            commands.append(msgspec.json.decode(line, type=StreamWindow))
 
     loop.handlers[sys.stdin.fileno()] = command
     loop.epoll.register(sys.stdin.fileno(), select.EPOLLIN)

@@ -16,7 +16,7 @@ from programs import started
 from relay import cpu
 from relay.proxies import QUIET, Proxy, in_order, names, start
 from relay.requests import DIRECT
-from relay.workplace import Workplace
+from relay.workplace import RelayFolder
 
 STREAMS = (64, 1000)
 CHUNKS = 200
@@ -27,7 +27,7 @@ REST_SECONDS = 0.2
 SAMPLE_SECONDS = 0.1
 
 
-def measure(work: Workplace, share: float) -> dict[str, Any]:
+def measure(work: RelayFolder, share: float) -> dict[str, Any]:
     """Return `cells`: windows by streams and way, in the order of the rounds; `missing`: reasons; `at_rest_mib`."""
     chunks = max(MIN_CHUNKS, round(CHUNKS * share))
     cells: dict[str, Any] = {}
@@ -76,7 +76,7 @@ class _Load:
 
     @classmethod
     @contextlib.contextmanager
-    def started(cls, work: Workplace) -> Iterator[_Load]:
+    def started(cls, work: RelayFolder) -> Iterator[_Load]:
         command = work.pinned(work.load_core, [sys.executable, "-m", "relay.stream_load"])
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with started(work.part("logs") / "stream-load.log", command, **pipes) as process:

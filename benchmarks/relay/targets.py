@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from target import Target, at_least, at_most, difference, median, ratio
+from target import PerformanceTarget, at_least, at_most, difference, median, ratio
 
 from relay.proxies import BEFORE, POINTSMAN, QUIET
 from relay.requests import BEFORE_HIT, DIRECT, HIT
@@ -14,7 +14,7 @@ Found = Mapping[str, Any]
 MANY, MAX_STREAMS = "64", "1000"
 
 
-def requests(found: Found) -> list[Target]:
+def requests(found: Found) -> list[PerformanceTarget]:
     """Return the targets of requests, by the CPU of the proxy's process tree; a ratio below 1 beats the peer."""
     cells = {
         (size, concurrency): cell
@@ -70,7 +70,7 @@ def requests(found: Found) -> list[Target]:
     ]
 
 
-def streams(found: Found) -> list[Target]:
+def streams(found: Found) -> list[PerformanceTarget]:
     """Return the targets of a chunk's CPU and delay."""
     most = found["cells"].get(MAX_STREAMS, {})
     whole = median(column(most, POINTSMAN, "whole")) / int(MAX_STREAMS)

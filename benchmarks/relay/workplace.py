@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace(Folder):
+class RelayFolder(Folder):
     """A folder with peers (`peers/install.sh FOLDER/peers`), logs and configs, and the numbers of the cores.
 
     `before` is the Python of another installation of Pointsman, to compare with.
@@ -24,7 +24,7 @@ class Workplace(Folder):
     before: Path | None = None
 
     @classmethod
-    def here(cls, folder: Path, before: Path | None = None) -> Workplace:
+    def here(cls, folder: Path, before: Path | None = None) -> RelayFolder:
         """Return a workplace on this host; raises RuntimeError if the process may not use two cores."""
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) < 2:

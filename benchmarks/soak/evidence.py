@@ -14,7 +14,7 @@ QUIET = "quiet"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class HonestRequest:
     """A request as its honest client saw it."""
 
     at: float
@@ -29,7 +29,7 @@ class Asked:
     direct: bool = False
     """It was sent straight to the stand-in for vLLM."""
 
-    def became(self, end: End, code: str | None) -> Asked:
+    def became(self, end: End, code: str | None) -> HonestRequest:
         return replace(self, end=end, code=code)
 
     def line(self) -> str:
@@ -60,7 +60,7 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class DaemonSample:
     """The daemon's resources at one moment; `waited` is for how long its main thread was runnable without a core."""
 
     at: float
@@ -70,17 +70,17 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class SoakEvidence:
     """All that a run has to be judged by. `attacks` counts what each attack did, by its name."""
 
-    asked: Sequence[Asked]
-    direct: Sequence[Asked]
+    asked: Sequence[HonestRequest]
+    direct: Sequence[HonestRequest]
     """The same requests, sent straight to the stand-in for vLLM."""
     lags: Sequence[Lag]
     phases: Sequence[Phase]
-    samples: Sequence[Sample]
-    start: Sample
-    end: Sample
+    samples: Sequence[DaemonSample]
+    start: DaemonSample
+    end: DaemonSample
     peak: int
     """The most bytes that were ever resident."""
     max_buffered: int
@@ -91,9 +91,9 @@ class Evidence:
     """Lines of the log at level error, and what is no line."""
 
 
-def read(file: Path) -> tuple[list[Asked], list[Asked], list[Lag]]:
+def read(file: Path) -> tuple[list[HonestRequest], list[HonestRequest], list[Lag]]:
     """Return what the honest clients wrote: requests to the daemon, direct ones, and lags."""
     found = [json.loads(line) for line in file.read_text().splitlines()]
-    asked = [Asked(**item["asked"]) for item in found if "asked" in item]
+    asked = [HonestRequest(**item["asked"]) for item in found if "asked" in item]
     through, direct = ([item for item in asked if item.direct is past] for past in (False, True))
     return through, direct, [Lag(**item["lag"]) for item in found if "lag" in item]

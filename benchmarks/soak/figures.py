@@ -8,7 +8,7 @@ from typing import Any
 
 from target import quantile
 
-from soak.evidence import QUIET, Asked, Evidence, Phase, Sample
+from soak.evidence import QUIET, DaemonSample, HonestRequest, Phase, SoakEvidence
 from soak.verdict import quarter
 
 MIB = 2**20
@@ -16,7 +16,7 @@ POINTS = 60
 """Values that show memory over time."""
 
 
-def figures(evidence: Evidence) -> dict[str, Any]:
+def figures(evidence: SoakEvidence) -> dict[str, Any]:
     """Return latency, outcomes and resources; times are in milliseconds, memory is in MiB."""
     phases = evidence.phases
     quiet = [phase for phase in phases if phase.name == QUIET]
@@ -51,7 +51,7 @@ def figures(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def spread(evidence: Evidence, phases: Sequence[Phase]) -> dict[str, Any]:
+def spread(evidence: SoakEvidence, phases: Sequence[Phase]) -> dict[str, Any]:
     """Return what honest clients saw in these phases, and how busy the machine was."""
     inside = [item for item in evidence.asked if any(phase.begun <= item.at < phase.ended for phase in phases)]
     timed, direct = _timed(inside, phases), _timed(evidence.direct, phases)
@@ -71,7 +71,7 @@ def spread(evidence: Evidence, phases: Sequence[Phase]) -> dict[str, Any]:
     }
 
 
-def _timed(asked: Iterable[Asked], phases: Sequence[Phase]) -> list[float]:
+def _timed(asked: Iterable[HonestRequest], phases: Sequence[Phase]) -> list[float]:
     return [item.ms for item in asked if item.end in {"whole", "fallback"} and settled(item.at, phases)]
 
 
@@ -91,7 +91,7 @@ def lag_p99(phases: Iterable[Phase]) -> float | None:
     return _rounded(1000 * next(float(bound) for bound in bounds if total[bound] >= 0.99 * total[bounds[-1]]))
 
 
-def _waited(samples: Sequence[Sample], phases: Iterable[Phase]) -> float | None:
+def _waited(samples: Sequence[DaemonSample], phases: Iterable[Phase]) -> float | None:
     """Return the share of the time for which the daemon's main thread was runnable without a core."""
     spent = waited = 0.0
     for phase in phases:
@@ -102,7 +102,7 @@ def _waited(samples: Sequence[Sample], phases: Iterable[Phase]) -> float | None:
     return round(waited / spent, 3) if spent else None
 
 
-def _outcomes(asked: Iterable[Asked]) -> dict[str, int]:
+def _outcomes(asked: Iterable[HonestRequest]) -> dict[str, int]:
     return dict(sorted(Counter(item.end + (f": {item.code}" if item.code else "") for item in asked).items()))
 
 

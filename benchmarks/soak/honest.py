@@ -18,7 +18,7 @@ from typing import Any
 
 from soak.answer import ADAPTERS, BASE, events, plain
 from soak.child import commands
-from soak.evidence import Asked, End, Lag
+from soak.evidence import End, HonestRequest, Lag
 from support.raw_client import Cut, Got, RawClient, chat, connect, post
 
 RATE = 20.0
@@ -30,7 +30,7 @@ WORDS = ("landlord", "python", None)
 KINDS = tuple(itertools.product(WORDS, (False, True)))
 
 
-class Clients:
+class HonestClients:
     """Honest clients; half of their requests are on connections that stay open."""
 
     def __init__(self, url: str, *, direct: bool) -> None:
@@ -38,7 +38,7 @@ class Clients:
         self._direct = direct
         self._stack = AsyncExitStack()
         self._idle: list[RawClient] = []
-        self.found: list[Asked | Lag] = []
+        self.found: list[HonestRequest | Lag] = []
 
     async def run(self) -> None:
         """Send requests until this is canceled, and wait for the answers."""
@@ -71,7 +71,7 @@ class Clients:
         begun = time.monotonic()
         end, got, again = await self._exchange(post(body), kept=kept)
         taken = (time.monotonic() - begun) * 1000
-        asked = Asked(
+        asked = HonestRequest(
             begun, round(taken, 3), kind, end, status=got.status if got else None, again=again, direct=self._direct
         )
         self.found.append(judged(asked, got, word, text, stream=stream) if got else asked)
@@ -115,7 +115,7 @@ class Clients:
         return "whole", got
 
 
-def judged(asked: Asked, got: Got, word: str | None, text: str, *, stream: bool) -> Asked:
+def judged(asked: HonestRequest, got: Got, word: str | None, text: str, *, stream: bool) -> HonestRequest:
     """Return the request with what became of it, by the answer that was to be expected."""
     reason = got.value("x-pointsman-reason")
     if got.status != 200:
@@ -145,9 +145,9 @@ def _code(body: bytes) -> str | None:
     return None
 
 
-async def ask_until_told(url: str, direct_url: str) -> list[Asked | Lag]:
+async def ask_until_told(url: str, direct_url: str) -> list[HonestRequest | Lag]:
     """Return what honest clients saw until stdin closed."""
-    clients, direct = Clients(url, direct=False), Clients(direct_url, direct=True)
+    clients, direct = HonestClients(url, direct=False), HonestClients(direct_url, direct=True)
     running = [asyncio.create_task(work) for work in (clients.run(), direct.run(), clients.watch())]
     async for _ in commands():
         pass

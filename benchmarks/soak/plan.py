@@ -14,7 +14,7 @@ SHORT_LOAD_TIMEOUT_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SoakPlan:
     """A number of pairs of a quiet phase and an attack, and a quiet phase at the end."""
 
     pairs: int
@@ -32,10 +32,10 @@ class Plan:
         return {} if self.full else {"classifier": {"load_timeout_ms": SHORT_LOAD_TIMEOUT_MS}}
 
 
-def plan(seconds: float) -> Plan:
+def plan(seconds: float) -> SoakPlan:
     """Return a plan of about this length, with every attack at least once."""
     pair = ATTACK_SECONDS + QUIET_SECONDS
     if seconds >= MIN_PAIRS * pair:
-        return Plan(int(seconds // pair), ATTACK_SECONDS, QUIET_SECONDS, SETTLE_SECONDS)
+        return SoakPlan(int(seconds // pair), ATTACK_SECONDS, QUIET_SECONDS, SETTLE_SECONDS)
     short = seconds / MIN_PAIRS / pair
-    return Plan(MIN_PAIRS, ATTACK_SECONDS * short, QUIET_SECONDS * short, SETTLE_SECONDS * short)
+    return SoakPlan(MIN_PAIRS, ATTACK_SECONDS * short, QUIET_SECONDS * short, SETTLE_SECONDS * short)

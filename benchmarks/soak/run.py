@@ -21,11 +21,11 @@ from pointsman.classify.manifest import MODEL
 from soak.answer import ADAPTERS, BASE
 from soak.attacks import ATTACKS
 from soak.attacks.bodies import shapes
-from soak.attacks.target import Target
+from soak.attacks.target import AttackedDaemon
 from soak.child import child
-from soak.evidence import QUIET, Evidence, Phase, Sample, read
+from soak.evidence import QUIET, DaemonSample, Phase, SoakEvidence, read
 from soak.log_reader import reading
-from soak.plan import Plan
+from soak.plan import SoakPlan
 from soak.upstream import run_upstream
 from support import toy_artifact
 from support.daemon import Daemon, run_daemon
@@ -43,7 +43,7 @@ IDLE_SECONDS = 5.0
 SETTLE_SECONDS = 20.0
 
 
-async def run(folder: Path, plan: Plan) -> Evidence:
+async def run(folder: Path, plan: SoakPlan) -> SoakEvidence:
     """Return the evidence of a soak; the daemon's files are in `folder`."""
     _permit_files()
     artifacts, honest, port = build(folder), folder / "honest.jsonl", reserve_port()
@@ -56,7 +56,7 @@ async def run(folder: Path, plan: Plan) -> Evidence:
             os.sched_setaffinity(0, daemons)
             daemon = await running.enter_async_context(run_daemon(configured, folder, stderr=stderr))
             os.sched_setaffinity(0, others)
-            target = Target(daemon, upstream, log, shapes(), artifacts)
+            target = AttackedDaemon(daemon, upstream, log, shapes(), artifacts)
             for number in range(WARM_UP):
                 await ask(daemon.base_url, chat(f"{'landlord' if number % 2 else 'hello'} w{number}", "MoM"))
             await asyncio.sleep(IDLE_SECONDS)
@@ -69,7 +69,7 @@ async def run(folder: Path, plan: Plan) -> Evidence:
             after = await _settled(daemon)
             end, peak = sample(daemon), _peak(daemon)
     asked, direct, lags = read(honest)
-    return Evidence(
+    return SoakEvidence(
         asked=asked,
         direct=direct,
         lags=lags,
@@ -90,12 +90,12 @@ async def run(folder: Path, plan: Plan) -> Evidence:
 class Soak:
     """Phases, attacks and samples, as they come."""
 
-    target: Target
+    target: AttackedDaemon
     phases: list[Phase] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[DaemonSample] = field(default_factory=list)
     did: dict[str, Counter[str]] = field(default_factory=dict)
 
-    async def run(self, plan: Plan) -> None:
+    async def run(self, plan: SoakPlan) -> None:
         """Alternate quiet phases and attacks."""
         sampling = asyncio.create_task(self._sample())
         try:
@@ -150,7 +150,7 @@ def build(folder: Path) -> dict[str, Path]:
     }
 
 
-def config(artifact: Path, port: int, plan: Plan) -> dict[str, Any]:
+def config(artifact: Path, port: int, plan: SoakPlan) -> dict[str, Any]:
     """Return a config with two adapters and the default of everything else, unless the plan is too short for it."""
     labels = {"landlord": "law", "python": "computer science"}
     return {
@@ -172,10 +172,12 @@ def histogram(before: Metrics, after: Metrics, name: str) -> Mapping[str, float]
     return {bound: count - was.get(bound, 0) for bound, count in after.by(f"{name}_bucket", "le").items()}
 
 
-def sample(daemon: Daemon) -> Sample:
+def sample(daemon: Daemon) -> DaemonSample:
     """Return the daemon's resources."""
     pid = daemon.process.pid
-    return Sample(time.monotonic(), _status(pid, "VmRSS"), len(list(Path(f"/proc/{pid}/fd").iterdir())), waited(pid))
+    return DaemonSample(
+        time.monotonic(), _status(pid, "VmRSS"), len(list(Path(f"/proc/{pid}/fd").iterdir())), waited(pid)
+    )
 
 
 def _peak(daemon: Daemon) -> int:

@@ -34,7 +34,7 @@ class Upstream:
 
     port: int
     listed: bool = True
-    connections: set[Connection] = field(default_factory=set)
+    connections: set[UpstreamSideConnection] = field(default_factory=set)
     _server: asyncio.Server | None = None
 
     async def obey(self, command: str) -> None:
@@ -46,7 +46,9 @@ class Upstream:
                 connection.reset()
         elif command == "listen" and self._server is None:
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: Connection(self), "127.0.0.1", self.port, backlog=1024)
+            self._server = await loop.create_server(
+                lambda: UpstreamSideConnection(self), "127.0.0.1", self.port, backlog=1024
+            )
         elif command in {"list", "unlist"}:
             self.listed = command == "list"
 
@@ -56,7 +58,7 @@ class Upstream:
         return json.dumps({"object": "list", "data": found}).encode()
 
 
-class Connection(asyncio.Protocol):
+class UpstreamSideConnection(asyncio.Protocol):
     """One connection, whose requests are answered in order."""
 
     def __init__(self, owner: Upstream) -> None:

@@ -6,10 +6,10 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from chaos.evidence import Sample as Resources
+from chaos.evidence import ResourceSample as Resources
 from chaos.rules.resources import GROWTH_BYTES, GROWTH_SHARE, leaked, left_over
 
-from soak.evidence import QUIET, Asked, Evidence, Phase, Sample
+from soak.evidence import QUIET, DaemonSample, HonestRequest, Phase, SoakEvidence
 
 AFTER_SECONDS = 15.0
 """Seconds after an attack in which it explains errors: a breaker opens for 5 s, adapters are read every 10 s."""
@@ -25,7 +25,7 @@ ALLOWANCE_BYTES = 64 * 2**20
 """Memory beyond the budget: connections, answers on their way, edited copies of bodies of up to 1 MiB, caches."""
 
 
-def judge(evidence: Evidence) -> list[str]:
+def judge(evidence: SoakEvidence) -> list[str]:
     """Return the faults of a run."""
     start, end = (Resources(at.resident, at.descriptors) for at in (evidence.start, evidence.end))
     return [
@@ -40,7 +40,7 @@ def judge(evidence: Evidence) -> list[str]:
     ]
 
 
-def lost(asked: Sequence[Asked], phases: Sequence[Phase]) -> list[str]:
+def lost(asked: Sequence[HonestRequest], phases: Sequence[Phase]) -> list[str]:
     """Check that each honest request had its own answer, or an error that an attack on what it needs explains."""
     found = Counter(
         (_during(item.at, phases), item.kind, item.end, item.code) for item in asked if not explained(item, phases)
@@ -52,7 +52,7 @@ def lost(asked: Sequence[Asked], phases: Sequence[Phase]) -> list[str]:
     return faults if asked else ["lost: nothing was asked"]
 
 
-def explained(item: Asked, phases: Sequence[Phase]) -> bool:
+def explained(item: HonestRequest, phases: Sequence[Phase]) -> bool:
     """Return whether an outcome is right, or what an attack during the request or just before it explains."""
     if item.end == "whole" or (item.end == "fallback" and item.code in LATE):
         return True
@@ -61,7 +61,7 @@ def explained(item: Asked, phases: Sequence[Phase]) -> bool:
     return any((item.end, item.code) in EXPLAINED.get(phase.name, ()) for phase in near)
 
 
-def grown(samples: Sequence[Sample], phases: Sequence[Phase]) -> list[str]:
+def grown(samples: Sequence[DaemonSample], phases: Sequence[Phase]) -> list[str]:
     """Check that memory in quiet phases does not grow from the second to the last quarter of the run."""
     second, last = quarter(samples, phases, 1), quarter(samples, phases, 3)
     if not second or not last:
@@ -71,7 +71,7 @@ def grown(samples: Sequence[Sample], phases: Sequence[Phase]) -> list[str]:
     return [f"memory: it grew from {second / 2**20:.1f} MiB in the second quarter to {last / 2**20:.1f} in the last"]
 
 
-def unbounded(evidence: Evidence) -> list[str]:
+def unbounded(evidence: SoakEvidence) -> list[str]:
     """Check that memory never exceeded that at the start, the budget for requests, and the allowance."""
     max_bytes = evidence.start.resident + evidence.max_buffered + ALLOWANCE_BYTES
     if evidence.peak <= max_bytes:
@@ -79,7 +79,7 @@ def unbounded(evidence: Evidence) -> list[str]:
     return [f"memory: {evidence.peak / 2**20:.1f} MiB at most, where {max_bytes / 2**20:.1f} are permitted"]
 
 
-def quarter(samples: Sequence[Sample], phases: Sequence[Phase], number: int) -> float:
+def quarter(samples: Sequence[DaemonSample], phases: Sequence[Phase], number: int) -> float:
     """Return the median of resident memory in the quiet phases of a quarter, counted from 0; 0 without samples."""
     begun, ended = phases[0].begun, phases[-1].ended
     low, high = (begun + (ended - begun) * edge / 4 for edge in (number, number + 1))

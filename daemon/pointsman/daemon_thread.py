@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class _Thread(threading.Thread):
+class _DaemonThread(threading.Thread):
     """A thread of this module."""
 
 
@@ -29,7 +29,7 @@ def start(work: Callable[[], T], name: str) -> Future[T]:
         else:
             future.set_result(result)
 
-    _Thread(target=run, name=name, daemon=True).start()
+    _DaemonThread(target=run, name=name, daemon=True).start()
     return future
 
 
@@ -39,7 +39,7 @@ async def run(work: Callable[[], T], name: str, seconds: float) -> T:
         return await asyncio.wrap_future(start(work, name))
 
 
-class OneThread:
+class SerialExecutor:
     """A thread for such work, one at a time: work that hangs takes one thread, however often more is requested."""
 
     def __init__(self, name: str) -> None:
@@ -62,6 +62,6 @@ def all_ended(within_s: float) -> bool:
     """
     ends = time.monotonic() + within_s
     for thread in threading.enumerate():
-        if isinstance(thread, _Thread):
+        if isinstance(thread, _DaemonThread):
             thread.join(max(0.0, ends - time.monotonic()))
-    return not any(isinstance(thread, _Thread) for thread in threading.enumerate())
+    return not any(isinstance(thread, _DaemonThread) for thread in threading.enumerate())

@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Generator
 
 
 @types.coroutine
-def in_task() -> Generator[None, None, None]:
+def continue_in_task() -> Generator[None, None, None]:
     """Continue in a task; await this before anything that may suspend, timeouts included."""
     yield
 

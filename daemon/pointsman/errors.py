@@ -1,33 +1,33 @@
 """The errors as one tree; the type of an error says whose fault it is.
 
 PointsmanError
-├── CannotStart             the operator must fix the config, an artifact or an address; `serve` exits with 3
-│   ├── ConfigError         all problems of one config file, each with its place and fix
-│   └── ArtifactError       a classifier folder that cannot be served
-├── HttpError               becomes an error response in OpenAI's form
-│   ├── Unauthorized        the client has no valid key
-│   ├── NotAllowed          its key may not use the model, or the model cannot be read
-│   │   └── UsageUnknown    the key's tokens are limited, and those of the request would not be known
-│   ├── RequestError        the client's fault: answered with its `status`, never forwarded
+├── CannotStart                   the operator must fix the config, an artifact or an address; `serve` exits with 3
+│   ├── ConfigError               all problems of one config file, each with its place and fix
+│   └── ArtifactError             a classifier folder that cannot be served
+├── HttpError                     becomes an error response in OpenAI's form
+│   ├── Unauthorized              the client has no valid key
+│   ├── ModelNotAllowed           its key may not use the model, or the model cannot be read
+│   │   └── UsageUnknown          the key's tokens are limited, and those of the request would not be known
+│   ├── RequestError              the client's fault: answered with its `status`, never forwarded
 │   │   ├── MethodNotAllowed
-│   │   ├── BodyDisplaced       its body had not arrived when another one needed the room
-│   │   ├── NestedTooDeeply     its body, which vLLM may be able to read
-│   │   ├── NoTls               it came without TLS
-│   │   └── UnknownResponse     a stored response that this client does not have
-│   ├── RateLimited         its key has reached one of its limits
-│   ├── OverShare           one client exceeds its limit of concurrent requests
-│   ├── TooBusy             the service is at its limit of concurrent requests
-│   │   └── BuffersFull     the bytes of requests in memory are at their limit
-│   ├── ShuttingDown        the service is shutting down
-│   └── UpstreamError       vLLM or the connection to it failed
+│   │   ├── BodyEvicted           its body had not arrived when another one needed the room
+│   │   ├── NestedTooDeeply       its body, which vLLM may be able to read
+│   │   ├── TlsRequired           it came without TLS
+│   │   └── UnknownResponse       a stored response that this client does not have
+│   ├── RateLimited               its key has reached one of its limits
+│   ├── ConcurrencyLimited        one client exceeds its limit of concurrent requests
+│   ├── TooBusy                   the service is at its limit of concurrent requests
+│   │   └── BuffersFull           the bytes of requests in memory are at their limit
+│   ├── ShuttingDown              the service is shutting down
+│   └── UpstreamError             vLLM or the connection to it failed
 │       ├── UpstreamUnreachable
 │       ├── UpstreamTimeout
 │       ├── UpstreamBroken
 │       ├── KeyRefused
-│       └── OutOfFiles      this process cannot open a connection, which says nothing about vLLM
-├── CommandFailed           a command cannot do what it was asked: it prints the message and exits with 1
-│   └── EvaluationError     an input file is unusable
-└── ClassifierError         no classification: the request continues with the fallback category
+│       └── OutOfFileDescriptors  this process cannot open a connection, which says nothing about vLLM
+├── CommandFailed                 a command cannot do what it was asked: it prints the message and exits with 1
+│   └── EvaluationError           an input file is unusable
+└── ClassifierError               no classification: the request continues with the fallback category
     ├── DeadlineMissed
     └── Overloaded
 """
@@ -151,7 +151,7 @@ class MethodNotAllowed(RequestError):
         self.headers = (("Allow", allowed),)
 
 
-class BodyDisplaced(RequestError):
+class BodyEvicted(RequestError):
     """The body was still arriving when there were too many, and its client had the most of them."""
 
     def __init__(self) -> None:
@@ -181,7 +181,7 @@ class UpgradeRequired(RequestError):
         super().__init__(message, status=426, code="upgrade_required")
 
 
-class NoTls(RequestError):
+class TlsRequired(RequestError):
     """The client speaks HTTP without TLS on a TLS port; its request was not read."""
 
     def __init__(self) -> None:
@@ -210,7 +210,7 @@ class Unauthorized(HttpError):
     headers = (("WWW-Authenticate", "Bearer"),)
 
 
-class NotAllowed(HttpError):
+class ModelNotAllowed(HttpError):
     """The client's key may not use the model."""
 
     status = 403
@@ -221,7 +221,7 @@ class NotAllowed(HttpError):
         super().__init__(message, param="model")
 
 
-class UsageUnknown(NotAllowed):
+class UsageUnknown(ModelNotAllowed):
     """The tokens of the client's key are limited, and the use of the request would be unknown."""
 
     code = "usage_unknown"
@@ -245,7 +245,7 @@ class RateLimited(HttpError):
         self.headers = headers
 
 
-class OverShare(HttpError):
+class ConcurrencyLimited(HttpError):
     """The client has too many requests in flight; the request was not read."""
 
     status = 429
@@ -319,7 +319,7 @@ class KeyRefused(UpstreamError):
     """The endpoint refuses the service's key, or requires one."""
 
 
-class OutOfFiles(UpstreamError):
+class OutOfFileDescriptors(UpstreamError):
     """This process has no file descriptor for another connection, so vLLM was not asked."""
 
     status = 503

@@ -18,7 +18,7 @@ Received = bytes | mmap.mmap
 Piece = bytes | memoryview
 
 
-class Gathered:
+class LongBody:
     """A long body as it arrives."""
 
     __slots__ = ("_memory", "_size")
@@ -47,7 +47,7 @@ class Gathered:
         return self._memory
 
 
-class Spliced:
+class EditedLongBody:
     """A long body after edits, in pieces: most are views of the received body."""
 
     __slots__ = ("_size", "pieces")
@@ -63,10 +63,10 @@ class Spliced:
         return b"".join(self.pieces)
 
 
-Body = Received | Spliced
+Body = Received | EditedLongBody
 """A body as it is sent to vLLM."""
 
 
 def pieces_of(body: Body) -> list[memoryview]:
     """Return views of a body, which together are all of it."""
-    return [memoryview(piece) for piece in (body.pieces if isinstance(body, Spliced) else (body,))]
+    return [memoryview(piece) for piece in (body.pieces if isinstance(body, EditedLongBody) else (body,))]

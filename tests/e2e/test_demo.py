@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 import yaml
 
-from pointsman.app.stand_in import order
+from pointsman.app.stand_in import stand_in_config
 from pointsman.config.model import Endpoint
 from pointsman.errors import CannotStart
 from support import needs
@@ -137,10 +137,10 @@ async def test_aiohttp_is_loaded_for_the_stand_in_alone(demo: bool, tmp_path: Pa
 def test_the_demo_stands_in_for_plain_http_on_the_loopback_alone(address: str) -> None:
     port = None if ":" in address else 8000
     with pytest.raises(CannotStart, match=r"--demo needs endpoints such as http://127\.0\.0\.1:8000"):
-        order(config(endpoints=[Endpoint(name="a", address=address, port=port)]))
+        stand_in_config(config(endpoints=[Endpoint(name="a", address=address, port=port)]))
 
 
-@pytest.mark.parametrize("given", [b"", b"nonsense\n"], ids=["nothing", "no order"])
+@pytest.mark.parametrize("given", [b"", b"nonsense\n"], ids=["nothing", "no config"])
 def test_a_stand_in_that_is_told_nothing_ends_at_once(given: bytes) -> None:
     command = [sys.executable, "-m", "pointsman.cli.demo"]
     done = subprocess.run(command, input=given, capture_output=True, timeout=30, check=False)

@@ -15,16 +15,16 @@ import pytest_asyncio
 
 from pointsman.classify.classifier import Classification, Timing
 from pointsman.config.model import LogOptions
-from pointsman.observability.kept_rows import Row
+from pointsman.observability.kept_rows import TextRecord
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record
 from pointsman.observability.texts import KeptTexts
-from pointsman.routing.ask import Ask, AskKind, Step
-from pointsman.routing.decision import Choice, Decision, Missed, Reason
-from pointsman.routing.edits import Edited, Edits
-from pointsman.routing.reading import Reading
-from pointsman.routing.router import Routed
-from pointsman.routing.thresholds import Origin, Threshold
+from pointsman.routing.ask import Ask, AskKind, AskStep
+from pointsman.routing.decision import CategoryChoice, Decision, MissedThreshold, Reason
+from pointsman.routing.edits import EditedBody, Edits
+from pointsman.routing.reading import AskClassification
+from pointsman.routing.router import RoutedRequest
+from pointsman.routing.thresholds import Threshold, ThresholdOrigin
 from support.browser import Browser
 from support.log import Memory
 from support.page import PagePort, cells, press, run_page, shows, sizes
@@ -45,11 +45,11 @@ async def port() -> AsyncIterator[PagePort]:
 
 def decided(name: str, category: str = "legal", reason: Reason = Reason.CLASSIFIED, **fields: Any) -> Record:
     """A request that has ended, for one model of each category."""
-    missed = Missed("legal", 0.62) if reason is Reason.LOW_CONFIDENCE else None
+    missed = MissedThreshold("legal", 0.62) if reason is Reason.LOW_CONFIDENCE else None
     decision = Decision(f"{category}-lora", "base", (), category, 0.875, reason, Edits(), missed=missed)
     told: dict[str, Any] = {"status": 200, "original_model": "MoM", "ended": time.time()} | fields
     record = Record(name, "/v1/chat/completions", **told)
-    record.routed = Routed(decision, Edited(b""), 0.0)
+    record.routed = RoutedRequest(decision, EditedBody(b""), 0.0)
     return record
 
 
@@ -263,8 +263,8 @@ async def test_a_row_opens_to_all_that_the_log_has(browser: Browser, port: PageP
     record = decided("first", key="ann", client="10.0.3.4", endpoint="vllm-primary", tokens=(231, 87), seconds=1.5)
     record.phases = {"parse": 0.0004, "upstream": 1.25}
     assert record.routed is not None
-    ask = Ask("Who pays?", AskKind.ASK, steps=(Step("taken", 10, 52),))
-    choice = Choice("legal", 0.875, Reason.CLASSIFIED, threshold=Threshold(0.5, Origin.COMMON))
+    ask = Ask("Who pays?", AskKind.ASK, steps=(AskStep("taken", 10, 52),))
+    choice = CategoryChoice("legal", 0.875, Reason.CLASSIFIED, threshold=Threshold(0.5, ThresholdOrigin.COMMON))
     record.routed = msgspec.structs.replace(record.routed, ask=ask, choice=choice)
     port.count([record])
     await browser.open(f"{port.url}/#decisions")
@@ -377,11 +377,11 @@ async def test_it_fits_and_what_matters_first_is_in_sight(
 ) -> None:
     if texts:
         port.texts = KeptTexts(LogOptions(texts_file=str(tmp_path / "texts")), Log("info", Memory()), lambda: None)
-        port.texts.keep(Row(hash="0" * 8, text=f"{LONG} " * 20))
+        port.texts.keep(TextRecord(hash="0" * 8, text=f"{LONG} " * 20))
     record = decided(LONG, LONG, Reason.LOW_CONFIDENCE, key=LONG, error=LONG, endpoint=LONG, seconds=1.5)
     assert record.routed is not None
     read = Classification((1.0,), 1, False, Timing(), "run", text_hash="0" * 8)
-    record.routed = msgspec.structs.replace(record.routed, reading=Reading("", read))
+    record.routed = msgspec.structs.replace(record.routed, reading=AskClassification("", read))
     if (kept := port.texts) is not None:
         await eventually(lambda: not kept._writer._size, "it is written")
     port.count([record])
@@ -422,9 +422,9 @@ async def test_texts_are_shown_as_text_where_they_are_kept_and_else_there_is_no_
         record = decided(name)
         read = Classification((1.0,), 1, False, Timing(), "run", text_hash=f"{hash(name) % 2**32:08x}")
         assert record.routed is not None
-        record.routed = msgspec.structs.replace(record.routed, reading=Reading(name, read))
+        record.routed = msgspec.structs.replace(record.routed, reading=AskClassification(name, read))
         if port.texts is not None:
-            port.texts.keep(Row(hash=read.text_hash, text=f"{name} asks: {HOSTILE} ann@example.org"))
+            port.texts.keep(TextRecord(hash=read.text_hash, text=f"{name} asks: {HOSTILE} ann@example.org"))
         return record
 
     port.count([with_text("id-off")])

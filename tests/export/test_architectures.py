@@ -21,7 +21,7 @@ from pointsman.classify.classifier import Classifier
 from pointsman.classify.engine import Engine
 from pointsman.classify.onnx_cuda import fill
 from pointsman.classify.packing import pack
-from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.config.model import ClassifierOptions
 from pointsman_export.common.errors import UnknownFormError
 from pointsman_export.export.architectures import ARCHITECTURES
@@ -267,7 +267,7 @@ def test_the_artifact_is_served(exported: Source, kind: str) -> None:
 
     Classifier(loaded, ClassifierOptions(threads=2)).close()
     text = "What is the derivative of x^x? " * 200
-    window = Window.even(manifest.max_tokens)
+    window = TextWindow.even(manifest.max_tokens)
     (encoded,) = Tokenizer(loaded.tokenizer_path).encode([window.cut_text(text)], window)
 
     assert (manifest.inputs, manifest.precision, manifest.max_tokens) == (PACKED.names, "int8", 512)

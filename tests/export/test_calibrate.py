@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from pointsman.classify import artifact
 from pointsman.classify.calibration import decode
 from pointsman.classify.engine import Engine, softmax
-from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.evaluation.calibration import negative_log_likelihood
 from pointsman_export.export.calibrate import calibrate
 from pointsman_export.export.main import main
@@ -104,7 +104,7 @@ def test_calibration_reaches_the_artifact(copy: Path, tmp_path: Path, capsys: py
 
     assert code == 0
     loaded = artifact.load(folder)
-    prompts = [item.ids for item in Tokenizer(loaded.tokenizer_path).encode(BUILT_IN, Window(512, 0.5))]
+    prompts = [item.ids for item in Tokenizer(loaded.tokenizer_path).encode(BUILT_IN, TextWindow(512, 0.5))]
     uncalibrated = artifact.Artifact(folder, msgspec.structs.replace(loaded.manifest, temperature=1.0))
     before, after = (Engine(each, ["cpu"]).run(prompts) for each in (uncalibrated, loaded))
     rows = loaded.calibration

@@ -15,7 +15,7 @@ import pytest
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.engine import Engine
-from pointsman.classify.manifest import Manifest, Source
+from pointsman.classify.manifest import Manifest, WeightsSource
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import ArtifactError
 from pointsman_export.export import pipeline
@@ -43,7 +43,7 @@ def test_manifest_describes_the_graph(tiny: Path, exported: Path, manifest: Mani
     assert (manifest.inputs, manifest.output) == (["input_ids", "position_ids", "segment_ids", "starts"], "logits")
     assert (manifest.max_tokens, manifest.precision, manifest.target) == (512, "int8", "cpu")
     assert (manifest.temperature, manifest.suggested_threshold) == (1.0, None)
-    assert manifest.source == Source(name=tiny.name, sha256=artifact.sha256(tiny / "model.safetensors"))
+    assert manifest.source == WeightsSource(name=tiny.name, sha256=artifact.sha256(tiny / "model.safetensors"))
     assert manifest.opset == onnx.load(exported / "model.onnx").opset_import[0].version
     assert {"torch", "transformers", "optimum", "onnx", "onnxruntime"} <= manifest.versions.keys()
 

@@ -20,7 +20,7 @@ from pointsman.classify.classifier import Classifier
 from pointsman.classify.cores import usable_cores
 from pointsman.classify.engine import Engine
 from pointsman.classify.openvino_cpu import OpenVinoRunner
-from pointsman.classify.shadow import ShadowOrder, proven
+from pointsman.classify.shadow import ShadowOptions, proven
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import CannotStart
 from pointsman_export.common.errors import GraphError
@@ -200,8 +200,10 @@ def test_nobody_is_told_that_it_runs(outcome: Outcome) -> None:
 
 def test_it_can_read_along_in_shadow(outcome: Outcome) -> None:
     """In a process of its own with bounded memory."""
-    order = ShadowOrder(folder=str(outcome.folder), max_tokens=512, head_share=0.5, language_gate=True, load_seconds=60)
-    assert proven(order) is None
+    options = ShadowOptions(
+        folder=str(outcome.folder), max_tokens=512, head_share=0.5, language_gate=True, load_seconds=60
+    )
+    assert proven(options) is None
 
 
 def test_eval_judges_it_and_tells_the_library(outcome: Outcome, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman_export.export import torch_model
 from pointsman_export.export.checkpoint import open_checkpoint
 from pointsman_export.export.main import main
@@ -292,7 +292,7 @@ def test_a_drop_in_accuracy(copy: Path, tmp_path: Path, export: Export) -> None:
     texts = [text[::-1] for text in BUILT_IN if len(text) < 1000]
     tokenizer = Tokenizer(copy / "tokenizer.json")
     right = torch_logits(
-        load_model(open_checkpoint(str(copy))), [item.ids for item in tokenizer.encode(texts, Window(512, 0.5))]
+        load_model(open_checkpoint(str(copy))), [item.ids for item in tokenizer.encode(texts, TextWindow(512, 0.5))]
     )
     path = tmp_path / "rows.jsonl"
     labels = [LABELS[index] for index in right.argmax(axis=1)]

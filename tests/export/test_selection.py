@@ -12,7 +12,7 @@ import onnx
 import pytest
 from safetensors.torch import load_file, save_file
 
-from pointsman.classify.tokenizer import Ids, Tokenizer, Window
+from pointsman.classify.tokenizer import Ids, TextWindow, Tokenizer
 from pointsman_export.export import verify
 from pointsman_export.export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.export.libraries import quiet
@@ -29,7 +29,7 @@ OUTLIER = "layers.1.mlp.Wo"
 @pytest.fixture(scope="module")
 def prompts(tiny: Path) -> list[Ids]:
     tokenizer = Tokenizer(tiny / "tokenizer.json")
-    return [encoded.ids for encoded in tokenizer.encode(BUILT_IN[:40], Window(64, 0.5))]
+    return [encoded.ids for encoded in tokenizer.encode(BUILT_IN[:40], TextWindow(64, 0.5))]
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from pointsman.classify import artifact
 from pointsman.classify.calibration import Calibration
 from pointsman.classify.engine import Engine
 from pointsman.classify.manifest import Manifest
-from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.config.load import load
 from pointsman.evaluation.fitted_rows import pack
 from pointsman.evaluation.labelled import LabelledText, add_label
@@ -35,8 +35,8 @@ from pointsman_export.correct import command as correct_command
 from pointsman_export.correct import onnx_file, training
 from pointsman_export.correct.levels import added, counted, levels, own_rows, with_labelled
 from pointsman_export.correct.pipeline import CorrectionRequest, _traffic
-from pointsman_export.correct.report import CorrectionReport, Judged
-from pointsman_export.correct.training import Scale, Texts
+from pointsman_export.correct.report import CorrectionReport, LabelAccuracy
+from pointsman_export.correct.training import FeatureScaler, TextFeatures
 from pointsman_export.fit.main import main
 from support.config_files import REPOSITORY
 
@@ -96,7 +96,7 @@ def corrected(world: Path) -> Path:
 
 def scores(folder: Path, prompts: list[str]) -> np.ndarray:
     loaded = artifact.load(folder)
-    encoded = Tokenizer(loaded.tokenizer_path).encode(prompts, Window(loaded.manifest.max_tokens, 0.5))
+    encoded = Tokenizer(loaded.tokenizer_path).encode(prompts, TextWindow(loaded.manifest.max_tokens, 0.5))
     return Engine(loaded, ["cpu"]).run([one.ids for one in encoded])
 
 
@@ -224,7 +224,7 @@ def test_a_threshold_that_was_not_fitted_says_so(world: Path) -> None:
     labelled = [LabelledText(f"{number}", "x", "medical") for number in range(12)]
     found = tuple(levels(config, labels, labelled, None, None))
     assert {one.origin for one in found} == {"category_model.threshold"}
-    judged = (Judged("medical", 12, 1, 2),)
+    judged = (LabelAccuracy("medical", 12, 1, 2),)
     report = CorrectionReport(
         base="b", labelled=12, labels=judged, levels=found, calibrated=0, strength=1.0, folds=5, traffic=0, changes=(),
         seconds=1.0,
@@ -383,16 +383,18 @@ def test_a_torn_file_is_refused(content: bytes) -> None:
         onnx_file.read_graph(content)
 
 
-def made_up(rows: int, seed: int) -> Texts:
+def made_up(rows: int, seed: int) -> TextFeatures:
     random = np.random.default_rng(seed)
-    return Texts(random.normal(size=(rows, 6)).astype(np.float32), random.normal(size=(rows, 4)).astype(np.float32))
+    return TextFeatures(
+        random.normal(size=(rows, 6)).astype(np.float32), random.normal(size=(rows, 4)).astype(np.float32)
+    )
 
 
 def test_a_label_that_allows_several_is_content_with_any_of_them() -> None:
     labelled, held = made_up(12, 1), made_up(30, 2)
     allowed = np.zeros((12, 4), dtype=bool)
     allowed[:, [1, 2]] = True
-    scale = Scale.of(labelled.features, held.features)
+    scale = FeatureScaler.of(labelled.features, held.features)
     weak, strong = (training.correct(labelled, allowed, held, strength, scale) for strength in (0.3, 1e6))
     mass = [(training.softmax(one.corrected(labelled)) * allowed).sum(axis=1).mean() for one in (weak, strong)]
     assert mass[0] > 0.6 > mass[1]
@@ -419,11 +421,11 @@ def test_what_is_as_near_as_labelled_texts_are_to_each_other_follows_them() -> N
     random = np.random.default_rng(6)
     centre = np.array([8.0, 0, 0, 0, 0, 0])
     near, far = (random.normal(size=(40, 6)).astype(np.float32) + shift for shift in (centre, -centre))
-    labelled, others = Texts(near[:20], near[:20]), Texts(np.concatenate([near[20:], far]), near)
-    follows = training.free(labelled, np.zeros(20, dtype=int), others, Scale(np.zeros(6), 1.0))
+    labelled, others = TextFeatures(near[:20], near[:20]), TextFeatures(np.concatenate([near[20:], far]), near)
+    follows = training.free(labelled, np.zeros(20, dtype=int), others, FeatureScaler(np.zeros(6), 1.0))
     assert follows[:20].mean() > 0.7
     assert not follows[20:].any()
-    alone = training.free(labelled, np.arange(20), others, Scale(np.zeros(6), 1.0))
+    alone = training.free(labelled, np.arange(20), others, FeatureScaler(np.zeros(6), 1.0))
     assert not alone.any(), "of labels with one text each nobody knows how near is near"
 
 

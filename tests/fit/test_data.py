@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from pointsman_export.common.errors import FitDataError
-from pointsman_export.fit.data import Rows, read_descriptions, read_rows
+from pointsman_export.fit.data import TrainingRows, read_descriptions, read_rows
 
 
-def label_counts(rows: Rows) -> dict[str, int]:
+def label_counts(rows: TrainingRows) -> dict[str, int]:
     """Rows by label."""
     return {label: int((rows.truth == index).sum()) for index, label in enumerate(rows.labels)}
 
@@ -25,7 +25,7 @@ def line(text: object, label: object) -> str:
     return json.dumps({"text": text, "label": label})
 
 
-def read(tmp_path: Path, lines: list[str]) -> Rows:
+def read(tmp_path: Path, lines: list[str]) -> TrainingRows:
     path = tmp_path / "my.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8")
     return read_rows(path)

@@ -21,8 +21,8 @@ from onnx import TensorProto, helper, numpy_helper
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.engine import Engine
-from pointsman.classify.manifest import Manifest, Source
-from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.classify.manifest import Manifest, WeightsSource
+from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.cli.main import main as pointsman
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import ArtifactError
@@ -57,7 +57,7 @@ def manifest(fitted: Path) -> Manifest:
 def scores(folder: Path, texts: list[str], *, together: bool = True) -> np.ndarray:
     """What the daemon's engine gives, in one call or one by one."""
     loaded = artifact.load(folder)
-    encoded = Tokenizer(loaded.tokenizer_path).encode(texts, Window(loaded.manifest.max_tokens, 0.5))
+    encoded = Tokenizer(loaded.tokenizer_path).encode(texts, TextWindow(loaded.manifest.max_tokens, 0.5))
     engine = Engine(loaded, ["cpu"])
     prompts = [item.ids for item in encoded]
     return engine.run(prompts) if together else np.concatenate([engine.run([prompt]) for prompt in prompts])
@@ -111,7 +111,7 @@ def test_the_manifest_describes_the_new_artifact(manifest: Manifest) -> None:
     assert manifest.labels == LABELS
     assert 0.2 <= manifest.temperature <= 5
     assert manifest.suggested_threshold is None or 0.2 < manifest.suggested_threshold < 1
-    assert manifest.source == Source(name=f"fit of {base.source.name}", sha256=base.files["model.onnx"])
+    assert manifest.source == WeightsSource(name=f"fit of {base.source.name}", sha256=base.files["model.onnx"])
     assert base.training is not None
     assert manifest.training is None, "that of the base does not make these weights"
     assert (manifest.max_tokens, manifest.precision, manifest.opset) == (base.max_tokens, base.precision, base.opset)
@@ -183,7 +183,7 @@ def test_a_fitted_artifact_is_a_base_too(fitted: Path, fit: Export, manifest: Ma
     again = artifact.load(outcome.folder).manifest
     assert outcome.code == 0
     assert again.verification["cross_validation"] == manifest.verification["cross_validation"]
-    assert again.source == Source(name=f"fit of {manifest.source.name}", sha256=manifest.files["model.onnx"])
+    assert again.source == WeightsSource(name=f"fit of {manifest.source.name}", sha256=manifest.files["model.onnx"])
 
 
 def test_the_rows_are_recorded_by_their_hashes(fitted: Path, manifest: Manifest) -> None:

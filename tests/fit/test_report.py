@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pointsman_export.fit.data import Rows
+from pointsman_export.fit.data import TrainingRows
 from pointsman_export.fit.report import FitReport, rows_to_add
 
 
@@ -19,7 +19,7 @@ def report(
     **other: Any,
 ) -> FitReport:
     """A report on the labels banking, travel and work; the text of row n is `text n`."""
-    rows = Rows(
+    rows = TrainingRows(
         texts=[f"text {number}" for number in range(len(truth))],
         truth=np.array(truth),
         labels=["banking", "travel", "work"],

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pointsman.routing.ask.forms import Form
+from pointsman.routing.ask.forms import BlockForm
 from pointsman.routing.ask.names import name_of
-from pointsman.routing.ask.reader import Reader
+from pointsman.routing.ask.reader import BlockParser
 
 
 def blocks_of(text: str) -> list[str]:
     """The blocks of a text without tags."""
-    reader = Reader(text, name_of)
+    reader = BlockParser(text, name_of)
     reader.read(0, len(text))
     reader.part(len(text))
     return shown(text, reader)
 
 
-def shown(text: str, reader: Reader) -> list[str]:
+def shown(text: str, reader: BlockParser) -> list[str]:
     """Return a line for each block: its section, role and form, and its text.
 
     `!` follows the role of a block under a strong label, and `<` that of one which may belong to material.
@@ -24,7 +24,7 @@ def shown(text: str, reader: Reader) -> list[str]:
     for block in reader.done():
         role = "guess" if block.name.rank < 0 else block.name.role.value
         marks = "!" * block.strong + "<" * block.inside
-        form = "" if block.look() is Form.PROSE else f" {block.look().name.lower()}"
+        form = "" if block.look() is BlockForm.PROSE else f" {block.look().name.lower()}"
         held = text[block.start : block.end].strip()
         lines.append(f"{sections.index(block.section) + 1} {role}{marks}{form}: {held}")
     return lines

@@ -11,7 +11,7 @@ import yaml
 
 from pointsman.classify.artifact import MANIFEST
 from pointsman.classify.manifest import MODEL, TOKENIZER
-from pointsman.config.load import Loaded, load
+from pointsman.config.load import LoadedConfig, load
 from pointsman.errors import ConfigError, Problem
 
 REPOSITORY = Path(__file__).parents[2]
@@ -63,7 +63,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def loaded(folder: Path, text: str) -> Loaded:
+def loaded(folder: Path, text: str) -> LoadedConfig:
     return load(write(folder, text))
 
 

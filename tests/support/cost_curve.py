@@ -13,14 +13,14 @@ import onnxruntime
 from pointsman.classify import artifact, curve_file
 from pointsman.classify.artifact import BUILTIN, Artifact
 from pointsman.classify.cores import default_threads, usable_cores
-from pointsman.classify.cost_model import Curve
+from pointsman.classify.cost_model import CostCurve
 
 
 def leave(measured: Artifact, folder: Path, tokens: Sequence[int], seconds: Sequence[float]) -> None:
     """Store a curve for each number of threads that a test gives a classifier."""
     cores = usable_cores()
     for threads in {1, 2, default_threads(cores)}:
-        curve = Curve(threads, tuple(tokens), tuple(seconds), tuple(seconds), tuple(seconds) if threads > 1 else ())
+        curve = CostCurve(threads, tuple(tokens), tuple(seconds), tuple(seconds), tuple(seconds) if threads > 1 else ())
         key = curve_file.key(
             measured,
             runtime=onnxruntime.__version__,

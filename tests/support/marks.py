@@ -69,7 +69,7 @@ def of_module(module: ModuleType) -> Iterator[str]:
 
 def of_roles() -> Iterator[str]:
     """A label and the tags of a name of each role and rank."""
-    found: dict[names.Name, str] = {}
+    found: dict[names.RankedRole, str] = {}
     for value in vars(words).values():
         for word in _strings(value):
             name = names.name_of(word, False)

@@ -15,7 +15,7 @@ from pointsman.api.one_request import request_route
 from pointsman.api.page.files import page_routes
 from pointsman.api.traffic import traffic_routes
 from pointsman.app.experiments import Experiments, experiments_route
-from pointsman.observability.latest import Latest
+from pointsman.observability.latest import LatestRequests
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
@@ -23,8 +23,8 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.observability.traffic import Traffic
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client import TrustedProxies
-from pointsman.server.hosts import Hosts
-from pointsman.server.limits import Limits
+from pointsman.server.hosts import AllowedHosts
+from pointsman.server.limits import ConnectionLimits
 from pointsman.server.listener import Listener
 from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
@@ -64,7 +64,7 @@ class PagePort:
     url: str
     metrics: Metrics
     traffic: Traffic
-    latest: Latest
+    latest: LatestRequests
     experiments: Experiments = field(default_factory=Experiments)
     texts: KeptTexts | None = None
     log: Log = field(default_factory=lambda: Log("info", Memory()))
@@ -86,7 +86,7 @@ async def run_page(*more: Route, address: str | None = None, since: float | None
     """
     address = address or f"127.0.0.1:{reserve_port()}"
     metrics = Metrics(frozenset({"base"}))
-    found = PagePort(f"http://{address}", metrics, Traffic(metrics, since), Latest(metrics.settle))
+    found = PagePort(f"http://{address}", metrics, Traffic(metrics, since), LatestRequests(metrics.settle))
 
     def counted(records: list[Record]) -> None:
         found.latest.add(records)
@@ -108,8 +108,8 @@ async def run_page(*more: Route, address: str | None = None, since: float | None
             *more,
         ]
     )
-    limits = Limits(5.0, 60.0, 2**20, 100, 0, TrustedProxies())
-    handler = guarded(table, lambda: Hosts([address]), lambda: None, lambda: False)
+    limits = ConnectionLimits(5.0, 60.0, 2**20, 100, 0, TrustedProxies())
+    handler = guarded(table, lambda: AllowedHosts([address]), lambda: None, lambda: False)
     listener = Listener(handler, lambda: limits, lambda _: None, lambda _: None, ByteBudget(2**22))
     await listener.listen(address)
     try:

@@ -15,14 +15,14 @@ from typing import Any, cast
 
 from pointsman.app.data_handler import data_handler
 from pointsman.app.generations import Generations
-from pointsman.app.prepare import Prepared
+from pointsman.app.prepare import PreparedConfig
 from pointsman.classify.classifier import Classification, Timing
 from pointsman.config.client_keys import parse_keys
 from pointsman.config.model import AdapterOptions, CorsOptions, LogOptions, RelayOptions, ServerOptions
 from pointsman.observability.log import Log
 from pointsman.server.listener import Listener
 from pointsman.server.request import Handler
-from pointsman.upstream.breaker import Breaker
+from pointsman.upstream.breaker import CircuitBreaker
 from pointsman.upstream.endpoint_state import EndpointState
 from support.http_view import Seen, seen
 from support.log import Memory
@@ -148,17 +148,17 @@ class Wire:
     def _swapped(self) -> None:
         self._handler = self.listener.handler = self._made_handler()
 
-    def prepared(self, **fields: Any) -> Prepared:
+    def prepared(self, **fields: Any) -> PreparedConfig:
         """A config, with another threshold for instance."""
         served = replace(config(endpoints=ENDPOINTS, **fields), pointsman=self._options)
         keys = None if self.keys is None else parse_keys(self.keys, served)
         assert keys is None or not keys.errors, keys
-        return Prepared(served, CLASSIFIER, b"", (), keys=None if keys is None else keys.keys)
+        return PreparedConfig(served, CLASSIFIER, b"", (), keys=None if keys is None else keys.keys)
 
-    def elsewhere(self) -> Prepared:
+    def elsewhere(self) -> PreparedConfig:
         """A config whose only endpoint is at another address."""
         served = replace(config(endpoints=(replace(A, port=9000),)), pointsman=self._options)
-        return Prepared(served, CLASSIFIER, b"", ())
+        return PreparedConfig(served, CLASSIFIER, b"", ())
 
     def begin(self) -> None:
         """A listener with one client that is connected; whatever was before is forgotten."""
@@ -240,7 +240,7 @@ class Wire:
         self._options = replace(self._options, relay=replace(self._options.relay, **cast("Any", options)))
         self.reload()
 
-    def almost_open(self) -> Breaker:
+    def almost_open(self) -> CircuitBreaker:
         """The breaker of `a`, which opens with one more failure: another client has seen one."""
         breaker = self.endpoints["a"].breaker
         breaker.failures = 2
@@ -360,7 +360,7 @@ def playing(**options: Any) -> Iterator[Wire]:
 
 
 @contextmanager
-def half_open() -> Iterator[tuple[Wire, Breaker]]:
+def half_open() -> Iterator[tuple[Wire, CircuitBreaker]]:
     """A wire whose first endpoint has failed, and the breaker of that, which lets one request through."""
     with playing(breaker_open_ms=5_000) as wire:
         breaker = wire.almost_open()

@@ -10,10 +10,10 @@ from typing import Any
 from pointsman.classify.classifier import Classification, Timing
 from pointsman.config.model import Canary, CategoryRollout, Lora, Model, RoutingOptions
 from pointsman.observability.record import Record
-from pointsman.routing.decision import Decision, Missed, Reason
-from pointsman.routing.edits import Edited, Edits
-from pointsman.routing.reading import Reading
-from pointsman.routing.router import Routed
+from pointsman.routing.decision import Decision, MissedThreshold, Reason
+from pointsman.routing.edits import EditedBody, Edits
+from pointsman.routing.reading import AskClassification
+from pointsman.routing.router import RoutedRequest
 from support.page import STATUS, PagePort
 from support.toy_config import config
 
@@ -97,7 +97,7 @@ class Scene:
         decision = self._decision()
         score = 1.0 if decision.confidence is None else decision.confidence
         read = Classification((score,), 1, False, Timing(), "run", text_hash=f"{dice.getrandbits(32):08x}")
-        record.routed = Routed(decision, Edited(b""), 0.0, reading=Reading("", read))
+        record.routed = RoutedRequest(decision, EditedBody(b""), 0.0, reading=AskClassification("", read))
         self._answer(record, decision.model, trouble=at > self.now - TROUBLE_SECONDS)
         return record
 
@@ -108,7 +108,7 @@ class Scene:
         category = dice.choices(list(BUSY), list(BUSY.values()))[0]
         confidence = min(0.999, dice.betavariate(12, 1.4))
         if confidence < 0.66:
-            missed = Missed(category, 0.66)
+            missed = MissedThreshold(category, 0.66)
             return Decision(BASE, BASE, (), "other", confidence, Reason.LOW_CONFIDENCE, Edits(), missed=missed)
         model, arm = name_of(category), None
         if category == "support":

@@ -7,18 +7,18 @@ import random
 import pytest
 
 from training.augment import augment, retype
-from training.data import Row
+from training.data import TrainingText
 from training.snippets import SNIPPETS
 from training.wrap import TASKS, pool
 
-CODE = Row("why does my loop never end", "computer science", "pointsman")
-RASH = Row("what is this itchy rash on my arm", "health", "pointsman")
-SORE = Row("is it contagious", "health", "expertqa")
-TALK = Row("nice to meet you", "other", "clinc-smalltalk")
+CODE = TrainingText("why does my loop never end", "computer science", "pointsman")
+RASH = TrainingText("what is this itchy rash on my arm", "health", "pointsman")
+SORE = TrainingText("is it contagious", "health", "expertqa")
+TALK = TrainingText("nice to meet you", "other", "clinc-smalltalk")
 POOL = pool([CODE, RASH, TALK])
 
 
-def made(row: Row, n: int = 2000) -> list[str]:
+def made(row: TrainingText, n: int = 2000) -> list[str]:
     rng = random.Random(0)  # noqa: S311
     return [augment(row, POOL, rng) for _ in range(n)]
 
@@ -30,7 +30,7 @@ def test_the_same_seed_makes_the_same_text() -> None:
 def test_only_a_computing_question_gets_code() -> None:
     """A share of 0.15; code says too much about the subject to stand beside another's question."""
 
-    def with_code(row: Row) -> int:
+    def with_code(row: TrainingText) -> int:
         return sum(any(snippet in text for snippet in SNIPPETS) for text in made(row))
 
     assert 200 < with_code(CODE) < 400
@@ -55,7 +55,7 @@ def test_the_question_is_still_there_and_no_placeholder_is() -> None:
 
 def test_a_task_is_filled_and_nothing_else_is_done_to_it() -> None:
     """Typos would break its places."""
-    assert set(made(Row("Name the chat: {ask}", "other", TASKS), 200)) == {
+    assert set(made(TrainingText("Name the chat: {ask}", "other", TASKS), 200)) == {
         f"Name the chat: {row.text}" for row in (CODE, RASH, TALK)
     }
 
@@ -70,7 +70,7 @@ def test_earlier_turns_stand_below_the_newest_and_share_its_label() -> None:
 
 def test_a_long_text_gets_no_material_and_no_turns() -> None:
     """The training reads few tokens, and the question may stand at the end."""
-    row = Row("is it contagious? " * 20, "health", "expertqa")
+    row = TrainingText("is it contagious? " * 20, "health", "expertqa")
 
     assert not any(RASH.text in text for text in made(row))
 

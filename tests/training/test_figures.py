@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.data import LABELS, Row
+from training.data import LABELS, TrainingText
 from training.figures import Floats, calibration_error, caught, domain_score, figures, model_of
 
 
@@ -17,7 +17,7 @@ def certain(*labels: str, p: float = 0.9) -> Floats:
 
 
 def test_accuracy_is_told_by_source_over_labels_and_over_models() -> None:
-    rows = [Row("", "law", "a"), Row("", "engineering", "b"), Row("", "math", "b")]
+    rows = [TrainingText("", "law", "a"), TrainingText("", "engineering", "b"), TrainingText("", "math", "b")]
     found = figures(rows, certain("law", "computer science", "health"))
 
     assert (found["a"]["rows"], found["a"]["labels"], found["a"]["right_model"]) == (1, 1, 1)
@@ -25,7 +25,7 @@ def test_accuracy_is_told_by_source_over_labels_and_over_models() -> None:
 
 
 def test_rows_that_name_a_model_count_by_model() -> None:
-    rows = [Row("", "technical", "dev"), Row("", "general", "dev")]
+    rows = [TrainingText("", "technical", "dev"), TrainingText("", "general", "dev")]
 
     assert figures(rows, certain("engineering", "history"))["dev"]["right_model"] == 1
     assert model_of("physics") == "general"
@@ -38,8 +38,13 @@ def test_out_of_scope_rows_are_caught_under_the_threshold_that_keeps_95_percent(
 
 
 def test_exams_ours_and_rows_without_an_adapter_do_not_set_the_threshold() -> None:
-    weak = [Row("", "law", "mmlu"), Row("", "law", "pointsman"), Row("", "general", "dev"), Row("", "other", "dolly")]
-    rows = [*weak, Row("", "law", "expertqa"), Row("", "other", "clinc-smalltalk")]
+    weak = [
+        TrainingText("", "law", "mmlu"),
+        TrainingText("", "law", "pointsman"),
+        TrainingText("", "general", "dev"),
+        TrainingText("", "other", "dolly"),
+    ]
+    rows = [*weak, TrainingText("", "law", "expertqa"), TrainingText("", "other", "clinc-smalltalk")]
     probabilities = np.concatenate([certain(*["law"] * 4, p=0.2), certain("law"), certain("law", p=0.5)])
 
     assert figures(rows, probabilities)["out_of_scope_caught"] == 1

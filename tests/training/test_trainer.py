@@ -10,13 +10,13 @@ import torch
 
 from pointsman_export.export.mean_bert import MeanBertForSequenceClassification, mean_of_tokens
 from training.batches import tokenize
-from training.data import LABELS, CannotTrain, Row
+from training.data import LABELS, CannotTrain, TrainingText
 from training.model import build_classifier, load_tokenizer
 from training.predict import predict
 from training.trainer import Settings, Trainer
 from training.wrap import pool
 
-ROWS = [Row("can my landlord sue", "law", "a"), Row("why my rash itch", "health", "b")] * 150
+ROWS = [TrainingText("can my landlord sue", "law", "a"), TrainingText("why my rash itch", "health", "b")] * 150
 
 
 def trainer(encoder: Path, state: Path, epochs: int = 2) -> Trainer:

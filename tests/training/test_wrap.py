@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from training.data import LABELS, Row
+from training.data import LABELS, TrainingText
 from training.sections import sections
 from training.wrap import TASKS, Pool, beside_material, fill_task, lines, pool, wrap
 
@@ -81,6 +81,8 @@ def test_a_task_gets_a_question_of_any_subject() -> None:
 
 
 def test_the_templates_of_tasks_are_no_texts_to_draw_from() -> None:
-    found = pool([Row("Name this chat: {ask}", "other", TASKS), Row("hi", "other", "clinc-smalltalk")])
+    found = pool(
+        [TrainingText("Name this chat: {ask}", "other", TASKS), TrainingText("hi", "other", "clinc-smalltalk")]
+    )
 
     assert found == Pool({"other": ["hi"]}, ["hi"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Card, Served, parse_models
+from pointsman.adapters.catalog import ModelCard, ServedModels, parse_models
 from pointsman.adapters.poller import Poller
 from pointsman.config.model import Endpoint
 from pointsman.errors import UpstreamError, UpstreamUnreachable
@@ -18,7 +18,7 @@ from support.process import PATIENCE_SECONDS
 from support.toy_config import A, B
 from support.virtual_loop import VirtualLoop
 
-BASE, LORA = Card("base"), Card("lora", "base")
+BASE, LORA = ModelCard("base"), ModelCard("lora", "base")
 
 
 def listing(*cards: Any) -> bytes:
@@ -34,7 +34,11 @@ def test_vllms_answer_is_read_and_what_we_do_not_know_is_skipped() -> None:
         {"id": "lora", "object": "model", "root": "/l", "parent": "base", "max_model_len": None},
         {"id": "plain"},
     )
-    assert parse_models(body) == (Card("base", None, 4096, "/m"), Card("lora", "base", None, "/l"), Card("plain"))
+    assert parse_models(body) == (
+        ModelCard("base", None, 4096, "/m"),
+        ModelCard("lora", "base", None, "/l"),
+        ModelCard("plain"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,13 +73,13 @@ def test_any_other_answer_is_the_endpoints_fault(body: bytes) -> None:
         pytest.param({"a": (), "b": ()}, (), id="none"),
     ],
 )
-def test_who_serves_a_name(cards: dict[str, tuple[Card, ...]], serving: tuple[Endpoint, ...]) -> None:
-    assert Served(cards).serving("lora", (A, B)) == serving
-    assert Served(cards).serving("lora", (A,)) == tuple(endpoint for endpoint in serving if endpoint is A)
+def test_who_serves_a_name(cards: dict[str, tuple[ModelCard, ...]], serving: tuple[Endpoint, ...]) -> None:
+    assert ServedModels(cards).serving("lora", (A, B)) == serving
+    assert ServedModels(cards).serving("lora", (A,)) == tuple(endpoint for endpoint in serving if endpoint is A)
 
 
 def test_a_withheld_name_is_served_by_nobody_whether_or_not_its_endpoint_is_known() -> None:
-    served = Served({"a": (BASE, LORA)}).without("a", "lora").without("b", "lora")
+    served = ServedModels({"a": (BASE, LORA)}).without("a", "lora").without("b", "lora")
     assert served.serving("lora", (A, B)) == ()
     assert served.serving("base", (A, B)) == (A, B)
     assert served.models() == {"base": BASE}
@@ -93,12 +97,12 @@ def test_a_withheld_name_is_served_by_nobody_whether_or_not_its_endpoint_is_know
 def test_a_name_is_not_available_where_only_an_endpoint_that_is_down_serves_it(
     down: tuple[str, ...], available: tuple[Endpoint, ...]
 ) -> None:
-    served = Served({"a": (BASE,), "b": (BASE, LORA)}, down=frozenset(down))
+    served = ServedModels({"a": (BASE,), "b": (BASE, LORA)}, down=frozenset(down))
     assert served.available("lora", (A, B)) == available
     assert served.serving("lora", (A, B)) == (B,)
 
 
-PATH, OTHER = Card("org/model"), Card("other")
+PATH, OTHER = ModelCard("org/model"), ModelCard("other")
 
 
 @pytest.mark.parametrize(
@@ -106,26 +110,28 @@ PATH, OTHER = Card("org/model"), Card("other")
     [
         pytest.param({}, "base", id="nothing known"),
         pytest.param({"a": (BASE, PATH), "b": ()}, "base", id="served by its name"),
-        pytest.param({"a": (PATH, Card("lora", "org/model")), "b": (PATH,)}, "org/model", id="all agree on another"),
+        pytest.param(
+            {"a": (PATH, ModelCard("lora", "org/model")), "b": (PATH,)}, "org/model", id="all agree on another"
+        ),
         pytest.param({"a": (PATH,)}, "base", id="one is not known yet"),
         pytest.param({"a": (PATH,), "b": (OTHER,)}, "base", id="they disagree"),
         pytest.param({"a": (PATH, OTHER), "b": ()}, "base", id="one has two"),
         pytest.param({"a": (), "b": ()}, "base", id="none has any"),
     ],
 )
-def test_the_name_that_a_base_is_served_under(cards: dict[str, tuple[Card, ...]], name: str) -> None:
-    assert Served(cards).base_name("base", (A, B)) == name
+def test_the_name_that_a_base_is_served_under(cards: dict[str, tuple[ModelCard, ...]], name: str) -> None:
+    assert ServedModels(cards).base_name("base", (A, B)) == name
 
 
 def test_only_one_endpoint_is_left_where_nobody_else_can_answer() -> None:
-    path = Card("/models/base")
-    served = Served({"a": (BASE, LORA), "b": (path,)}).only("b", (A, B))
+    path = ModelCard("/models/base")
+    served = ServedModels({"a": (BASE, LORA), "b": (path,)}).only("b", (A, B))
     assert served.serving("lora", (A, B)) == ()
     assert served.base_name("base", (A, B)) == "/models/base"
 
 
 def test_that_one_is_asked_even_while_it_is_down() -> None:
-    served = Served({"b": (BASE, LORA)}).only("b", (A, B)).down_too((B,))
+    served = ServedModels({"b": (BASE, LORA)}).only("b", (A, B)).down_too((B,))
     assert served.available("lora", (A, B)) == (B,)
 
 
@@ -148,21 +154,21 @@ class Vllms:
 
 
 async def test_before_the_first_poll_nothing_is_known() -> None:
-    assert Vllms().poller.served == Served()
+    assert Vllms().poller.served == ServedModels()
 
 
 async def test_an_endpoint_that_fails_keeps_what_it_last_said_and_the_others_go_on() -> None:
     vllms = Vllms()
-    assert await vllms.poller.refresh() == Served({"a": (BASE,), "b": (BASE,)})
+    assert await vllms.poller.refresh() == ServedModels({"a": (BASE,), "b": (BASE,)})
     vllms.answers = {"a": UpstreamUnreachable("gone"), "b": listing({"id": "base"}, {"id": "lora", "parent": "base"})}
     await vllms.poller.refresh()
-    assert vllms.poller.served == Served({"a": (BASE,), "b": (BASE, LORA)})
+    assert vllms.poller.served == ServedModels({"a": (BASE,), "b": (BASE, LORA)})
 
 
 async def test_an_endpoint_that_never_answered_is_not_known() -> None:
     vllms = Vllms()
     vllms.answers["b"] = b"not JSON \xff"
-    assert await vllms.poller.refresh() == Served({"a": (BASE,)})
+    assert await vllms.poller.refresh() == ServedModels({"a": (BASE,)})
 
 
 async def test_only_a_change_is_reported() -> None:
@@ -257,7 +263,7 @@ async def test_a_new_config_keeps_what_is_known_of_endpoints_that_stay() -> None
     await vllms.poller.refresh()
     heavier, moved = replace(A, weight=5.0), replace(B, port=9)
     poller = Poller((heavier, moved), vllms.fetch, lambda *_: None, vllms.poller)
-    assert poller.served == Served({"a": (BASE,)})
+    assert poller.served == ServedModels({"a": (BASE,)})
     assert poller.answered.is_set()
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from pointsman.api.admin_guard import fault, guarded
 from pointsman.http1.request_head import read_head
-from pointsman.server.hosts import Hosts
+from pointsman.server.hosts import AllowedHosts
 from pointsman.server.request import Request
 from pointsman.server.response import Response
 
-HOSTS = Hosts(["127.0.0.1:9190"])
+HOSTS = AllowedHosts(["127.0.0.1:9190"])
 TOKEN = b"5f3a-secret"
 PROTECTED = (
     "/config",
@@ -36,7 +36,7 @@ def head(path: str = "/config", method: str = "GET", host: str = "127.0.0.1:9190
     return read_head(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n".encode())
 
 
-def refused(found: Any, hosts: Hosts = HOSTS, scheme: bytes = b"http") -> tuple[int, str] | None:
+def refused(found: Any, hosts: AllowedHosts = HOSTS, scheme: bytes = b"http") -> tuple[int, str] | None:
     head, length = found
     error = fault(head, hosts, (scheme,), has_body=bool(length) or head.chunked)
     return None if error is None else (error.status, error.code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.evaluation.agreement import Agreement
+from pointsman.evaluation.agreement import ClassifierAgreement
 from pointsman.routing.decision import Reason
 from pointsman.routing.opinion import Opinion
 
@@ -14,7 +14,7 @@ def says(category: str | None, confidence: float | None = 0.9, model: str | None
 
 
 def test_they_agree_where_both_choose_the_same_category() -> None:
-    counts = Agreement()
+    counts = ClassifierAgreement()
     assert counts.add(says("law"), says("law", 0.7)) is None
     assert counts.add(says("law"), says("health")) == ("law", "health")
     assert counts.add(says(None), says("law")) == (None, "law")
@@ -29,7 +29,7 @@ def test_they_agree_where_both_choose_the_same_category() -> None:
 
 
 def test_a_text_is_rerouted_where_another_model_would_answer_whatever_its_category() -> None:
-    counts = Agreement()
+    counts = ClassifierAgreement()
     counts.add(says("law", model="base"), says("health", model="base"))
     counts.add(says("law", model="base"), says("law", model="law-lora"))
 
@@ -37,7 +37,7 @@ def test_a_text_is_rerouted_where_another_model_would_answer_whatever_its_catego
 
 
 def test_the_difference_of_confidence_is_that_of_texts_in_which_both_have_one() -> None:
-    counts = Agreement()
+    counts = ClassifierAgreement()
     counts.add(says("law", 0.9), says("law", 0.7))
     counts.add(says("law", 0.6), says("law", 0.7))
     counts.add(says("law", 0.6), says("law", None))
@@ -46,13 +46,13 @@ def test_the_difference_of_confidence_is_that_of_texts_in_which_both_have_one() 
 
 
 def test_without_a_text_no_share_is_told() -> None:
-    told = Agreement().report()
+    told = ClassifierAgreement().report()
     assert (told["agreed"]["share"], told["agreed"]["low"], told["confidence_difference"]) == (None, None, None)
 
 
 def test_pairs_that_differ_are_bounded() -> None:
     """The first 200 are told apart, however many categories there are, and the others are counted together."""
-    counts = Agreement()
+    counts = ClassifierAgreement()
     for number in range(300):
         counts.add(says("law"), says(f"category {number}"))
     counts.add(says("law"), says("category 5"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Card, Served
+from pointsman.adapters.catalog import ModelCard, ServedModels
 from pointsman.api.models import model_list
 from pointsman.classify.classifier import Classifier
 from pointsman.config.client_keys import parse_keys
@@ -41,7 +41,7 @@ def wire() -> Iterator[Wire]:
 
 @pytest.fixture
 def router(classifier: Classifier) -> Router:
-    return Router(config(routing=ROUTING), classifier, Served)
+    return Router(config(routing=ROUTING), classifier, ServedModels)
 
 
 def asked(model: str) -> Any:
@@ -105,7 +105,7 @@ def test_the_body_of_a_plain_explicit_name_is_untouched(wire: Wire) -> None:
 
 def test_models_lists_aliases_and_how_a_hidden_name_is_reached() -> None:
     made = config(pointsman=Options(routing=ROUTING))
-    served = Served({"a": (Card(BASE, max_model_len=4096), Card("legal-lora", BASE))})
+    served = ServedModels({"a": (ModelCard(BASE, max_model_len=4096), ModelCard("legal-lora", BASE))})
 
     listed = {one["id"]: one for one in model_list(made, served, 7)["data"]}
 
@@ -180,7 +180,7 @@ def test_the_dry_run_knows_a_keys_aliases(key: str, reason: str) -> None:
 
 def test_models_lists_the_aliases_of_the_key_that_asks() -> None:
     made = config(pointsman=Options(routing=OF_ANN))
-    served = Served({"a": (Card(BASE), Card("legal-lora", BASE))})
+    served = ServedModels({"a": (ModelCard(BASE), ModelCard("legal-lora", BASE))})
     names = [[one["id"] for one in model_list(made, served, 7, key)["data"]] for key in (None, ANN, BOB)]
     assert names[0] == ["MoM", "gpt-4o", BASE, "legal-lora"]
     assert names[1] == ["MoM", "gpt-4o", "claude", BASE, "legal-lora", "direct:legal-lora"]

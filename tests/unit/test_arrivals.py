@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from pointsman.errors import OverShare
+from pointsman.errors import ConcurrencyLimited
 from pointsman.server.arrivals import Arrivals
 
 
@@ -33,7 +33,7 @@ def test_of_clients_with_one_each_the_first_gives_way() -> None:
 
 def test_a_limited_client_with_all_of_them_gets_no_more_and_others_do() -> None:
     arrivals, _ = entered(3, "aaa", limited=True)
-    with pytest.raises(OverShare):
+    with pytest.raises(ConcurrencyLimited):
         arrivals.enter("a", 3, 3, limited=True)
     assert arrivals.enter("b", 4, 3, limited=True) == 0
     arrivals.leave("a", 1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.routing.ask.blocks import Block, enclosed
-from pointsman.routing.ask.forms import Form
-from pointsman.routing.ask.names import Name, Role
-from support.judged import blocks_of
+from pointsman.routing.ask.blocks import TextBlock, enclosed
+from pointsman.routing.ask.forms import BlockForm
+from pointsman.routing.ask.names import PartRole, RankedRole
+from support.scored_blocks import blocks_of
 
-FREE = Name(Role.FREE)
+FREE = RankedRole(PartRole.FREE)
 
 
 def told(message: str) -> list[tuple[str, bool]]:
@@ -41,23 +41,23 @@ def test_prose_between_two_like_rules_is_enclosed(message: str, expected: list[t
 
 
 def test_a_pair_reaches_from_its_first_rule_to_before_its_second() -> None:
-    blocks = [Block(at, at + 1, FREE, Form.PROSE, 0) for at in range(5)]
+    blocks = [TextBlock(at, at + 1, FREE, BlockForm.PROSE, 0) for at in range(5)]
     inside = [block.inside for block in enclosed(blocks, [("---", 1), ("---", 3)])]
     assert inside == [False, True, True, False, False]
 
 
 def test_what_a_weaker_label_was_inside_of_stays_inside() -> None:
-    blocks = [Block(0, 1, FREE, Form.PROSE, 0, inside=True), Block(1, 2, FREE, Form.PROSE, 0)]
+    blocks = [TextBlock(0, 1, FREE, BlockForm.PROSE, 0, inside=True), TextBlock(1, 2, FREE, BlockForm.PROSE, 0)]
     found = enclosed(blocks, [("---", 1), ("---", 3)])
-    assert [(block.form, block.inside) for block in found] == [(Form.PROSE, True), (Form.ENCLOSED, True)]
+    assert [(block.form, block.inside) for block in found] == [(BlockForm.PROSE, True), (BlockForm.ENCLOSED, True)]
 
 
 def test_the_form_of_a_block_is_that_of_its_lines_unless_it_is_known() -> None:
     lines = ["> The ferry leaves.", "> It is late."]
-    assert Block(0, 9, FREE, None, 0, lines=lines).look() is Form.QUOTE
-    assert Block(0, 9, FREE, Form.FENCE, 0, lines=lines).look() is Form.FENCE
+    assert TextBlock(0, 9, FREE, None, 0, lines=lines).look() is BlockForm.QUOTE
+    assert TextBlock(0, 9, FREE, BlockForm.FENCE, 0, lines=lines).look() is BlockForm.FENCE
 
 
 def test_of_a_block_nothing_is_said_that_was_not_read() -> None:
-    block = Block(0, 1, FREE, None, 0)
+    block = TextBlock(0, 1, FREE, None, 0)
     assert (block.strong, block.inside, block.lines) == (False, False, ())

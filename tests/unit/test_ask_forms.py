@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.routing.ask.forms import Form, form_of, looks_asked
+from pointsman.routing.ask.forms import BlockForm, form_of, looks_asked
 
 ASK = "How do I moor a ferry?"
 NINE = "The ferry leaves at nine"
 MATERIAL = {
-    Form.LOG: (
+    BlockForm.LOG: (
         "2024-05-01 12:00:01 started",
         "[2024/05/01 12:00:01] started",
         "01/05/24, 12:00 - Ann: hello",
@@ -30,7 +30,7 @@ MATERIAL = {
         "E       assert 1 == 2",
         "src/ferry.c:12: warning: unused variable",
     ),
-    Form.CODE: (
+    BlockForm.CODE: (
         "}",
         "return knots;",
         "knots += 1;",
@@ -63,8 +63,8 @@ MATERIAL = {
         '"knots" : 12',
         "}]",
     ),
-    Form.QUOTE: ("> The ferry leaves at nine.",),
-    Form.PROSE: (
+    BlockForm.QUOTE: ("> The ferry leaves at nine.",),
+    BlockForm.PROSE: (
         f"{NINE}.",
         "Class is over (at nine);",
         "Import the ferry, please,",
@@ -88,7 +88,7 @@ MATERIAL = {
 
 
 @pytest.mark.parametrize("form", MATERIAL, ids=lambda form: form.name)
-def test_a_line_has_the_form_of_what_it_begins_and_ends_with(form: Form) -> None:
+def test_a_line_has_the_form_of_what_it_begins_and_ends_with(form: BlockForm) -> None:
     for line in MATERIAL[form]:
         assert form_of([line]) is form, line
 
@@ -96,43 +96,43 @@ def test_a_line_has_the_form_of_what_it_begins_and_ends_with(form: Form) -> None
 @pytest.mark.parametrize(
     ("lines", "form"),
     [
-        pytest.param([NINE, NINE], Form.PROSE, id="prose"),
-        pytest.param(["“" + "x" * 150, "y" * 99 + "”"], Form.QUOTE, id="a long quotation"),
-        pytest.param(["“" + "x" * 150, "y" * 98 + "”."], Form.QUOTE, id="one with a full stop behind it"),
-        pytest.param(["“" + "x" * 150, "y" * 98 + "”"], Form.PROSE, id="a short quotation"),
-        pytest.param(["“" + "x" * 150, "y" * 150], Form.PROSE, id="no end of a quotation"),
-        pytest.param(["“" + "x" * 150, "y" * 150 + "”X"], Form.PROSE, id="a line behind the end of a quotation"),
-        pytest.param(["X" * 150, "X" * 150], Form.PROSE, id="long lines"),
-        pytest.param(["x" * 150, "“" + "y" * 150 + "”"], Form.PROSE, id="no beginning of a quotation"),
-        pytest.param(["a,b,c,d"] * 3, Form.TABLE, id="a table with commas"),
-        pytest.param(["a|b|c|d"] * 3, Form.TABLE, id="a table with bars"),
-        pytest.param(["a\tb\tc"] * 3, Form.TABLE, id="a table with tabs"),
-        pytest.param(["a,b,c,d"] * 2, Form.PROSE, id="two rows"),
-        pytest.param(["a,b,c"] * 3, Form.PROSE, id="few commas"),
-        pytest.param(["a|b|c"] * 3, Form.PROSE, id="few bars"),
-        pytest.param(["a\tb"] * 3, Form.PROSE, id="few tabs"),
-        pytest.param(["a, b, c, d, e"] * 3, Form.PROSE, id="the commas of sentences"),
-        pytest.param(["a|b|c|d"] * 3 + [NINE], Form.PROSE, id="a table and a line"),
-        pytest.param(["ann@host:~/a$ ls", NINE, NINE, NINE], Form.LOG, id="a prompt and what it printed"),
-        pytest.param(["PS C:\\> dir", NINE, NINE, NINE], Form.LOG, id="one of PowerShell"),
-        pytest.param([NINE, NINE, NINE, "ann@host:~/a$ ls"], Form.PROSE, id="a prompt at last"),
-        pytest.param(["12:30 Ann joined", NINE, NINE], Form.PROSE, id="one line of a log"),
-        pytest.param(["> " + NINE, "> " + NINE, NINE], Form.QUOTE, id="mostly quoted"),
-        pytest.param(["> " + NINE, NINE], Form.PROSE, id="half quoted"),
-        pytest.param(["12:30 a", "12:31 b", NINE], Form.LOG, id="mostly a log"),
-        pytest.param(["12:30 a", "12:31 b", NINE, NINE], Form.PROSE, id="half a log"),
-        pytest.param(["12:30 a", "12:31 b", "12:32 c", "x = y;", "y = z;"], Form.LOG, id="a log with code"),
-        pytest.param(["x = y;", "y = z;", NINE, NINE, NINE, NINE], Form.CODE, id="two lines of code"),
-        pytest.param(["x = y;", NINE, NINE], Form.PROSE, id="one line of code"),
-        pytest.param(["12:30 a", "x = y;", NINE], Form.LOG, id="a line of a log and one of code"),
-        pytest.param(["12:30 a", "x = y;", NINE, NINE], Form.PROSE, id="the same among as much prose"),
-        pytest.param(["Port: Graz", "Fare: 12", "Berth: 3"], Form.KEYS, id="keys"),
-        pytest.param(["Port: Graz", "Fare: 12", "Berth: 3", NINE], Form.KEYS, id="keys and a line"),
-        pytest.param(["Port: Graz", "Fare: 12", "Berth: 3", NINE, NINE], Form.PROSE, id="keys and two lines"),
-        pytest.param(["Port: Graz", NINE, NINE], Form.PROSE, id="one key"),
+        pytest.param([NINE, NINE], BlockForm.PROSE, id="prose"),
+        pytest.param(["“" + "x" * 150, "y" * 99 + "”"], BlockForm.QUOTE, id="a long quotation"),
+        pytest.param(["“" + "x" * 150, "y" * 98 + "”."], BlockForm.QUOTE, id="one with a full stop behind it"),
+        pytest.param(["“" + "x" * 150, "y" * 98 + "”"], BlockForm.PROSE, id="a short quotation"),
+        pytest.param(["“" + "x" * 150, "y" * 150], BlockForm.PROSE, id="no end of a quotation"),
+        pytest.param(["“" + "x" * 150, "y" * 150 + "”X"], BlockForm.PROSE, id="a line behind the end of a quotation"),
+        pytest.param(["X" * 150, "X" * 150], BlockForm.PROSE, id="long lines"),
+        pytest.param(["x" * 150, "“" + "y" * 150 + "”"], BlockForm.PROSE, id="no beginning of a quotation"),
+        pytest.param(["a,b,c,d"] * 3, BlockForm.TABLE, id="a table with commas"),
+        pytest.param(["a|b|c|d"] * 3, BlockForm.TABLE, id="a table with bars"),
+        pytest.param(["a\tb\tc"] * 3, BlockForm.TABLE, id="a table with tabs"),
+        pytest.param(["a,b,c,d"] * 2, BlockForm.PROSE, id="two rows"),
+        pytest.param(["a,b,c"] * 3, BlockForm.PROSE, id="few commas"),
+        pytest.param(["a|b|c"] * 3, BlockForm.PROSE, id="few bars"),
+        pytest.param(["a\tb"] * 3, BlockForm.PROSE, id="few tabs"),
+        pytest.param(["a, b, c, d, e"] * 3, BlockForm.PROSE, id="the commas of sentences"),
+        pytest.param(["a|b|c|d"] * 3 + [NINE], BlockForm.PROSE, id="a table and a line"),
+        pytest.param(["ann@host:~/a$ ls", NINE, NINE, NINE], BlockForm.LOG, id="a prompt and what it printed"),
+        pytest.param(["PS C:\\> dir", NINE, NINE, NINE], BlockForm.LOG, id="one of PowerShell"),
+        pytest.param([NINE, NINE, NINE, "ann@host:~/a$ ls"], BlockForm.PROSE, id="a prompt at last"),
+        pytest.param(["12:30 Ann joined", NINE, NINE], BlockForm.PROSE, id="one line of a log"),
+        pytest.param(["> " + NINE, "> " + NINE, NINE], BlockForm.QUOTE, id="mostly quoted"),
+        pytest.param(["> " + NINE, NINE], BlockForm.PROSE, id="half quoted"),
+        pytest.param(["12:30 a", "12:31 b", NINE], BlockForm.LOG, id="mostly a log"),
+        pytest.param(["12:30 a", "12:31 b", NINE, NINE], BlockForm.PROSE, id="half a log"),
+        pytest.param(["12:30 a", "12:31 b", "12:32 c", "x = y;", "y = z;"], BlockForm.LOG, id="a log with code"),
+        pytest.param(["x = y;", "y = z;", NINE, NINE, NINE, NINE], BlockForm.CODE, id="two lines of code"),
+        pytest.param(["x = y;", NINE, NINE], BlockForm.PROSE, id="one line of code"),
+        pytest.param(["12:30 a", "x = y;", NINE], BlockForm.LOG, id="a line of a log and one of code"),
+        pytest.param(["12:30 a", "x = y;", NINE, NINE], BlockForm.PROSE, id="the same among as much prose"),
+        pytest.param(["Port: Graz", "Fare: 12", "Berth: 3"], BlockForm.KEYS, id="keys"),
+        pytest.param(["Port: Graz", "Fare: 12", "Berth: 3", NINE], BlockForm.KEYS, id="keys and a line"),
+        pytest.param(["Port: Graz", "Fare: 12", "Berth: 3", NINE, NINE], BlockForm.PROSE, id="keys and two lines"),
+        pytest.param(["Port: Graz", NINE, NINE], BlockForm.PROSE, id="one key"),
     ],
 )  # fmt: skip
-def test_most_of_the_lines_tell_the_form_of_a_block(lines: list[str], form: Form) -> None:
+def test_most_of_the_lines_tell_the_form_of_a_block(lines: list[str], form: BlockForm) -> None:
     assert form_of(lines) is form
 
 

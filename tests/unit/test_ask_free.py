@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pointsman.routing.ask.free import free, rivals
-from support.judged import judged
+from support.scored_blocks import scored
 
 ASK = "How long do I have to file an appeal against a civil judgment?"
 OTHER = "How do I undo a commit in a shared git repository?"
@@ -31,13 +31,13 @@ def story(size: int) -> str:
 
 def taken(*paragraphs: str) -> list[str] | None:
     message = "\n\n".join(paragraphs)
-    kept = free(message, judged(message))
+    kept = free(message, scored(message))
     return None if kept is None else [message[one.block.start : one.block.end].strip() for one in kept]
 
 
 def several(*paragraphs: str) -> tuple[str, ...]:
     message = "\n\n".join(paragraphs)
-    found = judged(message)
+    found = scored(message)
     return rivals(message, found, free(message, found) or found)
 
 

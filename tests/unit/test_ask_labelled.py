@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pointsman.routing.ask.labelled import labelled, labelled_rivals
-from support.judged import judged
+from support.scored_blocks import scored
 
 ASK = "How long do I have to file an appeal against a civil judgment?"
 FERRY = "Where is the ferry to Graz?"
@@ -23,7 +23,7 @@ LONG = "You answer the question. " * 24
 
 def taken(*paragraphs: str) -> list[str] | None:
     message = "\n\n".join(paragraphs)
-    section = labelled(judged(message))
+    section = labelled(scored(message))
     return None if section is None else [message[one.block.start : one.block.end].strip() for one in section]
 
 
@@ -237,4 +237,4 @@ def test_frames_and_what_follows_material_are_no_part_of_the_ask(
 )  # fmt: skip
 def test_several_asks_under_labels_alike_are_rivals(paragraphs: tuple[str, ...], asks: list[str]) -> None:
     message = "\n\n".join(paragraphs)
-    assert labelled_rivals(message, judged(message)) == tuple(asks)
+    assert labelled_rivals(message, scored(message)) == tuple(asks)

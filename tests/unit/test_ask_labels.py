@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.routing.ask.labels import Label, label_in
+from pointsman.routing.ask.labels import SectionLabel, label_in
 from pointsman.routing.ask.names import name_of
 
 
-def shown(label: Label | None, line: str) -> str:
+def shown(label: SectionLabel | None, line: str) -> str:
     """A label as "what it names | the text before it | the text behind it | its style"."""
     if label is None:
         return "none"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.routing.ask.labels import RULE, Style, is_key, label_in, may_be_mark, own
-from pointsman.routing.ask.names import Name, Role, with_patterns
+from pointsman.routing.ask.labels import RULE, LabelStyle, is_key, label_in, may_be_mark, own
+from pointsman.routing.ask.names import PartRole, RankedRole, with_patterns
 
 
-def known(name: str, free: bool) -> Name:
-    return Name(Role.ASK)
+def known(name: str, free: bool) -> RankedRole:
+    return RankedRole(PartRole.ASK)
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,9 @@ def test_longer_lines_are_no_labels(longest: str, fill: str) -> None:
 def test_the_words_before_a_colon_are_the_last_80_characters(line: str, words: str) -> None:
     named: list[str] = []
 
-    def noted(name: str, free: bool) -> Name:
+    def noted(name: str, free: bool) -> RankedRole:
         named.append(name)
-        return Name(Role.ASK)
+        return RankedRole(PartRole.ASK)
 
     label = label_in(f"{line}: c", f"{line}: c", noted)
     assert label is not None
@@ -46,7 +46,7 @@ def test_names_of_the_config_are_looked_for_before_each_colon() -> None:
     named = with_patterns([], ["Zettel:"])
     label = label_in("Zettel: eins", "Zettel: eins", named)
     assert label is not None
-    assert label.name == Name(Role.ASK, 5)
+    assert label.name == RankedRole(PartRole.ASK, 5)
     assert label_in("Address: 5 Main Street", "Address: 5 Main Street", named) is None
 
 
@@ -98,7 +98,7 @@ def test_a_rule_is_a_line_of_three_marks_or_more(line: str, rule: bool) -> None:
 
 
 def test_a_heading_ends_sections_of_its_style_that_are_not_above_it() -> None:
-    two = Style("#", 2)
-    assert [two.ends(Style("#", level)) for level in (1, 2, 3)] == [False, True, True]
-    assert not two.ends(Style("=", 2))
-    assert not Style().ends(Style())
+    two = LabelStyle("#", 2)
+    assert [two.ends(LabelStyle("#", level)) for level in (1, 2, 3)] == [False, True, True]
+    assert not two.ends(LabelStyle("=", 2))
+    assert not LabelStyle().ends(LabelStyle())

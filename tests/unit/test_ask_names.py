@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pointsman.routing.ask import AskFinder
-from pointsman.routing.ask.names import GUESS, Name, Role, may_name, name_of, with_patterns, words_of
+from pointsman.routing.ask.names import GUESS, PartRole, RankedRole, may_name, name_of, with_patterns, words_of
 
 
 def role(name: str, *, free: bool) -> str:
@@ -111,7 +111,7 @@ def test_an_ask_is_named_in_scripts_without_spaces(name: str) -> None:
 
 
 def test_what_only_looks_like_an_ask_counts_least() -> None:
-    assert GUESS.rank < Name(Role.ASK).rank == 0
+    assert GUESS.rank < RankedRole(PartRole.ASK).rank == 0
 
 
 @pytest.mark.parametrize(
@@ -166,15 +166,15 @@ def test_no_name_ends_before_most_colons(text: str) -> None:
 )
 def test_a_pattern_matches_names_with_anything_for_its_stars(pattern: str, name: str, matches: bool) -> None:
     """Of a name, the last 60 characters are looked at."""
-    assert (with_patterns([], [pattern])(name, True) == Name(Role.ASK, 5)) is matches
+    assert (with_patterns([], [pattern])(name, True) == RankedRole(PartRole.ASK, 5)) is matches
 
 
 def test_patterns_count_more_than_the_built_in_names_and_those_that_take_most() -> None:
     found = with_patterns(["<question>", "<x*>"], ["<xy>"])
-    assert found("question", False) == (Role.OTHER, 5)
-    assert found("xy", False) == (Role.ASK, 5)
-    assert found("xz", False) == (Role.OTHER, 5)
-    assert found("Question bank", False) == (Role.ASK, 3)
+    assert found("question", False) == (PartRole.OTHER, 5)
+    assert found("xy", False) == (PartRole.ASK, 5)
+    assert found("xz", False) == (PartRole.OTHER, 5)
+    assert found("Question bank", False) == (PartRole.ASK, 3)
     assert found("Question bank", True) is None
 
 

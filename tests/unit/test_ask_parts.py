@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.routing.ask.names import GUESS, OTHER, Name, Role, name_of
-from pointsman.routing.ask.reader import Reader
+from pointsman.routing.ask.names import GUESS, OTHER, PartRole, RankedRole, name_of
+from pointsman.routing.ask.reader import BlockParser
 from support.ask_blocks import shown
 
-ASK = Name(Role.ASK, 3)
+ASK = RankedRole(PartRole.ASK, 3)
 TAG = "<x>One.</x>"
 
 
-def tagged(text: str, name: Name) -> list[str]:
+def tagged(text: str, name: RankedRole) -> list[str]:
     """The blocks of a text with a tag of this name."""
-    reader = Reader(text, name_of)
+    reader = BlockParser(text, name_of)
     start = text.index(TAG)
     end = start + len(TAG)
     reader.read(0, start)
@@ -77,7 +77,7 @@ def tagged(text: str, name: Name) -> list[str]:
         ),
     ],
 )
-def test_a_tag_is_a_block_of_its_own_name(text: str, name: Name, blocks: list[str]) -> None:
+def test_a_tag_is_a_block_of_its_own_name(text: str, name: RankedRole, blocks: list[str]) -> None:
     assert tagged(text, name) == blocks
 
 
@@ -95,7 +95,7 @@ def test_a_tag_is_a_block_of_its_own_name(text: str, name: Name, blocks: list[st
 )
 def test_a_part_ends_what_it_began(parts: list[str], blocks: list[str]) -> None:
     text = " ".join(parts)
-    reader, start = Reader(text, name_of), 0
+    reader, start = BlockParser(text, name_of), 0
     for part in parts:
         reader.read(start, start + len(part))
         reader.part(start + len(part))
@@ -105,7 +105,7 @@ def test_a_part_ends_what_it_began(parts: list[str], blocks: list[str]) -> None:
 
 def test_a_heading_does_not_wait_behind_a_tag_or_a_fence() -> None:
     for text in (f"# Context\n{TAG}", "# Context\n```py\nx\n```"):
-        reader, start = Reader(text, name_of), text.index("\n") + 1
+        reader, start = BlockParser(text, name_of), text.index("\n") + 1
         reader.read(0, start)
         assert reader.waits()
         if TAG in text:
@@ -120,6 +120,6 @@ def test_a_heading_does_not_wait_behind_a_tag_or_a_fence() -> None:
     [("Context:", True), ("Context: One.", False), ("Context:\nOne.", False), ("Question:", False), ("One.", False)],
 )
 def test_a_label_waits_for_material_that_has_not_come(text: str, waits: bool) -> None:
-    reader = Reader(text, name_of)
+    reader = BlockParser(text, name_of)
     reader.read(0, len(text))
     assert reader.waits() is waits

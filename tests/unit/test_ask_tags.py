@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.routing.ask.names import Name, Role, name_of
+from pointsman.routing.ask.names import PartRole, RankedRole, name_of
 from pointsman.routing.ask.tags import may_enclose, tagged
 
 
@@ -64,7 +64,7 @@ def test_a_block_is_what_a_tag_and_its_closing_tag_enclose(text: str, found: lis
 def test_a_block_knows_its_place_and_what_its_name_says() -> None:
     text = "Hi.\n<question>Why?</question>!"
     assert [tuple(tag) for tag in tagged(text, name_of, widest=True)] == [
-        (4, 29, 14, 18, "question", Name(Role.ASK, 3)),
+        (4, 29, 14, 18, "question", RankedRole(PartRole.ASK, 3)),
     ]
 
 

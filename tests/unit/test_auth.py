@@ -10,8 +10,8 @@ import pytest
 
 from pointsman.api.auth import check_model, key_of
 from pointsman.config import client_keys
-from pointsman.config.client_keys import ClientKey, ClientKeys, Scope, parse_keys
-from pointsman.errors import NotAllowed, Unauthorized
+from pointsman.config.client_keys import ClientKey, ClientKeys, KeyScope, parse_keys
+from pointsman.errors import ModelNotAllowed, Unauthorized
 from pointsman.http1.request_head import RequestHead, read_head
 from support.client_keys import line
 from support.toy_config import config
@@ -110,20 +110,20 @@ def test_a_right_and_a_wrong_key_are_hashed_and_compared_alike(monkeypatch: pyte
     assert seen == [[("hash", 10), ("compare", (32, 32))]] * 3
 
 
-RESTRICTED = ClientKey("ann", b"", Scope(frozenset({"legal-lora"}), "legal-lora"))
-UNRESTRICTED = (None, ClientKey("bob", b""), ClientKey("eve", b"", Scope(None, "legal-lora")))
+RESTRICTED = ClientKey("ann", b"", KeyScope(frozenset({"legal-lora"}), "legal-lora"))
+UNRESTRICTED = (None, ClientKey("bob", b""), ClientKey("eve", b"", KeyScope(None, "legal-lora")))
 
 
 @pytest.mark.parametrize("model", ["legal", "legal-lora2", "legal-lora ", "LEGAL-LORA", "*", "base", ""])
 def test_a_restricted_key_names_its_models_exactly(model: str) -> None:
     check_model(RESTRICTED, "legal-lora")
-    with pytest.raises(NotAllowed) as caught:
+    with pytest.raises(ModelNotAllowed) as caught:
         check_model(RESTRICTED, model)
     assert (caught.value.status, caught.value.param) == (403, "model")
 
 
 def test_a_restricted_key_may_not_use_a_model_that_cannot_be_read() -> None:
-    with pytest.raises(NotAllowed):
+    with pytest.raises(ModelNotAllowed):
         check_model(RESTRICTED, None)
 
 
@@ -134,6 +134,6 @@ def test_any_other_client_names_what_it_likes(key: ClientKey | None, model: str 
 
 
 def test_an_error_repeats_no_long_name() -> None:
-    with pytest.raises(NotAllowed) as caught:
+    with pytest.raises(ModelNotAllowed) as caught:
         check_model(RESTRICTED, "x" * 100_000)
     assert len(caught.value.message) < 500

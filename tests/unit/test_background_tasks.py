@@ -17,8 +17,8 @@ import pytest
 from pointsman import daemon_thread
 from pointsman.api.health import readiness
 from pointsman.app.generations import Generations
-from pointsman.app.overlay import OverlayKeeper
-from pointsman.app.prepare import Prepared
+from pointsman.app.overlay import OverlayStore
+from pointsman.app.prepare import PreparedConfig
 from pointsman.app.reload import Reloader
 from pointsman.app.serve import _run_background, running
 from pointsman.app.source import ConfigSource
@@ -32,7 +32,7 @@ from support.toy_config import QUIET, config
 from support.virtual_loop import VirtualLoop
 
 MODELS = b'{"data": [{"id": "base"}]}'
-PREPARED = Prepared(
+PREPARED = PreparedConfig(
     replace(
         config(endpoints=ENDPOINTS),
         pointsman=replace(
@@ -48,7 +48,7 @@ PREPARED = Prepared(
 class Faulty(ConfigSource):
     """A file that cannot be read."""
 
-    def prepare(self, previous: Prepared | None = None) -> Prepared:
+    def prepare(self, previous: PreparedConfig | None = None) -> PreparedConfig:
         raise CannotStart("nothing there")
 
 
@@ -113,7 +113,7 @@ def world(clock: VirtualLoop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     reloader = clock.do(lambda: Reloader(Faulty(Path("nowhere")), PREPARED, generations, notify))
     made = World(clock, log, generations, reloader, vllm)
     clock.do(_run_background, generations, reloader, systemd)
-    overlay = clock.do(lambda: OverlayKeeper(None, generations))
+    overlay = clock.do(lambda: OverlayStore(None, generations))
     clock.do(lambda: generations.supervisor.start("mode", overlay.watch))
     clock.advance(1.0)
     assert made.ready
@@ -128,9 +128,9 @@ TASKS = [
     pytest.param("reloader", "pointsman.app.reload:Reloader._report", False, id="reloader"),
     pytest.param("watcher", "pointsman.app.source:ConfigSource.news", False, id="watcher"),
     pytest.param("systemd", "pointsman.app.reload:Reloader.status", False, id="systemd"),
-    pytest.param("mode", "pointsman.app.overlay:OverlayKeeper._look", False, id="mode"),
+    pytest.param("mode", "pointsman.app.overlay:OverlayStore._look", False, id="mode"),
     pytest.param("loop_lag", "pointsman.observability.loop_lag:max", False, id="loop_lag"),
-    pytest.param("recent", "pointsman.observability.recent:Recent.take", False, id="recent"),
+    pytest.param("recent", "pointsman.observability.recent:RecentCounts.take", False, id="recent"),
     pytest.param("traffic", "pointsman.observability.traffic:Traffic.take", False, id="traffic"),
     pytest.param("stored_responses", "pointsman.proxy.stored_file:StoredFile._write", False, id="stored_responses"),
 ]

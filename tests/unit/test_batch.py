@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pointsman.classify.cost_model import Curve
-from pointsman.classify.lane import Job
+from pointsman.classify.cost_model import CostCurve
+from pointsman.classify.job_queue import Job
 from pointsman.classify.scheduler import Batcher, Threads
 from pointsman.errors import ClassifierError, Overloaded
 from support.process import PATIENCE_SECONDS
@@ -21,11 +21,11 @@ from support.process import PATIENCE_SECONDS
 FOREVER = 1e9
 
 
-def curve(workers: int = 1, seconds_per_token: float = 1e-9, wide: float = 1.0) -> Curve:
+def curve(workers: int = 1, seconds_per_token: float = 1e-9, wide: float = 1.0) -> CostCurve:
     """A straight one; `wide` is the share of a run's time that it takes on all threads."""
     tokens = (1, 1000)
     seconds = tuple(n * seconds_per_token for n in tokens)
-    return Curve(workers, tokens, seconds, seconds, tuple(value * wide for value in seconds))
+    return CostCurve(workers, tokens, seconds, seconds, tuple(value * wide for value in seconds))
 
 
 class Work:
@@ -275,7 +275,7 @@ async def test_what_it_has_waited_and_a_slow_host_count(work: Work, clock: Clock
         await work.started()
         assert work.limits == [224, 192]  # of 400 ms
         for _ in range(100):
-            batcher._long.pace.observe(0.1, 0.2)
+            batcher._long.slowdown.observe(0.1, 0.2)
         work.let(1)
         await work.started()
         assert 96 <= work.limits[2] <= 112  # at about half the speed
@@ -305,7 +305,7 @@ async def test_a_lone_text_runs_on_all_threads_where_that_pays(
     work: Work, tokens: int, wide: float, expected: bool
 ) -> None:
     # One token is as fast on one thread: the curve crosses between 1 and 1000.
-    made = Curve(2, (1, 1000), (1e-6, 1e-2), (1e-6, 1e-2), (1e-6, wide * 1e-2))
+    made = CostCurve(2, (1, 1000), (1e-6, 1e-2), (1e-6, 1e-2), (1e-6, wide * 1e-2))
     executor = ThreadPoolExecutor(2)
     work.let()
     await result(submit(Batcher(work, Threads(executor, executor), made, batch_tokens=100), "lone", tokens))

@@ -58,7 +58,7 @@ def test_fitted_weights_are_written_into_the_code_with_what_they_are_fitted_for(
     code, context = judge.CODE.read_text(), (subject.ASK_CHARACTERS, subject.ANSWER_CHARACTERS)
     assert judge.written(code, subject.FITTED, context) == code
     found = judge.written(code, subject.FITTED._replace(always=-1.25), (200, 100))
-    assert "\nFITTED = Weights(-1.25, Evidence(score=" in found
+    assert "\nFITTED = Weights(-1.25, Features(score=" in found
     assert "\nASK_CHARACTERS, ANSWER_CHARACTERS = 200, 100\n" in found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import choices
 import pytest
 import read_labels
-from read_labels import BASE, Choice, Row
+from read_labels import BASE, LabelChoice, LabelledPrompt
 
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
@@ -25,11 +25,11 @@ RESULT = json.loads((REPOSITORY / "benchmarks" / "results" / "choices.json").rea
 ADAPTERS = ["technical", "medical", "legal"]
 
 
-def choice(got: str, *wanted: str, source: str = "one") -> Choice:
-    return Choice(source, wanted, got)
+def choice(got: str, *wanted: str, source: str = "one") -> LabelChoice:
+    return LabelChoice(source, wanted, got)
 
 
-def counts(made: list[Choice], figure: str, of: str = "all") -> tuple[int, int] | None:
+def counts(made: list[LabelChoice], figure: str, of: str = "all") -> tuple[int, int] | None:
     rows = read_labels.judge(made, [*ADAPTERS, BASE])["figures"][figure][of]["rows"]
     return rows and (rows["part"], rows["whole"])
 
@@ -79,7 +79,7 @@ def test_both_errors_are_counted_by_what_stands_in_the_place_of_the_right_model(
 
 def test_the_calibration_error_is_of_the_best_category_before_any_threshold() -> None:
     """All at 0.9 of which half are acceptable; what was not classified has no score."""
-    made = [Choice("one", ("legal", "medical"), BASE, (best, 0.9)) for best in ("medical", "technical") * 10]
+    made = [LabelChoice("one", ("legal", "medical"), BASE, (best, 0.9)) for best in ("medical", "technical") * 10]
 
     assert read_labels.calibration_error([*made, choice(BASE, "legal")]) == pytest.approx(0.4)
 
@@ -127,7 +127,7 @@ def test_the_interval_of_a_mean_is_wilsons_of_one_source_and_narrower_of_several
 
 def test_at_most_150_rows_of_a_source_and_label_count_whatever_their_order_in_the_file() -> None:
     rows = [
-        Row(f"{source} {label} {number}", source, (label, "other"))
+        LabelledPrompt(f"{source} {label} {number}", source, (label, "other"))
         for source, label, count in (("a", "law", 200), ("a", "health", 151), ("b", "law", 150), ("b", "math", 3))
         for number in range(count)
     ]
@@ -144,7 +144,9 @@ def test_at_most_150_rows_of_a_source_and_label_count_whatever_their_order_in_th
 
 
 def test_the_figures_of_all_rows_stand_beside_those_of_the_sample() -> None:
-    rows = [Row(str(number), "a", ("other",)) for number in range(200)] + [Row("law", "b", ("law",))] * 10
+    rows = [LabelledPrompt(str(number), "a", ("other",)) for number in range(200)] + [
+        LabelledPrompt("law", "b", ("law",))
+    ] * 10
     made = [choice("legal", BASE, source="a")] * 200 + [choice("legal", "legal", source="b")] * 10
 
     found = choices.judged(rows, made, ADAPTERS)
@@ -168,7 +170,7 @@ def test_rows_without_a_label_and_rows_that_were_trained_on_do_not_count(tmp_pat
 
     found = read_labels.sets(tmp_path)
 
-    assert found["dev_user_prompts"] == [Row("0", "koala", ("law", "health"))]
+    assert found["dev_user_prompts"] == [LabelledPrompt("0", "koala", ("law", "health"))]
     assert [row.source for row in found["dev_out_of_scope"]] == ["clinc-oos", "clinc-smalltalk", "clinc-smalltalk"]
     assert [row.source for row in found["read_prompts"]] == ["fiqa"]
     assert len(found["prompts"]) == len((REPOSITORY / "tests" / "data" / "prompts.jsonl").read_text().splitlines())
@@ -191,10 +193,10 @@ async def test_each_row_is_routed_as_a_request_of_its_own(classifier: Classifier
         "Answer by the context.\n\n<context>\nThe landlord.\n</context>\n\nQuestion: Why is my blood pressure low?"
     )
     rows = [
-        Row("Fix my Python", "one", ("computer science",)),
-        Row("Python and a landlord?", "one", ("law", "health", "other")),
-        Row("My landlord", "two", ("law",)),
-        Row(wrapped, "two", ("health", "health")),
+        LabelledPrompt("Fix my Python", "one", ("computer science",)),
+        LabelledPrompt("Python and a landlord?", "one", ("law", "health", "other")),
+        LabelledPrompt("My landlord", "two", ("law",)),
+        LabelledPrompt(wrapped, "two", ("health", "health")),
     ]
 
     found = await choices.chosen(made, classifier, rows)

@@ -23,19 +23,19 @@ from inference import alone, batch1, load, report, targets
 from inference.batch1 import floor_ms, in_passes, take_turns, warmed
 from inference.ceiling import least_p95_ms, measured_anew, prompts_per_second
 from inference.ideal import answered, beyond_class_ms, of_capacity, poisson
-from inference.load import Reply, Window
+from inference.load import LoadWindow, Reply
 from inference.metrics import lag_p99_ms
 from inference.phases import medians
 from inference.prompts import MIX_LIMIT, mixed_lengths
 from inference.report import added_reasons, batch1_reasons, render, serving_reasons, soak_reasons
 from inference.soak import growth
-from inference.workplace import Workplace, results
+from inference.workplace import InferenceFolder, results
 from markdown import unmet
 from target import at_least, at_most, quantile, ratio
 
 from pointsman.classify import artifact, cpu
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.cost_model import Curve
+from pointsman.classify.cost_model import CostCurve
 from pointsman.config.model import ClassifierOptions
 from support import toy_artifact
 
@@ -248,7 +248,7 @@ def test_a_part_that_fails_is_no_success(
 ) -> None:
     """In an empty folder there are no models to measure; the exit status of the whole must not be 0."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    assert inference.__main__.run_parts(Workplace(tmp_path), ["overload", "soak"], 0.01) == 1
+    assert inference.__main__.run_parts(InferenceFolder(tmp_path), ["overload", "soak"], 0.01) == 1
     assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == [
         "overload has no result",
         "soak has no result",
@@ -257,7 +257,7 @@ def test_a_part_that_fails_is_no_success(
 
 def test_what_fails_counts_for_no_throughput_and_no_latency() -> None:
     replies = [Reply(0.1, 200, ""), Reply(0.3, 200, ""), Reply(9.0, 503, ""), Reply(10.0, 0, "")]
-    summary = Window(replies, 2.0).summary()
+    summary = LoadWindow(replies, 2.0).summary()
     assert summary == {"answered": 2, "failed": 2, "per_second": 1.0, "p50_ms": 100.0, "p95_ms": 300.0, "p99_ms": 300.0}
 
 
@@ -286,14 +286,14 @@ def test_the_mix_has_the_median_and_the_tail_that_it_is_said_to_have() -> None:
 
 
 def test_the_ceiling_is_all_workers_at_the_best_rate() -> None:
-    curve = Curve(workers=2, tokens=(16, 64, 512), alone=(1.0, 1.0, 8.0), beside=(1.0, 1.0, 8.0), wide=())
+    curve = CostCurve(workers=2, tokens=(16, 64, 512), alone=(1.0, 1.0, 8.0), beside=(1.0, 1.0, 8.0), wide=())
     assert prompts_per_second(curve, [16, 16]) == pytest.approx(2 / 0.25)  # four prompts share a run of 64 tokens
     assert prompts_per_second(curve, [512]) == pytest.approx(2 / 8.0)
 
 
 def test_the_least_p95_is_that_of_the_better_order() -> None:
     """One worker, two clients, a second for a short prompt and ten for a long one."""
-    curve = Curve(workers=1, tokens=(1, 2), alone=(1.0, 10.0), beside=(1.0, 10.0), wide=())
+    curve = CostCurve(workers=1, tokens=(1, 2), alone=(1.0, 10.0), beside=(1.0, 10.0), wide=())
     assert least_p95_ms(curve, [1, 1, 1, 1], 2) == 2000  # each waits for the other client's
     assert least_p95_ms(curve, [1, 2, 1, 1, 1], 2) == 11_000  # first come, first served: no long one waits for all
     assert least_p95_ms(curve, [1, 2, *[1] * 18], 2) == 1000  # the shortest first: one long one waits for all
@@ -533,7 +533,7 @@ def test_where_the_time_went_is_read_from_the_log_of_a_window(tmp_path: Path) ->
 
 def test_an_ideal_server_of_one_worker_waits_as_queueing_theory_says() -> None:
     """Poisson arrivals, one run each of a second: the mean wait is load / (2 (1 - load)), and half find it idle."""
-    curve = Curve(workers=1, tokens=(16,), alone=(0.75,), beside=(0.75,), wide=())
+    curve = CostCurve(workers=1, tokens=(16,), alone=(0.75,), beside=(0.75,), wide=())
     taken = answered(curve, 0.25, 16, poisson(0.5, 20_000), 1)
     assert statistics.mean(taken) - 1 == pytest.approx(0.5, rel=0.03)
     assert sum(seconds == pytest.approx(1) for seconds in taken) / len(taken) == pytest.approx(0.5, abs=0.02)
@@ -541,7 +541,7 @@ def test_an_ideal_server_of_one_worker_waits_as_queueing_theory_says() -> None:
 
 def test_an_ideal_server_slows_down_beside_another_run_and_shares_runs() -> None:
     """A run takes 3 s on an idle host, 4 beside another, 6 for two texts; the one alone at the end speeds up."""
-    curve = Curve(workers=2, tokens=(10, 20), alone=(4.0, 6.0), beside=(4.0, 6.0), wide=(3.0, 6.0))
+    curve = CostCurve(workers=2, tokens=(10, 20), alone=(4.0, 6.0), beside=(4.0, 6.0), wide=(3.0, 6.0))
     assert answered(curve, 0.0, 10, [0.0, 5.0], 1) == [3.0, 3.0]
     assert answered(curve, 0.0, 10, [0.0, 0.0], 1) == [4.0, 4.0]
     assert answered(curve, 0.0, 10, [0.0, 1.5], 1) == [pytest.approx(1.5 + 2.0), pytest.approx(2.0 + 1.5)]
@@ -575,6 +575,6 @@ def test_the_ideal_server_gets_the_arrivals_that_the_load_generator_makes(monkey
 
     monkeypatch.setattr("inference.load.time", SimpleNamespace(perf_counter=lambda: now))
     monkeypatch.setattr("inference.load.asyncio.sleep", sleep)
-    monkeypatch.setattr("inference.load._Connection.open", refuse)
+    monkeypatch.setattr("inference.load._LoadConnection.open", refuse)
     load.open_loop(0, itertools.repeat(b""), 50.0, 2.0)
     assert len(refused) == len(poisson(50.0, 2.0)) > 60

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 import target
-from ask.routes import Routes
-from relay.arrivals import Arrivals
+from ask.routes import SampleRouter
+from relay.arrivals import ChunkArrivals
 from relay.proxies import in_order
 from relay.report import render
 from relay.stream_load import request_length, starts
@@ -92,7 +92,7 @@ def test_questions_that_are_new_differ_in_their_first_16_digits_alone() -> None:
 @pytest.mark.heavy
 async def test_an_automatic_request_reaches_an_adapter() -> None:
     """By the shipped config, whether its question was asked before or is new, so that all edits are made."""
-    routes = Routes()
+    routes = SampleRouter()
     for size in requests.SIZES.values():
         before, after = exchange.new_requests(size)
         first, *_, last = exchange.requests(size, exchange.AUTO)
@@ -159,7 +159,7 @@ def test_what_wrk_says_is_read_in_its_units() -> None:
 def test_a_stream_is_read_the_same_however_it_is_cut(step: int) -> None:
     whole = exchange.stream_head(1) + b"".join(exchange.chunk(1000 * sent) for sent in (1, 2, 3)) + exchange.STREAM_END
     delays: list[int] = []
-    arrivals = Arrivals(delays)
+    arrivals = ChunkArrivals(delays)
     ended = []
     for at in range(0, len(whole), step):
         arrivals.feed(whole[at : at + step], 5000)
@@ -170,7 +170,7 @@ def test_a_stream_is_read_the_same_however_it_is_cut(step: int) -> None:
 
 
 def test_a_head_that_ends_in_a_nought_is_not_the_end_of_a_stream() -> None:
-    arrivals = Arrivals([])
+    arrivals = ChunkArrivals([])
     arrivals.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nServer-Timing: upstream;dur=0.070\r\n\r\n", 1)
     assert not arrivals.ended
 

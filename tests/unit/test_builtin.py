@@ -23,10 +23,10 @@ import read_labels
 from pointsman.classify import artifact
 from pointsman.classify.engine import Engine, Probabilities
 from pointsman.classify.language import LanguageGate
-from pointsman.classify.tokenizer import Ids, Tokenizer, Window
+from pointsman.classify.tokenizer import Ids, TextWindow, Tokenizer
 from pointsman.config import load
 from pointsman.config.model import ClassifierOptions
-from pointsman.routing.decision import Choice, Reason
+from pointsman.routing.decision import CategoryChoice, Reason
 from pointsman.routing.policy import Policy
 from support import needs
 from support.config_files import LABELS, REPOSITORY
@@ -91,7 +91,7 @@ class Builtin:
         config = load.load(REPOSITORY / "config" / "config.yaml").config
         self.labels = shipped.manifest.labels
         self.threshold = config.classifier.category_model.threshold
-        self._window = Window(shipped.manifest.max_tokens, ClassifierOptions().head_share)
+        self._window = TextWindow(shipped.manifest.max_tokens, ClassifierOptions().head_share)
         self._tokenizer = Tokenizer(shipped.tokenizer_path)
         self._engine = Engine(shipped, ("cpu",))
         self._policy = Policy(config, self.labels, calibration=shipped.calibration)
@@ -117,7 +117,7 @@ class Builtin:
         scores = self._policy.scores(probabilities.tolist())
         return max(scores, key=lambda name: scores[name])
 
-    def choice(self, probabilities: Probabilities) -> Choice:
+    def choice(self, probabilities: Probabilities) -> CategoryChoice:
         return self._policy.choose(probabilities.tolist(), None)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import RoutingOptions
 from pointsman.observability.record import Record, request_line
@@ -18,7 +18,7 @@ from pointsman.routing.ask import AskFinder, AskKind
 from pointsman.routing.decision import Reason
 from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT, ParsedRequest
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from support import toy_artifact
 from support.toy_config import config
 
@@ -39,10 +39,10 @@ def asked(text: str) -> ParsedRequest:
 
 @pytest.fixture
 def router(classifier: Classifier) -> Router:
-    return Router(config(), classifier, Served)
+    return Router(config(), classifier, ServedModels)
 
 
-def outcome(routed: Routed) -> tuple[str | None, bool]:
+def outcome(routed: RoutedRequest) -> tuple[str | None, bool]:
     return routed.decision.category, routed.reading.by_line
 
 
@@ -114,7 +114,7 @@ async def test_against_a_category_it_must_come_half_of_the_way_to_certainty(
     classifier: Classifier, threshold: float, by_line: bool
 ) -> None:
     """The word gives a score of 0.9956, which alone would do for both."""
-    router = Router(config(routing=RoutingOptions(thresholds={"legal": threshold})), classifier, Served)
+    router = Router(config(routing=RoutingOptions(thresholds={"legal": threshold})), classifier, ServedModels)
     routed = await router.route(asked(message(told=OF_PYTHON)))
     assert routed.reading.by_line is by_line
     if by_line:
@@ -124,7 +124,7 @@ async def test_against_a_category_it_must_come_half_of_the_way_to_certainty(
 async def test_it_may_be_in_another_language_than_the_rest(make_classifier: Make, tmp_path: Path) -> None:
     mail = f"Buenos días a todos, les mando la pregunta de un cliente de Londres.\n{LINE}\n{SPANISH * 3}"
     with make_classifier(toy_artifact.build_measured(tmp_path, languages=["en"])) as english:
-        router = Router(config(), english, Served)
+        router = Router(config(), english, ServedModels)
         assert outcome(await router.route(asked(mail))) == ("legal", True)
         others = await router.route(asked(mail.replace(LINE, "¿Qué dice la ley sobre mi landlord?")))
     assert (others.decision.reason, others.reading.by_line) == (Reason.UNSUPPORTED_LANGUAGE, False)

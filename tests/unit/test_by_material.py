@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import RoutingOptions
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.decision import Reason
 from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT, COMPLETIONS, ParsedRequest
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from support.gate import Gate
 from support.toy_config import category, config
 
@@ -26,7 +26,7 @@ QUESTION = "Is this clause valid?"
 
 @pytest.fixture
 def router(classifier: Classifier) -> Router:
-    return Router(config(), classifier, Served)
+    return Router(config(), classifier, ServedModels)
 
 
 def asked(question: str = QUESTION, document: str = LEASE, *before: str) -> ParsedRequest:
@@ -35,7 +35,7 @@ def asked(question: str = QUESTION, document: str = LEASE, *before: str) -> Pars
     return CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode())
 
 
-def outcome(routed: Routed) -> tuple[str | None, Reason, bool]:
+def outcome(routed: RoutedRequest) -> tuple[str | None, Reason, bool]:
     return routed.decision.category, routed.decision.reason, routed.reading.by_material
 
 
@@ -67,7 +67,7 @@ async def test_else_the_ask_alone_decides(
 
 async def test_the_category_of_the_rest_is_none(classifier: Classifier) -> None:
     """Neither does an ask that has it decide, nor does material decide for it."""
-    router = Router(config(*map(category, ("technical", "legal", "general"))), classifier, Served)
+    router = Router(config(*map(category, ("technical", "legal", "general"))), classifier, ServedModels)
     assert router.policy.rest == "general"
     twice = f"The landlord agrees. {LEASE}"
     assert outcome(await router.route(asked("Is this weather normal?", twice))) == ("legal", Reason.CLASSIFIED, True)
@@ -77,7 +77,7 @@ async def test_the_category_of_the_rest_is_none(classifier: Classifier) -> None:
 async def test_the_fallback_is_no_category_that_the_ask_has(classifier: Classifier) -> None:
     """Also where it is the same: later turns stay with what the material is about."""
     listed = (category("technical", mmlu_categories=["computer science"]), category("legal", mmlu_categories=["law"]))
-    router = Router(config(*listed, fallback="legal"), classifier, Served)
+    router = Router(config(*listed, fallback="legal"), classifier, ServedModels)
     assert outcome(await router.route(asked())) == ("legal", Reason.CLASSIFIED, True)
 
 
@@ -86,7 +86,7 @@ async def test_it_must_come_half_of_the_way_from_the_threshold_to_certainty(
     classifier: Classifier, threshold: float, by_material: bool
 ) -> None:
     """The word gives a score of 0.9956, which alone would do for both."""
-    router = Router(config(routing=RoutingOptions(thresholds={"legal": threshold})), classifier, Served)
+    router = Router(config(routing=RoutingOptions(thresholds={"legal": threshold})), classifier, ServedModels)
     assert (await router.route(asked("landlord"))).decision.reason is Reason.CLASSIFIED
     assert (await router.route(asked())).reading.by_material is by_material
 

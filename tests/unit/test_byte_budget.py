@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pointsman.server.byte_budget import ByteBudget, Share, Waiter
+from pointsman.server.byte_budget import BodyWaiter, ByteBudget, ClientBudget
 
 KIB = 1024
 LARGE = 128 * KIB
@@ -20,13 +20,13 @@ class Desk:
         self.budget = ByteBudget(1024 * KIB)
         self.granted: list[str] = []
 
-    def client(self, *, limited: bool = True) -> Share:
-        return Share(self.budget, limited=limited)
+    def client(self, *, limited: bool = True) -> ClientBudget:
+        return ClientBudget(self.budget, limited=limited)
 
-    def wait(self, share: Share, size: int, name: str = "") -> Waiter | None:
+    def wait(self, share: ClientBudget, size: int, name: str = "") -> BodyWaiter | None:
         return share.wait(size, lambda: self.granted.append(name))
 
-    def fill(self, size: int = 768 * KIB) -> Share:
+    def fill(self, size: int = 768 * KIB) -> ClientBudget:
         """Somebody without a limit of its own holds so much."""
         holder = self.client(limited=False)
         assert holder.reserve(size)
@@ -206,11 +206,11 @@ def test_however_many_bodies_wait_the_bytes_that_came_with_them_do_not_take_thei
 def test_whatever_happens_no_bound_is_passed_and_everybody_gets_a_turn(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
     budget = ByteBudget(1024 * KIB)
-    clients = [Share(budget, limited=number > 0) for number in range(6)]
-    held: list[tuple[Share, int]] = []
-    waiters: list[Waiter] = []
+    clients = [ClientBudget(budget, limited=number > 0) for number in range(6)]
+    held: list[tuple[ClientBudget, int]] = []
+    waiters: list[BodyWaiter] = []
 
-    def wait(client: Share, size: int) -> None:
+    def wait(client: ClientBudget, size: int) -> None:
         waiter = client.wait(size, lambda: held.append((client, size)))
         if waiter is not None:
             waiters.append(waiter)

@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Card, Served
+from pointsman.adapters.catalog import ModelCard, ServedModels
 from pointsman.api.canary import canary_routes
-from pointsman.app.overlay import OverlayKeeper
+from pointsman.app.overlay import OverlayStore
 from pointsman.classify.classifier import Classifier
 from pointsman.cli.canary import render
 from pointsman.config import overlay
-from pointsman.config.client_keys import Scope
+from pointsman.config.client_keys import KeyScope
 from pointsman.config.model import Canary, CategoryRollout, Config, Lora, Model, RoutingOptions
-from pointsman.config.overlay import Decided, Overlay, with_canary
+from pointsman.config.overlay import CanaryOutcome, Overlay, with_canary
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.canaries import Arm
 from pointsman.routing.decision import Reason
 from pointsman.routing.formats import CHAT
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from support.config_files import MINIMAL, category, loaded, problems
 from support.metrics import Metrics
 from support.playbook import OK, Wire, playing, with_length
@@ -41,7 +41,7 @@ def config_of(percent: float = 30.0, **routing: Any) -> Config:
     return config(routing=routing_of(percent, **routing), base=Model(loras=LORAS))
 
 
-async def send(router: Router, *turns: str) -> Routed:
+async def send(router: Router, *turns: str) -> RoutedRequest:
     messages = [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(turns)]
     return await router.route(CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode()))
 
@@ -51,7 +51,7 @@ async def send(router: Router, *turns: str) -> Routed:
 
 @pytest.mark.thorough
 async def test_a_canary_gets_its_share_of_the_categorys_conversations(classifier: Classifier) -> None:
-    router = Router(config_of(), classifier, Served)
+    router = Router(config_of(), classifier, ServedModels)
     canary = 0
     for number in range(400):
         first = (await send(router, f"python {number}")).decision
@@ -63,18 +63,18 @@ async def test_a_canary_gets_its_share_of_the_categorys_conversations(classifier
 
 
 async def test_other_categories_are_not_touched(classifier: Classifier) -> None:
-    decision = (await send(Router(config_of(100), classifier, Served), "landlord")).decision
+    decision = (await send(Router(config_of(100), classifier, ServedModels), "landlord")).decision
     assert (decision.model, decision.arm) == ("legal-lora", None)
 
 
 async def test_a_canary_that_is_not_served_leaves_the_stable_arms_models(classifier: Classifier) -> None:
-    served = Served({"a": (Card(BASE), Card("technical-lora", BASE))})
+    served = ServedModels({"a": (ModelCard(BASE), ModelCard("technical-lora", BASE))})
     decision = (await send(Router(config_of(100), classifier, lambda: served), "python")).decision
     assert (decision.model, decision.reason) == ("technical-lora", Reason.ADAPTER_MISSING)
 
 
 async def test_what_the_rollout_withholds_is_on_no_arm(classifier: Classifier) -> None:
-    decision = (await send(Router(config_of(100, mode="shadow"), classifier, Served), "python")).decision
+    decision = (await send(Router(config_of(100, mode="shadow"), classifier, ServedModels), "python")).decision
     assert (decision.model, decision.arm) == (BASE, None)
     assert decision.would is not None
     assert decision.would.model == "technical-v2"
@@ -82,7 +82,7 @@ async def test_what_the_rollout_withholds_is_on_no_arm(classifier: Classifier) -
 
 async def test_those_who_share_a_first_turn_are_mixed_from_the_second_on(classifier: Classifier) -> None:
     """They may be on another arm there, so they say nothing of either."""
-    router = Router(config_of(50), classifier, Served)
+    router = Router(config_of(50), classifier, ServedModels)
     alone = await send(router, "python alone")
     alone = await send(router, "python alone", "a", "thanks")
     for _ in range(2):
@@ -98,14 +98,14 @@ async def test_those_who_share_a_first_turn_are_mixed_from_the_second_on(classif
 async def test_a_client_that_may_not_have_a_canary_is_on_no_arm(classifier: Classifier, percent: float) -> None:
     """Nor is it counted for the stable arm, where it would always be."""
     body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "python"}]}).encode()
-    scope = Scope(frozenset({BASE, "technical-lora"}), BASE)
-    routed = await Router(config_of(percent), classifier, Served).route(CHAT.parse(body), scope=scope)
+    scope = KeyScope(frozenset({BASE, "technical-lora"}), BASE)
+    routed = await Router(config_of(percent), classifier, ServedModels).route(CHAT.parse(body), scope=scope)
     assert (routed.decision.model, routed.decision.arm) == ("technical-lora", None)
 
 
 async def test_the_log_names_the_arm(classifier: Classifier) -> None:
     done = Record("id", "/v1/chat/completions", status=200)
-    done.decided(await send(Router(config_of(100), classifier, Served), "python"))
+    done.decided(await send(Router(config_of(100), classifier, ServedModels), "python"))
     assert request_line(done)["arm"] == "canary"
 
 
@@ -113,7 +113,7 @@ async def test_the_log_names_the_arm(classifier: Classifier) -> None:
 
 
 def decided(state: Any, adapter: str = "technical-v2") -> Overlay:
-    return with_canary(Overlay(), "technical", Decided(adapter=adapter, state=state, by="command", at=7))
+    return with_canary(Overlay(), "technical", CanaryOutcome(adapter=adapter, state=state, by="command", at=7))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def decided(state: Any, adapter: str = "technical-v2") -> Overlay:
 )
 async def test_what_was_decided_holds_for_the_same_adapter(classifier: Classifier, found: Overlay, model: str) -> None:
     percent = 0 if found == decided("promoted") else 100
-    router = Router(config_of(percent), classifier, Served)
+    router = Router(config_of(percent), classifier, ServedModels)
     router.use(found)
     assert {(await send(router, f"python {number}")).decision.model for number in range(30)} == {model}
 
@@ -146,7 +146,7 @@ def test_it_is_printed_as_the_config_would_have_it() -> None:
 def test_a_thousand_decisions_are_kept() -> None:
     found = Overlay()
     for number in range(1_100):
-        one = Decided(adapter="x", state="promoted", by="command", at=number)
+        one = CanaryOutcome(adapter="x", state="promoted", by="command", at=number)
         found = with_canary(found, f"category {number}", one)
     assert len(found.canaries) == 1_000
     assert "category 1099" in found.canaries
@@ -188,14 +188,14 @@ def test_a_bad_canary_is_rolled_back_by_itself_and_stays_so(
     """And a reload or a restart does not bring it back."""
     now = [1_000_000.0]
     monkeypatch.setattr("pointsman.observability.record.time.time", lambda: now[0])
-    keeper = wire.clock.do(lambda: OverlayKeeper(tmp_path, wire.generations))
+    store = wire.clock.do(lambda: OverlayStore(tmp_path, wire.generations))
     models = []
     for number in range(400):
         now[0] += 2.0
         models.append(asks(wire, number, BAD))
     canaries = [number for number, model in enumerate(models) if model == "technical-v2"]
     assert 10 <= len(canaries) <= 30
-    (told,) = keeper.canaries()
+    (told,) = store.canaries()
     assert (told["state"], told["by"], told["percent"]) == ("rolled_back", "service", 0)
     assert "conversations failed" in told["why"]
     assert rolled_back(wire) == 1
@@ -215,7 +215,7 @@ def test_a_canary_that_vllm_has_lost_costs_no_client_an_answer_and_is_rolled_bac
     """The stable arm's model answers in its place, until ten conversations of each arm are enough."""
     now = [1_000_000.0]
     monkeypatch.setattr("pointsman.observability.record.time.time", lambda: now[0])
-    keeper = wire.clock.do(lambda: OverlayKeeper(tmp_path, wire.generations))
+    store = wire.clock.do(lambda: OverlayStore(tmp_path, wire.generations))
     gone = with_length(GONE, "404 Not Found", "Content-Type: application/json")
     lost = 0
     for number in range(400):
@@ -229,7 +229,7 @@ def test_a_canary_that_vllm_has_lost_costs_no_client_an_answer_and_is_rolled_bac
         assert wire.answer.status == 200
         wire.clock.advance(0.0)
         wire.client.abort()
-    (told,) = keeper.canaries()
+    (told,) = store.canaries()
     assert (told["state"], told["by"]) == ("rolled_back", "service")
     assert lost <= 2, "each endpoint is asked once for what it has lost"
     missed = [line for line in wire.outcomes() if line.get("arm") == "canary"]
@@ -240,11 +240,11 @@ def test_a_canary_that_vllm_has_lost_costs_no_client_an_answer_and_is_rolled_bac
 def test_a_good_canary_stays(wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1_000_000.0]
     monkeypatch.setattr("pointsman.observability.record.time.time", lambda: now[0])
-    keeper = wire.clock.do(lambda: OverlayKeeper(tmp_path, wire.generations))
+    store = wire.clock.do(lambda: OverlayStore(tmp_path, wire.generations))
     for number in range(200):
         now[0] += 2.0
         asks(wire, number, OK)
-    (told,) = keeper.canaries()
+    (told,) = store.canaries()
     assert told["state"] == "trial"
     assert rolled_back(wire) == 0
     assert min(told["conversations"].values()) >= 50
@@ -259,8 +259,8 @@ class Asked:
 
 
 def test_commands_promote_roll_back_and_try_again(wire: Wire, tmp_path: Path) -> None:
-    keeper = wire.clock.do(lambda: OverlayKeeper(None, wire.generations))
-    listing, promote, rollback, restart = canary_routes(keeper)
+    store = wire.clock.do(lambda: OverlayStore(None, wire.generations))
+    listing, promote, rollback, restart = canary_routes(store)
 
     def told(route: Any, category: str = "technical") -> Any:
         return json.loads(wire.clock.run_until_complete(route.handler(Asked(category))).body)
@@ -321,6 +321,6 @@ def test_a_good_canary_loads(tmp_path: Path) -> None:
 async def test_a_canary_beside_a_percentage_stays_on_its_own_arm(classifier: Classifier) -> None:
     rollout = CategoryRollout(mode="percent", percent=99, canary=Canary(adapter="technical-v2", percent=50))
     made = config(routing=RoutingOptions(categories={"technical": rollout}), base=Model(loras=LORAS))
-    router = Router(made, classifier, Served)
+    router = Router(made, classifier, ServedModels)
     arms = {(await send(router, f"python {number}")).decision.arm for number in range(100)}
     assert {Arm.CANARY, Arm.STABLE} <= arms <= {Arm.CANARY, Arm.STABLE, Arm.HOLDBACK}

@@ -16,18 +16,18 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.api.admin import candidate_route
 from pointsman.app import candidates as module
 from pointsman.app.candidates import Candidates
 from pointsman.app.shadow_process import ShadowProcess
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL, TOKENIZER
-from pointsman.classify.shadow import ShadowAnswer, ShadowOrder
+from pointsman.classify.shadow import ShadowAnswer, ShadowOptions
 from pointsman.errors import HttpError, RequestError, TooBusy
 from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.formats import CHAT
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from support import toy_artifact
 from support.config_files import LABELS
 from support.process import eventually, shadow_processes
@@ -60,7 +60,7 @@ class World:
     router: Router
     candidates: Candidates
 
-    async def route(self, text: str, model: str = "MoM") -> Routed:
+    async def route(self, text: str, model: str = "MoM") -> RoutedRequest:
         return await self.router.route(CHAT.parse(chat(text, model), self.router.finder))
 
     async def judge(self, name: str, text: str, model: str = "MoM") -> dict[str, Any]:
@@ -78,11 +78,11 @@ class Slow:
         self.begun, self.ready, self.started = asyncio.Event(), asyncio.Event(), 0
         real = ShadowProcess.start
 
-        async def start(order: ShadowOrder) -> ShadowProcess:
+        async def start(options: ShadowOptions) -> ShadowProcess:
             self.begun.set()
             self.started += 1
             await self.ready.wait()
-            return await real(order)
+            return await real(options)
 
         monkeypatch.setattr(ShadowProcess, "start", start)
 
@@ -120,7 +120,7 @@ def make_world(make_classifier: Make, folder: Path) -> Callable[[], Any]:
             found = Candidates(folder_of)
             options = config(*(category(name) for name in ("technical", "medical", "legal")))
             try:
-                yield World(folder, Router(options, first, Served), found)
+                yield World(folder, Router(options, first, ServedModels), found)
             finally:
                 await found.close()
             assert shadow_processes() == set(), "its process ends with it"

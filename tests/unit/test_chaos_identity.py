@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 from chaos import prompt
-from chaos.evidence import Asked, Fault, Ran, Shown, body_of
-from chaos.prompt import Decided, Prompt
+from chaos.evidence import BrokenRule, ClientRequest, IdentityHeaders, UpstreamRequest, body_of
+from chaos.prompt import Prompt, ReportedDecision
 from chaos.rules.answers import answers, echoes, headers
 from chaos.rules.runs import adapters, never_ended, orphans, prompts, repeats
 
 SENT = b"an answer for nonce0123456789ab"
 PROMPT = Prompt("nonce0123456789ab", "auto", 3)
-LAW = Decided("law-lora", "classified", "law")
-SHOWN = Shown("a", LAW, "nonce0123456789ab")
-ASKED = Asked(
+LAW = ReportedDecision("law-lora", "classified", "law")
+SHOWN = IdentityHeaders("a", LAW, "nonce0123456789ab")
+ASKED = ClientRequest(
     "a",
     "plain",
     prompt=PROMPT,
@@ -29,7 +29,7 @@ ASKED = Asked(
     body=body_of(SENT),
     echoed=frozenset(["nonce0123456789ab"]),
 )
-RAN = Ran(
+RAN = UpstreamRequest(
     "a",
     "good",
     began=1.0,
@@ -48,7 +48,7 @@ def line(model: str = "law-lora", reason: str = "classified", category: str | No
     return {"event": "routing_decision", "request_id": "a", "status": 200, **decision, **fields}
 
 
-def rules(faults: Sequence[Fault]) -> list[str]:
+def rules(faults: Sequence[BrokenRule]) -> list[str]:
     """The rules that were broken, all by the one request that there is."""
     assert {fault.id for fault in faults} <= {"a"}
     return [fault.rule for fault in faults]
@@ -130,15 +130,15 @@ def test_an_answer_that_cannot_know_the_nonce_has_none() -> None:
         (SHOWN._replace(decided=LAW._replace(category=None)), ["headers"]),
     ],
 )
-def test_the_headers_are_those_of_the_request_and_agree_with_the_log(shown: Shown, broken: list[str]) -> None:
+def test_the_headers_are_those_of_the_request_and_agree_with_the_log(shown: IdentityHeaders, broken: list[str]) -> None:
     assert rules(headers([replace(ASKED, shown=shown)], [RAN], {"a": [line()]})) == broken
 
 
 def test_a_response_without_a_decision_has_headers_without_one() -> None:
-    refused = replace(ASKED, prompt=None, status=400, code="invalid_json", shown=Shown("a"))
+    refused = replace(ASKED, prompt=None, status=400, code="invalid_json", shown=IdentityHeaders("a"))
     undecided: Any = {"event": "request", "request_id": "a", "status": 400}
     assert not headers([refused], [], {"a": [undecided]})
-    assert not headers([replace(refused, expected="refused unread", shown=Shown())], [], {})
+    assert not headers([replace(refused, expected="refused unread", shown=IdentityHeaders())], [], {})
     assert rules(headers([replace(refused, shown=SHOWN._replace(nonce=None))], [], {"a": [undecided]})) == ["headers"]
     assert rules(headers([replace(refused, shown=SHOWN)], [], {"a": [line()]})) == ["headers"]
 
@@ -180,7 +180,7 @@ def test_the_upstream_gets_the_model_of_the_prompts_class_or_of_a_stated_fallbac
 
 
 def test_a_named_model_goes_to_itself_and_has_no_fallback() -> None:
-    named = replace(ASKED, wanted=Decided("code-lora", "explicit_model"))
+    named = replace(ASKED, wanted=ReportedDecision("code-lora", "explicit_model"))
     base = replace(RAN, prompt=Prompt("nonce0123456789ab", "base", 3))
     assert not adapters([named], [], {"a": [line("code-lora", "explicit_model", None)]})
     assert rules(adapters([named], [base], {"a": [line("base", "overloaded", None)]})) == ["adapter"]

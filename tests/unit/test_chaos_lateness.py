@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from chaos.evidence import Asked, Ran, Ticks, body_of
+from chaos.evidence import ClientRequest, Ticks, UpstreamRequest, body_of
 from chaos.rules.lateness import lingering, outlived
 
-LEFT = Asked("a", "leaves", end="left", left=10.0)
-STAYED = Asked("a", "plain", status=200, body=body_of(b"x"))
+LEFT = ClientRequest("a", "leaves", end="left", left=10.0)
+STAYED = ClientRequest("a", "plain", status=200, body=body_of(b"x"))
 
 
-def ran(ended: float | None, began: float = 1.0) -> Ran:
-    return Ran("a", "good", began=began, ended=ended)
+def ran(ended: float | None, began: float = 1.0) -> UpstreamRequest:
+    return UpstreamRequest("a", "good", began=began, ended=ended)
 
 
 def ticks(*pairs: tuple[float, float]) -> Ticks:

@@ -11,10 +11,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from chaos.answer import Answer
+from chaos.answer import AnswerInProgress
 from chaos.behaviours import good
-from chaos.evidence import Asked, Evidence, Ran, Sample, Shown, Ticks, body_of
-from chaos.prompt import Decided, Prompt
+from chaos.evidence import (
+    ChaosEvidence,
+    ClientRequest,
+    IdentityHeaders,
+    ResourceSample,
+    Ticks,
+    UpstreamRequest,
+    body_of,
+)
+from chaos.prompt import Prompt, ReportedDecision
 from chaos.rules.outcomes import counts, outcomes, strangers, troubles
 from chaos.rules.resources import grown, leaked, left_over
 from chaos.verdict import figures, judge
@@ -24,26 +32,26 @@ from support.process import PATIENCE_SECONDS
 
 SENT = b"an answer for nonce0123456789ab"
 PROMPT = Prompt("nonce0123456789ab", "base", 3)
-BASE = Decided("base", "explicit_model")
-ASKED = Asked(
+BASE = ReportedDecision("base", "explicit_model")
+ASKED = ClientRequest(
     "a",
     "plain",
     prompt=PROMPT,
     wanted=BASE,
     status=200,
-    shown=Shown("a", BASE, "nonce0123456789ab"),
+    shown=IdentityHeaders("a", BASE, "nonce0123456789ab"),
     body=body_of(SENT),
     echoed=frozenset(["nonce0123456789ab"]),
 )
-RAN = Ran(
+RAN = UpstreamRequest(
     "a", "good", began=1.0, ended=2.0, prompt=PROMPT, status=200, whole=True, deflated=zlib.compress(SENT), alone=False
 )
-LEFT = Asked("a", "leaves", end="left", prompt=PROMPT, wanted=BASE, left=10.0)
-OURS = replace(ASKED, status=503, code="overloaded", shown=Shown("a"), echoed=frozenset())
+LEFT = ClientRequest("a", "leaves", end="left", prompt=PROMPT, wanted=BASE, left=10.0)
+OURS = replace(ASKED, status=503, code="overloaded", shown=IdentityHeaders("a"), echoed=frozenset())
 STILL = {f"pointsman_{name}[]": 0.0 for name in ("requests_in_flight", "connections", "classifier_queue")} | {
     "pointsman_endpoint_in_flight[('endpoint', 'a')]": 0.0
 }
-FLAT = Sample(100 * 2**20, 20)
+FLAT = ResourceSample(100 * 2**20, 20)
 
 
 def line(status: int = 200, at: float = 10.0, **fields: Any) -> dict[str, Any]:
@@ -53,12 +61,12 @@ def line(status: int = 200, at: float = 10.0, **fields: Any) -> dict[str, Any]:
     return {"ts": stamp, "level": "info", "event": "request", "request_id": "a", "status": status} | decision | fields
 
 
-def complaints(asked: Asked, *lines: dict[str, Any]) -> int:
+def complaints(asked: ClientRequest, *lines: dict[str, Any]) -> int:
     return len(outcomes([asked], {"a": lines}, 0.0, Ticks()))
 
 
-def evidence() -> Evidence:
-    return Evidence([ASKED], [RAN], [line()], 0.0, STILL, 0, 1, [FLAT] * 8, FLAT, FLAT)
+def evidence() -> ChaosEvidence:
+    return ChaosEvidence([ASKED], [RAN], [line()], 0.0, STILL, 0, 1, [FLAT] * 8, FLAT, FLAT)
 
 
 def test_a_run_without_loss_has_no_faults() -> None:
@@ -74,7 +82,7 @@ def test_a_run_without_loss_has_no_faults() -> None:
         ("answer", {"ran": [replace(RAN, whole=False)]}),
         ("prefix", {"asked": [replace(ASKED, end="left", left=9.9, body=body_of(b"An"))]}),
         ("echo", {"asked": [replace(ASKED, echoed=frozenset())]}),
-        ("headers", {"asked": [replace(ASKED, shown=Shown("b", BASE))]}),
+        ("headers", {"asked": [replace(ASKED, shown=IdentityHeaders("b", BASE))]}),
         ("orphan", {"ran": [RAN, replace(RAN, id="b")]}),
         ("prompt", {"ran": [replace(RAN, prompt=PROMPT._replace(digest=4))]}),
         ("adapter", {"ran": [replace(RAN, prompt=PROMPT._replace(model="law-lora"))]}),
@@ -152,9 +160,9 @@ def test_the_metrics_count_what_there_was() -> None:
 
 
 def test_memory_is_flat_in_the_second_half_and_descriptors_are_given_back() -> None:
-    warming = [Sample(size * 2**20, 20) for size in (10, 50, 90, 100, 100, 101, 100, 101)]
+    warming = [ResourceSample(size * 2**20, 20) for size in (10, 50, 90, 100, 100, 101, 100, 101)]
     assert not grown(warming)
-    assert grown([*warming[:6], Sample(120 * 2**20, 20), Sample(130 * 2**20, 20)])
+    assert grown([*warming[:6], ResourceSample(120 * 2**20, 20), ResourceSample(130 * 2**20, 20)])
     assert not leaked(FLAT, replace(FLAT, descriptors=25))
     assert leaked(FLAT, replace(FLAT, descriptors=40))
 
@@ -174,10 +182,10 @@ def test_an_exception_that_nobody_caught_is_in_the_log(bad: dict[str, Any]) -> N
 
 async def test_an_upstream_that_died_begins_no_answer() -> None:
     """What it writes before it hears of its own end reaches nobody, and is no answer that was lost on the way."""
-    ran: asyncio.Future[Ran] = asyncio.get_running_loop().create_future()
+    ran: asyncio.Future[UpstreamRequest] = asyncio.get_running_loop().create_future()
 
     async def dies(exchange: Exchange) -> None:
-        answer = Answer(exchange, random.Random(0), {}, "good")  # noqa: S311 - no secret
+        answer = AnswerInProgress(exchange, random.Random(0), {}, "good")  # noqa: S311 - no secret
         exchange.reset()
         with contextlib.suppress(ConnectionError):
             await good(answer)

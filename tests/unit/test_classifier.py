@@ -14,10 +14,10 @@ from pointsman.api.health import readiness
 from pointsman.classify import curve_file
 from pointsman.classify import loading as module
 from pointsman.classify.classifier import Classification, Classifier, Timing
-from pointsman.classify.cost_model import Curve
+from pointsman.classify.cost_model import CostCurve
 from pointsman.classify.engine import Engine, Probabilities
-from pointsman.classify.language import Verdict
-from pointsman.classify.measure import Measured
+from pointsman.classify.language import DetectedLanguage
+from pointsman.classify.measure import CurveMeasurement
 from pointsman.classify.tokenizer import Ids
 from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed, Overloaded
 from support import toy_artifact
@@ -140,7 +140,7 @@ async def test_a_text_in_another_language_is_told_once(make_classifier: Make, tm
     with make_classifier(toy_artifact.build_measured(tmp_path, languages=["en"])) as classifier:
         judge = classifier._judge_language
 
-        def judge_and_count(text: str) -> Verdict:
+        def judge_and_count(text: str) -> DetectedLanguage:
             judged.append(text)
             return judge(text)
 
@@ -212,14 +212,14 @@ async def test_a_failure_is_not_remembered(classifier: Classifier, monkeypatch: 
 # --- what is measured ------------------------------------------------------------------------------------------
 
 
-CURVE = Curve(1, (16, 512), (0.001, 0.01), (0.001, 0.01), ())
+CURVE = CostCurve(1, (16, 512), (0.001, 0.01), (0.001, 0.01), ())
 
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each measurement that follows is disturbed; one is used up each time."""
     disturbed: list[bool] = []
-    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(CURVE, disturbed.pop(0)))
+    monkeypatch.setattr(module, "measure", lambda *_, **__: CurveMeasurement(CURVE, disturbed.pop(0)))
     return disturbed
 
 
@@ -229,9 +229,9 @@ def test_the_host_is_measured_for_as_many_threads_as_the_config_says(
 ) -> None:
     asked: list[int] = []
 
-    def measure(_: object, *, threads: int, **__: object) -> Measured:
+    def measure(_: object, *, threads: int, **__: object) -> CurveMeasurement:
         asked.append(threads)
-        return Measured(CURVE, disturbed=False)
+        return CurveMeasurement(CURVE, disturbed=False)
 
     monkeypatch.setattr(module, "measure", measure)
     with make_classifier(toy_artifact.build(tmp_path), threads=threads):
@@ -252,7 +252,7 @@ async def test_as_many_texts_run_at_once_as_there_are_workers(
     make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     curve = replace(CURVE, workers=3)
-    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(curve, disturbed=False))
+    monkeypatch.setattr(module, "measure", lambda *_, **__: CurveMeasurement(curve, disturbed=False))
     with make_classifier(toy_artifact.build(tmp_path), threads=3, deadline_ms=60_000) as classifier:
         gate = Gate(classifier)
         gate.close()
@@ -294,7 +294,7 @@ def test_where_nothing_can_be_kept_it_starts_and_says_so(
         assert "was not stored" in classifier.notes[0]
 
 
-SLOW = Curve(2, (16, 512), (0.01, 0.512), (0.016, 0.512), ())
+SLOW = CostCurve(2, (16, 512), (0.01, 0.512), (0.016, 0.512), ())
 """A thousandth of a second for each token."""
 
 
@@ -311,7 +311,7 @@ SLOW = Curve(2, (16, 512), (0.01, 0.512), (0.016, 0.512), ())
 def test_a_texts_deadline_is_its_run_and_a_quarter_of_a_second(
     make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int, deadline_ms: int
 ) -> None:
-    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(SLOW, disturbed=False))
+    monkeypatch.setattr(module, "measure", lambda *_, **__: CurveMeasurement(SLOW, disturbed=False))
     with make_classifier(toy_artifact.build(tmp_path), deadline_ms=500) as classifier:
         assert classifier.deadline(tokens) == pytest.approx(deadline_ms / 1000)
 
@@ -320,7 +320,7 @@ async def test_a_text_is_cut_to_what_runs_in_half_of_the_deadline_and_marked(
     make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 250 tokens three binary digits are kept, so that a slightly other measurement reads as much."""
-    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(SLOW, disturbed=False))
+    monkeypatch.setattr(module, "measure", lambda *_, **__: CurveMeasurement(SLOW, disturbed=False))
     with make_classifier(toy_artifact.build(tmp_path), deadline_ms=500) as classifier:
         found = await classifier.classify("x " * 300 + "landlord", deadline=PATIENCE_SECONDS)
         assert (found.tokens, found.cut, best(classifier, found)) == (224, True, "law")
@@ -336,7 +336,7 @@ async def test_what_was_cut_for_want_of_time_is_not_remembered(
 ) -> None:
     """The text may have more time when it comes again."""
     slower = replace(SLOW, alone=(0.1, 5.12), beside=(0.16, 5.12))
-    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(slower, disturbed=False))
+    monkeypatch.setattr(module, "measure", lambda *_, **__: CurveMeasurement(slower, disturbed=False))
     with make_classifier(toy_artifact.build(tmp_path), deadline_ms=20_000, batch_tokens=16) as classifier:
         text = "word " * 300
         hurried = await classifier.classify(text, deadline=3.0)
@@ -430,7 +430,7 @@ async def test_a_queue_that_cannot_meet_the_deadline_refuses_at_once(make_classi
     with make_classifier(deadline_ms=50) as classifier:
         gate = Gate(classifier)
         gate.close()
-        classifier._batcher._short.pace._taken = 1e6  # seconds: runs have become very slow
+        classifier._batcher._short.slowdown._taken = 1e6  # seconds: runs have become very slow
         try:
             task = asyncio.create_task(classifier.classify("python"))
             await gate.entered()

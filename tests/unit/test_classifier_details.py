@@ -19,9 +19,9 @@ from pointsman.classify import artifact
 from pointsman.classify import classifier as classifier_module
 from pointsman.classify import loading as module
 from pointsman.classify.classifier import Classifier, Timing, load_classifier
-from pointsman.classify.cost_model import Curve
+from pointsman.classify.cost_model import CostCurve
 from pointsman.classify.engine import Engine, Probabilities
-from pointsman.classify.measure import Measured
+from pointsman.classify.measure import CurveMeasurement
 from pointsman.classify.onnx_cuda import Device
 from pointsman.classify.tokenizer import Ids
 from pointsman.config.model import ClassifierOptions
@@ -30,7 +30,7 @@ from support import toy_artifact
 from support.config_files import LABELS
 from support.toy_config import config
 
-CURVE = Curve(workers=2, tokens=(16, 100), alone=(0.1, 0.2), beside=(0.1, 0.2), wide=(0.1, 0.2))
+CURVE = CostCurve(workers=2, tokens=(16, 100), alone=(0.1, 0.2), beside=(0.1, 0.2), wide=(0.1, 0.2))
 Make = Callable[..., AbstractContextManager[Classifier]]
 
 
@@ -52,9 +52,9 @@ def test_on_a_cpu_the_curve_is_measured_on_all_threads_and_up_to_the_longest_tex
     folder = shutil.copytree(toy_folder, tmp_path / "toy", ignore=shutil.ignore_patterns("cost-*"))
     asked: list[dict[str, Any]] = []
 
-    def measured(_: object, **options: Any) -> Measured:
+    def measured(_: object, **options: Any) -> CurveMeasurement:
         asked.append(options)
-        return Measured(CURVE, disturbed=False)
+        return CurveMeasurement(CURVE, disturbed=False)
 
     monkeypatch.setattr(module, "measure", measured)
     Classifier(artifact.load(folder), ClassifierOptions(threads=2, max_tokens=100)).close()
@@ -87,11 +87,11 @@ def test_on_a_gpu_the_curve_is_measured_for_two_workers_up_to_the_largest_call(
     folder = shutil.copytree(toy_folder, tmp_path / "toy", ignore=shutil.ignore_patterns("cost-*"))
     asked: list[dict[str, Any]] = []
 
-    def measured(run: Callable[[int, bool], object], **options: Any) -> Measured:
+    def measured(run: Callable[[int, bool], object], **options: Any) -> CurveMeasurement:
         asked.append(options)
         run(200, False)
         run(250, False)
-        return Measured(CURVE, disturbed=False)
+        return CurveMeasurement(CURVE, disturbed=False)
 
     monkeypatch.setattr(module, "Engine", OnGpu)
     monkeypatch.setattr(module, "measure", measured)
@@ -128,7 +128,7 @@ def test_a_typical_text_has_64_tokens(
     make_classifier: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, batch_tokens: int, texts: int
 ) -> None:
     """By which is counted how many the two workers can take at once."""
-    monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(CURVE, disturbed=True))
+    monkeypatch.setattr(module, "measure", lambda *_, **__: CurveMeasurement(CURVE, disturbed=True))
     with make_classifier(toy_artifact.build(tmp_path), threads=2, batch_tokens=batch_tokens) as classifier:
         assert classifier.at_once == texts
 
@@ -140,9 +140,9 @@ def test_by_default_the_host_is_measured_on_a_quarter_of_its_cores(
     folder = shutil.copytree(toy_folder, tmp_path / "toy", ignore=shutil.ignore_patterns("cost-*"))
     asked: list[int] = []
 
-    def measured(_: object, **options: Any) -> Measured:
+    def measured(_: object, **options: Any) -> CurveMeasurement:
         asked.append(options["threads"])
-        return Measured(CURVE, disturbed=False)
+        return CurveMeasurement(CURVE, disturbed=False)
 
     monkeypatch.setattr(module, "measure", measured)
     monkeypatch.setattr(module, "usable_cores", lambda: cores)

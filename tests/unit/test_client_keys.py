@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.config.client_keys import ClientKey, KeyFile, Scope, digest_of, expiry, load_keys, parse_keys
+from pointsman.config.client_keys import ClientKey, KeyFile, KeyScope, digest_of, expiry, load_keys, parse_keys
 from pointsman.config.model import RelayOptions
 from support.client_keys import line
 from support.toy_config import BASE, config
@@ -47,24 +47,24 @@ def test_comments_and_blank_lines_are_no_keys() -> None:
     [
         pytest.param(("*",), {}, None, id="all"),
         pytest.param(("legal-lora", "*"), {}, None, id="all and one"),
-        pytest.param(("*",), {"default_model": "legal-lora"}, Scope(None, "legal-lora"), id="all, own default"),
-        pytest.param((BASE, "legal-lora"), {}, Scope(frozenset({BASE, "legal-lora"}), BASE), id="common default"),
+        pytest.param(("*",), {"default_model": "legal-lora"}, KeyScope(None, "legal-lora"), id="all, own default"),
+        pytest.param((BASE, "legal-lora"), {}, KeyScope(frozenset({BASE, "legal-lora"}), BASE), id="common default"),
         pytest.param(
             ("medical-lora", "legal-lora"),
             {},
-            Scope(frozenset({"medical-lora", "legal-lora"}), "medical-lora"),
+            KeyScope(frozenset({"medical-lora", "legal-lora"}), "medical-lora"),
             id="the first, as the common default is not among them",
         ),
         pytest.param(
             ("medical-lora", "legal-lora"),
             {"default_model": "legal-lora"},
-            Scope(frozenset({"medical-lora", "legal-lora"}), "legal-lora"),
+            KeyScope(frozenset({"medical-lora", "legal-lora"}), "legal-lora"),
             id="own default",
         ),
     ],
 )
 def test_a_key_has_models_and_a_default_among_them(
-    models: tuple[str, ...], fields: dict[str, str], scope: Scope | None
+    models: tuple[str, ...], fields: dict[str, str], scope: KeyScope | None
 ) -> None:
     key = the_key(line("ann", *models, **fields))
     assert key.scope == scope

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.errors import OverShare
+from pointsman.errors import ConcurrencyLimited
 from pointsman.server.client_limiter import ClientLimiter
 
 
@@ -12,7 +12,7 @@ def test_a_client_may_have_so_many_and_not_one_more() -> None:
     limiter = ClientLimiter()
     for _ in range(3):
         limiter.acquire("here", 3)
-    with pytest.raises(OverShare):
+    with pytest.raises(ConcurrencyLimited):
         limiter.acquire("here", 3)
 
 
@@ -28,7 +28,7 @@ def test_the_end_of_one_request_makes_room_for_one_and_no_more() -> None:
         limiter.acquire("here", 3)
     limiter.release("here")
     limiter.acquire("here", 3)
-    with pytest.raises(OverShare):
+    with pytest.raises(ConcurrencyLimited):
         limiter.acquire("here", 3)
 
 
@@ -36,7 +36,7 @@ def test_a_request_that_is_refused_takes_no_room() -> None:
     limiter = ClientLimiter()
     limiter.acquire("here", 1)
     for _ in range(5):
-        with pytest.raises(OverShare):
+        with pytest.raises(ConcurrencyLimited):
             limiter.acquire("here", 1)
     limiter.release("here")
     limiter.acquire("here", 1)

@@ -8,7 +8,7 @@ import pytest
 from language.texts import foreign
 
 from pointsman.classify.code import mostly_code
-from pointsman.classify.language import LanguageGate, Verdict
+from pointsman.classify.language import DetectedLanguage, LanguageGate
 
 FRENCH_PAGE = """Ma barre de menu ne reste pas en haut quand je fais défiler la page, pourquoi ?
 <nav class="menu">
@@ -93,7 +93,7 @@ def gate() -> LanguageGate:
 @pytest.mark.parametrize("language", CODE)
 def test_what_is_mostly_code_passes_whatever_is_said_beside_it(gate: LanguageGate, language: str) -> None:
     """Its language is told all the same: a rule may ask for it."""
-    assert gate.judge(CODE[language]) == Verdict(language, True)
+    assert gate.judge(CODE[language]) == DetectedLanguage(language, True)
 
 
 @pytest.mark.parametrize("kind", PROSE)

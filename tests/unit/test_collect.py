@@ -14,22 +14,22 @@ import pytest
 
 from pointsman.cli.main import main
 from pointsman.evaluation.labelled import LabelledText, add_label
-from pointsman.evaluation.worklist import Feedback, Item, Logged, bad, contested, told, worklist
-from pointsman.observability.kept_rows import Row
+from pointsman.evaluation.worklist import DecisionLine, FeedbackLine, WorklistItem, bad, contested, told, worklist
+from pointsman.observability.kept_rows import TextRecord
 from support.config_files import MINIMAL
 
 WORDS = ("rust", "borrow", "lease", "fever", "court", "loop", "dose", "clause", "thread", "rash", "index", "fine")
 
 
-def row(name: str, text: str = "", lead: float = 0.9, **facts: Any) -> Row:
+def row(name: str, text: str = "", lead: float = 0.9, **facts: Any) -> TextRecord:
     words = random.Random(name).choices(WORDS, k=12)  # noqa: S311
     scores = {"legal": (1 + lead) / 2, "medical": (1 - lead) / 2}
-    return Row(hash=name, text=text or " ".join(words), scores=scores, **({"reason": "classified"} | facts))
+    return TextRecord(hash=name, text=text or " ".join(words), scores=scores, **({"reason": "classified"} | facts))
 
 
 def listed(
-    *given: Row, disliked: Collection[str] = (), differing: dict[str, str] | None = None, **how: Any
-) -> list[Item]:
+    *given: TextRecord, disliked: Collection[str] = (), differing: dict[str, str] | None = None, **how: Any
+) -> list[WorklistItem]:
     return worklist(given, disliked, differing or {}, how.get("labelled", set()), how.get("limit", 100))
 
 
@@ -143,21 +143,21 @@ def test_of_very_many_texts_the_work_and_the_memory_stay_bounded() -> None:
     ],
 )
 def test_bad_feedback_is_a_low_score_or_a_label_that_says_so(said: dict[str, Any], is_bad: bool) -> None:
-    assert Feedback("feedback", "r", "h", **said).is_bad is is_bad
+    assert FeedbackLine("feedback", "r", "h", **said).is_bad is is_bad
 
 
 def test_feedback_is_about_the_text_of_its_request() -> None:
-    assert bad([Feedback("feedback", "r1", "h1", 0.0), Feedback("feedback", "r2", None, 0.0), Feedback("", "r3")]) == {
-        *("r1", "h1", "r2")
-    }
+    assert bad(
+        [FeedbackLine("feedback", "r1", "h1", 0.0), FeedbackLine("feedback", "r2", None, 0.0), FeedbackLine("", "r3")]
+    ) == {*("r1", "h1", "r2")}
 
 
 def test_the_shadow_disagrees_where_its_category_is_another() -> None:
     lines = [
-        Logged("routing_decision", "a", "legal", {"category": "medical"}),
-        Logged("routing_decision", "b", "legal", {"category": "legal"}),
-        Logged("routing_decision", "c", "legal", {}),
-        Logged("routing_decision", "d", None, None),
+        DecisionLine("routing_decision", "a", "legal", {"category": "medical"}),
+        DecisionLine("routing_decision", "b", "legal", {"category": "legal"}),
+        DecisionLine("routing_decision", "c", "legal", {}),
+        DecisionLine("routing_decision", "d", None, None),
     ]
     assert contested(lines) == {"a": "medical", "c": "(none)"}
 

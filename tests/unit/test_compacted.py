@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier
-from pointsman.routing.conversation import Caller
+from pointsman.routing.conversation_keys import Caller
 from pointsman.routing.decision import Reason
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from support.toy_config import config
 
 ME = Caller("me", "session-1")
@@ -56,7 +56,7 @@ NEW = "Does python have a landlord?"  # as much about the one as about the other
 
 @pytest.fixture
 def router(classifier: Classifier) -> Router:
-    return Router(config(), classifier, Served)
+    return Router(config(), classifier, ServedModels)
 
 
 def user(*texts: str) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def said(text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": text}
 
 
-async def send(router: Router, *messages: Any, api: Format = CHAT, caller: Caller = ME, **fields: Any) -> Routed:
+async def send(router: Router, *messages: Any, api: Format = CHAT, caller: Caller = ME, **fields: Any) -> RoutedRequest:
     body = {"model": "MoM", api.prompt_field: messages, **fields}
     return await router.route(api.parse(json.dumps(body).encode()), caller)
 
@@ -84,7 +84,7 @@ def item(text: str) -> dict[str, Any]:
 @pytest.mark.parametrize("told", [CLAUDE_CODE, GEMINI, OPENHANDS])
 async def test_behind_a_summary_in_one_message_the_new_ask_decides(classifier: Classifier, told: str) -> None:
     """It begins afresh: an opener alone is never an identity. The turns behind it go on with it."""
-    router = Router(config(), classifier, Served)
+    router = Router(config(), classifier, ServedModels)
     await begin(router)
     message = user(told, "How do I write a python test for this?")
     routed = await send(router, message, api=MESSAGES)
@@ -98,7 +98,7 @@ async def test_behind_a_summary_in_one_message_the_new_ask_decides(classifier: C
 @pytest.mark.parametrize("told", [CLAUDE_CODE + CARRY_ON, GEMINI, OPENHANDS])
 async def test_a_summary_alone_begins_afresh_too(classifier: Classifier, told: str) -> None:
     """Within a task: nobody but the summary says what that is about, so it is read as it is."""
-    router = Router(config(), classifier, Served)
+    router = Router(config(), classifier, ServedModels)
     await begin(router)
     routed = await send(router, user(told), api=MESSAGES, tools=[{"name": "Bash"}])
     assert (routed.decision.category, routed.decision.reason) == ("legal", Reason.CLASSIFIED)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier
 from pointsman.cli.main import main
 from pointsman.config.model import Canary, CategoryRollout, Lora, Model, Pricing, RoutingOptions
@@ -282,7 +282,7 @@ async def test_the_log_has_what_is_read(classifier: Classifier) -> None:
         made = config(routing=RoutingOptions(**options), base=Model(loras=loras))
         body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode()
         done = Record("id", "/v1/chat/completions", status=200, endpoint="a", first_byte=0.25)
-        done.decided(await Router(made, classifier, Served).route(CHAT.parse(body)))
+        done.decided(await Router(made, classifier, ServedModels).route(CHAT.parse(body)))
         told = json.loads(json.dumps(request_line(done), default=str))
         assert told.get("arm") == arm
         assert ("draw" in told, told["ms"].get("first_byte")) == (arm is not None, None if arm is None else 250.0)

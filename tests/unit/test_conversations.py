@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pointsman.routing.conversation import Conversation
-from pointsman.routing.conversations import Conversations, Kept
+from pointsman.routing.conversation_keys import ConversationKeys
+from pointsman.routing.conversations import ConversationState, ConversationStore
 
 
 class Table:
@@ -17,14 +17,14 @@ class Table:
     def __init__(self, entries: int = 100, seconds: float = 60.0) -> None:
         self.now = 1e6
         draws = itertools.count(1)
-        self.table = Conversations(lambda: self.now, lambda: next(draws) / 100)
+        self.table = ConversationStore(lambda: self.now, lambda: next(draws) / 100)
         self.table.resize(entries, seconds)
 
     def turn(self, key: str, *, session: str = "", continues: bool = False, category: str = "a", **kept: Any) -> float:
         """Place a request and remember it; `key` has a letter for each turn. Returns its share."""
         conversation = at(key, session=session, continues=continues)
         place = self.table.find(conversation)
-        self.table.put(conversation, Kept(category, place.share, **kept))
+        self.table.put(conversation, ConversationState(category, place.share, **kept))
         return place.share
 
     def kept(self, key: str, *, session: str = "", continues: bool = False) -> str | None:
@@ -33,9 +33,9 @@ class Table:
         return None if kept is None else kept.category
 
 
-def at(key: str, *, session: str = "", continues: bool = False) -> Conversation:
+def at(key: str, *, session: str = "", continues: bool = False) -> ConversationKeys:
     previous = f"{session}/{key[:-1]}".encode() if len(key) > 1 else None
-    return Conversation(f"{session}/{key}".encode(), previous, session.encode() or None, continues)
+    return ConversationKeys(f"{session}/{key}".encode(), previous, session.encode() or None, continues)
 
 
 def test_a_turn_knows_of_the_one_before_and_of_no_other() -> None:

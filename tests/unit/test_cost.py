@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from pointsman.classify.cost_model import Curve, Pace, interpolate
+from pointsman.classify.cost_model import CostCurve, SlowdownTracker, interpolate
 
 SIZES = (16, 32, 64, 128)
 
 
-def curve(**changes: Any) -> Curve:
+def curve(**changes: Any) -> CostCurve:
     fields: dict[str, Any] = {"workers": 2, "tokens": SIZES, "alone": (1.0, 1.5, 2.0, 4.0)}
     fields |= {"beside": (1.0, 1.5, 2.0, 4.0), "wide": (1.0, 1.5, 1.5, 2.0)}
-    return Curve(**(fields | changes))
+    return CostCurve(**(fields | changes))
 
 
 @pytest.mark.parametrize(("at", "seconds"), [(1, 1.0), (16, 1.0), (24, 1.25), (32, 1.5), (48, 1.75), (128, 4.0)])
@@ -117,22 +117,22 @@ def test_what_cannot_have_been_measured_is_refused(wrong: dict[str, Any]) -> Non
 
 
 def test_the_pace_is_as_measured_until_runs_tell_otherwise() -> None:
-    pace = Pace()
-    assert pace.factor == 1.0
-    pace.observe(predicted=0.1, taken=0.1)
-    assert pace.factor == pytest.approx(1.0)
+    slowdown = SlowdownTracker()
+    assert slowdown.factor == 1.0
+    slowdown.observe(predicted=0.1, taken=0.1)
+    assert slowdown.factor == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("taken", [0.05, 0.4])
 def test_the_pace_follows_what_runs_take(taken: float) -> None:
-    pace = Pace()
+    slowdown = SlowdownTracker()
     for _ in range(100):
-        pace.observe(predicted=0.2, taken=taken)
-    assert pace.factor == pytest.approx(taken / 0.2, rel=0.01)
+        slowdown.observe(predicted=0.2, taken=taken)
+    assert slowdown.factor == pytest.approx(taken / 0.2, rel=0.01)
 
 
 def test_a_run_that_was_held_up_changes_the_pace_only_so_much() -> None:
-    held_up, surprised = Pace(), Pace()
+    held_up, surprised = SlowdownTracker(), SlowdownTracker()
     held_up.observe(predicted=0.1, taken=1000.0)
     surprised.observe(predicted=0.1, taken=0.4)
     assert held_up.factor == surprised.factor < 1.5

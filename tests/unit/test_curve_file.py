@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pointsman.classify import artifact, cpu, curve_file
-from pointsman.classify.cost_model import Curve
+from pointsman.classify.cost_model import CostCurve
 
-CURVE = Curve(2, (16, 512), (0.1, 1.0), (0.1, 1.5), (0.1, 0.5))
+CURVE = CostCurve(2, (16, 512), (0.1, 1.0), (0.1, 1.5), (0.1, 0.5))
 
 
 def key(folder: Path, **changes: Any) -> curve_file.Key:

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.api.admin import dry_run_route
 from pointsman.api.dry_run import dry_run
 from pointsman.classify.classifier import Classifier
 from pointsman.proxy.stored_responses import StoredResponses
-from pointsman.routing.conversations import Kept
+from pointsman.routing.conversations import ConversationState
 from pointsman.routing.decision import Reason
 from pointsman.routing.explain import render
 from pointsman.routing.formats import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Format
 from pointsman.routing.opinion import Opinion
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from support.toy_config import A, config
 
 TURN = [{"role": "user", "content": "Fix my Python"}]
@@ -38,7 +38,7 @@ TURN = [{"role": "user", "content": "Fix my Python"}]
 async def test_the_format_of_a_body_is_found_by_its_fields(
     classifier: Classifier, body: dict[str, Any], form: Format
 ) -> None:
-    parsed, _ = await dry_run(Router(config(), classifier, Served), json.dumps(body).encode())
+    parsed, _ = await dry_run(Router(config(), classifier, ServedModels), json.dumps(body).encode())
     assert parsed.format is form
 
 
@@ -61,7 +61,7 @@ async def test_the_config_is_held_until_the_answer_whatever_it_is(
 
     def begin() -> tuple[Router, Any]:
         held.append("begun")
-        return Router(config(), classifier, Served), lambda: held.append("released")
+        return Router(config(), classifier, ServedModels), lambda: held.append("released")
 
     route: Any = dry_run_route(begin, StoredResponses(time.time))
     answer = await route.handler(_Request(json.dumps(body).encode()))
@@ -69,9 +69,9 @@ async def test_the_config_is_held_until_the_answer_whatever_it_is(
 
 
 async def test_what_the_classifier_in_shadow_makes_of_it_is_told_beside(classifier: Classifier) -> None:
-    router = Router(config(), classifier, Served)
+    router = Router(config(), classifier, ServedModels)
 
-    async def second(_: Router, routed: Routed) -> Opinion:
+    async def second(_: Router, routed: RoutedRequest) -> Opinion:
         return Opinion(f"not {routed.decision.model}", Reason.CLASSIFIED, "legal", 0.875)
 
     body = json.dumps({"messages": [{"role": "user", "content": "Fix my Python"}]}).encode()
@@ -96,8 +96,8 @@ async def test_on_the_admin_port_a_response_is_continued_if_a_client_without_cre
 ) -> None:
     """The port is not told whose the request is, and the service would find another client's."""
     responses = StoredResponses(time.time)
-    responses.add("resp_1", client, "a", Kept("legal", 0.0))
-    router = Router(config(endpoints=(A,)), classifier, Served)
+    responses.add("resp_1", client, "a", ConversationState("legal", 0.0))
+    router = Router(config(endpoints=(A,)), classifier, ServedModels)
     route: Any = dry_run_route(lambda: (router, lambda: None), responses)
     body = {"model": "MoM", "input": "thanks", "previous_response_id": "resp_1"}
     answer = await route.handler(_Request(json.dumps(body).encode()))

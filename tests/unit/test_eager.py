@@ -23,7 +23,7 @@ async def test_from_where_a_task_is_asked_for_there_is_one() -> None:
     seen: list[asyncio.Task[None] | None] = []
 
     async def work() -> None:
-        await eager.in_task()
+        await eager.continue_in_task()
         async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.sleep(0)
         seen.append(asyncio.current_task())
@@ -41,7 +41,7 @@ async def test_a_task_that_is_cancelled_before_its_first_turn_still_hears_of_it(
 
     async def work() -> None:
         try:
-            await eager.in_task()
+            await eager.continue_in_task()
         except asyncio.CancelledError:
             seen.append("cancelled")
             raise

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pointsman.config.model import Endpoint, RelayOptions
-from pointsman.errors import OutOfFiles
-from pointsman.upstream.breaker import Breaker
+from pointsman.errors import OutOfFileDescriptors
+from pointsman.upstream.breaker import CircuitBreaker
 from pointsman.upstream.endpoint_state import EndpointState
 from pointsman.upstream.load_balancer import LoadBalancer
 from support.virtual_loop import VirtualLoop
@@ -155,7 +155,7 @@ def test_failures_in_a_row_send_the_requests_elsewhere() -> None:
 
 
 def test_an_open_breaker_lets_one_request_through_at_a_time() -> None:
-    breaker = Breaker(2, 5.0)
+    breaker = CircuitBreaker(2, 5.0)
     breaker.failed(0.0)
     breaker.failed(0.0)
     assert (breaker.passes(4.9), breaker.passes(5.0)) == (False, True)
@@ -164,7 +164,7 @@ def test_an_open_breaker_lets_one_request_through_at_a_time() -> None:
 
 
 def test_one_success_closes_a_breaker_and_one_failure_keeps_it_open() -> None:
-    breaker = Breaker(2, 5.0)
+    breaker = CircuitBreaker(2, 5.0)
     breaker.failed(0.0)
     breaker.failed(0.0)
     breaker.sent(5.0)
@@ -176,7 +176,7 @@ def test_one_success_closes_a_breaker_and_one_failure_keeps_it_open() -> None:
 
 def test_what_one_client_sees_opens_no_breaker_until_another_or_a_probe_sees_it_too() -> None:
     for witness in ("another", "a probe", "a connection that fails"):
-        breaker = Breaker(3, 5.0)
+        breaker = CircuitBreaker(3, 5.0)
         for _ in range(100):
             breaker.failed(0.0, "one")
         assert breaker.in_doubt
@@ -187,7 +187,7 @@ def test_what_one_client_sees_opens_no_breaker_until_another_or_a_probe_sees_it_
 
 
 def test_a_success_ends_what_was_seen_until_then() -> None:
-    breaker = Breaker(2, 5.0)
+    breaker = CircuitBreaker(2, 5.0)
     breaker.failed(0.0, "one")
     breaker.succeeded()
     for _ in range(5):
@@ -197,7 +197,7 @@ def test_a_success_ends_what_was_seen_until_then() -> None:
 
 def test_a_probe_that_fails_alone_opens_nothing() -> None:
     """Nor does it speak for what one client sees later."""
-    breaker = Breaker(2, 5.0)
+    breaker = CircuitBreaker(2, 5.0)
     breaker.failed(0.0, "one")
     breaker.confirmed(0.0)
     breaker.failed(0.0, "one")
@@ -205,7 +205,7 @@ def test_a_probe_that_fails_alone_opens_nothing() -> None:
 
 
 def test_an_open_breaker_stays_open_whoever_fails() -> None:
-    breaker = Breaker(2, 5.0)
+    breaker = CircuitBreaker(2, 5.0)
     breaker.failed(0.0, "one")
     breaker.failed(0.0, "two")
     breaker.failed(5.0, "one")
@@ -213,7 +213,7 @@ def test_an_open_breaker_stays_open_whoever_fails() -> None:
 
 
 def test_a_breaker_without_a_number_never_opens() -> None:
-    breaker = Breaker(0, 5.0)
+    breaker = CircuitBreaker(0, 5.0)
     for _ in range(100):
         breaker.failed(0.0)
     assert breaker.passes(0.0)
@@ -284,12 +284,20 @@ def test_a_probe_for_which_no_file_is_left_tells_nothing(clock: VirtualLoop) -> 
     """Neither that the endpoint is down nor that it is up again."""
     world = World({"a": 1})
     answers = iter(
-        [OutOfFiles("none"), OutOfFiles("none"), "gone", OutOfFiles("none"), "gone", OutOfFiles("none"), None]
+        [
+            OutOfFileDescriptors("none"),
+            OutOfFileDescriptors("none"),
+            "gone",
+            OutOfFileDescriptors("none"),
+            "gone",
+            OutOfFileDescriptors("none"),
+            None,
+        ]
     )
 
     async def ask(_: EndpointState) -> str | None:
         answer = next(answers)
-        if isinstance(answer, OutOfFiles):
+        if isinstance(answer, OutOfFileDescriptors):
             raise answer
         return answer
 

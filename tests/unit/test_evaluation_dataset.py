@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 
 from pointsman.errors import EvaluationError
-from pointsman.evaluation.dataset import Row, read_rows
-from pointsman.evaluation.scheme import Categories, Labels
+from pointsman.evaluation.dataset import EvaluationRow, read_rows
+from pointsman.evaluation.scheme import CategoryScheme, LabelScheme
 from support.config_files import LABELS
 from support.toy_config import config
 
-SCHEME = Labels(LABELS, None)
+SCHEME = LabelScheme(LABELS, None)
 
 
-def rows(folder: Path, content: str | bytes, scheme: Labels | Categories = SCHEME) -> list[Row]:
+def rows(folder: Path, content: str | bytes, scheme: LabelScheme | CategoryScheme = SCHEME) -> list[EvaluationRow]:
     path = folder / "rows.jsonl"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return read_rows(path, scheme)
 
 
-def faults(folder: Path, content: str | bytes, scheme: Labels | Categories = SCHEME) -> list[str]:
+def faults(folder: Path, content: str | bytes, scheme: LabelScheme | CategoryScheme = SCHEME) -> list[str]:
     """The faults without the file's folder."""
     with pytest.raises(EvaluationError) as caught:
         rows(folder, content, scheme)
@@ -33,7 +33,10 @@ def test_a_row_is_a_text_and_its_class_and_keeps_its_line(tmp_path: Path) -> Non
     """Other keys, blank lines, a byte order mark and Windows' line ends do not matter."""
     content = '\ufeff{"text": "a", "label": "Law", "source": "x"}\r\n\n{"label": "OTHER", "text": "b\\n"}'
 
-    assert rows(tmp_path, content) == [Row(1, "a", LABELS.index("law")), Row(3, "b\n", LABELS.index("other"))]
+    assert rows(tmp_path, content) == [
+        EvaluationRow(1, "a", LABELS.index("law")),
+        EvaluationRow(3, "b\n", LABELS.index("other")),
+    ]
 
 
 def test_a_row_may_have_the_messages_of_a_chat(tmp_path: Path) -> None:
@@ -41,7 +44,7 @@ def test_a_row_may_have_the_messages_of_a_chat(tmp_path: Path) -> None:
     messages = [{"role": "user", "content": "a"}, {"role": "user", "content": [{"type": "text", "text": "b"}]}]
     (row,) = rows(tmp_path, json.dumps({"messages": messages, "label": "law"}))
     assert (row.text, json.loads(row.body)) == ("b", {"messages": messages})
-    assert json.loads(Row(1, "c", None).body) == {"messages": [{"role": "user", "content": "c"}]}
+    assert json.loads(EvaluationRow(1, "c", None).body) == {"messages": [{"role": "user", "content": "c"}]}
 
 
 @pytest.mark.parametrize("label", ["out_of_scope", "Out of scope"])
@@ -51,7 +54,7 @@ def test_out_of_scope_is_no_class(tmp_path: Path, label: str) -> None:
 
 
 def test_a_class_that_is_named_out_of_scope_is_a_class(tmp_path: Path) -> None:
-    (row,) = rows(tmp_path, '{"text": "hi", "label": "out_of_scope"}', Labels(("law", "out_of_scope"), None))
+    (row,) = rows(tmp_path, '{"text": "hi", "label": "out_of_scope"}', LabelScheme(("law", "out_of_scope"), None))
     assert row.truth == 1
 
 
@@ -86,11 +89,11 @@ def test_a_label_that_may_be_a_categorys_points_to_the_config(tmp_path: Path) ->
     row = '{"text": "a", "label": "technical"}'
 
     assert "--config" in faults(tmp_path, row)[0]
-    assert rows(tmp_path, row, Categories(config(), LABELS))
+    assert rows(tmp_path, row, CategoryScheme(config(), LABELS))
 
 
 def test_the_closest_label_may_be_a_category(tmp_path: Path) -> None:
-    (told,) = faults(tmp_path, '{"text": "a", "label": "techncal"}', Categories(config(), LABELS))
+    (told,) = faults(tmp_path, '{"text": "a", "label": "techncal"}', CategoryScheme(config(), LABELS))
     assert told.endswith("did you mean technical?")
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify import artifact
 from pointsman.classify.calibration import Calibration
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import RoutingOptions
-from pointsman.evaluation.dataset import Row
-from pointsman.evaluation.decisions import Decided, decide
-from pointsman.evaluation.reader import Reader, Reading
+from pointsman.evaluation.dataset import EvaluationRow
+from pointsman.evaluation.decisions import RowDecisions, decide
+from pointsman.evaluation.reader import ArtifactRunner, TextPredictions
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
 from support.config_files import LABELS
@@ -38,9 +38,9 @@ def user(*texts: str) -> list[dict[str, str]]:
 ANSWER = {"role": "assistant", "content": "a"}
 
 
-def decided(folder: Path, *rows: Row, calibration: Calibration | None = None, **fields: Any) -> Decided:
+def decided(folder: Path, *rows: EvaluationRow, calibration: Calibration | None = None, **fields: Any) -> RowDecisions:
     made = artifact.load(folder)
-    return decide(rows, config(**fields), made.manifest.labels, Reader(made).read, calibration)
+    return decide(rows, config(**fields), made.manifest.labels, ArtifactRunner(made).read, calibration)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def decided(folder: Path, *rows: Row, calibration: Calibration | None = None, **
     ],
 )
 def test_the_ask_decides(toy_folder: Path, text: str, category: str | None, read: str) -> None:
-    made = decided(toy_folder, Row(1, text, None))
+    made = decided(toy_folder, EvaluationRow(1, text, None))
     assert (made.categories, made.texts) == ([category], [read])
     assert made.reading.probabilities.sum() == pytest.approx(1.0 if read else 0.0)
 
@@ -63,7 +63,7 @@ def test_a_chat_is_decided_by_its_newest_ask_and_what_that_follows(toy_folder: P
         user("python", "blood landlord"),
         user("python", "How high is my blood pressure?"),
     ]
-    made = decided(toy_folder, *(Row(line, "x", None, chat) for line, chat in enumerate(chats)))
+    made = decided(toy_folder, *(EvaluationRow(line, "x", None, chat) for line, chat in enumerate(chats)))
     assert made.categories == ["technical", "technical", "medical"]
 
 
@@ -74,18 +74,18 @@ def test_a_follow_up_is_read_with_what_was_before_as_in_the_service(toy_folder: 
     chats[0][1], chats[1][1] = [
         {"role": "assistant", "content": text} for text in ("Decorators wrap generators.", "Blood and blood and blood.")
     ]
-    rows = [Row(line, "x", None, chat) for line, chat in enumerate(chats)]
+    rows = [EvaluationRow(line, "x", None, chat) for line, chat in enumerate(chats)]
     read: list[str] = []
 
-    def reading(texts: list[str]) -> Reading:
+    def reading(texts: list[str]) -> TextPredictions:
         read.extend(texts)
-        return Reader(made).read(texts)
+        return ArtifactRunner(made).read(texts)
 
     found = decide(rows, options, made.manifest.labels, reading)
     assert found.categories == ["technical", "general"]
     assert len(set(read)) == len(read)
     assert [text.count("\n") for text in read].count(2) == len(rows)
-    router = Router(options, classifier, Served)
+    router = Router(options, classifier, ServedModels)
     serve = [router.route(CHAT.parse(row.body), remember=False) for row in rows]
     assert [asyncio.run(one).decision.category for one in serve] == found.categories
 
@@ -98,8 +98,8 @@ def test_the_thresholds_that_the_artifacts_rows_give_count(toy_folder: Path) -> 
     rows = Calibration(said, np.repeat([code, other], 40))
     made = decided(
         toy_folder,
-        Row(1, "Is python slow?", None),
-        Row(2, "My landlord", None),
+        EvaluationRow(1, "Is python slow?", None),
+        EvaluationRow(2, "My landlord", None),
         calibration=rows,
         routing=RoutingOptions(precision=0.95),
     )
@@ -107,16 +107,18 @@ def test_the_thresholds_that_the_artifacts_rows_give_count(toy_folder: Path) -> 
 
 
 def test_the_options_of_the_config_count(toy_folder: Path) -> None:
-    made = decided(toy_folder, Row(1, "python landlord", None), Row(2, TITLE, None), fallback="legal")
+    made = decided(
+        toy_folder, EvaluationRow(1, "python landlord", None), EvaluationRow(2, TITLE, None), fallback="legal"
+    )
     assert made.categories == ["legal", None]
 
 
 def test_they_are_the_decisions_of_the_service(toy_folder: Path, classifier: Classifier) -> None:
     texts = ["python", "Hi", CONTEXT, TITLE, "python landlord", "my blood\n\nmy landlord", "ありがとう"]
-    router = Router(config(), classifier, Served)
+    router = Router(config(), classifier, ServedModels)
 
     async def served() -> list[str | None]:
-        bodies = [Row(1, text, None).body for text in texts]
+        bodies = [EvaluationRow(1, text, None).body for text in texts]
         return [(await router.route(CHAT.parse(body, router.finder))).decision.category for body in bodies]
 
-    assert decided(toy_folder, *(Row(1, text, None) for text in texts)).categories == asyncio.run(served())
+    assert decided(toy_folder, *(EvaluationRow(1, text, None) for text in texts)).categories == asyncio.run(served())

@@ -17,7 +17,7 @@ from pointsman.config.model import Config, RoutingOptions
 from pointsman.errors import EvaluationError
 from pointsman.evaluation import replay
 from pointsman.evaluation.provenance import file_id, provenance
-from pointsman.evaluation.replay import Judge, Logged, Replay, Sample
+from pointsman.evaluation.replay import ExampleTexts, LoggedDecision, Replay, ReplayDecider
 from support import toy_artifact
 from support.config_files import LABELS
 from support.toy_config import BASE, config
@@ -25,8 +25,8 @@ from support.toy_config import BASE, config
 LAW, HEALTH = LABELS.index("law"), LABELS.index("health")
 
 
-def line(text_hash: str = "a", category: str | None = "legal", model: str = "legal-lora") -> Logged:
-    return Logged("routing_decision", text_hash, model, category)
+def line(text_hash: str = "a", category: str | None = "legal", model: str = "legal-lora") -> LoggedDecision:
+    return LoggedDecision("routing_decision", text_hash, model, category)
 
 
 def judge(
@@ -35,13 +35,13 @@ def judge(
     made: Config | None = None,
     name: str = "toy",
     foreign: Sequence[int] = (),
-) -> Judge:
+) -> ReplayDecider:
     """Rows as a label and its probability; the others share the rest. Those at `foreign` are in another language."""
     probabilities = np.array([[(1 - p) / 13] * 14 for _, p in rows])
     for row, (label, p) in zip(probabilities, rows, strict=True):
         row[label] = p
     supported = np.array([place not in foreign for place in range(len(rows))])
-    return Judge(name, artifact.load(folder), made, probabilities, supported)
+    return ReplayDecider(name, artifact.load(folder), made, probabilities, supported)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_only_decisions_with_a_hash_are_read_of_a_log(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("\n".join(["Traceback (most recent call last):", *map(json.dumps, [*others, decision]), ""]))
 
-    assert replay.read_log([path]) == [Logged("routing_decision", "ff", "m", "law")]
+    assert replay.read_log([path]) == [LoggedDecision("routing_decision", "ff", "m", "law")]
 
 
 def test_a_log_without_hashes_is_told(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_against_the_log_its_models_count(toy_folder: Path, tmp_path: Path) -> N
 
 
 def test_the_table_has_shares_switches_and_sweep(compared: Replay) -> None:
-    told = replay.render(compared, [Sample("legal", "(none)", 2, ("May I sublet?",))])
+    told = replay.render(compared, [ExampleTexts("legal", "(none)", 2, ("May I sublet?",))])
 
     for expected in (
         "log: 5 decisions, 3 decided again (2 texts)",

@@ -18,11 +18,11 @@ from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.config.model import RoutingOptions
 from pointsman.errors import ArtifactError
 from pointsman.evaluation import table
-from pointsman.evaluation.dataset import Row
-from pointsman.evaluation.evaluate import Report, evaluate
+from pointsman.evaluation.dataset import EvaluationRow
+from pointsman.evaluation.evaluate import EvaluationReport, evaluate
 from pointsman.evaluation.provenance import Provenance, file_id, provenance
-from pointsman.evaluation.reader import Reader, Reading
-from pointsman.evaluation.scheme import Categories, Labels, Scheme
+from pointsman.evaluation.reader import ArtifactRunner, TextPredictions
+from pointsman.evaluation.scheme import CategoryScheme, LabelScheme, Scheme
 from support import toy_artifact
 from support.config_files import LABELS
 from support.toy_config import category, config
@@ -39,9 +39,9 @@ def origin(toy_folder: Path, tmp_path: Path) -> Provenance:
     return provenance(artifact.load(toy_folder), file_id(data), None)
 
 
-def reading(probabilities: Sequence[Sequence[float]]) -> Reading:
+def reading(probabilities: Sequence[Sequence[float]]) -> TextPredictions:
     count = len(probabilities)
-    return Reading(
+    return TextPredictions(
         np.array(probabilities),
         np.full(count, 7),
         np.ones(count, dtype=bool),
@@ -52,9 +52,9 @@ def reading(probabilities: Sequence[Sequence[float]]) -> Reading:
     )
 
 
-def report(origin: Provenance, rows: Sequence[tuple[int | None, Sequence[float]]], scheme: Scheme) -> Report:
+def report(origin: Provenance, rows: Sequence[tuple[int | None, Sequence[float]]], scheme: Scheme) -> EvaluationReport:
     """A report of rows given as truth and probabilities."""
-    numbered = [Row(line, f"{SECRET} {line}", truth) for line, (truth, _) in enumerate(rows, start=1)]
+    numbered = [EvaluationRow(line, f"{SECRET} {line}", truth) for line, (truth, _) in enumerate(rows, start=1)]
     return evaluate(numbered, reading([probabilities for _, probabilities in rows]), scheme, origin)
 
 
@@ -71,14 +71,14 @@ ROWS = [
 
 
 @pytest.fixture
-def of_labels(origin: Provenance) -> Report:
-    return report(origin, ROWS, Labels(THREE, 0.6))
+def of_labels(origin: Provenance) -> EvaluationReport:
+    return report(origin, ROWS, LabelScheme(THREE, 0.6))
 
 
 # --- figures ---------------------------------------------------------------------------------------------------
 
 
-def test_rows_out_of_scope_count_apart(of_labels: Report) -> None:
+def test_rows_out_of_scope_count_apart(of_labels: EvaluationReport) -> None:
     judged, outside = of_labels.judged, of_labels.out_of_scope
     assert judged is not None
     assert outside is not None
@@ -89,13 +89,13 @@ def test_rows_out_of_scope_count_apart(of_labels: Report) -> None:
     assert sum(found.rows for found in judged.reliability) == 4
 
 
-def test_the_most_confident_mistakes_come_first(of_labels: Report) -> None:
+def test_the_most_confident_mistakes_come_first(of_labels: EvaluationReport) -> None:
     told = [(mistake.line, mistake.truth, mistake.chosen, mistake.confidence) for mistake in of_labels.mistakes]
     assert told == [(7, "out_of_scope", "law", 0.95), (2, "law", "health", 0.8)]
 
 
 def test_only_rows_out_of_scope_are_a_report_too(origin: Provenance) -> None:
-    found = report(origin, ROWS[4:], Labels(THREE, 0.6))
+    found = report(origin, ROWS[4:], LabelScheme(THREE, 0.6))
 
     assert found.judged is None
     assert "out_of_scope caught" in table.render(found)
@@ -104,7 +104,7 @@ def test_only_rows_out_of_scope_are_a_report_too(origin: Provenance) -> None:
 def test_with_a_config_the_decision_counts_and_its_model_apart(origin: Provenance) -> None:
     """An unsure prompt of the rest is not given its category, and is answered by the right model all the same."""
     made = config(category("law"), category("health"), category("general"), threshold=0.6)
-    scheme = Categories(made, THREE)
+    scheme = CategoryScheme(made, THREE)
     rows = [(2, (0.3, 0.2, 0.5)), (0, (0.9, 0.1, 0.0))]
 
     judged = report(origin, rows, scheme).judged
@@ -119,7 +119,7 @@ def test_each_class_has_the_share_of_its_rows_that_reach_it_and_that_of_its_own_
     origin: Provenance,
 ) -> None:
     """What is out of scope belongs to the class that is no domain."""
-    passed = report(origin, ROWS, Labels(THREE, 0.6)).passed
+    passed = report(origin, ROWS, LabelScheme(THREE, 0.6)).passed
 
     shares = {
         name: [None if it is None else (it.part, it.whole) for it in (one.reach, one.precision)]
@@ -131,7 +131,7 @@ def test_each_class_has_the_share_of_its_rows_that_reach_it_and_that_of_its_own_
 
 def test_with_a_config_each_category_has_its_own_threshold(origin: Provenance) -> None:
     made = config(category("law"), category("health"), routing=RoutingOptions(thresholds={"law": 0.95}))
-    found = report(origin, ROWS, Categories(made, THREE))
+    found = report(origin, ROWS, CategoryScheme(made, THREE))
 
     law, health = found.passed["law"], found.passed["health"]
     assert (law.threshold, law.reach and law.reach.part, law.precision and law.precision.part) == (0.95, 0, 0)
@@ -142,22 +142,22 @@ def test_with_a_config_each_category_has_its_own_threshold(origin: Provenance) -
 
 def test_what_is_in_another_language_or_not_classified_does_not_reach_its_class(origin: Provenance) -> None:
     """A row in another language, and one that was not classified, get the fallback at any threshold."""
-    rows = [Row(line, "x", 0) for line in (1, 2, 3)]
+    rows = [EvaluationRow(line, "x", 0) for line in (1, 2, 3)]
     found = reading([(0.9, 0.1, 0.0), (0.9, 0.1, 0.0), (0.0, 0.0, 0.0)])
     foreign = dataclasses.replace(found, supported=np.array([True, False, True]))
-    made = Categories(config(category("law"), category("health")), THREE)
+    made = CategoryScheme(config(category("law"), category("health")), THREE)
 
     law = evaluate(rows, foreign, made, origin).passed["law"]
 
     assert law.reach is not None
     assert (law.reach.part, law.reach.whole) == (1, 3)
-    labels = evaluate(rows, foreign, Labels(THREE, 0.6), origin).passed["law"]
+    labels = evaluate(rows, foreign, LabelScheme(THREE, 0.6), origin).passed["law"]
     assert labels.reach is not None
     assert (labels.reach.part, labels.reach.whole) == (2, 3)
 
 
 def test_a_class_that_no_row_is_taken_for_has_no_shares(origin: Provenance) -> None:
-    found = report(origin, ROWS[:1], Labels(THREE, 0.6))
+    found = report(origin, ROWS[:1], LabelScheme(THREE, 0.6))
     health = found.passed["health"]
     assert (health.reach, health.precision) == (None, None)
     assert re.search(r"\nhealth +0\.6 +- +-\n", table.render(found))
@@ -168,7 +168,7 @@ def test_the_curve_has_the_thresholds_of_artifact_and_config(toy_folder: Path, t
     folder = toy_artifact.build(tmp_path / "artifact", suggested_threshold=0.65)
     (tmp_path / "rows.jsonl").touch()
     origin = provenance(artifact.load(folder), file_id(tmp_path / "rows.jsonl"), None)
-    scheme = Categories(config(category("law"), category("health"), threshold=0.725), THREE)
+    scheme = CategoryScheme(config(category("law"), category("health"), threshold=0.725), THREE)
 
     found = report(origin, [(0, (0.7, 0.2, 0.1))], scheme)
     told = table.render(found)
@@ -180,7 +180,7 @@ def test_the_curve_has_the_thresholds_of_artifact_and_config(toy_folder: Path, t
 # --- what it is told in ----------------------------------------------------------------------------------------
 
 
-def test_the_table_has_the_figures(of_labels: Report) -> None:
+def test_the_table_has_the_figures(of_labels: EvaluationReport) -> None:
     told = table.render(of_labels)
 
     for expected in (
@@ -198,13 +198,13 @@ def test_the_table_has_the_figures(of_labels: Report) -> None:
     assert max(map(len, told.splitlines())) <= 120
 
 
-def test_table_and_json_hold_no_prompt_and_no_folder(of_labels: Report, toy_folder: Path) -> None:
+def test_table_and_json_hold_no_prompt_and_no_folder(of_labels: EvaluationReport, toy_folder: Path) -> None:
     encoded = msgspec.json.encode(of_labels).decode()
 
     for told in (table.render(of_labels), encoded):
         assert "landlord" not in told
         assert str(toy_folder.parent) not in told
-    assert msgspec.json.decode(encoded, type=Report) == of_labels
+    assert msgspec.json.decode(encoded, type=EvaluationReport) == of_labels
 
 
 def test_the_json_says_where_it_comes_from(toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +226,7 @@ def test_the_json_says_where_it_comes_from(toy_folder: Path, tmp_path: Path, mon
 
 
 def test_a_table_without_mistakes_names_none(origin: Provenance) -> None:
-    assert "mistakes" not in table.render(report(origin, ROWS[:1], Labels(THREE, 0.6)))
+    assert "mistakes" not in table.render(report(origin, ROWS[:1], LabelScheme(THREE, 0.6)))
 
 
 # --- the reader ------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def test_a_table_without_mistakes_names_none(origin: Provenance) -> None:
 
 def test_each_text_gives_the_same_whatever_is_read_with_it(toy_folder: Path) -> None:
     """In the order of the texts, also of more than are timed."""
-    reader = Reader(artifact.load(toy_folder))
+    reader = ArtifactRunner(artifact.load(toy_folder))
     words = [*toy_artifact.WORDS, "unknown"]
     texts = [f"{words[i % len(words)]} {'x ' * (i % 5)}" for i in range(250)]
 
@@ -250,15 +250,15 @@ def test_each_text_gives_the_same_whatever_is_read_with_it(toy_folder: Path) -> 
 
 def test_progress_counts_every_text(toy_folder: Path) -> None:
     seen: list[tuple[int, int]] = []
-    Reader(artifact.load(toy_folder)).read(["x"] * 205, lambda done, total: seen.append((done, total)))
+    ArtifactRunner(artifact.load(toy_folder)).read(["x"] * 205, lambda done, total: seen.append((done, total)))
     assert seen == [(done, 205) for done in range(1, 206)]
 
 
 def test_a_text_that_is_cut_is_counted(toy_folder: Path) -> None:
-    assert Reader(artifact.load(toy_folder)).read(["x " * 600, "x", "x" * 100_000]).cut == 2
+    assert ArtifactRunner(artifact.load(toy_folder)).read(["x " * 600, "x", "x" * 100_000]).cut == 2
 
 
 def test_a_graph_that_gives_no_number_for_a_text_is_named(tmp_path: Path) -> None:
     folder = toy_artifact.build(tmp_path, {"model.onnx": toy_artifact.adding_model(float("nan"))})
     with pytest.raises(ArtifactError, match="returned NaN or infinity for 'warm up'"):
-        Reader(artifact.load(folder))
+        ArtifactRunner(artifact.load(folder))

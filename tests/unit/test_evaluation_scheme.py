@@ -8,7 +8,7 @@ import pytest
 from pointsman.classify.calibration import Calibration
 from pointsman.config.model import CategoryModel, RoutingOptions
 from pointsman.evaluation.metrics import Bools, Floats
-from pointsman.evaluation.scheme import Categories, Labels
+from pointsman.evaluation.scheme import CategoryScheme, LabelScheme
 from pointsman.routing.policy import Policy
 from support.config_files import LABELS
 from support.toy_config import BASE, category, config, entry
@@ -21,9 +21,9 @@ def probabilities(**shares: float) -> Floats:
     return np.array([[named.get(label, rest) for label in LABELS]], dtype=np.float32)
 
 
-def categories(**options: object) -> Categories:
+def categories(**options: object) -> CategoryScheme:
     """The toy config's technical, medical and legal."""
-    return Categories(config(**options), LABELS)  # type: ignore[arg-type]
+    return CategoryScheme(config(**options), LABELS)  # type: ignore[arg-type]
 
 
 def every(rows: Floats) -> Bools:
@@ -31,11 +31,11 @@ def every(rows: Floats) -> Bools:
     return np.ones(len(rows), dtype=bool)
 
 
-def caught(scheme: Labels | Categories, row: Floats) -> bool:
+def caught(scheme: LabelScheme | CategoryScheme, row: Floats) -> bool:
     return bool(scheme.caught(row, scheme.chosen(row, every(row)))[0])
 
 
-def name(scheme: Labels | Categories, row: Floats) -> str:
+def name(scheme: LabelScheme | CategoryScheme, row: Floats) -> str:
     chosen: int = scheme.chosen(row, every(row))[0]
     return scheme.names[chosen]
 
@@ -44,17 +44,17 @@ def name(scheme: Labels | Categories, row: Floats) -> str:
 
 
 def test_the_likeliest_label_is_chosen_however_unsure() -> None:
-    assert name(Labels(LABELS, None), probabilities(law=0.2)) == "law"
+    assert name(LabelScheme(LABELS, None), probabilities(law=0.2)) == "law"
 
 
 @pytest.mark.parametrize("label", ["computer science", "Computer Science", "COMPUTER_SCIENCE", " computer-science "])
 def test_labels_are_known_without_regard_to_case(label: str) -> None:
-    assert Labels(LABELS, None).truth(label) == LABELS.index("computer science")
-    assert Labels(LABELS, None).truth("computer scientist") is None
+    assert LabelScheme(LABELS, None).truth(label) == LABELS.index("computer science")
+    assert LabelScheme(LABELS, None).truth("computer scientist") is None
 
 
 def test_out_of_scope_is_caught_by_other_or_under_the_suggested_threshold() -> None:
-    scheme = Labels(LABELS, 0.7)
+    scheme = LabelScheme(LABELS, 0.7)
 
     assert caught(scheme, probabilities(other=0.9))
     assert caught(scheme, probabilities(law=0.69))
@@ -62,17 +62,17 @@ def test_out_of_scope_is_caught_by_other_or_under_the_suggested_threshold() -> N
 
 
 def test_without_a_suggested_threshold_it_is_the_configs_default() -> None:
-    assert Labels(LABELS, None).threshold == 0.5 == CategoryModel().threshold
+    assert LabelScheme(LABELS, None).threshold == 0.5 == CategoryModel().threshold
 
 
 def test_a_classifier_without_other_catches_by_the_threshold_alone() -> None:
-    scheme, rows = Labels(("law", "health"), 0.6), np.array([[0.5, 0.5], [0.9, 0.1]])
+    scheme, rows = LabelScheme(("law", "health"), 0.6), np.array([[0.5, 0.5], [0.9, 0.1]])
 
     assert scheme.caught(rows, scheme.chosen(rows, every(rows))).tolist() == [True, False]
 
 
 def test_a_label_is_chosen_in_any_language_as_no_route_depends_on_it() -> None:
-    scheme, row, foreign = Labels(LABELS, None), probabilities(law=0.9), np.array([False])
+    scheme, row, foreign = LabelScheme(LABELS, None), probabilities(law=0.9), np.array([False])
     assert scheme.names[scheme.chosen(row, foreign)[0]] == "law"
     assert not scheme.caught(row, scheme.chosen(row, foreign))[0]
 
@@ -82,7 +82,7 @@ def test_a_label_is_chosen_in_any_language_as_no_route_depends_on_it() -> None:
 
 def test_categories_are_scored_and_chosen_as_the_policy_does() -> None:
     made = config(threshold=0.4, fallback="legal")
-    scheme, policy = Categories(made, LABELS), Policy(made, LABELS)
+    scheme, policy = CategoryScheme(made, LABELS), Policy(made, LABELS)
     random = np.random.default_rng(5)
     rows = random.dirichlet(np.full(len(LABELS), 0.3), 500)
 
@@ -96,7 +96,7 @@ def test_categories_are_chosen_from_the_thresholds_that_a_stated_precision_gives
     law, other = LABELS.index("law"), LABELS.index("other")
     said = np.zeros((100, len(LABELS)))
     said[:, law], said[:, other] = np.repeat([0.8, 0.7], 50), np.repeat([0.2, 0.3], 50)
-    scheme = Categories(
+    scheme = CategoryScheme(
         config(routing=RoutingOptions(precision=0.95)), LABELS, Calibration(said, np.repeat([law, other], 50))
     )
 
@@ -131,13 +131,13 @@ def test_a_label_of_the_classifier_means_the_category_that_covers_it() -> None:
 
 def test_a_category_goes_before_a_label_of_the_same_name() -> None:
     made = config(category("law", labels=("health",)), category("rights", labels=("law",)))
-    scheme = Categories(made, LABELS)
+    scheme = CategoryScheme(made, LABELS)
 
     assert scheme.names[scheme.truth("law") or 0] == "law"
 
 
 def test_out_of_scope_is_caught_by_the_fallback_and_by_the_category_of_the_rest() -> None:
-    scheme = Categories(config(category("technical"), category("general")), LABELS)
+    scheme = CategoryScheme(config(category("technical"), category("general")), LABELS)
 
     rows = np.concatenate([probabilities(other=0.9), probabilities(math=0.9), probabilities(law=0.3), probabilities()])
     assert scheme.caught(rows, scheme.chosen(rows, every(rows))).tolist() == [True, True, True, True]
@@ -146,7 +146,7 @@ def test_out_of_scope_is_caught_by_the_fallback_and_by_the_category_of_the_rest(
 
 
 def test_each_class_has_the_model_that_answers_it() -> None:
-    scheme = Categories(config(category("technical"), category("general", entry(None))), LABELS)
+    scheme = CategoryScheme(config(category("technical"), category("general", entry(None))), LABELS)
 
     assert dict(zip(scheme.names, scheme.models(), strict=True)) == {
         "technical": "technical-lora",

@@ -16,7 +16,7 @@ import pytest
 
 from pointsman.api.data import routes
 from pointsman.app.generations import Generations
-from pointsman.app.prepare import Prepared
+from pointsman.app.prepare import PreparedConfig
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import LogOptions
 from pointsman.observability.log import Log
@@ -48,7 +48,7 @@ async def port(classifier: Classifier, log: LogOptions) -> AsyncIterator[Port]:
     nobody = replace(A, port=reserve_port())  # a vLLM may run at 8000
     served = replace(config(endpoints=(nobody,)), pointsman=replace(QUIET, log=log))
     written = Memory()
-    generations = Generations(Prepared(served, classifier, b"", ()), Log("info", written))
+    generations = Generations(PreparedConfig(served, classifier, b"", ()), Log("info", written))
     server = Listener(
         routes(generations.exchange, lambda: None, generations.current.recorder.not_routed),
         lambda: generations.current.limits,

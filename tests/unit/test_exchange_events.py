@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from pointsman.config.model import ServerOptions
-from pointsman.eager import in_task
+from pointsman.eager import continue_in_task
 from support.playbook import CLASSIFIER, LAST, OK, STREAM, Wire, event, playing, post
 
 NOTHING = {"metrics": 0, "client": 0, "generations": 0}
@@ -136,7 +136,7 @@ def test_a_fault_of_ours_is_a_500_and_ends_like_any_other(wire: Wire, monkeypatc
 @pytest.mark.parametrize("end", ["leaves", "stops"])
 def test_a_request_that_waits_for_its_class_can_end(wire: Wire, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
     async def waits(*_: object) -> None:
-        await in_task()
+        await continue_in_task()
         await wire.clock.create_future()
 
     monkeypatch.setattr(CLASSIFIER, "classify", waits)

@@ -15,20 +15,20 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.app.experiments import Experiments, experiments_route
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Canary, CategoryRollout, Config, Lora, Model, RoutingOptions
-from pointsman.config.overlay import Decided, Overlay, laid_over, with_canary
-from pointsman.evaluation.comparison import Side, prices_of, read, verdicts
+from pointsman.config.overlay import CanaryOutcome, Overlay, laid_over, with_canary
+from pointsman.evaluation.comparison import ArmResults, prices_of, read, verdicts
 from pointsman.evaluation.tally import Tally
-from pointsman.evaluation.worklist import Feedback
+from pointsman.evaluation.worklist import FeedbackLine
 from pointsman.observability.answers import Answer, Answers
 from pointsman.observability.kept_feedback import KeptFeedback
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.formats import CHAT
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from support.log import Memory
 from support.playbook import OK, Wire, playing
 from support.toy_config import config
@@ -55,12 +55,12 @@ def canary(percent: float = 50.0, adapter: str = "technical-v2") -> dict[str, Ca
     return {"technical": CategoryRollout(canary=Canary(adapter=adapter, percent=percent))}
 
 
-async def send(router: Router, *turns: str) -> Routed:
+async def send(router: Router, *turns: str) -> RoutedRequest:
     messages = [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(turns)]
     return await router.route(CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode()))
 
 
-def ended(routed: Routed, **fields: Any) -> Record:
+def ended(routed: RoutedRequest, **fields: Any) -> Record:
     given: dict[str, Any] = {"status": 200, "endpoint": "a", "tokens": (7, 3), "first_byte": 0.2} | fields
     record = Record("id", "/v1/chat/completions", **given)
     record.decided(routed)
@@ -88,7 +88,7 @@ def followed(config: Config) -> Experiments:
     return experiments
 
 
-def compared(config: Config, records: list[Record], *names: str) -> tuple[Side, Side]:
+def compared(config: Config, records: list[Record], *names: str) -> tuple[ArmResults, ArmResults]:
     """As `pointsman compare` reads it from the log."""
     first, second = names
     return read([msgspec.json.encode(request_line(one)) for one in records], (first, second), prices_of(config))
@@ -118,7 +118,7 @@ async def test_the_figures_and_verdicts_are_those_of_the_log(
     classifier: Classifier, routing: dict[str, Any], names: tuple[str, str]
 ) -> None:
     config = made(**routing)
-    records = await conversations(Router(config, classifier, Served), 320, worse=names[1])
+    records = await conversations(Router(config, classifier, ServedModels), 320, worse=names[1])
     experiments = followed(config)
     experiments.add(records)
     (told,) = [one for one in experiments.report()["experiments"] if one["sides"][0]["name"] == names[0]]
@@ -144,7 +144,7 @@ async def test_what_clients_say_is_counted_by_side_as_the_file_of_feedback_has_i
 ) -> None:
     """Good and bad, scores by conversation, labels, and the verdict; with the lines that the service writes."""
     config = made(mode="percent", percent=50, categories=canary())
-    records = await conversations(Router(config, classifier, Served), 300)
+    records = await conversations(Router(config, classifier, ServedModels), 300)
     experiments, answers = followed(config), Answers()
     path = tmp_path / "said.jsonl"
     kept = KeptFeedback(
@@ -152,7 +152,8 @@ async def test_what_clients_say_is_counted_by_side_as_the_file_of_feedback_has_i
         Log("info", Memory()),
         answers,
         lambda answer, said: experiments.rate(
-            answer, Feedback("feedback", score=cast("float | None", said["score"]), label=cast("str", said["label"]))
+            answer,
+            FeedbackLine("feedback", score=cast("float | None", said["score"]), label=cast("str", said["label"])),
         ),
     )
     good = bad = 0
@@ -190,7 +191,7 @@ async def test_feedback_on_answers_of_another_experiment_counts_for_none(classif
     config = made(categories=canary())
     experiments = followed(config)
     answer = Answer("ann", time.time() - 60, "/", "technical-v2", "technical", "classified", "canary", "00")
-    said = Feedback("feedback", score=0.0)
+    said = FeedbackLine("feedback", score=0.0)
     experiments.rate(answer, said)  # from before
     for arm, draw in ((None, "00"), ("canary", None)):
         experiments.rate(answer._replace(at=time.time(), arm=arm, draw=draw), said)
@@ -219,7 +220,7 @@ def test_feedback_decides_where_it_is_of_enough_authors(authors: int, min_author
         arm = ("canary", "stable")[number % 2]
         author = f"{number // 2 % authors}"
         answer = Answer("ann", time.time(), "/", "technical-v2", "technical", "classified", arm, f"{number}")
-        experiments.rate(answer._replace(rater=author), Feedback("feedback", score=float(arm == "stable")))
+        experiments.rate(answer._replace(rater=author), FeedbackLine("feedback", score=float(arm == "stable")))
     (told,) = experiments.report()["experiments"]
     assert told["verdicts"] == (["stable is scored higher than canary"] if certain else [])
     assert [side["authors"] for side in told["sides"]] == [authors, authors]
@@ -269,7 +270,7 @@ async def test_a_category_with_a_mode_of_its_own_is_no_part_of_the_share_of_all(
         categories={"technical": CategoryRollout(mode="on", canary=Canary(adapter="technical-v2", percent=50.0))},
     )
     experiments = followed(config)
-    experiments.add(await conversations(Router(config, classifier, Served), 20))
+    experiments.add(await conversations(Router(config, classifier, ServedModels), 20))
     requests = {
         one["kind"]: sum(side["requests"] for side in one["sides"]) for one in experiments.report()["experiments"]
     }
@@ -278,7 +279,7 @@ async def test_a_category_with_a_mode_of_its_own_is_no_part_of_the_share_of_all(
 
 async def test_what_is_part_of_no_experiment_is_not_counted(classifier: Classifier) -> None:
     config = made(categories=canary())
-    router = Router(config, classifier, Served)
+    router = Router(config, classifier, ServedModels)
     python, law = await send(router, "python"), await send(router, "landlord")
     assert python.kept is not None
     shared = msgspec.structs.replace(python, kept=msgspec.structs.replace(python.kept, mixed=True))
@@ -296,7 +297,7 @@ def requests_of(experiments: Experiments) -> list[int]:
 
 async def test_another_canary_or_share_begins_anew_and_the_same_goes_on(classifier: Classifier) -> None:
     config = made(categories=canary())
-    records = await conversations(Router(config, classifier, Served), 5)
+    records = await conversations(Router(config, classifier, ServedModels), 5)
     counted = sum(one.status != 499 for one in records)
     experiments = followed(config)
     experiments.add(records)
@@ -317,11 +318,11 @@ async def test_a_canary_that_was_decided_on_keeps_its_result_until_it_is_tried_a
     classifier: Classifier, state: Any
 ) -> None:
     config = made(categories=canary())
-    records = await conversations(Router(config, classifier, Served), 5)
+    records = await conversations(Router(config, classifier, ServedModels), 5)
     counted = sum(one.status != 499 for one in records)
     experiments = followed(config)
     experiments.add(records)
-    decided = Decided(adapter="technical-v2", state=state, by="command", at=0)
+    decided = CanaryOutcome(adapter="technical-v2", state=state, by="command", at=0)
     experiments.follow(config, laid_over(config.pointsman.routing, with_canary(Overlay(), "technical", decided)))
     experiments.add(records)
     (told,) = experiments.report()["experiments"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from pointsman.adapters.catalog import Card, Served
+from pointsman.adapters.catalog import ModelCard, ServedModels
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier, Timing
 from pointsman.config.model import Config, RoutingOptions
@@ -26,7 +26,7 @@ def request(text: str, model: str | None = "MoM") -> ParsedRequest:
 
 
 async def explained(classifier: Classifier, asked: ParsedRequest, made: Config | None = None) -> dict[str, Any]:
-    router = Router(made or config(endpoints=(A, B)), classifier, Served)
+    router = Router(made or config(endpoints=(A, B)), classifier, ServedModels)
     return describe(router, asked, await router.route(asked))
 
 
@@ -120,7 +120,7 @@ async def test_of_a_long_edit_both_ends_are_told(classifier: Classifier) -> None
 async def test_a_long_edit_is_not_copied_for_it(classifier: Classifier) -> None:
     made = config(category("technical", system_prompt="Ours."), category("legal"))
     asked = request("Fix my Python " + "a" * 8_000_000)
-    router = Router(made, classifier, Served)
+    router = Router(made, classifier, ServedModels)
     routed = await router.route(asked)
     tracemalloc.start()
     describe(router, asked, routed)
@@ -297,7 +297,7 @@ LAW, CODE = "my landlord keeps the deposit, is this lawful?", "Fix my Python"
 async def test_it_is_told_what_was_remembered_and_what_becomes_of_it(
     classifier: Classifier, last: tuple[str, ...], outcome: str, why: str, next_category: str
 ) -> None:
-    router = Router(config(endpoints=(A, B)), classifier, Served)
+    router = Router(config(endpoints=(A, B)), classifier, ServedModels)
     assert (await router.route(turns(LAW))).decision.category == "legal"
     asked = turns(LAW, "No.", *last)
     told = describe(router, asked, await router.route(asked, remember=False))
@@ -339,19 +339,19 @@ async def test_a_model_that_the_client_named_has_no_conversation(classifier: Cla
 
 
 async def test_the_decision_on_a_name_holds_until_what_is_served_changes(classifier: Classifier) -> None:
-    now = Served()
+    now = ServedModels()
     router = Router(config(endpoints=(A, B)), classifier, lambda: now)
     first = router.explicit(b"{}", "legal-lora")
     assert router.explicit(b"{}", "legal-lora").decision is first.decision
     assert [endpoint.name for endpoint in first.decision.endpoints] == ["a", "b"]
 
-    now = Served({"a": (Card("legal-lora"),), "b": ()})
+    now = ServedModels({"a": (ModelCard("legal-lora"),), "b": ()})
     assert [endpoint.name for endpoint in router.explicit(b"{}", "legal-lora").decision.endpoints] == ["a"]
 
 
 async def test_no_more_than_1024_names_are_kept(classifier: Classifier) -> None:
     """Clients choose the names, so there must be a bound."""
-    now = Served()
+    now = ServedModels()
     router = Router(config(), classifier, lambda: now)
     first = router.explicit(b"{}", "0").decision
     for number in range(1, 1024):
@@ -363,19 +363,19 @@ async def test_no_more_than_1024_names_are_kept(classifier: Classifier) -> None:
 
 
 async def test_of_a_name_of_more_than_256_characters_the_beginning_is_kept(classifier: Classifier) -> None:
-    routed = Router(config(), classifier, Served).explicit(b"{}", "m" * 10_000)
+    routed = Router(config(), classifier, ServedModels).explicit(b"{}", "m" * 10_000)
     assert (routed.decision.model, routed.edited.body) == ("m" * 256, b"{}")
     assert b"x-vsr-selected-model: " + b"m" * 256 + b"\r\n" in decision_lines(routed)
 
 
 async def test_a_choice_can_be_decided_anew_where_less_is_served(classifier: Classifier) -> None:
     law = category("legal", entry("legal-lora", 1.0), entry("technical-lora", 0.5))
-    router = Router(config(law, category("technical")), classifier, Served)
+    router = Router(config(law, category("technical")), classifier, ServedModels)
     asked = request("my landlord")
     first = await router.route(asked)
     assert first.decision.model == "legal-lora"
 
-    second = router.again(asked, first, Served().without("a", "legal-lora"))
+    second = router.again(asked, first, ServedModels().without("a", "legal-lora"))
 
     assert (second.decision.model, second.decision.reason) == ("technical-lora", Reason.ADAPTER_MISSING)
     assert (second.decision.category, second.decision.confidence) == ("legal", first.decision.confidence)
@@ -385,7 +385,7 @@ async def test_a_choice_can_be_decided_anew_where_less_is_served(classifier: Cla
 
 
 async def test_times_are_in_milliseconds_with_three_digits(classifier: Classifier) -> None:
-    router = Router(config(), classifier, Served)
+    router = Router(config(), classifier, ServedModels)
     asked = request("Fix my Python")
     routed = await router.route(asked)
     assert routed.classification is not None

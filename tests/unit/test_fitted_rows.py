@@ -13,7 +13,7 @@ import pytest
 from pointsman.classify import artifact
 from pointsman.cli.main import main
 from pointsman.errors import ArtifactError, EvaluationError
-from pointsman.evaluation.dataset import Row
+from pointsman.evaluation.dataset import EvaluationRow
 from pointsman.evaluation.fitted_rows import pack, unseen
 from support import toy_artifact
 
@@ -25,7 +25,7 @@ def fitted(folder: Path, texts: Sequence[str]) -> artifact.Artifact:
     return artifact.load(toy_artifact.build(folder / "toy", {FILE: pack(texts)}))
 
 
-def left(folder: Path, texts: Sequence[str], rows: Sequence[Row]) -> list[int]:
+def left(folder: Path, texts: Sequence[str], rows: Sequence[EvaluationRow]) -> list[int]:
     """The lines of the rows that may judge an artifact that was fitted on `texts`."""
     return [row.line for row in unseen(rows, fitted(folder, texts))]
 
@@ -50,7 +50,7 @@ def test_a_hundred_thousand_rows_are_recorded_at_most() -> None:
 
 
 def test_rows_of_the_fit_are_left_out_with_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [Row(1, "Blood  pressure", 0), Row(2, "my landlord", 1), Row(3, "weather", 2)]
+    rows = [EvaluationRow(1, "Blood  pressure", 0), EvaluationRow(2, "my landlord", 1), EvaluationRow(3, "weather", 2)]
 
     assert left(tmp_path, ["blood pressure", "weather"], rows) == [2]
 
@@ -67,13 +67,13 @@ def test_a_row_whose_text_or_ask_was_fitted_on_is_left_out(
     tmp_path: Path, text: str, messages: list[Any] | None
 ) -> None:
     """The ask is what is classified, whatever is around it."""
-    assert left(tmp_path, [text], [Row(1, WRAPPED, 0, messages), Row(2, "x", 0)]) == [2]
+    assert left(tmp_path, [text], [EvaluationRow(1, WRAPPED, 0, messages), EvaluationRow(2, "x", 0)]) == [2]
 
 
 def test_an_artifact_without_a_record_is_judged_by_all_rows(
     toy_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [Row(1, "blood", 0)]
+    rows = [EvaluationRow(1, "blood", 0)]
 
     assert unseen(rows, artifact.load(toy_folder)) == rows
     assert capsys.readouterr() == ("", "")
@@ -83,7 +83,7 @@ def test_without_other_rows_there_is_nothing_to_say(tmp_path: Path, capsys: pyte
     """The command fails."""
     found = fitted(tmp_path, ["blood", "weather"])
     with pytest.raises(EvaluationError, match="all 2 rows were used to fit this artifact"):
-        unseen([Row(1, "Blood", 0), Row(2, "weather", 1)], found)
+        unseen([EvaluationRow(1, "Blood", 0), EvaluationRow(2, "weather", 1)], found)
 
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"text": "blood", "label": "health"}))
@@ -99,4 +99,4 @@ def test_a_record_that_is_too_large_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ArtifactError, match=r"fitted_rows\.bin: cannot be read .*800,000 bytes.*fit the classifier again"
     ):
-        unseen([Row(1, "blood", 0)], found)
+        unseen([EvaluationRow(1, "blood", 0)], found)

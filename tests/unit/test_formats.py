@@ -13,8 +13,8 @@ import pytest
 from pointsman.errors import RequestError
 from pointsman.routing import steps
 from pointsman.routing.ask import Ask, AskFinder, AskKind
-from pointsman.routing.body import Fields, fields_at_once, model_at_once, model_of, read_fields
-from pointsman.routing.edits import Edits, Reasoning, SystemPrompt, sides
+from pointsman.routing.body import BodyFields, fields_at_once, model_at_once, model_of, read_fields
+from pointsman.routing.edits import Edits, ReasoningEdit, SystemPrompt, sides
 from pointsman.routing.formats import (
     CHAT,
     COMPLETIONS,
@@ -31,15 +31,15 @@ from pointsman.routing.formats.format import inside
 from pointsman.routing.formats.responses import storage_of
 from pointsman.routing.steps import Steps, finish
 
-THINK = Reasoning("chat_template_kwargs", "enable_thinking", "medium")
-NO_THINK = Reasoning("chat_template_kwargs", "enable_thinking", None)
-EFFORT = Reasoning("reasoning_effort", "reasoning_effort", "high")
-NO_EFFORT = Reasoning("reasoning_effort", "reasoning_effort", None)
+THINK = ReasoningEdit("chat_template_kwargs", "enable_thinking", "medium")
+NO_THINK = ReasoningEdit("chat_template_kwargs", "enable_thinking", None)
+EFFORT = ReasoningEdit("reasoning_effort", "reasoning_effort", "high")
+NO_EFFORT = ReasoningEdit("reasoning_effort", "reasoning_effort", None)
 REPLACE = SystemPrompt("Ours.", "replace")
 INSERT = SystemPrompt("Ours.", "insert")
 
 
-def fields(body: bytes) -> Fields:
+def fields(body: bytes) -> BodyFields:
     return finish(read_fields(body))
 
 
@@ -418,7 +418,7 @@ def test_a_change_has_both_sides() -> None:
         pytest.param(0, THINK, 0, id="so is a number"),
     ],
 )
-def test_reasoning_in_chat_template_kwargs(api: Format, kwargs: Any, reasoning: Reasoning, expected: Any) -> None:
+def test_reasoning_in_chat_template_kwargs(api: Format, kwargs: Any, reasoning: ReasoningEdit, expected: Any) -> None:
     given = request(api, chat_template_kwargs=kwargs)
     assert edited(given, reasoning=reasoning)["chat_template_kwargs"] == expected
 
@@ -441,7 +441,7 @@ def test_kwargs_are_merged_without_respelling_them() -> None:
     ],
 )
 def test_effort_is_set_unless_the_client_did_and_left_out_when_off(
-    fields: dict[str, Any], reasoning: Reasoning, expected: Any
+    fields: dict[str, Any], reasoning: ReasoningEdit, expected: Any
 ) -> None:
     assert edited(request(**fields), reasoning=reasoning) == expected
 
@@ -456,13 +456,13 @@ def test_effort_is_set_unless_the_client_did_and_left_out_when_off(
     ],
 )
 def test_the_responses_api_has_its_effort_inside_reasoning(
-    fields: dict[str, Any], reasoning: Reasoning, expected: Any
+    fields: dict[str, Any], reasoning: ReasoningEdit, expected: Any
 ) -> None:
     assert edited(request(RESPONSES, **fields), reasoning=reasoning) == expected
 
 
 @pytest.mark.parametrize(("api", "reasoning"), [(COMPLETIONS, THINK), (COMPLETIONS, EFFORT), (MESSAGES, EFFORT)])
-def test_a_form_without_a_place_for_reasoning_is_not_edited(api: Format, reasoning: Reasoning) -> None:
+def test_a_form_without_a_place_for_reasoning_is_not_edited(api: Format, reasoning: ReasoningEdit) -> None:
     asked = request(api, prompt="a", messages=[user("a")])
     assert asked.apply(Edits(reasoning=reasoning)).body is asked.body
 
@@ -492,7 +492,7 @@ def test_a_form_without_a_place_for_reasoning_is_not_edited(api: Format, reasoni
     ],
 )
 def test_the_reasoning_that_is_told_is_what_is_sent(
-    asked: ParsedRequest, reasoning: Reasoning, sent: bool | None
+    asked: ParsedRequest, reasoning: ReasoningEdit, sent: bool | None
 ) -> None:
     assert asked.apply(Edits(model="x", reasoning=reasoning)).reasoning is sent
 

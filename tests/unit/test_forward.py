@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from pointsman.errors import UpstreamUnreachable
-from pointsman.proxy.reroute import Plan, forward_chosen
+from pointsman.proxy.reroute import ForwardPlan, forward_chosen
 from support.client_keys import bearer, line
 from support.playbook import LAST, OK, STREAM, Wire, chunk, event, playing, post, with_length
 from support.virtual_loop import FakeTransport
@@ -376,20 +376,20 @@ def test_an_answer_of_a_listed_path_gets_no_headers_but_ours(wire: Wire) -> None
 async def test_a_base_model_that_cannot_be_reached_is_not_replaced() -> None:
     """What was planned anew could be an adapter, for which nobody asked."""
     forwarder, exchange, decision = (mock.Mock() for _ in range(3))
-    forwarder.hold = None
+    forwarder.outage_queue = None
     forwarder.attempt.side_effect = UpstreamUnreachable("nobody there")
     decision.adapter = False
     again = mock.Mock()
     with pytest.raises(UpstreamUnreachable):
-        await forward_chosen(forwarder, exchange, Plan(decision, b"", b""), again)
+        await forward_chosen(forwarder, exchange, ForwardPlan(decision, b"", b""), again)
     again.assert_not_called()
 
 
 async def test_an_adapter_that_no_endpoint_may_serve_is_counted_at_none() -> None:
     forwarder, exchange, adapter, base = (mock.Mock() for _ in range(4))
-    forwarder.hold = None
+    forwarder.outage_queue = None
     forwarder.attempt.side_effect = [UpstreamUnreachable("nobody may"), asyncio.sleep(0)]
     adapter.adapter, base.adapter, exchange.record.endpoint = True, False, None
-    await forward_chosen(forwarder, exchange, Plan(adapter, b"", b""), lambda _: Plan(base, b"", b""))
+    await forward_chosen(forwarder, exchange, ForwardPlan(adapter, b"", b""), lambda _: ForwardPlan(base, b"", b""))
     forwarder.upstreams.metrics.upstream_errors.add.assert_called_once_with("", "upstream_unreachable")
     assert exchange.retried.call_args.args[:2] == ("", "connect")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.http1.body import Chunked, Framing, Length, Malformed, UntilClose, chunk
+from pointsman.http1.body import ChunkedFraming, CloseFraming, Framing, LengthFraming, MalformedBody, chunk
 
 CHUNKS = b"5\r\nhello\r\n1;ext=1\r\n!\r\nA\r\n0123456789\r\n"
 WHOLE = CHUNKS + b"0\r\n\r\n"
@@ -19,7 +19,7 @@ def fed(framing: Framing, data: bytes, size: int) -> bytes:
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 1000])
 @pytest.mark.parametrize("answer", [WHOLE, WITH_TRAILER])
 def test_chunks_pass_as_they_came_however_they_are_cut(answer: bytes, size: int) -> None:
-    framing = Chunked(verbatim=True)
+    framing = ChunkedFraming(verbatim=True)
     assert fed(framing, answer, size) == answer
     assert (framing.done, framing.surplus) == (True, b"")
 
@@ -27,7 +27,7 @@ def test_chunks_pass_as_they_came_however_they_are_cut(answer: bytes, size: int)
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 1000])
 @pytest.mark.parametrize("answer", [WHOLE, WITH_TRAILER])
 def test_the_framing_can_be_taken_off(answer: bytes, size: int) -> None:
-    framing = Chunked(verbatim=False)
+    framing = ChunkedFraming(verbatim=False)
     assert fed(framing, answer, size) == PAYLOAD
     assert framing.done
 
@@ -36,7 +36,7 @@ def test_the_framing_can_be_taken_off(answer: bytes, size: int) -> None:
 def test_a_chunk_of_any_length_may_come_alone(size: int) -> None:
     one = chunk(b"x" * size)
     for verbatim, passed in ((False, b"x" * size), (True, one)):
-        framing = Chunked(verbatim=verbatim)
+        framing = ChunkedFraming(verbatim=verbatim)
         assert [framing.feed(one), framing.feed(one)] == [passed, passed]
         assert not framing.done
         framing.feed(b"0\r\n\r\n")
@@ -45,7 +45,7 @@ def test_a_chunk_of_any_length_may_come_alone(size: int) -> None:
 
 @pytest.mark.parametrize("cut", range(len(WITH_TRAILER)))
 def test_chunks_that_end_early_are_not_whole_and_their_last_line_is_held_back(cut: int) -> None:
-    framing = Chunked(verbatim=True)
+    framing = ChunkedFraming(verbatim=True)
     passed = framing.feed(WITH_TRAILER[:cut])
     assert not framing.done
     assert WITH_TRAILER.startswith(passed)
@@ -56,7 +56,7 @@ def test_chunks_that_end_early_are_not_whole_and_their_last_line_is_held_back(cu
 @pytest.mark.parametrize("text", [b"x", b"a longer text than any chunk has room for"])
 def test_a_last_word_fits_wherever_chunks_break_off(cut: int, text: bytes) -> None:
     """A client that reads chunks gets all that was passed on and then the text, or its beginning, and no end."""
-    framing, reader = Chunked(verbatim=True), Chunked(verbatim=False)
+    framing, reader = ChunkedFraming(verbatim=True), ChunkedFraming(verbatim=False)
     passed = framing.feed(WHOLE[:cut])
     read = reader.feed(passed + framing.interrupted(text))
     assert read.endswith(text)
@@ -79,8 +79,8 @@ def test_a_last_word_fits_wherever_chunks_break_off(cut: int, text: bytes) -> No
 )
 @pytest.mark.parametrize("size", [1, 1000])
 def test_a_chunk_without_a_sound_size_is_no_chunk(answer: bytes, size: int) -> None:
-    with pytest.raises(Malformed):
-        fed(Chunked(verbatim=True), answer, size)
+    with pytest.raises(MalformedBody):
+        fed(ChunkedFraming(verbatim=True), answer, size)
 
 
 @pytest.mark.parametrize(
@@ -93,26 +93,28 @@ def test_a_chunk_without_a_sound_size_is_no_chunk(answer: bytes, size: int) -> N
 )
 def test_what_looks_like_a_chunk_is_one_only_where_one_begins(pieces: tuple[bytes, ...], body: bytes) -> None:
     for verbatim, passed in ((False, body), (True, b"".join(pieces))):
-        framing = Chunked(verbatim=verbatim)
+        framing = ChunkedFraming(verbatim=verbatim)
         assert b"".join(map(framing.feed, pieces)) == passed
         assert framing.done
 
 
 def test_a_chunk_that_comes_before_the_line_end_of_the_last_one_is_none() -> None:
-    framing = Chunked(verbatim=True)
+    framing = ChunkedFraming(verbatim=True)
     framing.feed(b"5\r\nhello")
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedBody):
         framing.feed(b"5\r\nthere\r\n")
 
 
 def test_what_is_held_back_has_a_bound() -> None:
-    with pytest.raises(Malformed):
-        fed(Chunked(verbatim=True), b"5;" + b"x" * 100_000, 1000)
-    with pytest.raises(Malformed):
-        fed(Chunked(verbatim=True), b"0\r\n" + b"x: y\r\n" * 100_000, 1000)
+    with pytest.raises(MalformedBody):
+        fed(ChunkedFraming(verbatim=True), b"5;" + b"x" * 100_000, 1000)
+    with pytest.raises(MalformedBody):
+        fed(ChunkedFraming(verbatim=True), b"0\r\n" + b"x: y\r\n" * 100_000, 1000)
 
 
-@pytest.mark.parametrize(("framing", "answer"), [(Length(5), b"hello"), (Chunked(verbatim=True), b"0\r\n\r\n")])
+@pytest.mark.parametrize(
+    ("framing", "answer"), [(LengthFraming(5), b"hello"), (ChunkedFraming(verbatim=True), b"0\r\n\r\n")]
+)
 def test_what_comes_behind_the_end_is_cut_off(framing: Framing, answer: bytes) -> None:
     assert framing.feed(answer + b"HTTP/1.1 200 OK\r\n") == answer
     assert (framing.done, framing.surplus) == (True, b"HTTP/1.1 200 OK\r\n")
@@ -120,26 +122,26 @@ def test_what_comes_behind_the_end_is_cut_off(framing: Framing, answer: bytes) -
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_a_length_is_counted_down(size: int) -> None:
-    framing = Length(5)
+    framing = LengthFraming(5)
     assert fed(framing, b"hello", size) == b"hello"
     assert (framing.done, framing.surplus) == (True, b"")
 
 
 def test_nothing_is_whole_at_once() -> None:
-    assert Length(0).done
-    assert not Length(1).done
+    assert LengthFraming(0).done
+    assert not LengthFraming(1).done
 
 
 def test_a_last_word_never_makes_a_length_whole() -> None:
-    framing = Length(10)
+    framing = LengthFraming(10)
     framing.feed(b"hello")
     assert framing.interrupted(b"0123456789") == b"0123"
 
 
 def test_a_body_until_the_end_of_the_connection_is_framed_for_those_who_read_frames() -> None:
-    framing = UntilClose(chunked=True)
+    framing = CloseFraming(chunked=True)
     assert framing.feed(b"hello") + framing.feed(b"") + framing.end() == b"5\r\nhello\r\n0\r\n\r\n"
-    plain = UntilClose(chunked=False)
+    plain = CloseFraming(chunked=False)
     assert plain.feed(b"hello") + plain.end() == b"hello"
 
 

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 from pointsman.server.handshake import Handshake
-from pointsman.server.limits import Limits
+from pointsman.server.limits import ConnectionLimits
 
 HELLO = b"\x16\x03\x01"
 """The beginning of a record of TLS."""
@@ -47,7 +47,7 @@ class Owner:
         self.connection = mock.Mock()
         self.told: list[str] = []
 
-    def limits(self) -> Limits:
+    def limits(self) -> ConnectionLimits:
         return mock.Mock(header_timeout=3.0, send_timeout=60.0)
 
     def negotiating(self, _: Handshake) -> None:

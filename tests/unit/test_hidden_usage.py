@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.http1.body import Chunked, Malformed
+from pointsman.http1.body import ChunkedFraming, MalformedBody
 from pointsman.proxy.hidden_usage import HiddenUsage
 from support.playbook import LAST, chunk
 
@@ -23,7 +23,7 @@ def fed(framing: HiddenUsage, *parts: bytes) -> bytes:
 
 def content(stream: bytes) -> bytes:
     """What a client reads of a chunked body, which must be complete."""
-    framing = Chunked(verbatim=False)
+    framing = ChunkedFraming(verbatim=False)
     read = framing.feed(stream)
     assert framing.done
     assert framing.surplus == b""
@@ -96,7 +96,7 @@ def test_a_stream_that_breaks_off_ends_with_the_error_alone() -> None:
 
 
 def test_what_is_no_chunk_is_malformed_as_ever() -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedBody):
         HiddenUsage(chunked=True).feed(b"zz\r\n")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from pointsman.routing import steps, subject
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
-from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
+from pointsman.routing.conversation_keys import ANYBODY, Caller, ConversationKeys, conversation_of
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format, ParsedRequest
 from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.steps import Steps, finish
@@ -51,7 +51,7 @@ def read(*messages: Any, api: Format = CHAT, reader: HistoryReader | None = None
     return finish((reader or HistoryReader(Unwrapping())).read(request.messages, request.ask, request.asked))
 
 
-def conversation(*messages: Any, api: Format = CHAT, caller: Caller = ANYBODY) -> Conversation:
+def conversation(*messages: Any, api: Format = CHAT, caller: Caller = ANYBODY) -> ConversationKeys:
     found = conversation_of(read(*messages, api=api), caller)
     assert found is not None
     return found

@@ -12,8 +12,8 @@ import pytest
 from pointsman.errors import RequestError
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.body import FIELDS, fields_at_once, read_fields
-from pointsman.routing.conversation import Caller, conversation_of
-from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
+from pointsman.routing.conversation_keys import Caller, conversation_of
+from pointsman.routing.edits import Edits, ReasoningEdit, SystemPrompt
 from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format, ParsedRequest
 from pointsman.routing.formats.responses import storage_of
 from pointsman.routing.history import HistoryReader
@@ -53,11 +53,11 @@ ROLES = [
     '["user"]',
 ]
 REPLACE, INSERT = SystemPrompt('Be a "judge".\n\u00e9', "replace"), SystemPrompt("Be brief.", "insert")
-EFFORT = Reasoning("reasoning_effort", "reasoning_effort", "high")
+EFFORT = ReasoningEdit("reasoning_effort", "reasoning_effort", "high")
 EDITS = [
     Edits("law-lora"),
-    Edits("law", Reasoning("chat_template_kwargs", "enable_thinking", "high"), INSERT),
-    Edits("auto", Reasoning("chat_template_kwargs", "enable_thinking", None), REPLACE),
+    Edits("law", ReasoningEdit("chat_template_kwargs", "enable_thinking", "high"), INSERT),
+    Edits("auto", ReasoningEdit("chat_template_kwargs", "enable_thinking", None), REPLACE),
     Edits(None, EFFORT, REPLACE),
 ]
 

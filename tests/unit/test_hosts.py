@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.server.hosts import Hosts
+from pointsman.server.hosts import AllowedHosts
 
-LOOPBACK = Hosts(["127.0.0.1:9190"], ["gpu-1", "router.example"])
+LOOPBACK = AllowedHosts(["127.0.0.1:9190"], ["gpu-1", "router.example"])
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_whatever_only_reads_is_reached_by_every_ip_address(host: str) -> None:
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9190", "[::]:9190"])
 def test_a_wildcard_address_has_every_ip_address_and_no_name(address: str) -> None:
-    hosts = Hosts([address])
+    hosts = AllowedHosts([address])
     assert hosts.known(b"10.0.0.5:9190")
     assert not hosts.known(b"evil.example:9190")
 
 
 def test_the_names_of_the_addresses_are_known() -> None:
-    hosts = Hosts(["gpu-7.example:9190", "10.0.0.7:9190", "unix:/run/x.sock"])
+    hosts = AllowedHosts(["gpu-7.example:9190", "10.0.0.7:9190", "unix:/run/x.sock"])
     assert [hosts.known(one) for one in (b"gpu-7.example", b"10.0.0.7", b"10.0.0.8", b"/run/x.sock")] == [
         True,
         True,
@@ -90,5 +90,5 @@ def test_no_host_is_no_browser() -> None:
 
 
 def test_a_name_that_only_begins_like_ours_is_not_ours() -> None:
-    hosts = Hosts(["127.0.0.1:80"])
+    hosts = AllowedHosts(["127.0.0.1:80"])
     assert [hosts.known(name) for name in (b"localhost", b"localhostX", b"xlocalhost")] == [True, False, False]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.http1.body import Chunked, Length, Malformed, UntilClose
+from pointsman.http1.body import ChunkedFraming, CloseFraming, LengthFraming, MalformedBody
 from pointsman.http1.request_head import may_begin, read_head
 from pointsman.http1.response_head import MalformedHead
 from pointsman.http1.response_head import read_head as read_response
@@ -107,7 +107,7 @@ def test_the_host_of_a_target_counts_though_http_1_0_needs_no_header() -> None:
 
 def test_a_body_is_announced_by_neither_where_there_is_none() -> None:
     head, length = read_head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert (length, head.chunked, head.old, head.values) == (0, False, False, {b"host": b"a"})
+    assert (length, head.chunked, head.http_1_0, head.values) == (0, False, False, {b"host": b"a"})
 
 
 # --- the head of an answer -----------------------------------------------------------------------------------------
@@ -196,57 +196,57 @@ def test_a_status_has_three_digits_and_a_version_is_known(head: bytes) -> None:
 @pytest.mark.parametrize("before", [b"", CHUNK])
 def test_a_size_line_is_held_back_up_to_4096_bytes(before: bytes) -> None:
     line = b"5;" + b"x" * 4094
-    framing = Chunked(verbatim=True)
+    framing = ChunkedFraming(verbatim=True)
     assert framing.feed(before + line) == before
     assert framing.feed(b"\r\nhello\r\n") == line + b"\r\nhello\r\n"
-    with pytest.raises(Malformed, match="no size"):
-        Chunked(verbatim=True).feed(before + line + b"x")
+    with pytest.raises(MalformedBody, match="no size"):
+        ChunkedFraming(verbatim=True).feed(before + line + b"x")
 
 
 @pytest.mark.parametrize("before", [b"", CHUNK])
 def test_a_trailer_is_held_back_up_to_16384_bytes(before: bytes) -> None:
     trailer = b"0\r\nX: " + b"x" * (16_384 - 6)
-    framing = Chunked(verbatim=True)
+    framing = ChunkedFraming(verbatim=True)
     assert framing.feed(before + trailer) == before
     assert framing.feed(b"\r\n\r\n") == trailer + b"\r\n\r\n"
     assert framing.done
-    with pytest.raises(Malformed, match="trailer"):
-        Chunked(verbatim=True).feed(before + trailer + b"x")
+    with pytest.raises(MalformedBody, match="trailer"):
+        ChunkedFraming(verbatim=True).feed(before + trailer + b"x")
 
 
 def test_a_size_has_at_most_15_digits() -> None:
-    framing = Chunked(verbatim=False)
+    framing = ChunkedFraming(verbatim=False)
     assert framing.feed(b"0" * 14 + b"5\r\nhello\r\n") == b"hello"
-    with pytest.raises(Malformed):
-        Chunked(verbatim=False).feed(b"0" * 15 + b"5\r\nhello\r\n")
+    with pytest.raises(MalformedBody):
+        ChunkedFraming(verbatim=False).feed(b"0" * 15 + b"5\r\nhello\r\n")
 
 
 def test_an_empty_line_is_no_size() -> None:
     for wrong in (b"\n", b"\r\n", CHUNK + b"\n"):
-        with pytest.raises(Malformed, match="no size"):
-            Chunked(verbatim=True).feed(wrong)
+        with pytest.raises(MalformedBody, match="no size"):
+            ChunkedFraming(verbatim=True).feed(wrong)
 
 
 def test_a_chunk_is_as_long_as_its_size() -> None:
     for wrong in (b"5\r\nhello!\r\n", b"5\r\nhello\n", b"5\r\nhello\rx"):
-        with pytest.raises(Malformed, match="longer than its size"):
-            Chunked(verbatim=True).feed(wrong)
+        with pytest.raises(MalformedBody, match="longer than its size"):
+            ChunkedFraming(verbatim=True).feed(wrong)
 
 
 def test_the_end_of_a_chunk_may_come_in_two_pieces() -> None:
-    framing = Chunked(verbatim=True)
+    framing = ChunkedFraming(verbatim=True)
     assert framing.feed(b"5\r\nhello\r") == b"5\r\nhello"
     assert framing.feed(b"\n") == b"\r\n"
 
 
 def test_chunks_without_framing_leave_what_is_behind_them() -> None:
-    framing = Chunked(verbatim=False)
+    framing = ChunkedFraming(verbatim=False)
     assert framing.feed(CHUNK + b"0\r\n\r\nHTTP/1.1") == b"hello"
     assert framing.surplus == b"HTTP/1.1"
 
 
 def test_a_body_of_no_bytes_has_all_behind_it() -> None:
-    framing = Length(0)
+    framing = LengthFraming(0)
     assert framing.feed(b"") == b""
     assert framing.feed(b"abc") == b""
     assert framing.surplus == b"abc"
@@ -254,13 +254,13 @@ def test_a_body_of_no_bytes_has_all_behind_it() -> None:
 
 @pytest.mark.parametrize(("left", "said"), [(3, b"01"), (2, b"0"), (1, b""), (0, b"")])
 def test_a_last_word_leaves_one_byte_of_a_length_open(left: int, said: bytes) -> None:
-    framing = Length(10)
+    framing = LengthFraming(10)
     framing.feed(b"x" * (10 - left))
     assert framing.interrupted(b"0123") == said
 
 
 def test_a_last_word_within_a_chunk_is_cut_to_what_the_chunk_has_room_for() -> None:
-    framing = Chunked(verbatim=True)
+    framing = ChunkedFraming(verbatim=True)
     framing.feed(b"5\r\nhe")
     assert framing.interrupted(b"ab") == b"ab"
     assert framing.interrupted(b"abc") == b"abc\r\n"
@@ -272,18 +272,18 @@ def test_a_last_word_within_a_chunk_is_cut_to_what_the_chunk_has_room_for() -> N
 
 
 def test_a_last_word_is_as_it_is_where_the_client_reads_no_frames() -> None:
-    assert Chunked(verbatim=False).interrupted(b"ab") == b"ab"
-    assert UntilClose(chunked=False).interrupted(b"ab") == b"ab"
-    assert UntilClose(chunked=True).interrupted(b"ab") == b"2\r\nab\r\n"
+    assert ChunkedFraming(verbatim=False).interrupted(b"ab") == b"ab"
+    assert CloseFraming(chunked=False).interrupted(b"ab") == b"ab"
+    assert CloseFraming(chunked=True).interrupted(b"ab") == b"2\r\nab\r\n"
 
 
 def test_only_a_body_without_a_length_ends_with_the_connection() -> None:
-    assert UntilClose(chunked=True).ends_with_connection
-    assert not Length(1).ends_with_connection
-    assert not Chunked(verbatim=True).ends_with_connection
+    assert CloseFraming(chunked=True).ends_with_connection
+    assert not LengthFraming(1).ends_with_connection
+    assert not ChunkedFraming(verbatim=True).ends_with_connection
 
 
 def test_a_body_until_the_end_of_the_connection_is_never_whole_by_itself() -> None:
-    framing = UntilClose(chunked=False)
+    framing = CloseFraming(chunked=False)
     framing.feed(b"hello")
     assert (framing.done, framing.surplus) == (False, b"")

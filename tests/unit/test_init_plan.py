@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.cli.init.plan import Plan, plan
-from pointsman.cli.init.served import Adapter, Served
+from pointsman.cli.init.plan import InitPlan, plan
+from pointsman.cli.init.served import Adapter, VllmInventory
 from support.config_files import LABELS
 
 BASE = "base-model"
 
 
-def planned(*adapters: tuple[str, str | None], base: str = BASE, root: str | None = None) -> Plan:
-    return plan(Served(None, {base: root}, tuple(Adapter(name, base, path) for name, path in adapters)), LABELS)
+def planned(*adapters: tuple[str, str | None], base: str = BASE, root: str | None = None) -> InitPlan:
+    return plan(VllmInventory(None, {base: root}, tuple(Adapter(name, base, path) for name, path in adapters)), LABELS)
 
 
 def labels_of(name: str, path: str | None = None, *, root: str | None = None) -> tuple[str, ...]:

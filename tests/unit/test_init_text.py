@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from pointsman.cli.init.plan import plan
-from pointsman.cli.init.served import Adapter, Served
+from pointsman.cli.init.served import Adapter, VllmInventory
 from pointsman.cli.init.text import render
 from pointsman.config.admin_address import with_admin_address
 from pointsman.config.lint import lint
-from pointsman.config.load import Loaded, load_text
+from pointsman.config.load import LoadedConfig, load_text
 from pointsman.config.model import Endpoint
 from support.config_files import LABELS
 
@@ -22,16 +22,16 @@ URL = "http://127.0.0.1:8000"
 PATH = Path("/nowhere/config.yaml")
 
 
-def served(*adapters: str, bases: tuple[str, ...] = ("base",), path: str | None = None) -> Served:
+def served(*adapters: str, bases: tuple[str, ...] = ("base",), path: str | None = None) -> VllmInventory:
     """Adapters of the first base model."""
-    return Served("0.32.0", dict.fromkeys(bases), tuple(Adapter(name, bases[0], path) for name in adapters))
+    return VllmInventory("0.32.0", dict.fromkeys(bases), tuple(Adapter(name, bases[0], path) for name in adapters))
 
 
-def text(found: Served, address: str = URL, key_file: str | None = None) -> str:
+def text(found: VllmInventory, address: str = URL, key_file: str | None = None) -> str:
     return render(found, plan(found, LABELS), Endpoint(name="vllm", address=address), key_file)
 
 
-def judged(content: str) -> Loaded:
+def judged(content: str) -> LoadedConfig:
     """The config, which must have neither errors nor warnings."""
     loaded = load_text(content, PATH)
     findings = lint(loaded, LABELS)
@@ -105,7 +105,7 @@ def test_an_adapter_of_the_same_domain_only_needs_to_be_uncommented() -> None:
 )
 def test_whatever_a_model_is_named_the_config_says_it(name: str) -> None:
     """In the values and in the comments."""
-    found = Served(None, {name: None}, (Adapter(f"{name}1", name, name), Adapter(f"law {name}", name, name)))
+    found = VllmInventory(None, {name: None}, (Adapter(f"{name}1", name, name), Adapter(f"law {name}", name, name)))
     config = judged(text(found)).config
 
     assert config.default_model == name
@@ -113,7 +113,7 @@ def test_whatever_a_model_is_named_the_config_says_it(name: str) -> None:
 
 
 def test_the_base_model_with_the_most_adapters_is_the_default() -> None:
-    found = Served(None, {"small": None, "large": None}, (Adapter("law", "large", None),))
+    found = VllmInventory(None, {"small": None, "large": None}, (Adapter("law", "large", None),))
     config = judged(text(found)).config
 
     assert config.default_model == "large"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.api import classification as intents
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import RoutingOptions
@@ -19,7 +19,7 @@ from support.toy_config import BASE, config
 
 @pytest.fixture
 def router(classifier: Classifier) -> Router:
-    return Router(config(), classifier, Served)
+    return Router(config(), classifier, ServedModels)
 
 
 def body(**fields: Any) -> bytes:
@@ -46,7 +46,7 @@ async def test_an_unsure_intent_names_the_best_category_and_recommends_the_defau
 
 async def test_the_categorys_own_threshold_counts(classifier: Classifier) -> None:
     made = config(routing=RoutingOptions(thresholds={"technical": 1.0, "medical": 0.1}))
-    router = Router(made, classifier, Served)
+    router = Router(made, classifier, ServedModels)
     sure = [await intents.intent(router, body(text=text)) for text in ("Fix my Python", "blood")]
     assert [answer["routing_decision"] for answer in sure] == ["low_confidence_general", "high_confidence_specialized"]
     answer = await intents.batch(router, body(texts=["python", "blood"]))

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.long_body import Gathered
-from pointsman.routing.body import Fields, fields_at_once, model_at_once, read_fields
-from pointsman.routing.json_scan import JsonFault, Span, elements, members
+from pointsman.long_body import LongBody
+from pointsman.routing.body import BodyFields, fields_at_once, model_at_once, read_fields
+from pointsman.routing.json_scan import ByteSpan, JsonError, elements, members
 from pointsman.routing.steps import finish
 
 MIB = 2**20
@@ -27,7 +27,7 @@ def scanned(data: bytes, names: tuple[str, ...] = NAMES) -> dict[str, bytes] | N
     return None if found is None else {name: data[span.start : span.end] for name, span in found.items()}
 
 
-def read(fields: Fields) -> dict[str, bytes]:
+def read(fields: BodyFields) -> dict[str, bytes]:
     found = {name: fields.get(name) for name in NAMES}
     return {name: bytes(value) for name, value in found.items() if value is not None}
 
@@ -123,7 +123,7 @@ def test_a_value_begins_where_the_scan_finds_it(seed: int) -> None:
 @pytest.mark.parametrize("long", [False, True])
 def test_so_does_one_in_a_body_that_is_scanned_and_one_in_memory_of_its_own(long: bool) -> None:
     data = b'{"model":"auto","x":["auto",%b0],"model":"auto"}' % (b'"auto",' * 100_000)
-    held = Gathered([data], 0).whole() if long else data
+    held = LongBody([data], 0).whole() if long else data
     fields = finish(read_fields(held, NAMES))
     value = fields.get("model")
     assert value is not None
@@ -196,7 +196,7 @@ def test_a_scan_of_anything_ends_with_a_result_or_a_fault(seed: int) -> None:
     for _ in range(250):
         text = bytes(maker.random.choices(b'"\\{}[]:,a0 \xff', k=maker.random.randrange(40)))
         for data in (text, b'{"model":' + text, b'{"a":[' + text + b"]}"):
-            with contextlib.suppress(JsonFault):
+            with contextlib.suppress(JsonError):
                 scanned(data)
 
 
@@ -206,11 +206,11 @@ def test_the_elements_of_an_array_are_found(seed: int) -> None:
     for _ in range(100):
         values = [maker.value() for _ in range(maker.random.randrange(6))]
         data = maker.shown(values).replace("[", "[" + maker.space(), 1).encode("utf-8", "surrogatepass")
-        found = finish(elements(data, Span(0, len(data)), 8))
+        found = finish(elements(data, ByteSpan(0, len(data)), 8))
         assert found is not None
         assert same([json.loads(data[span.start : span.end]) for span in found], values), data
         if values:
-            assert finish(elements(data, Span(0, len(data)), len(values) - 1)) is None
+            assert finish(elements(data, ByteSpan(0, len(data)), len(values) - 1)) is None
 
 
 @pytest.mark.parametrize("size", [32 * 1024 + extra for extra in range(-9, 9)])
@@ -283,7 +283,7 @@ def test_more_than_1000_levels_are_refused() -> None:
 def test_a_scan_takes_1000_levels_and_names_the_place_of_one_more() -> None:
     start = b'{"model":'
     assert finish(members(start + b"[" * 999 + b"]" * 999 + b"}", NAMES)) == {"model": (9, 9 + 2 * 999)}
-    with pytest.raises(JsonFault) as fault:
+    with pytest.raises(JsonError) as fault:
         finish(members(start + b"[" * 1_001 + b"]" * 1_001 + b"}", NAMES))
     assert fault.value.position == len(start) + 999
 

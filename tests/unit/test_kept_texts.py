@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.api.kept_text import keep_text, keeping_contested
 from pointsman.classify.classifier import Classifier
 from pointsman.cli.main import main
@@ -23,7 +23,7 @@ from pointsman.config.model import LogOptions
 from pointsman.errors import CannotStart, ConfigError
 from pointsman.evaluation.labelled import LabelledText, add_label, read_labels, undo_label
 from pointsman.evaluation.replay import read_texts
-from pointsman.observability.kept_rows import Row, forget, rows
+from pointsman.observability.kept_rows import TextRecord, forget, rows
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record
 from pointsman.observability.redaction import Redactor
@@ -48,7 +48,7 @@ def opened(
 def offer(texts: KeptTexts, text_hash: str, text: str, **facts: Any) -> None:
     """As a request does."""
     if texts.wants(text_hash):
-        texts.keep(Row(hash=text_hash, text=text, **facts))
+        texts.keep(TextRecord(hash=text_hash, text=text, **facts))
 
 
 def settle(texts: KeptTexts) -> None:
@@ -59,7 +59,7 @@ def kept(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def written(path: Path, *given: Row, **how: Any) -> Path:
+def written(path: Path, *given: TextRecord, **how: Any) -> Path:
     """A file of texts with these rows."""
     texts = opened(path, **how)
     for row in given:
@@ -87,7 +87,7 @@ def test_each_text_is_kept_once_by_a_process(path: Path) -> None:
 
 def test_a_restart_appends_to_the_texts(path: Path) -> None:
     for text in ("x", "y"):
-        written(path, Row(hash=text, text=text))
+        written(path, TextRecord(hash=text, text=text))
     assert [row["text"] for row in kept(path)] == ["x", "y"]
 
 
@@ -141,7 +141,7 @@ def test_keys_and_addresses_are_never_kept(path: Path) -> None:
         "what does AKIAIOSFODNN7EXAMPLE stand for": "what does [key] stand for",
         "is x@y a decorator, and a sk-8 board a secret?": "is x@y a decorator, and a sk-8 board a secret?",
     }
-    written(path, *(Row(hash=str(number), text=text) for number, text in enumerate(secrets)))
+    written(path, *(TextRecord(hash=str(number), text=text) for number, text in enumerate(secrets)))
     assert [row["text"] for row in kept(path)] == list(secrets.values())
 
 
@@ -181,7 +181,7 @@ def many(path: Path, count: int, **how: Any) -> KeptTexts:
     """Rows of which one fits into a file."""
     texts = opened(path, texts_file_bytes=15_000, **how)
     for number in range(count):
-        texts.keep(Row(hash=f"{number:x}", text="x" * 11_000))
+        texts.keep(TextRecord(hash=f"{number:x}", text="x" * 11_000))
         settle(texts)
     return texts
 
@@ -204,7 +204,7 @@ def test_a_text_is_kept_again_in_a_new_file(path: Path) -> None:
     """The older one may be removed before."""
     texts = many(path, 1)
     assert not texts.wants("0")
-    texts.keep(Row(hash="1", text="x" * 11_000))
+    texts.keep(TextRecord(hash="1", text="x" * 11_000))
     texts._writer.close(10)
     assert texts.wants("0")
 
@@ -213,7 +213,7 @@ def test_a_file_that_others_have_renamed_or_removed_is_begun_anew(path: Path) ->
     """As logrotate does, without a signal."""
     texts = opened(path)
     for text, after in (("one", path.with_suffix(".old")), ("two", None), ("three", None)):
-        texts.keep(Row(hash=text, text=text))
+        texts.keep(TextRecord(hash=text, text=text))
         settle(texts)
         if after is not None:
             path.rename(after)
@@ -227,10 +227,10 @@ def test_a_file_that_others_have_renamed_or_removed_is_begun_anew(path: Path) ->
 # --- what is removed --------------------------------------------------------------------------------------------
 
 GIVEN = (
-    Row(hash="a", text="one", ts=OLDEST, request_id="r1"),
-    Row(hash="b", text="two", ts=NEWEST, request_id="r2"),
-    Row(hash="c", text="three", ts=NEWEST, request_id="r3"),
-    Row(hash="d", text="of an earlier release"),
+    TextRecord(hash="a", text="one", ts=OLDEST, request_id="r1"),
+    TextRecord(hash="b", text="two", ts=NEWEST, request_id="r2"),
+    TextRecord(hash="c", text="three", ts=NEWEST, request_id="r3"),
+    TextRecord(hash="d", text="of an earlier release"),
 )
 
 
@@ -262,7 +262,7 @@ def test_all_rows_of_a_request_s_text_are_removed_and_counted_as_one_text(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The row with what the shadow says may be of a later request."""
-    written(path, *GIVEN, Row(hash="a", text="one", ts=NEWEST, request_id="r9", shadow="law"))
+    written(path, *GIVEN, TextRecord(hash="a", text="one", ts=NEWEST, request_id="r9", shadow="law"))
     assert main(["texts", "delete", "--file", str(path), "--request-id", "r1"]) == 0
     assert [row.hash for row in rows(path)] == ["b", "c", "d"]
     assert "removed 1 text from" in capsys.readouterr().out
@@ -309,11 +309,11 @@ def test_a_running_service_does_not_bring_back_what_was_removed(path: Path) -> N
     """It goes on in the new file, and never writes what it knew before."""
     texts = many(path, 2)
     with alone(path):  # nobody renames a file that is being read
-        texts.keep(Row(hash="2", text="x" * 11_000))
+        texts.keep(TextRecord(hash="2", text="x" * 11_000))
         assert [row.hash for row in rows(path)] == ["0", "1"]
     settle(texts)
     assert forget(path, lambda row: row.hash in ("0", "2")) == 2
-    texts.keep(Row(hash="3", text="new"))
+    texts.keep(TextRecord(hash="3", text="new"))
     texts.close()
     assert [row.hash for row in rows(path)] == ["1", "3"]
 
@@ -326,7 +326,7 @@ def test_the_beginnings_of_the_latest_texts_are_at_hand_as_they_are_in_the_file(
     assert texts.latest() == {"0" * 8: ("long " * 200)[:500], "1" * 8: kept(path)[1]["text"]}
     assert texts.latest()["1" * 8] == "write to [e-mail]"
     for number in range(2_100):
-        texts.keep(Row(hash=f"{number:08x}", text="x"))
+        texts.keep(TextRecord(hash=f"{number:08x}", text="x"))
     settle(texts)
     assert len(texts.latest()) == 2_000
     texts.close()
@@ -358,12 +358,12 @@ def test_what_the_shadow_says_does_not_bring_back_what_was_removed(path: Path) -
     texts = opened(path)
     offer(texts, "0" * 8, "mine")
     settle(texts)
-    texts.keep(Row(hash="0" * 8, text="mine", shadow="law"))
+    texts.keep(TextRecord(hash="0" * 8, text="mine", shadow="law"))
     settle(texts)
     assert len(kept(path)) == 2
     forget(path, lambda row: True)
-    texts.keep(Row(hash="0" * 8, text="mine", shadow="law"))
-    texts.keep(Row(hash="1" * 8, text="theirs"))
+    texts.keep(TextRecord(hash="0" * 8, text="mine", shadow="law"))
+    texts.keep(TextRecord(hash="1" * 8, text="theirs"))
     texts.close()
     assert [row["text"] for row in kept(path)] == ["theirs"]
 
@@ -372,7 +372,7 @@ async def test_what_the_shadow_says_of_a_text_of_an_earlier_file_is_not_kept(
     path: Path, classifier: Classifier
 ) -> None:
     body = {"model": "MoM", "messages": [{"role": "user", "content": "My landlord"}]}
-    router, record = Router(config(), classifier, Served), Record("r1", "/v1/chat/completions")
+    router, record = Router(config(), classifier, ServedModels), Record("r1", "/v1/chat/completions")
     routed = await router.route(CHAT.parse(json.dumps(body).encode()))
     read = routed.classification
     assert read is not None
@@ -383,7 +383,7 @@ async def test_what_the_shadow_says_of_a_text_of_an_earlier_file_is_not_kept(
     assert keep is not None
     await eventually(lambda: not texts._writer._size, "it is written")
     forget(path, lambda row: True)
-    texts.keep(Row(hash="other", text="other"))
+    texts.keep(TextRecord(hash="other", text="other"))
     await eventually(lambda: not texts._writer._size, "another file has begun")
     keep("My landlord", "medical")
     texts.close()

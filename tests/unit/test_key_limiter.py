@@ -9,7 +9,7 @@ import pytest
 
 from pointsman.config.client_keys import ClientKey, KeyFile, KeyLimits, parse_keys
 from pointsman.errors import RateLimited
-from pointsman.proxy.key_limiter import Bucket, KeyLimiter, span
+from pointsman.proxy.key_limiter import KeyLimiter, LeakyBucket, span
 from support.client_keys import line
 from support.toy_config import config
 
@@ -198,7 +198,7 @@ def test_keys_that_are_revoked_are_forgotten_once_their_requests_have_ended(cloc
 
 
 def test_a_bucket_never_saves_more_than_a_minute() -> None:
-    bucket = Bucket(0.0)
+    bucket = LeakyBucket(0.0)
     bucket.add(-1000)
     assert bucket.left(60, 0.0) == 60
     assert bucket.left(60, 1e9) == 60

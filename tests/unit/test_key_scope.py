@@ -7,32 +7,37 @@ from dataclasses import replace
 
 import pytest
 
-from pointsman.adapters.catalog import Card, Served
-from pointsman.config.client_keys import Scope
+from pointsman.adapters.catalog import ModelCard, ServedModels
+from pointsman.config.client_keys import KeyScope
 from pointsman.config.model import AdapterOptions, Config, Options, RoutingOptions
-from pointsman.routing.decision import Choice, Decision, Reason
+from pointsman.routing.decision import CategoryChoice, Decision, Reason
 from pointsman.routing.planner import Planner
 from support.toy_config import BASE, A, B, category, config, entry
 
-TECHNICAL = Choice("technical", 0.9, Reason.CLASSIFIED)
-UNSURE = Choice(None, 0.3, Reason.LOW_CONFIDENCE)
+TECHNICAL = CategoryChoice("technical", 0.9, Reason.CLASSIFIED)
+UNSURE = CategoryChoice(None, 0.3, Reason.LOW_CONFIDENCE)
 LABELS = ("technical", "medical", "legal")
 
 
-def serving(*models: str) -> Served:
-    cards = tuple(Card(name, None if name == BASE else BASE) for name in models)
-    return Served({"a": cards})
+def serving(*models: str) -> ServedModels:
+    cards = tuple(ModelCard(name, None if name == BASE else BASE) for name in models)
+    return ServedModels({"a": cards})
 
 
 ALL = serving(BASE, "technical-lora", "medical-lora", "legal-lora")
 
 
-def scope(*models: str, default: str | None = None) -> Scope:
-    return Scope(frozenset(models), default or models[0])
+def scope(*models: str, default: str | None = None) -> KeyScope:
+    return KeyScope(frozenset(models), default or models[0])
 
 
 def decide(
-    choice: Choice, scope: Scope | None, served: Served = ALL, of: Config | None = None, *, tools: bool = False
+    choice: CategoryChoice,
+    scope: KeyScope | None,
+    served: ServedModels = ALL,
+    of: Config | None = None,
+    *,
+    tools: bool = False,
 ) -> Decision:
     return Planner(of or config()).decide(choice, 0.0, served, tools=tools, scope=scope)
 
@@ -72,7 +77,7 @@ def test_a_split_is_drawn_among_the_allowed_models() -> None:
 def test_where_no_category_is_chosen_the_keys_default_answers_and_the_reason_stays() -> None:
     found = decide(UNSURE, scope("legal-lora"))
     assert (found.model, found.reason) == ("legal-lora", Reason.LOW_CONFIDENCE)
-    found = decide(UNSURE, Scope(None, "legal-lora"))
+    found = decide(UNSURE, KeyScope(None, "legal-lora"))
     assert (found.model, found.reason) == ("legal-lora", Reason.LOW_CONFIDENCE)
 
 
@@ -98,14 +103,14 @@ def test_no_decision_is_ever_outside_of_the_scope(tools: bool) -> None:
     """Of all scopes, defaults, choices, sets of served models, with endpoints up and down."""
     marked = AdapterOptions(tools={"technical-lora": False})
     planner = Planner(config(endpoints=(A, B), pointsman=Options(adapters=marked)))
-    choices = [UNSURE, *(Choice(name, 0.9, Reason.STICKY) for name in LABELS)]
+    choices = [UNSURE, *(CategoryChoice(name, 0.9, Reason.STICKY) for name in LABELS)]
     subsets = [set(some) for size in range(5) for some in itertools.combinations(MODELS, size)]
     for served in subsets:
         for down in ((), (A,)):
             now = serving(*served).down_too(down)
             for allowed in subsets[1:]:
                 for default in allowed:
-                    limited = Scope(frozenset(allowed), default)
+                    limited = KeyScope(frozenset(allowed), default)
                     for choice in choices:
                         assert planner.decide(choice, 0.0, now, tools=tools, scope=limited).model in allowed
 
@@ -113,18 +118,20 @@ def test_no_decision_is_ever_outside_of_the_scope(tools: bool) -> None:
 def test_plans_are_bounded_whatever_the_number_of_scopes() -> None:
     planner = Planner(config())
     for number in range(5_000):
-        planner.decide(TECHNICAL, 0.0, ALL, scope=Scope(frozenset({"technical-lora", str(number)}), "technical-lora"))
+        planner.decide(
+            TECHNICAL, 0.0, ALL, scope=KeyScope(frozenset({"technical-lora", str(number)}), "technical-lora")
+        )
     assert len(planner._plans) <= 4096
 
 
 def test_a_rule_that_names_a_model_outside_of_the_scope_is_answered_by_the_default() -> None:
-    ruled = Choice("technical", 0.9, Reason.RULE, model="medical-lora", rule="wards")
+    ruled = CategoryChoice("technical", 0.9, Reason.RULE, model="medical-lora", rule="wards")
     found = decide(ruled, scope("legal-lora"))
     assert (found.model, found.reason) == ("legal-lora", Reason.NOT_ALLOWED)
     assert decide(ruled, scope("medical-lora", "legal-lora")).model == "medical-lora"
 
 
 def test_a_canary_is_not_for_a_key_with_other_models() -> None:
-    tried = Choice("technical", 0.9, Reason.CLASSIFIED, canary="medical-lora")
+    tried = CategoryChoice("technical", 0.9, Reason.CLASSIFIED, canary="medical-lora")
     assert decide(tried, None).model == "medical-lora"
-    assert decide(tried, Scope(None, BASE)).model == "medical-lora"
+    assert decide(tried, KeyScope(None, BASE)).model == "medical-lora"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pointsman.cli.main import main
-from pointsman.config.client_keys import Entry, parse_keys
+from pointsman.config.client_keys import KeyEntry, parse_keys
 from pointsman.config.key_lines import added, removed
 from pointsman.config.load import load
 from support.client_keys import line, overlapping
@@ -97,7 +97,7 @@ def test_every_other_byte_of_the_file_stays(config: Path, file: Path) -> None:
     before = b"# for the lab\r\n\n" + line("ann") + b'  {"name":   "bob", "broken"\n' + line("eve").strip()
     assert removed(before, "nobody") == before
     assert removed(before, "ann") == before.replace(line("ann"), b"")
-    entry = Entry("zoe", "0" * 64, ["*"])
+    entry = KeyEntry("zoe", "0" * 64, ["*"])
     assert added(before, entry) == before + b'\n{"name":"zoe","sha256":"%b","models":["*"]}\n' % (b"0" * 64)
     file.write_bytes(b"# for the lab\n" + line("ann") + line("bob"))
     assert keys(config, "revoke", "ann") == 0

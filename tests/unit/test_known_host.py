@@ -16,12 +16,12 @@ from pointsman.config.options.access import AccessOptions
 from pointsman.errors import RequestError
 from pointsman.http1.request_head import read_head
 from pointsman.server.client import Client
-from pointsman.server.hosts import Hosts
+from pointsman.server.hosts import AllowedHosts
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response
 from pointsman.server.routes import Routes
 
-HOSTS = Hosts(["127.0.0.1:8080"], ["llm.example"])
+HOSTS = AllowedHosts(["127.0.0.1:8080"], ["llm.example"])
 
 
 def asked(host: str | None, *, proxied: bool = False, address: str = "127.0.0.1") -> Response:
@@ -67,7 +67,7 @@ def test_what_a_trusted_proxy_or_a_unix_socket_passes_on_comes_from_no_browser_h
     ("hosts", "keys", "checked"), [(HOSTS, None, True), (HOSTS, "keys.yaml", False), (None, None, False)]
 )
 def test_it_is_checked_where_only_this_host_asks_and_no_key_is_wanted(
-    hosts: Hosts | None, keys: str | None, checked: bool
+    hosts: AllowedHosts | None, keys: str | None, checked: bool
 ) -> None:
     """A page has no key, and where others ask they have many names."""
     options = Options(access=AccessOptions(keys_file=keys))

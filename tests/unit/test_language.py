@@ -9,11 +9,11 @@ import pytest
 
 from pointsman.classify import identifier
 from pointsman.classify.identifier import FoldedTable
-from pointsman.classify.language import LanguageGate, Verdict, _sentences
+from pointsman.classify.language import DetectedLanguage, LanguageGate, _sentences
 from pointsman.classify.manifest import LANGUAGES
 
-PASSES_UNTOLD = Verdict(None, True)
-ENGLISH = Verdict("en", True)
+PASSES_UNTOLD = DetectedLanguage(None, True)
+ENGLISH = DetectedLanguage("en", True)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def gate() -> LanguageGate:
     ],
 )
 def test_an_ask_in_another_language_is_told_by_its_language(gate: LanguageGate, text: str, language: str) -> None:
-    assert gate.judge(text) == Verdict(language, False)
+    assert gate.judge(text) == DetectedLanguage(language, False)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_english_passes_whatever_is_in_it(gate: LanguageGate, text: str) -> None
     assert gate.judge(text).supported
 
 
-def by_words(gate: LanguageGate, monkeypatch: pytest.MonkeyPatch, text: str) -> Verdict | None:
+def by_words(gate: LanguageGate, monkeypatch: pytest.MonkeyPatch, text: str) -> DetectedLanguage | None:
     """What is told without the identifier."""
     with monkeypatch.context() as patch:
         patch.setattr(gate, "_identifier", None)
@@ -154,7 +154,7 @@ MATERIAL = (
 @pytest.mark.parametrize("text", [f"Summarize this article for me: {MATERIAL}", f"{MATERIAL}\n\nWhat is this about?"])
 def test_the_sentence_that_asks_counts(gate: LanguageGate, text: str) -> None:
     """The first or the last one, if it is in a declared language."""
-    assert gate.judge(MATERIAL) == Verdict("es", False)
+    assert gate.judge(MATERIAL) == DetectedLanguage("es", False)
     assert gate.judge(text) == ENGLISH
 
 
@@ -215,7 +215,7 @@ def test_a_folded_table_reads_the_same_at_each_place() -> None:
 
 def test_only_the_head_and_the_tail_are_looked_at(gate: LanguageGate) -> None:
     """So that the time has a bound: 400 and 200 characters."""
-    spanish = Verdict("es", False)
+    spanish = DetectedLanguage("es", False)
     for before, after, verdict in ((200, 100, PASSES_UNTOLD), (150, 100, spanish), (200, 50, spanish)):
         assert gate.judge("1 " * before + MATERIAL * 1000 + " 2" * after) == verdict
 

@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.api.decisions import decisions_route
 from pointsman.classify.classifier import Classifier
-from pointsman.observability.latest import Latest
+from pointsman.observability.latest import LatestRequests
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
 from pointsman.routing.decision import Reason
@@ -28,9 +28,9 @@ from support.toy_config import config
 SECRET = "Fix my Python, said Rosebud"
 
 
-def latest() -> tuple[Metrics, Latest]:
+def latest() -> tuple[Metrics, LatestRequests]:
     metrics = Metrics(frozenset())
-    found = Latest(metrics.settle)
+    found = LatestRequests(metrics.settle)
     metrics.counted = found.add
     return metrics, found
 
@@ -49,10 +49,10 @@ def test_errors_are_told_the_newest_first_and_a_client_that_left_is_none() -> No
 
 async def route(classifier: Classifier, text: str = SECRET, model: str = "MoM") -> Any:
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    return await Router(config(), classifier, Served).route(CHAT.parse(json.dumps(body).encode()))
+    return await Router(config(), classifier, ServedModels).route(CHAT.parse(json.dumps(body).encode()))
 
 
-def asked(found: Latest, query: str = "", kept: Any = None) -> tuple[int, Any]:
+def asked(found: LatestRequests, query: str = "", kept: Any = None) -> tuple[int, Any]:
     """The answer of `GET /decisions`."""
     request: Any = SimpleNamespace(head=SimpleNamespace(query=query))
     response = cast("Response", asyncio.run(_once(decisions_route(found, lambda: kept).handler(request))))
@@ -63,14 +63,14 @@ async def _once(answer: Any) -> Any:
     return await answer
 
 
-def numbers(found: Latest, query: str) -> list[int]:
+def numbers(found: LatestRequests, query: str) -> list[int]:
     status, answer = asked(found, query)
     assert status == 200, answer
     return [one["number"] for one in answer["decisions"]]
 
 
 @pytest.fixture
-def decided(classifier: Classifier) -> Latest:
+def decided(classifier: Classifier) -> LatestRequests:
     """1 and 4 are technical, 2 names its model, 3 is refused."""
     metrics, found = latest()
     technical, explicit = asyncio.run(route(classifier)), asyncio.run(route(classifier, "", "legal-lora"))
@@ -109,7 +109,7 @@ def decided(classifier: Classifier) -> Latest:
     ],
 )
 def test_requests_are_chosen_by_number_category_reason_model_key_status_and_id(
-    decided: Latest, query: str, expected: list[int]
+    decided: LatestRequests, query: str, expected: list[int]
 ) -> None:
     assert numbers(decided, query) == expected
 
@@ -133,13 +133,13 @@ def test_requests_are_chosen_by_number_category_reason_model_key_status_and_id(
         ("&".join(f"after={number}" for number in range(100)), "number of fields"),
     ],
 )
-def test_a_query_that_cannot_be_used_is_told(decided: Latest, query: str, told: str) -> None:
+def test_a_query_that_cannot_be_used_is_told(decided: LatestRequests, query: str, told: str) -> None:
     status, answer = asked(decided, query)
     assert (status, answer["error"]["code"]) == (400, "invalid_query")
     assert told in answer["error"]["message"].lower()
 
 
-def test_the_names_to_choose_from_are_counted(decided: Latest) -> None:
+def test_the_names_to_choose_from_are_counted(decided: LatestRequests) -> None:
     _, answer = asked(decided, "names=true")
     assert answer["names"] == {
         "category": {"technical": 2, "": 2},
@@ -152,7 +152,7 @@ def test_the_names_to_choose_from_are_counted(decided: Latest) -> None:
     assert "names" not in asked(decided)[1]
 
 
-def test_a_decision_is_told_without_the_prompt(decided: Latest) -> None:
+def test_a_decision_is_told_without_the_prompt(decided: LatestRequests) -> None:
     _, answer = asked(decided)
     newest = answer["decisions"][0]
     assert (newest["category"], newest["reason"], newest["model"], newest["asked"]) == (

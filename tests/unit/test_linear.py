@@ -23,11 +23,11 @@ from pointsman.observability.redaction import Redactor
 from pointsman.routing import json_scan
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.body import FIELDS, fields_at_once, read_fields
-from pointsman.routing.conversation import ANYBODY, conversation_of
+from pointsman.routing.conversation_keys import ANYBODY, conversation_of
 from pointsman.routing.formats import CHAT
 from pointsman.routing.history import HistoryReader
-from pointsman.routing.rules import NOWHERE, Rules
-from pointsman.routing.steps import Steps, finish, paced
+from pointsman.routing.rules import NO_ORIGIN, Rules
+from pointsman.routing.steps import Steps, finish, time_sliced
 from support import marks
 from support.growth import Growth, Work, growth_of, step_times, undisturbed
 
@@ -62,7 +62,7 @@ def reading(body: bytes) -> Steps[object]:
     finder = AskFinder()
     fields = fields_at_once(body, FIELDS) or (yield from read_fields(body))
     request = yield from CHAT.read(fields, finder)
-    yield from RULES.judge(request, NOWHERE)
+    yield from RULES.judge(request, NO_ORIGIN)
     history = yield from HistoryReader(finder).read(request.messages, request.ask, request.asked)
     return conversation_of(history, ANYBODY)
 
@@ -91,7 +91,7 @@ def messages(text: str) -> Work:
 
 def ruled(text: str) -> Work:
     request = CHAT.parse(body_of([text], "user"))
-    return lambda: finish(RULES.judge(request, NOWHERE))
+    return lambda: finish(RULES.judge(request, NO_ORIGIN))
 
 
 def code_in(text: str) -> Work:
@@ -112,8 +112,11 @@ def json_body(text: str) -> Work:
     def work() -> None:
         with contextlib.suppress(RequestError):
             finish(reading(body))
-        for read in (json_scan.members(body, FIELDS), json_scan.elements(body, json_scan.Span(26, len(body)), 4096)):
-            with contextlib.suppress(json_scan.JsonFault):
+        for read in (
+            json_scan.members(body, FIELDS),
+            json_scan.elements(body, json_scan.ByteSpan(26, len(body)), 4096),
+        ):
+            with contextlib.suppress(json_scan.JsonError):
                 finish(read)
 
     return work
@@ -185,7 +188,7 @@ def check_steps(begin: Callable[[], Steps[object]], max_seconds: float) -> None:
 def check_worst(text: str) -> None:
     """The worst 64 KiB take 3 ms in one step, and 12 ms in all; of 8 MiB, 1 s."""
     message = text * (64 * KIB // len(text))
-    check_steps(lambda: paced(AskFinder().search([message])), MESSAGE_SECONDS)
+    check_steps(lambda: time_sliced(AskFinder().search([message])), MESSAGE_SECONDS)
     body = body_of([f"{number} {text}" for number in range(min(8 * KIB * KIB // len(text), 4_000))], "user")
     check_steps(lambda: reading(body), MESSAGES_SECONDS)
 

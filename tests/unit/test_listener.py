@@ -19,11 +19,11 @@ import uvloop
 from pointsman.errors import CannotStart
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client import TrustedProxies
-from pointsman.server.limits import Limits
+from pointsman.server.limits import ConnectionLimits
 from pointsman.server.listener import Listener
 from pointsman.server.request import Request
 from pointsman.server.response import Response
-from pointsman.server.unix_socket import Access, bound
+from pointsman.server.unix_socket import SocketAccess, bound
 from support.process import PATIENCE_SECONDS
 
 
@@ -32,7 +32,7 @@ async def listening() -> AsyncIterator[Listener]:
     async def answer(_: Request) -> Response:
         return Response(body=b"here")
 
-    limits = Limits(5.0, 60.0, 1000, 100, 0, TrustedProxies())
+    limits = ConnectionLimits(5.0, 60.0, 1000, 100, 0, TrustedProxies())
     made = Listener(answer, lambda: limits, lambda _: None, lambda _: None, ByteBudget(1 << 20))
     try:
         yield made
@@ -64,7 +64,7 @@ async def test_a_unix_socket_has_its_mode_whatever_the_umask(tmp_path: Path, mod
     before = os.umask(0o077)
     try:
         async with listening() as listener:
-            await listener.listen(f"unix:{tmp_path}/data.sock", Access(mode))
+            await listener.listen(f"unix:{tmp_path}/data.sock", SocketAccess(mode))
             found = stat.S_IMODE((tmp_path / "data.sock").stat().st_mode)
     finally:
         os.umask(before)
@@ -78,7 +78,7 @@ def test_nobody_else_may_connect_before_the_socket_has_its_group(
     monkeypatch.setattr(os, "chown", lambda path, _, group: seen.append((Path(path).stat().st_mode & 0o777, group)))
     before = os.umask(0)
     try:
-        bound(str(tmp_path / "data.sock"), Access(0o660, "daemon")).close()
+        bound(str(tmp_path / "data.sock"), SocketAccess(0o660, "daemon")).close()
     finally:
         os.umask(before)
     assert seen == [(0o600, grp.getgrnam("daemon").gr_gid)]
@@ -86,7 +86,7 @@ def test_nobody_else_may_connect_before_the_socket_has_its_group(
 
 def test_a_group_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match=r"unix_socket_group: .*no-such-group \(there is no such group\)"):
-        bound(str(tmp_path / "data.sock"), Access(0o660, "no-such-group"))
+        bound(str(tmp_path / "data.sock"), SocketAccess(0o660, "no-such-group"))
     assert not (tmp_path / "data.sock").exists()
 
 
@@ -124,8 +124,8 @@ async def test_after_the_drain_no_client_is_watched() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         async with listening() as listener:
-            listener.departures.watch(ours.fileno(), lambda: None)
-            epoll = listener.departures._epoll
+            listener.disconnects.watch(ours.fileno(), lambda: None)
+            epoll = listener.disconnects._epoll
             assert epoll is not None
         assert epoll.closed
 

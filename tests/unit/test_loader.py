@@ -12,7 +12,7 @@ import pytest
 from pointsman.adapters.loader import Loader, pause
 from pointsman.adapters.poller import Poller
 from pointsman.config.model import Config, Endpoint, Lora, Model
-from pointsman.config.overlay import Unloaded
+from pointsman.config.overlay import UnloadedAdapter
 from pointsman.errors import RequestError
 from support.toy_config import BASE, A, B, config
 from support.virtual_loop import VirtualLoop
@@ -74,7 +74,7 @@ LORAS = Model(loras=tuple(Lora(name=f"{letter}-lora", path=f"/{letter}") for let
 
 
 def loading(
-    vllms: Vllms, served: Config | None = None, unloaded: dict[str, Unloaded] | None = None
+    vllms: Vllms, served: Config | None = None, unloaded: dict[str, UnloadedAdapter] | None = None
 ) -> tuple[Loader, Poller]:
     served = served or config(endpoints=(A, B), base=LORAS)
     poller = Poller(served.vllm_endpoints, vllms.models, lambda *_: None)
@@ -131,7 +131,7 @@ def done(clock: VirtualLoop, work: Coroutine[Any, Any, T]) -> T:
 
 def test_what_was_unloaded_is_loaded_again_from_where_vllm_had_it(clock: VirtualLoop) -> None:
     """Also if the config does not know it, or not its path, and by the loader of a later config."""
-    vllms, unloaded = Vllms(), dict[str, Unloaded]()
+    vllms, unloaded = Vllms(), dict[str, UnloadedAdapter]()
     vllms.served["a"] += ["stranger", "x-lora"]
     vllms.roots = {"stranger": "/srv/stranger", "x-lora": "/srv/x"}
     served = config(endpoints=(A,), base=Model(loras=(Lora(name="x-lora"),)))
@@ -146,7 +146,7 @@ def test_what_was_unloaded_is_loaded_again_from_where_vllm_had_it(clock: Virtual
 
     done(clock, away_and_back())
     assert vllms.paths == ["/srv/stranger", "/srv/x"]
-    assert unloaded["stranger"] == Unloaded(base=BASE, path="/srv/stranger")
+    assert unloaded["stranger"] == UnloadedAdapter(base=BASE, path="/srv/stranger")
 
 
 def test_the_path_in_the_config_comes_first(clock: VirtualLoop) -> None:
@@ -154,7 +154,7 @@ def test_the_path_in_the_config_comes_first(clock: VirtualLoop) -> None:
     vllms.served["a"] += ["x-lora"]
     vllms.served["b"] += ["x-lora"]
     vllms.roots = {"x-lora": "/srv/x"}
-    unloaded = dict[str, Unloaded]()
+    unloaded = dict[str, UnloadedAdapter]()
     loader, _ = loading(vllms, unloaded=unloaded)
     done(clock, loader.unload("x-lora"))
     assert unloaded["x-lora"].path == "/x"
@@ -163,7 +163,7 @@ def test_the_path_in_the_config_comes_first(clock: VirtualLoop) -> None:
 def test_what_could_not_be_loaded_again_is_unloaded_by_force_alone(clock: VirtualLoop) -> None:
     vllms = Vllms()
     vllms.served["a"] += ["stranger"]
-    unloaded = dict[str, Unloaded]()
+    unloaded = dict[str, UnloadedAdapter]()
     loader, _ = loading(vllms, unloaded=unloaded)
     with pytest.raises(RequestError, match=r"could not be loaded again: vLLM reports no path .* use --force") as caught:
         done(clock, loader.unload("stranger"))

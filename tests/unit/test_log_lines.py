@@ -13,7 +13,7 @@ import pytest
 
 from pointsman.errors import EvaluationError
 from pointsman.evaluation import log_lines
-from pointsman.evaluation.replay import Logged, read_log
+from pointsman.evaluation.replay import LoggedDecision, read_log
 
 OWN = {
     "ts": "2026-11-26T12:00:00.000+00:00",
@@ -81,7 +81,7 @@ def test_a_log_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     damaged.write_bytes(packed[:200] + bytes(100) + packed[300:])
     for path in (tmp_path / "nowhere", torn, damaged, tmp_path):
         with pytest.raises(EvaluationError, match=str(path)), log_lines.opened(path) as lines:
-            list(log_lines.decisions(lines, Logged))
+            list(log_lines.decisions(lines, LoggedDecision))
 
 
 def test_a_closed_standard_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.long_body import Gathered, Spliced, pieces_of
+from pointsman.long_body import EditedLongBody, LongBody, pieces_of
 from pointsman.routing.body import read_fields
 from pointsman.routing.edits import changed, edited
 from pointsman.routing.steps import finish
@@ -20,7 +20,7 @@ PART = bytes(range(256)) * 1024
 
 
 def gathered(count: int, expected: int) -> mmap.mmap:
-    found = Gathered((PART, PART), expected)
+    found = LongBody((PART, PART), expected)
     for _ in range(count - 2):
         found.add(PART)
     return found.whole()
@@ -50,10 +50,10 @@ def test_a_long_body_goes_back_to_the_kernel_at_once() -> None:
 
 
 def test_a_long_body_is_edited_without_a_copy() -> None:
-    body = Gathered([worst(4 * MIB)["plain text"]], 0).whole()
+    body = LongBody([worst(4 * MIB)["plain text"]], 0).whole()
     fields = finish(read_fields(body))
     sent = edited(fields, (changed(fields, "model", (b'"other"',)), changed(fields, "user", (b'"u"',)))).body
-    assert isinstance(sent, Spliced)
+    assert isinstance(sent, EditedLongBody)
     assert len(bytes(sent)) == len(sent) == len(body) + len(b'"user":"u",') + len("other") - len("MoM")
     assert json.loads(bytes(sent)) == json.loads(body[:]) | {"model": "other", "user": "u"}
     views = [piece for piece in pieces_of(sent) if piece.obj is body]

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pointsman.errors import HttpError, MethodNotAllowed, OverShare, RequestError, ShuttingDown, TooBusy
-from pointsman.http1.body import Malformed
+from pointsman.errors import ConcurrencyLimited, HttpError, MethodNotAllowed, RequestError, ShuttingDown, TooBusy
+from pointsman.http1.body import MalformedBody
 from pointsman.http1.request_head import malformed, read_head
 from pointsman.long_body import Received
-from pointsman.server.byte_budget import ByteBudget, Share
+from pointsman.server.byte_budget import ByteBudget, ClientBudget
 from pointsman.server.client import Client
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response
@@ -26,7 +26,7 @@ def request(*fields: str, limit: int = 10, version: str = "1.1") -> tuple[Reques
     written: list[bytes] = []
     head = "\r\n".join([f"POST / HTTP/{version}", "Host: here", *fields, "", ""])
     writer: Any = SimpleNamespace(write=written.append, client=lambda _: Client("", ""))
-    share = Share(ByteBudget(2**20), limited=True)
+    share = ClientBudget(ByteBudget(2**20), limited=True)
     return Request(writer, *read_head(head.encode()), limit, share, 0), written
 
 
@@ -110,7 +110,7 @@ def test_a_body_has_its_time_and_no_more(clock: VirtualLoop) -> None:
 def test_a_body_that_cannot_be_read_to_its_end_says_why(clock: VirtualLoop) -> None:
     body, _ = request("Transfer-Encoding: chunked")
     read = reading(clock, body)
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedBody):
         body.feed(b"zz\r\n")
     why = malformed("its body")
     clock.do(body.broken, why)
@@ -142,13 +142,13 @@ def test_a_client_is_told_to_send_its_body_where_it_waits_for_that(
 
 
 @pytest.mark.parametrize(
-    ("keep_alive", "old", "connection"),
+    ("keep_alive", "http_1_0", "connection"),
     [(True, False, ""), (False, False, "close"), (True, True, "keep-alive"), (False, True, "")],
 )
 def test_an_answer_says_of_the_connection_what_its_version_does_not(
-    keep_alive: bool, old: bool, connection: str
+    keep_alive: bool, http_1_0: bool, connection: str
 ) -> None:
-    head, _, body = Response(body=b"{}").encode(keep_alive=keep_alive, old=old).partition(b"\r\n\r\n")
+    head, _, body = Response(body=b"{}").encode(keep_alive=keep_alive, http_1_0=http_1_0).partition(b"\r\n\r\n")
     found = re.findall(rb"Connection: (\S+)", head)
     assert found == ([connection.encode()] if connection else [])
     assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nDate: ")
@@ -156,24 +156,24 @@ def test_an_answer_says_of_the_connection_what_its_version_does_not(
 
 
 def test_an_answer_to_head_has_the_length_of_its_body_and_not_the_body() -> None:
-    head, _, body = Response(body=b"{}").encode(keep_alive=True, old=False, bodiless=True).partition(b"\r\n\r\n")
+    head, _, body = Response(body=b"{}").encode(keep_alive=True, http_1_0=False, bodiless=True).partition(b"\r\n\r\n")
     assert (b"Content-Length: 2" in head, body) == (True, b"")
 
 
 def test_headers_and_whole_lines_are_added() -> None:
     response = Response(headers=[("A", "1"), ("B", "2")], lines=b"C: 3\r\n")
-    assert response.encode(keep_alive=True, old=False).endswith(b"\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n")
+    assert response.encode(keep_alive=True, http_1_0=False).endswith(b"\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n")
 
 
 def test_a_status_that_has_no_name_is_written_all_the_same() -> None:
-    assert Response(599).encode(keep_alive=True, old=False).startswith(b"HTTP/1.1 599 \r\n")
+    assert Response(599).encode(keep_alive=True, http_1_0=False).startswith(b"HTTP/1.1 599 \r\n")
 
 
 @pytest.mark.parametrize(
     ("error", "status", "header"),
     [
         (TooBusy("x"), 503, ("Retry-After", "1")),
-        (OverShare("x"), 429, ("Retry-After", "1")),
+        (ConcurrencyLimited("x"), 429, ("Retry-After", "1")),
         (ShuttingDown("x"), 503, ("Retry-After", "5")),
         (MethodNotAllowed("x", "GET, POST"), 405, ("Allow", "GET, POST")),
         (HttpError("x"), 500, None),
@@ -192,4 +192,4 @@ def test_an_error_says_when_to_come_again_and_what_is_allowed(
 
 def test_an_answer_has_its_time_in_the_form_of_http(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 946_684_800.7)
-    assert b"\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\n" in Response().encode(keep_alive=True, old=False)
+    assert b"\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\n" in Response().encode(keep_alive=True, http_1_0=False)

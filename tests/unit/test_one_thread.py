@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pointsman.daemon_thread import OneThread
+from pointsman.daemon_thread import SerialExecutor
 
 
 def threads() -> int:
@@ -16,7 +16,7 @@ def threads() -> int:
 
 
 async def test_what_hangs_takes_one_thread_and_those_after_it_their_time_alone() -> None:
-    one, ends, ran = OneThread("hung"), threading.Event(), []
+    one, ends, ran = SerialExecutor("hung"), threading.Event(), []
     try:
         for _ in range(3):
             with pytest.raises(TimeoutError):
@@ -33,7 +33,7 @@ async def test_what_hangs_takes_one_thread_and_those_after_it_their_time_alone()
 
 
 async def test_each_has_its_own_result_or_error() -> None:
-    one = OneThread("hung")
+    one = SerialExecutor("hung")
 
     def work(number: int) -> Callable[[], int]:
         return lambda: 6 // number

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pointsman.classify.openvino_cpu import OpenVinoRunner
-from pointsman.classify.runtime import Unavailable
+from pointsman.classify.runtime import ProviderUnavailable
 from support.priorities import OWN, nice_here
 
 
@@ -140,7 +140,7 @@ def test_the_end_cancels_what_runs_and_only_that(library: Library) -> None:
 
 def test_a_library_that_is_missing_is_told_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(Unavailable, match=r"install pointsman\[openvino\]"):
+    with pytest.raises(ProviderUnavailable, match=r"install pointsman\[openvino\]"):
         OpenVinoRunner(MODEL, "int8-f32", 1)
 
 

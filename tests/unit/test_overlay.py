@@ -16,12 +16,12 @@ from pointsman import files
 from pointsman.api.mode import overlay_routes
 from pointsman.app import overlay as keeping
 from pointsman.app.generations import Generations
-from pointsman.app.overlay import OverlayKeeper
-from pointsman.app.prepare import Prepared
+from pointsman.app.overlay import OverlayStore
+from pointsman.app.prepare import PreparedConfig
 from pointsman.classify.classifier import Classifier
 from pointsman.cli.mode import render
 from pointsman.config import overlay
-from pointsman.config.overlay import Overlay, Unloaded
+from pointsman.config.overlay import Overlay, UnloadedAdapter
 from pointsman.observability.log import Log
 from support.config_files import plain
 from support.log import Memory
@@ -35,15 +35,15 @@ def shadow(now: Overlay) -> Overlay:
 
 
 @pytest.fixture
-def prepared(classifier: Classifier) -> Prepared:
-    return Prepared(replace(config(), pointsman=QUIET), classifier, b"", ())
+def prepared(classifier: Classifier) -> PreparedConfig:
+    return PreparedConfig(replace(config(), pointsman=QUIET), classifier, b"", ())
 
 
 def names(folder: Path) -> list[str]:
     return [one.name for one in folder.iterdir()]
 
 
-def generations_of(prepared: Prepared, log: Memory | None = None) -> Generations:
+def generations_of(prepared: PreparedConfig, log: Memory | None = None) -> Generations:
     return Generations(prepared, Log("info", log or Memory()))
 
 
@@ -52,23 +52,25 @@ def mode(generations: Generations) -> str:
     return str(generations.current.backend.router.routing.mode)
 
 
-async def test_a_change_holds_at_once_and_after_a_reload_and_a_restart(prepared: Prepared, tmp_path: Path) -> None:
+async def test_a_change_holds_at_once_and_after_a_reload_and_a_restart(
+    prepared: PreparedConfig, tmp_path: Path
+) -> None:
     first = generations_of(prepared)
-    await OverlayKeeper(tmp_path / "state", first).change(shadow, "mode")
+    await OverlayStore(tmp_path / "state", first).change(shadow, "mode")
     assert mode(first) == "shadow"
     first.swap(replace(prepared, config=replace(prepared.config, auto_model_name="other")))
     assert mode(first) == "shadow"
 
     second = generations_of(prepared)
-    keeper = OverlayKeeper(tmp_path / "state", second)
-    assert (mode(second), keeper.current, keeper.trouble) == ("shadow", SHADOW, None)
+    store = OverlayStore(tmp_path / "state", second)
+    assert (mode(second), store.current, store.trouble) == ("shadow", SHADOW, None)
     await first.close()
     await second.close()
 
 
-async def test_the_file_has_its_version_and_is_its_owners_alone(prepared: Prepared, tmp_path: Path) -> None:
+async def test_the_file_has_its_version_and_is_its_owners_alone(prepared: PreparedConfig, tmp_path: Path) -> None:
     generations = generations_of(prepared)
-    await OverlayKeeper(tmp_path, generations).change(shadow, "mode")
+    await OverlayStore(tmp_path, generations).change(shadow, "mode")
     file = tmp_path / "overlay.json"
     assert json.loads(file.read_bytes()) == {
         "version": 1,
@@ -89,19 +91,19 @@ async def test_the_file_has_its_version_and_is_its_owners_alone(prepared: Prepar
     [b"", b"{", b"[]", b'{"version": 2}', b'{"mode": "never"}', b'{"version": 1, "moed": "off"}', b"\xff"],
 )
 async def test_a_file_that_cannot_be_read_is_told_and_holds_for_nothing(
-    prepared: Prepared, tmp_path: Path, content: bytes
+    prepared: PreparedConfig, tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "overlay.json").write_bytes(content)
     log = Memory()
     generations = generations_of(prepared, log)
-    keeper = OverlayKeeper(tmp_path, generations)
+    store = OverlayStore(tmp_path, generations)
     generations.log.flush()
 
-    assert (mode(generations), keeper.current) == ("on", Overlay())
-    assert keeper.trouble is not None
-    assert str(tmp_path / "overlay.json") in keeper.trouble
+    assert (mode(generations), store.current) == ("on", Overlay())
+    assert store.trouble is not None
+    assert str(tmp_path / "overlay.json") in store.trouble
     (line,) = [one for one in map(json.loads, log.getvalue().splitlines()) if one["event"] == "overlay"]
-    assert (line["level"], line["message"]) == ("error", keeper.trouble)
+    assert (line["level"], line["message"]) == ("error", store.trouble)
     await generations.close()
 
 
@@ -113,29 +115,29 @@ def test_a_file_of_more_than_a_mebibyte_is_not_read(tmp_path: Path) -> None:
     assert "larger than" in trouble
 
 
-async def test_without_a_state_directory_it_holds_until_a_restart_and_says_so(prepared: Prepared) -> None:
+async def test_without_a_state_directory_it_holds_until_a_restart_and_says_so(prepared: PreparedConfig) -> None:
     generations = generations_of(prepared)
-    keeper = OverlayKeeper(None, generations)
-    await keeper.change(shadow, "mode")
+    store = OverlayStore(None, generations)
+    await store.change(shadow, "mode")
     assert mode(generations) == "shadow"
-    assert keeper.trouble is not None
-    assert "restart forgets" in keeper.trouble
+    assert store.trouble is not None
+    assert "restart forgets" in store.trouble
     await generations.close()
 
 
-async def test_what_cannot_be_written_holds_all_the_same(prepared: Prepared, tmp_path: Path) -> None:
+async def test_what_cannot_be_written_holds_all_the_same(prepared: PreparedConfig, tmp_path: Path) -> None:
     (tmp_path / "state").write_bytes(b"a file where the folder should be")
     generations = generations_of(prepared)
-    keeper = OverlayKeeper(tmp_path / "state", generations)
-    await keeper.change(shadow, "mode")
+    store = OverlayStore(tmp_path / "state", generations)
+    await store.change(shadow, "mode")
     assert mode(generations) == "shadow"
-    assert keeper.trouble is not None
-    assert "cannot be written" in keeper.trouble
+    assert store.trouble is not None
+    assert "cannot be written" in store.trouble
     await generations.close()
 
 
 async def test_a_write_that_hung_does_not_bring_back_what_has_changed_since(
-    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: PreparedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeping, "WRITE_SECONDS", 0.01)
     free, write, calls = threading.Event(), files.write, 0
@@ -148,29 +150,31 @@ async def test_a_write_that_hung_does_not_bring_back_what_has_changed_since(
         write(*arguments, **options)
 
     generations = generations_of(prepared)
-    keeper = OverlayKeeper(tmp_path, generations)
+    store = OverlayStore(tmp_path, generations)
     monkeypatch.setattr(files, "write", slow)
-    await keeper.change(shadow, "mode")
-    assert keeper.trouble is not None
-    assert "took longer" in keeper.trouble
+    await store.change(shadow, "mode")
+    assert store.trouble is not None
+    assert "took longer" in store.trouble
     monkeypatch.setattr(keeping, "WRITE_SECONDS", 10.0)
     free.set()
-    await keeper.change(lambda _: Overlay(mode="off"), "mode")
+    await store.change(lambda _: Overlay(mode="off"), "mode")
     assert json.loads((tmp_path / "overlay.json").read_bytes())["mode"] == "off"
     await generations.close()
 
 
-async def test_how_unloaded_adapters_are_loaded_again_survives_a_restart(prepared: Prepared, tmp_path: Path) -> None:
+async def test_how_unloaded_adapters_are_loaded_again_survives_a_restart(
+    prepared: PreparedConfig, tmp_path: Path
+) -> None:
     """Of many, the last thousand."""
     first = generations_of(prepared)
-    keeper = OverlayKeeper(tmp_path, first)
+    store = OverlayStore(tmp_path, first)
     for number in range(1_001):
-        first.unloaded[f"x{number}"] = Unloaded(base="base", path=f"/x{number}")
-    await keeper.keep_adapters()
+        first.unloaded[f"x{number}"] = UnloadedAdapter(base="base", path=f"/x{number}")
+    await store.keep_adapters()
     second = generations_of(prepared)
-    OverlayKeeper(tmp_path, second)
+    OverlayStore(tmp_path, second)
     assert len(second.unloaded) == 1_000
-    assert second.unloaded["x1000"] == Unloaded(base="base", path="/x1000")
+    assert second.unloaded["x1000"] == UnloadedAdapter(base="base", path="/x1000")
     assert plain(overlay.as_yaml(second.overlay))["model_config"]["base"]["loras"][0] == {"name": "x1", "path": "/x1"}
     await first.close()
     await second.close()
@@ -212,8 +216,8 @@ class Asked:
 async def test_the_admin_port_sets_the_mode(classifier: Classifier, tmp_path: Path, said: str, expected: str) -> None:
     routing = replace(QUIET.routing, mode="percent", percent=5.0)
     made = replace(config(), pointsman=replace(QUIET, routing=routing))
-    generations = generations_of(Prepared(made, classifier, b"", ()))
-    routes: Any = overlay_routes(OverlayKeeper(tmp_path, generations))
+    generations = generations_of(PreparedConfig(made, classifier, b"", ()))
+    routes: Any = overlay_routes(OverlayStore(tmp_path, generations))
     answer = await routes[1].handler(Asked(json.dumps({"mode": said}).encode()))
     assert answer.status == 200
     assert mode(generations) == expected
@@ -223,9 +227,11 @@ async def test_the_admin_port_sets_the_mode(classifier: Classifier, tmp_path: Pa
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"mode": "percent"}', b'{"mode": 1}', b"[" * 5000])
-async def test_another_mode_is_refused_and_changes_nothing(prepared: Prepared, tmp_path: Path, body: bytes) -> None:
+async def test_another_mode_is_refused_and_changes_nothing(
+    prepared: PreparedConfig, tmp_path: Path, body: bytes
+) -> None:
     generations = generations_of(prepared)
-    routes: Any = overlay_routes(OverlayKeeper(tmp_path, generations))
+    routes: Any = overlay_routes(OverlayStore(tmp_path, generations))
     answer = await routes[1].handler(Asked(body))
     assert answer.status == 400
     assert "off" in json.loads(answer.body)["error"]["message"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Card, Served
+from pointsman.adapters.catalog import ModelCard, ServedModels
 from pointsman.api.models import model_list
 from pointsman.config import paths
 from pointsman.config.client_keys import parse_keys
@@ -188,8 +188,8 @@ def test_a_model_that_nobody_serves_is_a_404(path: str) -> None:
 
 
 CONFIG = config(category("technical"), endpoints=(A, B))
-LONG, SHORT, OTHER = Card(BASE, None, 4096), Card(BASE, None, 512), Card("other", None, 16)
-TECHNICAL = Card("technical-lora", BASE, None)
+LONG, SHORT, OTHER = ModelCard(BASE, None, 4096), ModelCard(BASE, None, 512), ModelCard("other", None, 16)
+TECHNICAL = ModelCard("technical-lora", BASE, None)
 
 
 @pytest.mark.parametrize(
@@ -199,16 +199,20 @@ TECHNICAL = Card("technical-lora", BASE, None)
         pytest.param({"a": (LONG, TECHNICAL)}, 4096, id="an adapter is as long as its base"),
         pytest.param({"a": (LONG, TECHNICAL), "b": (SHORT,)}, 512, id="the shortest of two endpoints"),
         pytest.param({"a": (LONG, OTHER)}, 4096, id="what is never chosen does not count"),
-        pytest.param({"a": (LONG, Card("technical-lora", BASE, 256))}, 256, id="an adapter with a length of its own"),
         pytest.param(
-            dict.fromkeys("ab", (Card("/models/llama", None, 128), TECHNICAL)), 128, id="the base under another name"
+            {"a": (LONG, ModelCard("technical-lora", BASE, 256))}, 256, id="an adapter with a length of its own"
+        ),
+        pytest.param(
+            dict.fromkeys("ab", (ModelCard("/models/llama", None, 128), TECHNICAL)),
+            128,
+            id="the base under another name",
         ),
     ],
 )
 def test_the_length_of_the_auto_name_is_the_smallest_of_what_may_answer(
-    served: dict[str, tuple[Card, ...]], shortest: int | None
+    served: dict[str, tuple[ModelCard, ...]], shortest: int | None
 ) -> None:
-    auto = model_list(CONFIG, Served(served), 0)["data"][0]
+    auto = model_list(CONFIG, ServedModels(served), 0)["data"][0]
     assert (auto["id"], auto["max_model_len"]) == ("MoM", shortest)
 
 
@@ -216,20 +220,25 @@ def test_the_length_of_the_auto_name_is_the_smallest_of_what_may_answer(
     ("served", "of_key", "root"),
     [
         pytest.param({}, None, BASE, id="unknown"),
-        pytest.param({"a": (Card(BASE, root="/models/llama"), TECHNICAL)}, None, "/models/llama", id="the base's"),
-        pytest.param({"a": (Card(BASE), TECHNICAL)}, None, BASE, id="a base without one"),
-        pytest.param(dict.fromkeys("ab", (Card("/m/llama", root="/m"),)), None, "/m", id="the base under another name"),
+        pytest.param({"a": (ModelCard(BASE, root="/models/llama"), TECHNICAL)}, None, "/models/llama", id="the base's"),
+        pytest.param({"a": (ModelCard(BASE), TECHNICAL)}, None, BASE, id="a base without one"),
         pytest.param(
-            {"a": (Card(BASE, root="/models/llama"),)}, "technical-lora", "/models/llama", id="a key for adapters alone"
+            dict.fromkeys("ab", (ModelCard("/m/llama", root="/m"),)), None, "/m", id="the base under another name"
+        ),
+        pytest.param(
+            {"a": (ModelCard(BASE, root="/models/llama"),)},
+            "technical-lora",
+            "/models/llama",
+            id="a key for adapters alone",
         ),
     ],
 )
 def test_the_root_of_the_auto_name_is_that_of_its_base_model(
-    served: dict[str, tuple[Card, ...]], of_key: str | None, root: str
+    served: dict[str, tuple[ModelCard, ...]], of_key: str | None, root: str
 ) -> None:
     """From which `vllm bench serve` without a model loads the tokenizer."""
     key = None if of_key is None else next(iter(parse_keys(line("ann", of_key), CONFIG).keys))
-    auto = model_list(CONFIG, Served(served), 0, key)["data"][0]
+    auto = model_list(CONFIG, ServedModels(served), 0, key)["data"][0]
     assert (auto["id"], auto["root"]) == ("MoM", root)
 
 
@@ -243,7 +252,9 @@ OF_VLLM = (
 
 
 def test_an_entry_has_all_that_vllms_has() -> None:
-    served = Served({"a": (Card(BASE, None, 512, "/models/llama"), Card("technical-lora", BASE, None, "/loras/t"))})
+    served = ServedModels(
+        {"a": (ModelCard(BASE, None, 512, "/models/llama"), ModelCard("technical-lora", BASE, None, "/loras/t"))}
+    )
     auto, base, adapter = model_list(CONFIG, served, 7)["data"]
     assert json.dumps(base) == json.dumps(json.loads(OF_VLLM))
     assert (adapter["root"], adapter["parent"], adapter["max_model_len"]) == ("/loras/t", BASE, None)

@@ -110,7 +110,7 @@ def test_unix_sockets_and_trusted_proxies_are_exempt(crowd: Crowd, address: str,
     crowd.come("a1", given=address)
     peer = crowd.of["a1"]
     assert peer.exempt is exempt
-    assert peer.share.reserve(2**18 + 1) is exempt
+    assert peer.client_budget.reserve(2**18 + 1) is exempt
 
 
 def test_a_client_without_connections_is_forgotten(crowd: Crowd) -> None:

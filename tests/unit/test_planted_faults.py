@@ -6,13 +6,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from faults.planted import CLASSES, Fault, faults, unmatched
+from faults.planted import CLASSES, PlantedFault, faults, unmatched
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.name)
-def test_a_fault_has_one_place_in_a_file_of_ours(fault: Fault) -> None:
+def test_a_fault_has_one_place_in_a_file_of_ours(fault: PlantedFault) -> None:
     source = (ROOT / fault.file).read_text("utf-8")
 
     assert fault.planted(source) != source

@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from pointsman.adapters.catalog import Card, Served
+from pointsman.adapters.catalog import ModelCard, ServedModels
 from pointsman.classify.calibration import Calibration
-from pointsman.config.client_keys import Scope
+from pointsman.config.client_keys import KeyScope
 from pointsman.config.model import (
     BUILTIN_FAMILIES,
     Category,
@@ -24,18 +24,18 @@ from pointsman.config.model import (
     ReasoningFamily,
     RoutingOptions,
 )
-from pointsman.routing.decision import Choice, Decision, Missed, Near, Reason
-from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
+from pointsman.routing.decision import CategoryChoice, Decision, MissedThreshold, Reason, RunnerUp
+from pointsman.routing.edits import Edits, ReasoningEdit, SystemPrompt
 from pointsman.routing.planner import Planner
-from pointsman.routing.policy import Held, Policy
-from pointsman.routing.subject import Evidence, Weights, evidence_of
+from pointsman.routing.policy import FollowUp, Policy
+from pointsman.routing.subject import Features, Weights, evidence_of
 from support.toy_config import BASE, A, B, category, config, entry
 
 LABELS = ("computer science", "engineering", "health", "law", "other")
-ANYTHING = Served()
+ANYTHING = ServedModels()
 
 
-NOTHING = Evidence(0, 0, 0, 0, 0, 0)
+NOTHING = Features(0, 0, 0, 0, 0, 0)
 CHANGED, FOLLOWED = Weights(1, NOTHING), Weights(-1, NOTHING)
 """Judges that take each ask for a change of subject, and for a follow-up."""
 
@@ -44,21 +44,21 @@ def policy(made: Config | None = None, labels: tuple[str, ...] = LABELS, judge: 
     return Policy(made or config(), labels, judge)
 
 
-def choose(made: Policy, probabilities: Sequence[float], held: Held | None) -> Choice:
+def choose(made: Policy, probabilities: Sequence[float], held: FollowUp | None) -> CategoryChoice:
     """What it chooses, without what the score was compared with."""
     return msgspec.structs.replace(made.choose(probabilities, held), threshold=None, near=None)
 
 
-def served(**cards: Mapping[str, str | None]) -> Served:
+def served(**cards: Mapping[str, str | None]) -> ServedModels:
     """By endpoint: model name to its parent."""
-    return Served({name: tuple(Card(*card) for card in models.items()) for name, models in cards.items()})
+    return ServedModels({name: tuple(ModelCard(*card) for card in models.items()) for name, models in cards.items()})
 
 
-def chosen(name: str | None) -> Choice:
-    return Choice(name, 0.9, Reason.CLASSIFIED)
+def chosen(name: str | None) -> CategoryChoice:
+    return CategoryChoice(name, 0.9, Reason.CLASSIFIED)
 
 
-def decide(made: Config, name: str | None, now: Served = ANYTHING, share: float = 0.0) -> Decision:
+def decide(made: Config, name: str | None, now: ServedModels = ANYTHING, share: float = 0.0) -> Decision:
     return Planner(made or config()).decide(chosen(name), share, now)
 
 
@@ -81,17 +81,17 @@ def test_a_categorys_score_is_the_sum_over_its_labels() -> None:
 
 def test_the_greatest_category_wins_even_when_another_has_the_greatest_label() -> None:
     choice = choose(policy(config(threshold=0.5)), (0.25, 0.25, 0.375, 0.125, 0.0), None)
-    assert choice == Choice("technical", 0.5, Reason.CLASSIFIED)
+    assert choice == CategoryChoice("technical", 0.5, Reason.CLASSIFIED)
 
 
 @pytest.mark.parametrize(
     ("score", "expected"),
     [
-        (0.75, Choice("medical", 0.75, Reason.CLASSIFIED)),
-        (0.7499999, Choice(None, 0.7499999, Reason.LOW_CONFIDENCE, Missed("medical", 0.75))),
+        (0.75, CategoryChoice("medical", 0.75, Reason.CLASSIFIED)),
+        (0.7499999, CategoryChoice(None, 0.7499999, Reason.LOW_CONFIDENCE, MissedThreshold("medical", 0.75))),
     ],
 )
-def test_a_score_at_the_threshold_is_enough(score: float, expected: Choice) -> None:
+def test_a_score_at_the_threshold_is_enough(score: float, expected: CategoryChoice) -> None:
     assert choose(policy(config(threshold=0.75)), (1 - score, 0.0, score, 0.0, 0.0), None) == expected
 
 
@@ -118,12 +118,12 @@ def test_no_category_is_for_prompts_that_are_surely_about_something_else(
 
 def test_the_fallback_category_answers_what_is_unsure() -> None:
     choice = choose(policy(config(fallback="legal")), (0.25, 0.25, 0.5, 0.0, 0.0), None)
-    assert choice == Choice("legal", 0.5, Reason.LOW_CONFIDENCE, Missed("technical", 0.6))
+    assert choice == CategoryChoice("legal", 0.5, Reason.LOW_CONFIDENCE, MissedThreshold("technical", 0.6))
 
 
 def test_without_categories_there_is_none_to_choose() -> None:
     none = Policy(Config(vllm_endpoints=(A,), default_model=BASE), LABELS)
-    assert choose(none, (0.2,) * 5, None) == Choice(None, 0.0, Reason.NO_CATEGORY)
+    assert choose(none, (0.2,) * 5, None) == CategoryChoice(None, 0.0, Reason.NO_CATEGORY)
 
 
 # --- a threshold for each category -----------------------------------------------------------------------------
@@ -137,20 +137,26 @@ BY_CATEGORY = config(routing=RoutingOptions(switch_margin=0.0, thresholds={"medi
     [
         pytest.param(
             (0.1, 0.0, 0.7, 0.2, 0.0),
-            Choice(None, 0.7, Reason.LOW_CONFIDENCE, Missed("medical", 0.75)),
+            CategoryChoice(None, 0.7, Reason.LOW_CONFIDENCE, MissedThreshold("medical", 0.75)),
             id="its own is higher",
         ),
-        pytest.param((0.0, 0.0, 0.75, 0.25, 0.0), Choice("medical", 0.75, Reason.CLASSIFIED), id="its own is reached"),
-        pytest.param((0.25, 0.0, 0.35, 0.4, 0.0), Choice("legal", 0.4, Reason.CLASSIFIED), id="its own is lower"),
+        pytest.param(
+            (0.0, 0.0, 0.75, 0.25, 0.0), CategoryChoice("medical", 0.75, Reason.CLASSIFIED), id="its own is reached"
+        ),
+        pytest.param(
+            (0.25, 0.0, 0.35, 0.4, 0.0), CategoryChoice("legal", 0.4, Reason.CLASSIFIED), id="its own is lower"
+        ),
         pytest.param(
             (0.125, 0.0, 0.45, 0.425, 0.0),
-            Choice(None, 0.45, Reason.LOW_CONFIDENCE, Missed("medical", 0.75)),
+            CategoryChoice(None, 0.45, Reason.LOW_CONFIDENCE, MissedThreshold("medical", 0.75)),
             id="the second best is not chosen in its place",
         ),
-        pytest.param((0.6, 0.0, 0.4, 0.0, 0.0), Choice("technical", 0.6, Reason.CLASSIFIED), id="the others' is kept"),
+        pytest.param(
+            (0.6, 0.0, 0.4, 0.0, 0.0), CategoryChoice("technical", 0.6, Reason.CLASSIFIED), id="the others' is kept"
+        ),
     ],
 )
-def test_each_category_has_its_own_threshold(probabilities: tuple[float, ...], expected: Choice) -> None:
+def test_each_category_has_its_own_threshold(probabilities: tuple[float, ...], expected: CategoryChoice) -> None:
     assert choose(policy(BY_CATEGORY), probabilities, None) == expected
 
 
@@ -162,22 +168,22 @@ def test_a_threshold_that_is_fitted_to_the_classifiers_rows_counts() -> None:
         config(routing=RoutingOptions(precision=0.95)), LABELS, calibration=Calibration(said, np.repeat([2, 4], 40))
     )
 
-    assert choose(fitted, (0.0, 0.0, 0.875, 0.125, 0.0), None).missed == Missed("medical", 0.9)
-    assert choose(fitted, (0.0, 0.0, 0.125, 0.875, 0.0), None) == Choice("legal", 0.875, Reason.CLASSIFIED)
+    assert choose(fitted, (0.0, 0.0, 0.875, 0.125, 0.0), None).missed == MissedThreshold("medical", 0.9)
+    assert choose(fitted, (0.0, 0.0, 0.125, 0.875, 0.0), None) == CategoryChoice("legal", 0.875, Reason.CLASSIFIED)
 
 
 @pytest.mark.parametrize(
     ("probabilities", "near"),
     [
-        pytest.param((0.0, 0.0, 0.6, 0.3, 0.1), Near("legal", 0.3), id="half of it"),
+        pytest.param((0.0, 0.0, 0.6, 0.3, 0.1), RunnerUp("legal", 0.3), id="half of it"),
         pytest.param((0.0, 0.0, 0.6, 0.299, 0.101), None, id="less than half"),
-        pytest.param((0.0, 0.0, 0.4, 0.3, 0.3), Near("legal", 0.3), id="below the threshold"),
+        pytest.param((0.0, 0.0, 0.4, 0.3, 0.3), RunnerUp("legal", 0.3), id="below the threshold"),
         pytest.param((0.1, 0.1, 0.6, 0.1, 0.1), None, id="each far from it"),
         pytest.param((0.0, 0.0, 0.0, 0.0, 1.0), None, id="no category"),
     ],
 )
 def test_a_second_category_with_half_of_the_best_ones_score_is_near(
-    probabilities: tuple[float, ...], near: Near | None
+    probabilities: tuple[float, ...], near: RunnerUp | None
 ) -> None:
     assert policy().choose(probabilities, None).near == near
 
@@ -207,8 +213,8 @@ def test_another_category_ends_a_conversation_from_its_own_threshold_on() -> Non
 
 def test_a_decision_says_which_threshold_was_missed() -> None:
     """Whichever model answers instead."""
-    missed = Missed("medical", 0.75)
-    unsure = Choice("legal", 0.7, Reason.LOW_CONFIDENCE, missed)
+    missed = MissedThreshold("medical", 0.75)
+    unsure = CategoryChoice("legal", 0.7, Reason.LOW_CONFIDENCE, missed)
     assert Planner(BY_CATEGORY).decide(unsure, 0.0, served(a={BASE: None})).missed == missed
     assert decide(config(), "legal").missed is None
 
@@ -216,22 +222,26 @@ def test_a_decision_says_which_threshold_was_missed() -> None:
 MARGIN = RoutingOptions(switch_margin=0.25)
 
 
-def follow_up(category: str, size: int = 0, together: float | None = 0.5) -> Held:
-    return Held(category, "How long do I boil an egg?", size=size, together=together)
+def follow_up(category: str, size: int = 0, together: float | None = 0.5) -> FollowUp:
+    return FollowUp(category, "How long do I boil an egg?", size=size, together=together)
 
 
 @pytest.mark.parametrize(
     ("medical", "legal", "expected"),
     [
-        pytest.param(0.625, 0.375, Choice("legal", 0.375, Reason.STICKY), id="beaten by the margin: stays"),
-        pytest.param(0.6875, 0.3125, Choice("medical", 0.6875, Reason.CLASSIFIED), id="beaten by more: switches"),
-        pytest.param(0.5625, 0.4375, Choice("legal", 0.4375, Reason.STICKY), id="close behind"),
-        pytest.param(0.25, 0.75, Choice("legal", 0.75, Reason.CLASSIFIED), id="its own is the best: nothing to stick"),
-        pytest.param(0.5, 0.0, Choice("legal", 0.0, Reason.STICKY), id="far ahead but unsure"),
+        pytest.param(0.625, 0.375, CategoryChoice("legal", 0.375, Reason.STICKY), id="beaten by the margin: stays"),
+        pytest.param(
+            0.6875, 0.3125, CategoryChoice("medical", 0.6875, Reason.CLASSIFIED), id="beaten by more: switches"
+        ),
+        pytest.param(0.5625, 0.4375, CategoryChoice("legal", 0.4375, Reason.STICKY), id="close behind"),
+        pytest.param(
+            0.25, 0.75, CategoryChoice("legal", 0.75, Reason.CLASSIFIED), id="its own is the best: nothing to stick"
+        ),
+        pytest.param(0.5, 0.0, CategoryChoice("legal", 0.0, Reason.STICKY), id="far ahead but unsure"),
     ],
 )
 def test_a_conversation_keeps_its_category_unless_beaten_by_more_than_the_margin(
-    medical: float, legal: float, expected: Choice
+    medical: float, legal: float, expected: CategoryChoice
 ) -> None:
     made = policy(config(threshold=0.5625, routing=MARGIN))
     assert choose(made, (1 - medical - legal, 0.0, medical, legal, 0.0), follow_up("legal")) == expected
@@ -239,7 +249,7 @@ def test_a_conversation_keeps_its_category_unless_beaten_by_more_than_the_margin
 
 def test_a_margin_of_nothing_still_keeps_the_category_of_a_tie() -> None:
     made = policy(config(threshold=0.5, routing=RoutingOptions(switch_margin=0)))
-    assert choose(made, (0.0, 0.0, 0.5, 0.5, 0.0), follow_up("legal")) == Choice("legal", 0.5, Reason.STICKY)
+    assert choose(made, (0.0, 0.0, 0.5, 0.5, 0.0), follow_up("legal")) == CategoryChoice("legal", 0.5, Reason.STICKY)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +286,7 @@ def test_what_another_category_leads_in_is_to_be_read_with_what_was_before(
 
 def test_the_judge_is_given_the_best_other_category_and_whether_it_is_the_rest() -> None:
     made = policy(config(category("medical"), category("legal"), REST))
-    held = Held("legal", "And the index?", "Which index is it?", together=0.3)
+    held = FollowUp("legal", "And the index?", "Which index is it?", together=0.3)
     scores = {"medical": 0.5, "legal": 0.2, "general": 0.3}
     assert made.evidence(held, scores) == evidence_of(held.ask, held.before, 0.5, 0.3, rest=False)
     scores = {"medical": 0.1, "legal": 0.2, "general": 0.7}
@@ -290,15 +300,15 @@ REST, OWN = category("general"), category("general", labels=("other",))
 @pytest.mark.parametrize(
     ("general", "other", "held", "expected"),
     [
-        pytest.param(REST, 1.0, "medical", Choice("general", 1.0, Reason.CLASSIFIED), id="the rest"),
-        pytest.param(REST, 0.55, "medical", Choice("medical", 0.45, Reason.STICKY), id="the rest, but unsure"),
-        pytest.param(OWN, 0.85, "medical", Choice("general", 0.85, Reason.CLASSIFIED), id="by its own label"),
-        pytest.param(REST, 0.9, "general", Choice("general", 0.9, Reason.CLASSIFIED), id="stays the rest"),
-        pytest.param(REST, 0.0, "general", Choice("medical", 1.0, Reason.CLASSIFIED), id="over the rest"),
+        pytest.param(REST, 1.0, "medical", CategoryChoice("general", 1.0, Reason.CLASSIFIED), id="the rest"),
+        pytest.param(REST, 0.55, "medical", CategoryChoice("medical", 0.45, Reason.STICKY), id="the rest, but unsure"),
+        pytest.param(OWN, 0.85, "medical", CategoryChoice("general", 0.85, Reason.CLASSIFIED), id="by its own label"),
+        pytest.param(REST, 0.9, "general", CategoryChoice("general", 0.9, Reason.CLASSIFIED), id="stays the rest"),
+        pytest.param(REST, 0.0, "general", CategoryChoice("medical", 1.0, Reason.CLASSIFIED), id="over the rest"),
     ],
 )
 def test_the_category_for_the_rest_ends_a_conversation_from_the_threshold_on(
-    general: Category, other: float, held: str, expected: Choice
+    general: Category, other: float, held: str, expected: CategoryChoice
 ) -> None:
     choice = choose(policy(config(category("medical"), general)), (0, 0, 1 - other, 0, other), follow_up(held))
     assert choice == msgspec.structs.replace(expected, confidence=pytest.approx(expected.confidence))
@@ -310,7 +320,9 @@ def test_so_does_what_belongs_to_no_category(other: float, reason: Reason) -> No
 
 
 def test_a_remembered_category_that_is_no_more_does_not_stick() -> None:
-    assert choose(policy(), (0.0, 0.0, 1.0, 0.0, 0.0), follow_up("gone")) == Choice("medical", 1.0, Reason.CLASSIFIED)
+    assert choose(policy(), (0.0, 0.0, 1.0, 0.0, 0.0), follow_up("gone")) == CategoryChoice(
+        "medical", 1.0, Reason.CLASSIFIED
+    )
 
 
 # --- deciding --------------------------------------------------------------------------------------------------
@@ -325,8 +337,8 @@ def test_a_category_is_answered_by_its_adapter() -> None:
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.ADAPTER_MISSING])
 def test_the_reason_of_the_choice_is_the_decisions(reason: Reason) -> None:
-    assert Planner(config()).decide(Choice("medical", None, reason), 0.0, ANYTHING).reason is reason
-    assert Planner(config()).decide(Choice(None, None, reason), 0.0, ANYTHING).reason is reason
+    assert Planner(config()).decide(CategoryChoice("medical", None, reason), 0.0, ANYTHING).reason is reason
+    assert Planner(config()).decide(CategoryChoice(None, None, reason), 0.0, ANYTHING).reason is reason
 
 
 def test_no_category_is_answered_by_the_default_model_with_no_other_edit() -> None:
@@ -418,7 +430,7 @@ ON_A = config(endpoints=(A, B), base=Model(preferred_endpoints=("a",), loras=LOR
         pytest.param("nonsense", served(a={}, b={}), (A, B), id="unknown: any endpoint says so"),
     ],
 )
-def test_an_explicit_model_goes_where_it_is_served(model: str, now: Served, endpoints: tuple[Any, ...]) -> None:
+def test_an_explicit_model_goes_where_it_is_served(model: str, now: ServedModels, endpoints: tuple[Any, ...]) -> None:
     decision = Planner(ON_A).explicit(model, now)
     assert decision.endpoints == endpoints
     assert (decision.model, decision.edits, decision.reason) == (model, Edits(), Reason.EXPLICIT_MODEL)
@@ -468,9 +480,9 @@ def test_reasoning_comes_from_the_entry_that_answers_not_from_the_first() -> Non
         category("legal", entry("plain", 0.5), entry("thinker", 1.0, use_reasoning=True, reasoning_effort="low"))
     )
     thinking = decide(made, "legal")
-    assert thinking.edits.reasoning == Reasoning("chat_template_kwargs", "enable_thinking", "low")
+    assert thinking.edits.reasoning == ReasoningEdit("chat_template_kwargs", "enable_thinking", "low")
     plain = decide(made, "legal", served(a={"plain": BASE}))
-    assert plain.edits.reasoning == Reasoning("chat_template_kwargs", "enable_thinking", None)
+    assert plain.edits.reasoning == ReasoningEdit("chat_template_kwargs", "enable_thinking", None)
 
 
 @pytest.mark.parametrize("family", ["qwen3", "deepseek", "gpt-oss", "gpt"])
@@ -481,13 +493,13 @@ def test_an_adapter_inherits_its_bases_reasoning_family(family: str) -> None:
         default_reasoning_effort="high",
     )
     known = BUILTIN_FAMILIES[family]
-    assert decide(made, "legal").edits.reasoning == Reasoning(known.type, known.parameter, "high")
+    assert decide(made, "legal").edits.reasoning == ReasoningEdit(known.type, known.parameter, "high")
 
 
 def test_the_configs_own_family_replaces_a_built_in_one() -> None:
     family = ReasoningFamily(type="chat_template_kwargs", parameter="think_harder")
     made = config(category("legal", entry("legal-lora", use_reasoning=True)), reasoning_families={"qwen3": family})
-    assert decide(made, "legal").edits.reasoning == Reasoning("chat_template_kwargs", "think_harder", "medium")
+    assert decide(made, "legal").edits.reasoning == ReasoningEdit("chat_template_kwargs", "think_harder", "medium")
 
 
 @pytest.mark.parametrize("base", [Model(loras=LORAS), Model(reasoning_family="unheard-of", loras=LORAS)])
@@ -548,17 +560,17 @@ def test_what_is_served_is_looked_up_once_for_all_requests_of_a_category(monkeyp
     looked: list[str] = []
     find = Planner._find
 
-    def counted(self: Planner, name: str, now: Served) -> Any:
+    def counted(self: Planner, name: str, now: ServedModels) -> Any:
         looked.append(name)
         return find(self, name, now)
 
     monkeypatch.setattr(Planner, "_find", counted)
-    now = Served()
+    now = ServedModels()
     for _ in range(3):
         made.decide(chosen("technical"), 0.0, now)
         made.decide(chosen("legal"), 0.0, now)
     assert looked == ["technical-lora", "legal-lora"]
-    made.decide(chosen("technical"), 0.0, Served())
+    made.decide(chosen("technical"), 0.0, ServedModels())
     assert looked == ["technical-lora", "legal-lora", "technical-lora"]
 
 
@@ -578,12 +590,12 @@ def test_the_base_that_answers_for_missing_adapters_reasons_as_the_first_of_them
 def test_plans_are_bounded_however_many_scopes_there_are() -> None:
     planner = Planner(config())
     for number in range(5000):
-        planner.decide(chosen("legal"), 0.0, ANYTHING, scope=Scope(frozenset({"legal-lora", str(number)}), BASE))
+        planner.decide(chosen("legal"), 0.0, ANYTHING, scope=KeyScope(frozenset({"legal-lora", str(number)}), BASE))
     assert len(planner._plans) <= 4096
 
 
 def test_a_rule_against_the_first_adapter_is_the_reason_also_where_nothing_else_is_served() -> None:
     made = config(category("technical", entry("one"), entry("two", 0.5)))
-    barred = Choice("technical", 0.9, Reason.CLASSIFIED, never=(("one", "keep-out"),))
+    barred = CategoryChoice("technical", 0.9, Reason.CLASSIFIED, never=(("one", "keep-out"),))
     decision = Planner(made).decide(barred, 0.0, served(a={BASE: None}))
     assert (decision.model, decision.reason, decision.rule) == (BASE, Reason.RULE, "keep-out")

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from pointsman.api.classifiers import classifier_routes
-from pointsman.app.classifier_keeper import ClassifierKeeper
+from pointsman.app.artifact_registry import ArtifactRegistry
 from pointsman.app.generations import Generations
-from pointsman.app.overlay import OverlayKeeper
+from pointsman.app.overlay import OverlayStore
 from pointsman.app.reload import Reloader
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Notifier
@@ -49,8 +49,8 @@ class World:
     """A service that has started with the file of a folder, without its listeners."""
 
     reloader: Reloader
-    overlay: OverlayKeeper
-    keeper: ClassifierKeeper
+    overlay: OverlayStore
+    registry: ArtifactRegistry
     routes: Mapping[str, Any]
 
     async def ask(self, path: str, **body: Any) -> tuple[int, Any]:
@@ -79,12 +79,12 @@ async def started(folder: Path, *, state: bool = True) -> AsyncIterator[World]:
     prepared = source.prepare()
     generations = Generations(prepared, Log("info", Memory()))
     reloader = Reloader(source, prepared, generations, Notifier(None))
-    kept = OverlayKeeper(source.state, generations)
+    kept = OverlayStore(source.state, generations)
     task = asyncio.create_task(reloader.run())
     try:
-        keeper = ClassifierKeeper(source, reloader, kept)
-        routes: list[Any] = classifier_routes(keeper)
-        yield World(reloader, kept, keeper, {one.path: one for one in routes})
+        registry = ArtifactRegistry(source, reloader, kept)
+        routes: list[Any] = classifier_routes(registry)
+        yield World(reloader, kept, registry, {one.path: one for one in routes})
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -203,10 +203,10 @@ async def test_a_name_leads_to_no_other_folder(folder: Path, body: dict[str, str
 async def test_the_configs_own_can_be_tried_while_another_serves_in_its_place(folder: Path) -> None:
     async with started(folder) as service:
         with pytest.raises(RequestError):
-            await service.keeper.folder_of("../own")
+            await service.registry.folder_of("../own")
         await service.promote(artifact="new")
-        assert await service.keeper.folder_of("own") == folder / "own"
-        assert await service.keeper.folder_of("old") == folder / "state" / "improve" / "artifacts" / "old"
+        assert await service.registry.folder_of("own") == folder / "own"
+        assert await service.registry.folder_of("old") == folder / "state" / "improve" / "artifacts" / "old"
 
 
 async def test_a_body_of_another_form_is_refused(folder: Path) -> None:
@@ -284,7 +284,7 @@ async def test_one_that_was_promoted_is_not_discarded_while_the_config_names_ano
 async def test_a_disk_that_hangs_takes_one_thread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ends = threading.Event()
     async with started(folder) as service:
-        monkeypatch.setattr("pointsman.app.classifier_keeper.WRITE_SECONDS", 0.01)
+        monkeypatch.setattr("pointsman.app.artifact_registry.WRITE_SECONDS", 0.01)
         monkeypatch.setattr("pointsman.classify.artifact.read_manifest", lambda _: ends.wait())
         try:
             for _ in range(3):
@@ -337,7 +337,7 @@ async def test_what_serves_is_in_shadow_or_in_the_config_is_not_discarded(folder
 def test_of_those_before_the_newest_20_are_kept() -> None:
     now = overlay.NOTHING
     for number in range(30):
-        now = overlay.promoting(now, overlay.Promoted(path=str(number), over="own", at=0))
+        now = overlay.promoting(now, overlay.Promotion(path=str(number), over="own", at=0))
     assert [one.path for one in now.former] == [str(number) for number in range(9, 29)]
 
 
@@ -350,7 +350,7 @@ def test_of_the_artifacts_of_fits_the_newest_10_are_kept_and_those_that_may_serv
         (made / f"20260101-0000{number:02}").mkdir(parents=True)
     now = overlay.NOTHING
     for number in (1, 3):
-        one = overlay.Promoted(path=str(made / f"20260101-0000{number:02}"), over="own", at=0)
+        one = overlay.Promotion(path=str(made / f"20260101-0000{number:02}"), over="own", at=0)
         now = overlay.promoting(now, one)
     (tmp_path / overlay.NAME).write_bytes(overlay.encode(now))
     (made / ".one.discarded").mkdir()

@@ -23,9 +23,9 @@ from pointsman.app.prepare import prepare
 from pointsman.classify import artifact, classifier
 from pointsman.classify import loading as module
 from pointsman.classify.classifier import Classifier, load_classifier
-from pointsman.classify.cost_model import Curve
+from pointsman.classify.cost_model import CostCurve
 from pointsman.classify.engine import Engine
-from pointsman.classify.measure import Measured
+from pointsman.classify.measure import CurveMeasurement
 from pointsman.classify.time_limit import in_time
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import ArtifactError, CannotStart, ClassifierError, DeadlineMissed
@@ -174,8 +174,8 @@ def test_more_tokens_than_the_graph_takes_are_refused(
     A host that was measured before does not run such a text to measure it.
     """
     if not measured:
-        curve = Curve(1, (16, 512), (0.001, 0.01), (0.001, 0.01), ())
-        monkeypatch.setattr(module, "measure", lambda *_, **__: Measured(curve, disturbed=False))
+        curve = CostCurve(1, (16, 512), (0.001, 0.01), (0.001, 0.01), ())
+        monkeypatch.setattr(module, "measure", lambda *_, **__: CurveMeasurement(curve, disturbed=False))
     nodes = [
         helper.make_node("Shape", ["input_ids"], ["shape"], start=1, end=2),
         helper.make_node("Sub", ["shape", "one"], ["last"]),

@@ -10,25 +10,25 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier, Timing
 from pointsman.observability.metrics import Metrics
-from pointsman.observability.recent import Recent, Totals
+from pointsman.observability.recent import RecentCounts, Totals
 from pointsman.observability.record import Record
 from pointsman.routing.formats import CHAT
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from support.toy_config import config
 from support.virtual_loop import VirtualLoop
 
 MINUTE = 60.0
 
 
-async def route(classifier: Classifier, text: str, model: str = "MoM") -> Routed:
+async def route(classifier: Classifier, text: str, model: str = "MoM") -> RoutedRequest:
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    return await Router(config(), classifier, Served).route(CHAT.parse(json.dumps(body).encode()))
+    return await Router(config(), classifier, ServedModels).route(CHAT.parse(json.dumps(body).encode()))
 
 
-def count(metrics: Metrics, routed: Routed | None = None, status: int = 200) -> None:
+def count(metrics: Metrics, routed: RoutedRequest | None = None, status: int = 200) -> None:
     record = Record("id", "/v1/chat/completions", status=status)
     if routed is not None:
         record.decided(routed)
@@ -45,7 +45,7 @@ def told(metrics: Metrics) -> dict[str, Any]:
 
 
 def test_a_request_counts_for_fifteen_minutes_at_most(metrics: Metrics) -> None:
-    recent = Recent(metrics._totals, now=0.0)
+    recent = RecentCounts(metrics._totals, now=0.0)
     count(metrics)
     seen = []
     for minute in range(1, 17):
@@ -63,7 +63,7 @@ def test_the_counters_are_read_every_minute(clock: VirtualLoop) -> None:
         read.append(clock.time())
         return Totals(Counter(), Counter(), Counter(), {}, ())
 
-    recent = Recent(totals)
+    recent = RecentCounts(totals)
     task = clock.create_task(recent.watch())
     clock.advance(150)
     task.cancel()
@@ -143,7 +143,7 @@ async def test_times_are_told_as_a_bound_that_so_many_runs_keep(
     assert told(metrics)["run_ms"] == expected
 
 
-def taking(routed: Routed, seconds: float) -> Routed:
+def taking(routed: RoutedRequest, seconds: float) -> RoutedRequest:
     """The same classification, run in this time."""
     assert routed.classification is not None
     timing = Timing(infer=seconds)

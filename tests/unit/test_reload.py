@@ -21,7 +21,7 @@ import pytest
 from pointsman import daemon_thread
 from pointsman.app import reload
 from pointsman.app.generations import Generations
-from pointsman.app.prepare import Prepared
+from pointsman.app.prepare import PreparedConfig
 from pointsman.app.reload import Reloader
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Notifier
@@ -44,12 +44,12 @@ def classifiers(make_classifier: Make) -> Iterator[Callable[[], Classifier]]:
         yield lambda: stack.enter_context(make_classifier())
 
 
-def prepared(classifier: Classifier, served: Config | None = None) -> Prepared:
-    return Prepared(replace(served or config(), pointsman=QUIET), classifier, b"", ())
+def prepared(classifier: Classifier, served: Config | None = None) -> PreparedConfig:
+    return PreparedConfig(replace(served or config(), pointsman=QUIET), classifier, b"", ())
 
 
 @contextlib.asynccontextmanager
-async def serving(first: Prepared, log: Memory | None = None) -> AsyncIterator[Generations]:
+async def serving(first: PreparedConfig, log: Memory | None = None) -> AsyncIterator[Generations]:
     generations = Generations(first, Log("error" if log is None else "info", log or Memory()))
     try:
         yield generations
@@ -140,29 +140,29 @@ async def test_a_swap_that_fails_changes_nothing(classifiers: Callable[[], Class
 class Held(ConfigSource):
     """Reads nothing: each reading waits until it is let go, and gives what `found` says."""
 
-    def __init__(self, found: Prepared) -> None:
+    def __init__(self, found: PreparedConfig) -> None:
         super().__init__(Path("nowhere"))
         self.found = found
         self.readings = 0
         self.thread = ""
         self.go = threading.Semaphore(0)
 
-    def prepare(self, previous: Prepared | None = None) -> Prepared:
+    def prepare(self, previous: PreparedConfig | None = None) -> PreparedConfig:
         self.readings += 1
         self.thread = threading.current_thread().name
         self.go.acquire()
         return self.found
 
 
-def at_once(work: Callable[[], Prepared], _: str) -> Future[Prepared]:
+def at_once(work: Callable[[], PreparedConfig], _: str) -> Future[PreparedConfig]:
     """In place of a thread, for whose end a virtual clock cannot wait."""
-    future: Future[Prepared] = Future()
+    future: Future[PreparedConfig] = Future()
     future.set_result(work())
     return future
 
 
 @contextlib.asynccontextmanager
-async def reloading(source: Held, first: Prepared, log: Memory | None = None) -> AsyncIterator[Reloader]:
+async def reloading(source: Held, first: PreparedConfig, log: Memory | None = None) -> AsyncIterator[Reloader]:
     async with serving(first, log) as generations:
         reloader = Reloader(source, first, generations, Notifier(None))
         task = asyncio.create_task(reloader.run())

@@ -18,12 +18,12 @@ import msgspec
 import pytest
 
 from pointsman.app.generations import Generations
-from pointsman.app.prepare import Prepared
+from pointsman.app.prepare import PreparedConfig
 from pointsman.app.reload import Reloader
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.shadow import ShadowOrder
+from pointsman.classify.shadow import ShadowOptions
 from pointsman.config.certificate import Certificate
 from pointsman.config.model import Config
 from pointsman.errors import CannotStart, ConfigError, Problem
@@ -38,11 +38,11 @@ PROBLEM = Problem(path="colour", line=3, message="unknown key", fix="remove it")
 class Given(ConfigSource):
     """Reads what a test gives it, or raises it."""
 
-    def __init__(self, found: Prepared) -> None:
+    def __init__(self, found: PreparedConfig) -> None:
         super().__init__(Path("nowhere"))
-        self.found: Prepared | Exception = found
+        self.found: PreparedConfig | Exception = found
 
-    def prepare(self, previous: Prepared | None = None) -> Prepared:
+    def prepare(self, previous: PreparedConfig | None = None) -> PreparedConfig:
         if isinstance(self.found, Exception):
             raise self.found
         return self.found
@@ -58,7 +58,7 @@ class World:
     log: Memory
     manager: socket.socket
 
-    async def reload(self, found: Prepared | Exception, trigger: str = "request") -> dict[str, Any]:
+    async def reload(self, found: PreparedConfig | Exception, trigger: str = "request") -> dict[str, Any]:
         """The answer to whoever asked for it."""
         self.source.found = found
         body = (await self.reloader.ask(trigger)).response().body
@@ -82,17 +82,17 @@ class World:
 
 
 @pytest.fixture
-def first(make_classifier: Make) -> Iterator[Prepared]:
+def first(make_classifier: Make) -> Iterator[PreparedConfig]:
     with make_classifier() as classifier:
         yield prepared(classifier)
 
 
-def prepared(classifier: Classifier, served: Config | None = None, **fields: Any) -> Prepared:
-    return replace(Prepared(replace(served or config(), pointsman=QUIET), classifier, b"", ()), **fields)
+def prepared(classifier: Classifier, served: Config | None = None, **fields: Any) -> PreparedConfig:
+    return replace(PreparedConfig(replace(served or config(), pointsman=QUIET), classifier, b"", ()), **fields)
 
 
 @pytest.fixture
-async def world(first: Prepared, tmp_path: Path) -> AsyncIterator[World]:
+async def world(first: PreparedConfig, tmp_path: Path) -> AsyncIterator[World]:
     log = Memory()
     generations = Generations(first, Log("info", log))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -107,7 +107,7 @@ async def world(first: Prepared, tmp_path: Path) -> AsyncIterator[World]:
     await generations.close()
 
 
-async def test_a_change_is_told_with_what_it_was_and_what_it_is(world: World, first: Prepared) -> None:
+async def test_a_change_is_told_with_what_it_was_and_what_it_is(world: World, first: PreparedConfig) -> None:
     answer = await world.reload(prepared(first.classifier, config(threshold=0.7), warnings=("line 1: old",)))
 
     change = {"path": "classifier.category_model.threshold", "from": 0.6, "to": 0.7}
@@ -135,14 +135,14 @@ async def test_a_change_is_told_with_what_it_was_and_what_it_is(world: World, fi
     assert [line["level"] for line in world.lines("config")] == ["warning"]
 
 
-async def test_a_reload_without_news_tells_its_warnings_again(world: World, first: Prepared) -> None:
+async def test_a_reload_without_news_tells_its_warnings_again(world: World, first: PreparedConfig) -> None:
     answer = await world.reload(replace(first, warnings=("line 1: old",)))
 
     assert (answer["result"], answer["generation"], answer["changes"]) == ("unchanged", 1, [])
     assert answer["warnings"] == ["line 1: old"]
 
 
-async def test_each_line_names_who_asked_for_that_reload_only(world: World, first: Prepared) -> None:
+async def test_each_line_names_who_asked_for_that_reload_only(world: World, first: PreparedConfig) -> None:
     together = [world.reloader.ask(trigger) for trigger in ("request", "SIGHUP", "request")]
     await asyncio.gather(*together)
     await world.reload(first, "file")
@@ -151,7 +151,7 @@ async def test_each_line_names_who_asked_for_that_reload_only(world: World, firs
 
 
 async def test_another_classifier_is_told_by_its_folder_and_the_beginning_of_its_hash(
-    world: World, first: Prepared, make_classifier: Make
+    world: World, first: PreparedConfig, make_classifier: Make
 ) -> None:
     with make_classifier() as loaded:
         found = loaded.artifact
@@ -166,7 +166,9 @@ async def test_another_classifier_is_told_by_its_folder_and_the_beginning_of_its
         await world.reload(first)
 
 
-async def test_another_key_in_the_same_file_is_a_change_that_does_not_show_it(world: World, first: Prepared) -> None:
+async def test_another_key_in_the_same_file_is_a_change_that_does_not_show_it(
+    world: World, first: PreparedConfig
+) -> None:
     answer = await world.reload(replace(first, key_line=b"Authorization: Bearer secret\r\n"))
 
     assert answer["changes"] == [
@@ -175,7 +177,7 @@ async def test_another_key_in_the_same_file_is_a_change_that_does_not_show_it(wo
     assert "secret" not in world.log.getvalue()
 
 
-async def test_a_key_from_another_file_is_one_change(world: World, first: Prepared) -> None:
+async def test_a_key_from_another_file_is_one_change(world: World, first: PreparedConfig) -> None:
     options = replace(QUIET, relay=replace(QUIET.relay, api_key_file="/etc/key"))
     other = replace(first, config=replace(first.config, pointsman=options), key_line=b"Authorization: Bearer b\r\n")
 
@@ -185,9 +187,9 @@ async def test_a_key_from_another_file_is_one_change(world: World, first: Prepar
 
 
 async def test_another_classifier_in_shadow_at_the_same_place_is_told_and_one_that_starts_again(
-    world: World, first: Prepared, monkeypatch: pytest.MonkeyPatch
+    world: World, first: PreparedConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def loading(_: ShadowOrder) -> None:
+    async def loading(_: ShadowOptions) -> None:
         await asyncio.get_running_loop().create_future()
 
     monkeypatch.setattr("pointsman.app.shadow.ShadowProcess.start", loading)
@@ -209,7 +211,7 @@ async def test_another_classifier_in_shadow_at_the_same_place_is_told_and_one_th
     assert started["changes"] == [{"path": path, "from": "(stopped)", "to": "(started)"}]
 
 
-async def test_another_address_waits_for_a_restart(world: World, first: Prepared) -> None:
+async def test_another_address_waits_for_a_restart(world: World, first: PreparedConfig) -> None:
     server = replace(QUIET.server, listen=("127.0.0.1:9",), admin_listen="127.0.0.1:10")
     moved = replace(first, config=replace(first.config, pointsman=replace(QUIET, server=server)))
 
@@ -259,7 +261,7 @@ async def test_a_fault_of_ours_is_a_500_whose_details_are_only_in_the_log(world:
     assert line["traceback"].endswith("RuntimeError\n")
 
 
-async def test_a_failure_shows_until_a_reload_succeeds(world: World, first: Prepared) -> None:
+async def test_a_failure_shows_until_a_reload_succeeds(world: World, first: PreparedConfig) -> None:
     loaded = world.metric("config_loaded_timestamp_seconds")
     assert world.metric("config_reload_failed") == 0
 
@@ -275,7 +277,7 @@ async def test_a_failure_shows_until_a_reload_succeeds(world: World, first: Prep
     assert world.metric("reloads_total", result="failed") == world.metric("reloads_total", result="unchanged") == 1
 
 
-async def test_the_generation_is_that_of_the_config_that_serves(world: World, first: Prepared) -> None:
+async def test_the_generation_is_that_of_the_config_that_serves(world: World, first: PreparedConfig) -> None:
     assert world.metric("config_generation") == 1
     await world.reload(CannotStart("no such file"))
     assert world.lines()[0]["generation"] == 1
@@ -283,7 +285,7 @@ async def test_the_generation_is_that_of_the_config_that_serves(world: World, fi
     assert world.metric("config_generation") == 2
 
 
-async def test_systemd_is_told_of_the_beginning_and_the_end(world: World, first: Prepared) -> None:
+async def test_systemd_is_told_of_the_beginning_and_the_end(world: World, first: PreparedConfig) -> None:
     await world.reload(first)
     begun, ended = world.told()
     assert begun.startswith("RELOADING=1\n")
@@ -293,8 +295,8 @@ async def test_systemd_is_told_of_the_beginning_and_the_end(world: World, first:
     assert world.told()[1].startswith("READY=1\nSTATUS=the config was not reloaded, see the log; ")
 
 
-async def test_another_certificate_in_the_same_files_is_told(world: World, first: Prepared) -> None:
-    def read(digest: bytes) -> Prepared:
+async def test_another_certificate_in_the_same_files_is_told(world: World, first: PreparedConfig) -> None:
+    def read(digest: bytes) -> PreparedConfig:
         certificate = Certificate(ssl.create_default_context(), digest, 0.0, math.inf)
         return prepared(first.classifier, config(threshold=0.7), certificate=certificate)
 

@@ -11,11 +11,11 @@ import pytest
 from pointsman.classify import artifact
 from pointsman.cli.main import main as pointsman
 from pointsman.config.model import CategoryRollout, Config, RoutingOptions, Rule
-from pointsman.evaluation.decisions import Known, results
+from pointsman.evaluation.decisions import PrecomputedClassifier, results
 from pointsman.evaluation.provenance import FileId, provenance
-from pointsman.evaluation.reader import Reading
-from pointsman.evaluation.replay import Logged, Side, compare, read_log, render, samples
-from pointsman.evaluation.replayed import Asked, decide, replayable
+from pointsman.evaluation.reader import TextPredictions
+from pointsman.evaluation.replay import DecisionSet, LoggedDecision, compare, read_log, render, samples
+from pointsman.evaluation.replayed import LoggedRequest, decide, replayable
 from support.config_files import LABELS
 from support.toy_config import BASE, config
 
@@ -29,7 +29,7 @@ SAID = {
 ONE, TWO = "000000000001", "800000000000"
 
 
-def known() -> Known:
+def known() -> PrecomputedClassifier:
     texts = list(SAID)
     probabilities = np.array([[(1 - p) / 13] * 14 for _, p in SAID.values()])
     for row, (label, p) in zip(probabilities, SAID.values(), strict=True):
@@ -37,28 +37,32 @@ def known() -> Known:
     count = len(texts)
     languages = ["fr" if text.startswith("Bonjour") else "en" for text in texts]
     supported = np.array([language == "en" for language in languages])
-    reading = Reading(probabilities, np.full(count, 7), supported, list(languages), 0, 512, np.ones(count))
-    return Known(LABELS, None, dict(zip(texts, results(reading), strict=True)))
+    reading = TextPredictions(probabilities, np.full(count, 7), supported, list(languages), 0, 512, np.ones(count))
+    return PrecomputedClassifier(LABELS, None, dict(zip(texts, results(reading), strict=True)))
 
 
-def decided(*asked: Asked, made: Config | None = None, **routing: Any) -> list[tuple[str | None, str, str]]:
+def decided(*asked: LoggedRequest, made: Config | None = None, **routing: Any) -> list[tuple[str | None, str, str]]:
     found = decide(asked, made or config(routing=RoutingOptions(**routing)), known())
     return [(one.category, one.model, one.reason) for one in found]
 
 
 def test_a_follow_up_stays_in_its_conversation_and_the_same_text_alone_does_not() -> None:
-    first = Asked("Is python slow?", conversation=ONE, turn=1)
+    first = LoggedRequest("Is python slow?", conversation=ONE, turn=1)
     unsure = "And in the court of the law?"
-    assert decided(first, Asked(unsure, conversation=ONE, turn=2))[1] == ("technical", "technical-lora", "sticky")
-    assert decided(first, Asked(unsure, conversation=TWO, turn=2))[1][2] == "low_confidence"
-    assert decided(first, Asked(unsure))[1][2] == "low_confidence"
+    assert decided(first, LoggedRequest(unsure, conversation=ONE, turn=2))[1] == (
+        "technical",
+        "technical-lora",
+        "sticky",
+    )
+    assert decided(first, LoggedRequest(unsure, conversation=TWO, turn=2))[1][2] == "low_confidence"
+    assert decided(first, LoggedRequest(unsure))[1][2] == "low_confidence"
 
 
 def test_the_answer_that_is_in_no_log_is_evidence_of_nothing() -> None:
     """Neither that the ask goes on nor that it does not."""
-    first = Asked("Is python slow?", conversation=ONE, turn=1)
-    assert decided(first, Asked("Can it appeal?", conversation=ONE, turn=2))[1][2] == "sticky"
-    assert decided(first, Asked("May I sublet my flat?", conversation=ONE, turn=2))[1] == (
+    first = LoggedRequest("Is python slow?", conversation=ONE, turn=1)
+    assert decided(first, LoggedRequest("Can it appeal?", conversation=ONE, turn=2))[1][2] == "sticky"
+    assert decided(first, LoggedRequest("May I sublet my flat?", conversation=ONE, turn=2))[1] == (
         "legal",
         "legal-lora",
         "classified",
@@ -67,14 +71,18 @@ def test_the_answer_that_is_in_no_log_is_evidence_of_nothing() -> None:
 
 def test_a_first_turn_is_nobodys_follow_up() -> None:
     """Strangers who begin with the same words have one number in their first turn."""
-    first = Asked("Is python slow?", conversation=ONE, turn=1)
-    assert decided(first, Asked("May I sublet my flat?", conversation=ONE, turn=1))[1][0] == "legal"
+    first = LoggedRequest("Is python slow?", conversation=ONE, turn=1)
+    assert decided(first, LoggedRequest("May I sublet my flat?", conversation=ONE, turn=1))[1][0] == "legal"
 
 
 def test_a_follow_up_without_a_text_stays_also_where_the_log_begins_in_the_middle() -> None:
-    follows = Asked(None, category="legal", conversation=ONE, turn=3)
+    follows = LoggedRequest(None, category="legal", conversation=ONE, turn=3)
     assert decided(follows) == [("legal", "legal-lora", "sticky")]
-    assert decided(Asked("Is python slow?", conversation=ONE), follows)[1] == ("technical", "technical-lora", "sticky")
+    assert decided(LoggedRequest("Is python slow?", conversation=ONE), follows)[1] == (
+        "technical",
+        "technical-lora",
+        "sticky",
+    )
 
 
 def test_a_rule_decides_by_what_the_log_has() -> None:
@@ -86,12 +94,12 @@ def test_a_rule_decides_by_what_the_log_has() -> None:
         Rule(name="french", languages=("fr",), category="legal"),
     )
     asked = (
-        Asked("Is python slow?"),
-        Asked("May I sublet my flat?", client="192.0.2.7"),
-        Asked("May I sublet my flat?", key="batch"),
-        Asked("May I sublet my flat?", path="/v1/messages"),
-        Asked("Bonjour tout le monde"),
-        Asked("May I sublet my flat?"),
+        LoggedRequest("Is python slow?"),
+        LoggedRequest("May I sublet my flat?", client="192.0.2.7"),
+        LoggedRequest("May I sublet my flat?", key="batch"),
+        LoggedRequest("May I sublet my flat?", path="/v1/messages"),
+        LoggedRequest("Bonjour tout le monde"),
+        LoggedRequest("May I sublet my flat?"),
     )
     assert [model for _, model, _ in decided(*asked, rules=rules)] == [
         "medical-lora",
@@ -109,7 +117,11 @@ def test_a_rule_that_looks_at_what_is_in_no_log_decides_where_it_did() -> None:
         Rule(name="team", headers={"x-team": "law"}, adapter="legal-lora"),
         Rule(name="words", keywords=("python",), adapter="medical-lora"),
     )
-    asked = (Asked("May I sublet my flat?"), Asked(None, rule="team"), Asked(None, rule="words"))
+    asked = (
+        LoggedRequest("May I sublet my flat?"),
+        LoggedRequest(None, rule="team"),
+        LoggedRequest(None, rule="words"),
+    )
     assert [(model, reason) for _, model, reason in decided(*asked, rules=rules)] == [
         ("legal-lora", "classified"),
         ("legal-lora", "rule"),
@@ -127,14 +139,16 @@ def test_what_a_rollout_holds_back_is_decided_all_the_same() -> None:
         {"categories": {"legal": CategoryRollout(mode="shadow")}},
     )
     for routing in ways:
-        assert decided(Asked("May I sublet my flat?"), **routing) == [("legal", "legal-lora", "classified")]
+        assert decided(LoggedRequest("May I sublet my flat?"), **routing) == [("legal", "legal-lora", "classified")]
 
 
 def test_a_conversation_has_the_share_that_it_drew() -> None:
     """By `split: score`, its number says which entry."""
     made = config(routing=RoutingOptions(split="score"))
     (legal,) = (category for category in made.categories if category.name == "legal")
-    shares = {decided(Asked("May I sublet my flat?", conversation=n), made=made)[0][1] for n in ("0" * 12, "f" * 12)}
+    shares = {
+        decided(LoggedRequest("May I sublet my flat?", conversation=n), made=made)[0][1] for n in ("0" * 12, "f" * 12)
+    }
     assert len(shares) == min(2, len(legal.model_scores))
 
 
@@ -161,13 +175,13 @@ def test_of_a_log_what_can_be_decided_again_is_read(tmp_path: Path) -> None:
 
 def test_the_table_has_a_sample_of_each_change_and_the_terminal_obeys_none(toy_folder: Path) -> None:
     """Of a long text its beginning, on one line."""
-    before = Side("a", ["x", "x", "x", "y"], ["m"] * 4)
-    after = Side("c", ["y", "y", "x", "z"], ["m"] * 4)
+    before = DecisionSet("a", ["x", "x", "x", "y"], ["m"] * 4)
+    after = DecisionSet("c", ["y", "y", "x", "z"], ["m"] * 4)
     texts = ["one", "one", "two", f"three\n\x1b[2J {'a' * 200}"]
     found = samples(before, after, texts)
     origin = provenance(artifact.load(toy_folder), FileId("log", "0" * 64), None)
 
-    told = render(compare([Logged("routing_decision", "a")] * 4, 4, before, after, [], origin), found)
+    told = render(compare([LoggedDecision("routing_decision", "a")] * 4, 4, before, after, [], origin), found)
 
     assert [(one.before, one.after, one.requests, one.texts) for one in found] == [
         ("x", "y", 2, ("one",)),

@@ -121,7 +121,7 @@ def test_the_connection_is_kept_where_the_client_wants_it(version: str, connecti
 
 
 def test_only_http_1_0_needs_no_host() -> None:
-    assert read(line="GET / HTTP/1.0", host=None).old
+    assert read(line="GET / HTTP/1.0", host=None).http_1_0
     with pytest.raises(RequestError, match="no Host"):
         read(host=None)
 

@@ -16,7 +16,7 @@ from unittest import mock
 import pytest
 
 from pointsman.config.model import ServerOptions
-from pointsman.server.departures import Departures
+from pointsman.server.disconnect_watcher import DisconnectWatcher
 from support.http_view import seen
 from support.playbook import LAST, OK, STREAM, Wire, event, playing, post
 from support.virtual_loop import FakeTransport
@@ -330,18 +330,18 @@ def test_a_large_body_behind_another_request_waits_unread_for_its_turn(wire: Wir
 
 
 def test_whether_its_client_leaves_is_watched_while_it_is_not_read_from_and_no_longer(wire: Wire) -> None:
-    departures: Any = mock.Mock(spec=Departures)
-    wire.listener.departures = departures
+    disconnects: Any = mock.Mock(spec=DisconnectWatcher)
+    wire.listener.disconnects = disconnects
     ours, theirs = socket.socketpair()
     with ours, theirs:
         wire.client._extra["socket"] = ours  # type: ignore[attr-defined]  # what asyncio keeps for `get_extra_info`
         wire.ask()
         wire.client.sends(head())
-        departures.watch.assert_called_once_with(ours.fileno(), wire.client.abort)
-        departures.forget.assert_not_called()
+        disconnects.watch.assert_called_once_with(ours.fileno(), wire.client.abort)
+        disconnects.forget.assert_not_called()
         wire.upstream.sends(OK)
         assert wire.client.reading
-        departures.forget.assert_called_once_with(departures.watch.return_value)
+        disconnects.forget.assert_called_once_with(disconnects.watch.return_value)
 
 
 def test_so_does_one_of_unknown_length(wire: Wire) -> None:

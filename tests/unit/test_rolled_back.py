@@ -18,7 +18,7 @@ import pytest
 from msgspec import structs
 
 from pointsman.app.generations import Generations
-from pointsman.app.overlay import OverlayKeeper
+from pointsman.app.overlay import OverlayStore
 from pointsman.app.reload import Reloader
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Notifier
@@ -83,7 +83,7 @@ class Service:
     """A service that has started, without its listeners."""
 
     reloader: Reloader
-    overlay: OverlayKeeper
+    overlay: OverlayStore
 
     @property
     def threshold(self) -> float:
@@ -101,7 +101,7 @@ async def started(folder: Path) -> AsyncIterator[Service]:
     prepared = source.prepare()
     generations = Generations(prepared, Log("info", Memory()))
     reloader = Reloader(source, prepared, generations, Notifier(None))
-    overlay = OverlayKeeper(source.state, generations)
+    overlay = OverlayStore(source.state, generations)
     reloader.applied = lambda: overlay.keep_rollback(source.rolled_back)
     task = asyncio.create_task(reloader.run())
     try:

@@ -7,32 +7,32 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Card, Served
+from pointsman.adapters.catalog import ModelCard, ServedModels
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import CategoryRollout, RoutingOptions
 from pointsman.config.overlay import Overlay
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
-from pointsman.routing.decision import Reason, Would
+from pointsman.routing.decision import Counterfactual, Reason
 from pointsman.routing.draws import drawn
 from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT
 from pointsman.routing.rollout import Rollout, rollout_of
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from support.toy_config import BASE, category, config
 
 
 def router_of(classifier: Classifier, **routing: Any) -> Router:
-    return Router(config(routing=RoutingOptions(**routing)), classifier, Served)
+    return Router(config(routing=RoutingOptions(**routing)), classifier, ServedModels)
 
 
-async def send(router: Router, *turns: str, **fields: Any) -> Routed:
+async def send(router: Router, *turns: str, **fields: Any) -> RoutedRequest:
     messages = [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(turns)]
     return await router.route(CHAT.parse(json.dumps({"model": "MoM", "messages": messages, **fields}).encode()))
 
 
-def model(routed: Routed) -> str:
+def model(routed: RoutedRequest) -> str:
     return str(json.loads(bytes(routed.edited.body))["model"])
 
 
@@ -42,13 +42,13 @@ def model(routed: Routed) -> str:
 async def test_shadow_decides_and_sends_to_the_default_model_without_edits(classifier: Classifier) -> None:
     """No system prompt and no reasoning of the category either: the request is as if nothing was routed."""
     made = config(category("technical", system_prompt="Ours."), routing=RoutingOptions(mode="shadow"))
-    routed = await send(Router(made, classifier, Served), "python")
+    routed = await send(Router(made, classifier, ServedModels), "python")
 
     assert json.loads(bytes(routed.edited.body)) == {"model": BASE, "messages": [{"role": "user", "content": "python"}]}
     decision = routed.decision
     assert (decision.model, decision.category, decision.reason) == (BASE, "technical", Reason.SHADOW)
     assert decision.confidence == pytest.approx(0.9956, abs=1e-3)
-    assert decision.would == Would("technical-lora", Reason.CLASSIFIED)
+    assert decision.would == Counterfactual("technical-lora", Reason.CLASSIFIED)
 
 
 async def test_what_no_category_answers_keeps_its_reason_in_shadow(classifier: Classifier) -> None:
@@ -61,7 +61,7 @@ async def test_a_conversation_in_shadow_is_followed_as_if_it_was_routed(classifi
     router = router_of(classifier, mode="shadow")
     await send(router, "python")
     would = (await send(router, "python", "a", "thanks")).decision.would
-    assert would == Would("technical-lora", Reason.STICKY)
+    assert would == Counterfactual("technical-lora", Reason.STICKY)
 
 
 async def test_a_category_has_a_mode_of_its_own(classifier: Classifier) -> None:
@@ -79,15 +79,15 @@ async def test_one_category_may_be_routed_while_the_others_are_in_shadow(classif
 async def test_a_withheld_request_that_is_planned_anew_stays_withheld(classifier: Classifier) -> None:
     """As where the default model is an adapter that vLLM turns out not to serve."""
     made = config(default_model="medical-lora", routing=RoutingOptions(mode="shadow"))
-    router = Router(made, classifier, Served)
+    router = Router(made, classifier, ServedModels)
     request = CHAT.parse(json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "python"}]}).encode())
     routed = await router.route(request)
-    served = Served({"a": (Card(BASE), Card("technical-lora", BASE))})
+    served = ServedModels({"a": (ModelCard(BASE), ModelCard("technical-lora", BASE))})
 
     again = router.again(request, routed, served).decision
 
     assert (again.model, again.reason) == (BASE, Reason.ADAPTER_MISSING)
-    assert again.would == Would("technical-lora", Reason.CLASSIFIED)
+    assert again.would == Counterfactual("technical-lora", Reason.CLASSIFIED)
 
 
 # --- percent --------------------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ async def test_headers_log_metrics_and_explain_tell_what_would_have_answered(cla
     done.decided(routed)
     line = request_line(done)
     assert (line["selected_model"], line["category"], line["reason"]) == (BASE, "technical", "shadow")
-    assert line["would"] == Would("technical-lora", Reason.CLASSIFIED)
+    assert line["would"] == Counterfactual("technical-lora", Reason.CLASSIFIED)
 
     metrics = Metrics(frozenset({BASE, "technical-lora"}))
     metrics.count(done)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from pointsman.adapters.catalog import Card, Served
+from pointsman.adapters.catalog import ModelCard, ServedModels
 from pointsman.api.classification import intent
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
@@ -21,7 +21,7 @@ from pointsman.config.model import AskOptions, Config, RoutingOptions, Rule
 from pointsman.errors import ClassifierError, Overloaded
 from pointsman.routing.decision import Reason
 from pointsman.routing.formats import CHAT, COMPLETIONS, RESPONSES, Format, ParsedRequest
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from support import toy_artifact
 from support.gate import Gate
 from support.toy_config import BASE, A, B, category, config, entry
@@ -31,7 +31,7 @@ Make = Callable[..., AbstractContextManager[Classifier]]
 
 @pytest.fixture
 def router(classifier: Classifier) -> Router:
-    return Router(config(), classifier, Served)
+    return Router(config(), classifier, ServedModels)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def hurried(make_classifier: Make) -> Iterator[tuple[Router, Gate]]:
     """A router whose classifier can be held, by `hold`."""
     with make_classifier() as classifier:
         gate = Gate(classifier)
-        yield Router(config(fallback="legal"), classifier, Served), gate
+        yield Router(config(fallback="legal"), classifier, ServedModels), gate
         gate.open()
 
 
@@ -64,12 +64,12 @@ def request(*turns: Any, model: str | None = "MoM", api: Format = CHAT, **fields
     return api.parse(json.dumps({"model": model, "messages": messages} | fields).encode())
 
 
-def known(routed: Routed) -> bool:
+def known(routed: RoutedRequest) -> bool:
     """Whether something was remembered of the conversation."""
     return routed.recalled is not None and routed.recalled.kept is not None
 
 
-def outcome(routed: Routed) -> tuple[str | None, Reason]:
+def outcome(routed: RoutedRequest) -> tuple[str | None, Reason]:
     return routed.decision.category, routed.decision.reason
 
 
@@ -94,7 +94,7 @@ async def test_any_other_name_is_explicit_and_nothing_is_read_or_edited(router: 
 
 
 async def test_the_configs_own_auto_name_takes_the_place_of_mom(classifier: Classifier) -> None:
-    router = Router(config(auto_model_name="best"), classifier, Served)
+    router = Router(config(auto_model_name="best"), classifier, ServedModels)
     assert (await router.route(request("python", model="best"))).decision.reason is Reason.CLASSIFIED
     assert (await router.route(request("python", model="MoM"))).decision.reason is Reason.EXPLICIT_MODEL
 
@@ -117,7 +117,7 @@ async def test_what_fits_nowhere_goes_to_the_default_model(
 
 
 async def test_a_request_of_too_many_parts_goes_to_the_default_model_unread(classifier: Classifier) -> None:
-    router = Router(config(fallback="legal"), classifier, Served)
+    router = Router(config(fallback="legal"), classifier, ServedModels)
     asked = request(*["python"] * 4097)
     routed = await router.route(asked)
     assert outcome(routed) == (None, Reason.TOO_MANY_PARTS)
@@ -128,7 +128,7 @@ async def test_a_request_of_too_many_parts_goes_to_the_default_model_unread(clas
 async def test_a_helper_task_goes_to_the_default_model_and_leaves_the_conversation_alone(
     classifier: Classifier,
 ) -> None:
-    router = Router(config(fallback="legal"), classifier, Served)
+    router = Router(config(fallback="legal"), classifier, ServedModels)
     title = "Please generate a short title for our conversation about Python. No punctuation, no quotation marks."
     routed = await router.route(request("Fix my Python", "Done.", title))
     assert outcome(routed) == (None, Reason.HELPER_TASK)
@@ -162,7 +162,7 @@ async def test_candidates_of_different_categories_are_ambiguous(router: Router) 
 
 async def test_the_config_says_what_of_a_message_is_classified(classifier: Classifier) -> None:
     routing = RoutingOptions(ask=AskOptions(take=("Caller says:",), body_field="ask_here"))
-    router = Router(config(routing=routing), classifier, Served)
+    router = Router(config(routing=routing), classifier, ServedModels)
     assert "ask_here" in router.fields
     message = "Ticket notes:\nthe landlord of the flat, and the landlord's law\n\nCaller says: Fix my Python"
     body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": message}]}).encode()
@@ -171,13 +171,13 @@ async def test_the_config_says_what_of_a_message_is_classified(classifier: Class
 
 
 async def test_without_text_the_fallback_category_answers(classifier: Classifier) -> None:
-    routed = await Router(config(fallback="legal"), classifier, Served).route(request(""))
+    routed = await Router(config(fallback="legal"), classifier, ServedModels).route(request(""))
     assert outcome(routed) == ("legal", Reason.NO_TEXT)
     assert routed.classification is None
 
 
 async def test_a_missing_adapter_is_never_asked_for(classifier: Classifier) -> None:
-    router = Router(config(), classifier, lambda: Served({"a": (Card(BASE), Card("legal-lora", BASE))}))
+    router = Router(config(), classifier, lambda: ServedModels({"a": (ModelCard(BASE), ModelCard("legal-lora", BASE))}))
     routed = await router.route(request("python"))
     assert outcome(routed) == ("technical", Reason.ADAPTER_MISSING)
     assert json.loads(bytes(routed.edited.body))["model"] == BASE
@@ -200,7 +200,7 @@ async def test_a_text_in_another_language_goes_to_the_fallback(
     english: Classifier, fallback: str | None, model: str
 ) -> None:
     """However sure the classifier is: of such a text its probabilities say nothing."""
-    router = Router(config(fallback=fallback), english, Served)
+    router = Router(config(fallback=fallback), english, ServedModels)
     routed = await router.route(request(SPANISH))
     assert outcome(routed) == (fallback, Reason.UNSUPPORTED_LANGUAGE)
     assert (routed.decision.model, routed.decision.confidence) == (model, None)
@@ -209,7 +209,7 @@ async def test_a_text_in_another_language_goes_to_the_fallback(
 
 
 async def test_a_turn_in_another_language_neither_keeps_nor_ends_a_conversation(english: Classifier) -> None:
-    router = Router(config(), english, Served)
+    router = Router(config(), english, ServedModels)
     await router.route(request("my landlord"))
     turns = ["my landlord", "answer", SPANISH]
     assert outcome(await router.route(request(*turns))) == (None, Reason.UNSUPPORTED_LANGUAGE)
@@ -217,7 +217,7 @@ async def test_a_turn_in_another_language_neither_keeps_nor_ends_a_conversation(
 
 
 async def test_no_step_of_a_turn_in_another_language_switches(english: Classifier) -> None:
-    router = Router(config(fallback="technical"), english, Served)
+    router = Router(config(fallback="technical"), english, ServedModels)
     await router.route(request("my landlord"))
     turns: list[Any] = ["my landlord", "answer", SPANISH]
     assert outcome(await router.route(request(*turns))) == ("technical", Reason.UNSUPPORTED_LANGUAGE)
@@ -231,21 +231,21 @@ async def test_no_step_of_a_turn_in_another_language_switches(english: Classifie
 @pytest.mark.parametrize("ask", ["kun je dat korter zeggen?", "покороче, пожалуйста", "もう少し短くお願いします"])
 async def test_a_short_ask_in_another_language_keeps_the_conversations_category(english: Classifier, ask: str) -> None:
     """Whatever its words: most of these have no content, and of the others nothing is known."""
-    router = Router(config(), english, Served)
+    router = Router(config(), english, ServedModels)
     assert outcome(await router.route(request(ask)))[0] is None
     await router.route(request("my landlord"))
     assert outcome(await router.route(request("my landlord", "answer", ask))) == ("legal", Reason.STICKY)
 
 
 async def test_a_follow_up_without_content_is_recognised_before_its_language(english: Classifier) -> None:
-    router = Router(config(), english, Served)
+    router = Router(config(), english, ServedModels)
     await router.route(request("my landlord"))
     routed = await router.route(request("my landlord", "answer", "muchas gracias, más corto por favor"))
     assert outcome(routed) == ("legal", Reason.STICKY)
 
 
 async def test_the_classification_api_recommends_what_would_be_routed_to(english: Classifier) -> None:
-    router = Router(config(), english, Served)
+    router = Router(config(), english, ServedModels)
     answers = [await intent(router, json.dumps({"text": text}).encode()) for text in ("my landlord", SPANISH)]
     assert [answer["recommended_model"] for answer in answers] == ["legal-lora", BASE]
 
@@ -263,7 +263,7 @@ async def test_a_full_queue_is_said_to_be_the_reason(hurried: tuple[Router, Gate
     router, gate = hurried
     hold(router, gate)
     assert outcome(await router.route(request("python"))) == ("legal", Reason.DEADLINE)
-    router.classifier._batcher._short.pace._taken = 1e6  # seconds: runs have become very slow
+    router.classifier._batcher._short.slowdown._taken = 1e6  # seconds: runs have become very slow
     assert outcome(await router.route(request("another"))) == ("legal", Reason.OVERLOADED)
 
 
@@ -378,7 +378,7 @@ async def test_a_dry_run_leaves_no_trace(router: Router) -> None:
 async def test_no_more_turns_are_remembered_than_the_config_says(
     classifier: Classifier, routing: RoutingOptions
 ) -> None:
-    router = Router(config(routing=routing), classifier, Served)
+    router = Router(config(routing=routing), classifier, ServedModels)
     await router.route(request("python"))
     await router.route(request("blood"))
     assert not known(await router.route(request("python", "answer", "python landlord")))
@@ -386,7 +386,7 @@ async def test_no_more_turns_are_remembered_than_the_config_says(
 
 async def test_another_config_keeps_what_conversations_stick_to(router: Router, classifier: Classifier) -> None:
     await router.route(request("python"))
-    after = Router(config(threshold=0.7), classifier, Served, router)
+    after = Router(config(threshold=0.7), classifier, ServedModels, router)
     routed = await after.route(request("python", "answer", "hello"))
     assert outcome(routed) == ("technical", Reason.STICKY)
 
@@ -396,7 +396,7 @@ async def test_a_conversation_whose_category_is_gone_begins_anew(
     router: Router, classifier: Classifier, turn: str
 ) -> None:
     await router.route(request("python"))
-    after = Router(config(category("medical"), fallback="medical"), classifier, Served, router)
+    after = Router(config(category("medical"), fallback="medical"), classifier, ServedModels, router)
     routed = await after.route(request("python", "answer", turn))
     assert routed.decision.category == "medical"
     assert routed.decision.reason is not Reason.STICKY
@@ -415,7 +415,7 @@ async def test_a_split_gives_each_entry_its_share_of_conversations_and_each_conv
     classifier: Classifier,
 ) -> None:
     random.seed(14)
-    router = Router(split_config(), classifier, Served)
+    router = Router(split_config(), classifier, ServedModels)
     models: Counter[str] = Counter()
     for number in range(400):
         first = await router.route(request(f"python {number}"))
@@ -431,20 +431,20 @@ async def test_a_split_gives_each_entry_its_share_of_conversations_and_each_conv
 
 async def test_an_explicit_model_goes_where_it_is_served_now(classifier: Classifier) -> None:
     """What was decided for its name holds until what is served changes."""
-    served = Served({"a": (Card("own"),), "b": ()})
+    served = ServedModels({"a": (ModelCard("own"),), "b": ()})
     router = Router(config(endpoints=(A, B)), classifier, lambda: served)
     for cards, endpoints in (
-        ({"a": (Card("own"),), "b": ()}, (A,)),
-        ({"a": (), "b": (Card("own"),)}, (B,)),
-        ({"a": (Card("own"),), "b": (Card("own"),)}, (A, B)),
+        ({"a": (ModelCard("own"),), "b": ()}, (A,)),
+        ({"a": (), "b": (ModelCard("own"),)}, (B,)),
+        ({"a": (ModelCard("own"),), "b": (ModelCard("own"),)}, (A, B)),
     ):
-        served = Served(cards)
+        served = ServedModels(cards)
         for _ in range(2):
             assert router.explicit(b"{}", "own").decision.endpoints == endpoints
 
 
 async def test_the_names_that_clients_make_up_do_not_fill_the_memory(classifier: Classifier) -> None:
-    served = Served()
+    served = ServedModels()
     router = Router(config(), classifier, lambda: served)
     for number in range(3_000):
         assert router.explicit(b"{}", f"name {number}").decision.model == f"name {number}"
@@ -457,12 +457,12 @@ async def test_the_names_that_clients_make_up_do_not_fill_the_memory(classifier:
 async def test_a_request_that_is_decided_anew_keeps_its_place_in_a_split(classifier: Classifier) -> None:
     """The same conversation goes to the same entry, on whichever endpoint."""
     split = category("technical", *(entry(f"{letter}-lora", 1.0) for letter in "abcdef"))
-    router = Router(config(split, routing=RoutingOptions(split="score"), endpoints=(A, B)), classifier, Served)
+    router = Router(config(split, routing=RoutingOptions(split="score"), endpoints=(A, B)), classifier, ServedModels)
     for number in range(24):
         asked = request(f"python {number}")
         routed = await router.route(asked)
         model = routed.decision.model
-        again = router.again(asked, routed, Served().without("a", model))
+        again = router.again(asked, routed, ServedModels().without("a", model))
         assert (again.decision.model, again.decision.endpoints) == (model, (B,))
         assert json.loads(bytes(again.edited.body))["model"] == model
         assert again.classification is routed.classification
@@ -472,13 +472,13 @@ async def test_one_that_is_decided_anew_still_tells_which_threshold_was_missed(r
     asked = request("python landlord")
     routed = await router.route(asked)
     assert routed.decision.missed is not None
-    assert router.again(asked, routed, Served()).decision.missed == routed.decision.missed
+    assert router.again(asked, routed, ServedModels()).decision.missed == routed.decision.missed
 
 
 async def test_one_that_is_decided_anew_tells_that_its_adapter_is_missing(router: Router) -> None:
     asked = request("Fix my Python")
     routed = await router.route(asked)
-    again = router.again(asked, routed, Served().without("a", "technical-lora"))
+    again = router.again(asked, routed, ServedModels().without("a", "technical-lora"))
     assert outcome(again) == ("technical", Reason.ADAPTER_MISSING)
     assert again.decision.model == BASE
     assert again.decision.confidence == routed.decision.confidence
@@ -488,9 +488,9 @@ async def test_so_does_one_that_a_rule_decided_unread(classifier: Classifier) ->
     split = category("technical", *(entry(f"{letter}-lora", 1.0) for letter in "abcdef"))
     rules = (Rule(name="all", tools=False, category="technical"),)
     made = config(split, routing=RoutingOptions(split="score", rules=rules), endpoints=(A, B))
-    router = Router(made, classifier, Served)
+    router = Router(made, classifier, ServedModels)
     asked = request(*["a"] * 5000)
     routed = await router.route(asked)
-    again = router.again(asked, routed, Served().without("a", routed.decision.model))
+    again = router.again(asked, routed, ServedModels().without("a", routed.decision.model))
     assert (routed.decision.rule, routed.classification) == ("all", None)
     assert (again.decision.model, again.decision.endpoints) == (routed.decision.model, (B,))

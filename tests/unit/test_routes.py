@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pointsman.http1.request_head import read_head
-from pointsman.server.byte_budget import ByteBudget, Share
+from pointsman.server.byte_budget import ByteBudget, ClientBudget
 from pointsman.server.client import Client
 from pointsman.server.request import Request
 from pointsman.server.response import Response
@@ -19,7 +19,7 @@ from pointsman.server.routes import Route, Routes
 
 def request(method: str, path: str) -> Request:
     writer: Any = SimpleNamespace(client=lambda _: Client("", ""))
-    share = Share(ByteBudget(0), limited=False)
+    share = ClientBudget(ByteBudget(0), limited=False)
     return Request(writer, *read_head(f"{method} {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode()), 0, share, 0)
 
 

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
 from pointsman.config.client_keys import ClientKey
 from pointsman.config.model import AdapterOptions, Options, RoutingOptions, Rule
 from pointsman.observability.record import Record, request_line
-from pointsman.routing.decision import Reason, Would
+from pointsman.routing.decision import Counterfactual, Reason
 from pointsman.routing.explain import describe, render
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format, ParsedRequest
 from pointsman.routing.images import has_images
-from pointsman.routing.router import Routed, Router
-from pointsman.routing.rules import Origin
+from pointsman.routing.router import RoutedRequest, Router
+from pointsman.routing.rules import RequestOrigin
 from support.toy_config import BASE, category, config
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -35,14 +35,14 @@ def request(*turns: Any, api: Format = CHAT, **fields: Any) -> ParsedRequest:
 
 
 def router_of(classifier: Classifier, *rules: Rule, **routing: Any) -> Router:
-    return Router(config(routing=RoutingOptions(rules=rules, **routing)), classifier, Served)
+    return Router(config(routing=RoutingOptions(rules=rules, **routing)), classifier, ServedModels)
 
 
 def to_legal(**conditions: Any) -> Rule:
     return Rule(name="legal first", category="legal", **conditions)
 
 
-def outcome(routed: Routed) -> tuple[str, Reason, str | None]:
+def outcome(routed: RoutedRequest) -> tuple[str, Reason, str | None]:
     return routed.decision.model, routed.decision.reason, routed.decision.rule
 
 
@@ -74,7 +74,7 @@ async def test_a_rule_names_an_adapter_or_the_default(classifier: Classifier) ->
 async def test_a_rule_bars_an_adapter_and_the_next_answers(classifier: Classifier) -> None:
     never = Rule(name="no lawyers", never="legal-lora", paths=("/v1/chat/completions",))
     router = router_of(classifier, never)
-    at_chat = Origin({}, path="/v1/chat/completions")
+    at_chat = RequestOrigin({}, path="/v1/chat/completions")
     assert outcome(await router.route(request("landlord"), origin=at_chat)) == (BASE, Reason.RULE, "no lawyers")
     assert outcome(await router.route(request("landlord"))) == ("legal-lora", Reason.CLASSIFIED, None)
     assert outcome(await router.route(request("python"), origin=at_chat)) == CLASSIFIED
@@ -88,7 +88,7 @@ async def test_what_one_rule_bars_no_other_can_name(classifier: Classifier) -> N
 async def test_nor_does_a_barred_adapter_answer_as_the_default(classifier: Classifier) -> None:
     rules = (Rule(name="never", never="medical-lora"),)
     made = config(default_model="medical-lora", routing=RoutingOptions(rules=rules))
-    routed = await Router(made, classifier, Served).route(request("the weather"))
+    routed = await Router(made, classifier, ServedModels).route(request("the weather"))
     assert (routed.decision.model, routed.decision.reason) == (BASE, Reason.RULE)
 
 
@@ -114,7 +114,7 @@ async def test_an_adapter_without_tools_is_passed_over_for_a_rule_too(classifier
         routing=RoutingOptions(rules=(Rule(name="r", adapter="legal-lora"),)),
         adapters=AdapterOptions(tools={"legal-lora": False}),
     )
-    routed = await Router(config(pointsman=options), classifier, Served).route(request("python", tools=TOOLS))
+    routed = await Router(config(pointsman=options), classifier, ServedModels).route(request("python", tools=TOOLS))
     assert (routed.decision.model, routed.decision.reason) == (BASE, Reason.ADAPTER_WITHOUT_TOOLS)
 
 
@@ -122,7 +122,7 @@ async def test_a_rule_is_kept_from_its_model_in_shadow(classifier: Classifier) -
     router = router_of(classifier, Rule(name="r", adapter="legal-lora"), mode="shadow")
     decision = (await router.route(request("python"))).decision
     assert (decision.model, decision.reason, decision.rule) == (BASE, Reason.SHADOW, "r")
-    assert decision.would == Would("legal-lora", Reason.RULE)
+    assert decision.would == Counterfactual("legal-lora", Reason.RULE)
 
 
 async def test_planned_anew_a_ruled_request_keeps_what_rules_say(classifier: Classifier) -> None:
@@ -134,14 +134,14 @@ async def test_planned_anew_a_ruled_request_keeps_what_rules_say(classifier: Cla
             rules=(Rule(name="never", never="legal-lora"), Rule(name="law", category="legal", keywords=("python",)))
         ),
     )
-    router, asked = Router(made, classifier, Served), request("python")
+    router, asked = Router(made, classifier, ServedModels), request("python")
     routed = await router.route(asked)
-    assert outcome(router.again(asked, routed, Served())) == outcome(routed) == (BASE, Reason.RULE, "never")
+    assert outcome(router.again(asked, routed, ServedModels())) == outcome(routed) == (BASE, Reason.RULE, "never")
 
 
 # --- conditions -----------------------------------------------------------------------------------------------------
 
-HOME = Origin({b"x-team": b"legal-berlin", b"accept": b"*/*"}, "10.1.2.3", "/v1/chat/completions", "legal-bot")
+HOME = RequestOrigin({b"x-team": b"legal-berlin", b"accept": b"*/*"}, "10.1.2.3", "/v1/chat/completions", "legal-bot")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ async def test_all_conditions_must_hold(classifier: Classifier, conditions: dict
 
 async def test_a_client_of_a_unix_socket_is_in_no_network(classifier: Classifier) -> None:
     rule = to_legal(clients=("0.0.0.0/0", "::/0"))
-    assert outcome(await router_of(classifier, rule).route(request("python"), origin=Origin({}))) == CLASSIFIED
+    assert outcome(await router_of(classifier, rule).route(request("python"), origin=RequestOrigin({}))) == CLASSIFIED
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ async def test_images_are_found_in_each_format_and_not_in_what_is_said(
 
 async def test_a_client_without_a_key_has_none_of_a_name(classifier: Classifier) -> None:
     router = router_of(classifier, to_legal(keys=("legal-bot",)))
-    assert outcome(await router.route(request("python"), origin=Origin({}))) == CLASSIFIED
+    assert outcome(await router.route(request("python"), origin=RequestOrigin({}))) == CLASSIFIED
 
 
 async def test_tools_are_a_condition(classifier: Classifier) -> None:

@@ -20,17 +20,17 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.api.kept_text import keep_text
 from pointsman.app import shadow_process
 from pointsman.app.generations import Generations
-from pointsman.app.prepare import Prepared, prepare
-from pointsman.app.shadow import Shadow
+from pointsman.app.prepare import PreparedConfig, prepare
+from pointsman.app.shadow import ShadowClassifier
 from pointsman.app.shadow_process import ShadowEnded, ShadowProcess
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL, TOKENIZER
-from pointsman.classify.shadow import ShadowOrder
+from pointsman.classify.shadow import ShadowOptions
 from pointsman.cli.check import check
 from pointsman.config.model import Category, ClassifierOptions, Config, LogOptions
 from pointsman.evaluation.main import main as evaluate
@@ -41,7 +41,7 @@ from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
 from pointsman.observability.texts import KeptTexts
 from pointsman.routing.formats import CHAT
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from support import toy_artifact
 from support.config_files import LABELS, MINIMAL, category
 from support.gate import Gate
@@ -69,12 +69,12 @@ class World:
     """A router with its classifier, and the one in its shadow."""
 
     router: Router
-    shadow: Shadow
+    shadow: ShadowClassifier
     log: Memory
     metrics: Metrics
     running: Callable[[], set[int]]
 
-    async def route(self, text: str, model: str = "MoM") -> Routed:
+    async def route(self, text: str, model: str = "MoM") -> RoutedRequest:
         body = json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode()
         return await self.router.route(CHAT.parse(body, self.router.finder))
 
@@ -103,9 +103,9 @@ def shadowed(folder: Path | None, more: tuple[Category, ...] = (), **options: An
     return replace(config(*usual, *more), pointsman=replace(QUIET, classifier=classifier))
 
 
-def prepared_for(folder: Path, first: Classifier, **options: Any) -> Prepared:
+def prepared_for(folder: Path, first: Classifier, **options: Any) -> PreparedConfig:
     manifest = artifact.read_manifest(folder)
-    return Prepared(shadowed(folder, **options), first, b"", (), shadow=artifact.Artifact(folder, manifest))
+    return PreparedConfig(shadowed(folder, **options), first, b"", (), shadow=artifact.Artifact(folder, manifest))
 
 
 @pytest.fixture(autouse=True)
@@ -122,8 +122,8 @@ def make_world(make_classifier: Make) -> Callable[..., Any]:
         with make_classifier() as first:
             log, metrics = Memory(), Metrics(frozenset())
             prepared = prepared_for(folder, first, **options)
-            shadow = Shadow(prepared, Log("info", log), metrics)
-            world = World(Router(prepared.config, first, Served), shadow, log, metrics, shadow_processes)
+            shadow = ShadowClassifier(prepared, Log("info", log), metrics)
+            world = World(Router(prepared.config, first, ServedModels), shadow, log, metrics, shadow_processes)
             task = asyncio.create_task(shadow._run())
             try:
                 await world.until(lambda told: told["state"] == state)
@@ -351,7 +351,7 @@ async def test_one_whose_end_the_event_loop_has_noticed_before_it_is_asked_has_e
         raise RuntimeError("unable to perform operation; the handler is closed")
 
     process = await ShadowProcess.start(
-        ShadowOrder(str(folder), 512, 0.5, language_gate=True, load_seconds=SOON_SECONDS)
+        ShadowOptions(str(folder), 512, 0.5, language_gate=True, load_seconds=SOON_SECONDS)
     )
     (pid,) = shadow_processes()
     os.kill(pid, signal.SIGKILL)
@@ -423,7 +423,7 @@ async def test_a_text_that_fails_is_counted_and_the_next_one_is_read(make_world:
 
 
 @asynccontextmanager
-async def serving(prepared: Prepared) -> AsyncIterator[Generations]:
+async def serving(prepared: PreparedConfig) -> AsyncIterator[Generations]:
     generations = Generations(prepared, Log("info", Memory()))
     try:
         yield generations
@@ -431,7 +431,7 @@ async def serving(prepared: Prepared) -> AsyncIterator[Generations]:
         await generations.close()
 
 
-async def runs(generations: Generations) -> Shadow:
+async def runs(generations: Generations) -> ShadowClassifier:
     shadow = generations.current.shadow
     assert shadow is not None
     await eventually(lambda: shadow.state == "running", "it runs", within_s=SOON_SECONDS)
@@ -477,7 +477,7 @@ async def test_a_reload_keeps_it_where_nothing_that_it_compares_has_changed(
             generations.swap(replace(another, config=replace(few, pointsman=replace(few.pointsman, routing=routing))))
             assert await runs(generations) is not former, changed
 
-        generations.swap(Prepared(shadowed(None), classifier, b"", ()))
+        generations.swap(PreparedConfig(shadowed(None), classifier, b"", ()))
         assert generations.current.shadow is None
         await eventually(lambda: not sorted(shadow_processes()), "none is left")
 

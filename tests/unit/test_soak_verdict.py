@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from soak.answer import events, plain
-from soak.evidence import Asked, Evidence, Lag, Phase, Sample
+from soak.evidence import DaemonSample, HonestRequest, Lag, Phase, SoakEvidence
 from soak.figures import figures, lag_p99, ratio, settled
 from soak.honest import judged
 from soak.plan import plan
@@ -27,7 +27,7 @@ ATTACKS = [
     )
 ]
 PHASES = sorted(QUIET + ATTACKS, key=lambda phase: phase.begun)
-WHOLE = Asked(20.0, 5.0, "routed plain", "whole", 200)
+WHOLE = HonestRequest(20.0, 5.0, "routed plain", "whole", 200)
 DIRECT = replace(WHOLE, ms=1.0, direct=True)
 STILL = {
     f"pointsman_{name}[]": 0.0
@@ -36,14 +36,14 @@ STILL = {
         *("buffered_bytes", "bodies_waiting"),
     )
 }
-FLAT = Sample(0.0, 100 * MIB, 20)
+FLAT = DaemonSample(0.0, 100 * MIB, 20)
 DID = {phase.name: {"body: 200": 3} for phase in ATTACKS}
 
 
-def evidence(**changes: Any) -> Evidence:
+def evidence(**changes: Any) -> SoakEvidence:
     """What a run without a fault leaves."""
     samples = [replace(FLAT, at=at + 0.5) for at in range(400)]
-    whole = Evidence(
+    whole = SoakEvidence(
         [WHOLE], [DIRECT], [Lag(20.0, 1.0)], PHASES, samples, FLAT, FLAT, 150 * MIB, 256 * MIB, STILL, DID, 0
     )
     return replace(whole, **changes)
@@ -51,7 +51,7 @@ def evidence(**changes: Any) -> Evidence:
 
 def became(end: str, at: float, code: str | None = None, ms: float = 5.0) -> list[str]:
     """What the verdict says of one request with this outcome."""
-    return judge(evidence(asked=[WHOLE, Asked(at, ms, "routed plain", end, 200, code)]))  # type: ignore[arg-type]
+    return judge(evidence(asked=[WHOLE, HonestRequest(at, ms, "routed plain", end, 200, code)]))  # type: ignore[arg-type]
 
 
 def test_a_run_in_which_nothing_was_lost_has_no_fault() -> None:
@@ -165,10 +165,10 @@ def test_an_error_in_the_log_is_found() -> None:
 
 def test_latency_is_of_answers_in_settled_phases() -> None:
     asked = [
-        Asked(5.0, 90.0, "routed plain", "whole"),
-        Asked(20.0, 4.0, "routed plain", "whole"),
-        Asked(60.0, 6.0, "routed plain", "whole"),
-        Asked(70.0, 999.0, "routed plain", "error", code="upstream_broken"),
+        HonestRequest(5.0, 90.0, "routed plain", "whole"),
+        HonestRequest(20.0, 4.0, "routed plain", "whole"),
+        HonestRequest(60.0, 6.0, "routed plain", "whole"),
+        HonestRequest(70.0, 999.0, "routed plain", "error", code="upstream_broken"),
     ]
     found = figures(evidence(asked=asked))
     assert (found["quiet"]["p99_ms"], found["attacked"]["p99_ms"]) == (4.0, 6.0)

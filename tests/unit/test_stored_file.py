@@ -16,8 +16,8 @@ from pointsman import daemon_thread
 from pointsman.app.remembered import remembered
 from pointsman.app.supervisor import Supervisor
 from pointsman.observability.log import Log
-from pointsman.proxy.stored_responses import Entry, StoredResponses
-from pointsman.routing.conversations import Kept
+from pointsman.proxy.stored_responses import StoredResponse, StoredResponses
+from pointsman.routing.conversations import ConversationState
 from support.disk import Disk
 from support.log import Memory
 from support.virtual_loop import VirtualLoop
@@ -73,11 +73,11 @@ def running(clock: VirtualLoop) -> Iterator[Service]:
 
 def test_so_it_does_the_decision_that_a_continuation_keeps(clock: VirtualLoop, disk: Disk, file: Path) -> None:
     with running(clock) as first:
-        clock.do(first.responses.add, "r", "me", "a", Kept("legal", 0.25))
+        clock.do(first.responses.add, "r", "me", "a", ConversationState("legal", 0.25))
     with running(clock) as second:
         entry = second.responses.find("r", "me")
         assert entry is not None
-        assert entry.kept == Kept("legal", 0.25)
+        assert entry.kept == ConversationState("legal", 0.25)
 
 
 def test_a_file_of_before_is_read(clock: VirtualLoop, disk: Disk, file: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_file_of_before_is_read(clock: VirtualLoop, disk: Disk, file: Path) ->
     file.parent.mkdir()
     file.write_text(json.dumps({"version": 1, "responses": [["r", "me", "a", NOW]]}))
     with running(clock) as service:
-        assert service.responses.entries() == [Entry("r", "me", "a", NOW)]
+        assert service.responses.entries() == [StoredResponse("r", "me", "a", NOW)]
 
 
 def test_the_next_process_knows_what_this_one_stored(clock: VirtualLoop, disk: Disk, file: Path) -> None:
@@ -121,7 +121,7 @@ def test_what_comes_later_is_added_to_the_file_and_not_written_anew(clock: Virtu
         service.store("r1")
         before, inode = file.read_bytes(), file.stat().st_ino
         clock.advance(1.0)
-        clock.do(service.responses.add, "r2", "me", "b", Kept("legal", 0.25))
+        clock.do(service.responses.add, "r2", "me", "b", ConversationState("legal", 0.25))
         added = file.read_bytes().removeprefix(before)
         assert json.loads(added) == ["r2", "me", "b", NOW, ["legal", 0.25, None, False, False, False]]
         assert file.stat().st_ino == inode

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pointsman.proxy.response_id import ResponseIdReader
-from pointsman.proxy.stored_responses import Entry, StoredResponses
+from pointsman.proxy.stored_responses import StoredResponse, StoredResponses
 from support.playbook import OK, OPEN, STREAM, Wire, chunk, playing, with_length
 from support.virtual_loop import FakeTransport
 
@@ -105,7 +105,7 @@ def test_an_id_that_is_stored_again_is_the_latest_clients() -> None:
 def test_what_is_restored_expires_as_before() -> None:
     shelf = Shelf()
     ages = {"old": 31, "r": 29}
-    shelf.responses.restore(Entry(each, "me", "a", shelf.now - days * DAY) for each, days in ages.items())
+    shelf.responses.restore(StoredResponse(each, "me", "a", shelf.now - days * DAY) for each, days in ages.items())
     assert (shelf.has("me", "old"), shelf.has("me", "r")) == (False, True)
     shelf.now += 2 * DAY
     assert not shelf.has("me", "r")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pointsman.routing.subject import FITTED, Evidence, Weights, evidence_of
+from pointsman.routing.subject import FITTED, Features, Weights, evidence_of
 
 NEW = "How long must a tenant wait for the deposit?"
 BEFORE = "Why does my loop never end?\nThe index is not incremented."
@@ -15,7 +15,7 @@ BEFORE = "Why does my loop never end?\nThe index is not incremented."
 
 def evidence(
     ask: str = NEW, before: str = BEFORE, score: float = 0.9, together: float = 0.5, *, rest: bool = False
-) -> Evidence:
+) -> Features:
     return evidence_of(ask, before, score, together, rest=rest)
 
 
@@ -46,9 +46,9 @@ def test_words_that_the_last_ask_or_its_answer_has_are_counted_up_to_two(ask: st
 
 
 def test_the_weighted_sum_decides() -> None:
-    weights = Weights(-1.0, Evidence(0, 0, 0, 1.0, 0, 0))
-    assert not weights.changed(Evidence(9, 1, 9, 1, 1, 1))
-    assert weights.changed(Evidence(0, 0, 0, 2, 0, 0))
+    weights = Weights(-1.0, Features(0, 0, 0, 1.0, 0, 0))
+    assert not weights.changed(Features(9, 1, 9, 1, 1, 1))
+    assert weights.changed(Features(0, 0, 0, 2, 0, 0))
 
 
 @pytest.mark.parametrize(

@@ -15,17 +15,17 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.app.gauges import _classifier as watch_classifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Canary, CategoryRollout, Lora, Model, RoutingOptions
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
-from pointsman.routing.decision import Reason, Would
+from pointsman.routing.decision import Counterfactual, Reason
 from pointsman.routing.formats import CHAT
 from pointsman.routing.reading import UNREAD
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from support.log import Memory
 from support.toy_config import BASE, category, config
 
@@ -41,11 +41,11 @@ def asked(model: str, text: str) -> bytes:
     return json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode()
 
 
-async def route(classifier: Classifier, model: str = "MoM", text: str = SECRET) -> Routed:
-    return await Router(config(), classifier, Served).route(CHAT.parse(asked(model, text)))
+async def route(classifier: Classifier, model: str = "MoM", text: str = SECRET) -> RoutedRequest:
+    return await Router(config(), classifier, ServedModels).route(CHAT.parse(asked(model, text)))
 
 
-def record(routed: Routed | None = None, upstream: float | None = None, **fields: Any) -> Record:
+def record(routed: RoutedRequest | None = None, upstream: float | None = None, **fields: Any) -> Record:
     given: dict[str, Any] = {"path": "/v1/chat/completions", "status": 200} | fields
     made = Record("id", **given)
     if routed is not None:
@@ -163,7 +163,7 @@ async def test_the_line_tells_how_the_system_prompt_was_set(
 ) -> None:
     made = config(category("technical", system_prompt="Ours."), category("legal"))
     body = {"model": "MoM", "messages": [{"role": "user", "content": "Fix my Python"}], "tools": tools}
-    routed = await Router(made, classifier, Served).route(CHAT.parse(json.dumps(body).encode()))
+    routed = await Router(made, classifier, ServedModels).route(CHAT.parse(json.dumps(body).encode()))
     assert told(record(routed))["system_prompt"] == mode
 
 
@@ -254,7 +254,7 @@ async def test_requests_that_are_counted_together_count_as_those_that_are_not(cl
             {"model": BASE},
             {"model": "unknown", "base_model": "unknown"},
             {"model": "unknown", "base_model": BASE},
-            {"would": Would(BASE, Reason.SHADOW)},
+            {"would": Counterfactual(BASE, Reason.SHADOW)},
         )
     ]
     ended = [
@@ -343,7 +343,7 @@ async def test_requests_first_bytes_and_tokens_are_counted_by_model_and_arm(
     classifier: Classifier, routing: dict[str, Any], arm: str, model: str
 ) -> None:
     made = config(routing=RoutingOptions(**routing), base=Model(loras=LORAS))
-    routed = await Router(made, classifier, Served).route(CHAT.parse(asked("MoM", SECRET)))
+    routed = await Router(made, classifier, ServedModels).route(CHAT.parse(asked("MoM", SECRET)))
     metrics = Metrics(made.models)
     metrics.count(record(routed, tokens=(7, 3), first_byte=0.25))
     reason = str(routed.decision.reason)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classification, Classifier, Timing
 from pointsman.config.client_keys import ClientKey
 from pointsman.routing.ask import Ask, AskFinder
@@ -179,7 +179,7 @@ def test_the_policy_of_clients_with_keys_decides_the_same_and_remembers_nothing(
 
 @pytest.mark.parametrize("said", [("python",), ("python", "A language.", "and python")])
 async def test_routing_for_a_client_uses_nothing_that_another_has_left(classifier: Classifier, said: Any) -> None:
-    router = Router(config(), classifier, Served)
+    router = Router(config(), classifier, ServedModels)
     for name in ("ann", "bob"):
         routed = await router.route(asked(*said), remember=False, key=ClientKey(name, b""))
         assert routed.decision.category == "technical"
@@ -200,7 +200,7 @@ async def test_what_is_read_of_a_change_of_subject_is_its_clients(
         return await classify(text, deadline, client)
 
     monkeypatch.setattr(classifier, "classify", noted)
-    router, key = Router(config(), classifier, Served), ClientKey("ann", b"")
+    router, key = Router(config(), classifier, ServedModels), ClientKey("ann", b"")
     await router.route(asked("python python"), key=key)
     routed = await router.route(asked("python python", "A language.", "landlord landlord landlord"), key=key)
 

@@ -17,7 +17,7 @@ import yaml
 from pointsman.app.prepare import prepare
 from pointsman.classify import artifact
 from pointsman.cli.check import check
-from pointsman.config.load import Loaded
+from pointsman.config.load import LoadedConfig
 from pointsman.config.model import Config
 from pointsman.config.told import remember_told, was_told
 from pointsman.errors import ConfigError, Problem
@@ -44,7 +44,7 @@ def common(threshold: float) -> str:
     return f"classifier: {{category_model: {{threshold: {threshold}}}}}\n"
 
 
-def told(made: Loaded) -> Problem | None:
+def told(made: LoadedConfig) -> Problem | None:
     return former(made, BUILTIN.labels, ROWS)
 
 
@@ -190,7 +190,7 @@ def test_a_start_and_a_reload_tell_what_check_warns_of(tmp_path: Path) -> None:
 # --- what is asked for and not given ---------------------------------------------------------------------------
 
 
-def said(made: Loaded, *, calibrated: bool = True) -> Iterator[Problem]:
+def said(made: LoadedConfig, *, calibrated: bool = True) -> Iterator[Problem]:
     rows = ROWS if calibrated else None
     return problems(made, thresholds(made.config, BUILTIN.labels, rows), rows)
 

@@ -13,9 +13,9 @@ from pointsman.classify.manifest import CALIBRATION
 from pointsman.cli.main import main
 from pointsman.config.model import Config, RoutingOptions
 from pointsman.routing.thresholds import (
-    Measured,
-    Origin,
     Threshold,
+    ThresholdCounts,
+    ThresholdOrigin,
     expected_confidence,
     suggest_threshold,
     thresholds,
@@ -62,15 +62,19 @@ def test_without_a_stated_precision_the_common_threshold_is_that_of_each_categor
     """However wrong the rows that reach it are."""
     said = rows(*ladder(HEALTH, 57, 400), *ladder(LAW, 57, 400))
     both = found(said, config(threshold=common, routing=precise(None, legal=0.7)))
-    assert (both["medical"].value, both["medical"].origin) == (common, Origin.COMMON)
-    assert (both["legal"].value, both["legal"].origin) == (0.7, Origin.GIVEN)
+    assert (both["medical"].value, both["medical"].origin) == (common, ThresholdOrigin.COMMON)
+    assert (both["legal"].value, both["legal"].origin) == (0.7, ThresholdOrigin.GIVEN)
 
 
 def test_the_higher_the_stated_precision_the_higher_the_threshold() -> None:
     """Of 57 right and 43 wrong rows, the wrong ones below: 57 of 71 are 0.8, and 57 of 60 are 0.95."""
     said = rows(*ladder(HEALTH, 57, 43))
     values = [found(said, config(routing=precise(precision)))["medical"] for precision in (0.5, 0.8, 0.95)]
-    assert [one.measured for one in values] == [Measured(57, 100, 57), Measured(57, 71, 57), Measured(57, 60, 57)]
+    assert [one.measured for one in values] == [
+        ThresholdCounts(57, 100, 57),
+        ThresholdCounts(57, 71, 57),
+        ThresholdCounts(57, 60, 57),
+    ]
 
 
 def test_a_threshold_is_the_lowest_that_is_right_for_95_of_100_rows_at_or_above_it() -> None:
@@ -82,7 +86,7 @@ def test_a_threshold_is_the_lowest_that_is_right_for_95_of_100_rows_at_or_above_
 
     assert threshold.value == pytest.approx(third_wrong, abs=1e-4)
     assert threshold.value <= third_wrong
-    assert (threshold.origin, threshold.measured) == (Origin.FITTED, Measured(57, 60, 57))
+    assert (threshold.origin, threshold.measured) == (ThresholdOrigin.FITTED, ThresholdCounts(57, 60, 57))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,7 @@ def test_a_threshold_is_the_lowest_that_is_right_for_95_of_100_rows_at_or_above_
 )
 def test_rows_of_any_other_label_count_against_a_category(truth: int) -> None:
     measured = [found(rows(*ladder(label, 57, 40, truth)))[name].measured for label, name in MINE.items()]
-    assert measured == [Measured(57, 60, 57)] * 2
+    assert measured == [ThresholdCounts(57, 60, 57)] * 2
 
 
 def test_each_label_of_a_category_is_right_and_its_scores_are_summed() -> None:
@@ -104,19 +108,19 @@ def test_each_label_of_a_category_is_right_and_its_scores_are_summed() -> None:
     threshold = found(Calibration(said, np.array([CODE, BUILDING] * 20)), config(threshold=0.8, routing=precise()))[
         "technical"
     ]
-    assert threshold == Threshold(0.8, Origin.FITTED, Measured(40, 40, 40))
+    assert threshold == Threshold(0.8, ThresholdOrigin.FITTED, ThresholdCounts(40, 40, 40))
 
 
 def test_only_rows_that_would_choose_the_category_count() -> None:
     """Those with a higher score for another one are no matter of its precision."""
     calibration = rows(*ladder(HEALTH, 40, 0), *ladder(LAW, 40, 0))
-    assert found(calibration)["medical"].measured == Measured(40, 40, 40)
+    assert found(calibration)["medical"].measured == ThresholdCounts(40, 40, 40)
 
 
 @pytest.mark.parametrize("lower", [0.0, 0.6, 0.72])
 def test_the_common_threshold_stays_where_it_has_the_precision(lower: float) -> None:
     threshold = found(rows(*ladder(LAW, 50, 1)), config(threshold=lower, routing=precise()))["legal"]
-    assert (threshold.value, threshold.origin) == (lower, Origin.FITTED)
+    assert (threshold.value, threshold.origin) == (lower, ThresholdOrigin.FITTED)
 
 
 def test_rows_below_the_common_threshold_do_not_count() -> None:
@@ -125,39 +129,45 @@ def test_rows_below_the_common_threshold_do_not_count() -> None:
     below, above = (
         found(rows(*wrong_above), config(threshold=lower, routing=precise()))["legal"] for lower in (0.4, 0.9)
     )
-    assert (below.value, below.origin) == (0.4, Origin.FITTED)
-    assert (above.value, above.origin) == (0.9, Origin.NOT_REACHED)
+    assert (below.value, below.origin) == (0.4, ThresholdOrigin.FITTED)
+    assert (above.value, above.origin) == (0.9, ThresholdOrigin.NOT_REACHED)
 
 
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
         pytest.param(
-            [(LAW, 0.9, LAW)] * 29, Threshold(0.6, Origin.FEW_ROWS, Measured(29, 29, 29)), id="29 rows prove nothing"
+            [(LAW, 0.9, LAW)] * 29,
+            Threshold(0.6, ThresholdOrigin.FEW_ROWS, ThresholdCounts(29, 29, 29)),
+            id="29 rows prove nothing",
         ),
-        pytest.param([(LAW, 0.9, LAW)] * 30, Threshold(0.6, Origin.FITTED, Measured(30, 30, 30)), id="30 rows do"),
+        pytest.param(
+            [(LAW, 0.9, LAW)] * 30, Threshold(0.6, ThresholdOrigin.FITTED, ThresholdCounts(30, 30, 30)), id="30 rows do"
+        ),
         pytest.param(
             [(LAW, 0.9, LAW)] * 29 + [(LAW, 0.5, LAW)] * 50,
-            Threshold(0.6, Origin.FEW_ROWS, Measured(79, 29, 29)),
+            Threshold(0.6, ThresholdOrigin.FEW_ROWS, ThresholdCounts(79, 29, 29)),
             id="rows below the bound are none",
         ),
         pytest.param(
             [(LAW, 0.9, LAW), (LAW, 0.9, HEALTH)] * 40,
-            Threshold(0.6, Origin.NOT_REACHED, Measured(40, 80, 40)),
+            Threshold(0.6, ThresholdOrigin.NOT_REACHED, ThresholdCounts(40, 80, 40)),
             id="half are wrong at any threshold",
         ),
         pytest.param(
             [(LAW, 0.9, LAW)] * 32 + [(LAW, 0.9, HEALTH)] * 8 + [(LAW, 0.8, LAW), (LAW, 0.8, HEALTH)] * 40,
-            Threshold(0.9, Origin.NOT_REACHED, Measured(72, 40, 32)),
+            Threshold(0.9, ThresholdOrigin.NOT_REACHED, ThresholdCounts(72, 40, 32)),
             id="the most precise one of those that 30 rows reach",
         ),
         pytest.param(
             [(LAW, 0.95, LAW)] * 29 + [(LAW, 0.9, HEALTH)] * 11 + [(LAW, 0.8, HEALTH)] * 40,
-            Threshold(0.9, Origin.NOT_REACHED, Measured(29, 40, 29)),
+            Threshold(0.9, ThresholdOrigin.NOT_REACHED, ThresholdCounts(29, 40, 29)),
             id="29 rows prove nothing of it",
         ),
         pytest.param(
-            [(HEALTH, 0.9, HEALTH)] * 40, Threshold(0.6, Origin.FEW_ROWS, Measured(0, 0, 0)), id="no row is its"
+            [(HEALTH, 0.9, HEALTH)] * 40,
+            Threshold(0.6, ThresholdOrigin.FEW_ROWS, ThresholdCounts(0, 0, 0)),
+            id="no row is its",
         ),
     ],
 )
@@ -172,7 +182,7 @@ def test_what_the_rows_cannot_tell_leaves_the_common_threshold(
 def test_the_configs_own_threshold_of_a_category_goes_before_all_others(value: float) -> None:
     """It may be below the common one, too."""
     threshold = found(rows(*ladder(LAW, 50, 50)), config(routing=precise(legal=value)))["legal"]
-    assert (threshold.value, threshold.origin) == (value, Origin.GIVEN)
+    assert (threshold.value, threshold.origin) == (value, ThresholdOrigin.GIVEN)
     assert threshold.measured is not None
 
 
@@ -191,14 +201,14 @@ def test_the_configs_own_threshold_of_a_category_goes_before_all_others(value: f
 def test_where_no_adapter_depends_on_it_the_common_threshold_is_enough(made: Config) -> None:
     calibration = rows(*ladder(LAW, 60, 40), *ladder(HEALTH, 60, 40))
     both = found(calibration, made)
-    assert (both["legal"].value, both["legal"].origin) == (0.6, Origin.COMMON)
-    assert both["medical"].origin is Origin.FITTED
+    assert (both["legal"].value, both["legal"].origin) == (0.6, ThresholdOrigin.COMMON)
+    assert both["medical"].origin is ThresholdOrigin.FITTED
     assert both["medical"].value > 0.6
 
 
 def test_a_category_without_labels_is_not_fitted() -> None:
     made = config(category("legal"), category("nothing"), routing=precise())
-    assert found(rows(*ladder(LAW, 50, 0)), made)["nothing"].origin is Origin.COMMON
+    assert found(rows(*ladder(LAW, 50, 0)), made)["nothing"].origin is ThresholdOrigin.COMMON
 
 
 def test_a_score_that_misses_1_by_a_rounding_error_can_reach_every_fitted_threshold() -> None:
@@ -209,8 +219,8 @@ def test_a_score_that_misses_1_by_a_rounding_error_can_reach_every_fitted_thresh
 
 def test_without_calibration_rows_each_category_has_the_configs_threshold() -> None:
     made = config(threshold=0.7, routing=precise(legal=0.9))
-    lower = Threshold(0.7, Origin.COMMON)
-    assert found(None, made) == {"technical": lower, "medical": lower, "legal": Threshold(0.9, Origin.GIVEN)}
+    lower = Threshold(0.7, ThresholdOrigin.COMMON)
+    assert found(None, made) == {"technical": lower, "medical": lower, "legal": Threshold(0.9, ThresholdOrigin.GIVEN)}
 
 
 def test_without_categories_there_is_nothing_to_fit() -> None:
@@ -234,7 +244,7 @@ def test_no_lower_threshold_has_the_precision_on_random_rows() -> None:
         score, right = np.floor(scores[mine, position] * 10_000) / 10_000, owner[mine] == position
         steps = np.arange(3000, 10_000) / 10_000
         good = next(step for step in steps if (score >= step).sum() >= 30 and right[score >= step].mean() >= 0.95)
-        assert threshold.origin is Origin.FITTED
+        assert threshold.origin is ThresholdOrigin.FITTED
         assert threshold.value > 0.3
         # Below the lowest row that passes, the same rows pass down to the next row.
         assert right[score >= threshold.value].tolist() == right[score >= good].tolist()

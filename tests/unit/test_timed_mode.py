@@ -16,8 +16,8 @@ import pytest
 from pointsman import daemon_thread, files
 from pointsman.api.mode import overlay_routes
 from pointsman.app.generations import Generations
-from pointsman.app.overlay import OverlayKeeper
-from pointsman.app.prepare import Prepared
+from pointsman.app.overlay import OverlayStore
+from pointsman.app.prepare import PreparedConfig
 from pointsman.app.status import _routing
 from pointsman.cli import mode as command
 from pointsman.cli import shares
@@ -26,7 +26,7 @@ from pointsman.cli.mode import render
 from pointsman.cli.since import lasting
 from pointsman.config import overlay
 from pointsman.config.load import load
-from pointsman.config.overlay import Boot, Decided, Overlay, TimedMode, with_canary
+from pointsman.config.overlay import Boot, CanaryOutcome, Overlay, TimedMode, with_canary
 from pointsman.observability.log import Log
 from support.config_files import MINIMAL, plain, write
 from support.log import Memory
@@ -52,7 +52,7 @@ class Host:
     asleep: float = 0.0
     """For how long the host has slept, while which the event loop's clock stands still."""
     generations: Generations = field(init=False)
-    keeper: OverlayKeeper = field(init=False)
+    store: OverlayStore = field(init=False)
     log: Memory = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,9 +74,9 @@ class Host:
         served = replace(config(), pointsman=replace(QUIET, routing=routing))
         self.log = Memory()
         log = Log("info", self.log)
-        self.generations = self.loop.do(lambda: Generations(Prepared(served, CLASSIFIER, b"", ()), log))
-        self.keeper = self.loop.do(lambda: OverlayKeeper(self.folder, self.generations, self.now, self.up))
-        self.loop.do(lambda: self.generations.supervisor.start("mode", self.keeper.watch))
+        self.generations = self.loop.do(lambda: Generations(PreparedConfig(served, CLASSIFIER, b"", ()), log))
+        self.store = self.loop.do(lambda: OverlayStore(self.folder, self.generations, self.now, self.up))
+        self.loop.do(lambda: self.generations.supervisor.start("mode", self.store.watch))
 
     def stop(self) -> None:
         self.loop.run_until_complete(self.generations.close())
@@ -92,7 +92,7 @@ class Host:
         assert answer.status == 200, answer.body
 
     def post(self, body: bytes) -> Any:
-        routes: Any = overlay_routes(self.keeper)
+        routes: Any = overlay_routes(self.store)
         return self.loop.run_until_complete(routes[1].handler(Asked(body)))
 
     @property
@@ -203,7 +203,7 @@ def test_a_disk_that_hangs_holds_the_end_not_up(host: Host, monkeypatch: pytest.
     host.loop.advance(HOUR)
     assert host.mode == "percent"
     host.loop.advance(5)
-    assert "cannot be written" in str(host.keeper.trouble)
+    assert "cannot be written" in str(host.store.trouble)
 
 
 def test_a_change_of_something_else_does_not_lengthen_it(host: Host) -> None:
@@ -211,11 +211,11 @@ def test_a_change_of_something_else_does_not_lengthen_it(host: Host) -> None:
     host.set_mode("off", HOUR)
     host.loop.advance(HOUR - 5)
     host.set_by = -100.0
-    decided = Decided(adapter="x", state="promoted", by="command", at=7)
-    host.loop.run_until_complete(host.keeper.change(lambda now: with_canary(now, "law", decided), "canary"))
+    decided = CanaryOutcome(adapter="x", state="promoted", by="command", at=7)
+    host.loop.run_until_complete(host.store.change(lambda now: with_canary(now, "law", decided), "canary"))
     host.loop.advance(5)
     assert host.mode == "percent"
-    assert host.keeper.current.canaries == {"law": decided}
+    assert host.store.current.canaries == {"law": decided}
 
 
 # --- clocks and restarts -------------------------------------------------------------------------------------------
@@ -408,7 +408,7 @@ def test_without_a_state_directory_it_ends_all_the_same(host: Host, clock: Virtu
     host.folder = None  # type: ignore[assignment]
     host.restart()
     host.set_mode("off", HOUR)
-    assert "restart forgets" in str(host.keeper.trouble)
+    assert "restart forgets" in str(host.store.trouble)
     host.loop.advance(HOUR)
     assert host.mode == "percent"
 
@@ -441,7 +441,7 @@ def test_status_metrics_and_the_overlay_say_until_when(host: Host) -> None:
     assert host.gauge == {"shadow": NOON + HOUR}
     told = _routing(host.generations)
     assert (told["mode"], told["overridden"], told["until"], told["then"]) == ("shadow", True, NOON + HOUR, "off")
-    assert host.keeper.describe()["overlay"]["timed"]["until"] == NOON + HOUR
+    assert host.store.describe()["overlay"]["timed"]["until"] == NOON + HOUR
     host.set_mode("config")
     host.set_mode("off", HOUR)
     assert _routing(host.generations)["then"] == "percent"

@@ -9,7 +9,7 @@ import pytest
 import tokenizers
 import tokenizers.processors
 
-from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.errors import ArtifactError
 from support import toy_artifact
 
@@ -31,7 +31,7 @@ def ids(letters: Sequence[str]) -> list[int]:
 
 @pytest.mark.parametrize("letters", ["", "a", "abcdef"])
 def test_a_text_that_fits_is_whole(file: Path, letters: str) -> None:
-    (encoded,) = Tokenizer(file).encode([" ".join(letters)], Window(8, 0.5))
+    (encoded,) = Tokenizer(file).encode([" ".join(letters)], TextWindow(8, 0.5))
     assert (encoded.ids.tolist(), encoded.cut) == (ids(letters), False)
 
 
@@ -42,7 +42,7 @@ def test_a_text_that_fits_is_whole(file: Path, letters: str) -> None:
 def test_of_a_longer_text_head_and_tail_are_kept_between_the_special_tokens(
     file: Path, share: float, kept: str
 ) -> None:
-    (encoded,) = Tokenizer(file).encode([" ".join(LETTERS)], Window(8, share))
+    (encoded,) = Tokenizer(file).encode([" ".join(LETTERS)], TextWindow(8, share))
     assert (encoded.ids.tolist(), encoded.cut) == (ids(kept), True)
 
 
@@ -55,22 +55,22 @@ def test_special_tokens_may_be_on_one_side_only(file: Path, tmp_path: Path, temp
         single=template, special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
     )
     built.save(str(tmp_path / "tokenizer.json"))
-    (encoded,) = Tokenizer(tmp_path / "tokenizer.json").encode([" ".join(LETTERS)], Window(8, 0.5))
+    (encoded,) = Tokenizer(tmp_path / "tokenizer.json").encode([" ".join(LETTERS)], TextWindow(8, 0.5))
     assert encoded.ids.tolist() == kept
 
 
 def test_one_token_too_many_is_cut(file: Path) -> None:
-    (encoded,) = Tokenizer(file).encode(["a b c d e f g"], Window(8, 0.5))
+    (encoded,) = Tokenizer(file).encode(["a b c d e f g"], TextWindow(8, 0.5))
     assert (encoded.ids.tolist(), encoded.cut) == (ids("abcefg"), True)
 
 
 def test_special_tokens_that_the_client_writes_do_not_upset_the_cut(file: Path) -> None:
-    (encoded,) = Tokenizer(file).encode(["[SEP] " * 20 + "[CLS] a"], Window(8, 0.5))
+    (encoded,) = Tokenizer(file).encode(["[SEP] " * 20 + "[CLS] a"], TextWindow(8, 0.5))
     assert encoded.ids.tolist() == [CLS, SEP, SEP, SEP, SEP, CLS, 4, SEP]
 
 
 def test_each_text_of_a_batch_is_its_own_and_none_is_padded(file: Path) -> None:
-    encoded = Tokenizer(file).encode(["a", " ".join(LETTERS), "b c"], Window(8, 0.5))
+    encoded = Tokenizer(file).encode(["a", " ".join(LETTERS), "b c"], TextWindow(8, 0.5))
     assert [item.ids.tolist() for item in encoded] == [ids("a"), ids("abcnop"), ids("bc")]
     assert [item.cut for item in encoded] == [False, True, False]
 
@@ -80,7 +80,7 @@ def test_truncation_and_padding_of_the_file_itself_do_not_count(file: Path, tmp_
     built.enable_truncation(3)
     built.enable_padding(length=16)
     built.save(str(tmp_path / "tokenizer.json"))
-    (encoded,) = Tokenizer(tmp_path / "tokenizer.json").encode(["a b c d"], Window(8, 0.5))
+    (encoded,) = Tokenizer(tmp_path / "tokenizer.json").encode(["a b c d"], TextWindow(8, 0.5))
     assert encoded.ids.tolist() == ids("abcd")
 
 
@@ -88,7 +88,7 @@ def test_truncation_and_padding_of_the_file_itself_do_not_count(file: Path, tmp_
 def test_what_cannot_matter_of_a_very_long_text_is_cut_before_it_is_tokenized(share: float) -> None:
     limit = 10 * 12
     text = "".join(chr(0x4E00 + position) for position in range(10 * limit))
-    head, tail = Window(10, share).cut_text(text).split(" ")
+    head, tail = TextWindow(10, share).cut_text(text).split(" ")
     assert len(head) + len(tail) == limit
     assert len(head) == share * limit
     assert text.startswith(head)
@@ -97,8 +97,8 @@ def test_what_cannot_matter_of_a_very_long_text_is_cut_before_it_is_tokenized(sh
 
 def test_a_text_at_the_limit_is_the_very_same_object() -> None:
     text = "x" * 10 * 12
-    assert Window(10, 0.5).cut_text(text) is text
-    assert Window(10, 0.5).cut_text(text + "x") != text + "x"
+    assert TextWindow(10, 0.5).cut_text(text) is text
+    assert TextWindow(10, 0.5).cut_text(text + "x") != text + "x"
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\x00", b"not JSON"])

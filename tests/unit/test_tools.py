@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Card, Served
+from pointsman.adapters.catalog import ModelCard, ServedModels
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import AdapterOptions, Config, Options, RoutingOptions
-from pointsman.routing.decision import Choice, Decision, Reason
+from pointsman.routing.decision import CategoryChoice, Decision, Reason
 from pointsman.routing.edits import SystemPrompt
 from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format
 from pointsman.routing.planner import Planner
@@ -18,7 +18,7 @@ from pointsman.routing.router import Router
 from support.toy_config import BASE, category, config, entry
 
 LABELS = ("computer science", "engineering", "health", "law", "other")
-ANYTHING = Served()
+ANYTHING = ServedModels()
 TOOL = {"type": "function", "function": {"name": "f"}}
 
 
@@ -60,8 +60,10 @@ def with_tools(*categories: Any, routing: RoutingOptions | None = None, **fields
     return config(*categories, pointsman=options, **fields)
 
 
-def decide(made: Config, name: str | None, *, tools: bool, now: Served = ANYTHING, share: float = 0.0) -> Decision:
-    return Planner(made).decide(Choice(name, 0.9, Reason.CLASSIFIED), share, now, tools=tools)
+def decide(
+    made: Config, name: str | None, *, tools: bool, now: ServedModels = ANYTHING, share: float = 0.0
+) -> Decision:
+    return Planner(made).decide(CategoryChoice(name, 0.9, Reason.CLASSIFIED), share, now, tools=tools)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_a_share_of_the_traffic_gives_way_too() -> None:
 
 def test_an_adapter_that_is_missing_is_still_told_as_missing() -> None:
     made = with_tools(category("legal", entry("third-lora", 1.0), entry("legal-lora", 0.5)))
-    now = Served({"a": (Card(BASE), Card("legal-lora", BASE))})
+    now = ServedModels({"a": (ModelCard(BASE), ModelCard("legal-lora", BASE))})
     decision = decide(made, "legal", tools=True, now=now)
     assert (decision.model, decision.reason) == (BASE, Reason.ADAPTER_MISSING)
 
@@ -120,7 +122,7 @@ async def test_what_is_sent_keeps_the_clients_prompt_and_the_decision_says_so(
     classifier: Classifier, api: Format, fields: dict[str, Any], prompt: Any
 ) -> None:
     made = config(category("technical", system_prompt="Ours."), category("legal"))
-    router = Router(made, classifier, Served)
+    router = Router(made, classifier, ServedModels)
     carrying = await router.route(api.parse(body(tools=[TOOL], **fields)))
     plain = await router.route(api.parse(body(**fields)))
     assert prompt(json.loads(bytes(carrying.edited.body))) == "Ours.\n\nTheirs."
@@ -129,20 +131,20 @@ async def test_what_is_sent_keeps_the_clients_prompt_and_the_decision_says_so(
 
 
 async def test_a_form_without_a_system_prompt_tells_of_none(classifier: Classifier) -> None:
-    router = Router(config(category("technical", system_prompt="Ours."), category("legal")), classifier, Served)
+    router = Router(config(category("technical", system_prompt="Ours."), category("legal")), classifier, ServedModels)
     routed = await router.route(COMPLETIONS.parse(json.dumps({"model": "MoM", "prompt": "Fix my Python"}).encode()))
     assert (routed.decision.category, routed.system_prompt) == ("technical", None)
 
 
 async def test_a_client_that_names_an_adapter_gets_it_with_tools(classifier: Classifier) -> None:
-    router = Router(with_tools(category("legal")), classifier, Served)
+    router = Router(with_tools(category("legal")), classifier, ServedModels)
     routed = await router.route(CHAT.parse(body(tools=[TOOL], model="legal-lora")))
     assert (routed.decision.model, routed.decision.reason) == ("legal-lora", Reason.EXPLICIT_MODEL)
 
 
 async def test_a_request_that_is_decided_anew_still_carries_its_tools(classifier: Classifier) -> None:
     made = with_tools(category("technical", entry("third-lora", 1.0), entry("legal-lora", 0.5)), category("legal"))
-    router = Router(made, classifier, Served)
+    router = Router(made, classifier, ServedModels)
     asked = CHAT.parse(body(tools=[TOOL]))
-    again = router.again(asked, await router.route(asked), Served().without("a", "third-lora"))
+    again = router.again(asked, await router.route(asked), ServedModels().without("a", "third-lora"))
     assert (again.decision.model, again.decision.reason) == (BASE, Reason.ADAPTER_MISSING)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
 from pointsman.observability.traffic import Traffic
 from pointsman.routing.formats import CHAT
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from support.toy_config import config
 from support.virtual_loop import VirtualLoop
 
@@ -28,12 +28,12 @@ def metrics() -> Metrics:
     return Metrics(frozenset({"technical-lora", "llama2-7b"}))
 
 
-async def route(classifier: Classifier, text: str = "Fix my Python", model: str = "MoM") -> Routed:
+async def route(classifier: Classifier, text: str = "Fix my Python", model: str = "MoM") -> RoutedRequest:
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    return await Router(config(), classifier, Served).route(CHAT.parse(json.dumps(body).encode()))
+    return await Router(config(), classifier, ServedModels).route(CHAT.parse(json.dumps(body).encode()))
 
 
-def count(metrics: Metrics, routed: Routed | None = None, status: int = 200, **fields: Any) -> None:
+def count(metrics: Metrics, routed: RoutedRequest | None = None, status: int = 200, **fields: Any) -> None:
     record = Record("id", "/v1/chat/completions", status=status, **fields)
     if routed is not None:
         record.decided(routed)

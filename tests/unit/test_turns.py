@@ -16,22 +16,22 @@ import msgspec
 import pytest
 
 from pointsman import eager
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classification, Classifier
 from pointsman.config.model import AdapterOptions, Options, RoutingOptions
 from pointsman.errors import ClassifierError, DeadlineMissed, Overloaded
 from pointsman.observability.record import Record, request_line
 from pointsman.routing import reading
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
-from pointsman.routing.conversation import ANYBODY, Caller
-from pointsman.routing.conversations import Kept
+from pointsman.routing.conversation_keys import ANYBODY, Caller
+from pointsman.routing.conversations import ConversationState
 from pointsman.routing.decision import Reason
 from pointsman.routing.explain import describe, render
 from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format
 from pointsman.routing.history import HistoryReader
-from pointsman.routing.policy import Held
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.policy import FollowUp
+from pointsman.routing.router import RoutedRequest, Router
 from pointsman.routing.steps import Steps
 from support.gate import Gate
 from support.toy_config import BASE, category, config, entry
@@ -41,7 +41,7 @@ Make = Callable[..., AbstractContextManager[Classifier]]
 
 @pytest.fixture
 def router(classifier: Classifier) -> Router:
-    return Router(config(), classifier, Served)
+    return Router(config(), classifier, ServedModels)
 
 
 def user(content: Any) -> dict[str, Any]:
@@ -57,10 +57,10 @@ async def send(
     *turns: Any,
     api: Format = CHAT,
     caller: Caller = ANYBODY,
-    kept: Kept | None = None,
+    kept: ConversationState | None = None,
     stated: Ask | None = None,
     **fields: Any,
-) -> Routed:
+) -> RoutedRequest:
     """Send what user and assistant said in turns; a mapping is a message as it stands."""
     messages = [
         turn if isinstance(turn, dict) else {"role": ("user", "assistant")[place % 2], "content": turn}
@@ -72,11 +72,11 @@ async def send(
     return await router.route(request, caller, continued=kept)
 
 
-def found(routed: Routed) -> tuple[str | None, Reason]:
+def found(routed: RoutedRequest) -> tuple[str | None, Reason]:
     return routed.decision.category, routed.decision.reason
 
 
-def known(routed: Routed) -> bool:
+def known(routed: RoutedRequest) -> bool:
     """Whether something was remembered, and not only read from the request's own history."""
     return routed.recalled is not None and routed.recalled.kept is not None
 
@@ -126,7 +126,7 @@ async def test_a_follow_up_without_content_keeps_the_adapter_unclassified(router
 
 async def test_what_was_said_before_tells_a_follow_up(classifier: Classifier) -> None:
     """The same ask is a change of subject behind another answer."""
-    router = Router(config(category("technical"), category("general"), threshold=0.5), classifier, Served)
+    router = Router(config(category("technical"), category("general"), threshold=0.5), classifier, ServedModels)
     ask = "Which python decorator caches generators of blood and weather?"  # by two thirds about the rest
     for answer, category_ in (("Decorators wrap generators.", "technical"), ("Blood and blood and blood.", "general")):
         await send(router, "javascript")
@@ -137,7 +137,7 @@ async def test_a_conversation_does_not_end_where_the_ask_is_not_read_with_what_w
     make_classifier: Make,
 ) -> None:
     with make_classifier() as classifier:
-        router = Router(config(), classifier, Served)
+        router = Router(config(), classifier, ServedModels)
         await send(router, "python")
         assert found(await send(router, "python", "a", "blood and blood")) == ("medical", Reason.CLASSIFIED)
         read = classifier.classify
@@ -154,15 +154,15 @@ async def test_a_conversation_does_not_end_where_the_ask_is_not_read_with_what_w
 async def test_where_nothing_is_known_of_what_was_before_nothing_is_read_with_it(router: Router) -> None:
     """As where vLLM has the history: that tells neither for a follow-up nor for a change."""
     alone = await router.reader.classify("blood and blood")
-    held = await router.reader.read_on(Held("technical", "blood and blood"), alone, 0.0)
+    held = await router.reader.read_on(FollowUp("technical", "blood and blood"), alone, 0.0)
     assert held.together == 0.5
-    assert (await router.reader.read_on(Held("medical", "blood and blood"), alone, 0.0)).together is None
+    assert (await router.reader.read_on(FollowUp("medical", "blood and blood"), alone, 0.0)).together is None
 
 
 async def test_what_is_read_for_a_request_takes_no_longer_than_the_deadline(make_classifier: Make) -> None:
     with make_classifier() as classifier:
         deadlines: list[float | None] = []
-        router, read = Router(config(), classifier, Served), classifier.classify
+        router, read = Router(config(), classifier, ServedModels), classifier.classify
 
         async def classify(text: str, deadline: float | None = None, *args: Any) -> Classification:
             deadlines.append(deadline)
@@ -174,7 +174,7 @@ async def test_what_is_read_for_a_request_takes_no_longer_than_the_deadline(make
         alone, both = deadlines
         deadline = router.config.pointsman.classifier.deadline_ms / 1000
         assert (alone, both) == (None, deadline / 2)
-        held = Held("technical", "blood and blood", "python", "python")
+        held = FollowUp("technical", "blood and blood", "python", "python")
         read_alone = await router.reader.classify(held.ask)
         await router.reader.read_on(held, read_alone, time.perf_counter() - 0.9 * deadline)
         left = deadlines[-1]
@@ -184,7 +184,7 @@ async def test_what_is_read_for_a_request_takes_no_longer_than_the_deadline(make
 
 async def test_what_is_read_with_an_answer_in_another_language_tells_nothing(make_classifier: Make) -> None:
     with make_classifier() as classifier:
-        router, read = Router(config(), classifier, Served), classifier.classify
+        router, read = Router(config(), classifier, ServedModels), classifier.classify
 
         async def classify(text: str, *args: Any) -> Classification:
             found = await read(text, *args)
@@ -192,13 +192,13 @@ async def test_what_is_read_with_an_answer_in_another_language_tells_nothing(mak
 
         router.classifier.classify = classify  # type: ignore[method-assign, assignment]
         alone = await router.reader.classify("blood and blood")
-        held = Held("technical", "blood and blood", "python\nSí", "python\nSí")
+        held = FollowUp("technical", "blood and blood", "python\nSí", "python\nSí")
         held = await router.reader.read_on(held, alone, time.perf_counter())
     assert held.together == reading.UNKNOWN
 
 
 async def test_it_is_told_what_a_follow_up_was_judged_by(classifier: Classifier) -> None:
-    router = Router(config(), classifier, Served)
+    router = Router(config(), classifier, ServedModels)
     first = await send(router, "python")
     assert "together" not in request_line(Record("1", "/v1/chat/completions", routed=first))
     assert "follow_up" not in first.phases()
@@ -217,7 +217,7 @@ async def test_it_is_told_what_a_follow_up_was_judged_by(classifier: Classifier)
 
 async def test_after_a_greeting_the_next_ask_is_decided_as_a_first_one(classifier: Classifier) -> None:
     """The greeting went to the rest, which is no subject to stay with."""
-    router = Router(config(category("technical"), category("general"), threshold=0.5), classifier, Served)
+    router = Router(config(category("technical"), category("general"), threshold=0.5), classifier, ServedModels)
     ask = "it is a python bridge in the weather"  # leans, and is technical by two thirds
     await send(router, "Hi")
     assert found(await send(router, "Hi", "Hello!", ask)) == ("technical", Reason.CLASSIFIED)
@@ -226,7 +226,7 @@ async def test_after_a_greeting_the_next_ask_is_decided_as_a_first_one(classifie
 
 
 async def test_the_fallback_for_an_unsure_ask_is_no_subject_to_stay_with(classifier: Classifier) -> None:
-    router = Router(config(fallback="legal"), classifier, Served)
+    router = Router(config(fallback="legal"), classifier, ServedModels)
     await send(router, "python blood")
     assert found(await send(router, "python blood", "a", "is it python or blood?")) == ("legal", Reason.LOW_CONFIDENCE)
     assert found(await send(router, "python blood", "a", "thanks")) == ("legal", Reason.STICKY)
@@ -236,7 +236,7 @@ async def test_the_fallback_for_an_unsure_ask_is_no_subject_to_stay_with(classif
     "between", [[assistant(None, tool_calls=[CALL]), TOOL, assistant("a")], [assistant("a"), user("thanks")]]
 )
 async def test_nor_is_it_after_what_is_not_classified(classifier: Classifier, between: list[Any]) -> None:
-    router = Router(config(fallback="legal"), classifier, Served)
+    router = Router(config(fallback="legal"), classifier, ServedModels)
     said = [user("python blood")]
     await send(router, *said)
     for message in between:
@@ -257,7 +257,7 @@ async def test_a_change_to_something_else_ends_the_conversation(router: Router) 
 
 async def test_a_failing_classifier_does_not_break_the_chain_of_turns(make_classifier: Make) -> None:
     with make_classifier() as classifier:
-        router, gate = Router(config(), classifier, Served), Gate(classifier)
+        router, gate = Router(config(), classifier, ServedModels), Gate(classifier)
         await send(router, "python")
         gate.close()
         classifier._deadline = 0.05
@@ -317,7 +317,7 @@ async def test_a_tool_loop_stays_with_what_answered_for_want_of_a_class(
     error: ClassifierError,
 ) -> None:
     """Its later turns are judged as if nothing were known; so is the turn if it is asked again."""
-    router = Router(config(fallback="legal"), classifier, Served)
+    router = Router(config(fallback="legal"), classifier, ServedModels)
     said = [*before, user("python")]
     with monkeypatch.context() as broken:
         broken.setattr(classifier, "classify", refusing(error))
@@ -339,14 +339,14 @@ def refusing(error: ClassifierError) -> Callable[..., Awaitable[Classification]]
 async def test_a_tool_loop_without_tools_in_its_last_step_keeps_its_model(classifier: Classifier) -> None:
     """As clients do that want an answer after so many steps. The next turn may have another."""
     made = config(pointsman=Options(adapters=AdapterOptions(tools={"technical-lora": False})))
-    router = Router(made, classifier, Served)
+    router = Router(made, classifier, ServedModels)
     tool = {"type": "function", "function": {"name": "f"}}
     said = [user("python"), assistant(None, tool_calls=[CALL]), TOOL]
     first = await send(router, *said[:1], tools=[tool])
     assert (first.decision.model, first.decision.reason) == (BASE, Reason.ADAPTER_WITHOUT_TOOLS)
     last = await send(router, *said)
     assert last.decision.model == BASE
-    assert router.again(CHAT.parse(b'{"messages": []}'), last, Served()).decision.model == BASE
+    assert router.again(CHAT.parse(b'{"messages": []}'), last, ServedModels()).decision.model == BASE
     assert (await send(router, *said, assistant("a"), user("thanks"))).decision.model == "technical-lora"
 
 
@@ -377,7 +377,7 @@ async def test_the_reminder_of_a_first_turn_does_not_make_it_a_step_of_a_strange
 
 async def test_a_turn_that_is_not_decided_leaves_the_conversation_its_category(classifier: Classifier) -> None:
     """The default model answers an ambiguous ask, and further steps of its turn, and not the fallback."""
-    router = Router(config(fallback="legal"), classifier, Served)
+    router = Router(config(fallback="legal"), classifier, ServedModels)
     await send(router, "python")
     said = [user("python"), assistant("a"), user("A landlord. And blood?")]
     ambiguous = Ask("A landlord. And blood?", AskKind.MESSAGE, others=("landlord", "blood"))
@@ -548,7 +548,7 @@ async def test_three_earlier_asks_are_read_and_of_each_the_beginning(router: Rou
 async def test_they_are_read_along_outside_of_a_task_too(router: Router) -> None:
     """As requests are routed until they must wait, which one with a known text need not."""
     await router.classifier.classify("Is blood landlord eager?")
-    done: list[Routed] = []
+    done: list[RoutedRequest] = []
 
     async def work() -> None:
         done.append(await send(router, "python", "a", "python", "b", "Is blood landlord eager?"))
@@ -599,7 +599,7 @@ async def test_two_idle_workers_run_them_side_by_side(make_classifier: Make) -> 
     with make_classifier(threads=2) as classifier:
         gate = Gate(classifier)
         gate.close()
-        routing = asyncio.ensure_future(send(Router(config(), classifier, Served), *UNKNOWN))
+        routing = asyncio.ensure_future(send(Router(config(), classifier, ServedModels), *UNKNOWN))
         await gate.entered()
         await gate.entered()  # while the first still runs
         gate.open()
@@ -636,24 +636,24 @@ async def test_few_earlier_turns_are_looked_at_for_content(
 
 
 async def test_a_response_that_is_continued_gives_its_category_on(router: Router) -> None:
-    kept = Kept("technical", 0.5)
+    kept = ConversationState("technical", 0.5)
     assert found(await send(router, "thanks", api=RESPONSES, kept=kept)) == STUCK_TO_TECHNICAL
     assert found(await send(router, "blood landlord", api=RESPONSES, kept=kept)) == STUCK_TO_TECHNICAL
     output = {"type": "function_call_output", "call_id": "c", "output": "5"}
     assert found(await send(router, output, api=RESPONSES, kept=kept)) == STUCK_TO_TECHNICAL
     switched = await send(router, "How high is my blood pressure?", api=RESPONSES, kept=kept)
-    assert switched.kept == Kept("medical", 0.5)
+    assert switched.kept == ConversationState("medical", 0.5)
 
 
 async def test_a_response_without_a_class_gives_nothing_on_but_to_its_own_steps(router: Router) -> None:
-    kept = Kept(None, 0.5, unread=True)
+    kept = ConversationState(None, 0.5, unread=True)
     output = {"type": "function_call_output", "call_id": "c", "output": "5"}
     assert found(await send(router, output, api=RESPONSES, kept=kept)) == (None, Reason.STICKY)
     assert found(await send(router, "python", api=RESPONSES, kept=kept)) == ("technical", Reason.CLASSIFIED)
 
 
 async def test_it_is_not_remembered_by_the_end_of_its_history_that_the_body_has(router: Router) -> None:
-    await send(router, "python landlord", api=RESPONSES, kept=Kept("technical", 0.5))
+    await send(router, "python landlord", api=RESPONSES, kept=ConversationState("technical", 0.5))
     routed = await send(router, "python landlord", "a", "and now?", api=RESPONSES)
     assert routed.decision.reason is not Reason.STICKY
 
@@ -666,7 +666,7 @@ async def test_without_stickiness_each_turn_is_decided_by_itself_and_on_its_side
 ) -> None:
     random.seed(14)
     routing = RoutingOptions(split="score", sticky=False)
-    router = Router(config(category("technical", entry("a"), entry("b")), routing=routing), classifier, Served)
+    router = Router(config(category("technical", entry("a"), entry("b")), routing=routing), classifier, ServedModels)
     for number in range(20):
         first = await send(router, f"python {number}")
         alone = await send(router, f"python {number}", "a", "and blood?")
@@ -682,7 +682,7 @@ async def test_without_stickiness_each_turn_is_decided_by_itself_and_on_its_side
 async def test_follow_ups_of_a_first_turn_that_many_share_draw_anew(classifier: Classifier) -> None:
     random.seed(14)
     made = config(category("technical", entry("a"), entry("b")), routing=RoutingOptions(split="score"))
-    router = Router(made, classifier, Served)
+    router = Router(made, classifier, ServedModels)
     for _ in range(2):
         await send(router, "python")
     models: Counter[str] = Counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.proxy.usage import Tail
+from pointsman.proxy.usage import ResponseTail
 
 CHAT = (
     b'{"id":"c","choices":[{"message":{"content":"hi"}}],'
@@ -24,7 +24,7 @@ QUOTED = rb'{"choices":[{"message":{"content":"\"usage\":{\"prompt_tokens\":1,\"
 
 
 def tokens(*chunks: bytes) -> tuple[int, int] | None:
-    tail = Tail()
+    tail = ResponseTail()
     for chunk in chunks:
         tail.feed(chunk)
     return tail.tokens()
@@ -61,7 +61,7 @@ def test_it_does_not_matter_how_the_answer_was_cut_into_chunks(size: int) -> Non
 
 
 def test_only_the_end_is_remembered() -> None:
-    tail = Tail()
+    tail = ResponseTail()
     for chunk in (CHAT, b"x" * 4095, b"yz", b"x" * 10 * 4096):
         tail.feed(chunk)
         assert len(tail._tail) <= 8192
@@ -80,6 +80,6 @@ def test_a_usage_may_be_cut_by_the_framing_of_its_chunks() -> None:
 
 
 def test_an_answer_may_begin_with_its_error() -> None:
-    tail = Tail()
+    tail = ResponseTail()
     tail.feed(b'data: {"error": {"message": "EngineDeadError"}}\n\n')
     assert tail.failed()

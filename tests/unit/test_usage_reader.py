@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pointsman.http1.body import Chunked
-from pointsman.proxy.usage import CountedTail
+from pointsman.http1.body import ChunkedFraming
+from pointsman.proxy.usage import TokenCountingTail
 from pointsman.proxy.usage_reader import UsageReader
 from pointsman.routing.formats import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Format
 from support.playbook import LAST, chunk
@@ -231,8 +231,8 @@ def test_what_is_no_data_is_no_event(start: bytes, filler: bytes) -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_the_framing_of_chunks_may_cut_it(chunked: bool) -> None:
-    tail = CountedTail(None, None, chunked=chunked)
-    framing = Chunked(verbatim=True)
+    tail = TokenCountingTail(None, None, chunked=chunked)
+    framing = ChunkedFraming(verbatim=True)
     for piece in cut(CHAT_ANSWER, 5):
         tail.feed(framing.feed(chunk(piece)) if chunked else piece)
     tail.feed(LAST if chunked else b"")

@@ -20,7 +20,7 @@ from aiohttp import web
 from pointsman.api.one_request import request_route
 from pointsman.cli.main import main
 from pointsman.observability.find_request import Search
-from pointsman.observability.kept_rows import Row
+from pointsman.observability.kept_rows import TextRecord
 from pointsman.observability.log import Log, stderr_log
 from pointsman.observability.log_line import LineEncoder
 from pointsman.observability.record import Record
@@ -335,13 +335,13 @@ def test_a_log_of_any_size_takes_little_memory_however_many_lines_have_the_id(tm
 # --- the text ---------------------------------------------------------------------------------------------------
 
 
-def with_texts(folder: Path, *rows: Row) -> str:
+def with_texts(folder: Path, *rows: TextRecord) -> str:
     (folder / "texts").write_text("".join(json.dumps({"hash": row.hash, "text": row.text}) + "\n" for row in rows))
     return str(write(folder, MINIMAL + "pointsman: {log: {texts_file: texts}}\n"))
 
 
 def test_the_text_begins_the_last_row_if_it_is_asked_for_and_kept(tmp_path: Path, capsys: Captured) -> None:
-    config = with_texts(tmp_path, Row("ff", "another"), Row("ab12", "my landlord\x1b[2J " + "x" * 1000))
+    config = with_texts(tmp_path, TextRecord("ff", "another"), TextRecord("ab12", "my landlord\x1b[2J " + "x" * 1000))
     path = log(tmp_path, line())
     assert main(["why", ID, path, "--text", "--config", config]) == 0
     assert capsys.readouterr().out == f"log        {path}\n{TOLD}text       my landlord?[2J {'x' * 484}\n"
@@ -351,7 +351,7 @@ def test_the_text_begins_the_last_row_if_it_is_asked_for_and_kept(tmp_path: Path
 
 @pytest.mark.parametrize("fields", [{}, {"text_hash": None}, {"text_hash": ["ab12"]}], ids=["gone", "none", "odd"])
 def test_a_text_that_is_not_kept_is_told(fields: dict[str, Any], tmp_path: Path, capsys: Captured) -> None:
-    config = with_texts(tmp_path, Row("ff", "another"))
+    config = with_texts(tmp_path, TextRecord("ff", "another"))
     assert main(["why", ID, log(tmp_path, line(**fields)), "--text", "--config", config]) == 0
     assert capsys.readouterr().out.endswith("\ntext       (not stored)\n")
     (tmp_path / "texts").unlink()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chaos.evidence import OUR_CODES, Asked, Fault, Lines, Ran, decided, runs_by_id
+from chaos.evidence import OUR_CODES, BrokenRule, ClientRequest, Lines, UpstreamRequest, decided, runs_by_id
 
 
-def answers(asked: Iterable[Asked], ran: Iterable[Ran]) -> list[Fault]:
+def answers(asked: Iterable[ClientRequest], ran: Iterable[UpstreamRequest]) -> list[BrokenRule]:
     """Check that responses that look complete equal the upstream's, and that incomplete ones are visibly broken.
 
     The part of a response that a client received before it left, or before the response broke off, is a prefix of what
@@ -27,11 +27,11 @@ def answers(asked: Iterable[Asked], ran: Iterable[Ran]) -> list[Fault]:
             rule, why = _passed_on(item, run)
         if why:
             behaviour = run.behaviour if run else item.kind
-            faults.append(Fault(rule, item.id, f"({behaviour}) {item.status}, {why}"))
+            faults.append(BrokenRule(rule, item.id, f"({behaviour}) {item.status}, {why}"))
     return faults
 
 
-def _replaced(item: Asked, run: Ran) -> str | None:
+def _replaced(item: ClientRequest, run: UpstreamRequest) -> str | None:
     """Return what is wrong with a response that is not the upstream's."""
     if item.code not in OUR_CODES:
         return f"in place of the upstream's {run.status}, and no code of ours says why"
@@ -40,7 +40,7 @@ def _replaced(item: Asked, run: Ran) -> str | None:
     return None
 
 
-def _passed_on(item: Asked, run: Ran) -> tuple[str, str | None]:
+def _passed_on(item: ClientRequest, run: UpstreamRequest) -> tuple[str, str | None]:
     """Return the rule that a response of the upstream's broke, and how."""
     if item.end == "whole" and not run.whole:
         return "answer", "a broken answer that looks whole"
@@ -53,25 +53,27 @@ def _passed_on(item: Asked, run: Ran) -> tuple[str, str | None]:
     return "answer", None
 
 
-def echoes(asked: Iterable[Asked], ran: Iterable[Ran]) -> list[Fault]:
+def echoes(asked: Iterable[ClientRequest], ran: Iterable[UpstreamRequest]) -> list[BrokenRule]:
     """Check that a body has the nonce of its own prompt, and no other; only an upstream's whole body must have one."""
     runs = runs_by_id(ran)
     faults = []
     for item in asked:
         own = frozenset([item.prompt.nonce]) if item.prompt else frozenset()
         if others := item.echoed - own:
-            faults.append(Fault("echo", item.id, f"the answer to {' '.join(sorted(others))}, not to {' '.join(own)}"))
+            faults.append(
+                BrokenRule("echo", item.id, f"the answer to {' '.join(sorted(others))}, not to {' '.join(own)}")
+            )
         elif item.id in runs and item.end == "whole" and item.echoed != own and not _silent(item, runs[item.id][-1]):
-            faults.append(Fault("echo", item.id, "a whole answer without the nonce of its prompt"))
+            faults.append(BrokenRule("echo", item.id, "a whole answer without the nonce of its prompt"))
     return faults
 
 
-def _silent(item: Asked, run: Ran) -> bool:
+def _silent(item: ClientRequest, run: UpstreamRequest) -> bool:
     """Return whether a response has no nonce by right: it is Pointsman's, or its upstream had not read the prompt."""
     return run.status != item.status or item.code in OUR_CODES or run.prompt is None
 
 
-def headers(asked: Iterable[Asked], ran: Iterable[Ran], lines: Lines) -> list[Fault]:
+def headers(asked: Iterable[ClientRequest], ran: Iterable[UpstreamRequest], lines: Lines) -> list[BrokenRule]:
     """Check that the headers of a response are those of its own request: id, decision and the upstream's nonce.
 
     A response that an upstream sent must have the decision.
@@ -94,5 +96,5 @@ def headers(asked: Iterable[Asked], ran: Iterable[Ran], lines: Lines) -> list[Fa
         else:
             why = f"they say {item.shown.decided}, the log {logged}" if item.shown.decided != logged else None
         if why:
-            faults.append(Fault("headers", item.id, why))
+            faults.append(BrokenRule("headers", item.id, why))
     return faults

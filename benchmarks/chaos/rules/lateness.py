@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from chaos.evidence import Asked, Fault, Ran, Ticks
+from chaos.evidence import BrokenRule, ClientRequest, Ticks, UpstreamRequest
 
 BOUND_SECONDS, WORST_SECONDS = 0.1, 1.0
 LATE_SHARE = 0.05
 """Share of generations that may outlive their client by more than BOUND_SECONDS, but not by more than WORST_SECONDS."""
 
 
-def outlived(asked: Iterable[Asked], ran: Iterable[Ran], ticks: Ticks) -> dict[str, float]:
+def outlived(asked: Iterable[ClientRequest], ran: Iterable[UpstreamRequest], ticks: Ticks) -> dict[str, float]:
     """Return the seconds by which generations outlived clients that disconnected, by request id.
 
     Only what is certain and the daemon's counts: from the moment when the client's connection was closed for certain
@@ -29,17 +29,17 @@ def outlived(asked: Iterable[Asked], ran: Iterable[Ran], ticks: Ticks) -> dict[s
     return late
 
 
-def lingering(seconds: Mapping[str, float]) -> list[Fault]:
+def lingering(seconds: Mapping[str, float]) -> list[BrokenRule]:
     """Check the `seconds` by which generations outlived their clients against the bounds."""
     over = count_over(seconds.values())
     faults = [
-        Fault("late", name, f"a generation outlived its client by {late:.3f} s")
+        BrokenRule("late", name, f"a generation outlived its client by {late:.3f} s")
         for name, late in seconds.items()
         if late > WORST_SECONDS
     ]
     if over > LATE_SHARE * len(seconds):
         what = f"{over} of {len(seconds)} generations outlived their clients by more than {BOUND_SECONDS:g} s"
-        faults.append(Fault("late", None, what))
+        faults.append(BrokenRule("late", None, what))
     return faults
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 
-from chaos.evidence import Asked, Fault, Line, Lines, Ticks
+from chaos.evidence import BrokenRule, ClientRequest, Line, Lines, Ticks
 
 LATE_SECONDS = 0.2
 """Seconds after a disconnection in which a response may be logged as sent: the daemon may not know of it yet."""
 
 
-def outcomes(asked: Iterable[Asked], lines: Lines, wall: float, ticks: Ticks) -> list[Fault]:
+def outcomes(asked: Iterable[ClientRequest], lines: Lines, wall: float, ticks: Ticks) -> list[BrokenRule]:
     """Check that each request has one outcome in the log, and that its client saw the same."""
     faults = []
     for item in asked:
@@ -28,11 +28,11 @@ def outcomes(asked: Iterable[Asked], lines: Lines, wall: float, ticks: Ticks) ->
         elif found:
             why = _differs(item, found[0], wall, ticks)
         if why:
-            faults.append(Fault("outcome", item.id, f"({item.kind}, {item.end}) {why}"))
+            faults.append(BrokenRule("outcome", item.id, f"({item.kind}, {item.end}) {why}"))
     return faults
 
 
-def _differs(item: Asked, line: Line, wall: float, ticks: Ticks) -> str | None:
+def _differs(item: ClientRequest, line: Line, wall: float, ticks: Ticks) -> str | None:
     status = line["status"]
     if item.end == "unanswered":
         return None if status == 499 and line.get("left_in") == "queue" else f"logged as {status}, was never answered"
@@ -49,28 +49,30 @@ def _differs(item: Asked, line: Line, wall: float, ticks: Ticks) -> str | None:
     return None if status == item.status else f"logged as {status}, its client saw {item.status}"
 
 
-def strangers(asked: Iterable[Asked], lines: Lines) -> list[Fault]:
+def strangers(asked: Iterable[ClientRequest], lines: Lines) -> list[BrokenRule]:
     """Check for outcomes of requests that no client made."""
     known = {item.id for item in asked}
-    return [Fault("stranger", name, "an outcome of a request that nobody made") for name in lines if name not in known]
+    return [
+        BrokenRule("stranger", name, "an outcome of a request that nobody made") for name in lines if name not in known
+    ]
 
 
-def counts(asked: Iterable[Asked], lines: Lines, refused: int, counted: int) -> list[Fault]:
+def counts(asked: Iterable[ClientRequest], lines: Lines, refused: int, counted: int) -> list[BrokenRule]:
     """Check that metrics, log and clients agree: `refused` as malformed, `counted` as requests."""
     faults = []
     unread = sum(item.expected == "refused unread" for item in asked)
     logged = sum(len(found) for found in lines.values())
     if refused != unread:
-        faults.append(Fault("count", None, f"{unread} malformed requests, {refused} counted"))
+        faults.append(BrokenRule("count", None, f"{unread} malformed requests, {refused} counted"))
     if counted != logged:
-        faults.append(Fault("count", None, f"{logged} requests logged, {counted} counted"))
+        faults.append(BrokenRule("count", None, f"{logged} requests logged, {counted} counted"))
     return faults
 
 
-def troubles(lines: Iterable[Line]) -> list[Fault]:
+def troubles(lines: Iterable[Line]) -> list[BrokenRule]:
     """Check the log for errors of the daemon itself, uncaught exceptions included."""
     return [
-        Fault("log", None, str(dict(line)))
+        BrokenRule("log", None, str(dict(line)))
         for line in lines
         if line["level"] == "error" or line["event"] in {"internal_error", "library"} or "Traceback" in str(line)
     ]

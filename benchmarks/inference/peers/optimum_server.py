@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from transformers import AutoTokenizer, pipeline
 
 
-class Asked(BaseModel):
+class ClassifyRequest(BaseModel):
     input: list[str]
 
 
@@ -31,7 +31,7 @@ def main() -> None:
         return "ok"
 
     @app.post("/classify")  # type: ignore[untyped-decorator]
-    def answer(asked: Asked) -> object:
+    def answer(asked: ClassifyRequest) -> object:
         [text] = asked.input
         return classify(text)
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from soak.attacks.bodies import pipelined, unfinished, worst_shapes
 from soak.attacks.connections import dripping, never_read, silent
 from soak.attacks.operation import adapters, hangups, log_stands_still, reloads, restarts
-from soak.attacks.target import Attack, Target, together
+from soak.attacks.target import Attack, AttackedDaemon, together
 
 
-async def at_once(target: Target) -> None:
+async def at_once(target: AttackedDaemon) -> None:
     """Run everything that clients can do, while the log hangs and signals come."""
     each = (worst_shapes, pipelined, unfinished, never_read, silent, dripping, log_stands_still, hangups)
     await together(attack(target) for attack in each)

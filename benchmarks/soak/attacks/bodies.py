@@ -7,7 +7,7 @@ import itertools
 import json
 from functools import partial
 
-from soak.attacks.target import Target, again_and_again, meanwhile, together
+from soak.attacks.target import AttackedDaemon, again_and_again, meanwhile, together
 from support.bodies import MIB, worst
 from support.raw_client import chat, post, request_head
 
@@ -24,7 +24,7 @@ def shapes() -> dict[str, bytes]:
     return {name: (large, small)[number % 2][name] for number, name in enumerate(large)}
 
 
-async def worst_shapes(target: Target) -> None:
+async def worst_shapes(target: AttackedDaemon) -> None:
     """Two clients send one body after another and wait for its answer."""
     turns = itertools.cycle(target.bodies.values())
 
@@ -36,7 +36,7 @@ async def worst_shapes(target: Target) -> None:
     await together(again_and_again(partial(client, f"127.0.2.{n}"), PAUSE_SECONDS) for n in (1, 2))
 
 
-async def pipelined(target: Target) -> None:
+async def pipelined(target: AttackedDaemon) -> None:
     """One client sends seven large bodies at once, and reads all seven answers."""
     loop, requests = asyncio.get_running_loop(), post(json.dumps(chat()).encode().ljust(BODY)) * PIPELINED
 
@@ -56,7 +56,7 @@ async def pipelined(target: Target) -> None:
     await again_and_again(client, PAUSE_SECONDS)
 
 
-async def unfinished(target: Target) -> None:
+async def unfinished(target: AttackedDaemon) -> None:
     """Half of thirty clients at one address and half at others send all of a body but its end."""
     data = request_head(BODY) + b" " * (BODY - 1)
 

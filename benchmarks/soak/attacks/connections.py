@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from soak.attacks.target import Target, again_and_again, meanwhile, together
+from soak.attacks.target import AttackedDaemon, again_and_again, meanwhile, together
 from soak.upstream import ENDLESS
 from support.raw_client import chat, post, request_head
 
@@ -24,7 +24,7 @@ HOLD_SECONDS = 70.0
 """Longer than `server.send_timeout_ms`: its connection is closed by then."""
 
 
-async def never_read(target: Target) -> None:
+async def never_read(target: AttackedDaemon) -> None:
     """Ask for endless streams and read nothing of them."""
     request = post(chat(ENDLESS, stream=True))
 
@@ -37,7 +37,7 @@ async def never_read(target: Target) -> None:
     await _flood(client, NEVER_READING)
 
 
-async def silent(target: Target) -> None:
+async def silent(target: AttackedDaemon) -> None:
     """Connect and say nothing, until the daemon closes."""
 
     async def client(number: int) -> None:
@@ -48,7 +48,7 @@ async def silent(target: Target) -> None:
     await _flood(client, SILENT)
 
 
-async def dripping(target: Target) -> None:
+async def dripping(target: AttackedDaemon) -> None:
     """Send heads and bodies byte by byte."""
     head = request_head(1000, "X-Drip: " + "x" * 1000)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from soak.attacks.target import Target, again_and_again, together
+from soak.attacks.target import AttackedDaemon, again_and_again, together
 from support.raw_client import ask, chat
 
 LOUD = 8
@@ -23,7 +23,7 @@ RELOADERS = 4
 PATIENCE_SECONDS = 120.0
 
 
-async def log_stands_still(target: Target) -> None:
+async def log_stands_still(target: AttackedDaemon) -> None:
     """Nobody reads the log, while clients fill it."""
 
     async def client() -> None:
@@ -37,7 +37,7 @@ async def log_stands_still(target: Target) -> None:
         target.log.reading.set()
 
 
-async def restarts(target: Target) -> None:
+async def restarts(target: AttackedDaemon) -> None:
     """Kill vLLM and start it again, or break its connections."""
     try:
         for number in itertools.count():
@@ -54,7 +54,7 @@ async def restarts(target: Target) -> None:
         await asyncio.shield(target.upstream.tell("listen"))
 
 
-async def adapters(target: Target) -> None:
+async def adapters(target: AttackedDaemon) -> None:
     """Unlist the adapters and list them again."""
     try:
         while True:
@@ -67,7 +67,7 @@ async def adapters(target: Target) -> None:
         await asyncio.shield(target.upstream.tell("list"))
 
 
-async def reloads(target: Target) -> None:
+async def reloads(target: AttackedDaemon) -> None:
     """Reload with an artifact that hangs, then with others, bad and good; after each, with the first good one."""
     good, endless = target.artifacts["good"], "endless"
     others = itertools.cycle(name for name in target.artifacts if name not in {"good", endless})
@@ -81,7 +81,7 @@ async def reloads(target: Target) -> None:
         _point_at(target.daemon.config, good)
 
 
-async def hangups(target: Target) -> None:
+async def hangups(target: AttackedDaemon) -> None:
     """Send SIGHUP without end, and ask for reloads meanwhile."""
 
     async def reloader() -> None:

@@ -16,12 +16,12 @@ from soak.log_reader import LogReader
 from support.daemon import Daemon
 from support.raw_client import Cut
 
-Attack = Callable[["Target"], Coroutine[Any, Any, None]]
+Attack = Callable[["AttackedDaemon"], Coroutine[Any, Any, None]]
 """A coroutine that continues until it is canceled, and restores everything then."""
 
 
 @dataclass
-class Target:
+class AttackedDaemon:
     """The daemon under attack."""
 
     daemon: Daemon

@@ -11,7 +11,7 @@ from pointsman.config.model import Endpoint
 from pointsman.errors import UpstreamError
 
 
-class Card(msgspec.Struct):
+class ModelCard(msgspec.Struct):
     """One entry of `/v1/models`; `parent` is an adapter's base model, None for a base model, and `root` its path."""
 
     id: str
@@ -20,18 +20,18 @@ class Card(msgspec.Struct):
     root: str | None = None
 
 
-class _Cards(msgspec.Struct):
-    data: list[Card]
+class _ModelList(msgspec.Struct):
+    data: list[ModelCard]
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedModels:
     """A snapshot of the served models, by endpoint name; an endpoint that never answered may serve any model.
 
     `withheld` are names for which an endpoint gets no requests, even if it lists them.
     """
 
-    cards: Mapping[str, tuple[Card, ...]] = field(default_factory=dict)
+    cards: Mapping[str, tuple[ModelCard, ...]] = field(default_factory=dict)
     withheld: Mapping[str, frozenset[str]] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
     """Endpoints that are unreachable."""
@@ -63,7 +63,7 @@ class Served:
         names = {card.id for endpoint in endpoints for card in self.cards.get(endpoint.name, ()) if card.parent is None}
         return names.pop() if len(names) == 1 else base
 
-    def models(self) -> dict[str, Card]:
+    def models(self) -> dict[str, ModelCard]:
         """Return the entries of all models that get requests, by name."""
         return {
             card.id: card
@@ -72,24 +72,24 @@ class Served:
             if card.id not in self.withheld.get(endpoint, ())
         }
 
-    def down_too(self, endpoints: tuple[Endpoint, ...]) -> Served:
+    def down_too(self, endpoints: tuple[Endpoint, ...]) -> ServedModels:
         """Return a copy with these endpoints marked as down."""
         return replace(self, down=self.down.union(endpoint.name for endpoint in endpoints))
 
-    def only(self, endpoint: str, endpoints: tuple[Endpoint, ...]) -> Served:
+    def only(self, endpoint: str, endpoints: tuple[Endpoint, ...]) -> ServedModels:
         """Return a copy in which the others of `endpoints` are down and serve nothing."""
         others = [other.name for other in endpoints if other.name != endpoint]
         return replace(self, cards={**self.cards, **dict.fromkeys(others, ())}, down=self.down.union(others))
 
-    def without(self, endpoint: str, name: str) -> Served:
+    def without(self, endpoint: str, name: str) -> ServedModels:
         """Return a copy in which `endpoint` does not serve `name`."""
         withheld = {**self.withheld, endpoint: self.withheld.get(endpoint, frozenset()) | {name}}
         return replace(self, withheld=withheld)
 
 
-def parse_models(body: bytes) -> tuple[Card, ...]:
+def parse_models(body: bytes) -> tuple[ModelCard, ...]:
     """Return the entries of a `/v1/models` response; raises UpstreamError."""
     try:
-        return tuple(msgspec.json.decode(body, type=_Cards).data)
+        return tuple(msgspec.json.decode(body, type=_ModelList).data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise UpstreamError(f"`/v1/models` is not a model list ({error}); check the address") from error

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from pointsman.adapters.catalog import Card
+from pointsman.adapters.catalog import ModelCard
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class LoadFailure:
     """An adapter that failed to load: failures in a row, the message, and the next attempt in the loop's time.
 
     `deadly`: vLLM did not answer, so the adapter may have crashed it.
@@ -25,7 +25,7 @@ class Failure:
 class Host:
     """The state of one vLLM and its adapters, shared by every config that has the endpoint."""
 
-    cards: tuple[Card, ...] | None = None
+    cards: tuple[ModelCard, ...] | None = None
     """Entries of the last `/v1/models` response."""
     trouble: str | None = None
     """Error of the last `/v1/models` request, or None."""
@@ -35,7 +35,7 @@ class Host:
     """Adapters that have not answered a probe yet, or are being unloaded."""
     held: set[str] = field(default_factory=set)
     """Adapters unloaded by an operator; they are not loaded again automatically."""
-    failures: dict[str, Failure] = field(default_factory=dict)
+    failures: dict[str, LoadFailure] = field(default_factory=dict)
     loading: str | None = None
     down: bool = False
     """True while no connection can be made."""

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
-from pointsman.adapters.host import Failure
+from pointsman.adapters.host import LoadFailure
 from pointsman.adapters.poller import Poller
 from pointsman.config.model import Config, Endpoint, Lora
-from pointsman.config.overlay import Unloaded
+from pointsman.config.overlay import UnloadedAdapter
 from pointsman.errors import RequestError, UpstreamBroken, UpstreamError, UpstreamTimeout
 from pointsman.upstream.vllm_admin import LoraApi
 
@@ -30,7 +30,7 @@ class Loader:
     """
 
     def __init__(
-        self, config: Config, poller: Poller, vllm: LoraApi, note: Note, unloaded: dict[str, Unloaded]
+        self, config: Config, poller: Poller, vllm: LoraApi, note: Note, unloaded: dict[str, UnloadedAdapter]
     ) -> None:
         """Take `unloaded`, the adapters unloaded by hand, to which `unload` adds."""
         self._unloaded = unloaded
@@ -138,7 +138,7 @@ class Loader:
             raise _impossible(f"{message}; add `path` next to its name, or use --force", 409)
         if path is not None:
             self._unloaded.pop(name, None)
-            self._unloaded[name] = Unloaded(base=served[name].parent or "", path=path)
+            self._unloaded[name] = UnloadedAdapter(base=served[name].parent or "", path=path)
         return await _each(endpoints, lambda endpoint: self._take_away(endpoint, name))
 
     async def _bring(self, endpoint: Endpoint, lora: Lora) -> None:
@@ -190,7 +190,7 @@ class Loader:
         # A crash may repeat with every attempt.
         deadly = isinstance(error, UpstreamBroken | UpstreamTimeout)
         again = asyncio.get_running_loop().time() + pause(times, deadly=deadly)
-        failures[name] = Failure(times, error.in_full, again, deadly)
+        failures[name] = LoadFailure(times, error.in_full, again, deadly)
         self._note(endpoint.name, name, "failed", error.in_full)
 
     async def _take_away(self, endpoint: Endpoint, name: str) -> None:

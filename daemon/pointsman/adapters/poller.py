@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from pointsman.adapters.catalog import Card, Served, parse_models
+from pointsman.adapters.catalog import ModelCard, ServedModels, parse_models
 from pointsman.adapters.host import Host
 from pointsman.config.model import Endpoint
 from pointsman.errors import UpstreamError
@@ -39,12 +39,12 @@ class Poller:
         self._report = report
         known = {_place(one): previous.hosts[one.name] for one in previous.endpoints} if previous else {}
         self.hosts: dict[str, Host] = {one.name: known.get(_place(one)) or Host() for one in endpoints}
-        self.served = Served()
+        self.served = ServedModels()
         self.answered = asyncio.Event()
         """Set once any endpoint has answered."""
         self.publish()
 
-    async def refresh(self) -> Served:
+    async def refresh(self) -> ServedModels:
         """Poll all endpoints once, concurrently."""
         await asyncio.gather(*map(self.poll, self.endpoints))
         return self.served
@@ -78,7 +78,7 @@ class Poller:
             self._tell(endpoint.name, host, before[0] or ())
         self.publish()
 
-    def _tell(self, endpoint: str, host: Host, before: tuple[Card, ...]) -> None:
+    def _tell(self, endpoint: str, host: Host, before: tuple[ModelCard, ...]) -> None:
         """Report the models that an endpoint has lost, unless unloaded from here, and those that it serves now."""
         if host.trouble is not None:
             self._report(endpoint, f"models unknown: {host.trouble}", False)
@@ -102,7 +102,7 @@ class Poller:
 
     def publish(self) -> None:
         """Publish changes in `hosts` as a new snapshot."""
-        served = Served(
+        served = ServedModels(
             {name: host.cards for name, host in self.hosts.items() if host.cards is not None},
             {name: frozenset(gone) for name, host in self.hosts.items() if (gone := host.refused | host.withheld)},
             frozenset(name for name, host in self.hosts.items() if host.down),

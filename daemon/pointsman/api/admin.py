@@ -19,7 +19,7 @@ from pointsman.errors import HttpError, RequestError
 from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.explain import describe
 from pointsman.routing.opinion import Opinion
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
@@ -29,7 +29,7 @@ FORM = '{"name": "ADAPTER"}'
 MAX_ADMIN_BODY_BYTES = 8 * 2**20
 
 
-class _Named(msgspec.Struct):
+class _AdapterRequest(msgspec.Struct):
     name: str
     force: bool = False
 
@@ -60,7 +60,7 @@ def adapter_routes(current: Callable[[], Adapters], keep: Callable[[], Awaitable
     def change(verb: str) -> Handler:
         async def handler(request: Request) -> Response:
             try:
-                named = await body_of(request, _Named, FORM)
+                named = await body_of(request, _AdapterRequest, FORM)
                 loader = current().loader
                 if verb == "load":
                     outcome = await loader.load(named.name)
@@ -78,10 +78,10 @@ def adapter_routes(current: Callable[[], Adapters], keep: Callable[[], Awaitable
     return [Route("GET", "/adapters", listing), *changes]
 
 
-Opinions = Callable[[Router, Routed], Awaitable[Opinion | None]]
+Opinions = Callable[[Router, RoutedRequest], Awaitable[Opinion | None]]
 
 
-async def no_opinion(_: Router, __: Routed) -> None:
+async def no_opinion(_: Router, __: RoutedRequest) -> None:
     """Return None: there is no second classifier."""
 
 
@@ -108,7 +108,7 @@ def dry_run_route(
     return Route("POST", "/route", handler)
 
 
-Judge = Callable[[str, Router, Routed], Awaitable[dict[str, Any]]]
+Judge = Callable[[str, Router, RoutedRequest], Awaitable[dict[str, Any]]]
 
 
 def candidate_route(

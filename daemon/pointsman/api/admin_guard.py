@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Coroutine
 
 from pointsman.errors import RequestError
 from pointsman.http1.request_head import RequestHead
-from pointsman.server.hosts import Hosts
+from pointsman.server.hosts import AllowedHosts
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, error_response
 
@@ -21,7 +21,7 @@ _OWN_SITE = frozenset({b"same-origin", b"none"})
 _SCHEMES = (b"http", b"https")
 
 
-class Refused(RequestError):
+class AdminRequestError(RequestError):
     """The admin port does not take this request."""
 
     def __init__(self, message: str, status: int, code: str) -> None:
@@ -29,7 +29,10 @@ class Refused(RequestError):
 
 
 def guarded(
-    handler: Handler, hosts: Callable[[], Hosts], token: Callable[[], bytes | None], encrypted: Callable[[], bool]
+    handler: Handler,
+    hosts: Callable[[], AllowedHosts],
+    token: Callable[[], bytes | None],
+    encrypted: Callable[[], bool],
 ) -> Handler:
     """Return a handler that refuses forbidden requests to `handler`.
 
@@ -58,22 +61,26 @@ def _is_page(path: str) -> bool:
     return path == PAGE or path.startswith(PAGE_FILES)
 
 
-def fault(head: RequestHead, hosts: Hosts, schemes: Collection[bytes], *, has_body: bool) -> Refused | None:
+def fault(
+    head: RequestHead, hosts: AllowedHosts, schemes: Collection[bytes], *, has_body: bool
+) -> AdminRequestError | None:
     """Return why a page could have made a request, or None; `schemes` are those of our own page. Pure."""
     host = head.values.get(b"host")
     if not hosts.known(host, any_ip=is_open(head.path)):
-        return Refused(
+        return AdminRequestError(
             "the Host of this request is not known here, so it may come from a page that points its own name at this "
             "address; if the name is yours, add it to pointsman.server.allowed_hosts",
             403,
             "unknown_host",
         )
     if not _same_origin(head, host, schemes):
-        return Refused(
+        return AdminRequestError(
             "the admin port takes no requests from pages of other origins; open its address itself", 403, "cross_origin"
         )
     if has_body and _media_type(head) != b"application/json":
-        return Refused("a body must be JSON; send Content-Type: application/json", 415, "unsupported_media_type")
+        return AdminRequestError(
+            "a body must be JSON; send Content-Type: application/json", 415, "unsupported_media_type"
+        )
     return None
 
 
@@ -93,7 +100,7 @@ def _media_type(head: RequestHead) -> bytes:
     return head.values.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
-def _without_token(head: RequestHead, token: bytes | None) -> Refused | None:
+def _without_token(head: RequestHead, token: bytes | None) -> AdminRequestError | None:
     """Return the error for a client that does not know the token."""
     if token is None:
         return None
@@ -102,7 +109,7 @@ def _without_token(head: RequestHead, token: bytes | None) -> Refused | None:
     right = hmac.compare_digest(hashlib.sha256(sent.strip()).digest(), hashlib.sha256(token).digest())
     if right and scheme.lower() == b"bearer":
         return None
-    return Refused(
+    return AdminRequestError(
         "the admin port wants its token: send `Authorization: Bearer` and what the file of "
         "pointsman.server.admin_token_file holds",
         401,
@@ -110,7 +117,7 @@ def _without_token(head: RequestHead, token: bytes | None) -> Refused | None:
     )
 
 
-async def _refuse(error: Refused) -> Response:
+async def _refuse(error: AdminRequestError) -> Response:
     response = error_response(error)
     if error.status == 401:
         response.headers.append(("WWW-Authenticate", "Bearer"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from pointsman.config.client_keys import ClientKey, ClientKeys
-from pointsman.errors import NotAllowed, Unauthorized
+from pointsman.errors import ModelNotAllowed, Unauthorized
 from pointsman.http1.request_head import RequestHead
 
 _BEARER = b"bearer "
@@ -35,12 +35,12 @@ def key_of(keys: ClientKeys, head: RequestHead) -> ClientKey:
 
 
 def check_model(key: ClientKey | None, model: str | None) -> None:
-    """Raise NotAllowed (403) if the key may not use the model that a request names; None: the model cannot be read."""
+    """Raise ModelNotAllowed (403) if the key may not use a request's model, which is None if it cannot be read."""
     if key is None or key.scope is None or key.scope.models is None:
         return
     if model is None:
-        raise NotAllowed("your key may use certain models only, and the request names none in a JSON body")
+        raise ModelNotAllowed("your key may use certain models only, and the request names none in a JSON body")
     if not key.scope.allows(model):
-        raise NotAllowed(
+        raise ModelNotAllowed(
             f"your key may not use the model `{model[:_MAX_NAME_CHARACTERS]}`; `GET /v1/models` lists those"
         )

@@ -6,23 +6,23 @@ from urllib.parse import unquote_to_bytes
 
 from pointsman.http1.request_head import RequestHead
 from pointsman.proxy.exchange import Exchange
-from pointsman.routing.body import Fields
-from pointsman.routing.conversation import Caller
+from pointsman.routing.body import BodyFields
+from pointsman.routing.conversation_keys import Caller
 from pointsman.routing.router import Router
-from pointsman.routing.rules import NOWHERE, Origin
+from pointsman.routing.rules import NO_ORIGIN, RequestOrigin
 
 
-def caller_of(router: Router, client: str, head: RequestHead, fields: Fields) -> Caller:
+def caller_of(router: Router, client: str, head: RequestHead, fields: BodyFields) -> Caller:
     """Return the `client` of a request, and its name for the session."""
     return Caller(client, router.session_ids.find(head.values, fields))
 
 
-def origin_of(router: Router, exchange: Exchange, path: str) -> Origin:
+def origin_of(router: Router, exchange: Exchange, path: str) -> RequestOrigin:
     """Return the origin of a request, if needed."""
     if router.rules is None:
-        return NOWHERE
+        return NO_ORIGIN
     request, key = exchange.request, exchange.key
-    return Origin(request.head.values, request.client.address, path, "" if key is None else key.name)
+    return RequestOrigin(request.head.values, request.client.address, path, "" if key is None else key.name)
 
 
 def stated_ask(head: RequestHead) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from pointsman.api.admin_handler import body_of
-from pointsman.config.overlay import Decided, Overlay, with_canary
+from pointsman.config.overlay import CanaryOutcome, Overlay, with_canary
 from pointsman.errors import HttpError, RequestError
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, error_response, json_response
@@ -20,11 +20,11 @@ FORM = '{"category": "CATEGORY"}'
 VERBS = ("promote", "rollback", "restart")
 
 
-class _Named(msgspec.Struct):
+class _CanaryRequest(msgspec.Struct):
     category: str
 
 
-class Keeper(Protocol):
+class CanaryStore(Protocol):
     """The overlay's changes to canaries, and a description of these."""
 
     @property
@@ -33,11 +33,11 @@ class Keeper(Protocol):
     def canaries(self) -> list[dict[str, Any]]: ...
 
 
-def canary_routes(keeper: Keeper) -> list[Route]:
+def canary_routes(store: CanaryStore) -> list[Route]:
     """Return the routes `GET /canaries`, and `POST /canaries/promote`, `/rollback` and `/restart`."""
 
     def told() -> Response:
-        return json_response({"canaries": keeper.canaries(), "trouble": keeper.trouble})
+        return json_response({"canaries": store.canaries(), "trouble": store.trouble})
 
     async def listing(_: Request) -> Response:
         return told()
@@ -45,12 +45,12 @@ def canary_routes(keeper: Keeper) -> list[Route]:
     def change(verb: str) -> Handler:
         async def handler(request: Request) -> Response:
             try:
-                category = (await body_of(request, _Named, FORM)).category
-                adapter = _adapter(keeper.canaries(), category)
+                category = (await body_of(request, _CanaryRequest, FORM)).category
+                adapter = _adapter(store.canaries(), category)
             except HttpError as error:
                 return error_response(error)
             decided = _decided(verb, adapter)
-            await keeper.change(lambda now: with_canary(now, category, decided), by=f"canary {verb}")
+            await store.change(lambda now: with_canary(now, category, decided), by=f"canary {verb}")
             return told()
 
         return handler
@@ -58,11 +58,11 @@ def canary_routes(keeper: Keeper) -> list[Route]:
     return [Route("GET", "/canaries", listing), *(Route("POST", f"/canaries/{verb}", change(verb)) for verb in VERBS)]
 
 
-def _decided(verb: str, adapter: str) -> Decided | None:
+def _decided(verb: str, adapter: str) -> CanaryOutcome | None:
     if verb == "restart":
         return None
     state = "promoted" if verb == "promote" else "rolled_back"
-    return Decided(adapter=adapter, state=state, by="command", at=int(time.time()))  # type: ignore[arg-type]
+    return CanaryOutcome(adapter=adapter, state=state, by="command", at=int(time.time()))  # type: ignore[arg-type]
 
 
 def _adapter(canaries: list[dict[str, Any]], category: str) -> str:

@@ -26,29 +26,29 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 BATCH_DEADLINE_SECONDS = 60.0
 
 
-class _Options(msgspec.Struct):
+class _IntentOptions(msgspec.Struct):
     return_probabilities: bool = True
     confidence_threshold: float | None = None
 
 
-class _Intent(msgspec.Struct):
+class _IntentRequest(msgspec.Struct):
     text: str
-    options: _Options = msgspec.field(default_factory=_Options)
+    options: _IntentOptions = msgspec.field(default_factory=_IntentOptions)
 
 
-class _Batch(msgspec.Struct):
+class _BatchRequest(msgspec.Struct):
     texts: list[str]
     task_type: Literal["intent"] = "intent"
-    options: _Options = msgspec.field(default_factory=_Options)
+    options: _IntentOptions = msgspec.field(default_factory=_IntentOptions)
 
 
-class _Unavailable(HttpError):
+class _ClassificationError(HttpError):
     status = 503
     code = "CLASSIFICATION_ERROR"
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
+class _ClassifiedText:
     """A classified text; `category` is the config's, or the most probable label if the config covers none."""
 
     category: str
@@ -60,11 +60,11 @@ class _Result:
 
 async def intent(router: Router, body: Received, key: ClientKey | None = None) -> dict[str, Any]:
     """Answer `POST /api/v1/classify/intent` for a key's client; raises RequestError (400) or an HttpError (503)."""
-    asked = _decode(body, _Intent)
+    asked = _decode(body, _IntentRequest)
     result = await _classify(router, router.reader_of(key), asked.text)
     sure = result.confidence >= _threshold(router, result, asked.options)
     return {
-        "classification": _row(result, _Options(return_probabilities=False)),
+        "classification": _row(result, _IntentOptions(return_probabilities=False)),
         "recommended_model": result.model,
         "routing_decision": "high_confidence_specialized" if sure else "low_confidence_general",
     } | _probabilities(result, asked.options)
@@ -72,14 +72,14 @@ async def intent(router: Router, body: Received, key: ClientKey | None = None) -
 
 async def batch(router: Router, body: Received, key: ClientKey | None = None) -> dict[str, Any]:
     """Answer `POST /api/v1/classify/batch`; raises as `intent` does."""
-    asked = _decode(body, _Batch)
+    asked = _decode(body, _BatchRequest)
     if not 1 <= len(asked.texts) <= MAX_TEXTS:
         raise _invalid(f"`texts` must hold 1 to {MAX_TEXTS} texts", "texts")
     started = time.perf_counter()
     # Limited to what the workers take at once; otherwise other requests would wait for the whole batch.
     reader, room = router.reader_of(key), asyncio.Semaphore(router.classifier.at_once)
 
-    async def classify(text: str) -> _Result:
+    async def classify(text: str) -> _ClassifiedText:
         async with room:
             return await _classify(router, reader, text, BATCH_DEADLINE_SECONDS)
 
@@ -103,23 +103,23 @@ async def batch(router: Router, body: Received, key: ClientKey | None = None) ->
     }
 
 
-async def _classify(router: Router, reader: TextReader, text: str, deadline: float | None = None) -> _Result:
+async def _classify(router: Router, reader: TextReader, text: str, deadline: float | None = None) -> _ClassifiedText:
     if not text.strip():
         raise _invalid("`text` is empty", "text")
     started = time.perf_counter()
     try:
         found = await reader.classify(text, deadline)
     except ClassifierError as error:
-        raise _Unavailable(f"not classified: {error}; try again") from error
+        raise _ClassificationError(f"not classified: {error}; try again") from error
     labels = dict(zip(router.classifier.labels, found.probabilities, strict=True))
     scores = router.policy.scores(found.probabilities) or labels
     category = max(scores, key=scores.__getitem__)
     choice = reader.choose(found, None)
     model = router.planner.decide(choice, 0.0, router.served()).model
-    return _Result(category, scores[category], model, labels, time.perf_counter() - started)
+    return _ClassifiedText(category, scores[category], model, labels, time.perf_counter() - started)
 
 
-def _row(result: _Result, options: _Options) -> dict[str, Any]:
+def _row(result: _ClassifiedText, options: _IntentOptions) -> dict[str, Any]:
     return {
         "category": result.category,
         "confidence": result.confidence,
@@ -127,11 +127,11 @@ def _row(result: _Result, options: _Options) -> dict[str, Any]:
     } | _probabilities(result, options)
 
 
-def _probabilities(result: _Result, options: _Options) -> dict[str, Any]:
+def _probabilities(result: _ClassifiedText, options: _IntentOptions) -> dict[str, Any]:
     return {"probabilities": result.probabilities} if options.return_probabilities else {}
 
 
-def _threshold(router: Router, result: _Result, options: _Options) -> float:
+def _threshold(router: Router, result: _ClassifiedText, options: _IntentOptions) -> float:
     given = options.confidence_threshold
     return router.policy.threshold(result.category) if given is None else given
 

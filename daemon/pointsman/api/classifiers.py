@@ -15,15 +15,15 @@ NAMED = '{"artifact": "NAME"}, as GET /classifiers names them'
 NAMED_OR_NEWEST = f"{NAMED}, or {{}} for the newest"
 
 
-class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
+class _PromoteRequest(msgspec.Struct, forbid_unknown_fields=True):
     artifact: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)] | None = None
 
 
-class _Named(msgspec.Struct, forbid_unknown_fields=True):
+class _DiscardRequest(msgspec.Struct, forbid_unknown_fields=True):
     artifact: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
-class Keeper(Protocol):
+class ClassifierRegistry(Protocol):
     """The changes of the classifier in use; each raises HttpError."""
 
     async def listed(self) -> Response: ...
@@ -32,21 +32,21 @@ class Keeper(Protocol):
     async def discard(self, name: str) -> Response: ...
 
 
-def classifier_routes(keeper: Keeper) -> list[Route]:
+def classifier_routes(registry: ClassifierRegistry) -> list[Route]:
     """Return the routes `GET /classifiers`, and `POST /classifier/promote`, `/rollback` and `/discard`.
 
     Promoting takes `{"artifact": NAME}`, or `{}` for the newest; discarding takes the name.
     """
 
     async def promote(request: Request) -> Response:
-        return await keeper.promote((await body_of(request, _Wanted, NAMED_OR_NEWEST)).artifact)
+        return await registry.promote((await body_of(request, _PromoteRequest, NAMED_OR_NEWEST)).artifact)
 
     async def discard(request: Request) -> Response:
-        return await keeper.discard((await body_of(request, _Named, NAMED)).artifact)
+        return await registry.discard((await body_of(request, _DiscardRequest, NAMED)).artifact)
 
     return [
-        Route("GET", "/classifiers", answering(lambda _: keeper.listed())),
+        Route("GET", "/classifiers", answering(lambda _: registry.listed())),
         Route("POST", "/classifier/promote", answering(promote)),
-        Route("POST", "/classifier/rollback", answering(lambda _: keeper.roll_back())),
+        Route("POST", "/classifier/rollback", answering(lambda _: registry.roll_back())),
         Route("POST", "/classifier/discard", answering(discard)),
     ]

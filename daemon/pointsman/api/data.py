@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.adapters.poller import Poller
 from pointsman.api import classification, feedback, stored
 from pointsman.api.auth import check_model, key_of
@@ -24,7 +24,7 @@ from pointsman.api.token_budget import reserve
 from pointsman.config import paths
 from pointsman.config.client_keys import ClientKeys
 from pointsman.config.model import DIRECT, Config, PathOptions
-from pointsman.eager import in_task
+from pointsman.eager import continue_in_task
 from pointsman.errors import HttpError, NestedTooDeeply, RequestError
 from pointsman.long_body import Body, Received
 from pointsman.observability.kept_feedback import KeptFeedback
@@ -32,15 +32,15 @@ from pointsman.observability.record import Record
 from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
-from pointsman.proxy.reroute import Plan, forward_chosen
+from pointsman.proxy.reroute import ForwardPlan, forward_chosen
 from pointsman.routing import queue_fields
-from pointsman.routing.body import Fields, fields_at_once, model_at_once, model_of, read_fields
-from pointsman.routing.decision import Choice, Reason
+from pointsman.routing.body import BodyFields, fields_at_once, model_at_once, model_of, read_fields
+from pointsman.routing.decision import CategoryChoice, Reason
 from pointsman.routing.edits import PRIORITY_FIELD, edited
 from pointsman.routing.explain import describe
 from pointsman.routing.formats import FORMATS, MESSAGES, RESPONSES, Format, ParsedRequest, with_model
-from pointsman.routing.router import MAX_MODEL_NAME_CHARACTERS, Routed, Router, is_plain
-from pointsman.routing.steps import Lane
+from pointsman.routing.router import MAX_MODEL_NAME_CHARACTERS, RoutedRequest, Router, is_plain
+from pointsman.routing.steps import StepScheduler
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route, Routes
@@ -61,7 +61,7 @@ class Backend:
     started: float
     keys: ClientKeys | None = None
     feedback: KeptFeedback | None = None
-    compare: Callable[[Routed, Record], None] | None = None
+    compare: Callable[[RoutedRequest, Record], None] | None = None
     """Called with each routed request once it was sent, to compare a second classifier with the first."""
 
 
@@ -75,9 +75,10 @@ Begin = Callable[[Request, str], tuple[Backend, Exchange]]
 """A callback that begins an exchange for a route's path, and returns it with the backend that serves it."""
 
 Work = Callable[[Backend, Exchange], Coroutine[None, None, Response | None]]
-"""A handler that returns the response, or None if vLLM's response follows. Runs in no task until it awaits `in_task`.
+"""A handler that returns the response, or None if vLLM's response follows.
 
-It reads the body before it waits for anything else, as the request has no slot among those in flight until then.
+It runs in no task until it awaits `continue_in_task`. It reads the body before it waits for anything
+else, as the request does not count as in flight until then.
 """
 
 
@@ -111,7 +112,7 @@ def _recorded(begin: Begin, path: str, work: Work) -> Handler:
         try:
             exchange.admit()
             if backend.keys is not None:
-                exchange.belongs_to(key_of(backend.keys, request.head))
+                exchange.charge_to(key_of(backend.keys, request.head))
         except HttpError as error:
             return exchange.settle(_raise(error))
         return exchange.settle(work(backend, exchange))
@@ -132,7 +133,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     is_json = _is_json(exchange.request)
     lease = exchange.lease
     if lease is not None and lease.counts_tokens:
-        body = await reserve(exchange, lease, router.lane, body, _usual_answer(backend), is_json=is_json)
+        body = await reserve(exchange, lease, router.step_scheduler, body, _usual_answer(backend), is_json=is_json)
     if not is_json:
         check_model(exchange.key, None)
         await forwarder.forward(exchange, backend.config.vllm_endpoints, body)  # vLLM reports the error
@@ -143,7 +144,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     if model is None or model in auto_names or form is RESPONSES:
         names = router.fields_of[form]
         usual = fields_at_once(body, names)
-        fields = await router.lane.run(read_fields(body, names)) if usual is None else usual
+        fields = await router.step_scheduler.run(read_fields(body, names)) if usual is None else usual
         exchange.priority = await take_place(router, exchange.key, own, fields)
         model = model or fields.model
     record.original_model = model and model[:MAX_MODEL_NAME_CHARACTERS]
@@ -157,7 +158,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         if is_plain(model) and exchange.priority is None:
             routed = router.explicit(b"", model, at)  # the body is sent unchanged
         else:
-            fields = await router.lane.run(read_fields(body, ("model", PRIORITY_FIELD)))
+            fields = await router.step_scheduler.run(read_fields(body, ("model", PRIORITY_FIELD)))
             fields.priority = exchange.priority
             routed = router.direct(ParsedRequest(form, fields, model), at)
             named = routed.edited.body
@@ -170,7 +171,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     stated = stated_ask(head)
     finder = router.finder_of(exchange.key)
     known = None if stated else form.known(fields, finder)
-    parsed = await router.lane.run(form.read(fields, finder, stated)) if known is None else known
+    parsed = await router.step_scheduler.run(form.read(fields, finder, stated)) if known is None else known
     record.phase = "classify"
     caller = caller_of(router, exchange.client, head, fields)
     origin = origin_of(router, exchange, form.path)
@@ -182,7 +183,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     if backend.texts is not None:
         keep_text(backend.texts, router, record, routed)
 
-    def again(served: Served) -> Plan:
+    def again(served: ServedModels) -> ForwardPlan:
         other = router.again(parsed, routed, served, at, scope)
         record.decided(other)
         return _plan(other)
@@ -197,8 +198,8 @@ def _usual_answer(backend: Backend) -> int:
     return backend.config.pointsman.access.reserved_answer_tokens
 
 
-def _plan(routed: Routed) -> Plan:
-    return Plan(routed.decision, routed.edited.body, decision_lines(routed))
+def _plan(routed: RoutedRequest) -> ForwardPlan:
+    return ForwardPlan(routed.decision, routed.edited.body, decision_lines(routed))
 
 
 async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
@@ -207,7 +208,9 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
     is_json = _is_json(exchange.request)
     lease = exchange.lease
     if lease is not None and lease.counts_tokens:
-        body = await reserve(exchange, lease, backend.router.lane, body, _usual_answer(backend), is_json=is_json)
+        body = await reserve(
+            exchange, lease, backend.router.step_scheduler, body, _usual_answer(backend), is_json=is_json
+        )
     fields = await _fields(backend, body) if is_json else None
     if fields is not None:
         own = own_priority(backend.router, exchange.key, exchange.record.path)
@@ -229,9 +232,9 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
         await _counted(backend, exchange, body)
         return None
 
-    def plan(served: Served) -> Plan:  # vLLM has no model of this name
-        decision = planner.decide(Choice(None, None, Reason.NO_CATEGORY), 0.0, served, scope=exchange.scope)
-        return Plan(decision, with_model(fields, decision.model), b"")
+    def plan(served: ServedModels) -> ForwardPlan:  # vLLM has no model of this name
+        decision = planner.decide(CategoryChoice(None, None, Reason.NO_CATEGORY), 0.0, served, scope=exchange.scope)
+        return ForwardPlan(decision, with_model(fields, decision.model), b"")
 
     await forward_chosen(forwarder, exchange, plan(poller.served), plan)
     return None
@@ -240,14 +243,14 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
 async def _counted(backend: Backend, exchange: Exchange, body: Received) -> None:
     """Have the tokens counted that the request would have, with the system prompt of its category."""
     router, head, scope = backend.router, exchange.request.head, exchange.scope
-    fields = await router.lane.run(read_fields(body, router.fields_of[MESSAGES]))
-    parsed = await router.lane.run(MESSAGES.read(fields, router.finder_of(exchange.key), stated_ask(head)))
+    fields = await router.step_scheduler.run(read_fields(body, router.fields_of[MESSAGES]))
+    parsed = await router.step_scheduler.run(MESSAGES.read(fields, router.finder_of(exchange.key), stated_ask(head)))
     exchange.record.phase = "classify"
     caller = caller_of(router, exchange.client, head, fields)
     origin = origin_of(router, exchange, MESSAGES.path)
     routed = await router.route(parsed, caller, remember=False, origin=origin, scope=scope, key=exchange.key)
 
-    def again(served: Served) -> Plan:
+    def again(served: ServedModels) -> ForwardPlan:
         return _plan(router.again(parsed, routed, served, None, scope))
 
     await forward_chosen(backend.forwarder, exchange, _plan(routed), again)
@@ -261,13 +264,13 @@ def _means_default(backend: Backend, exchange: Exchange, model: str) -> bool:
     return model not in backend.poller.served.models() and model not in config.models
 
 
-async def _fields(backend: Backend, body: Received) -> Fields | None:
+async def _fields(backend: Backend, body: Received) -> BodyFields | None:
     """Return the fields for the model and the position in the queue, or None if the body is no JSON object.
 
     vLLM then reports the error. Raises NestedTooDeeply.
     """
     try:
-        return await backend.router.lane.run(read_fields(body, ("model", *queue_fields.FIELDS)))
+        return await backend.router.step_scheduler.run(read_fields(body, ("model", *queue_fields.FIELDS)))
     except NestedTooDeeply:
         raise
     except RequestError:
@@ -277,8 +280,8 @@ async def _fields(backend: Backend, body: Received) -> Fields | None:
 async def _stored(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
     response_id = exchange.request.parameters["id"]
-    keeper, _ = stored.keeper(backend.config, backend.forwarder, exchange, response_id)
-    await backend.forwarder.forward(exchange, (keeper,), body)
+    storing_endpoint, _ = stored.storing_endpoint(backend.config, backend.forwarder, exchange, response_id)
+    await backend.forwarder.forward(exchange, (storing_endpoint,), body)
     return None
 
 
@@ -290,7 +293,7 @@ async def _realtime(backend: Backend, exchange: Exchange) -> Response | None:
 
 async def _models(backend: Backend, exchange: Exchange) -> Response | None:
     await read_body(backend, exchange)
-    await in_task()
+    await continue_in_task()
     exchange.record.phase = "head"
     served = await backend.poller.refresh()
     return json_response(model_list(backend.config, served, int(backend.started), exchange.key))
@@ -298,7 +301,7 @@ async def _models(backend: Backend, exchange: Exchange) -> Response | None:
 
 async def _model(backend: Backend, exchange: Exchange) -> Response | None:
     await read_body(backend, exchange)
-    await in_task()
+    await continue_in_task()
     exchange.record.phase = "head"
     served = await backend.poller.refresh()
     listed = model_list(backend.config, served, int(backend.started), exchange.key)
@@ -334,14 +337,14 @@ async def _feedback(backend: Backend, exchange: Exchange) -> Response | None:
 
 async def _intent(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
-    await in_task()
+    await continue_in_task()
     exchange.record.phase = "classify"
     return json_response(await classification.intent(backend.router, body, exchange.key))
 
 
 async def _batch(backend: Backend, exchange: Exchange) -> Response | None:
     body = await read_body(backend, exchange)
-    await in_task()
+    await continue_in_task()
     exchange.record.phase = "classify"
     return json_response(await classification.batch(backend.router, body, exchange.key))
 
@@ -357,7 +360,7 @@ def _is_json(request: Request) -> bool:
 def read_body(backend: Backend, exchange: Exchange) -> Coroutine[None, None, Received]:
     """Return the whole body; if many long ones are complete at once, some wait for a turn of the event loop.
 
-    Raises TooBusy, OverShare, or RequestError: 408 on a timeout, 413 if too large, 415 if compressed.
+    Raises TooBusy, ConcurrencyLimited, or RequestError: 408 on a timeout, 413 if too large, 415 if compressed.
     """
     request, options = exchange.request, backend.config.pointsman.server
     if request.head.values.get(b"content-encoding", b"identity").lower() != b"identity" and request.has_body:
@@ -366,16 +369,16 @@ def read_body(backend: Backend, exchange: Exchange) -> Coroutine[None, None, Rec
             status=415,
             code="unsupported_encoding",
         )
-    read = request.read if exchange.placed else exchange.read
+    read = request.read if exchange.in_flight else exchange.read
     body = read(options.body_timeout_ms / 1000, options.min_body_rate)
-    lane = backend.router.lane
-    if exchange.placed and (request.size < MIN_TURN_BYTES or lane.begins()):
+    step_scheduler = backend.router.step_scheduler
+    if exchange.in_flight and (request.size < MIN_TURN_BYTES or step_scheduler.begins()):
         return body
-    return _in_turn(lane, body, waits=exchange.placed)
+    return _in_turn(step_scheduler, body, waits=exchange.in_flight)
 
 
-async def _in_turn(lane: Lane, reading: Coroutine[None, None, Received], *, waits: bool) -> Received:
+async def _in_turn(step_scheduler: StepScheduler, reading: Coroutine[None, None, Received], *, waits: bool) -> Received:
     body = await reading
-    if waits or (len(body) >= MIN_TURN_BYTES and not lane.begins()):
-        await lane.turn()
+    if waits or (len(body) >= MIN_TURN_BYTES and not step_scheduler.begins()):
+        await step_scheduler.turn()
     return body

@@ -6,10 +6,10 @@ import functools
 from urllib.parse import quote
 
 from pointsman.routing.decision import Reason
-from pointsman.routing.router import Routed
+from pointsman.routing.router import RoutedRequest
 
 
-def decision_lines(routed: Routed) -> bytes:
+def decision_lines(routed: RoutedRequest) -> bytes:
     """Return the header lines, each with CRLF; names follow vLLM Semantic Router where it has one."""
     decision, edited, read = routed.decision, routed.edited, routed.classification
     lines = _named_lines(decision.model, decision.reason, decision.category, edited.reasoning, edited.prompted)

@@ -12,7 +12,7 @@ import msgspec
 
 from pointsman import daemon_thread
 from pointsman.errors import HttpError, RequestError
-from pointsman.observability.latest import FIELDS, Latest, Summary
+from pointsman.observability.latest import FIELDS, LatestRequests, RequestSummary
 from pointsman.observability.texts import KeptTexts
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response, json_response
@@ -24,7 +24,7 @@ READ_SECONDS = 1.0
 CHOSEN_BY = (*FIELDS, "status", "id")
 
 
-class _Query(msgspec.Struct, forbid_unknown_fields=True):
+class _DecisionsQuery(msgspec.Struct, forbid_unknown_fields=True):
     """A query; `names` asks for the values to choose from as well."""
 
     after: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -39,7 +39,7 @@ class _Query(msgspec.Struct, forbid_unknown_fields=True):
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
 
 
-class _Texts:
+class _LatestTexts:
     """The latest texts, read in a thread, since their disk may hang; one reading at a time.
 
     Requests meanwhile wait for the same reading.
@@ -49,7 +49,7 @@ class _Texts:
         self._kept = kept
         self._reading: Future[dict[str, str]] | None = None
 
-    async def of(self, decisions: Iterable[Summary]) -> dict[str, str] | None:
+    async def of(self, decisions: Iterable[RequestSummary]) -> dict[str, str] | None:
         """Return the texts of decisions by hash, as far as they are known; None if no texts are stored."""
         kept = self._kept()
         if kept is None:
@@ -67,13 +67,13 @@ class _Texts:
         return {name: found[name] for name in hashes if name in found}
 
 
-def decisions_route(latest: Latest, kept: Callable[[], KeptTexts | None] = lambda: None) -> Route:
+def decisions_route(latest: LatestRequests, kept: Callable[[], KeptTexts | None] = lambda: None) -> Route:
     """Return the route `GET /decisions`, which has the newest first.
 
     `after` and `before` are numbers of decisions; to continue, ask for those after `latest`. `kept` returns the file of
     texts, or None.
     """
-    texts = _Texts(kept)
+    texts = _LatestTexts(kept)
 
     async def handler(request: Request) -> Response:
         try:
@@ -88,10 +88,10 @@ def decisions_route(latest: Latest, kept: Callable[[], KeptTexts | None] = lambd
     return Route("GET", "/decisions", handler)
 
 
-def _query(text: str) -> _Query:
+def _query(text: str) -> _DecisionsQuery:
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=MAX_FIELDS)
-        return msgspec.convert(dict(pairs), _Query, strict=False)
+        return msgspec.convert(dict(pairs), _DecisionsQuery, strict=False)
     except (ValueError, msgspec.ValidationError) as error:
         known = ", ".join(("after", "before", "limit (1 to 500)", "names", *CHOSEN_BY))
         message = f"the query cannot be used: {error}; it takes {known}"

@@ -11,38 +11,38 @@ from pointsman.errors import UnknownResponse
 from pointsman.long_body import Received
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.stored_responses import StoredResponses
-from pointsman.routing.body import Fields, read_fields
-from pointsman.routing.conversation import ANYBODY
+from pointsman.routing.body import BodyFields, read_fields
+from pointsman.routing.conversation_keys import ANYBODY
 from pointsman.routing.formats import RESPONSES, ParsedRequest, format_of
 from pointsman.routing.formats.responses import storage_of
-from pointsman.routing.router import Routed, Router
-from pointsman.routing.rules import Origin
+from pointsman.routing.router import RoutedRequest, Router
+from pointsman.routing.rules import RequestOrigin
 
 
 async def dry_run(
     router: Router, body: Received, exchange: Exchange | None = None, responses: StoredResponses | None = None
-) -> tuple[ParsedRequest, Routed]:
-    """Decide on a request of any format, and remember nothing; raises RequestError, or NotAllowed.
+) -> tuple[ParsedRequest, RoutedRequest]:
+    """Decide on a request of any format, and remember nothing; raises RequestError, or ModelNotAllowed.
 
     `exchange` is that of the asking client: its conversations and stored responses are looked up, its key counts, and
     rules read its headers. By default there is none, and an unknown response counts as none.
     """
-    fields = await router.lane.run(read_fields(body, router.fields_of[RESPONSES]))
+    fields = await router.step_scheduler.run(read_fields(body, router.fields_of[RESPONSES]))
     form = format_of(fields)
     key = None if exchange is None else exchange.key
     if exchange is None:
         fields.priority = own_priority(router, None, form.path)
     else:
         await take_place(router, key, own_priority(router, key, form.path), fields)
-    continued = stored.Continued()
+    continued = stored.Continuation()
     if form is RESPONSES and responses is not None:
         continued = _continued(router, fields, exchange, responses)
-    stated, caller, scope, origin = "", ANYBODY, None, Origin({}, path=form.path)
+    stated, caller, scope, origin = "", ANYBODY, None, RequestOrigin({}, path=form.path)
     if exchange is not None:
         head, scope = exchange.request.head, exchange.scope
         origin = origin_of(router, exchange, form.path)
         stated, caller = stated_ask(head), caller_of(router, exchange.client, head, fields)
-    parsed = await router.lane.run(form.read(fields, router.finder_of(key), stated))
+    parsed = await router.step_scheduler.run(form.read(fields, router.finder_of(key), stated))
     if parsed.model is not None and parsed.model not in router.auto_names_of(key):
         check_model(key, parsed.model.removeprefix(DIRECT))
     routed = await router.route(
@@ -52,16 +52,16 @@ async def dry_run(
 
 
 def _continued(
-    router: Router, fields: Fields, exchange: Exchange | None, responses: StoredResponses
-) -> stored.Continued:
+    router: Router, fields: BodyFields, exchange: Exchange | None, responses: StoredResponses
+) -> stored.Continuation:
     """Return what a response would continue; raises RequestError as for a request that is forwarded."""
     former = storage_of(fields).continues
     if former is None:
-        return stored.Continued()
+        return stored.Continuation()
     try:
         client = "" if exchange is None else exchange.client
-        return stored.Continued(*stored.find(router.config, responses, client, former))
+        return stored.Continuation(*stored.find(router.config, responses, client, former))
     except UnknownResponse:
         if exchange is None:  # the admin port does not know whose the request is
-            return stored.Continued()
+            return stored.Continuation()
         raise

@@ -14,14 +14,14 @@ from pointsman.observability.kept_feedback import KeptFeedback
 MAX_FEEDBACK_BODY_BYTES = 16 * 2**10
 
 
-class _Feedback(msgspec.Struct, forbid_unknown_fields=True):
+class _FeedbackRequest(msgspec.Struct, forbid_unknown_fields=True):
     request_id: Annotated[str, Meta(max_length=128)]
     score: Annotated[float, Meta(ge=0, le=1)] | None = None
     label: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")] | None = None
     comment: Annotated[str, Meta(min_length=1, max_length=2_000)] | None = None
 
 
-_FEEDBACK = msgspec.json.Decoder(_Feedback)
+_FEEDBACK = msgspec.json.Decoder(_FeedbackRequest)
 _FORM = (
     'send {"request_id": ..., "score": 0.8}, the score from 0 to 1, with or instead a "label" of at most 64 letters, '
     'digits, `_`, `.` and `-`, and a "comment" of at most 2,000 characters'
@@ -52,11 +52,11 @@ def take(kept: KeptFeedback | None, body: Received, author: str, now: float) -> 
     return {"request_id": said.request_id, "kept": True}
 
 
-def _fields(said: _Feedback) -> dict[str, object]:
+def _fields(said: _FeedbackRequest) -> dict[str, object]:
     return {"score": said.score, "label": said.label, "comment": said.comment}
 
 
-def _said(body: Received) -> _Feedback:
+def _said(body: Received) -> _FeedbackRequest:
     try:
         said = _FEEDBACK.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

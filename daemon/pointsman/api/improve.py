@@ -14,12 +14,12 @@ from pointsman.server.routes import Route
 FORM = '{"hash": "TEXT_HASH", "label": "CATEGORY"}, as GET /improve names them, or "none"'
 
 
-class _Label(msgspec.Struct, forbid_unknown_fields=True):
+class _LabelRequest(msgspec.Struct, forbid_unknown_fields=True):
     hash: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     label: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
-class Improver(Protocol):
+class ImproveActions(Protocol):
     """The worklist, labels and fits; each method raises HttpError."""
 
     async def describe(self) -> Response: ...
@@ -29,14 +29,14 @@ class Improver(Protocol):
     async def cancel(self) -> Response: ...
 
 
-def improve_routes(improver: Improver) -> list[Route]:
+def improve_routes(improver: ImproveActions) -> list[Route]:
     """Return the routes `GET /improve`, and `POST /improve/collect`, `/label`, `/undo`, `/fit` and `/cancel`.
 
     Labeling takes `{"hash": TEXT_HASH, "label": CATEGORY or "none"}`.
     """
 
     async def label(request: Request) -> Response:
-        asked = await body_of(request, _Label, FORM)
+        asked = await body_of(request, _LabelRequest, FORM)
         return await improver.label(asked.hash, asked.label)
 
     return [

@@ -8,18 +8,18 @@ from collections.abc import Callable
 import msgspec
 
 from pointsman.classify.classifier import Classification
-from pointsman.observability.kept_rows import NO_CATEGORY, Row
+from pointsman.observability.kept_rows import NO_CATEGORY, TextRecord
 from pointsman.observability.log_line import cut, stamp
 from pointsman.observability.record import MAX_NAME_BYTES, Record
 from pointsman.observability.texts import KeptTexts
 from pointsman.routing.decision import Decision
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 
 # The number of best categories that are stored with their scores.
 SCORES = 2
 
 
-def keep_text(texts: KeptTexts, router: Router, record: Record, routed: Routed) -> None:
+def keep_text(texts: KeptTexts, router: Router, record: Record, routed: RoutedRequest) -> None:
     """Store the text that the classifier read, if any, and if this text is wanted."""
     read = routed.classification
     if read is not None and texts.wants(read.text_hash):
@@ -28,7 +28,7 @@ def keep_text(texts: KeptTexts, router: Router, record: Record, routed: Routed) 
 
 
 def keeping_contested(
-    texts: KeptTexts, router: Router, record: Record, routed: Routed, read: Classification
+    texts: KeptTexts, router: Router, record: Record, routed: RoutedRequest, read: Classification
 ) -> Callable[[str, str | None], object] | None:
     """Return a function that stores a text again, with the other category of the classifier in shadow.
 
@@ -46,10 +46,10 @@ def keeping_contested(
     return keep
 
 
-def _row(router: Router, request_id: str, decision: Decision, read: Classification, text: str) -> Row:
+def _row(router: Router, request_id: str, decision: Decision, read: Classification, text: str) -> TextRecord:
     scores = router.policy.scores(read.probabilities) if read.supported else {}
     best = sorted(scores, key=scores.__getitem__, reverse=True)[:SCORES]
-    return Row(
+    return TextRecord(
         hash=read.text_hash,
         text=text,
         ts=stamp(time.time()),

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Coroutine
 
 from pointsman.errors import RequestError
-from pointsman.server.hosts import Hosts
+from pointsman.server.hosts import AllowedHosts
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response
 
@@ -14,7 +14,9 @@ from pointsman.server.response import Response
 _REMEMBERED = 256
 
 
-def for_known_hosts(handler: Handler, hosts: Hosts, refuse: Callable[[Request, RequestError], Response]) -> Handler:
+def for_known_hosts(
+    handler: Handler, hosts: AllowedHosts, refuse: Callable[[Request, RequestError], Response]
+) -> Handler:
     """Return a handler for a port that only this host reaches, and that needs no key.
 
     Requests through a trusted proxy or a Unix socket come from no browser, whatever their Host is.

@@ -19,7 +19,7 @@ FORM = (
 )
 
 
-class _Mode(msgspec.Struct):
+class _ModeRequest(msgspec.Struct):
     mode: Literal["off", "shadow", "on", "config"]
     seconds: Annotated[int, msgspec.Meta(ge=MIN_TIMED_SECONDS, le=MAX_TIMED_SECONDS)] | None = None
 
@@ -28,25 +28,25 @@ class _Mode(msgspec.Struct):
             raise ValueError("the config's word has no end")  # reported by the decoder as any other error
 
 
-class Keeper(Protocol):
+class ModeStore(Protocol):
     """The overlay's changes, which are stored."""
 
     async def set_mode(self, mode: Override | None, seconds: int | None) -> None: ...
     def describe(self) -> dict[str, Any]: ...
 
 
-def overlay_routes(keeper: Keeper) -> list[Route]:
+def overlay_routes(store: ModeStore) -> list[Route]:
     """Return the routes `GET /overlay` and `POST /mode`, whose body is as in FORM."""
 
     async def shown(_: Request) -> Response:
-        return json_response(keeper.describe())
+        return json_response(store.describe())
 
     async def mode(request: Request) -> Response:
         try:
-            said = await body_of(request, _Mode, FORM)
+            said = await body_of(request, _ModeRequest, FORM)
         except HttpError as error:
             return error_response(error)
-        await keeper.set_mode(None if said.mode == "config" else said.mode, said.seconds)
-        return json_response(keeper.describe())
+        await store.set_mode(None if said.mode == "config" else said.mode, said.seconds)
+        return json_response(store.describe())
 
     return [Route("GET", "/overlay", shown), Route("POST", "/mode", mode)]

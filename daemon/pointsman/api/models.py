@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from pointsman.adapters.catalog import Card, Served
-from pointsman.config.client_keys import ClientKey, Scope
+from pointsman.adapters.catalog import ModelCard, ServedModels
+from pointsman.config.client_keys import ClientKey, KeyScope
 from pointsman.config.model import DIRECT, Config
 from pointsman.errors import RequestError
 
 
-def model_list(config: Config, served: Served, created: int, key: ClientKey | None = None) -> dict[str, Any]:
+def model_list(config: Config, served: ServedModels, created: int, key: ClientKey | None = None) -> dict[str, Any]:
     """Return the automatic model, the aliases and all served models; the configured ones while no endpoint answered.
 
     A served model whose name is an alias is listed by its name, and once more by the name that reaches it. For the
@@ -25,7 +25,7 @@ def model_list(config: Config, served: Served, created: int, key: ClientKey | No
     aliases = config.aliases_of(None if key is None else key.name)
     shortest, root = _shortest(config, served), _root(config, served, cards, scope)
     names = [name for name in (config.auto_model_name, *aliases) if name not in cards]
-    routed = [Card(name, max_model_len=shortest, root=root) for name in names]
+    routed = [ModelCard(name, max_model_len=shortest, root=root) for name in names]
     if scope is not None:
         cards = {name: card for name, card in cards.items() if scope.allows(name)}
     direct = [msgspec.structs.replace(cards[name], id=DIRECT + name) for name in aliases if name in cards]
@@ -45,7 +45,7 @@ def model_list(config: Config, served: Served, created: int, key: ClientKey | No
     return {"object": "list", "data": data}
 
 
-def _permission(card: Card, created: int) -> dict[str, Any]:
+def _permission(card: ModelCard, created: int) -> dict[str, Any]:
     """Return the permission that vLLM reports for every model, as OpenAI's API once did."""
     return {
         "id": f"modelperm-{card.id}",
@@ -73,7 +73,7 @@ def model_of_list(listed: dict[str, Any], name: str) -> dict[str, Any]:
     raise RequestError(f"The model `{shown}` does not exist.", status=404, code="model_not_found", param="model")
 
 
-def _root(config: Config, served: Served, cards: Mapping[str, Card], scope: Scope | None) -> str:
+def _root(config: Config, served: ServedModels, cards: Mapping[str, ModelCard], scope: KeyScope | None) -> str:
     """Return the root of the base model that answers if no category is chosen."""
     name = config.default_model if scope is None else scope.default
     base = served.base_name(config.base_of(name), config.endpoints_of(name))
@@ -81,7 +81,7 @@ def _root(config: Config, served: Served, cards: Mapping[str, Card], scope: Scop
     return base if card is None or card.root is None else card.root
 
 
-def _shortest(config: Config, served: Served) -> int | None:
+def _shortest(config: Config, served: ServedModels) -> int | None:
     """Return the greatest length that every model accepts which may answer a request for the automatic model."""
     lengths = []
     for name in config.choices:
@@ -92,8 +92,8 @@ def _shortest(config: Config, served: Served) -> int | None:
     return min(lengths, default=None)
 
 
-def _configured(config: Config) -> dict[str, Card]:
-    bases = {base: Card(base) for base in config.model_config}
+def _configured(config: Config) -> dict[str, ModelCard]:
+    bases = {base: ModelCard(base) for base in config.model_config}
     return bases | {
-        lora.name: Card(lora.name, base) for base, model in config.model_config.items() for lora in model.loras
+        lora.name: ModelCard(lora.name, base) for base, model in config.model_config.items() for lora in model.loras
     }

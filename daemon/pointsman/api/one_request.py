@@ -19,7 +19,7 @@ from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
 
 
-class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+class _RequestQuery(msgspec.Struct, forbid_unknown_fields=True):
     id: Annotated[str, msgspec.Meta(pattern=rf"^{REQUEST_ID}\Z")]
 
 
@@ -32,7 +32,7 @@ def request_route(recorder: Callable[[], Recorder]) -> Route:
     async def handler(request: Request) -> Response:
         try:
             pairs = parse_qsl(request.head.query, keep_blank_values=True, strict_parsing=True, max_num_fields=1)
-            search = Search(msgspec.convert(dict(pairs), _Asked).id)
+            search = Search(msgspec.convert(dict(pairs), _RequestQuery).id)
         except (ValueError, msgspec.ValidationError) as error:
             message = f"the query cannot be used: {error}; it takes the id of a request, or its beginning: ?id=3c1f5e"
             return error_response(RequestError(message, status=400, code="invalid_query"))

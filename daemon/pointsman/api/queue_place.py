@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pointsman.config.client_keys import ClientKey
 from pointsman.routing import queue_fields
-from pointsman.routing.body import Fields
+from pointsman.routing.body import BodyFields
 from pointsman.routing.edits import PRIORITY_FIELD
 from pointsman.routing.router import Router
 
@@ -14,11 +14,11 @@ def own_priority(router: Router, key: ClientKey | None, path: str) -> int | None
     return router.priorities.get(path) if key is None or key.priority is None else key.priority
 
 
-async def take_place(router: Router, key: ClientKey | None, own: int | None, fields: Fields) -> int | None:
+async def take_place(router: Router, key: ClientKey | None, own: int | None, fields: BodyFields) -> int | None:
     """Return the priority for the body, by default its `own`; None if it is unchanged. Raises RequestError."""
     if queue_fields.chooses(fields):
         allowed = {*router.config.pointsman.access.allowed_fields, *(() if key is None else key.allowed_fields)}
-        await router.lane.run(queue_fields.check(fields, allowed))
+        await router.step_scheduler.run(queue_fields.check(fields, allowed))
         if PRIORITY_FIELD in allowed and PRIORITY_FIELD in fields.values:
             own = None
     fields.priority = own

@@ -9,22 +9,24 @@ from pointsman.errors import UnknownResponse
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.stored_responses import StoredResponses
-from pointsman.routing.body import Fields
-from pointsman.routing.conversations import Kept
+from pointsman.routing.body import BodyFields
+from pointsman.routing.conversations import ConversationState
 from pointsman.routing.formats.responses import storage_of
 
 
-class Continued(NamedTuple):
+class Continuation(NamedTuple):
     """The response that another one continues: its endpoint, and the stored part of its decision."""
 
     at: Endpoint | None = None
-    kept: Kept | None = None
+    kept: ConversationState | None = None
 
 
-NOTHING = Continued()
+NOTHING = Continuation()
 
 
-def find(config: Config, responses: StoredResponses, client: str, response_id: str) -> tuple[Endpoint, Kept | None]:
+def find(
+    config: Config, responses: StoredResponses, client: str, response_id: str
+) -> tuple[Endpoint, ConversationState | None]:
     """Return the endpoint that has a response of this client, and the stored part of its decision.
 
     Raises UnknownResponse (404).
@@ -37,7 +39,9 @@ def find(config: Config, responses: StoredResponses, client: str, response_id: s
     raise UnknownResponse(response_id)
 
 
-def keeper(config: Config, forwarder: Forwarder, exchange: Exchange, response_id: str) -> tuple[Endpoint, Kept | None]:
+def storing_endpoint(
+    config: Config, forwarder: Forwarder, exchange: Exchange, response_id: str
+) -> tuple[Endpoint, ConversationState | None]:
     """Call `find` for the exchange's client, and count a response that it does not have."""
     upstreams = forwarder.upstreams
     try:
@@ -47,7 +51,7 @@ def keeper(config: Config, forwarder: Forwarder, exchange: Exchange, response_id
         raise
 
 
-def continued(config: Config, forwarder: Forwarder, exchange: Exchange, fields: Fields) -> Continued:
+def continued(config: Config, forwarder: Forwarder, exchange: Exchange, fields: BodyFields) -> Continuation:
     """Return the response that a new one continues; nothing if it continues none.
 
     Raises RequestError: 404 for a response of another client, 400 if the client chooses the id of the new one.
@@ -56,4 +60,4 @@ def continued(config: Config, forwarder: Forwarder, exchange: Exchange, fields: 
     exchange.stores = storage.stores
     if storage.continues is None:
         return NOTHING
-    return Continued(*keeper(config, forwarder, exchange, storage.continues))
+    return Continuation(*storing_endpoint(config, forwarder, exchange, storage.continues))

@@ -11,11 +11,11 @@ from pointsman.long_body import Received
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.key_limiter import KeyLease
 from pointsman.routing import json_scan, stream_usage
-from pointsman.routing.body import Fields, Value, decode, fields_at_once, given, kind, read_fields
+from pointsman.routing.body import BodyFields, Value, decode, fields_at_once, given, kind, read_fields
 from pointsman.routing.edits import edited
 from pointsman.routing.formats import CHAT, FORMATS
-from pointsman.routing.json_scan import JsonFault, Span
-from pointsman.routing.steps import Lane, Steps
+from pointsman.routing.json_scan import ByteSpan, JsonError
+from pointsman.routing.steps import Steps, StepScheduler
 
 # Of English text; the rest of a body has more bytes a token.
 BYTES_PER_TOKEN = 4
@@ -31,7 +31,13 @@ _NUMBER, _FLAG = Decoder(int), Decoder(bool)
 
 
 async def reserve(
-    exchange: Exchange, lease: KeyLease, lane: Lane, body: Received, usual_answer: int, *, is_json: bool
+    exchange: Exchange,
+    lease: KeyLease,
+    step_scheduler: StepScheduler,
+    body: Received,
+    usual_answer: int,
+    *,
+    is_json: bool,
 ) -> Received:
     """Reserve the tokens of the prompts and the longest answers.
 
@@ -47,7 +53,7 @@ async def reserve(
     names = _FIELDS + lists
     usual = fields_at_once(body, names)
     try:
-        fields = await lane.run(read_fields(body, names)) if usual is None else usual
+        fields = await step_scheduler.run(read_fields(body, names)) if usual is None else usual
     except NestedTooDeeply:
         raise
     except RequestError:
@@ -58,7 +64,7 @@ async def reserve(
         raise UsageUnknown("your key has a limit of tokens, and those of a response in the background are not known")
     answers = 0
     if path not in GENERATE_NOTHING:
-        prompts = await lane.run(_prompts(fields, lists)) if lists else 1
+        prompts = await step_scheduler.run(_prompts(fields, lists)) if lists else 1
         answers = prompts * max(1, _greatest(fields, _ANSWERS)) * _longest(fields, path, usual_answer)
     lease.reserve(prompt, answers)
     # A long body is not copied for this.
@@ -69,7 +75,7 @@ async def reserve(
     return bytes(edited(fields, asking).body) if asking else body
 
 
-def _longest(fields: Fields, path: str, usual: int) -> int:
+def _longest(fields: BodyFields, path: str, usual: int) -> int:
     """Return the most tokens that one answer may have, as far as the client says."""
     names = _LENGTHS.get(path)
     said = _greatest(fields, names or _ALL_LENGTHS)
@@ -77,13 +83,13 @@ def _longest(fields: Fields, path: str, usual: int) -> int:
     return said if names and said > 0 else max(said, usual)
 
 
-def _greatest(fields: Fields, names: tuple[str, ...]) -> int:
+def _greatest(fields: BodyFields, names: tuple[str, ...]) -> int:
     """Return the greatest of these numbers, or 0; a value that vLLM may read as a number counts as any."""
     values = [fields.values[name] for name in names if name in fields.values]
     return max([decode(value, MAX_INTEGER, _NUMBER) for value in values if given(value)], default=0)
 
 
-def _prompts(fields: Fields, names: tuple[str, ...]) -> Steps[int]:
+def _prompts(fields: BodyFields, names: tuple[str, ...]) -> Steps[int]:
     """Return the number of the request's prompts, at least 1."""
     count = 0
     for name in names:
@@ -99,7 +105,7 @@ def _elements(value: Value | None) -> Steps[int]:
     if bytes(shown[1:64]).lstrip(json_scan.SPACES)[:1] not in (b'"', b"[", b""):
         return 1
     try:
-        found = yield from json_scan.elements(shown, Span(0, shown.nbytes), MAX_PROMPTS)
-    except JsonFault:
+        found = yield from json_scan.elements(shown, ByteSpan(0, shown.nbytes), MAX_PROMPTS)
+    except JsonError:
         return 1  # vLLM refuses it
     return MAX_INTEGER if found is None else len(found)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pointsman.observability.latest import Latest
+from pointsman.observability.latest import LatestRequests
 from pointsman.observability.traffic import WINDOWS, Traffic
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route
 
 
-def traffic_routes(traffic: Traffic, latest: Latest) -> list[Route]:
+def traffic_routes(traffic: Traffic, latest: LatestRequests) -> list[Route]:
     """Return the routes `GET /traffic/WINDOW` for each window, and `GET /errors`, which has the newest first."""
 
     def report(window: str) -> Handler:

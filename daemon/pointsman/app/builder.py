@@ -16,15 +16,15 @@ from pointsman.adapters.poller import Poller
 from pointsman.api.data import Backend
 from pointsman.app.descriptors import client_connections, raise_limit
 from pointsman.app.generation import Generation
-from pointsman.app.prepare import Prepared
-from pointsman.app.shadow import Shadow
+from pointsman.app.prepare import PreparedConfig
+from pointsman.app.shadow import ShadowClassifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.address import UNIX_PEERS, network
 from pointsman.config.model import Config, LogOptions, ServerOptions, TracingOptions
-from pointsman.config.overlay import Unloaded
+from pointsman.config.overlay import UnloadedAdapter
 from pointsman.errors import CannotStart
-from pointsman.evaluation.worklist import Feedback
-from pointsman.experiments.trials import Trials
+from pointsman.evaluation.worklist import FeedbackLine
+from pointsman.experiments.canary_monitor import CanaryMonitor
 from pointsman.observability.answers import Answer, Answers
 from pointsman.observability.kept_feedback import KeptFeedback
 from pointsman.observability.log import Log
@@ -36,8 +36,8 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.health_reporter import HealthReporter
-from pointsman.proxy.hold import configured_hold
 from pointsman.proxy.key_limiter import KeyLimiter
+from pointsman.proxy.outage_queue import configured_outage_queue
 from pointsman.proxy.quarantine import Quarantine
 from pointsman.proxy.recorder import Recorder
 from pointsman.proxy.stored_responses import StoredResponses
@@ -47,14 +47,14 @@ from pointsman.routing.router import Router
 from pointsman.server.arrivals import Arrivals
 from pointsman.server.client import TrustedProxies
 from pointsman.server.client_limiter import ClientLimiter
-from pointsman.server.limits import Limits
+from pointsman.server.limits import ConnectionLimits
 from pointsman.server.request import Request
 from pointsman.upstream.key_check import checked_models
 from pointsman.upstream.load_balancer import LoadBalancer
 from pointsman.upstream.vllm_admin import LoraApi
 
 
-class _Vllms(NamedTuple):
+class _EndpointServices(NamedTuple):
     """The parts that know the endpoints: their state, the models that they serve, and those that they should serve."""
 
     balancer: LoadBalancer
@@ -62,7 +62,7 @@ class _Vllms(NamedTuple):
     loader: Loader
 
 
-class Builder:
+class GenerationBuilder:
     """A builder of generations that share the log, the metrics, the limits per client and all memories."""
 
     def __init__(self, log: Log, metrics: Metrics, stored: StoredResponses, hash_key: bytes) -> None:
@@ -76,15 +76,15 @@ class Builder:
         self._quarantine = Quarantine(asyncio.get_running_loop().time)
         self.answers = Answers(hash_key)
         """The answers that clients may judge."""
-        self.rated: Callable[[Answer, Feedback], object] = lambda *_: None
+        self.rated: Callable[[Answer, FeedbackLine], object] = lambda *_: None
         """Called with each answer that a client has judged."""
         self._started = time.time()
-        self.trials = Trials()
+        self.canary_monitor = CanaryMonitor()
         """The canaries of all generations."""
-        self.unloaded: dict[str, Unloaded] = {}
+        self.unloaded: dict[str, UnloadedAdapter] = {}
         """The data by which adapters that were unloaded by hand can be loaded again."""
 
-    def build(self, prepared: Prepared, previous: Generation | None) -> Generation:
+    def build(self, prepared: PreparedConfig, previous: Generation | None) -> Generation:
         """Build the parts of a config, and reuse those of `previous` that are the same; raises CannotStart."""
         config = prepared.config
         # These may fail; later steps take over shared parts and must not fail.
@@ -126,7 +126,7 @@ class Builder:
             shadow=shadow,
         )
 
-    def _vllms(self, prepared: Prepared, previous: Generation | None) -> _Vllms:
+    def _vllms(self, prepared: PreparedConfig, previous: Generation | None) -> _EndpointServices:
         """Return the parts that know the endpoints, with the knowledge of `previous` about unchanged ones."""
         config, key_line, theirs = prepared.config, prepared.key_line, _clients_credentials(prepared)
         balancer = LoadBalancer(
@@ -144,9 +144,9 @@ class Builder:
         loader = Loader(config, poller, LoraApi(balancer.all, key_line), self._adapter_changed, self.unloaded)
         balancer.on_health_change = loader.health_changed
         balancer.on_dead = self._dead
-        return _Vllms(balancer, poller, loader)
+        return _EndpointServices(balancer, poller, loader)
 
-    def _forwarder(self, prepared: Prepared, vllms: _Vllms, timeouts: Timeouts) -> Forwarder:
+    def _forwarder(self, prepared: PreparedConfig, vllms: _EndpointServices, timeouts: Timeouts) -> Forwarder:
         balancer, poller = vllms.balancer, vllms.poller
         options, loop, theirs = prepared.config.pointsman, asyncio.get_running_loop(), _clients_credentials(prepared)
         upstreams = Upstreams(
@@ -161,7 +161,7 @@ class Builder:
             self._quarantine if options.relay.quarantine else None,
             self._stored,
         )
-        return Forwarder(upstreams, configured_hold(options, balancer, self._metrics))
+        return Forwarder(upstreams, configured_outage_queue(options, balancer, self._metrics))
 
     def _recorder(self, config: Config, feedback: KeptFeedback | None, previous: Generation | None) -> Recorder:
         return Recorder(
@@ -173,7 +173,7 @@ class Builder:
             self._spans(config.pointsman.tracing, previous),
         )
 
-    def _limits(self, server: ServerOptions) -> Limits:
+    def _limits(self, server: ServerOptions) -> ConnectionLimits:
         """Return the limits on clients; raises CannotStart."""
         files = raise_limit()
         connections = client_connections(server, files)
@@ -184,7 +184,7 @@ class Builder:
                 message=f"at most {connections} client connections, not {server.max_connections} (max_connections), as "
                 f"this process may open {files} files; raise LimitNOFILE (ulimit -Hn)",
             )
-        return Limits(
+        return ConnectionLimits(
             header_timeout=server.header_timeout_ms / 1000,
             send_timeout=server.send_timeout_ms / 1000,
             max_body_bytes=server.max_body_bytes,
@@ -195,7 +195,7 @@ class Builder:
 
     def _watch(self, config: Config) -> Callable[[Record], None] | None:
         tried = any(one.canary is not None for one in config.pointsman.routing.categories.values())
-        return self.trials.observe if tried else None
+        return self.canary_monitor.observe if tried else None
 
     def _kept(self, options: LogOptions, previous: Generation | None) -> tuple[KeptTexts | None, KeptFeedback | None]:
         """Return the files of texts and of feedback; raises CannotStart, with no file left open."""
@@ -220,7 +220,7 @@ class Builder:
         return None if file is None else KeptFeedback(Path(file), self._log, self.answers, self._rated)
 
     def _rated(self, answer: Answer, said: Mapping[str, object]) -> None:
-        self.rated(answer, msgspec.convert({"event": "feedback"} | dict(said), Feedback))
+        self.rated(answer, msgspec.convert({"event": "feedback"} | dict(said), FeedbackLine))
 
     def _spans(self, options: TracingOptions, previous: Generation | None) -> Spans | None:
         """Return the exporter of spans, which is reused if its options are the same."""
@@ -228,14 +228,14 @@ class Builder:
             return previous.recorder.spans
         return None if options.endpoint is None else Spans(options, self._log, self._metrics.spans_dropped.add)
 
-    def _shadow(self, prepared: Prepared, previous: Generation | None) -> Shadow | None:
+    def _shadow(self, prepared: PreparedConfig, previous: Generation | None) -> ShadowClassifier | None:
         """Return the classifier in shadow, which is reused if possible."""
         if prepared.config.pointsman.classifier.shadow is None:
             return None
         known = None if previous is None else previous.shadow
         if known is not None and known.still_serves(prepared):
             return known
-        return Shadow(prepared, self._log, self._metrics)
+        return ShadowClassifier(prepared, self._log, self._metrics)
 
     def _report(self, endpoint: str, state: str, well: bool) -> None:
         self._log.write("info" if well else "warning", "endpoint", endpoint=endpoint, state=state)
@@ -259,7 +259,7 @@ class Builder:
         self._log.write("info", "classifier", **classifier.settings())
 
 
-def _clients_credentials(prepared: Prepared) -> bool:
+def _clients_credentials(prepared: PreparedConfig) -> bool:
     """Return whether vLLM gets the clients' own credentials, as we have no key for it."""
     return prepared.config.pointsman.relay.forward_authorization and not prepared.key_line
 

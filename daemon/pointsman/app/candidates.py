@@ -8,18 +8,18 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classification, ordered
+from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classification, shadow_options
 from pointsman.classify import artifact
 from pointsman.classify.calibration import Calibration
 from pointsman.classify.manifest import Manifest
-from pointsman.classify.shadow import ShadowAnswer, ShadowOrder
+from pointsman.classify.shadow import ShadowAnswer, ShadowOptions
 from pointsman.config.model import Config
-from pointsman.daemon_thread import OneThread
+from pointsman.daemon_thread import SerialExecutor
 from pointsman.errors import ArtifactError, RequestError, TooBusy
 from pointsman.routing.explain import greatest_first
 from pointsman.routing.opinion import opinion
 from pointsman.routing.policy import Policy
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 
 # Its process ends this long after the last text.
 IDLE_SECONDS = 60.0
@@ -31,11 +31,11 @@ READ_SECONDS = 10.0
 WAIT_SECONDS = 60.0
 
 
-class _Loaded(NamedTuple):
+class _CandidateProcess(NamedTuple):
     """A process with an artifact, and the config that it started for; `policy` is that of `config`."""
 
     starting: asyncio.Task[ShadowProcess]
-    order: ShadowOrder
+    options: ShadowOptions
     manifest: Manifest
     config: Config
     policy: Policy
@@ -49,11 +49,11 @@ class Candidates:
         self._folder_of = folder_of
         self._lock = asyncio.Lock()
         self._waiting = 0
-        self._loaded: _Loaded | None = None
+        self._loaded: _CandidateProcess | None = None
         self._idle: asyncio.Task[None] | None = None
-        self._disk = OneThread("candidate")
+        self._disk = SerialExecutor("candidate")
 
-    async def judge(self, name: str, router: Router, routed: Routed) -> dict[str, Any]:
+    async def judge(self, name: str, router: Router, routed: RoutedRequest) -> dict[str, Any]:
         """Return what an artifact decides about the classified text alone, with the scores; raises HttpError.
 
         None if no text was classified.
@@ -86,7 +86,7 @@ class Candidates:
         if not loaded.starting.cancelled() and loaded.starting.exception() is None:
             await loaded.starting.result().close()
 
-    async def _judged(self, name: str, router: Router, routed: Routed, limit: asyncio.Timeout) -> dict[str, Any]:
+    async def _judged(self, name: str, router: Router, routed: RoutedRequest, limit: asyncio.Timeout) -> dict[str, Any]:
         folder = await self._folder_of(name)
         found = routed.classification
         if found is None:
@@ -115,18 +115,20 @@ class Candidates:
             "labels": greatest_first(labels),
         }
 
-    async def _load(self, folder: Path, manifest: Manifest, calibration: Calibration | None, router: Router) -> _Loaded:
+    async def _load(
+        self, folder: Path, manifest: Manifest, calibration: Calibration | None, router: Router
+    ) -> _CandidateProcess:
         """Return an artifact with its process, which is reused if it is the same."""
         self._stay()
-        order, config, loaded = ordered(folder, router.config, router.classifier), router.config, self._loaded
-        if loaded is None or (loaded.order, loaded.manifest, loaded.config) != (order, manifest, config):
+        options, config, loaded = shadow_options(folder, router.config, router.classifier), router.config, self._loaded
+        if loaded is None or (loaded.options, loaded.manifest, loaded.config) != (options, manifest, config):
             policy = Policy(config, manifest.labels, calibration=calibration)
-            if loaded is None or (loaded.order, loaded.manifest) != (order, manifest):
+            if loaded is None or (loaded.options, loaded.manifest) != (options, manifest):
                 await self.close()
-                starting = asyncio.get_running_loop().create_task(ShadowProcess.start(order))
+                starting = asyncio.get_running_loop().create_task(ShadowProcess.start(options))
             else:
                 starting = loaded.starting
-            self._loaded = loaded = _Loaded(starting, order, manifest, config, policy)
+            self._loaded = loaded = _CandidateProcess(starting, options, manifest, config, policy)
         return loaded
 
     async def _ask(self, process: ShadowProcess, text: str) -> ShadowAnswer:
@@ -162,7 +164,7 @@ class Candidates:
             raise _refused(name, str(error) or f"it could not be read within {READ_SECONDS:g} s") from error
 
 
-async def _started(loaded: _Loaded) -> ShadowProcess:
+async def _started(loaded: _CandidateProcess) -> ShadowProcess:
     """Wait until an artifact is loaded; if the client leaves, loading continues. Raises ShadowEnded."""
     process = await asyncio.shield(loaded.starting)
     if list(process.labels) != loaded.manifest.labels:

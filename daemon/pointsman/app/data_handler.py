@@ -8,12 +8,12 @@ from pointsman.api.known_host import for_known_hosts
 from pointsman.app.generations import Generations
 from pointsman.errors import RequestError
 from pointsman.server.cors import with_cors
-from pointsman.server.hosts import Hosts
+from pointsman.server.hosts import AllowedHosts
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response
 
 
-def data_handler(generations: Generations, ready: Ready, hosts: Hosts | None) -> Handler:
+def data_handler(generations: Generations, ready: Ready, hosts: AllowedHosts | None) -> Handler:
     """Return the handler for the current config, with its paths and the pages that it allows.
 
     `hosts` are the names of a port that only this host reaches, None if others reach it as well.

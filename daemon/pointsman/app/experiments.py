@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 from pointsman.config.model import Config, RoutingOptions
 from pointsman.evaluation.comparison import EACH, FAILURES, MAX_LABELS, SCALE, prices_of, verdicts
 from pointsman.evaluation.tally import Tally
-from pointsman.evaluation.worklist import Feedback
+from pointsman.evaluation.worklist import FeedbackLine
 from pointsman.experiments.sequential import difference
 from pointsman.observability.answers import Answer
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, draw_of
 from pointsman.routing.canaries import Arm
 from pointsman.routing.decision import Reason
-from pointsman.routing.router import Routed
+from pointsman.routing.router import RoutedRequest
 from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route
@@ -32,14 +32,14 @@ MAX_AUTHORS = 10_000
 _NO_PRICE = (0.0, 0.0)
 
 
-class Key(NamedTuple):
+class ExperimentKey(NamedTuple):
     """The subject of an experiment: a category's canary, or its share; without a category, that of all others."""
 
     canary: bool
     category: str | None
 
 
-class Setting(NamedTuple):
+class ExperimentSetting(NamedTuple):
     """The setting of an experiment; another one begins the comparison anew."""
 
     adapter: str | None
@@ -55,7 +55,7 @@ class Setting(NamedTuple):
 class Experiment:
     """The two sides of an experiment, since `started`; `ended` is None while conversations are drawn."""
 
-    setting: Setting
+    setting: ExperimentSetting
     sides: tuple[Tally, Tally]
     started: float
     ended: float | None = None
@@ -71,7 +71,7 @@ class Experiments:
     """The experiments of the current config, and the results of those that were stopped and are still in it."""
 
     def __init__(self) -> None:
-        self._found: dict[Key, Experiment] = {}
+        self._found: dict[ExperimentKey, Experiment] = {}
         self._prices: Mapping[str, tuple[float, float]] = {}
         self._currency: str | None = None
         self._authors = RoutingOptions().verdict_authors
@@ -86,7 +86,7 @@ class Experiments:
         wanted = dict(_settings(config, routing))
         sides = max(2 * len(wanted), 1)
         bounds = MAX_KNOWN_CONVERSATIONS // sides, MAX_RATED_CONVERSATIONS // sides, MAX_AUTHORS // sides
-        found: dict[Key, Experiment] = {}
+        found: dict[ExperimentKey, Experiment] = {}
         for key, setting in wanted.items():
             known = self._found.get(key)
             if known is not None and not setting.runs and known.setting.adapter == setting.adapter:
@@ -110,7 +110,7 @@ class Experiments:
             if routed is not None and routed.decision.arm is not None and record.endpoint and record.status != 499:
                 self._add(record, routed, routed.decision.arm)
 
-    def _add(self, record: Record, routed: Routed, arm: Arm) -> None:
+    def _add(self, record: Record, routed: RoutedRequest, arm: Arm) -> None:
         draw = draw_of(routed)
         if draw is None:
             return
@@ -125,7 +125,7 @@ class Experiments:
         for side in self._sides(category, arm):
             side.add(f"{category} {draw}", failed=failed, first_byte=first, tokens=completion, cost=cost)
 
-    def rate(self, answer: Answer, said: Feedback) -> None:
+    def rate(self, answer: Answer, said: FeedbackLine) -> None:
         """Count a client's feedback on an answer."""
         if answer.arm is None or answer.draw is None:
             return
@@ -134,10 +134,10 @@ class Experiments:
 
     def _sides(self, category: str | None, arm: Arm, at: float | None = None) -> Iterator[Tally]:
         """Yield the sides that a request is on, now or at that time; a request of a canary is routed as well."""
-        tried = self._found.get(Key(True, category))
+        tried = self._found.get(ExperimentKey(True, category))
         if tried is not None and tried.ran(at) and arm in (Arm.CANARY, Arm.STABLE):
             yield tried.sides[arm is Arm.STABLE]
-        shared = self._found.get(Key(False, category if category in self._apart else None))
+        shared = self._found.get(ExperimentKey(False, category if category in self._apart else None))
         if shared is not None and shared.ran(at):
             yield shared.sides[arm is Arm.HOLDBACK]
 
@@ -178,22 +178,28 @@ def experiments_route(experiments: Experiments, metrics: Metrics) -> Route:
     return Route("GET", "/experiments", handler)
 
 
-def _settings(config: Config, routing: RoutingOptions) -> Iterator[tuple[Key, Setting]]:
+def _settings(config: Config, routing: RoutingOptions) -> Iterator[tuple[ExperimentKey, ExperimentSetting]]:
     """Yield the experiments of the config, and those that were stopped."""
     tried = config.pointsman.routing
     if tried.mode == "percent" or routing.mode == "percent":
-        yield Key(False, None), _share(routing.mode, routing.percent)
+        yield ExperimentKey(False, None), _share(routing.mode, routing.percent)
     for name, one in tried.categories.items():
         now = routing.categories.get(name)
         if one.mode == "percent":
-            yield Key(False, name), _share(None if now is None else now.mode, None if now is None else now.percent)
+            yield (
+                ExperimentKey(False, name),
+                _share(None if now is None else now.mode, None if now is None else now.percent),
+            )
         if one.canary is not None:
             canary = None if now is None else now.canary
-            yield Key(True, name), Setting(one.canary.adapter, 0.0 if canary is None else canary.percent)
+            yield (
+                ExperimentKey(True, name),
+                ExperimentSetting(one.canary.adapter, 0.0 if canary is None else canary.percent),
+            )
 
 
-def _share(mode: str | None, percent: float | None) -> Setting:
-    return Setting(None, (percent or 0.0) if mode == "percent" else 0.0)
+def _share(mode: str | None, percent: float | None) -> ExperimentSetting:
+    return ExperimentSetting(None, (percent or 0.0) if mode == "percent" else 0.0)
 
 
 def _frequent(first: Tally, second: Tally) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
 from pointsman.api.data import Backend
-from pointsman.app.shadow import Shadow
+from pointsman.app.shadow import ShadowClassifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.certificate import Certificate
 from pointsman.config.model import Config
@@ -17,7 +17,7 @@ from pointsman.observability.texts import KeptTexts
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.recorder import Recorder
 from pointsman.proxy.timeouts import Timeouts
-from pointsman.server.limits import Limits
+from pointsman.server.limits import ConnectionLimits
 from pointsman.upstream.load_balancer import LoadBalancer
 
 
@@ -26,7 +26,7 @@ class Generation:
     """The parts that serve one config; a request stays with the generation it began with."""
 
     config: Config
-    limits: Limits
+    limits: ConnectionLimits
     backend: Backend
     admission: Admission
     recorder: Recorder
@@ -38,7 +38,7 @@ class Generation:
     admin_token: bytes | None
     certificate: Certificate | None
     admin_certificate: Certificate | None
-    shadow: Shadow | None
+    shadow: ShadowClassifier | None
 
     @property
     def classifier(self) -> Classifier:

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pointsman.api.data import Backend
-from pointsman.app.builder import Builder
+from pointsman.app.builder import GenerationBuilder
 from pointsman.app.experiments import Experiments
 from pointsman.app.generation import Generation
 from pointsman.app.model_watch import ModelWatch
-from pointsman.app.prepare import Prepared
+from pointsman.app.prepare import PreparedConfig
 from pointsman.app.supervisor import Supervisor
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.config.overlay import NOTHING, Overlay
 from pointsman.observability.kept_feedback import KeptFeedback
-from pointsman.observability.latest import Latest
+from pointsman.observability.latest import LatestRequests
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
@@ -45,11 +45,11 @@ class Generations:
     Use from one event loop; call `close` at the end.
     """
 
-    def __init__(self, prepared: Prepared, log: Log) -> None:
+    def __init__(self, prepared: PreparedConfig, log: Log) -> None:
         """Build the first generation; raises CannotStart."""
         self.metrics = Metrics(_names(prepared.config))
         self.traffic = Traffic(self.metrics)
-        self.latest = Latest(self.metrics.settle)
+        self.latest = LatestRequests(self.metrics.settle)
         self.experiments = Experiments()
         self.models = ModelWatch(log, self.metrics.settle)
         self.metrics.counted = self._counted
@@ -59,13 +59,13 @@ class Generations:
         self.stored = StoredResponses(time.time)
         self.swapped: Callable[[], None] = lambda: None
         """Called once another config is in use."""
-        self._builder = Builder(log, self.metrics, self.stored, prepared.hash_key)
+        self._builder = GenerationBuilder(log, self.metrics, self.stored, prepared.hash_key)
         self._builder.rated = self.experiments.rate
-        self.trials = self._builder.trials
+        self.canary_monitor = self._builder.canary_monitor
         self.answers = self._builder.answers
         self.arrivals = self._builder.arrivals
         self.unloaded = self._builder.unloaded
-        self._in_use: dict[Generation, _Use] = {}
+        self._in_use: dict[Generation, _GenerationState] = {}
         self._polling: list[asyncio.Task[None]] = []
         self.current = self._begin(self._builder.build(prepared, None))
         self.use(NOTHING)
@@ -97,7 +97,7 @@ class Generations:
     def _follow(self, generation: Generation) -> None:
         """Watch the experiments of a config, as commands and the service have changed them."""
         self.metrics.settle()  # requests that have ended belong to the experiments before
-        self.trials.follow(generation.backend.router.routing)
+        self.canary_monitor.follow(generation.backend.router.routing)
         self.experiments.follow(generation.config, generation.backend.router.routing)
         self.models.follow(generation.config)
 
@@ -115,7 +115,7 @@ class Generations:
         task = self.supervisor.down(*NEEDED)
         return None if task is None else f"the background task {task} fails again and again; see the log"
 
-    def swap(self, prepared: Prepared) -> None:
+    def swap(self, prepared: PreparedConfig) -> None:
         """Use another config for new requests; raises CannotStart, and then nothing has changed."""
         before, generation = self.current, self._builder.build(prepared, self.current)
         generation.backend.router.use(self.overlay)
@@ -148,7 +148,7 @@ class Generations:
     def _begin(self, generation: Generation) -> Generation:
         release = functools.partial(self._release, generation)
         start = self.supervisor.start
-        self._in_use[generation] = _Use(start("timeouts", generation.timeouts.run), release)
+        self._in_use[generation] = _GenerationState(start("timeouts", generation.timeouts.run), release)
         options, poller, balancer = generation.config.pointsman, generation.poller, generation.balancer
         self._polling = []
         if generation.shadow is not None:
@@ -178,7 +178,7 @@ class Generations:
 
 
 @dataclass(slots=True)
-class _Use:
+class _GenerationState:
     """The runtime state of a generation; `release` is called at the end of each of its requests."""
 
     timeouts: asyncio.Task[None]

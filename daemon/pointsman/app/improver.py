@@ -15,15 +15,15 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from pointsman import files
-from pointsman.app.long_command import LongCommands
+from pointsman.app.long_command import CommandRunner
 from pointsman.app.overlay import WRITE_SECONDS
 from pointsman.app.source import ConfigSource
 from pointsman.config.model import Config
-from pointsman.daemon_thread import OneThread
+from pointsman.daemon_thread import SerialExecutor
 from pointsman.errors import EvaluationError, RequestError
 from pointsman.evaluation.improve_files import read_worklist
 from pointsman.evaluation.labelled import LabelledText, add_label, label_of, read_labels, undo_label
-from pointsman.evaluation.worklist import Item
+from pointsman.evaluation.worklist import WorklistItem
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import stamp
 from pointsman.server.response import Response, json_response
@@ -44,8 +44,8 @@ class Improver:
     def __init__(self, source: ConfigSource, current: Callable[[], Config], log: Log) -> None:
         self._source = source
         self._current = current
-        self._disk = OneThread("improve")
-        self._commands = LongCommands(log)
+        self._disk = SerialExecutor("improve")
+        self._commands = CommandRunner(log)
 
     async def describe(self) -> Response:
         """Return the texts to label, the number of labels, and the state of the long command; raises RequestError."""
@@ -113,7 +113,7 @@ class Improver:
         """End the running command."""
         await self._commands.close()
 
-    def _on_disk(self) -> tuple[list[Item], list[LabelledText], Any]:
+    def _on_disk(self) -> tuple[list[WorklistItem], list[LabelledText], Any]:
         folder = self._folder()
         try:
             items = read_worklist(folder / WORKLIST)

@@ -25,7 +25,7 @@ MAX_FILE_BYTES = 64 * 2**20
 CLOSE_SECONDS = 2.0
 
 
-class _File(msgspec.Struct):
+class _AnswersFile(msgspec.Struct):
     version: Literal[1]
     answers: list[tuple[str, Answer]]
 
@@ -51,7 +51,7 @@ def _restore(path: Path, answers: Answers) -> str | None:
     try:
         content = files.read(path, MAX_FILE_BYTES)
         path.unlink()
-        answers.restore(msgspec.json.decode(content, type=_File).answers, time.time())
+        answers.restore(msgspec.json.decode(content, type=_AnswersFile).answers, time.time())
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -76,4 +76,4 @@ async def _keep(path: Path, answers: Answers, log: Log) -> None:
 
 def _write(path: Path, entries: list[tuple[str, Answer]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write(path, msgspec.json.encode(_File(1, entries)), replace=True, mode=0o600)
+    files.write(path, msgspec.json.encode(_AnswersFile(1, entries)), replace=True, mode=0o600)

@@ -24,7 +24,7 @@ COMMAND = (sys.executable, "-P", "-m", "pointsman")
 State = Literal["running", "done", "failed", "cancelled"]
 
 
-class LongCommands:
+class CommandRunner:
     """The command that runs, or the last one."""
 
     def __init__(self, log: Log) -> None:

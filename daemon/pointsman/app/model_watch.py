@@ -10,8 +10,8 @@ from typing import Any
 from pointsman.config.model import AdapterOptions, Config
 from pointsman.observability.log import Log
 from pointsman.observability.model_flags import Flag, Flags
-from pointsman.observability.model_health import Bounds, LastHour, ModelJudge
-from pointsman.observability.model_windows import Windows
+from pointsman.observability.model_health import LatencyBaseline, ModelJudge, OutlierBounds
+from pointsman.observability.model_windows import ModelWindows
 from pointsman.observability.record import Record
 
 JUDGE_SECONDS = 5.0
@@ -26,8 +26,8 @@ class ModelWatch:
         self._log = log
         self._settle = settle
         self._clock = clock
-        self._windows = Windows()
-        self._last_hour = LastHour()
+        self._windows = ModelWindows()
+        self._last_hour = LatencyBaseline()
         self._bases: Mapping[str, str] = {}
         self._bounds = _bounds(AdapterOptions())
         self._models = {what: self._flags("model", what) for what in ("failing", "slow")}
@@ -127,5 +127,5 @@ class ModelWatch:
         return Flags(began, ended)
 
 
-def _bounds(options: AdapterOptions) -> Bounds:
-    return Bounds(options.failing_share, options.slow_factor)
+def _bounds(options: AdapterOptions) -> OutlierBounds:
+    return OutlierBounds(options.failing_share, options.slow_factor)

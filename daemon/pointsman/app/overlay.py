@@ -25,7 +25,7 @@ WRITE_SECONDS = 5.0
 LOOK_SECONDS = 1.0
 
 
-class OverlayKeeper:
+class OverlayStore:
     """A store of the overlay, which applies a change at once and writes it to a file; one change at a time."""
 
     def __init__(
@@ -50,7 +50,7 @@ class OverlayKeeper:
         if trouble is not None:
             generations.log.write("error", "overlay", message=trouble)
         self._use(found)
-        generations.trials.roll_back = self._roll_back
+        generations.canary_monitor.roll_back = self._roll_back
         generations.metrics.watch_modes(
             "routing_mode_until_timestamp_seconds",
             "When the mode ends that a command has set; infinite without an end.",
@@ -140,7 +140,9 @@ class OverlayKeeper:
 
     def _roll_back(self, category: str, adapter: str, why: str) -> None:
         """Roll back a canary that left its bounds: at once, and for later starts."""
-        decided = overlay.Decided(adapter=adapter, state="rolled_back", by="service", at=int(time.time()), why=why)
+        decided = overlay.CanaryOutcome(
+            adapter=adapter, state="rolled_back", by="service", at=int(time.time()), why=why
+        )
         self._generations.use(overlay.with_canary(self.current, category, decided))
         self._spawn(self._kept(category, adapter, why))
 
@@ -184,7 +186,7 @@ class OverlayKeeper:
                     "state": decided.state if holds and decided is not None else "trial",
                     "by": decided.by if holds and decided is not None else None,
                     "why": decided.why if holds and decided is not None else None,
-                    "conversations": generations.trials.counts(name),
+                    "conversations": generations.canary_monitor.counts(name),
                 }
             )
         return found

@@ -26,28 +26,28 @@ from pointsman.app.data_handler import data_handler
 from pointsman.app.descriptors import ADMIN_CONNECTIONS
 from pointsman.app.experiments import experiments_route
 from pointsman.app.generations import Generations
-from pointsman.app.overlay import OverlayKeeper
+from pointsman.app.overlay import OverlayStore
 from pointsman.app.reload import Reloader
 from pointsman.app.status import status_route
 from pointsman.config.loops import is_local
 from pointsman.config.model import ServerOptions
 from pointsman.errors import CannotStart, RequestError
 from pointsman.routing.opinion import Opinion
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from pointsman.server.byte_budget import ByteBudget
-from pointsman.server.hosts import Hosts
-from pointsman.server.limits import Limits
+from pointsman.server.hosts import AllowedHosts
+from pointsman.server.limits import ConnectionLimits
 from pointsman.server.listener import Listener
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route, Routes
-from pointsman.server.unix_socket import Access
+from pointsman.server.unix_socket import SocketAccess
 
 # FileDescriptorName= of socket units; a socket of any other name is for the data port.
 ADMIN, STATUS = "admin", "status"
 
 
-class Place(NamedTuple):
+class BindAddress(NamedTuple):
     """The place where a port listens: an address, or a socket that systemd has passed."""
 
     address: str
@@ -59,19 +59,19 @@ class Place(NamedTuple):
 
 
 class Port(NamedTuple):
-    """A listener and its places."""
+    """A listener, and where it listens."""
 
     listener: Listener
-    places: Sequence[Place]
+    binds: Sequence[BindAddress]
 
     @property
     def addresses(self) -> list[str]:
-        return [place.address for place in self.places]
+        return [bind.address for bind in self.binds]
 
     async def open(self, server: ServerOptions) -> None:
         """Accept connections; raises CannotStart."""
-        access = Access(int(server.unix_socket_mode, 8), server.unix_socket_group)
-        for address, inherited in self.places:
+        access = SocketAccess(int(server.unix_socket_mode, 8), server.unix_socket_group)
+        for address, inherited in self.binds:
             if inherited is None:
                 await self.listener.listen(address, access)
             else:
@@ -85,7 +85,7 @@ class Ports:
         self,
         generations: Generations,
         reloader: Reloader,
-        overlay: OverlayKeeper,
+        overlay: OverlayStore,
         more: Sequence[Route],
         inherited: Iterable[tuple[str, socket.socket]],
     ) -> None:
@@ -108,23 +108,23 @@ class Ports:
         admin = _places([server.admin_listen], passed[ADMIN])
         _refuse_strangers(admin, generations.current.admin_token)
         self.admin = [
-            self._admin_port(Routes([*changes, *reads]), places, token)
-            for places, token in (
-                ([place for place in admin if not place.unix], lambda: generations.current.admin_token),
-                ([place for place in admin if place.unix], lambda: None),
+            self._admin_port(Routes([*changes, *reads]), binds, token)
+            for binds, token in (
+                ([bind for bind in admin if not bind.unix], lambda: generations.current.admin_token),
+                ([bind for bind in admin if bind.unix], lambda: None),
             )
-            if places
+            if binds
         ]
         status = _places([server.status_listen], passed[STATUS])
         self.status = [self._admin_port(Routes(reads, _elsewhere), status, lambda: None)] if status else []
 
-    def _data_listener(self, ready: Ready, places: Sequence[Place]) -> Listener:
+    def _data_listener(self, ready: Ready, binds: Sequence[BindAddress]) -> Listener:
         generations = self._generations
         metrics = generations.metrics
-        only_here = all(is_local(place.address) for place in places)
+        only_here = all(is_local(bind.address) for bind in binds)
 
         def handler() -> Handler:
-            hosts = self._hosts(places) if only_here else None
+            hosts = self._hosts(binds) if only_here else None
             return data_handler(generations, ready, hosts)
 
         def swapped() -> None:
@@ -146,24 +146,24 @@ class Ports:
         found = self._generations.current.admin_certificate
         return None if found is None else found.context
 
-    def _limits(self) -> Limits:
+    def _limits(self) -> ConnectionLimits:
         return self._generations.current.limits
 
-    def _hosts(self, places: Iterable[Place]) -> Hosts:
+    def _hosts(self, binds: Iterable[BindAddress]) -> AllowedHosts:
         allowed = self._generations.current.config.pointsman.server.allowed_hosts
-        return _hosts(tuple(place.address for place in places), allowed)
+        return _hosts(tuple(bind.address for bind in binds), allowed)
 
-    def _admin_port(self, table: Routes, places: Sequence[Place], token: Callable[[], bytes | None]) -> Port:
-        def limits() -> Limits:
+    def _admin_port(self, table: Routes, binds: Sequence[BindAddress], token: Callable[[], bytes | None]) -> Port:
+        def limits() -> ConnectionLimits:
             return dataclasses.replace(
                 self._limits(), max_connections=ADMIN_CONNECTIONS, max_body_bytes=MAX_ADMIN_BODY_BYTES
             )
 
         def encrypted() -> bool:
-            return self._admin_tls() is not None and not all(place.unix for place in places)
+            return self._admin_tls() is not None and not all(bind.unix for bind in binds)
 
-        handler = guarded(table, lambda: self._hosts(places), token, encrypted)
-        return Port(Listener(handler, limits, lambda _: None, lambda _: None, self._budget, self._admin_tls), places)
+        handler = guarded(table, lambda: self._hosts(binds), token, encrypted)
+        return Port(Listener(handler, limits, lambda _: None, lambda _: None, self._budget, self._admin_tls), binds)
 
 
 def _open_routes(generations: Generations, ready: Ready) -> list[Route]:
@@ -173,9 +173,7 @@ def _open_routes(generations: Generations, ready: Ready) -> list[Route]:
     return [Route("GET", "/metrics", exposition), *health_routes(ready)]
 
 
-def _protected_routes(
-    generations: Generations, reloader: Reloader, overlay: OverlayKeeper, ready: Ready
-) -> list[Route]:
+def _protected_routes(generations: Generations, reloader: Reloader, overlay: OverlayStore, ready: Ready) -> list[Route]:
     async def config(_: Request) -> Response:
         return json_response(
             {
@@ -186,7 +184,7 @@ def _protected_routes(
             }
         )
 
-    async def second_opinion(router: Router, routed: Routed) -> Opinion | None:
+    async def second_opinion(router: Router, routed: RoutedRequest) -> Opinion | None:
         shadow = generations.current.shadow
         return None if shadow is None else await shadow.opinion(router, routed)
 
@@ -213,20 +211,20 @@ def _elsewhere(_: Request, error: RequestError) -> Response:
     return error_response(error)
 
 
-def _refuse_strangers(admin: Iterable[Place], token: bytes | None) -> None:
+def _refuse_strangers(admin: Iterable[BindAddress], token: bytes | None) -> None:
     """Raise CannotStart if other hosts could change the service without a token."""
-    for place in admin:
-        if token is None and not is_local(place.address):
+    for bind in admin:
+        if token is None and not is_local(bind.address):
             raise CannotStart(
-                f"everyone who reaches the admin port at {place.address} could change it; name a file with a token "
+                f"everyone who reaches the admin port at {bind.address} could change it; name a file with a token "
                 "in pointsman.server.admin_token_file, or listen at a loopback address or a Unix socket"
             )
 
 
-def _places(addresses: Iterable[str | None], inherited: Iterable[socket.socket]) -> list[Place]:
+def _places(addresses: Iterable[str | None], inherited: Iterable[socket.socket]) -> list[BindAddress]:
     """Return the inherited sockets, or else the addresses."""
-    passed = [Place(_address(one), one) for one in inherited]
-    return passed or [Place(address, None) for address in addresses if address is not None]
+    passed = [BindAddress(_address(one), one) for one in inherited]
+    return passed or [BindAddress(address, None) for address in addresses if address is not None]
 
 
 def _address(listener: socket.socket) -> str:
@@ -238,5 +236,5 @@ def _address(listener: socket.socket) -> str:
 
 
 @functools.lru_cache(8)
-def _hosts(addresses: tuple[str, ...], allowed: tuple[str, ...]) -> Hosts:
-    return Hosts(addresses, (socket.gethostname(), *allowed))
+def _hosts(addresses: tuple[str, ...], allowed: tuple[str, ...]) -> AllowedHosts:
+    return AllowedHosts(addresses, (socket.gethostname(), *allowed))

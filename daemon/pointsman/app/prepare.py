@@ -21,10 +21,10 @@ from pointsman.config.admin_address import with_admin_address
 from pointsman.config.certificate import BadCertificate, Certificate, read_certificate
 from pointsman.config.client_keys import ClientKeys, KeyFile, load_keys
 from pointsman.config.lint import lint, lint_shadow, shadow_unread
-from pointsman.config.load import Loaded, content, decoded, load_text
+from pointsman.config.load import LoadedConfig, content, decoded, load_text
 from pointsman.config.loops import is_local, own_listener
 from pointsman.config.model import ClassifierOptions, Config, Endpoint, TlsOptions
-from pointsman.config.overlay import Promoted, with_classifier
+from pointsman.config.overlay import Promotion, with_classifier
 from pointsman.config.rolled_back import RolledBack
 from pointsman.config.secret import read_secret
 from pointsman.errors import ArtifactError, CannotStart, ConfigError, Problem
@@ -36,7 +36,7 @@ from pointsman.upstream.client import read_key
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedConfig:
     """A checked config, its classifier, and the warnings that `check` prints.
 
     `key_line` is the header line with vLLM's API key, `admin_token` the token that the admin port requires over TCP.
@@ -57,7 +57,7 @@ class Prepared:
     """The reason why there is none, though the config names one."""
     rolled_back: RolledBack | None = None
     """The rollback of a former release, whose config is served in place of the operator's file."""
-    promoted: Promoted | None = None
+    promoted: Promotion | None = None
     """The reason why the classifier is not the one in the config."""
     former: str | None = None
     """The settings that preserve the routes from when thresholds were fitted by default; None if nothing changes."""
@@ -71,21 +71,21 @@ class Prepared:
 
 def prepare(
     path: Path,
-    previous: Prepared | None = None,
+    previous: PreparedConfig | None = None,
     *,
     vllm: str | None = None,
     log_level: Level | None = None,
     hash_key: bytes = b"",
     reads: Callable[[Path], object] = lambda _: None,
     text: tuple[bytes, Path] | None = None,
-    promoted: Promoted | None = None,
-) -> Prepared:
+    promoted: Promotion | None = None,
+) -> PreparedConfig:
     """Read a config file and all files that it names; raises CannotStart.
 
     The classifier of `previous` is reused if it is the same. `vllm`, an address, overrides the config's endpoints, and
-    `log_level` its log level; `hash_key` is that of `Prepared`. `reads` is called with each file that is read again
-    whenever it changes, before reading. `text` is a content to serve instead of the file's, with its name in problems.
-    `promoted` is the classifier that serves instead of the config's, if it still applies.
+    `log_level` its log level; `hash_key` is that of `PreparedConfig`. `reads` is called, before reading, with each file
+    that is read again whenever it changes. `text` is a content to serve instead of the file's, with its name in
+    problems. `promoted` is the classifier that serves instead of the config's, if it still applies.
     """
     reads(path)
     held, origin = text or (content(path), path)
@@ -121,7 +121,7 @@ def prepare(
         classifier = previous.classifier
     else:
         classifier = load_classifier(config, found, hash_key)
-    return Prepared(
+    return PreparedConfig(
         config,
         classifier,
         key_line,
@@ -181,13 +181,13 @@ def refuse_strangers(config: Config, addresses: Iterable[str]) -> None:
                 raise CannotStart(f"{text} {REACHABLE}; {KEEP_OUT}")
 
 
-def _artifact(model_id: str, loaded: Loaded) -> Artifact:
+def _artifact(model_id: str, loaded: LoadedConfig) -> Artifact:
     folder = artifact.resolve(model_id, loaded.folder)
     limit_s = loaded.config.pointsman.classifier.load_timeout_ms / 1000
     return in_time(limit_s, folder, lambda: artifact.load(folder))
 
 
-class _Shadow(NamedTuple):
+class _ShadowArtifact(NamedTuple):
     """The artifact for the classifier in shadow, or why it cannot run: the service starts anyway."""
 
     artifact: Artifact | None = None
@@ -199,21 +199,21 @@ class _Shadow(NamedTuple):
         return () if self.artifact is None else self.artifact.manifest.labels
 
 
-def _shadow(loaded: Loaded) -> _Shadow:
+def _shadow(loaded: LoadedConfig) -> _ShadowArtifact:
     """Return the config's classifier in shadow.
 
     Its manifest and calibration are small; the model is read and verified in the background.
     """
     model_id = loaded.config.pointsman.classifier.shadow
     if model_id is None:
-        return _Shadow()
+        return _ShadowArtifact()
     try:
         folder = artifact.resolve(model_id, loaded.folder)
         manifest = artifact.read_manifest(folder)
         found = Artifact(folder, manifest, artifact.read_calibration(folder, manifest))
     except ArtifactError as error:
-        return _Shadow(error=str(error), warnings=[shadow_unread(loaded, str(error))])
-    return _Shadow(found, warnings=lint_shadow(loaded, manifest.labels))
+        return _ShadowArtifact(error=str(error), warnings=[shadow_unread(loaded, str(error))])
+    return _ShadowArtifact(found, warnings=lint_shadow(loaded, manifest.labels))
 
 
 def refuse_loops(config: Config) -> None:
@@ -233,7 +233,7 @@ def _on(vllm: str, config: Config) -> Config:
     return dataclasses.replace(config, vllm_endpoints=(Endpoint(name="vllm", address=vllm),), model_config=models)
 
 
-def _serves(previous: Prepared, config: Config, found: Artifact) -> bool:
+def _serves(previous: PreparedConfig, config: Config, found: Artifact) -> bool:
     """Return whether the classifier of `previous` can be reused: same files, same options."""
     before = previous.config
     return (

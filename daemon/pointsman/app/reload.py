@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from pointsman import daemon_thread
 from pointsman.app.generations import Generations
-from pointsman.app.prepare import Prepared, refuse_loops, refuse_strangers
+from pointsman.app.prepare import PreparedConfig, refuse_loops, refuse_strangers
 from pointsman.app.source import ConfigSource, Stamps
 from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL
-from pointsman.config.changes import Change, changes
+from pointsman.config.changes import ConfigChange, changes
 from pointsman.config.client_keys import ClientKey, ClientKeys
 from pointsman.errors import CannotStart, ConfigError, ShuttingDown, error_body
 from pointsman.server.request import Request
@@ -33,13 +33,13 @@ MAX_SHOWN_KEYS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReloadOutcome:
     """The outcome of a reload; `waiting` are changed keys that need a restart."""
 
     result: Literal["applied", "unchanged", "failed"]
     generation: int
     classifier: Literal["kept", "loaded"] = "kept"
-    changes: tuple[Change, ...] = ()
+    changes: tuple[ConfigChange, ...] = ()
     waiting: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     error: Exception | None = None
@@ -80,7 +80,9 @@ class Outcome:
 class Reloader:
     """A runner of requested reloads, one after another; requests that arrive during one share the next."""
 
-    def __init__(self, source: ConfigSource, prepared: Prepared, generations: Generations, notify: Notifier) -> None:
+    def __init__(
+        self, source: ConfigSource, prepared: PreparedConfig, generations: Generations, notify: Notifier
+    ) -> None:
         """Take `prepared`, the served config of `source`."""
         self._source = source
         self.serving = prepared
@@ -97,13 +99,13 @@ class Reloader:
         """Called at the start and after each reload that succeeded."""
         self._asked = asyncio.Event()
         self._triggers: set[str] = set()
-        self._next: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._next: asyncio.Future[ReloadOutcome] = asyncio.get_running_loop().create_future()
         watch = generations.metrics.watch
         watch("config_generation", "Number of configs that have been in use.", lambda: self.generation)
         watch("config_loaded_timestamp_seconds", "Time of the last successful load.", lambda: self.loaded)
         watch("config_reload_failed", "1 if the last reload failed.", lambda: self.failure is not None)
 
-    def ask(self, trigger: str) -> asyncio.Future[Outcome]:
+    def ask(self, trigger: str) -> asyncio.Future[ReloadOutcome]:
         """Request a reload. Do not cancel the returned future: others may wait for it."""
         self._triggers.add(trigger)
         self._asked.set()
@@ -137,7 +139,7 @@ class Reloader:
             self._next = asyncio.get_running_loop().create_future()
             self._triggers.clear()
             self._asked.clear()
-            outcome = Outcome("failed", self.generation, error=RuntimeError("the reloader failed"))
+            outcome = ReloadOutcome("failed", self.generation, error=RuntimeError("the reloader failed"))
             self._notify.reloading()
             started = time.perf_counter()
             try:
@@ -145,7 +147,7 @@ class Reloader:
                 self._report(outcome, triggers, time.perf_counter() - started)
                 self._notify.ready(self.status())
             except asyncio.CancelledError:
-                outcome = Outcome(
+                outcome = ReloadOutcome(
                     "failed", self.generation, error=ShuttingDown("the service stops; the config was not reloaded")
                 )
                 raise
@@ -156,7 +158,7 @@ class Reloader:
                 asked.set_result(outcome)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _reload(self) -> Outcome:
+    async def _reload(self) -> ReloadOutcome:
         before = self.serving
         try:
             # A reading that hangs must not keep the process from ending, as a thread of the loop's own executor would.
@@ -172,7 +174,7 @@ class Reloader:
             kept = prepared.classifier is before.classifier
             if kept and not found:
                 self.serving = replace(before, rolled_back=read.rolled_back, promoted=read.promoted)
-                return Outcome("unchanged", self.generation, waiting=waiting, warnings=read.warnings)
+                return ReloadOutcome("unchanged", self.generation, waiting=waiting, warnings=read.warnings)
             try:
                 refuse_loops(prepared.config)
                 refuse_strangers(prepared.config, self.bound)
@@ -182,12 +184,12 @@ class Reloader:
                     await asyncio.to_thread(prepared.classifier.close)
                 raise
         except Exception as error:  # noqa: BLE001 - on any error the previous config stays in use
-            return Outcome("failed", self.generation, error=error)
+            return ReloadOutcome("failed", self.generation, error=error)
         self.serving = prepared
         self.generation += 1
-        return Outcome("applied", self.generation, "kept" if kept else "loaded", found, waiting, read.warnings)
+        return ReloadOutcome("applied", self.generation, "kept" if kept else "loaded", found, waiting, read.warnings)
 
-    def _report(self, outcome: Outcome, triggers: list[str], seconds: float) -> None:
+    def _report(self, outcome: ReloadOutcome, triggers: list[str], seconds: float) -> None:
         log = self._generations.log
         self._generations.metrics.reloads.add(outcome.result)
         self.failure = None if outcome.error is None else str(outcome.error) or repr(outcome.error)
@@ -212,7 +214,7 @@ class Reloader:
         )
 
 
-def _with_bound_addresses(before: Prepared, read: Prepared) -> tuple[Prepared, tuple[str, ...]]:
+def _with_bound_addresses(before: PreparedConfig, read: PreparedConfig) -> tuple[PreparedConfig, tuple[str, ...]]:
     """Restore the bound addresses; return the adjusted config and the changed keys that need a restart."""
     bound, wanted = before.config.pointsman.server, read.config.pointsman.server
     server = replace(wanted, **{key: getattr(bound, key) for key in BOUND})
@@ -221,45 +223,47 @@ def _with_bound_addresses(before: Prepared, read: Prepared) -> tuple[Prepared, t
     return replace(read, config=config), waiting
 
 
-def _other_files(before: Prepared, after: Prepared) -> Iterator[Change]:
+def _other_files(before: PreparedConfig, after: PreparedConfig) -> Iterator[ConfigChange]:
     """Yield changes that the config itself does not show; keys are never shown."""
     old, new = _name(before.classifier), _name(after.classifier)
     if old != new:
-        yield Change(path="classifier", old=old, new=new)
+        yield ConfigChange(path="classifier", old=old, new=new)
     relays, servers = ([getattr(one.config.pointsman, key) for one in (before, after)] for key in ("relay", "server"))
     if relays[0].api_key_file == relays[1].api_key_file and before.key_line != after.key_line:
-        yield Change(path="pointsman.relay.api_key_file", old="(a key)", new="(another key)")
+        yield ConfigChange(path="pointsman.relay.api_key_file", old="(a key)", new="(another key)")
     if servers[0].admin_token_file == servers[1].admin_token_file and before.admin_token != after.admin_token:
-        yield Change(path="pointsman.server.admin_token_file", old="(a token)", new="(another token)")
+        yield ConfigChange(path="pointsman.server.admin_token_file", old="(a token)", new="(another token)")
     for key, port in (("tls", "certificate"), ("admin_tls", "admin_certificate")):
         certificates = [getattr(one, port) for one in (before, after)]
         same_files = getattr(servers[0], key) == getattr(servers[1], key)
         if same_files and None not in certificates and certificates[0].digest != certificates[1].digest:
-            yield Change(path=f"pointsman.server.{key}", old="(a certificate)", new="(another certificate)")
+            yield ConfigChange(path=f"pointsman.server.{key}", old="(a certificate)", new="(another certificate)")
     yield from _keys(before.keys, after.keys)
 
 
-def _shadow(before: Prepared, after: Prepared, *, stopped: bool) -> Iterator[Change]:
+def _shadow(before: PreparedConfig, after: PreparedConfig, *, stopped: bool) -> Iterator[ConfigChange]:
     """Yield changes of the classifier in shadow that the config does not show: another artifact, or a new start."""
     old, new = (one.config.pointsman.classifier.shadow for one in (before, after))
     if old == new and (stopped or before.shadow != after.shadow):
         words = ("(stopped)", "(started)") if stopped else ("(an artifact)", "(another artifact)")
-        yield Change(path="pointsman.classifier.shadow", old=words[0], new=words[1])
+        yield ConfigChange(path="pointsman.classifier.shadow", old=words[0], new=words[1])
 
 
-def _keys(before: ClientKeys | None, after: ClientKeys | None) -> Iterator[Change]:
+def _keys(before: ClientKeys | None, after: ClientKeys | None) -> Iterator[ConfigChange]:
     """Yield the changes of client keys, by name; if there are many, their number."""
     old, new = ({key.name: key for key in keys or ()} for keys in (before, after))
     changed = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
     path = "pointsman.access.keys_file"
     if len(changed) > MAX_SHOWN_KEYS:
-        yield Change(path=path, old=f"({len(old)} keys)", new=f"({len(new)} keys, {len(changed)} of them changed)")
+        yield ConfigChange(
+            path=path, old=f"({len(old)} keys)", new=f"({len(new)} keys, {len(changed)} of them changed)"
+        )
         return
     for name in changed:
         words = ["(a key)" if name in old else None, "(a key)" if name in new else None]
         if name in old and name in new:
             words[1] = _secrets_changed(old[name], new[name]) or "(other limits)"
-        yield Change(path=f"{path}[{name}]", old=words[0], new=words[1])
+        yield ConfigChange(path=f"{path}[{name}]", old=words[0], new=words[1])
 
 
 def _secrets_changed(before: ClientKey, after: ClientKey) -> str | None:

@@ -12,14 +12,14 @@ from pointsman.api.admin import candidate_route
 from pointsman.api.classifiers import classifier_routes
 from pointsman.api.improve import improve_routes
 from pointsman.app import gauges, stand_in
+from pointsman.app.artifact_registry import ArtifactRegistry
 from pointsman.app.candidates import Candidates
-from pointsman.app.classifier_keeper import ClassifierKeeper
 from pointsman.app.generations import Generations
 from pointsman.app.improver import Improver
 from pointsman.app.kept_answers import kept_answers
-from pointsman.app.overlay import OverlayKeeper
+from pointsman.app.overlay import OverlayStore
 from pointsman.app.ports import Ports
-from pointsman.app.prepare import Prepared, refuse_strangers
+from pointsman.app.prepare import PreparedConfig, refuse_strangers
 from pointsman.app.reload import Reloader
 from pointsman.app.remembered import remembered
 from pointsman.app.source import ConfigSource
@@ -35,7 +35,9 @@ GRACE_SECONDS = 5.0
 STATUS_SECONDS = 5.0
 
 
-async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: bool = False, systemd: Systemd) -> None:
+async def serve(
+    source: ConfigSource, prepared: PreparedConfig, log: Log, *, demo: bool = False, systemd: Systemd
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain; raises CannotStart.
 
     `prepared` is the config read from `source`. Sockets passed by `systemd` replace its addresses.
@@ -56,16 +58,16 @@ async def serve(source: ConfigSource, prepared: Prepared, log: Log, *, demo: boo
         reloader = Reloader(source, prepared, generations, systemd.notify)
         _reload_on_hangup(reloader)
         stack.callback(signal.signal, signal.SIGHUP, signal.SIG_IGN)
-        overlay = OverlayKeeper(source.state, generations)
+        overlay = OverlayStore(source.state, generations)
         generations.supervisor.start("mode", overlay.watch)
         reloader.applied = lambda: overlay.keep_rollback(source.rolled_back)
         improver = Improver(source, lambda: generations.current.config, log)
         stack.push_async_callback(improver.close)
-        keeper = ClassifierKeeper(source, reloader, overlay)
-        candidates = Candidates(keeper.folder_of)
+        registry = ArtifactRegistry(source, reloader, overlay)
+        candidates = Candidates(registry.folder_of)
         stack.push_async_callback(candidates.close)
         more = [
-            *classifier_routes(keeper),
+            *classifier_routes(registry),
             *improve_routes(improver),
             candidate_route(generations.begin, generations.stored, candidates.judge),
         ]
@@ -110,7 +112,7 @@ def _tell_commands(stack: contextlib.AsyncExitStack, source: ConfigSource, admin
 
 
 @contextlib.asynccontextmanager
-async def running(prepared: Prepared, log: Log) -> AsyncIterator[Generations]:
+async def running(prepared: PreparedConfig, log: Log) -> AsyncIterator[Generations]:
     """Run everything behind the listeners."""
     generations = Generations(prepared, log)
     metrics = generations.metrics

@@ -11,13 +11,13 @@ from typing import Any, Literal
 import msgspec
 
 from pointsman.api.kept_text import keeping_contested
-from pointsman.app.prepare import Prepared
-from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classification, ordered
+from pointsman.app.prepare import PreparedConfig
+from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classification, shadow_options
 from pointsman.app.supervisor import Supervisor
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.classifier import Classification, Classifier
 from pointsman.classify.shadow import ShadowAnswer
-from pointsman.evaluation.agreement import Agreement
+from pointsman.evaluation.agreement import ClassifierAgreement
 from pointsman.lru import Lru
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
@@ -25,7 +25,7 @@ from pointsman.observability.record import Record
 from pointsman.observability.texts import KeptTexts
 from pointsman.routing.opinion import Opinion, opinion
 from pointsman.routing.policy import Policy
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 
 # Each is at most as long as the part of a text that the first classifier reads.
 MAX_WAITING_TEXTS = 64
@@ -39,7 +39,7 @@ ASKED_SECONDS = 5.0
 State = Literal["loading", "running", "stopped"]
 
 
-class _Text(msgspec.Struct, frozen=True):
+class _ShadowText(msgspec.Struct, frozen=True):
     """The text that the first classifier has read and its result, and the recipient of the second opinion."""
 
     text: str
@@ -58,10 +58,10 @@ class _Text(msgspec.Struct, frozen=True):
         return opinion(policy, router.planner, found, router.served(), share=self.share, tools=self.tools)
 
 
-class Shadow:
+class ShadowClassifier:
     """One artifact in shadow of one classifier; it never delays a request."""
 
-    def __init__(self, prepared: Prepared, log: Log, metrics: Metrics) -> None:
+    def __init__(self, prepared: PreparedConfig, log: Log, metrics: Metrics) -> None:
         """Take an artifact; for an unreadable one, only report the error."""
         found = prepared.shadow
         named = Path(prepared.config.pointsman.classifier.shadow or "")
@@ -70,20 +70,20 @@ class Shadow:
         self._log = log
         self._count = metrics.shadow_texts.add
         self._count_pair = metrics.shadow_pairs.add
-        self._waiting: deque[_Text] = deque()
+        self._waiting: deque[_ShadowText] = deque()
         self._arrived = asyncio.Event()
         self._known: Lru[str, bool] = Lru(MAX_KNOWN_TEXTS)
-        self._agreement = Agreement()
+        self._agreement = ClassifierAgreement()
         self._shed = self._failed = 0
         self._task: asyncio.Task[None] | None = None
         self.state: State = "loading" if found is not None else "stopped"
         self.error = prepared.shadow_error
 
-    def still_serves(self, prepared: Prepared) -> bool:
+    def still_serves(self, prepared: PreparedConfig) -> bool:
         """Return whether this can be reused for a config: the same two classifiers, and the same categories."""
         return self.state != "stopped" and _basis(self._serves) == _basis(prepared)
 
-    def offer(self, router: Router, routed: Routed, record: Record, texts: KeptTexts | None = None) -> None:
+    def offer(self, router: Router, routed: RoutedRequest, record: Record, texts: KeptTexts | None = None) -> None:
         """Queue the text of a decision, if there is time and the text was not read before.
 
         If texts are stored, the file is told about those with another category.
@@ -103,7 +103,7 @@ class Shadow:
         differs = None if texts is None else keeping_contested(texts, router, record, routed, found)
         self._have_read(router, routed, found, tell, counts=True, differs=differs)
 
-    async def opinion(self, router: Router, routed: Routed) -> Opinion | None:
+    async def opinion(self, router: Router, routed: RoutedRequest) -> Opinion | None:
         """Return the second opinion on a text that somebody tries; None if it takes longer than ASKED_SECONDS.
 
         The comparison does not count it.
@@ -127,7 +127,7 @@ class Shadow:
     def _have_read(
         self,
         router: Router,
-        routed: Routed,
+        routed: RoutedRequest,
         found: Classification,
         tell: Callable[[Opinion | None], object],
         *,
@@ -136,7 +136,7 @@ class Shadow:
     ) -> None:
         text = router.classifier.read(routed.text)
         share, tools = (0.0, False) if routed.kept is None else (routed.kept.share, routed.kept.tools)
-        self._waiting.append(_Text(text, found, router, share, tools, tell, counts, differs))
+        self._waiting.append(_ShadowText(text, found, router, share, tools, tell, counts, differs))
         self._arrived.set()
 
     def start(self, supervisor: Supervisor) -> None:
@@ -161,7 +161,7 @@ class Shadow:
     async def _read_all(self, found: Artifact) -> None:
         self.state = "loading"
         policy = Policy(self._serves.config, found.manifest.labels, calibration=found.calibration)
-        process = await ShadowProcess.start(ordered(found.folder, self._serves.config, self._serves.classifier))
+        process = await ShadowProcess.start(shadow_options(found.folder, self._serves.config, self._serves.classifier))
         try:
             if list(process.labels) != found.manifest.labels:
                 raise ShadowEnded("the artifact was replaced while it was loaded")
@@ -177,7 +177,7 @@ class Shadow:
         finally:
             await process.close()
 
-    def _told(self, text: _Text, policy: Policy, answer: ShadowAnswer) -> None:
+    def _told(self, text: _ShadowText, policy: Policy, answer: ShadowAnswer) -> None:
         if answer.error is not None:
             text.tell(None)
             if text.counts:
@@ -189,7 +189,7 @@ class Shadow:
         if text.counts:
             self._compare(text, second)
 
-    def _compare(self, text: _Text, second: Opinion) -> None:
+    def _compare(self, text: _ShadowText, second: Opinion) -> None:
         pair = self._agreement.add(text.opinion(text.router.policy, text.found), second)
         self._count("agreed" if pair is None else "differed")
         if pair is not None:
@@ -222,7 +222,7 @@ async def _quiet(classifier: Classifier) -> None:
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-def _basis(prepared: Prepared) -> tuple[object, ...]:
+def _basis(prepared: PreparedConfig) -> tuple[object, ...]:
     """Return the settings that decide on a category."""
     config = prepared.config
     options = config.pointsman

@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from pointsman.classify.classifier import Classification, Classifier, Timing
-from pointsman.classify.shadow import COMMAND, START_SECONDS, ShadowAnswer, ShadowOrder, ShadowReady, environment
+from pointsman.classify.shadow import COMMAND, START_SECONDS, ShadowAnswer, ShadowOptions, ShadowReady, environment
 from pointsman.config.model import Config
 
 # The process reads texts when nobody else uses the core. Loading with this priority would take minutes on a busy host.
@@ -30,10 +30,10 @@ class ShadowEnded(Exception):
     """The process cannot be asked any more; the message says why."""
 
 
-def ordered(folder: Path, config: Config, first: Classifier) -> ShadowOrder:
+def shadow_options(folder: Path, config: Config, first: Classifier) -> ShadowOptions:
     """Return the order for an artifact, which reads as much of a text as the first classifier does on this host."""
     options = config.pointsman.classifier
-    return ShadowOrder(
+    return ShadowOptions(
         folder=str(folder),
         max_tokens=first.settings()["max_tokens"],
         head_share=options.head_share,
@@ -65,7 +65,7 @@ class ShadowProcess:
         self._output = cast("asyncio.StreamReader", process.stdout)
 
     @classmethod
-    async def start(cls, order: ShadowOrder) -> ShadowProcess:
+    async def start(cls, options: ShadowOptions) -> ShadowProcess:
         """Start the process, and wait until it is ready; raises ShadowEnded."""
         try:
             process = await asyncio.create_subprocess_exec(
@@ -82,7 +82,7 @@ class ShadowProcess:
         started = cls(process)
         try:
             started._lower_priority(NICE_LOADING)
-            ready = await started._exchange(order, ShadowReady, START_SECONDS + order.load_seconds)
+            ready = await started._exchange(options, ShadowReady, START_SECONDS + options.load_seconds)
         except BaseException:  # also on cancellation: nothing else would end it
             await started.close()
             raise
@@ -102,7 +102,7 @@ class ShadowProcess:
         """Return the answer to a text; raises ShadowEnded."""
         return await self._exchange(text, ShadowAnswer, TEXT_SECONDS)
 
-    async def _exchange(self, message: ShadowOrder | str, kind: type[T], seconds: float) -> T:
+    async def _exchange(self, message: ShadowOptions | str, kind: type[T], seconds: float) -> T:
         line = b""
         try:
             async with asyncio.timeout(seconds):
@@ -135,7 +135,7 @@ class ShadowProcess:
         return status
 
 
-def _line(message: ShadowOrder | str) -> bytes:
+def _line(message: ShadowOptions | str) -> bytes:
     try:
         return msgspec.json.encode(message) + b"\n"
     except UnicodeEncodeError:  # a client has sent half of a surrogate pair

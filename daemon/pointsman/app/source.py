@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pointsman.app.prepare import Prepared, prepare
+from pointsman.app.prepare import PreparedConfig, prepare
 from pointsman.config import overlay
 from pointsman.config.load import content
-from pointsman.config.overlay import Promoted
+from pointsman.config.overlay import Promotion
 from pointsman.errors import CannotStart
 from pointsman.observability.log_line import Level
 
@@ -41,7 +41,7 @@ class ConfigSource:
         self._hash_key = hash_key
         self._seen: Stamps = {}
 
-    def prepare(self, previous: Prepared | None = None) -> Prepared:
+    def prepare(self, previous: PreparedConfig | None = None) -> PreparedConfig:
         """Read the config; raises CannotStart.
 
         At the start, the file's config is served where the one that a former release has gone back to cannot be, and
@@ -56,7 +56,7 @@ class ConfigSource:
             warning = f"{self.promoted.path} was promoted, but the classifier that the config names serves: {error}"
             return replace(found, warnings=(warning, *found.warnings))
 
-    def _with_promoted(self, previous: Prepared | None, promoted: Promoted | None) -> Prepared:
+    def _with_promoted(self, previous: PreparedConfig | None, promoted: Promotion | None) -> PreparedConfig:
         seen: Stamps = {}
         self._seen = seen
         seen[self.path] = _stamp(self.path)
@@ -77,8 +77,8 @@ class ConfigSource:
             return replace(found, warnings=(warning, *found.warnings))
 
     def _prepared(
-        self, previous: Prepared | None, seen: Stamps, text: tuple[bytes, Path], promoted: Promoted | None
-    ) -> Prepared:
+        self, previous: PreparedConfig | None, seen: Stamps, text: tuple[bytes, Path], promoted: Promotion | None
+    ) -> PreparedConfig:
         return prepare(
             self.path,
             previous,

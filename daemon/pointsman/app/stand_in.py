@@ -25,8 +25,8 @@ STOP_SECONDS = 5.0
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
-class Order(msgspec.Struct):
-    """The work order of a stand-in: its addresses, and the adapters of each base model."""
+class StandInConfig(msgspec.Struct):
+    """The config of a stand-in: its addresses, and the adapters of each base model."""
 
     addresses: list[tuple[str, int]]
     models: dict[str, list[str]]
@@ -35,7 +35,7 @@ class Order(msgspec.Struct):
 @contextlib.asynccontextmanager
 async def running(config: Config, log: Log) -> AsyncIterator[None]:
     """Run a stand-in at every endpoint of the config; raises CannotStart."""
-    process = await _start(order(config))
+    process = await _start(stand_in_config(config))
     log.write("warning", "stand_in", message="no vLLM: a stand-in answers with the name of the requested model")
     watch = asyncio.create_task(_watch(process, log))
     try:
@@ -45,9 +45,9 @@ async def running(config: Config, log: Log) -> AsyncIterator[None]:
         await _stop(process)
 
 
-def order(config: Config) -> Order:
+def stand_in_config(config: Config) -> StandInConfig:
     """Return what the stand-in of this config serves; raises CannotStart if an endpoint is no loopback address."""
-    return Order(
+    return StandInConfig(
         addresses=list(dict.fromkeys(map(_address, config.vllm_endpoints))),
         models={base: [lora.name for lora in model.loras] for base, model in config.model_config.items()},
     )
@@ -63,7 +63,7 @@ def _address(endpoint: Endpoint) -> tuple[str, int]:
     return url.hostname, url.port or 80
 
 
-async def _start(served: Order) -> Process:
+async def _start(served: StandInConfig) -> Process:
     """Start a stand-in and wait until it listens; raises CannotStart."""
     # Ctrl-C must not reach it while responses drain, hence the session. -P: import nothing from the working directory.
     command = (sys.executable, "-P", "-m", "pointsman.cli.demo")

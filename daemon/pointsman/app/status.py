@@ -16,7 +16,7 @@ from pointsman.app.generations import Generations
 from pointsman.app.reload import Reloader
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
-from pointsman.evaluation.both_errors import Errors, both_errors
+from pointsman.evaluation.both_errors import ThresholdErrors, both_errors
 from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route
@@ -87,7 +87,7 @@ def _thresholds(current: Generation) -> list[dict[str, Any]]:
     ]
 
 
-def _errors(found: Errors) -> dict[str, Any]:
+def _errors(found: ThresholdErrors) -> dict[str, Any]:
     return found._asdict() | {"reach": found.reach._asdict(), "precision": found.precision._asdict()}
 
 

@@ -28,14 +28,14 @@ class Supervisor:
         """Take `count`, called with a task's name at each of its failures."""
         self._log = log
         self._count = count
-        self._tasks: dict[asyncio.Task[None], _Health] = {}
+        self._tasks: dict[asyncio.Task[None], _TaskHealth] = {}
 
     def start(self, name: str, work: Work, **about: str) -> asyncio.Task[None]:
         """Run `work()` in a task, and again whenever it fails; cancel the returned task to end it.
 
         Tasks that do the same for different objects share a name; `about` tells them apart in the log.
         """
-        health = _Health(name)
+        health = _TaskHealth(name)
         task = asyncio.get_running_loop().create_task(self._run(health, work, about), name=name)
         self._tasks[task] = health
         task.add_done_callback(self._tasks.pop)
@@ -65,7 +65,7 @@ class Supervisor:
             if left:
                 await asyncio.wait(left, timeout=CLOSE_SECONDS)
 
-    async def _run(self, health: _Health, work: Work, about: dict[str, str]) -> None:
+    async def _run(self, health: _TaskHealth, work: Work, about: dict[str, str]) -> None:
         loop = asyncio.get_running_loop()
         while True:
             well = loop.call_later(WELL_SECONDS, health.reset)
@@ -93,7 +93,7 @@ async def _failure(work: Work) -> str:
     return "the task has ended"
 
 
-class _Health:
+class _TaskHealth:
     """The failures of one task since it last ran for WELL_SECONDS."""
 
     __slots__ = ("failures", "name")

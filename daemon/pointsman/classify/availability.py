@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pointsman.classify.manifest import Manifest
 from pointsman.classify.openvino_cpu import import_openvino
 from pointsman.classify.providers import CPU, OPENVINO, unsuited
-from pointsman.classify.runtime import Unavailable, import_runtime, require
+from pointsman.classify.runtime import ProviderUnavailable, import_runtime, require
 from pointsman.errors import CannotStart
 
 
@@ -31,6 +31,6 @@ def _missing(provider: str) -> str | None:
             import_openvino()
         elif provider != CPU:
             require(import_runtime(), provider)
-    except (Unavailable, CannotStart) as error:
+    except (ProviderUnavailable, CannotStart) as error:
         return str(error)
     return None

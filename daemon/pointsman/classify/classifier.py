@@ -16,16 +16,16 @@ from typing import Any
 
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.engine import Engine
-from pointsman.classify.lane import Job
-from pointsman.classify.language import UNCERTAIN, Verdict
+from pointsman.classify.job_queue import Job
+from pointsman.classify.language import UNCERTAIN, DetectedLanguage
 from pointsman.classify.loading import load_model
 from pointsman.classify.measure import TYPICAL
 from pointsman.classify.runtime import trim_memory
-from pointsman.classify.scheduler import Batcher, Counts, Threads
+from pointsman.classify.scheduler import BatchCounts, Batcher, Threads
 from pointsman.classify.time_limit import in_time
 from pointsman.classify.workers import NICE_LONG, NICE_SHORT, workers
 from pointsman.config.model import ClassifierOptions, Config
-from pointsman.eager import in_task
+from pointsman.eager import continue_in_task
 from pointsman.errors import ClassifierError, DeadlineMissed
 from pointsman.lru import Lru
 
@@ -97,7 +97,9 @@ class Classifier:
         self._tokenizer = model.tokenizer
         self._engine = model.engine
         self._window = model.window
-        self._judge_language: Callable[[str], Verdict] = model.gate.judge if model.gate else lambda _: UNCERTAIN
+        self._judge_language: Callable[[str], DetectedLanguage] = (
+            model.gate.judge if model.gate else lambda _: UNCERTAIN
+        )
         self._deadline = options.deadline_ms / 1000
         self._batch_tokens = options.batch_tokens or self.curve.batch_tokens
         count = self.curve.workers
@@ -124,7 +126,7 @@ class Classifier:
         return self._batcher.queued
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> BatchCounts:
         """Return the scheduler's counts so far."""
         return self._batcher.counts
 
@@ -195,7 +197,7 @@ class Classifier:
     async def _wait(self, job: Job[Classification], deadline: float) -> Classification:
         job.waiters += 1
         try:
-            await in_task()
+            await continue_in_task()
             done, _ = await asyncio.wait({job.result}, timeout=deadline)
         finally:
             job.waiters -= 1
@@ -230,7 +232,7 @@ class Classifier:
         started = time.perf_counter()
         window = replace(self._window, max_tokens=min(limit, self._window.max_tokens))
         encoded = self._tokenizer.encode(texts, window)
-        verdicts = [self._judge_language(text) for text in texts]
+        detected_languages = [self._judge_language(text) for text in texts]
         tokenized = time.perf_counter()
         rows = self._engine.run([item.ids for item in encoded], wide=wide).tolist()
         timing = Timing(tokenize=tokenized - started, infer=time.perf_counter() - tokenized)
@@ -238,9 +240,9 @@ class Classifier:
             ClassifierError("the graph returned NaN or infinity")
             if math.isnan(row[0])
             else Classification(
-                tuple(row), len(item.ids), item.cut, timing, "run", "", verdict.language, verdict.supported
+                tuple(row), len(item.ids), item.cut, timing, "run", "", detected.language, detected.supported
             )
-            for item, row, verdict in zip(encoded, rows, verdicts, strict=True)
+            for item, row, detected in zip(encoded, rows, detected_languages, strict=True)
         ]
 
     def close(self) -> None:

@@ -16,14 +16,14 @@ NEARLY_BEST = 0.95
 WORTH_ALL_THREADS = 1.1
 WAKING_SECONDS = 0.0005
 
-# Pace follows the host within about a second of work, which is as far ahead as estimates look. A run that was delayed
-# says little about the next one, so it counts as at most SURPRISE times the expected duration.
+# The factor follows the host within about a second of work, which is as far ahead as estimates look. A run that was
+# delayed says little about the next one, so it counts as at most SURPRISE times the expected duration.
 FADE_SECONDS = 1.0
 SURPRISE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class CostCurve:
     """Seconds of one run for each of `tokens`, which increase; a longer run never costs less than a shorter one."""
 
     workers: int
@@ -81,7 +81,7 @@ class Curve:
         return found
 
 
-class Pace:
+class SlowdownTracker:
     """A tracker of how much longer runs take now than when the curve was measured."""
 
     def __init__(self) -> None:

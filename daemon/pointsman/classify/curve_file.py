@@ -14,14 +14,14 @@ import msgspec
 from pointsman import files
 from pointsman.classify import cpu
 from pointsman.classify.artifact import BUILTIN, Artifact
-from pointsman.classify.cost_model import Curve
+from pointsman.classify.cost_model import CostCurve
 
 Key = Mapping[str, str | int]
 
 
-class _Content(msgspec.Struct, forbid_unknown_fields=True):
+class _CurveFile(msgspec.Struct, forbid_unknown_fields=True):
     key: dict[str, str | int]
-    curve: Curve
+    curve: CostCurve
 
 
 def key(artifact: Artifact, *, runtime: str, provider: str, cores: int, threads: int, max_tokens: int) -> Key:
@@ -51,19 +51,19 @@ def places(artifact: Artifact) -> tuple[Path, ...]:
     return (state_folder(),) if artifact.folder.resolve() == BUILTIN.resolve() else (artifact.folder, state_folder())
 
 
-def load(folders: Iterable[Path], wanted: Key) -> Curve | None:
+def load(folders: Iterable[Path], wanted: Key) -> CostCurve | None:
     """Return the curve stored for this key; None if it is missing, damaged, or has another key."""
     for folder in folders:
         with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            content = msgspec.json.decode((folder / _name(wanted)).read_bytes(), type=_Content)
+            content = msgspec.json.decode((folder / _name(wanted)).read_bytes(), type=_CurveFile)
             if content.key == wanted:
                 return content.curve
     return None
 
 
-def store(folders: Iterable[Path], wanted: Key, curve: Curve) -> str | None:
+def store(folders: Iterable[Path], wanted: Key, curve: CostCurve) -> str | None:
     """Write the curve to the first writable folder; return a message for the operator if there is none."""
-    content = msgspec.json.format(msgspec.json.encode(_Content(dict(wanted), curve)))
+    content = msgspec.json.format(msgspec.json.encode(_CurveFile(dict(wanted), curve)))
     tried = []
     for folder in folders:
         try:

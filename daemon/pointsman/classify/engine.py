@@ -18,7 +18,7 @@ from pointsman.classify.curve_file import state_folder
 from pointsman.classify.onnx_cuda import BUCKETS, BucketRunner, Device, cuda_options
 from pointsman.classify.openvino_cpu import OpenVinoRunner
 from pointsman.classify.providers import CPU, OPENVINO, advice, unsuited
-from pointsman.classify.runtime import Unavailable, import_runtime, open_cpu, require
+from pointsman.classify.runtime import ProviderUnavailable, import_runtime, open_cpu, require
 from pointsman.classify.tokenizer import Ids
 from pointsman.errors import ArtifactError, CannotStart
 
@@ -56,7 +56,7 @@ class Engine:
         for provider in providers:
             try:
                 self._open(provider, threads, device)
-            except Unavailable as error:
+            except ProviderUnavailable as error:
                 self.notes.append(str(error))
             except (ArtifactError, CannotStart):
                 raise
@@ -120,7 +120,7 @@ class Engine:
         # A graph exported for one library runs only there, whatever is installed.
         name = None if OPENVINO in (provider, target) else self._start_runtime(provider)
         if refusal := unsuited(provider, target):
-            raise Unavailable(refusal)
+            raise ProviderUnavailable(refusal)
         if name is None:
             self._open_openvino(threads)
         elif provider == CPU:
@@ -161,7 +161,7 @@ class Engine:
             self._artifact.model_path, options, providers=[name], provider_options=[chosen]
         )
         if session.get_providers()[0] != name:  # ONNX Runtime falls back to CPU and only prints a warning
-            raise Unavailable(f"{name} does not start on device {device.id}: check the driver and `nvidia-smi`")
+            raise ProviderUnavailable(f"{name} does not start on device {device.id}: check the driver and `nvidia-smi`")
         _check_session(session, self._artifact)
         self._narrow = self._with(session)
         if self._packed:

@@ -58,14 +58,14 @@ _OTHER_SCRIPT = re.compile("[\u0370-\u1dff\u2e80-\U000fffff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DetectedLanguage:
     """The language of a text (ISO 639-1) or None if not certain, and whether the classifier is for such texts."""
 
     language: str | None
     supported: bool
 
 
-UNCERTAIN = Verdict(None, supported=True)
+UNCERTAIN = DetectedLanguage(None, supported=True)
 
 
 class LanguageGate:
@@ -76,8 +76,8 @@ class LanguageGate:
         self._declared = frozenset(ALIASES.get(language, language) for language in declared)
         self._identifier = load_identifier()
 
-    def judge(self, text: str) -> Verdict:
-        """Return the verdict on a text.
+    def judge(self, text: str) -> DetectedLanguage:
+        """Return the language of a text, and whether it is declared.
 
         If its first or last sentence alone is in a declared language, that sentence is the question, and the other text
         its subject. A text that is mostly code is judged as code, though its language is known.
@@ -85,17 +85,17 @@ class LanguageGate:
         sentences = _sentences(text)
         whole = self._identify(list(chain.from_iterable(sentences)))
         if not whole.supported and len(sentences) > 1:
-            for verdict in map(self._identify, (sentences[0], sentences[-1])):
-                if verdict.supported and verdict.language is not None:
-                    return verdict
+            for detected in map(self._identify, (sentences[0], sentences[-1])):
+                if detected.supported and detected.language is not None:
+                    return detected
         if not whole.supported and mostly_code(text):
-            return Verdict(whole.language, supported=True)
+            return DetectedLanguage(whole.language, supported=True)
         return whole
 
-    def _identify(self, words: list[str]) -> Verdict:
+    def _identify(self, words: list[str]) -> DetectedLanguage:
         text = " ".join(words)
         if "en" in self._declared and _is_english(words) and _OTHER_SCRIPT.search(text) is None:
-            return Verdict("en", supported=True)
+            return DetectedLanguage("en", supported=True)
         if len(words) < MIN_WORDS and len(_OTHER_SCRIPT.findall(text)) < MIN_LETTERS:
             return UNCERTAIN
         if len(text) > MAX_READ_CHARACTERS:
@@ -104,7 +104,7 @@ class LanguageGate:
         language, likelihood = ranked[0]
         supported = language in self._declared
         rival = next((value for name, value in ranked if (name in self._declared) is not supported), 0.0)
-        return Verdict(language, supported) if likelihood >= CERTAIN * rival else UNCERTAIN
+        return DetectedLanguage(language, supported) if likelihood >= CERTAIN * rival else UNCERTAIN
 
 
 def _is_english(words: list[str]) -> bool:

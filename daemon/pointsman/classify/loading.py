@@ -11,7 +11,7 @@ import numpy as np
 from pointsman.classify import curve_file
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.cores import default_threads, usable_cores
-from pointsman.classify.cost_model import Curve
+from pointsman.classify.cost_model import CostCurve
 from pointsman.classify.engine import Engine
 from pointsman.classify.language import LanguageGate
 from pointsman.classify.measure import measure
@@ -19,7 +19,7 @@ from pointsman.classify.onnx_cuda import BUCKETS, WORKERS, Device
 from pointsman.classify.proof import prove, proving
 from pointsman.classify.providers import default_providers
 from pointsman.classify.runtime import trim_memory
-from pointsman.classify.tokenizer import Ids, Tokenizer, Window
+from pointsman.classify.tokenizer import Ids, TextWindow, Tokenizer
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import ArtifactError
 
@@ -29,13 +29,13 @@ PROOF_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class LoadedModel:
     """A proven artifact, ready to run on this host; `notes` are warnings for the operator."""
 
     tokenizer: Tokenizer
     engine: Engine
-    curve: Curve
-    window: Window
+    curve: CostCurve
+    window: TextWindow
     gate: LanguageGate | None
     notes: tuple[str, ...]
 
@@ -46,7 +46,7 @@ def load_model(
     *,
     use_cpu: bool,
     opened: Callable[[Engine], None] = lambda _: None,
-) -> Model:
+) -> LoadedModel:
     """Return the model; raises CannotStart or ArtifactError.
 
     `opened` gets the engine before its first run, so that another thread can stop it.
@@ -66,7 +66,7 @@ def load_model(
     limit = options.load_timeout_ms / 1000
     own = artifact.manifest.max_tokens
     wanted = min(options.max_tokens or own, own)
-    sample = _Sample(tokenizer, engine, wanted)
+    sample = _SampleRunner(tokenizer, engine, wanted)
     with proving(artifact, engine, min(PROOF_SECONDS, limit) if engine.on_cpu else limit):
         warm_up(artifact, tokenizer, engine)
         for tokens in engine.captured:
@@ -85,7 +85,7 @@ def load_model(
             f"texts are read up to {max_tokens} of {wanted} tokens, whose run takes half of deadline_ms on this host; "
             "raise pointsman.classifier.deadline_ms to read more"
         )
-    return Model(tokenizer, engine, curve, Window(max_tokens, options.head_share), gate, tuple(notes))
+    return LoadedModel(tokenizer, engine, curve, TextWindow(max_tokens, options.head_share), gate, tuple(notes))
 
 
 def language_gate(artifact: Artifact, options: ClassifierOptions) -> LanguageGate | None:
@@ -99,13 +99,13 @@ def max_run_seconds(options: ClassifierOptions) -> float:
     return options.deadline_ms / 1000 / 2
 
 
-class _Sample:
+class _SampleRunner:
     """Runs of any number of tokens, in as few prompts of up to `max_tokens` tokens as possible."""
 
     def __init__(self, tokenizer: Tokenizer, engine: Engine, max_tokens: int) -> None:
         self._engine = engine
         self.max_tokens = max_tokens
-        self._ids: Ids = tokenizer.encode([WARM_UP_TEXTS[1]], Window.even(max_tokens))[0].ids
+        self._ids: Ids = tokenizer.encode([WARM_UP_TEXTS[1]], TextWindow.even(max_tokens))[0].ids
 
     def __call__(self, tokens: int, wide: bool) -> None:
         whole, rest = divmod(tokens, self.max_tokens)
@@ -115,7 +115,7 @@ class _Sample:
 
 def warm_up(artifact: Artifact, tokenizer: Tokenizer, engine: Engine) -> None:
     """Run texts and the known answers, so that a broken artifact fails now and no request pays for a first run."""
-    window = Window.even(artifact.manifest.max_tokens)
+    window = TextWindow.even(artifact.manifest.max_tokens)
     for text in WARM_UP_TEXTS:
         rows = engine.run([tokenizer.encode([text], window)[0].ids])
         if np.isnan(rows).any():
@@ -123,7 +123,7 @@ def warm_up(artifact: Artifact, tokenizer: Tokenizer, engine: Engine) -> None:
     prove(artifact, tokenizer, engine)
 
 
-def _measured(artifact: Artifact, engine: Engine, sample: _Sample, threads: int) -> tuple[Curve, list[str]]:
+def _measured(artifact: Artifact, engine: Engine, sample: _SampleRunner, threads: int) -> tuple[CostCurve, list[str]]:
     """Return the host's cost curve, stored by an earlier start, or measured now and stored; and any problem."""
     threads = threads if engine.on_cpu else WORKERS
     max_tokens = sample.max_tokens if engine.on_cpu else max(sample.max_tokens, *BUCKETS)

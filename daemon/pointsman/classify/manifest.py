@@ -41,7 +41,7 @@ Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 """A SHA-256 in hex."""
 
 
-class Source(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class WeightsSource(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The origin of the weights: the name given to the exporter, and the SHA-256 of the weight files, concatenated."""
 
     name: str
@@ -55,7 +55,7 @@ class KnownAnswer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     probabilities: list[float]
 
 
-class Training(msgspec.Struct, kw_only=True):
+class TrainingInputs(msgspec.Struct, kw_only=True):
     """The inputs from which the weights of `source` can be trained again; hashes of data, prompts and encoder.
 
     `record` is the hash of the whole record of the training, which is published with the code. `held_out` has, for each
@@ -89,8 +89,8 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     target: str
     temperature: float
     suggested_threshold: float | None
-    source: Source
-    training: Training | None = None
+    source: WeightsSource
+    training: TrainingInputs | None = None
     files: dict[str, str]
     known_answers: list[KnownAnswer] = []
     verification: dict[str, Any]

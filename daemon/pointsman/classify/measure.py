@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from threading import Barrier
 
-from pointsman.classify.cost_model import NEARLY_BEST, Curve
+from pointsman.classify.cost_model import NEARLY_BEST, CostCurve
 
 SIZES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 TYPICAL = 64
@@ -37,22 +37,22 @@ Run = Callable[[int, bool], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class CurveMeasurement:
     """A measured curve; `disturbed` if the threads did not get their cores, so that it should not be stored."""
 
-    curve: Curve
+    curve: CostCurve
     disturbed: bool
 
 
 @dataclass(frozen=True, slots=True)
-class _Beside:
+class _ConcurrentTiming:
     seconds: float
     """Duration of one run."""
     share: float
     """Share of the requested cores that was used."""
 
 
-def measure(run: Run, *, threads: int, wide: bool, max_tokens: int) -> Measured:
+def measure(run: Run, *, threads: int, wide: bool, max_tokens: int) -> CurveMeasurement:
     """Return the curve up to `max_tokens` tokens or the end of the budget; `wide` if `run` can use all threads."""
     started = time.perf_counter()
     typical = min(TYPICAL, max_tokens)
@@ -73,14 +73,14 @@ def measure(run: Run, *, threads: int, wide: bool, max_tokens: int) -> Measured:
             wide_s.append(_on_all_threads(run, tokens, alone))
         last = time.perf_counter() - begun
     sizes, alone_s, beside_s = zip(*rows, strict=True)
-    curve = Curve(
+    curve = CostCurve(
         workers=workers,
         tokens=sizes,
         alone=tuple(accumulate(alone_s, max)),
         beside=tuple(accumulate(beside_s, max)),
         wide=tuple(accumulate(wide_s, max)),
     )
-    return Measured(curve, disturbed)
+    return CurveMeasurement(curve, disturbed)
 
 
 def _workers(run: Run, tokens: int, threads: int) -> tuple[int, bool]:
@@ -119,7 +119,7 @@ def _timed(run: Run, tokens: int, *, wide: bool) -> float:
     return time.perf_counter() - started
 
 
-def _side_by_side(run: Run, tokens: int, count: int, alone: float) -> _Beside:
+def _side_by_side(run: Run, tokens: int, count: int, alone: float) -> _ConcurrentTiming:
     """Return the mean over `count` threads, each with at least two runs so that they overlap."""
     barrier = Barrier(count)
     runs = max(2, round(SIDE_BY_SIDE_SECONDS / alone))
@@ -135,4 +135,4 @@ def _side_by_side(run: Run, tokens: int, count: int, alone: float) -> _Beside:
         started, cpu = time.perf_counter(), time.process_time()
         seconds = sum(executor.map(work, range(count))) / count
         wall, used = time.perf_counter() - started, time.process_time() - cpu
-    return _Beside(seconds, used / (wall * count))
+    return _ConcurrentTiming(seconds, used / (wall * count))

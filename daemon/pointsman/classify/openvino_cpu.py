@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pointsman.classify.runtime import Unavailable
+from pointsman.classify.runtime import ProviderUnavailable
 from pointsman.classify.tokenizer import Ids
 from pointsman.classify.workers import NICE_LONG, NICE_SHORT, workers
 
@@ -31,7 +31,7 @@ CACHED_KERNELS = 128
 
 
 def import_openvino() -> ModuleType:
-    """Return the package `openvino`; raises Unavailable."""
+    """Return the package `openvino`; raises ProviderUnavailable."""
     # On import, the package reports usage to Google Analytics, unless this module is missing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     # The only way to limit it; read once, when the first kernel is compiled.
@@ -39,7 +39,7 @@ def import_openvino() -> ModuleType:
     try:
         return importlib.import_module("openvino")
     except ImportError as error:
-        raise Unavailable(f"OpenVINO is not installed ({error}): install pointsman[openvino]") from error
+        raise ProviderUnavailable(f"OpenVINO is not installed ({error}): install pointsman[openvino]") from error
 
 
 class OpenVinoRunner:
@@ -50,7 +50,7 @@ class OpenVinoRunner:
     """
 
     def __init__(self, model: Path, precision: str, threads: int) -> None:
-        """Take `precision`, a key of ARITHMETIC. Raises Unavailable, and the errors of OpenVINO."""
+        """Take `precision`, a key of ARITHMETIC. Raises ProviderUnavailable, and the errors of OpenVINO."""
         openvino = import_openvino()
         self.version: str = openvino.get_version()
         core = openvino.Core()
@@ -58,7 +58,7 @@ class OpenVinoRunner:
         self.inputs = [value.any_name for value in read.inputs]
         self.outputs = [value.any_name for value in read.outputs]
 
-        def compiled(streams: int, nice: int) -> _Requests:
+        def compiled(streams: int, nice: int) -> _RequestPool:
             options = {
                 "INFERENCE_NUM_THREADS": threads,
                 "NUM_STREAMS": streams,
@@ -68,7 +68,7 @@ class OpenVinoRunner:
             }
             # OpenVINO's threads inherit the priority of the one that compiles.
             with workers(1, nice=nice, name="compile") as starter:
-                return _Requests(starter.submit(core.compile_model, read, "CPU", options).result())
+                return _RequestPool(starter.submit(core.compile_model, read, "CPU", options).result())
 
         self._narrow = compiled(threads, NICE_SHORT)
         self._wide = compiled(1, NICE_LONG) if threads > 1 else None
@@ -92,7 +92,7 @@ class OpenVinoRunner:
             self._wide.close()
 
 
-class _Requests:
+class _RequestPool:
     """The runs of one compiled form; there are as many requests as there were concurrent runs."""
 
     def __init__(self, compiled: Any) -> None:

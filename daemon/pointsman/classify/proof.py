@@ -9,7 +9,7 @@ import numpy as np
 
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.engine import Engine, Probabilities
-from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.errors import ArtifactError
 
 # CPUs round some float operators differently, which changes an answer by less than 0.01 if an int8 value changes; a
@@ -39,7 +39,7 @@ def answers(
     texts: list[str], max_tokens: int, tokenizer: Tokenizer, engine: Engine, wide: bool = False
 ) -> list[Probabilities]:
     """Return the probabilities of each text, run alone and read in the even window, whatever the config says."""
-    window = Window.even(max_tokens)
+    window = TextWindow.even(max_tokens)
     encoded = tokenizer.encode([window.cut_text(text) for text in texts], window)
     return [engine.run([item.ids], wide=wide)[0] for item in encoded]
 

@@ -60,15 +60,15 @@ def import_runtime() -> ModuleType:
         ) from error
 
 
-class Unavailable(Exception):
+class ProviderUnavailable(Exception):
     """The provider does not exist on this host or in this ONNX Runtime; the message says what to do."""
 
 
 def require(runtime: ModuleType, provider: str) -> str:
-    """Return ONNX Runtime's name of a provider, which is a key of PROVIDERS; raises Unavailable."""
+    """Return ONNX Runtime's name of a provider, which is a key of PROVIDERS; raises ProviderUnavailable."""
     name = PROVIDERS[provider]
     if name not in runtime.get_available_providers():
-        raise Unavailable(f"ONNX Runtime has no {name}: {_remedy('cpu' if provider == 'cpu' else 'gpu')}")
+        raise ProviderUnavailable(f"ONNX Runtime has no {name}: {_remedy('cpu' if provider == 'cpu' else 'gpu')}")
     return name
 
 

@@ -7,7 +7,7 @@ Rules:
 3. A text that would hold a worker for LONG_SECONDS or more is long, and runs alone, on a thread of a lower priority.
    Long texts take every worker while no short one waits, and a short one that arrives then starts beside them: the
    kernel gives it most of the core. One long text may run whatever the short ones do, so that they cannot starve it.
-4. A long text is cut when it starts, to what runs in half of the time that it has left, at the current pace.
+4. A long text is cut when it starts, to what runs in half of the time that it has left, at the current speed.
 5. A long enough text that is alone on an idle host runs on all threads. If such a run was slower than one thread would
    be, other processes have the cores, and runs stay on one thread for as long as that run took, or for twice the last
    period if it happens again.
@@ -29,8 +29,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pointsman.classify.cost_model import Curve
-from pointsman.classify.lane import Job, Lane, Run
+from pointsman.classify.cost_model import CostCurve
+from pointsman.classify.job_queue import Job, JobQueue, Run
 from pointsman.classify.manifest import MAX_TOKENS
 from pointsman.errors import ClassifierError, Overloaded
 
@@ -48,7 +48,7 @@ CROWDED_SECONDS = 1.0
 
 
 @dataclass(slots=True)
-class Counts:
+class BatchCounts:
     """Counts so far; `tokens` are estimated from the texts, as everywhere in this module."""
 
     runs: int = 0
@@ -77,7 +77,7 @@ class Batcher(Generic[T]):
         self,
         work: Callable[[list[str], bool, int], Sequence[T | ClassifierError]],
         threads: Threads,
-        curve: Curve,
+        curve: CostCurve,
         *,
         batch_tokens: int,
     ) -> None:
@@ -89,9 +89,9 @@ class Batcher(Generic[T]):
         self._workers = curve.workers
         self._pause = self._narrow_until = 0.0
         """Length of the last period without wide runs, halved by each wide run in time, and the end of that period."""
-        self._short: Lane[T] = Lane(threads.short)
-        self._long: Lane[T] = Lane(threads.long)
-        self.counts = Counts()
+        self._short: JobQueue[T] = JobQueue(threads.short)
+        self._long: JobQueue[T] = JobQueue(threads.long)
+        self.counts = BatchCounts()
         self._stopped = False
 
     @property
@@ -120,9 +120,9 @@ class Batcher(Generic[T]):
         """Queue a text of about `tokens`; raises Overloaded if `deadline` seconds cannot be met."""
         if not self.healthy:
             raise ClassifierError("the classifier stopped")
-        lane = self._long if self._is_long(tokens) else self._short
-        if len(lane.jobs) >= self._idle(lane):
-            slack = deadline if lane is self._long else deadline - self._predicted(tokens)
+        queue = self._long if self._is_long(tokens) else self._short
+        if len(queue.jobs) >= self._idle(queue):
+            slack = deadline if queue is self._long else deadline - self._predicted(tokens)
             if self.estimated_wait(tokens) > WAIT_SHARE * slack:
                 self.counts.shed += 1
                 raise Overloaded(f"{self.queued} texts are waiting")
@@ -130,90 +130,90 @@ class Batcher(Generic[T]):
         by_itself = tokens > self._batch_tokens
         seconds = self._curve.seconds(tokens) if by_itself else tokens * self._seconds_per_token
         job: Job[T] = Job(text, tokens, seconds, deadline, loop.create_future(), settled, time.perf_counter())
-        lane.push(job)
+        queue.push(job)
         loop.call_soon(self._dispatch)
         return job
 
     def _predicted(self, tokens: int) -> float:
         """Return the seconds of the run that a short text which arrives now will share."""
         shared = min(self._short.tokens + tokens, self._batch_tokens)
-        return self._short.pace.factor * self._curve.seconds(max(tokens, shared))
+        return self._short.slowdown.factor * self._curve.seconds(max(tokens, shared))
 
     def _is_long(self, tokens: int) -> bool:
         return tokens > self._batch_tokens and self._curve.seconds(tokens) >= LONG_SECONDS
 
-    def _idle(self, lane: Lane[T]) -> int:
-        """Return the number of runs that the lane may start now."""
+    def _idle(self, queue: JobQueue[T]) -> int:
+        """Return the number of runs that the queue may start now."""
         short, long = len(self._short.running), len(self._long.running)
-        return self._workers - short if lane is self._short else max(self._workers - short - long, 1 - long)
+        return self._workers - short if queue is self._short else max(self._workers - short - long, 1 - long)
 
     def _dispatch(self) -> None:
-        for lane in (self._short, self._long):
-            while self._idle(lane) > 0 and (batch := self._take(lane)):
-                self._start(lane, batch)
+        for queue in (self._short, self._long):
+            while self._idle(queue) > 0 and (batch := self._take(queue)):
+                self._start(queue, batch)
 
-    def _take(self, lane: Lane[T]) -> list[Job[T]]:
+    def _take(self, queue: JobQueue[T]) -> list[Job[T]]:
         """Return the next batch; empty if nothing is waiting."""
-        self.counts.dropped += lane.drop_abandoned()
-        if lane is self._long:
-            return [lane.pop()] if lane.jobs else []
-        share = lane.tokens // self._idle(lane)
+        self.counts.dropped += queue.drop_abandoned()
+        if queue is self._long:
+            return [queue.pop()] if queue.jobs else []
+        share = queue.tokens // self._idle(queue)
         budget = min(self._batch_tokens, share)
         batch: list[Job[T]] = []
-        while lane.jobs and (not batch or lane.jobs[0].tokens <= budget):
-            job = lane.pop()
+        while queue.jobs and (not batch or queue.jobs[0].tokens <= budget):
+            job = queue.pop()
             budget -= job.tokens
             batch.append(job)
-            self.counts.dropped += lane.drop_abandoned()
+            self.counts.dropped += queue.drop_abandoned()
         return batch
 
-    def _start(self, lane: Lane[T], batch: list[Job[T]]) -> None:
+    def _start(self, queue: JobQueue[T], batch: list[Job[T]]) -> None:
         now = time.perf_counter()
         for job in batch:
             job.started_at = now
-        limit = self._limit(batch[0], now) if lane is self._long else MAX_TOKENS
+        limit = self._limit(batch[0], now) if queue is self._long else MAX_TOKENS
         tokens = min(limit, sum(job.tokens for job in batch))
         alone = not (self._short.running or self._long.running or self.queued)
         wide = alone and self._wide_from is not None and tokens >= self._wide_from and now >= self._narrow_until
         run = Run(batch, wide, tokens, self._curve.seconds(tokens, wide=wide), now)
-        lane.running.add(run)
+        queue.running.add(run)
         self.counts.runs += 1
         self.counts.texts += len(batch)
         self.counts.tokens += tokens
         texts = [job.text for job in batch]
         try:
-            future = asyncio.get_running_loop().run_in_executor(lane.executor, self._work, texts, wide, limit)
+            future = asyncio.get_running_loop().run_in_executor(queue.executor, self._work, texts, wide, limit)
         except RuntimeError as error:  # the executor was shut down, so nothing will run again
             self._stopped = True
-            self._finish(lane, run, [ClassifierError(str(error))] * len(batch))
+            self._finish(queue, run, [ClassifierError(str(error))] * len(batch))
             return
-        future.add_done_callback(lambda done: self._finished(lane, run, done))
+        future.add_done_callback(lambda done: self._finished(queue, run, done))
 
     def _limit(self, job: Job[T], now: float) -> int:
         """Return the tokens that can be read in the remaining time."""
         left = max(0.0, job.queued_at + job.deadline - now)
-        return self._curve.longest(RUN_SHARE * left / self._long.pace.factor)
+        return self._curve.longest(RUN_SHARE * left / self._long.slowdown.factor)
 
-    def _finished(self, lane: Lane[T], run: Run[T], done: asyncio.Future[Sequence[T | ClassifierError]]) -> None:
+    def _finished(self, queue: JobQueue[T], run: Run[T], done: asyncio.Future[Sequence[T | ClassifierError]]) -> None:
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is not None:
-            self._finish(lane, run, [ClassifierError(f"inference failed: {error!r}")] * len(run.batch))
+            self._finish(queue, run, [ClassifierError(f"inference failed: {error!r}")] * len(run.batch))
         else:
-            self._observe(lane, run)
-            self._finish(lane, run, done.result())
+            self._observe(queue, run)
+            self._finish(queue, run, done.result())
         self._dispatch()
 
-    def _observe(self, lane: Lane[T], run: Run[T]) -> None:
+    def _observe(self, queue: JobQueue[T], run: Run[T]) -> None:
         now = time.perf_counter()
         taken = now - run.started_at
-        lane.pace.observe(run.seconds, taken)
+        queue.slowdown.observe(run.seconds, taken)
         if run.wide and taken > self._curve.seconds(run.tokens):
             self._pause = min(max(taken, 2 * self._pause), CROWDED_SECONDS)
             self._narrow_until = now + self._pause
         elif run.wide:
             self._pause /= 2
 
-    def _finish(self, lane: Lane[T], run: Run[T], results: Sequence[T | ClassifierError]) -> None:
-        lane.running.remove(run)
+    def _finish(self, queue: JobQueue[T], run: Run[T], results: Sequence[T | ClassifierError]) -> None:
+        queue.running.remove(run)
         for job, result in zip(run.batch, results, strict=True):
             job.settle(result)

@@ -1,6 +1,6 @@
 """Run a classifier in shadow as a separate process, `python -m pointsman.classify.shadow`.
 
-It reads a ShadowOrder from stdin and answers with a ShadowReady, then each text with a ShadowAnswer, all as lines of
+It reads ShadowOptions from stdin and answers with a ShadowReady, then each text with a ShadowAnswer, all as lines of
 JSON. It ends at end of file, so it never outlives its parent.
 """
 
@@ -26,7 +26,7 @@ from pointsman.classify.loading import language_gate, warm_up
 from pointsman.classify.manifest import MODEL
 from pointsman.classify.proof import proving
 from pointsman.classify.providers import default_providers
-from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import CannotStart
 
@@ -40,7 +40,7 @@ LIKELIEST_VICTIM = "1000"
 """If memory runs out, the kernel must end this process, not the service or vLLM."""
 
 
-class ShadowOrder(msgspec.Struct, frozen=True):
+class ShadowOptions(msgspec.Struct, frozen=True):
     """The order to load a classifier: the artifact's folder, the tokens of a text that are read, and the time limit."""
 
     folder: str
@@ -71,12 +71,12 @@ def environment() -> Mapping[str, str]:
     return os.environ | {"OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
-def proven(order: ShadowOrder) -> str | None:
+def proven(options: ShadowOptions) -> str | None:
     """Load the artifact in such a process, and end it; return the reason if it cannot be loaded, else None."""
-    seconds = START_SECONDS + order.load_seconds
+    seconds = START_SECONDS + options.load_seconds
     with subprocess.Popen(COMMAND, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment()) as process:  # noqa: S603
         try:
-            said, _ = process.communicate(msgspec.json.encode(order) + b"\n", seconds)
+            said, _ = process.communicate(msgspec.json.encode(options) + b"\n", seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             return f"was not loaded within {seconds:g} s"
@@ -86,16 +86,16 @@ def proven(order: ShadowOrder) -> str | None:
         return f"the process that loads it ended with status {process.returncode}"
 
 
-class _Reader:
+class _SingleThreadClassifier:
     """A proven artifact on one thread."""
 
-    def __init__(self, order: ShadowOrder, found: Artifact) -> None:
+    def __init__(self, options: ShadowOptions, found: Artifact) -> None:
         """Load the artifact; raises CannotStart or ArtifactError."""
         self._tokenizer = Tokenizer(found.tokenizer_path)
         self._engine = Engine(found, default_providers(found.manifest.target, use_cpu=True))
-        self._window = Window(min(order.max_tokens, found.manifest.max_tokens), order.head_share)
-        self._gate = language_gate(found, ClassifierOptions(language_gate=order.language_gate))
-        with proving(found, self._engine, order.load_seconds):
+        self._window = TextWindow(min(options.max_tokens, found.manifest.max_tokens), options.head_share)
+        self._gate = language_gate(found, ClassifierOptions(language_gate=options.language_gate))
+        with proving(found, self._engine, options.load_seconds):
             warm_up(found, self._tokenizer, self._engine)
 
     def read(self, text: str) -> ShadowAnswer:
@@ -108,8 +108,8 @@ class _Reader:
             return ShadowAnswer(error="the graph returned NaN or infinity")
         if self._gate is None:
             return ShadowAnswer(row)
-        verdict = self._gate.judge(text)
-        return ShadowAnswer(row, verdict.language, verdict.supported)
+        detected = self._gate.judge(text)
+        return ShadowAnswer(row, detected.language, detected.supported)
 
 
 def main() -> int:
@@ -119,10 +119,10 @@ def main() -> int:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # output of a library is not an answer
     try:
-        order = msgspec.json.decode(sys.stdin.buffer.readline(), type=ShadowOrder)
-        found = artifact.load(Path(order.folder))
+        options = msgspec.json.decode(sys.stdin.buffer.readline(), type=ShadowOptions)
+        found = artifact.load(Path(options.folder))
         _bound_memory(found)
-        reader = _Reader(order, found)
+        reader = _SingleThreadClassifier(options, found)
     except CannotStart as error:
         _tell(answers, ShadowReady(error=str(error)))
         return 1

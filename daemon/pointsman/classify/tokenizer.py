@@ -19,7 +19,7 @@ CHARACTERS_PER_TOKEN = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedText:
     """Token ids of shape [tokens], special tokens included; `cut` if they do not cover the whole text."""
 
     ids: Ids
@@ -27,14 +27,14 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TextWindow:
     """The part of a text that is read: `max_tokens` in all, of which `head_share` from its head."""
 
     max_tokens: int
     head_share: float
 
     @classmethod
-    def even(cls, max_tokens: int) -> Window:
+    def even(cls, max_tokens: int) -> TextWindow:
         """Return the window with equal head and tail, in which artifacts are made and proven."""
         return cls(max_tokens, 0.5)
 
@@ -61,7 +61,7 @@ class Tokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
-    def encode(self, texts: list[str], window: Window) -> list[Encoded]:
+    def encode(self, texts: list[str], window: TextWindow) -> list[EncodedText]:
         """Tokenize the texts, and return the tokens of each inside the window.
 
         `encode_batch` releases the GIL, while `encode` would hold it for 15 ms on 5,000 words.
@@ -69,13 +69,13 @@ class Tokenizer:
         return [_fit(item, window) for item in self._tokenizer.encode_batch(texts)]
 
 
-def _fit(encoding: tokenizers.Encoding, window: Window) -> Encoded:
+def _fit(encoding: tokenizers.Encoding, window: TextWindow) -> EncodedText:
     ids = np.asarray(encoding.ids, dtype=np.int64)
     surplus = len(ids) - window.max_tokens
     if surplus <= 0:
-        return Encoded(ids, cut=False)
+        return EncodedText(ids, cut=False)
     special = encoding.special_tokens_mask
     leading, trailing = special.index(0), special[::-1].index(0)
     kept = window.max_tokens - leading - trailing
     start = leading + round(kept * window.head_share)
-    return Encoded(np.delete(ids, slice(start, start + surplus)), cut=True)
+    return EncodedText(np.delete(ids, slice(start, start + surplus)), cut=True)

@@ -15,7 +15,7 @@ from pointsman.classify.availability import unavailable
 from pointsman.classify.calibration import Calibration
 from pointsman.classify.manifest import Manifest
 from pointsman.classify.providers import advice, default_providers
-from pointsman.classify.shadow import ShadowOrder, proven
+from pointsman.classify.shadow import ShadowOptions, proven
 from pointsman.cli import shares
 from pointsman.cli.lookup import unresolved
 from pointsman.config import overlay
@@ -23,7 +23,7 @@ from pointsman.config.access import KEEP_OUT, REACHABLE, serves_anybody
 from pointsman.config.client_keys import load_keys
 from pointsman.config.labels import cover
 from pointsman.config.lint import lint, lint_shadow, shadow_unread
-from pointsman.config.load import INSTALLED, Loaded, content, default_path, in_order, load
+from pointsman.config.load import INSTALLED, LoadedConfig, content, default_path, in_order, load
 from pointsman.config.loops import is_local
 from pointsman.config.model import Category, Config
 from pointsman.config.told import was_told
@@ -56,10 +56,10 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
         return 1
     file = str(loaded.path)
     try:
-        first = _Artifact.read(artifact.resolve(loaded.config.classifier.category_model.model_id, loaded.folder))
+        first = _ArtifactSummary.read(artifact.resolve(loaded.config.classifier.category_model.model_id, loaded.folder))
     except ArtifactError as error:
         message, _, fix = str(error).partition("; ")
-        _print("error", [loaded.places.problem(_MODEL_ID, message, fix)], file, out)
+        _print("error", [loaded.source_map.problem(_MODEL_ID, message, fix)], file, out)
         _print("warning", loaded.warnings, file, out)
         print(_refusal(1), file=out)
         return 1
@@ -89,14 +89,14 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
     return 0
 
 
-class _Artifact(NamedTuple):
+class _ArtifactSummary(NamedTuple):
     """The parts of a classifier that a check reads."""
 
     manifest: Manifest
     calibration: Calibration | None
 
     @classmethod
-    def read(cls, folder: Path) -> _Artifact:
+    def read(cls, folder: Path) -> _ArtifactSummary:
         """Read the artifact; raises ArtifactError."""
         manifest = artifact.read_manifest(folder)
         return cls(manifest, artifact.read_calibration(folder, manifest))
@@ -110,17 +110,17 @@ class _Artifact(NamedTuple):
         return _columns([HEAD, *map(cells, both_errors(self.thresholds(config), stated))])
 
 
-def _shadow(loaded: Loaded) -> tuple[_Artifact | None, list[Problem]]:
+def _shadow(loaded: LoadedConfig) -> tuple[_ArtifactSummary | None, list[Problem]]:
     """Load the classifier in shadow; return it, or None if there is none or it fails, and warnings."""
     options = loaded.config.pointsman.classifier
     if options.shadow is None:
         return None, []
     try:
         folder = artifact.resolve(options.shadow, loaded.folder)
-        found = _Artifact.read(folder)
+        found = _ArtifactSummary.read(folder)
     except ArtifactError as error:
         return None, [shadow_unread(loaded, str(error))]
-    order = ShadowOrder(
+    order = ShadowOptions(
         folder=str(folder),
         max_tokens=options.max_tokens or found.manifest.max_tokens,
         head_share=options.head_share,
@@ -133,7 +133,7 @@ def _shadow(loaded: Loaded) -> tuple[_Artifact | None, list[Problem]]:
     return found, lint_shadow(loaded, found.manifest.labels)
 
 
-def _unavailable(loaded: Loaded, manifest: Manifest) -> Iterator[Problem]:
+def _unavailable(loaded: LoadedConfig, manifest: Manifest) -> Iterator[Problem]:
     """Yield why the artifact cannot run here, if so; the service may run on another host."""
     use_cpu = loaded.config.classifier.category_model.use_cpu
     wanted = loaded.config.pointsman.classifier.providers
@@ -141,17 +141,17 @@ def _unavailable(loaded: Loaded, manifest: Manifest) -> Iterator[Problem]:
     providers = wanted or default_providers(manifest.target, use_cpu=use_cpu)
     if (why := unavailable(manifest, providers)) is not None:
         message = f"the classifier does not start on this host: {why}"
-        yield loaded.places.problem(where, message, advice(manifest.target))
+        yield loaded.source_map.problem(where, message, advice(manifest.target))
 
 
-def _strangers(loaded: Loaded, addresses: Iterable[str]) -> Iterator[Problem]:
+def _strangers(loaded: LoadedConfig, addresses: Iterable[str]) -> Iterator[Problem]:
     if serves_anybody(loaded.config):
         for text in addresses:
             if not is_local(text):
                 yield Problem(path="", line=None, message=f"the inherited socket {text} {REACHABLE}", fix=KEEP_OUT)
 
 
-def _keys(loaded: Loaded, out: TextIO) -> int:
+def _keys(loaded: LoadedConfig, out: TextIO) -> int:
     """Print the problems of the file of client keys, and return the number of errors.
 
     A file that is missing here, or that this user may not read, may be different for the service.
@@ -166,7 +166,7 @@ def _keys(loaded: Loaded, out: TextIO) -> int:
         message = f"{file} cannot be read ({error.strerror})"
         kind = "warning" if isinstance(error, FileNotFoundError | PermissionError) else "error"
         fix = "the service must be able to read it; `pointsman keys add NAME` writes it"
-        _print(kind, [loaded.places.problem(where, message, fix)], str(loaded.path), out)
+        _print(kind, [loaded.source_map.problem(where, message, fix)], str(loaded.path), out)
         return int(kind == "error")
     _print("error", found.errors, file, out)
     _print("warning", found.warnings, file, out)
@@ -178,24 +178,24 @@ def _keys(loaded: Loaded, out: TextIO) -> int:
     return len(found.errors)
 
 
-def _unresolved(loaded: Loaded) -> Iterator[Problem]:
+def _unresolved(loaded: LoadedConfig) -> Iterator[Problem]:
     endpoints = loaded.config.vllm_endpoints
     hosts = [None if one.socket_path else urlsplit(one.base_url).hostname for one in endpoints]
     failed = unresolved(filter(None, hosts), LOOK_UP_SECONDS)
     for i, host in enumerate(hosts):
         if host in failed:
             message = f"the host name {host} does not resolve here ({failed[host]}): requests to it would fail"
-            yield loaded.places.problem(("vllm_endpoints", i, "address"), message, "check its spelling and the DNS")
+            yield loaded.source_map.problem(("vllm_endpoints", i, "address"), message, "check its spelling and the DNS")
 
 
-def _rolled_back(loaded: Loaded, state: Path | None) -> Iterator[Problem]:
+def _rolled_back(loaded: LoadedConfig, state: Path | None) -> Iterator[Problem]:
     """Yield that the service serves another config, to which a former release has gone back."""
     found = overlay.read(state)[0].config
     if found is not None and state is not None and found.holds(content(loaded.path)):
         yield found.problem(state, loaded.path)
 
 
-def _about_thresholds(loaded: Loaded, first: _Artifact, state: Path | None) -> Iterator[Problem]:
+def _about_thresholds(loaded: LoadedConfig, first: _ArtifactSummary, state: Path | None) -> Iterator[Problem]:
     yield from threshold_problems.problems(loaded, first.thresholds(loaded.config), first.calibration)
     told = threshold_problems.former(loaded, first.manifest.labels, first.calibration)
     if told is not None and not was_told(state):
@@ -219,7 +219,7 @@ def _refusal(errors: int) -> str:
     return f"{errors} error{'' if errors == 1 else 's'}: the service would not start"
 
 
-def _summary(loaded: Loaded, labels: list[str]) -> Iterator[str]:
+def _summary(loaded: LoadedConfig, labels: list[str]) -> Iterator[str]:
     config = loaded.config
     coverage = cover(config, labels)
     rows = [("category", "labels", "answered by")]

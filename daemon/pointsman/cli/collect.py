@@ -18,7 +18,7 @@ from pointsman.errors import EvaluationError
 from pointsman.evaluation import log_lines, worklist
 from pointsman.evaluation.improve_files import labels_file, worklist_file
 from pointsman.evaluation.labelled import read_labels
-from pointsman.evaluation.worklist import Item
+from pointsman.evaluation.worklist import WorklistItem
 from pointsman.observability import kept_rows, rotated_file
 
 SHOWN = 20
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _items(options: argparse.Namespace, log: LogOptions) -> list[Item]:
+def _items(options: argparse.Namespace, log: LogOptions) -> list[WorklistItem]:
     if log.texts_file is None:
         raise EvaluationError("the config has no pointsman.log.texts_file, so there are no texts to label")
     texts = Path(log.texts_file)
@@ -53,8 +53,8 @@ def _items(options: argparse.Namespace, log: LogOptions) -> list[Item]:
         differing = worklist.told(kept_rows.rows(texts))
         if options.log is not None:
             with log_lines.opened(options.log) as lines:
-                differing |= worklist.contested(log_lines.decisions(lines, worklist.Logged))
-        said = log_lines.decisions(_feedback(log.feedback_file), worklist.Feedback, event="feedback")
+                differing |= worklist.contested(log_lines.decisions(lines, worklist.DecisionLine))
+        said = log_lines.decisions(_feedback(log.feedback_file), worklist.FeedbackLine, event="feedback")
         labelled = {one.hash for one in read_labels(options.labels or labels_file())}
         return worklist.worklist(kept_rows.rows(texts), worklist.bad(said), differing, labelled, options.limit)
     except FileNotFoundError as error:
@@ -66,7 +66,7 @@ def _feedback(file: str | None) -> Iterator[bytes]:
         yield from () if file is None else rotated_file.lines(Path(file))
 
 
-def _lines(items: list[Item], path: Path) -> Iterator[str]:
+def _lines(items: list[WorklistItem], path: Path) -> Iterator[str]:
     for item in items[:SHOWN]:
         why = ", ".join(item.why) or "least sure"
         alike = f", {item.alike} alike" if item.alike > 1 else ""

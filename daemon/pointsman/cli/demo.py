@@ -17,19 +17,19 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from pointsman.app.stand_in import READY, Order
+from pointsman.app.stand_in import READY, StandInConfig
 from pointsman.errors import error_body
 
 PATH = "/v1/chat/completions"
 
 
 async def main() -> int:
-    """Serve the `Order` on the first line of stdin until end of file; return 1 if an address cannot be bound."""
+    """Serve the `StandInConfig` on the first line of stdin until its end; return 1 if an address cannot be bound."""
     reader = asyncio.StreamReader(limit=2**24)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    order = msgspec.json.decode(await reader.readline(), type=Order)
+    config = msgspec.json.decode(await reader.readline(), type=StandInConfig)
     try:
-        async with serving(_app(order.models), order.addresses):
+        async with serving(_app(config.models), config.addresses):
             _print_line(READY)
             await reader.read()
     except OSError as error:

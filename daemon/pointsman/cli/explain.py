@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from pointsman import files
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.api.admin import MAX_ADMIN_BODY_BYTES
 from pointsman.api.dry_run import dry_run
 from pointsman.app.prepare import prepare
@@ -28,7 +28,7 @@ from pointsman.routing.steps import finish
 STANDARD_INPUT = Path("-")
 
 
-class _Unusable(CommandFailed):
+class _UnreadableRequest(CommandFailed):
     """The request cannot be read; the message says why."""
 
 
@@ -52,16 +52,16 @@ def _chat(text: str) -> bytes:
 
 
 def _request(file: Path) -> bytes:
-    """Return the body in a file or on standard input; raises _Unusable."""
+    """Return the body in a file or on standard input; raises _UnreadableRequest."""
     name = "standard input" if file == STANDARD_INPUT else str(file)
     try:
         body = _standard_input() if file == STANDARD_INPUT else files.read(file, MAX_ADMIN_BODY_BYTES)
         _ = finish(read_fields(body)).model
     except OSError as error:
         fix = f"name a file of at most {MAX_ADMIN_BODY_BYTES:,} bytes, or - for standard input"
-        raise _Unusable(f"{name}: {error.strerror}; {fix}") from error
+        raise _UnreadableRequest(f"{name}: {error.strerror}; {fix}") from error
     except RequestError as error:
-        raise _Unusable(f"{name}: {error}; it must be the JSON body of a request") from error
+        raise _UnreadableRequest(f"{name}: {error}; it must be the JSON body of a request") from error
     return body
 
 
@@ -83,7 +83,7 @@ def _asked(port: AdminPort, body: bytes) -> dict[str, Any] | None:
 
 def _offline(path: Path, body: bytes) -> dict[str, Any]:
     prepared = prepare(path)
-    router = Router(prepared.config, prepared.classifier, Served)
+    router = Router(prepared.config, prepared.classifier, ServedModels)
     try:
         parsed, routed = asyncio.run(dry_run(router, body))
         return describe(router, parsed, routed)

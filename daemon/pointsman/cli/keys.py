@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from pointsman import files
-from pointsman.config.client_keys import EVERY_MODEL, LIMITS, MAX_KEY_FILE_BYTES, Entry, digest_of, parse_keys
+from pointsman.config.client_keys import EVERY_MODEL, LIMITS, MAX_KEY_FILE_BYTES, KeyEntry, digest_of, parse_keys
 from pointsman.config.key_lines import added, changed, entries, removed, rotated, without_new, without_old
 from pointsman.config.load import default_path, load
 from pointsman.config.model import Config
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _add(path: Path, config: Config, options: argparse.Namespace, limits: Mapping[str, int | None]) -> None:
     secret, sha256 = _new_secret()
-    entry = Entry(
+    entry = KeyEntry(
         name=options.name,
         sha256=sha256,
         models=options.model or [EVERY_MODEL],
@@ -129,7 +129,7 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _the(path: Path, content: bytes, name: str) -> Entry:
+def _the(path: Path, content: bytes, name: str) -> KeyEntry:
     for entry in entries(content):
         if entry.name == name:
             return entry
@@ -185,7 +185,7 @@ def _list(path: Path, *, as_json: bool) -> None:
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _secrets(entry: Entry) -> int:
+def _secrets(entry: KeyEntry) -> int:
     return 1 if entry.former_sha256 is None else 2
 
 

@@ -17,7 +17,7 @@ from pointsman.errors import EvaluationError
 from pointsman.evaluation.dataset import OUT_OF_SCOPE
 from pointsman.evaluation.improve_files import labels_file, read_worklist, worklist_file
 from pointsman.evaluation.labelled import LabelledText, add_label, label_of, read_labels, undo_label
-from pointsman.evaluation.worklist import Item
+from pointsman.evaluation.worklist import WorklistItem
 from pointsman.observability.log_line import stamp
 
 NONE, SKIP, UNDO, QUIT = "n", "s", "u", "q"
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(items: list[Item], categories: list[str], labels: Path) -> None:
+def _ask(items: list[WorklistItem], categories: list[str], labels: Path) -> None:
     """Show each text that has no label, and store the label of the pressed key; raises EvaluationError."""
     if not sys.stdin.isatty():
         raise EvaluationError("standard input is no terminal; label one text with --id ID --label LABEL")
@@ -55,7 +55,7 @@ def _ask(items: list[Item], categories: list[str], labels: Path) -> None:
     print(f"{len(read_labels(labels)):,} labels in {labels}; `pointsman fit --labelled` uses them")
 
 
-def _ask_each(waiting: list[Item], categories: list[str], keys: dict[str, str], labels: Path) -> None:
+def _ask_each(waiting: list[WorklistItem], categories: list[str], keys: dict[str, str], labels: Path) -> None:
     place = 0
     while place < len(waiting):
         print("\n".join(_shown(waiting[place], place, len(waiting), categories)), flush=True)
@@ -73,7 +73,7 @@ def _ask_each(waiting: list[Item], categories: list[str], keys: dict[str, str], 
             place = next((i for i, item in enumerate(waiting) if taken and item.hash == taken.hash), place)
 
 
-def _shown(item: Item, place: int, count: int, categories: list[str]) -> Iterator[str]:
+def _shown(item: WorklistItem, place: int, count: int, categories: list[str]) -> Iterator[str]:
     yield ""
     yield f"--- {place + 1} of {count}: {item.category or 'no category'} ({', '.join(item.why) or 'least sure'})"
     yield printable(item.text)
@@ -93,7 +93,7 @@ def _keys_without_enter() -> Iterator[None]:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
-def _keep(labels: Path, item: Item, label: str) -> None:
+def _keep(labels: Path, item: WorklistItem, label: str) -> None:
     kept = LabelledText(hash=item.hash, text=item.text, label=label, ts=stamp(time.time()), request_id=item.request_id)
     add_label(labels, kept)
     print(f"{item.id}: {label}")
@@ -105,7 +105,7 @@ def _undone(labels: Path) -> int:
     return 0 if taken else 1
 
 
-def _chosen(items: list[Item], name: str) -> Item:
+def _chosen(items: list[WorklistItem], name: str) -> WorklistItem:
     found = [item for item in items if item.id == name or item.hash == name]
     if not found:
         raise EvaluationError(f"the worklist has no text {name}; its first column in `pointsman collect` is its id")

@@ -15,9 +15,9 @@ from pointsman import __version__, files
 from pointsman.classify import artifact
 from pointsman.config import yaml_tree as tree
 from pointsman.config.lint import lint
-from pointsman.config.load import Loaded, load_text, read
+from pointsman.config.load import LoadedConfig, load_text, read
 from pointsman.config.semantic_router import form
-from pointsman.config.semantic_router.classifier import BUILTIN, Artifact
+from pointsman.config.semantic_router.classifier import BUILTIN, AvailableClassifier
 from pointsman.config.semantic_router.emit import emit
 from pointsman.config.semantic_router.migration import migrate
 from pointsman.config.semantic_router.note import Note
@@ -67,24 +67,24 @@ def _served(text: str, file: Path) -> Problem | None:
     except ConfigError:
         return None
     found = _lookup(_model_id(loaded), loaded.folder)
-    if loaded.warnings or not isinstance(found, Artifact) or lint(loaded, found.labels).errors:
+    if loaded.warnings or not isinstance(found, AvailableClassifier) or lint(loaded, found.labels).errors:
         return None
     fix = "start pointsman serve with it"
     return Problem(path="", line=None, message="nothing to migrate: Pointsman reads all of this file", fix=fix)
 
 
-def _model_id(loaded: Loaded) -> str:
+def _model_id(loaded: LoadedConfig) -> str:
     return loaded.config.classifier.category_model.model_id
 
 
-def _lookup(model_id: str, folder: Path) -> Artifact | str:
+def _lookup(model_id: str, folder: Path) -> AvailableClassifier | str:
     """Return the artifact that a `model_id` names, with an absolute path, or a message about what was found."""
     path = artifact.resolve(model_id, folder)
     try:
         labels = artifact.read_manifest(path).labels
     except ArtifactError as error:
         return str(error).partition("; ")[0]
-    return Artifact(model_id if model_id == BUILTIN else str(path), tuple(labels))
+    return AvailableClassifier(model_id if model_id == BUILTIN else str(path), tuple(labels))
 
 
 def _check(text: str, result: Path) -> tuple[tuple[Problem, ...], int]:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pointsman.config import overlay
-from pointsman.config.load import Loaded
+from pointsman.config.load import LoadedConfig
 from pointsman.config.overlay import Overlay
 from pointsman.routing.rollout import rollout_of
 
 
-def lines(loaded: Loaded, state: Path | None) -> Iterator[str]:
+def lines(loaded: LoadedConfig, state: Path | None) -> Iterator[str]:
     """Yield the overlay in the state directory, and the shares as they will be; nothing if everything is routed."""
     found, trouble = overlay.read(state)
     if trouble is not None:
@@ -35,7 +35,7 @@ def lines(loaded: Loaded, state: Path | None) -> Iterator[str]:
             yield f"{category.name}: {100 * share:g} % of the conversations are routed"
 
 
-def _decided(found: Overlay, loaded: Loaded, state: Path | None) -> Iterator[str]:
+def _decided(found: Overlay, loaded: LoadedConfig, state: Path | None) -> Iterator[str]:
     if found.classifier is not None and found.classifier.over == loaded.config.classifier.category_model.model_id:
         yield found.classifier.told()
     if found.timed is not None:

@@ -12,7 +12,7 @@ from pointsman.config.load import default_path, load
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.improve_files import labels_file, report_file, worklist_file
 from pointsman.evaluation.labelled import LabelledText, forget_labels
-from pointsman.observability.kept_rows import Row, forget, rows
+from pointsman.observability.kept_rows import TextRecord, forget, rows
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
         hashes |= _hashes(path, ids)
         found: set[str] = set()
 
-        def is_meant(row: Row | LabelledText) -> bool:
+        def is_meant(row: TextRecord | LabelledText) -> bool:
             """Return whether to remove a row; one of an earlier release has no time, and counts as old."""
             meant = row.request_id in ids or row.hash in hashes or bool(before and row.ts < before)
             if meant:

@@ -28,11 +28,11 @@ MAX_TEXT_CHARACTERS = 500
 _OWN = re.compile(rb'\s*\{"ts": ?"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)')
 
 
-class _Unreadable(CannotStart):
+class _UnreadableLog(CannotStart):
     """No log could be read in full, so the answer is unknown; the message says why."""
 
 
-class _Answer(NamedTuple):
+class _FoundRequests(NamedTuple):
     """The lines of a request, the newest first, each with its origin.
 
     `ambiguous`: they belong to several requests. `more`: there are older ones.
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(wanted: str, config: Path | None) -> _Answer:
+def _ask(wanted: str, config: Path | None) -> _FoundRequests:
     """Return the running service's lines; raises CommandFailed if there are none."""
     port = AdminPort.of_service(config)
     try:
@@ -81,7 +81,7 @@ def _ask(wanted: str, config: Path | None) -> _Answer:
         if not told["requests"]:
             raise CommandFailed(plain(_not_kept(wanted, port.address, told)))
         requests = [(f"service    {port.address}", dict(fields)) for fields in told["requests"]]
-        return _Answer(requests, bool(told["ambiguous"]), bool(told["more"]))
+        return _FoundRequests(requests, bool(told["ambiguous"]), bool(told["more"]))
 
 
 def _not_kept(wanted: str, address: str, told: dict[str, Any]) -> str:
@@ -100,7 +100,7 @@ def _not_kept(wanted: str, address: str, told: dict[str, Any]) -> str:
     return f"no request {wanted}{_short(wanted)}: the service at {address} {kept}; others are in its log: {older}"
 
 
-def _read(wanted: str, paths: Sequence[Path]) -> _Answer:
+def _read(wanted: str, paths: Sequence[Path]) -> _FoundRequests:
     """Return the lines in logs; raises CommandFailed if there are none, _Unreadable if that is unknown."""
     search, begin, end = Search(wanted), b"", b""
     troubles = []
@@ -117,9 +117,9 @@ def _read(wanted: str, paths: Sequence[Path]) -> _Answer:
         broken = f"; {search.broken} lines with these characters are not whole" if search.broken else ""
         names = ", ".join(map(str, paths))
         if troubles:
-            raise _Unreadable(plain("; ".join(troubles)) + broken)
+            raise _UnreadableLog(plain("; ".join(troubles)) + broken)
         if not end:
-            raise _Unreadable(
+            raise _UnreadableLog(
                 f"{plain(names)}: no line of a request in it; name the log of `pointsman serve` (its stderr), as "
                 "written, from journalctl, or compressed by gzip"
             )
@@ -127,7 +127,9 @@ def _read(wanted: str, paths: Sequence[Path]) -> _Answer:
         raise CommandFailed(plain(f"{told} {end.decode()}{broken}; name older or newer files of the log as well"))
     for trouble in troubles:
         print(plain(f"pointsman: warning: {trouble}"), file=sys.stderr)
-    return _Answer([(f"log        {one.place}", one.fields) for one in search.found], search.ambiguous, search.more)
+    return _FoundRequests(
+        [(f"log        {one.place}", one.fields) for one in search.found], search.ambiguous, search.more
+    )
 
 
 def _short(wanted: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pointsman.config.loops import is_local
 from pointsman.config.model import Config
-from pointsman.config.source_map import Places
+from pointsman.config.source_map import SourceMap
 from pointsman.config.words import Keys
 from pointsman.errors import Problem
 
@@ -20,29 +20,29 @@ KEEP_OUT = (
 )
 
 
-def access_problems(config: Config, places: Places) -> Iterator[Problem]:
+def access_problems(config: Config, source_map: SourceMap) -> Iterator[Problem]:
     """Yield the problems of `access`, and of options that contradict it."""
-    yield from _contradictions(config, places)
+    yield from _contradictions(config, source_map)
     if not serves_anybody(config):
         return
     for i, text in enumerate(config.pointsman.server.listen):
         keys: Keys = ("pointsman", "server", "listen", i)
         with contextlib.suppress(ValueError):
-            if places.known(*keys) and not is_local(text):
-                yield places.problem(keys, f'"{text}" {REACHABLE}', KEEP_OUT)
+            if source_map.known(*keys) and not is_local(text):
+                yield source_map.problem(keys, f'"{text}" {REACHABLE}', KEEP_OUT)
 
 
-def _contradictions(config: Config, places: Places) -> Iterator[Problem]:
+def _contradictions(config: Config, source_map: SourceMap) -> Iterator[Problem]:
     options = config.pointsman
     if options.access.keys_file is None:
         return
     if options.access.allow_anonymous:
         message = "with keys_file every client needs a key, so none is anonymous"
-        yield places.problem(("pointsman", "access", "allow_anonymous"), message, "remove one of the two")
+        yield source_map.problem(("pointsman", "access", "allow_anonymous"), message, "remove one of the two")
     if options.relay.forward_authorization:
         message = "with pointsman.access.keys_file the clients' keys are this service's, and vLLM never gets them"
         fix = "remove it, and name the file with vLLM's own key in api_key_file"
-        yield places.problem(("pointsman", "relay", "forward_authorization"), message, fix)
+        yield source_map.problem(("pointsman", "relay", "forward_authorization"), message, fix)
 
 
 def serves_anybody(config: Config) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 MAX_TEXT_CHARACTERS = 200
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
     """A changed value: `path` as in `categories[law].system_prompt`; None if only one side has the key.
 
     Long texts are truncated.
@@ -22,7 +22,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     new: Any = msgspec.field(name="to")
 
 
-def changes(old: Any, new: Any, path: str = "") -> Iterator[Change]:
+def changes(old: Any, new: Any, path: str = "") -> Iterator[ConfigChange]:
     """Yield the changes between two configs, or parts of them, in the order of the keys."""
     if old == new:
         return
@@ -33,12 +33,12 @@ def changes(old: Any, new: Any, path: str = "") -> Iterator[Change]:
         return
     before, after = _by_name(old), _by_name(new)
     if before is None or after is None:
-        yield Change(path=path, old=_shown(old), new=_shown(new))
+        yield ConfigChange(path=path, old=_shown(old), new=_shown(new))
         return
     for name in dict.fromkeys((*before, *after)):
         yield from changes(before.get(name), after.get(name), f"{path}[{name}]")
     if [name for name in before if name in after] != [name for name in after if name in before]:
-        yield Change(path=path, old=list(before), new=list(after))  # the order breaks ties
+        yield ConfigChange(path=path, old=list(before), new=list(after))  # the order breaks ties
 
 
 def _by_name(value: Any) -> Mapping[str, Any] | None:

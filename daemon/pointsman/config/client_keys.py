@@ -40,7 +40,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 COMMENT = b"#"
 
 
-class Scope(NamedTuple):
+class KeyScope(NamedTuple):
     """The models that a key may use, None for all; `default` replaces the config's `default_model`."""
 
     models: frozenset[str] | None
@@ -73,7 +73,7 @@ class ClientKey(msgspec.Struct, frozen=True):
 
     name: str
     digest: bytes
-    scope: Scope | None = None
+    scope: KeyScope | None = None
     expires: float = math.inf
     limits: KeyLimits | None = None
     max_body_bytes: int | None = None
@@ -131,7 +131,7 @@ class ClientKeys:
         return key if hmac.compare_digest(found, digest) else None
 
 
-class Entry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class KeyEntry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A line of the file."""
 
     name: str
@@ -158,7 +158,7 @@ class KeyFile:
     keys: ClientKeys
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
-    rotating: tuple[Entry, ...]
+    rotating: tuple[KeyEntry, ...]
     """The keys with two secrets."""
 
 
@@ -176,7 +176,7 @@ def load_keys(path: Path, config: Config) -> KeyFile:
 
 def parse_keys(content: bytes, config: Config, folder: Path = Path()) -> KeyFile:
     """Read the content of such a file; relative paths in it refer to `folder`."""
-    reader = _Reader(config, folder)
+    reader = _KeyFileReader(config, folder)
     for line, text in enumerate(content.split(b"\n"), start=1):
         if text.strip() and not text.startswith(COMMENT):
             reader.read(text, line)
@@ -187,10 +187,10 @@ def parse_keys(content: bytes, config: Config, folder: Path = Path()) -> KeyFile
     return KeyFile(ClientKeys(reader.keys), tuple(reader.problems), tuple(warnings), tuple(reader.rotating))
 
 
-def decode_entry(text: bytes) -> Entry:
+def decode_entry(text: bytes) -> KeyEntry:
     """Decode a line; raises ValueError, which names the problem."""
     try:
-        return msgspec.json.decode(text, type=Entry)
+        return msgspec.json.decode(text, type=KeyEntry)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(str(error)) from None
 
@@ -214,7 +214,7 @@ def models_of(config: Config) -> list[str]:
     return [*config.model_config, *(lora.name for model in config.model_config.values() for lora in model.loras)]
 
 
-class _Reader:
+class _KeyFileReader:
     """A collector of a file's keys and all its problems."""
 
     def __init__(self, config: Config, folder: Path) -> None:
@@ -225,7 +225,7 @@ class _Reader:
         self._lines: dict[str, int] = {}
         self._digests: dict[bytes, str] = {}
         self.keys: list[ClientKey] = []
-        self.rotating: list[Entry] = []
+        self.rotating: list[KeyEntry] = []
         self.problems: list[Problem] = []
 
     def read(self, text: bytes, line: int) -> None:
@@ -279,7 +279,7 @@ class _Reader:
                 fix = f"remove one of the two, and add it anew with `pointsman keys add {key.name}`"
                 self._problem(line, field, f'the key "{other}" has the same secret', fix)
 
-    def _name(self, entry: Entry, line: int) -> None:
+    def _name(self, entry: KeyEntry, line: int) -> None:
         if not NAME.fullmatch(entry.name):
             fix = "write 1 to 64 letters, digits, `.`, `_`, `@` and `-`, a letter or digit first"
             self._problem(line, "name", "the name is not valid", fix)
@@ -289,7 +289,7 @@ class _Reader:
             message = f'the name "{entry.name}" is already used on line {first}'
             self._problem(line, "name", message, "rename one of the two, or remove it")
 
-    def _scope(self, entry: Entry, line: int) -> Scope | None:
+    def _scope(self, entry: KeyEntry, line: int) -> KeyScope | None:
         if not entry.models:
             self._problem(line, "models", "the list is empty", 'name a model, or write ["*"] for all')
         for model in entry.models:
@@ -301,14 +301,14 @@ class _Reader:
             common = self._config.default_model
             if models is None:
                 return None
-            return Scope(models, common if common in models else next(iter(entry.models), ""))
+            return KeyScope(models, common if common in models else next(iter(entry.models), ""))
         self._check(default, line, "default_model")
         if models is not None and default not in models:
             message = f'the key may not use its own default model "{default[:80]}"'
             self._problem(line, "default_model", message, "add it to models, or name one of those")
-        return Scope(models, default)
+        return KeyScope(models, default)
 
-    def _upstream(self, entry: Entry, line: int) -> bytes:
+    def _upstream(self, entry: KeyEntry, line: int) -> bytes:
         if entry.upstream_key_file is None:
             return b""
         try:
@@ -319,7 +319,7 @@ class _Reader:
             return b""
         return b"Authorization: Bearer %b\r\n" % secret
 
-    def _limits(self, entry: Entry, line: int) -> KeyLimits | None:
+    def _limits(self, entry: KeyEntry, line: int) -> KeyLimits | None:
         for name in LIMITS:
             value = getattr(entry, name)
             if value is not None and not 1 <= value <= MAX_INTEGER:
@@ -328,7 +328,7 @@ class _Reader:
         limits = KeyLimits(*(getattr(entry, name) for name in KeyLimits._fields))
         return None if limits == UNLIMITED else limits
 
-    def _priority(self, entry: Entry, line: int) -> None:
+    def _priority(self, entry: KeyEntry, line: int) -> None:
         if entry.priority is None:
             return
         if abs(entry.priority) > MAX_PRIORITY:

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 from pointsman.config import elsewhere, removed
 from pointsman.config.declared import hints, required, without_none
 from pointsman.config.semantic_router import foreign
-from pointsman.config.source_map import Place, Places
+from pointsman.config.source_map import SourceLocation, SourceMap
 from pointsman.config.words import Keys, closest, listing, show
 from pointsman.config.yaml_tree import Items, Node, Scalar, Table, describe
 from pointsman.errors import Problem
@@ -55,12 +55,12 @@ class Walker:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
-        self._given: dict[Keys, Place] = {}
+        self._given: dict[Keys, SourceLocation] = {}
         self._broken: set[Keys] = set()
 
     @property
-    def places(self) -> Places:
-        return Places(self._given, frozenset(self._broken))
+    def source_map(self) -> SourceMap:
+        return SourceMap(self._given, frozenset(self._broken))
 
     def build(self, kind: Any, table: Table, keys: Keys = ()) -> Any:
         """Return the dataclass built from a mapping."""
@@ -108,14 +108,14 @@ class Walker:
     def _optional(self, annotation: Any, node: Node, where: Keys, field: dataclasses.Field[Any]) -> Any:
         kind = without_none(annotation)
         if kind is not annotation and isinstance(node, Scalar) and node.value is None:
-            self._given[where] = Place(node.keys, node.line)
+            self._given[where] = SourceLocation(node.keys, node.line)
             return None
         found = self._value(kind, node, where, field.metadata)
         return _placeholder(annotation, field) if found is None else found
 
     def _value(self, kind: Any, node: Node, where: Keys, limits: Mapping[str, Any]) -> Any:
         """Return the value of a node; None, after reporting it, if the node has no usable value."""
-        self._given[where] = Place(node.keys, node.line)
+        self._given[where] = SourceLocation(node.keys, node.line)
         empty = isinstance(node, Scalar) and node.value is None
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
             return self._object(kind, Table(node.keys, node.line, {}) if empty else node, where)

@@ -18,7 +18,7 @@ _TOP = "the top level"
 _NAME, _NUMBER = "NAME", "[]"
 
 
-class _Declared(NamedTuple):
+class _KeyLocation(NamedTuple):
     """A mapping that has the key, and the type of the key's value."""
 
     path: tuple[str, ...]
@@ -53,13 +53,13 @@ def _fits(node: Node) -> list[tuple[int, tuple[str, ...]]]:
 
 
 @cache
-def _places() -> Mapping[str, tuple[_Declared, ...]]:
+def _places() -> Mapping[str, tuple[_KeyLocation, ...]]:
     """Return the positions of each key."""
-    found: dict[str, tuple[_Declared, ...]] = {}
+    found: dict[str, tuple[_KeyLocation, ...]] = {}
     for mapping, path in mappings(Config):
         parts = tuple(path.replace(_NUMBER, f".{_NUMBER}").split(".")) if path else ()
         for name, kind in hints(mapping).items():
-            found[name] = (*found.get(name, ()), _Declared(parts, without_none(kind)))
+            found[name] = (*found.get(name, ()), _KeyLocation(parts, without_none(kind)))
     return found
 
 

@@ -11,7 +11,7 @@ from pointsman.config import yaml_tree as tree
 from pointsman.config.decode import Walker
 from pointsman.config.model import Config, TlsOptions
 from pointsman.config.semantic_router import decisions, foreign
-from pointsman.config.source_map import Places
+from pointsman.config.source_map import SourceMap
 from pointsman.config.validate import validate
 from pointsman.errors import ConfigError, Problem
 
@@ -21,13 +21,13 @@ MAX_CONFIG_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A valid config, with warnings and the positions of its values in the file."""
+class LoadedConfig:
+    """A valid config, with warnings and the locations of its values in the file."""
 
     config: Config
     warnings: tuple[Problem, ...]
     path: Path
-    places: Places
+    source_map: SourceMap
 
     @property
     def folder(self) -> Path:
@@ -44,12 +44,12 @@ def default_path() -> Path:
     raise _unreadable(LOCAL, message, "write one with `pointsman init --vllm URL`, or name the file to read")
 
 
-def load(path: Path) -> Loaded:
+def load(path: Path) -> LoadedConfig:
     """Load a config file; raises ConfigError with all its problems."""
     return load_text(read(path), path)
 
 
-def load_text(text: str, path: Path, origin: Path | None = None) -> Loaded:
+def load_text(text: str, path: Path, origin: Path | None = None) -> LoadedConfig:
     """Load the text of a config file, which problems call `origin`; raises ConfigError with all of them."""
     shown = str(origin or path)
     parsed = tree.parse(text)
@@ -59,18 +59,20 @@ def load_text(text: str, path: Path, origin: Path | None = None) -> Loaded:
     rewritten = decisions.rewrite(parsed.root)
     walker = Walker()
     config: Config = walker.build(Config, rewritten.root)
-    places = walker.places
+    source_map = walker.source_map
     if rewritten.problems:
         # A refused decision is missing from the categories: do not report its name as unknown, too.
-        places = Places(places.given, places.broken | {("classifier", "category_model", "fallback_category")})
+        source_map = SourceMap(
+            source_map.given, source_map.broken | {("classifier", "category_model", "fallback_category")}
+        )
     # The walker sees values that the parser refused as empty: do not report them twice.
     refused = {(problem.path, problem.line) for problem in parsed.problems}
     built = [problem for problem in walker.problems if (problem.path, problem.line) not in refused]
-    problems = [*parsed.problems, *rewritten.problems, *built, *validate(config, places)]
+    problems = [*parsed.problems, *rewritten.problems, *built, *validate(config, source_map)]
     if problems:
         raise ConfigError(shown, in_order(problems))
     warnings = [*rewritten.warnings, *walker.warnings]
-    return Loaded(_anchored(config, path.resolve().parent), in_order(warnings), path, places)
+    return LoadedConfig(_anchored(config, path.resolve().parent), in_order(warnings), path, source_map)
 
 
 def in_order(problems: list[Problem]) -> tuple[Problem, ...]:

@@ -32,7 +32,7 @@ Override = Literal["off", "shadow", "on"]
 T = TypeVar("T")
 
 
-class Decided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CanaryOutcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The decision on a canary, by a command or by the service, with the reason; `at` is in seconds since the epoch."""
 
     adapter: str
@@ -42,14 +42,14 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     why: str | None = None
 
 
-class Unloaded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UnloadedAdapter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An adapter that was unloaded by hand, and the data to load it again."""
 
     base: str
     path: str
 
 
-class Promoted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Promotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An artifact that serves in place of the config's, as long as the config names `over`; `path` is its folder.
 
     `at` is in seconds since the epoch.
@@ -125,25 +125,25 @@ class TimedMode(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.mode} until {moment(self.until)}"
 
 
-class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _OverlayFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The content of the overlay's file."""
 
     version: Literal[1] = 1
     mode: Override | None = None
     """Replaces `routing.mode`; set without an end."""
-    canaries: dict[str, Decided] = {}
+    canaries: dict[str, CanaryOutcome] = {}
     """By category; each applies to a canary with the same adapter."""
-    adapters: dict[str, Unloaded] = {}
+    adapters: dict[str, UnloadedAdapter] = {}
     """By name; not their present path, but how they can be loaded."""
     config: RolledBack | None = None
     """The config that a former release has gone back to."""
-    classifier: Promoted | None = None
+    classifier: Promotion | None = None
     """The classifier that `pointsman classifier promote` has promoted."""
-    former: tuple[Promoted, ...] = ()
+    former: tuple[Promotion, ...] = ()
     """Those promoted before, the newest last."""
 
 
-class Overlay(_Kept, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Overlay(_OverlayFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The values that replace the file's; empty by default."""
 
     timed: TimedMode | None = None
@@ -191,7 +191,7 @@ def _read(path: Path, decoded: Callable[[bytes], T], nothing: T) -> tuple[T, str
 
 def decode(content: bytes) -> Overlay:
     """Return the overlay in a file's content; raises ValueError, which names the problem."""
-    return Overlay(**msgspec.structs.asdict(_decoded(content, _Kept)))
+    return Overlay(**msgspec.structs.asdict(_decoded(content, _OverlayFile)))
 
 
 def _decode_timed(content: bytes) -> TimedMode:
@@ -207,7 +207,7 @@ def _decoded(content: bytes, form: type[T]) -> T:
 
 def encode(overlay: Overlay) -> bytes:
     """Return the content of the overlay's file."""
-    return _encoded(_Kept(**{name: getattr(overlay, name) for name in _Kept.__struct_fields__}))
+    return _encoded(_OverlayFile(**{name: getattr(overlay, name) for name in _OverlayFile.__struct_fields__}))
 
 
 def encode_timed(timed: TimedMode) -> bytes:
@@ -255,14 +255,14 @@ def laid_over(routing: RoutingOptions, overlay: Overlay) -> RoutingOptions:
     return replace(routing, mode=mode, percent=None, categories=categories if cautious else routing.categories)
 
 
-def _after(category: CategoryRollout, decided: Decided | None) -> CategoryRollout:
+def _after(category: CategoryRollout, decided: CanaryOutcome | None) -> CategoryRollout:
     if decided is None or category.canary is None or decided.adapter != category.canary.adapter:
         return category
     percent = 100.0 if decided.state == "promoted" else 0.0
     return replace(category, canary=replace(category.canary, percent=percent))
 
 
-def with_classifier(config: Config, promoted: Promoted | None) -> tuple[Config, Promoted | None]:
+def with_classifier(config: Config, promoted: Promotion | None) -> tuple[Config, Promotion | None]:
     """Return the config with the classifier that replaces its own, and that, or None."""
     model = config.classifier.category_model
     if promoted is None or promoted.over != model.model_id:
@@ -271,7 +271,7 @@ def with_classifier(config: Config, promoted: Promoted | None) -> tuple[Config, 
     return replace(config, classifier=own), promoted
 
 
-def promoting(overlay: Overlay, promoted: Promoted) -> Overlay:
+def promoting(overlay: Overlay, promoted: Promotion) -> Overlay:
     """Return an overlay in which a classifier is promoted; the oldest of those before are dropped."""
     before = () if overlay.classifier is None else (overlay.classifier,)
     former = (*overlay.former, *before)[-MAX_FORMER_ARTIFACTS:]
@@ -289,7 +289,7 @@ def without_former(overlay: Overlay, path: str) -> Overlay:
     return msgspec.structs.replace(overlay, former=tuple(one for one in overlay.former if one.path != path))
 
 
-def with_canary(overlay: Overlay, category: str, decided: Decided | None) -> Overlay:
+def with_canary(overlay: Overlay, category: str, decided: CanaryOutcome | None) -> Overlay:
     """Return an overlay with a decision on a canary, or None for a new trial; the oldest are dropped."""
     others = [(name, one) for name, one in overlay.canaries.items() if name != category]
     new = [] if decided is None else [(category, decided)]

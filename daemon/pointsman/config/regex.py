@@ -21,7 +21,7 @@ Edge = Literal["start", "end", "word", "no_word"]
 
 
 @dataclass(frozen=True, slots=True)
-class Chars:
+class CharSet:
     """A set of characters: ranges, and classes (`d`, `s` or `w`; a capital is the opposite)."""
 
     ranges: tuple[tuple[str, str], ...] = ()
@@ -47,22 +47,22 @@ def is_class(kind: str, char: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class CharStep:
     """A step that takes one character of a set, and continues at `to`."""
 
-    chars: Chars
+    chars: CharSet
     to: int
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class SplitStep:
     """A step that continues at all of these."""
 
     to: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class At:
+class AssertStep:
     """A step that continues at `to` if the position in the text is such an edge."""
 
     edge: Edge
@@ -70,15 +70,15 @@ class At:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class MatchStep:
     """The pattern matches."""
 
 
-Step: TypeAlias = Take | Split | At | Found
+Step: TypeAlias = CharStep | SplitStep | AssertStep | MatchStep
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class RegexProgram:
     """The steps of a pattern; `fold` ignores case."""
 
     steps: tuple[Step, ...]
@@ -86,42 +86,42 @@ class Program:
     fold: bool
 
 
-def compiled(pattern: str, *, fold: bool = True) -> Program:
+def compiled(pattern: str, *, fold: bool = True) -> RegexProgram:
     """Return the program of a pattern; raises ValueError, which names the unusable part, and its position."""
-    reader = _Reader(pattern)
+    reader = _RegexParser(pattern)
     node = reader.choice(0)
     if not reader.done:
         raise reader.error("a `)` without its `(`")
-    writer = _Writer()
-    begin = writer.write(node, writer.add(Found()))
-    return Program(tuple(writer.steps), begin, fold)
+    writer = _RegexCompiler()
+    begin = writer.write(node, writer.add(MatchStep()))
+    return RegexProgram(tuple(writer.steps), begin, fold)
 
 
 # --- syntax ---------------------------------------------------------------------------------------------------------
 
-_ANY = Chars((("\n", "\n"),), negated=True)
+_ANY = CharSet((("\n", "\n"),), negated=True)
 _EDGES: dict[str, Edge] = {"b": "word", "B": "no_word", "A": "start", "Z": "end", "^": "start", "$": "end"}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v"}
 _BOUNDS = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 
 
 @dataclass(frozen=True, slots=True)
-class _Sequence:
+class _Concatenation:
     parts: tuple[_Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice:
+class _Alternation:
     parts: tuple[_Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Edge:
+class _Assertion:
     edge: Edge
 
 
 @dataclass(frozen=True, slots=True)
-class _Repeat:
+class _Repetition:
     """A repetition; `max_times` is None for any number."""
 
     part: _Node
@@ -129,10 +129,10 @@ class _Repeat:
     max_times: int | None
 
 
-_Node: TypeAlias = Chars | _Edge | _Sequence | _Choice | _Repeat
+_Node: TypeAlias = CharSet | _Assertion | _Concatenation | _Alternation | _Repetition
 
 
-class _Reader:
+class _RegexParser:
     """A reader of a pattern from left to right."""
 
     def __init__(self, pattern: str) -> None:
@@ -152,13 +152,13 @@ class _Reader:
         parts = [self._sequence(depth)]
         while self._next("|"):
             parts.append(self._sequence(depth))
-        return parts[0] if len(parts) == 1 else _Choice(tuple(parts))
+        return parts[0] if len(parts) == 1 else _Alternation(tuple(parts))
 
     def _sequence(self, depth: int) -> _Node:
         parts: list[_Node] = []
         while not self.done and self._peek() not in "|)":
             parts.append(self._repeated(self._atom(depth)))
-        return parts[0] if len(parts) == 1 else _Sequence(tuple(parts))
+        return parts[0] if len(parts) == 1 else _Concatenation(tuple(parts))
 
     def _atom(self, depth: int) -> _Node:
         char = self._take()
@@ -171,11 +171,11 @@ class _Reader:
         if char == ".":
             return _ANY
         if char in "^$":
-            return _Edge(_EDGES[char])
+            return _Assertion(_EDGES[char])
         if char in "*+?{":
             self._at -= 1
             raise self.error(f"a `{char}` that repeats nothing; write `\\{char}` for the character")
-        return Chars(((char, char),))
+        return CharSet(((char, char),))
 
     def _group(self, depth: int) -> _Node:
         if self._next("?") and not self._next(":"):
@@ -188,10 +188,10 @@ class _Reader:
     def _escape(self) -> _Node:
         char = self._take()
         if char in _EDGES and char.isalpha():
-            return _Edge(_EDGES[char])
+            return _Assertion(_EDGES[char])
         if char in "dDsSwW":
-            return Chars(classes=char)
-        return Chars(((char := self._escaped(char), char),))
+            return CharSet(classes=char)
+        return CharSet(((char := self._escaped(char), char),))
 
     def _escaped(self, char: str) -> str:
         if char in _ESCAPES:
@@ -200,7 +200,7 @@ class _Reader:
             raise self.error(f"`\\{char}`, which cannot be used")
         return char
 
-    def _set(self) -> Chars:
+    def _set(self) -> CharSet:
         negated = self._next("^")
         ranges: list[tuple[str, str]] = []
         classes = ""
@@ -222,12 +222,12 @@ class _Reader:
                 if last < char:
                     raise self.error(f"a range from `{char}` back to `{last}`")
             ranges.append((char, last))
-        return Chars(tuple(ranges), classes, negated)
+        return CharSet(tuple(ranges), classes, negated)
 
     def _repeated(self, part: _Node) -> _Node:
         while self._peek() in ("*", "+", "?", "{"):
             min_times, max_times = self._bounds()
-            part = _Repeat(part, min_times, max_times)
+            part = _Repetition(part, min_times, max_times)
             if self._next("?"):
                 continue  # as few as possible: the same texts match
             if self._next("+"):
@@ -267,7 +267,7 @@ class _Reader:
         return True
 
 
-class _Writer:
+class _RegexCompiler:
     """A writer of steps from the end of a pattern to its beginning."""
 
     def __init__(self) -> None:
@@ -287,26 +287,26 @@ class _Writer:
         if self._visits > _MAX_VISITS:
             raise _too_large()
         match node:
-            case Chars():
-                return self.add(Take(node, to))
-            case _Edge():
-                return self.add(At(node.edge, to))
-            case _Choice():
-                return self.add(Split(tuple([self.write(part, to) for part in node.parts])))
-            case _Repeat():
+            case CharSet():
+                return self.add(CharStep(node, to))
+            case _Assertion():
+                return self.add(AssertStep(node.edge, to))
+            case _Alternation():
+                return self.add(SplitStep(tuple([self.write(part, to) for part in node.parts])))
+            case _Repetition():
                 return self._repeat(node, to)
         for part in reversed(node.parts):
             to = self.write(part, to)
         return to
 
-    def _repeat(self, node: _Repeat, to: int) -> int:
+    def _repeat(self, node: _Repetition, to: int) -> int:
         begin = to
         if node.max_times is None:
-            begin = self.add(Split(()))
-            self.steps[begin] = Split((self.write(node.part, begin), to))
+            begin = self.add(SplitStep(()))
+            self.steps[begin] = SplitStep((self.write(node.part, begin), to))
         else:
             for _ in range(node.max_times - node.min_times):
-                begin = self.add(Split((self.write(node.part, begin), to)))
+                begin = self.add(SplitStep((self.write(node.part, begin), to)))
         for _ in range(node.min_times):
             begin = self.write(node.part, begin)
         return begin

@@ -20,7 +20,7 @@ NAME = "admin.json"
 MAX_RUNNING_BYTES = 16 * 2**10
 
 
-class _Running(msgspec.Struct, frozen=True):
+class _RunningService(msgspec.Struct, frozen=True):
     config: str
     """The config file, with symbolic links followed."""
     admin: str
@@ -38,7 +38,7 @@ def told(folder: Path | None, config: Path, admin: str) -> Iterator[None]:
     handle = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.write(handle, msgspec.json.encode(_Running(str(config.resolve()), admin)))
+        os.write(handle, msgspec.json.encode(_RunningService(str(config.resolve()), admin)))
         begun.replace(path)
         yield
     finally:
@@ -64,10 +64,12 @@ def admin_of(config: Path) -> str | None:
     return None
 
 
-def _running(path: Path) -> _Running | None:
+def _running(path: Path) -> _RunningService | None:
     """Return the content of a running service's file, or None; raises OSError or MsgspecError."""
     with files.opened(path) as file:
-        return msgspec.json.decode(file.read(MAX_RUNNING_BYTES), type=_Running) if _is_held(file.fileno()) else None
+        return (
+            msgspec.json.decode(file.read(MAX_RUNNING_BYTES), type=_RunningService) if _is_held(file.fileno()) else None
+        )
 
 
 def _is_held(handle: int) -> bool:

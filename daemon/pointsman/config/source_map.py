@@ -10,7 +10,7 @@ from pointsman.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceLocation:
     """A value's line and its key path in the file, which for `decisions` differs from the config's."""
 
     keys: Keys
@@ -18,18 +18,18 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    given: Mapping[Keys, Place] = field(default_factory=dict)
+class SourceMap:
+    given: Mapping[Keys, SourceLocation] = field(default_factory=dict)
     broken: frozenset[Keys] = frozenset()
     """Keys whose value is a placeholder, because the file's was invalid."""
 
-    def at(self, *keys: str | int) -> Place:
+    def at(self, *keys: str | int) -> SourceLocation:
         """Return the position of a value; for a missing value, the line of the mapping that should contain it."""
         for length in range(len(keys), 0, -1):
-            place = self.given.get(keys[:length])
-            if place is not None:
-                return Place((*place.keys, *keys[length:]), place.line)
-        return Place(keys, None)
+            location = self.given.get(keys[:length])
+            if location is not None:
+                return SourceLocation((*location.keys, *keys[length:]), location.line)
+        return SourceLocation(keys, None)
 
     def known(self, *keys: str | int) -> bool:
         """Return whether the value is the file's own, so that it can be checked."""
@@ -37,5 +37,5 @@ class Places:
 
     def problem(self, keys: Keys, message: str, fix: str) -> Problem:
         """Return a problem at the position of a value."""
-        place = self.at(*keys)
-        return Problem(path=show(place.keys), line=place.line, message=message, fix=fix)
+        location = self.at(*keys)
+        return Problem(path=show(location.keys), line=location.line, message=message, fix=fix)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from pointsman.config.address import check_url
 from pointsman.config.model import Config
-from pointsman.config.source_map import Places
+from pointsman.config.source_map import SourceMap
 from pointsman.errors import Problem
 
 
-def tracing_problems(config: Config, places: Places) -> Iterator[Problem]:
+def tracing_problems(config: Config, source_map: SourceMap) -> Iterator[Problem]:
     """Yield the problems of the collector's URL."""
     endpoint = config.pointsman.tracing.endpoint
     if endpoint is None:
@@ -22,4 +22,4 @@ def tracing_problems(config: Config, places: Places) -> Iterator[Problem]:
         shown = "one with credentials" if secret else f'"{endpoint}"'
         fix = "remove them; OTEL_EXPORTER_OTLP_HEADERS in the environment is their place" if secret else str(error)
         message = f"expected a URL of a collector, found {shown}"
-        yield places.problem(("pointsman", "tracing", "endpoint"), message, fix)
+        yield source_map.problem(("pointsman", "tracing", "endpoint"), message, fix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pointsman.config import kept_texts
 from pointsman.config.access import access_problems
 from pointsman.config.model import Config
-from pointsman.config.source_map import Places
+from pointsman.config.source_map import SourceMap
 from pointsman.config.tracing import tracing_problems
 from pointsman.config.validation import (
     adapters,
@@ -19,7 +19,7 @@ from pointsman.config.validation import (
     routing,
     server,
 )
-from pointsman.config.validation.subject import Subject
+from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.errors import Problem
 
 SECTIONS = (endpoints, models, categories, aliases, server, relay, cors, adapters, rollout, routing)
@@ -27,8 +27,8 @@ ELSEWHERE = (kept_texts.problems, access_problems, tracing_problems)
 """Checks that are next to other functions of these options."""
 
 
-def validate(config: Config, places: Places) -> tuple[Problem, ...]:
+def validate(config: Config, source_map: SourceMap) -> tuple[Problem, ...]:
     """Return all problems of the config."""
-    subject = Subject(config, places)
+    subject = ValidatedConfig(config, source_map)
     found = [problem for section in SECTIONS for problem in section.problems(subject)]
-    return (*found, *(problem for check in ELSEWHERE for problem in check(config, places)))
+    return (*found, *(problem for check in ELSEWHERE for problem in check(config, source_map)))

@@ -50,35 +50,35 @@ Node: TypeAlias = Scalar | Items | Table
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedYaml:
     """A parsed file; `root` is None if it is not a mapping."""
 
     root: Table | None
     problems: tuple[Problem, ...]
 
 
-def parse(text: str) -> Parsed:
+def parse(text: str) -> ParsedYaml:
     """Parse YAML text into a tree; never raises because of the text."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        builder = _Builder()
+        builder = _TreeBuilder()
         root = None if node is None else builder.build(node, (), node.start_mark.line + 1)
     except yaml.YAMLError as error:
-        return Parsed(None, (_syntax(error, text),))
+        return ParsedYaml(None, (_syntax(error, text),))
     except RecursionError:
         message = "nested too deeply, or with aliases inside aliases"
-        return Parsed(None, (_problem((), None, message, "write the values out"),))
+        return ParsedYaml(None, (_problem((), None, message, "write the values out"),))
     except (ValueError, OverflowError):
         message = "an escape such as \\U00110000 stands for no character"
-        return Parsed(None, (_problem((), None, message, "write the character itself"),))
+        return ParsedYaml(None, (_problem((), None, message, "write the character itself"),))
     if root is None or _is_null(root):
         fix = "write at least vllm_endpoints, default_model and categories, or start from config/config.yaml"
-        return Parsed(None, (*builder.problems, _problem((), None, "the file is empty", fix)))
+        return ParsedYaml(None, (*builder.problems, _problem((), None, "the file is empty", fix)))
     if not isinstance(root, Table):
         message = f"expected a mapping of keys, found {describe(root)}"
         fix = "write keys such as `default_model: NAME` at the left margin"
-        return Parsed(None, (*builder.problems, _problem((), root.line, message, fix)))
-    return Parsed(root, tuple(builder.problems))
+        return ParsedYaml(None, (*builder.problems, _problem((), root.line, message, fix)))
+    return ParsedYaml(root, tuple(builder.problems))
 
 
 def describe(node: Node) -> str:
@@ -99,7 +99,7 @@ def describe(node: Node) -> str:
     return f'the text "{text}"'
 
 
-class _Builder:
+class _TreeBuilder:
     """A converter of PyYAML's nodes, which collects their problems."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ MAX_CHOICE_PAIRS = 200
 REST: Pair = ("*", "*")
 
 
-class Agreement:
+class ClassifierAgreement:
     """The counts of one pair of classifiers; bounded, however many categories there are."""
 
     def __init__(self) -> None:

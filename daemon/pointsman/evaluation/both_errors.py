@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from pointsman.evaluation.metrics import accuracy_interval
-from pointsman.routing.thresholds import SHOWN_PRECISION, Measured, Origin, Threshold
+from pointsman.routing.thresholds import SHOWN_PRECISION, Threshold, ThresholdCounts, ThresholdOrigin
 
 
-class Part(NamedTuple):
+class RowProportion(NamedTuple):
     """A share of rows, with Wilson's 95 % interval."""
 
     part: int
@@ -24,25 +24,25 @@ class Part(NamedTuple):
         return f"{share} % ({low} to {high}) of {self.whole}"
 
 
-class Errors(NamedTuple):
+class ThresholdErrors(NamedTuple):
     """A threshold and its origin, the share of the category's rows that reach it, and their share of all that do."""
 
     threshold: float
-    origin: Origin
-    reach: Part
-    precision: Part
+    origin: ThresholdOrigin
+    reach: RowProportion
+    precision: RowProportion
 
 
 class CategoryErrors(NamedTuple):
     """The errors of a category in use, and those at SHOWN_PRECISION."""
 
     category: str
-    in_use: Errors
-    at_precision: Errors
+    in_use: ThresholdErrors
+    at_precision: ThresholdErrors
 
 
 HEAD = ("category", "threshold", "reach", "precision", "by", f"at precision {SHOWN_PRECISION:g}:", "reach", "precision")
-_NOTES = {Origin.NOT_REACHED: " (not reached)", Origin.FEW_ROWS: " (too few rows)"}
+_NOTES = {ThresholdOrigin.NOT_REACHED: " (not reached)", ThresholdOrigin.FEW_ROWS: " (too few rows)"}
 
 
 def both_errors(found: Mapping[str, Threshold], at_precision: Mapping[str, Threshold]) -> Iterator[CategoryErrors]:
@@ -59,10 +59,12 @@ def cells(one: CategoryErrors) -> tuple[str, ...]:
     return one.category, f"{used.threshold:g}", *shares[0], used.origin, threshold, *shares[1]
 
 
-def _errors(threshold: Threshold) -> Errors:
-    rows = threshold.measured or Measured(0, 0, 0)
-    return Errors(threshold.value, threshold.origin, _part(rows.right, rows.own), _part(rows.right, rows.chosen))
+def _errors(threshold: Threshold) -> ThresholdErrors:
+    rows = threshold.measured or ThresholdCounts(0, 0, 0)
+    return ThresholdErrors(
+        threshold.value, threshold.origin, _part(rows.right, rows.own), _part(rows.right, rows.chosen)
+    )
 
 
-def _part(part: int, whole: int) -> Part:
-    return Part(part, whole, *accuracy_interval(part, whole))
+def _part(part: int, whole: int) -> RowProportion:
+    return RowProportion(part, whole, *accuracy_interval(part, whole))

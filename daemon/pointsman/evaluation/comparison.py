@@ -31,7 +31,7 @@ FAILURES = frozenset({500, 502, 503, 504})
 T = TypeVar("T")
 
 
-class _Line(msgspec.Struct, frozen=True):
+class _LoggedOutcome(msgspec.Struct, frozen=True):
     """The fields of a log line that are read."""
 
     event: str = ""
@@ -53,7 +53,7 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Conversation:
+class ConversationOutcome:
     """The facts about a conversation on one side."""
 
     failed: bool = False
@@ -74,12 +74,12 @@ class Rating:
 
 
 @dataclass(slots=True)
-class Side:
+class ArmResults:
     """The conversations of one side."""
 
     name: str
     requests: int = 0
-    conversations: dict[str, Conversation] = field(default_factory=dict)
+    conversations: dict[str, ConversationOutcome] = field(default_factory=dict)
     ratings: dict[str, Rating] = field(default_factory=dict)
 
     def failures(self) -> tuple[int, int]:
@@ -116,7 +116,7 @@ class Side:
         """Return the same by author."""
         return _by_author((one, label in one.labels) for one in self.ratings.values() if one.labels)
 
-    def mean(self, of: Callable[[Conversation], float]) -> Sample:
+    def mean(self, of: Callable[[ConversationOutcome], float]) -> Sample:
         return Sample.of(map(of, self.conversations.values()))
 
 
@@ -130,18 +130,18 @@ def _by_author(values: Iterable[tuple[Rating, float]]) -> Collection[Share]:
 
 def read(
     lines: Iterable[bytes], names: tuple[str, str], prices: Mapping[str, tuple[float, float]], since: str = ""
-) -> tuple[Side, Side]:
+) -> tuple[ArmResults, ArmResults]:
     """Return both sides from a log and the file of feedback; a side is a model, or an arm of an experiment.
 
     `prices` are those of a prompt token and a completion token by model. Lines before `since`, a time in the log's
     form, are left out. Raises EvaluationError if there are too many conversations.
     """
-    sides = Side(names[0]), Side(names[1])
+    sides = ArmResults(names[0]), ArmResults(names[1])
     for text in lines:
         if b'"draw"' not in text or len(text) > MAX_LOG_LINE_BYTES:
             continue  # not part of an experiment
         try:
-            line = msgspec.json.decode(text[text.find(b"{") :], type=_Line)
+            line = msgspec.json.decode(text[text.find(b"{") :], type=_LoggedOutcome)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
         if line.ts < since or line.draw is None:
@@ -156,11 +156,11 @@ def read(
     return sides
 
 
-def _is_of(line: _Line, name: str) -> bool:
+def _is_of(line: _LoggedOutcome, name: str) -> bool:
     return name in (line.selected_model, line.arm) or (name == "routed" and line.arm in ROUTED)
 
 
-def _rate(side: Side, line: _Line) -> None:
+def _rate(side: ArmResults, line: _LoggedOutcome) -> None:
     rating = _of_conversation(side, side.ratings, line, lambda: Rating(line.author), line.author)
     if line.score is not None:
         rating.scores += 1
@@ -169,7 +169,9 @@ def _rate(side: Side, line: _Line) -> None:
         rating.labels.add(line.label)
 
 
-def _of_conversation(side: Side, known: dict[str, T], line: _Line, make: Callable[[], T], author: str = "") -> T:
+def _of_conversation(
+    side: ArmResults, known: dict[str, T], line: _LoggedOutcome, make: Callable[[], T], author: str = ""
+) -> T:
     """Return the facts about the line's conversation, or an author's feedback on it.
 
     Raises EvaluationError if there are too many.
@@ -182,8 +184,8 @@ def _of_conversation(side: Side, known: dict[str, T], line: _Line, make: Callabl
     return known[key]
 
 
-def _add(side: Side, line: _Line, prices: Mapping[str, tuple[float, float]]) -> None:
-    found = _of_conversation(side, side.conversations, line, Conversation)
+def _add(side: ArmResults, line: _LoggedOutcome, prices: Mapping[str, tuple[float, float]]) -> None:
+    found = _of_conversation(side, side.conversations, line, ConversationOutcome)
     failed = line.status in FAILURES or line.error is not None or line.why == "adapter_missing"
     side.requests += 1
     found.failed |= failed
@@ -205,8 +207,8 @@ def prices_of(config: Config) -> dict[str, tuple[float, float]]:
     return found
 
 
-class Compared(Protocol):
-    """A side to judge; its methods are those of `Side`."""
+class ArmStatistics(Protocol):
+    """A side to judge; its methods are those of `ArmResults`."""
 
     @property
     def name(self) -> str: ...
@@ -215,10 +217,10 @@ class Compared(Protocol):
     def scored(self) -> Collection[Share]: ...
 
 
-C = TypeVar("C", bound=Compared)
+C = TypeVar("C", bound=ArmStatistics)
 
 
-def verdicts(first: Compared, second: Compared, authors: int) -> list[str]:
+def verdicts(first: ArmStatistics, second: ArmStatistics, authors: int) -> list[str]:
     """Return what is certain, whenever and however often it is computed; empty if nothing is.
 
     Feedback is certain only if this many `authors` have given some on each side.
@@ -235,7 +237,7 @@ def verdicts(first: Compared, second: Compared, authors: int) -> list[str]:
     return found
 
 
-def label_verdicts(first: Side, second: Side, authors: int, label: str) -> list[str]:
+def label_verdicts(first: ArmResults, second: ArmResults, authors: int, label: str) -> list[str]:
     """Return the verdicts on a label.
 
     The label must be chosen in advance: choosing it by the results would make false verdicts more frequent.
@@ -252,7 +254,9 @@ def _order(first: C, second: C, share: Callable[[C], Share]) -> tuple[str, str] 
     return (first.name, second.name) if part / rows > other / others else (second.name, first.name)
 
 
-def render(first: Side, second: Side, authors: int, currency: str | None, label: str | None = None) -> Iterator[str]:
+def render(
+    first: ArmResults, second: ArmResults, authors: int, currency: str | None, label: str | None = None
+) -> Iterator[str]:
     """Yield the comparison as lines for a terminal; `authors` as in `verdicts`, and `label` is one to judge."""
     yield from columns([("", first.name, second.name), *_figures((first, second), currency, label)])
     yield ""
@@ -268,7 +272,9 @@ def render(first: Side, second: Side, authors: int, currency: str | None, label:
         yield "verdict: not enough yet; no difference is certain"
 
 
-def _figures(sides: tuple[Side, Side], currency: str | None, label: str | None) -> Iterator[tuple[str, ...]]:
+def _figures(
+    sides: tuple[ArmResults, ArmResults], currency: str | None, label: str | None
+) -> Iterator[tuple[str, ...]]:
     yield "requests", *(f"{side.requests:,}" for side in sides)
     yield "conversations", *(f"{len(side.conversations):,}" for side in sides)
     yield "failed", *(_share(*side.failures()) for side in sides)
@@ -280,7 +286,7 @@ def _figures(sides: tuple[Side, Side], currency: str | None, label: str | None) 
     yield from _feedback(sides, label)
 
 
-def _feedback(sides: tuple[Side, Side], label: str | None) -> Iterator[tuple[str, ...]]:
+def _feedback(sides: tuple[ArmResults, ArmResults], label: str | None) -> Iterator[tuple[str, ...]]:
     """Yield the authors, the mean score, and the shares of the judged label and of the most frequent, if any."""
     if any(side.ratings for side in sides):
         yield "authors of feedback", *(f"{side.authors():,}" for side in sides)

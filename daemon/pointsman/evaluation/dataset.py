@@ -12,7 +12,7 @@ import msgspec
 from pointsman import files
 from pointsman.config.words import choose, closest, fold
 from pointsman.errors import EvaluationError
-from pointsman.evaluation.scheme import Labels, Scheme
+from pointsman.evaluation.scheme import LabelScheme, Scheme
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.formats import CHAT
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EvaluationRow:
     """A request and its true class, None if it is out of scope; `line` counts from 1.
 
     `messages` are those of a chat; without them `text` is the only one.
@@ -44,14 +44,14 @@ class Row:
         return msgspec.json.encode({"messages": self.messages or [{"role": "user", "content": self.text}]})
 
 
-def read_rows(path: Path, scheme: Scheme) -> list[Row]:
+def read_rows(path: Path, scheme: Scheme) -> list[EvaluationRow]:
     """Return the rows of a file of `{"text", "label"}` or `{"messages", "label"}`; raises EvaluationError.
 
     One text, or one chat, with two labels is a fault.
     """
     known = KnownLabels()
 
-    def build(number: int, fields: dict[str, Any]) -> Row:
+    def build(number: int, fields: dict[str, Any]) -> EvaluationRow:
         row, label = _row(number, fields, scheme), fields["label"]
         if row.messages is None:
             known.check(number, "text", text_key(row.text), label, row.truth)
@@ -147,16 +147,16 @@ def _object(line: bytes) -> dict[str, Any]:
         raise ValueError(f"not a JSON object ({error})") from error
 
 
-def _row(number: int, fields: dict[str, Any], scheme: Scheme) -> Row:
+def _row(number: int, fields: dict[str, Any], scheme: Scheme) -> EvaluationRow:
     messages = fields.get("messages")
     text, label = text_of(fields, "text") if messages is None else _last(messages), text_of(fields, "label")
     truth = scheme.truth(label)
     if truth is None and fold(label) != fold(OUT_OF_SCOPE):
         fix = choose(label, [*scheme.known(), OUT_OF_SCOPE])
-        if isinstance(scheme, Labels) and closest(label, scheme.known()) is None:
+        if isinstance(scheme, LabelScheme) and closest(label, scheme.known()) is None:
             fix += ", or pass the --config that has this category"
         raise ValueError(f'unknown label "{label}"; {fix}')
-    return Row(number, text, truth, messages)
+    return EvaluationRow(number, text, truth, messages)
 
 
 def _last(messages: object) -> str:

@@ -9,21 +9,21 @@ from typing import cast
 
 import numpy as np
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.calibration import Calibration
 from pointsman.classify.classifier import Classification, Classifier, Timing
 from pointsman.config.model import Config
-from pointsman.evaluation.dataset import Row
-from pointsman.evaluation.reader import Reading, joined
+from pointsman.evaluation.dataset import EvaluationRow
+from pointsman.evaluation.reader import TextPredictions, joined
 from pointsman.routing.formats import CHAT
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 
 # An ask may be read with the text before once it is known; the third pass needs no more. One to spare.
 MAX_PASSES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class RowDecisions:
     """The decisions about n rows: their categories, the texts that they depend on, and the classification of these.
 
     A row that is not classified, such as a helper task, has an empty text and no probability of any label.
@@ -31,21 +31,21 @@ class Decided:
 
     categories: list[str | None]
     texts: list[str]
-    reading: Reading
+    reading: TextPredictions
 
 
 def decide(
-    rows: Sequence[Row],
+    rows: Sequence[EvaluationRow],
     config: Config,
     labels: Sequence[str],
-    read: Callable[[list[str]], Reading],
+    read: Callable[[list[str]], TextPredictions],
     calibration: Calibration | None = None,
-) -> Decided:
+) -> RowDecisions:
     """Return the decisions about at least one row; `read` classifies texts, by an artifact with this `calibration`."""
     found: dict[str, Classification] = {}
-    readings: list[Reading] = []
+    readings: list[TextPredictions] = []
     for _ in range(MAX_PASSES):
-        known = Known(labels, calibration, found)
+        known = PrecomputedClassifier(labels, calibration, found)
         routed = _route(rows, config, known)
         texts = [text for text in known.texts if text not in found] or [""] * (not found)
         if not texts:
@@ -56,7 +56,7 @@ def decide(
     position = {text: place for place, text in enumerate(found)}
     places = np.array([-1 if one.classification is None else position[one.text] for one in routed])
     classified = places >= 0
-    return Decided(
+    return RowDecisions(
         [one.decision.category for one in routed],
         [one.text for one in routed],
         replace(
@@ -68,7 +68,7 @@ def decide(
     )
 
 
-class Known:
+class PrecomputedClassifier:
     """A classifier with known results; `texts` are what it was asked for.
 
     Other texts count as in an undeclared language, so that they are no evidence.
@@ -91,17 +91,17 @@ class Known:
         return self._results.get(text, self._none)
 
 
-def _route(rows: Sequence[Row], config: Config, known: Known) -> list[Routed]:
+def _route(rows: Sequence[EvaluationRow], config: Config, known: PrecomputedClassifier) -> list[RoutedRequest]:
     """Route each row by itself."""
-    router = Router(config, cast(Classifier, known), Served)
+    router = Router(config, cast(Classifier, known), ServedModels)
 
-    async def route() -> list[Routed]:
+    async def route() -> list[RoutedRequest]:
         return [await router.route(CHAT.parse(row.body, router.finder), remember=False) for row in rows]
 
     return asyncio.run(route())
 
 
-def results(reading: Reading) -> list[Classification]:
+def results(reading: TextPredictions) -> list[Classification]:
     """Return the service's classification of each text."""
     rows = zip(
         reading.probabilities.tolist(),

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from pointsman.evaluation import metrics
-from pointsman.evaluation.dataset import OUT_OF_SCOPE, Row
-from pointsman.evaluation.metrics import Bin, Floats, Ints, LabelScore, Point
+from pointsman.evaluation.dataset import OUT_OF_SCOPE, EvaluationRow
+from pointsman.evaluation.metrics import CoveragePoint, Floats, Ints, LabelScore, ReliabilityBin
 from pointsman.evaluation.provenance import Provenance
-from pointsman.evaluation.reader import Reading
-from pointsman.evaluation.scheme import Categories, Scheme
+from pointsman.evaluation.reader import TextPredictions
+from pointsman.evaluation.scheme import CategoryScheme, Scheme
 
 MAX_MISTAKES = 50
 STEPS = 100  # of the curve's thresholds, from 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Proportion:
     """`part` of `whole`, with Wilson's 95 % interval."""
 
     part: int
@@ -31,27 +31,27 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class InScopeMetrics:
     """Figures of the rows that have a class."""
 
-    accuracy: Share
-    right_model: Share | None
+    accuracy: Proportion
+    right_model: Proportion | None
     """Rows that the right model answers, whatever their category; None without a config."""
     macro_f1: float
     calibration_error: float
     labels: dict[str, LabelScore]
     confusion: list[list[int]]
-    """Rows by true class (first index) and chosen class, in the order of `Report.classes`."""
-    reliability: list[Bin]
-    curve: list[Point]
+    """Rows by true class (first index) and chosen class, in the order of `EvaluationReport.classes`."""
+    reliability: list[ReliabilityBin]
+    curve: list[CoveragePoint]
     """Coverage and accuracy of the most probable class at STEPS thresholds and at those of `Thresholds`."""
 
 
 @dataclass(frozen=True, slots=True)
-class OutOfScope:
+class OutOfScopeMetrics:
     """Rows that belong to no domain: `caught` if they were kept out of all domains; `chosen` counts them by class."""
 
-    caught: Share
+    caught: Proportion
     threshold: float
     right: list[str]
     """The correct classes for these rows, at any confidence."""
@@ -66,16 +66,16 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class PrecisionRecall:
     """Both errors at a class's threshold; None for a share of no rows.
 
     A row reaches the class if that has its highest score, and the score reaches the threshold.
     """
 
     threshold: float
-    reach: Share | None
+    reach: Proportion | None
     """The share of the class's own rows that reach it; rows out of scope belong to a class that is no domain."""
-    precision: Share | None
+    precision: Proportion | None
     """The share of the class's own among the rows that reach it."""
 
 
@@ -104,14 +104,14 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class EvaluationReport:
     provenance: Provenance
     classes: list[str]
     rows: int
-    judged: Judged | None
-    out_of_scope: OutOfScope | None
+    judged: InScopeMetrics | None
+    out_of_scope: OutOfScopeMetrics | None
     thresholds: Thresholds
-    passed: dict[str, Passed]
+    passed: dict[str, PrecisionRecall]
     """By class; rows that get the fallback for their language, or are not classified, do not count."""
     unsupported: int
     """Rows in a language that the artifact does not declare, which get the fallback with a config."""
@@ -121,23 +121,27 @@ class Report:
 
 
 def evaluate(
-    rows: Sequence[Row], reading: Reading, scheme: Scheme, origin: Provenance, decided: Sequence[str | None] = ()
-) -> Report:
+    rows: Sequence[EvaluationRow],
+    reading: TextPredictions,
+    scheme: Scheme,
+    origin: Provenance,
+    decided: Sequence[str | None] = (),
+) -> EvaluationReport:
     """Return the report on at least one row; `decided` are the categories that a config's router chose."""
     scores = scheme.scores(reading.probabilities)
-    if isinstance(scheme, Categories) and decided:
+    if isinstance(scheme, CategoryScheme) and decided:
         chosen = scheme.classes(decided)
     else:
         chosen = scheme.chosen(reading.probabilities, reading.supported)
     inside = np.array([row.truth is not None for row in rows])
     truth = np.array([row.truth for row in rows if row.truth is not None], dtype=np.int64)
-    config = scheme.threshold if isinstance(scheme, Categories) else None
+    config = scheme.threshold if isinstance(scheme, CategoryScheme) else None
     thresholds = Thresholds(suggested=origin.artifact.suggested_threshold, config=config)
     caught = scheme.caught(reading.probabilities, chosen)
     wrong = np.ones(len(rows), dtype=bool)
     wrong[inside] = chosen[inside] != truth
     wrong[~inside] = ~caught[~inside]
-    return Report(
+    return EvaluationReport(
         provenance=origin,
         classes=list(scheme.names),
         rows=len(rows),
@@ -151,18 +155,20 @@ def evaluate(
     )
 
 
-def share(part: int, whole: int) -> Share:
+def share(part: int, whole: int) -> Proportion:
     """Return a share of at least one row, with its interval."""
-    return Share(part, whole, part / whole, *metrics.accuracy_interval(part, whole))
+    return Proportion(part, whole, part / whole, *metrics.accuracy_interval(part, whole))
 
 
-def _part(part: int, whole: int) -> Share | None:
+def _part(part: int, whole: int) -> Proportion | None:
     return share(part, whole) if whole else None
 
 
-def _passed(rows: Sequence[Row], reading: Reading, scores: Floats, scheme: Scheme) -> dict[str, Passed]:
+def _passed(
+    rows: Sequence[EvaluationRow], reading: TextPredictions, scores: Floats, scheme: Scheme
+) -> dict[str, PrecisionRecall]:
     confidence = scores.max(axis=-1)
-    counted = (confidence > 0) & (reading.supported | (not isinstance(scheme, Categories)))
+    counted = (confidence > 0) & (reading.supported | (not isinstance(scheme, CategoryScheme)))
     best = np.where(counted, scores.argmax(axis=-1), -1)
     found = {}
     for position, (name, threshold) in enumerate(
@@ -171,19 +177,19 @@ def _passed(rows: Sequence[Row], reading: Reading, scores: Floats, scheme: Schem
         own = np.array([name in scheme.outside if row.truth is None else row.truth == position for row in rows])
         reaching = (best == position) & (confidence >= threshold)
         right = int((own & reaching).sum())
-        found[name] = Passed(threshold, _part(right, int(own.sum())), _part(right, int(reaching.sum())))
+        found[name] = PrecisionRecall(threshold, _part(right, int(own.sum())), _part(right, int(reaching.sum())))
     return found
 
 
-def _judge(truth: Ints, scores: Floats, chosen: Ints, scheme: Scheme, thresholds: Thresholds) -> Judged:
+def _judge(truth: Ints, scores: Floats, chosen: Ints, scheme: Scheme, thresholds: Thresholds) -> InScopeMetrics:
     matrix = metrics.confusion(truth, chosen, len(scheme.names))
     by_label = metrics.label_scores(matrix)
     confidence, right = scores.max(axis=-1), scores.argmax(axis=-1) == truth
     marks = {mark for mark in (thresholds.suggested, thresholds.config) if mark is not None}
     steps = sorted({step / STEPS for step in range(STEPS + 1)} | marks)
-    return Judged(
+    return InScopeMetrics(
         accuracy=share(int((chosen == truth).sum()), len(truth)),
-        right_model=_right_model(truth, chosen, scheme) if isinstance(scheme, Categories) else None,
+        right_model=_right_model(truth, chosen, scheme) if isinstance(scheme, CategoryScheme) else None,
         macro_f1=metrics.macro_f1(by_label),
         calibration_error=metrics.expected_calibration_error(confidence, right),
         labels=dict(zip(scheme.names, by_label, strict=True)),
@@ -193,14 +199,14 @@ def _judge(truth: Ints, scores: Floats, chosen: Ints, scheme: Scheme, thresholds
     )
 
 
-def _right_model(truth: Ints, chosen: Ints, scheme: Categories) -> Share:
+def _right_model(truth: Ints, chosen: Ints, scheme: CategoryScheme) -> Proportion:
     models = np.array(scheme.models())
     return share(int((models[truth] == models[chosen]).sum()), len(truth))
 
 
-def _out_of_scope(caught: metrics.Bools, chosen: Ints, scheme: Scheme) -> OutOfScope:
+def _out_of_scope(caught: metrics.Bools, chosen: Ints, scheme: Scheme) -> OutOfScopeMetrics:
     counts = Counter(scheme.names[position] for position in chosen.tolist())
-    return OutOfScope(
+    return OutOfScopeMetrics(
         caught=share(int(caught.sum()), len(caught)),
         threshold=scheme.threshold,
         right=list(scheme.outside),
@@ -208,7 +214,7 @@ def _out_of_scope(caught: metrics.Bools, chosen: Ints, scheme: Scheme) -> OutOfS
     )
 
 
-def _latency(reading: Reading) -> Latency:
+def _latency(reading: TextPredictions) -> Latency:
     median_ms, p95_ms = np.percentile(reading.seconds * 1000, (50, 95)).tolist()
     median_tokens, p95_tokens = np.percentile(reading.tokens, (50, 95)).tolist()
     return Latency(
@@ -222,7 +228,9 @@ def _latency(reading: Reading) -> Latency:
     )
 
 
-def _mistakes(rows: Sequence[Row], wrong: Ints, chosen: Ints, confidence: Floats, scheme: Scheme) -> list[Mistake]:
+def _mistakes(
+    rows: Sequence[EvaluationRow], wrong: Ints, chosen: Ints, confidence: Floats, scheme: Scheme
+) -> list[Mistake]:
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MAX_MISTAKES]
     return [
         Mistake(

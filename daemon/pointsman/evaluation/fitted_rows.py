@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pointsman import files
 from pointsman.classify.artifact import Artifact
 from pointsman.errors import ArtifactError, EvaluationError
-from pointsman.evaluation.dataset import Row, text_key
+from pointsman.evaluation.dataset import EvaluationRow, text_key
 from pointsman.routing.formats import CHAT
 
 FITTED_ROWS = "fitted_rows.bin"
@@ -26,7 +26,7 @@ def pack(texts: Iterable[str]) -> bytes:
     return b"".join(sorted({_hash(text) for text in texts})[:MAX_FITTED_ROWS])
 
 
-def unseen(rows: Sequence[Row], found: Artifact) -> list[Row]:
+def unseen(rows: Sequence[EvaluationRow], found: Artifact) -> list[EvaluationRow]:
     """Return the rows that the artifact was not fitted on, and warn on stderr about the others.
 
     Raises EvaluationError if none is left, ArtifactError if the artifact's record of its rows cannot be used.

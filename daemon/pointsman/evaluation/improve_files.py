@@ -16,7 +16,7 @@ from pointsman.config import overlay
 from pointsman.errors import EvaluationError
 
 if TYPE_CHECKING:
-    from pointsman.evaluation.worklist import Item
+    from pointsman.evaluation.worklist import WorklistItem
 
 MAX_FILE_BYTES = 256 << 20
 # The names of artifacts are times.
@@ -44,13 +44,13 @@ def artifacts_folder() -> Path:
     return files.service_state() / "improve" / "artifacts"
 
 
-def read_worklist(path: Path) -> list[Item]:
+def read_worklist(path: Path) -> list[WorklistItem]:
     """Return the texts in a worklist; raises EvaluationError."""
-    from pointsman.evaluation.worklist import Item  # imports numpy, and `fit` must set its threads first
+    from pointsman.evaluation.worklist import WorklistItem  # imports numpy, and `fit` must set its threads first
 
     try:
         lines = files.read(path, MAX_FILE_BYTES).splitlines()
-        return [msgspec.json.decode(line, type=Item) for line in lines]
+        return [msgspec.json.decode(line, type=WorklistItem) for line in lines]
     except FileNotFoundError as error:
         raise EvaluationError(f"{path}: there is no worklist; `pointsman collect` writes one") from error
     except OSError as error:
@@ -65,7 +65,7 @@ def discard(artifact: Path) -> None:
     artifact.rename(gone)  # so that it disappears from the folder's list at once
     report = artifact.parent.with_name(REPORT)
     with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-        if msgspec.json.decode(files.read(report, MAX_FILE_BYTES), type=_Report).artifact == str(artifact):
+        if msgspec.json.decode(files.read(report, MAX_FILE_BYTES), type=_ReportArtifact).artifact == str(artifact):
             report.unlink()
     if gone.is_symlink():
         gone.unlink()
@@ -73,7 +73,7 @@ def discard(artifact: Path) -> None:
         shutil.rmtree(gone)
 
 
-class _Report(msgspec.Struct):
+class _ReportArtifact(msgspec.Struct):
     artifact: str = ""
 
 

@@ -28,7 +28,7 @@ class LabelledText(msgspec.Struct, frozen=True, omit_defaults=True):
     request_id: str = ""
 
 
-class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
+class _LabelLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line: a label, or the removal of the last one that still counts."""
 
     hash: str = ""
@@ -50,7 +50,9 @@ def read_labels(path: Path) -> list[LabelledText]:
 
 def add_label(path: Path, label: LabelledText) -> None:
     """Append a label; raises EvaluationError."""
-    _append(path, _Line(hash=label.hash, text=label.text, label=label.label, ts=label.ts, request_id=label.request_id))
+    _append(
+        path, _LabelLine(hash=label.hash, text=label.text, label=label.label, ts=label.ts, request_id=label.request_id)
+    )
 
 
 def undo_label(path: Path, ts: str) -> LabelledText | None:
@@ -58,7 +60,7 @@ def undo_label(path: Path, ts: str) -> LabelledText | None:
     standing = _standing(path)
     if not standing:
         return None
-    _append(path, _Line(undo=True, ts=ts))
+    _append(path, _LabelLine(undo=True, ts=ts))
     return standing[-1]
 
 
@@ -96,7 +98,7 @@ def _standing(path: Path) -> list[LabelledText]:
     return found
 
 
-def _lines(path: Path) -> Iterator[_Line]:
+def _lines(path: Path) -> Iterator[_LabelLine]:
     try:
         content = files.read(path, MAX_LABELS_BYTES)
     except FileNotFoundError:
@@ -105,12 +107,12 @@ def _lines(path: Path) -> Iterator[_Line]:
         raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
     for line in content.splitlines():
         try:
-            yield msgspec.json.decode(line, type=_Line)
+            yield msgspec.json.decode(line, type=_LabelLine)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue  # torn, as by a full disk; the next begins on a line of its own
 
 
-def _append(path: Path, line: _Line) -> None:
+def _append(path: Path, line: _LabelLine) -> None:
     try:
         files.make_folder(path.parent)
         with alone(path):

@@ -25,7 +25,7 @@ _UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
 T = TypeVar("T")
 
 
-class _Entry(msgspec.Struct):
+class _JournalEntry(msgspec.Struct):
     """An entry of `journalctl -o json`: a message that is not printable is a list of bytes."""
 
     message: str | list[int] | None = msgspec.field(name="MESSAGE")
@@ -62,7 +62,7 @@ def _own(line: bytes) -> bytes:
     start = line.find(b"{")
     if b'"MESSAGE"' not in line or start < 0:
         return line[max(start, 0) :]
-    message = msgspec.json.decode(line[start:], type=_Entry).message
+    message = msgspec.json.decode(line[start:], type=_JournalEntry).message
     own = message.encode() if isinstance(message, str) else bytes(message or ())
     return own[max(own.find(b"{"), 0) :]
 

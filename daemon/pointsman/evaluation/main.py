@@ -16,18 +16,18 @@ from pointsman.classify.artifact import Artifact
 from pointsman.classify.hash_key import read_key
 from pointsman.classify.manifest import MODEL
 from pointsman.config.lint import lint
-from pointsman.config.load import Loaded, load
+from pointsman.config.load import LoadedConfig, load
 from pointsman.config.model import Config
 from pointsman.errors import ArtifactError, ConfigError, EvaluationError
 from pointsman.evaluation import replay, table
 from pointsman.evaluation.dataset import read_rows
-from pointsman.evaluation.decisions import Known, decide, results
+from pointsman.evaluation.decisions import PrecomputedClassifier, decide, results
 from pointsman.evaluation.evaluate import evaluate
 from pointsman.evaluation.fitted_rows import unseen
 from pointsman.evaluation.provenance import file_id, provenance
-from pointsman.evaluation.reader import Reader, Reading
+from pointsman.evaluation.reader import ArtifactRunner, TextPredictions
 from pointsman.evaluation.replayed import replayable
-from pointsman.evaluation.scheme import Categories, Labels, Scheme
+from pointsman.evaluation.scheme import CategoryScheme, LabelScheme, Scheme
 from pointsman.routing.formats import CHAT
 
 _DESCRIPTION = """\
@@ -129,9 +129,9 @@ def _evaluate(options: argparse.Namespace) -> int:
     labels = found.manifest.labels
     config = _config(options.config, labels)
     scheme: Scheme = (
-        Labels(labels, found.manifest.suggested_threshold)
+        LabelScheme(labels, found.manifest.suggested_threshold)
         if config is None
-        else Categories(config, labels, found.calibration)
+        else CategoryScheme(config, labels, found.calibration)
     )
     every = read_rows(options.file, scheme)
     rows = unseen(every, found)
@@ -174,7 +174,7 @@ def _replay(options: argparse.Namespace) -> int:
     return 0
 
 
-def _without_text(line: replay.Logged, config: Config | None) -> bool:
+def _without_text(line: replay.LoggedDecision, config: Config | None) -> bool:
     """Return whether a request whose text was not classified can be decided: by its conversation, or the same rule."""
     if config is None or line.text_hash is not None:
         return False
@@ -206,7 +206,7 @@ def _config(path: Path | None, labels: Sequence[str]) -> Config | None:
     return loaded.config
 
 
-def _either(loaded: Loaded) -> list[str]:
+def _either(loaded: LoadedConfig) -> list[str]:
     """Return the labels that categories may list while a classifier is in shadow: those of both, as far as known."""
     shadow = loaded.config.pointsman.classifier.shadow
     if shadow is None:
@@ -235,23 +235,25 @@ def _hash_key(file: Path | None) -> bytes:
 
 
 def _judge(
-    name: str, found: Artifact, config: Config | None, lines: Sequence[replay.Logged], texts: dict[str, str]
-) -> replay.Judge:
+    name: str, found: Artifact, config: Config | None, lines: Sequence[replay.LoggedDecision], texts: dict[str, str]
+) -> replay.ReplayDecider:
     """Return an artifact's classification of each line; each text is classified once."""
     position = {line.text_hash or "": 0 for line in lines}
     position = {text_hash: place for place, text_hash in enumerate(position)}
     distinct = [texts[text_hash] for text_hash in position]
     read = _read(found, config, distinct)
     rows = [position[line.text_hash or ""] for line in lines]
-    known = Known(found.manifest.labels, found.calibration, dict(zip(distinct, results(read), strict=True)))
-    return replay.Judge(name, found, config, read.probabilities[rows], read.supported[rows], known)
+    known = PrecomputedClassifier(
+        found.manifest.labels, found.calibration, dict(zip(distinct, results(read), strict=True))
+    )
+    return replay.ReplayDecider(name, found, config, read.probabilities[rows], read.supported[rows], known)
 
 
-def _read(found: Artifact, config: Config | None, texts: Sequence[str]) -> Reading:
+def _read(found: Artifact, config: Config | None, texts: Sequence[str]) -> TextPredictions:
     if config is None:
-        reader = Reader(found)
+        reader = ArtifactRunner(found)
     else:
-        reader = Reader(found, config.pointsman.classifier, config.classifier.category_model)
+        reader = ArtifactRunner(found, config.pointsman.classifier, config.classifier.category_model)
     return reader.read(texts, _progress) if sys.stderr.isatty() else reader.read(texts)
 
 

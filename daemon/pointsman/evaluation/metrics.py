@@ -33,7 +33,7 @@ class LabelScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
+class ReliabilityBin:
     """The rows with a confidence in (low, high], or [low, high] for the first bin; None if there are none."""
 
     low: float
@@ -44,7 +44,7 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class CoveragePoint:
     """A point of the coverage curve: the share of rows at or above a threshold, and their accuracy (None: no row)."""
 
     threshold: float
@@ -89,11 +89,11 @@ def macro_f1(scores: Sequence[LabelScore]) -> float:
     return sum(known) / len(known) if known else 0.0
 
 
-def reliability(confidence: Floats, correct: Bools, bins: int = 15) -> list[Bin]:
+def reliability(confidence: Floats, correct: Bools, bins: int = 15) -> list[ReliabilityBin]:
     """Return the mean confidence and the accuracy in `bins` bins of equal width."""
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     return [
-        Bin(
+        ReliabilityBin(
             low=i / bins,
             high=(i + 1) / bins,
             rows=int(inside.sum()),
@@ -115,12 +115,12 @@ def expected_calibration_error(confidence: Floats, correct: Bools, bins: int = 1
     return sum(gaps) / max(1, len(confidence))
 
 
-def coverage_curve(confidence: Floats, correct: Bools, thresholds: Sequence[float]) -> list[Point]:
+def coverage_curve(confidence: Floats, correct: Bools, thresholds: Sequence[float]) -> list[CoveragePoint]:
     """Return coverage and accuracy at each threshold."""
     points = []
     for threshold in thresholds:
         kept = confidence >= threshold
-        points.append(Point(threshold, _mean(kept) or 0.0, _mean(correct[kept])))
+        points.append(CoveragePoint(threshold, _mean(kept) or 0.0, _mean(correct[kept])))
     return points
 
 

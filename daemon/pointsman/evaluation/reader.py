@@ -12,10 +12,10 @@ import numpy as np
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.cores import usable_cores
 from pointsman.classify.engine import Engine, Probabilities
-from pointsman.classify.language import UNCERTAIN, Verdict
+from pointsman.classify.language import UNCERTAIN, DetectedLanguage
 from pointsman.classify.loading import WARM_UP_TEXTS, language_gate
 from pointsman.classify.providers import default_providers
-from pointsman.classify.tokenizer import Tokenizer, Window
+from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.config.model import CategoryModel, ClassifierOptions
 from pointsman.errors import ArtifactError
 from pointsman.evaluation.metrics import Bools, Floats, Ints
@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TextPredictions:
     """The classification of n texts."""
 
     probabilities: Probabilities
@@ -46,9 +46,9 @@ class Reading:
     """Time to tokenize and classify, for up to TIMED texts."""
 
 
-def joined(readings: Sequence[Reading]) -> Reading:
+def joined(readings: Sequence[TextPredictions]) -> TextPredictions:
     """Return readings of one artifact, of which there must be at least one, as one."""
-    return Reading(
+    return TextPredictions(
         probabilities=np.concatenate([one.probabilities for one in readings]),
         tokens=np.concatenate([one.tokens for one in readings]),
         supported=np.concatenate([one.supported for one in readings]),
@@ -60,15 +60,15 @@ def joined(readings: Sequence[Reading]) -> Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class _One:
+class _TextPrediction:
     probabilities: Probabilities
     tokens: int
-    verdict: Verdict
+    detected: DetectedLanguage
     cut: bool
     seconds: float
 
 
-class Reader:
+class ArtifactRunner:
     """One artifact, run as the service would with these options; raises CannotStart."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Reader:
     ) -> None:
         self._folder = artifact.folder
         own = artifact.manifest.max_tokens
-        self._window = Window(min(options.max_tokens or own, own), options.head_share)
+        self._window = TextWindow(min(options.max_tokens or own, own), options.head_share)
         self._tokenizer = Tokenizer(artifact.tokenizer_path)
         providers = default_providers(artifact.manifest.target, use_cpu=model.use_cpu)
         self._engine = Engine(artifact, options.providers or providers)
@@ -87,11 +87,11 @@ class Reader:
         for text in WARM_UP_TEXTS:
             self._one(text)
 
-    def read(self, texts: Sequence[str], progress: Progress = lambda done, total: None) -> Reading:
+    def read(self, texts: Sequence[str], progress: Progress = lambda done, total: None) -> TextPredictions:
         """Classify all texts, of which there must be at least one."""
         total = len(texts)
         timed = set(np.linspace(0, total - 1, min(TIMED, total)).astype(int).tolist())
-        found: dict[int, _One] = {}
+        found: dict[int, _TextPrediction] = {}
         for position in sorted(timed):
             found[position] = self._one(texts[position])
             progress(len(found), total)
@@ -101,23 +101,23 @@ class Reader:
                 found[position] = one
                 progress(len(found), total)
         ordered = [found[position] for position in range(total)]
-        return Reading(
+        return TextPredictions(
             probabilities=np.stack([one.probabilities for one in ordered]),
             tokens=np.array([one.tokens for one in ordered]),
-            supported=np.array([one.verdict.supported for one in ordered]),
-            languages=[one.verdict.language for one in ordered],
+            supported=np.array([one.detected.supported for one in ordered]),
+            languages=[one.detected.language for one in ordered],
             cut=sum(one.cut for one in ordered),
             max_tokens=self._window.max_tokens,
             seconds=np.array([found[position].seconds for position in sorted(timed)]),
         )
 
-    def _one(self, text: str) -> _One:
+    def _one(self, text: str) -> _TextPrediction:
         started = time.perf_counter()
         read = self._window.cut_text(text)
         (encoded,) = self._tokenizer.encode([read], self._window)
-        verdict = UNCERTAIN if self._gate is None else self._gate.judge(read)
+        detected = UNCERTAIN if self._gate is None else self._gate.judge(read)
         probabilities = self._engine.run([encoded.ids])[0]
         if np.isnan(probabilities).any():
             raise ArtifactError(f"{self._folder}: the graph returned NaN or infinity for {text[:80]!r}")
         seconds = time.perf_counter() - started
-        return _One(probabilities, len(encoded.ids), verdict, encoded.cut or read is not text, seconds)
+        return _TextPrediction(probabilities, len(encoded.ids), detected, encoded.cut or read is not text, seconds)

@@ -17,12 +17,12 @@ from pointsman.config.model import Config
 from pointsman.errors import EvaluationError
 from pointsman.evaluation import log_lines
 from pointsman.evaluation.dataset import read_lines, text_of
-from pointsman.evaluation.decisions import Known
-from pointsman.evaluation.evaluate import Share, share
+from pointsman.evaluation.decisions import PrecomputedClassifier
+from pointsman.evaluation.evaluate import Proportion, share
 from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.provenance import FileId, Provenance
-from pointsman.evaluation.replayed import Asked, decide
-from pointsman.evaluation.scheme import DEFAULT_THRESHOLD, NONE, Categories, Labels
+from pointsman.evaluation.replayed import LoggedRequest, decide
+from pointsman.evaluation.scheme import DEFAULT_THRESHOLD, NONE, CategoryScheme, LabelScheme
 from pointsman.evaluation.table import artifact_line, columns, interval, percent
 from pointsman.observability.rotated_file import parts
 from pointsman.routing.explain import plain
@@ -35,11 +35,11 @@ SHOWN_TEXTS = 5
 SHOWN_CHARACTERS = 100
 
 
-class _Would(msgspec.Struct, frozen=True):
+class _LoggedCounterfactual(msgspec.Struct, frozen=True):
     model: str
 
 
-class Logged(msgspec.Struct, frozen=True):
+class LoggedDecision(msgspec.Struct, frozen=True):
     """The fields of a log line that a replay reads.
 
     There is no hash if a rule decided, or a follow-up says nothing. `would` is the model that the rollout withheld.
@@ -56,7 +56,7 @@ class Logged(msgspec.Struct, frozen=True):
     path: str = ""
     client: str = ""
     key: str = ""
-    would: _Would | None = None
+    would: _LoggedCounterfactual | None = None
 
     @property
     def replayable(self) -> bool:
@@ -69,13 +69,15 @@ class Logged(msgspec.Struct, frozen=True):
         """Return the model that routing chose."""
         return (self.selected_model or "") if self.would is None else self.would.model
 
-    def asked(self, text: str | None) -> Asked:
+    def asked(self, text: str | None) -> LoggedRequest:
         """Return the request, with its text, if any."""
-        return Asked(text, self.category, self.rule, self.conversation, self.turn, self.path, self.client, self.key)
+        return LoggedRequest(
+            text, self.category, self.rule, self.conversation, self.turn, self.path, self.client, self.key
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class DecisionSet:
     """The decisions for all requests, in their order; `models` is None if no config names any."""
 
     name: str
@@ -84,7 +86,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SweepPoint:
     """A threshold, the share of requests at or above it, and the share that changes against `before`."""
 
     threshold: float
@@ -103,17 +105,17 @@ class Replay:
     """Distinct texts found for them."""
     before: str
     after: str
-    changed: Share
-    other_model: Share | None
-    as_logged: Share | None
+    changed: Proportion
+    other_model: Proportion | None
+    as_logged: Proportion | None
     """Requests for which `before` decides as the log; sticky conversations and other versions may differ."""
     matrix: dict[str, dict[str, int]]
     """Requests by decision before and after."""
-    sweep: list[Step]
+    sweep: list[SweepPoint]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ExampleTexts:
     """Texts whose decision changes in one way; the JSON report has none of them."""
 
     before: str
@@ -122,7 +124,7 @@ class Sample:
     texts: tuple[str, ...]
 
 
-class Judge:
+class ReplayDecider:
     """One artifact's results on n texts, decided at any threshold: probabilities, shape [n, labels], and languages."""
 
     def __init__(
@@ -132,7 +134,7 @@ class Judge:
         config: Config | None,
         probabilities: Floats,
         supported: Bools,
-        known: Known | None = None,
+        known: PrecomputedClassifier | None = None,
     ) -> None:
         """Take `known`, the artifact's result for each text, for the router."""
         self._known = known
@@ -155,12 +157,12 @@ class Judge:
         reached: Bools = self._supported & (self._confidence >= min_confidences)
         return reached
 
-    def _scheme(self, threshold: float) -> Categories | Labels:
+    def _scheme(self, threshold: float) -> CategoryScheme | LabelScheme:
         if self._config is None:
-            return Labels(self._labels, threshold)
-        return Categories(_with_threshold(self._config, threshold), self._labels, self._calibration)
+            return LabelScheme(self._labels, threshold)
+        return CategoryScheme(_with_threshold(self._config, threshold), self._labels, self._calibration)
 
-    def routed(self, threshold: float, asked: Sequence[Asked]) -> Side:
+    def routed(self, threshold: float, asked: Sequence[LoggedRequest]) -> DecisionSet:
         """Return the decisions of the service for requests, with its rules and conversations.
 
         Without a config there are none, and each text is decided by itself.
@@ -168,28 +170,28 @@ class Judge:
         if self._config is None or self._known is None:
             return self.side(threshold)
         decided = decide(asked, _with_threshold(self._config, threshold), self._known)
-        return Side(
+        return DecisionSet(
             f"{self.name} at {threshold:.2f}", [one.category or NONE for one in decided], [one.model for one in decided]
         )
 
-    def side(self, threshold: float) -> Side:
+    def side(self, threshold: float) -> DecisionSet:
         """Return the decisions about the texts at a threshold, each by itself."""
         scheme = self._scheme(threshold)
         chosen = scheme.chosen(self._probabilities, self._supported).tolist()
         name = f"{self.name} at {threshold:.2f}"
-        if isinstance(scheme, Categories):
+        if isinstance(scheme, CategoryScheme):
             models = scheme.models()
-            return Side(name, [scheme.names[i] for i in chosen], [models[i] for i in chosen])
+            return DecisionSet(name, [scheme.names[i] for i in chosen], [models[i] for i in chosen])
         sure = self.sure(threshold).tolist()
-        return Side(name, [scheme.names[i] if s else UNSURE for i, s in zip(chosen, sure, strict=True)], None)
+        return DecisionSet(name, [scheme.names[i] if s else UNSURE for i, s in zip(chosen, sure, strict=True)], None)
 
 
-def read_log(paths: Sequence[Path]) -> list[Logged]:
+def read_log(paths: Sequence[Path]) -> list[LoggedDecision]:
     """Return the decisions of logs that can be replayed; `-` is standard input. Raises EvaluationError."""
-    found: list[Logged] = []
+    found: list[LoggedDecision] = []
     for path in paths:
         with log_lines.opened(path) as lines:
-            found += [line for line in log_lines.decisions(lines, Logged) if line.replayable]
+            found += [line for line in log_lines.decisions(lines, LoggedDecision) if line.replayable]
     if not any(line.text_hash for line in found):
         names = ", ".join(map(str, paths))
         raise EvaluationError(
@@ -204,7 +206,7 @@ def names_of(paths: Sequence[Path]) -> str:
     return ", ".join("standard input" if str(path) == "-" else path.name for path in paths)
 
 
-def identity(paths: Sequence[Path], lines: Sequence[Logged]) -> FileId:
+def identity(paths: Sequence[Path], lines: Sequence[LoggedDecision]) -> FileId:
     """Return the identity of the decisions in logs."""
     return FileId(names_of(paths), hashlib.sha256(msgspec.json.encode(lines)).hexdigest())
 
@@ -225,13 +227,18 @@ def read_texts(path: Path, hash_key: bytes = b"") -> dict[str, str]:
     return texts
 
 
-def as_logged(lines: Sequence[Logged]) -> Side:
+def as_logged(lines: Sequence[LoggedDecision]) -> DecisionSet:
     """Return the decisions of the service."""
-    return Side("the log", [line.category or NONE for line in lines], [line.model for line in lines])
+    return DecisionSet("the log", [line.category or NONE for line in lines], [line.model for line in lines])
 
 
 def compare(
-    lines: Sequence[Logged], logged: int, before: Side, after: Side, sweep: list[Step], origin: Provenance
+    lines: Sequence[LoggedDecision],
+    logged: int,
+    before: DecisionSet,
+    after: DecisionSet,
+    sweep: list[SweepPoint],
+    origin: Provenance,
 ) -> Replay:
     """Return the changes from `before` to `after`; `lines` are those of `logged` that can be decided."""
     log = as_logged(lines)
@@ -256,25 +263,25 @@ def compare(
     )
 
 
-def swept(before: Side, judge: Judge) -> list[Step]:
+def swept(before: DecisionSet, judge: ReplayDecider) -> list[SweepPoint]:
     """Return the number of texts that are sure, and decided otherwise than `before`, at any threshold."""
     return [_step(step / STEPS, before, judge) for step in range(STEPS + 1)]
 
 
-def samples(before: Side, after: Side, texts: Sequence[str | None]) -> list[Sample]:
+def samples(before: DecisionSet, after: DecisionSet, texts: Sequence[str | None]) -> list[ExampleTexts]:
     """Return the changes of category, the most frequent first, with a few of their texts."""
     found: dict[tuple[str, str], list[str | None]] = {}
     for one, other, text in zip(before.chosen, after.chosen, texts, strict=True):
         if one != other:
             found.setdefault((one, other), []).append(text)
     made = [
-        Sample(one, other, len(all_of), tuple(dict.fromkeys(filter(None, all_of)))[:SHOWN_TEXTS])
+        ExampleTexts(one, other, len(all_of), tuple(dict.fromkeys(filter(None, all_of)))[:SHOWN_TEXTS])
         for (one, other), all_of in found.items()
     ]
     return sorted(made, key=lambda sample: -sample.requests)
 
 
-def render(replay: Replay, samples: Sequence[Sample]) -> str:
+def render(replay: Replay, samples: Sequence[ExampleTexts]) -> str:
     """Return the replay as text for a terminal, with texts of users."""
     found = replay.changed.whole
     origin = replay.provenance
@@ -296,7 +303,7 @@ def render(replay: Replay, samples: Sequence[Sample]) -> str:
     return "\n".join(lines)
 
 
-def _changes(samples: Sequence[Sample], requests: int) -> Iterator[str]:
+def _changes(samples: Sequence[ExampleTexts], requests: int) -> Iterator[str]:
     """Yield a table of the changes, each with its texts below it."""
     rows = [(one.before, one.after, f"{one.requests:,}", percent(one.requests / requests)) for one in samples]
     head, *lines = columns([("from", "to", "requests", "of all"), *rows], left=2)
@@ -312,9 +319,9 @@ def _with_threshold(config: Config, threshold: float) -> Config:
     return replace(config, classifier=replace(config.classifier, category_model=model))
 
 
-def _step(threshold: float, before: Side, judge: Judge) -> Step:
+def _step(threshold: float, before: DecisionSet, judge: ReplayDecider) -> SweepPoint:
     changed = _differing(before.chosen, judge.side(threshold).chosen)
-    return Step(threshold, float(judge.sure(threshold).mean()), changed / len(before.chosen))
+    return SweepPoint(threshold, float(judge.sure(threshold).mean()), changed / len(before.chosen))
 
 
 def _differing(one: Sequence[str], other: Sequence[str]) -> int:

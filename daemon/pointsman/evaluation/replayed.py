@@ -9,16 +9,16 @@ from typing import cast
 
 import msgspec
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import AskOptions, Config, Rule
-from pointsman.evaluation.decisions import Known
+from pointsman.evaluation.decisions import PrecomputedClassifier
 from pointsman.lru import Lru
-from pointsman.routing.conversations import Kept
+from pointsman.routing.conversations import ConversationState
 from pointsman.routing.decision import Decision
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
-from pointsman.routing.rules import Origin
+from pointsman.routing.rules import RequestOrigin
 
 # Conversations whose last decision and ask are remembered.
 MAX_KNOWN_CONVERSATIONS = 200_000
@@ -26,7 +26,7 @@ MAX_ASK_CHARACTERS = 4096
 _SAYS_NOTHING = "ok"
 
 
-class Asked(msgspec.Struct, frozen=True):
+class LoggedRequest(msgspec.Struct, frozen=True):
     """A request of a log: `text` is None if nothing was classified, as its conversation or a rule decided.
 
     `conversation` is its number in 48 bits, in hex, `turn` its position there, from 1, `category` the logged one.
@@ -46,14 +46,14 @@ class Asked(msgspec.Struct, frozen=True):
         return 0.0 if self.conversation is None else int(self.conversation, 16) / 2**48
 
 
-class _Turn(msgspec.Struct, frozen=True):
-    kept: Kept
+class _ReplayedTurn(msgspec.Struct, frozen=True):
+    kept: ConversationState
     ask: str
 
 
-def decide(asked: Sequence[Asked], config: Config, known: Known) -> list[Decision]:
+def decide(asked: Sequence[LoggedRequest], config: Config, known: PrecomputedClassifier) -> list[Decision]:
     """Return the decisions, in the order of the requests; `known` has the results for all texts."""
-    return asyncio.run(_Traffic(config, known).decide(asked))
+    return asyncio.run(_ReplayRouters(config, known).decide(asked))
 
 
 def replayable(rule: str | None, config: Config | None) -> bool:
@@ -61,14 +61,14 @@ def replayable(rule: str | None, config: Config | None) -> bool:
     return config is not None and any(one.name == rule for one in config.pointsman.routing.rules)
 
 
-class _Traffic:
+class _ReplayRouters:
     """The routers of a config without its rollout: one for all requests, and one for each rule to be replayed.
 
     Such a rule depends on facts outside the log: headers, images, tools, and the text if the rule decided. So it
     decides exactly where it decided in the log.
     """
 
-    def __init__(self, config: Config, known: Known) -> None:
+    def __init__(self, config: Config, known: PrecomputedClassifier) -> None:
         rules = config.pointsman.routing.rules
         self._known = known
         seeing = [rule for rule in rules if not _is_blind(rule)]
@@ -77,37 +77,37 @@ class _Traffic:
         self._ruled = {
             rule.name: self._with_rules(config, [_unconditional(rule)]) for rule in rules if rule.never is None
         }
-        self._turns: Lru[str, _Turn] = Lru(MAX_KNOWN_CONVERSATIONS)
+        self._turns: Lru[str, _ReplayedTurn] = Lru(MAX_KNOWN_CONVERSATIONS)
 
     def _with_rules(self, config: Config, rules: list[Rule]) -> Router:
         routing = replace(
             config.pointsman.routing, rules=tuple(rules), mode="on", categories={}, ask=AskOptions(mode="last_user")
         )
         plain = replace(config, pointsman=replace(config.pointsman, routing=routing))
-        return Router(plain, cast(Classifier, self._known), Served)
+        return Router(plain, cast(Classifier, self._known), ServedModels)
 
-    async def decide(self, asked: Sequence[Asked]) -> list[Decision]:
+    async def decide(self, asked: Sequence[LoggedRequest]) -> list[Decision]:
         return [await self._decide(one) for one in asked]
 
-    async def _decide(self, one: Asked) -> Decision:
+    async def _decide(self, one: LoggedRequest) -> Decision:
         before = None if one.conversation is None else self._turns.get(one.conversation)
         if one.text is not None and one.turn == 1:  # the remembered one is another that began with the same words
             before = None
         elif one.text is None and one.rule is None and before is None:  # the conversation began before the log
-            before = _Turn(Kept(one.category, one.share), "")
+            before = _ReplayedTurn(ConversationState(one.category, one.share), "")
         text = _SAYS_NOTHING if one.text is None else one.text
         said = [] if before is None or not before.ask else [("user", before.ask), ("assistant", "")]
         messages = [{"role": role, "content": content} for role, content in [*said, ("user", text)]]
         request = CHAT.parse(msgspec.json.encode({"messages": messages}), self._router.finder)
-        kept = Kept(None, one.share, unread=True) if before is None else before.kept
-        origin = Origin({}, one.client, one.path, one.key)
+        kept = ConversationState(None, one.share, unread=True) if before is None else before.kept
+        origin = RequestOrigin({}, one.client, one.path, one.key)
         routed = await self._router_for(one).route(request, continued=kept, remember=False, origin=origin)
         if one.conversation is not None and routed.kept is not None:
             ask = before.ask if one.text is None and before is not None else text
-            self._turns.put(one.conversation, _Turn(routed.kept, ask[:MAX_ASK_CHARACTERS]))
+            self._turns.put(one.conversation, _ReplayedTurn(routed.kept, ask[:MAX_ASK_CHARACTERS]))
         return routed.decision
 
-    def _router_for(self, one: Asked) -> Router:
+    def _router_for(self, one: LoggedRequest) -> Router:
         if one.rule is not None and (one.text is None or one.rule not in self._seeing):
             return self._ruled.get(one.rule, self._router)
         return self._router

@@ -7,14 +7,14 @@ from typing import Protocol
 
 import numpy as np
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.calibration import Calibration
 from pointsman.config.labels import cover
 from pointsman.config.model import CategoryModel, Config
 from pointsman.config.words import fold
 from pointsman.evaluation.metrics import Bools, Floats, Ints
 from pointsman.observability.kept_rows import NO_CATEGORY
-from pointsman.routing.decision import Choice, Reason
+from pointsman.routing.decision import CategoryChoice, Reason
 from pointsman.routing.planner import Planner
 from pointsman.routing.policy import Policy
 
@@ -53,7 +53,7 @@ class Scheme(Protocol):
         """Return whether each row is kept out of all domains, as out-of-scope rows should be. Shape [n]."""
 
 
-class Labels:
+class LabelScheme:
     """The classifier's labels; the most probable one is chosen, in any language: no route depends on it."""
 
     def __init__(self, labels: Sequence[str], suggested: float | None) -> None:
@@ -83,7 +83,7 @@ class Labels:
         return outside | unsure
 
 
-class Categories:
+class CategoryScheme:
     """A config's categories, chosen as the service chooses for the first turn of a conversation."""
 
     def __init__(self, config: Config, labels: Sequence[str], calibration: Calibration | None = None) -> None:
@@ -133,5 +133,5 @@ class Categories:
 
     def models(self) -> list[str]:
         """Return the model that answers each class if every endpoint serves all models."""
-        choices = (Choice(None if name == NONE else name, None, Reason.CLASSIFIED) for name in self.names)
-        return [self._planner.decide(choice, 0.0, Served()).model for choice in choices]
+        choices = (CategoryChoice(None if name == NONE else name, None, Reason.CLASSIFIED) for name in self.names)
+        return [self._planner.decide(choice, 0.0, ServedModels()).model for choice in choices]

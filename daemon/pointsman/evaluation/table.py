@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pointsman.evaluation.dataset import OUT_OF_SCOPE
-from pointsman.evaluation.evaluate import Judged, Report, Share, Thresholds
-from pointsman.evaluation.metrics import Point
+from pointsman.evaluation.evaluate import EvaluationReport, InScopeMetrics, Proportion, Thresholds
+from pointsman.evaluation.metrics import CoveragePoint
 from pointsman.evaluation.provenance import ArtifactId
 
 MAX_CONFUSIONS = 10
@@ -14,7 +14,7 @@ MAX_CHOSEN_MODELS = 6
 SHOWN_MISTAKES = 10
 
 
-def render(report: Report) -> str:
+def render(report: EvaluationReport) -> str:
     """Return the whole report, with lines of up to about 90 characters."""
     origin = report.provenance
     blocks = [[f"{origin.artifact.name} on {origin.data.name}: {_row_count(report)}", artifact_line(origin.artifact)]]
@@ -34,7 +34,7 @@ def render(report: Report) -> str:
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def _row_count(report: Report) -> str:
+def _row_count(report: EvaluationReport) -> str:
     """Return the number of rows behind the figures, and of those left out."""
     left_out = report.provenance.fitted_rows
     return f"{report.rows:,} rows" + (f", without {left_out:,} that were used to fit the artifact" if left_out else "")
@@ -66,13 +66,13 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{share * 100:.1f} %"
 
 
-def interval(share: Share) -> str:
+def interval(share: Proportion) -> str:
     """Return a share with its interval and rows."""
     low, high = percent(share.low).removesuffix(" %"), percent(share.high)
     return f"{percent(share.share)}  (95 %: {low} to {high}; {share.part:,} of {share.whole:,})"
 
 
-def _passed(report: Report) -> list[tuple[str, ...]]:
+def _passed(report: EvaluationReport) -> list[tuple[str, ...]]:
     """Return the head and the rows of a table of both errors at the thresholds."""
     head = ("class", "threshold", "reach", "95 %", "precision", "95 %")
     return [
@@ -84,13 +84,13 @@ def _passed(report: Report) -> list[tuple[str, ...]]:
     ]
 
 
-def _share(found: Share | None) -> tuple[str, str]:
+def _share(found: Proportion | None) -> tuple[str, str]:
     if found is None:
         return "-", ""
     return percent(found.share), f"{percent(found.low).removesuffix(' %')} to {percent(found.high)}"
 
 
-def _confused(report: Report, judged: Judged) -> list[tuple[str, str, int]]:
+def _confused(report: EvaluationReport, judged: InScopeMetrics) -> list[tuple[str, str, int]]:
     """Return true class, chosen class and rows of every mistake, the most frequent first."""
     names = report.classes
     pairs = (
@@ -102,7 +102,7 @@ def _confused(report: Report, judged: Judged) -> list[tuple[str, str, int]]:
     return sorted(pairs, key=lambda pair: -pair[2])
 
 
-def _marked(judged: Judged, thresholds: Thresholds) -> list[tuple[Point, str]]:
+def _marked(judged: InScopeMetrics, thresholds: Thresholds) -> list[tuple[CoveragePoint, str]]:
     """Return the curve's points at tenths and at the named thresholds."""
     names = {thresholds.suggested: "the artifact's", thresholds.config: "the config's"}
     if thresholds.suggested == thresholds.config:
@@ -111,7 +111,7 @@ def _marked(judged: Judged, thresholds: Thresholds) -> list[tuple[Point, str]]:
     return [(point, mark) for point, mark in points if mark or round(point.threshold * 10, 6) % 1 == 0]
 
 
-def _summary(judged: Judged) -> Iterator[str]:
+def _summary(judged: InScopeMetrics) -> Iterator[str]:
     yield f"accuracy     {interval(judged.accuracy)}"
     if judged.right_model is not None:
         yield f"right model  {interval(judged.right_model)}"
@@ -119,7 +119,7 @@ def _summary(judged: Judged) -> Iterator[str]:
     yield f"ECE          {judged.calibration_error:.3f}  (mean distance of confidence and accuracy, 15 bins)"
 
 
-def _labels(judged: Judged) -> Iterator[str]:
+def _labels(judged: InScopeMetrics) -> Iterator[str]:
     rows = [("label", "rows", "precision", "recall", "F1")]
     rows += [
         (name, f"{score.rows:,}", percent(score.precision), percent(score.recall), _number(score.f1))
@@ -129,7 +129,7 @@ def _labels(judged: Judged) -> Iterator[str]:
     return columns(rows)
 
 
-def _confusions(report: Report, judged: Judged) -> Iterator[str]:
+def _confusions(report: EvaluationReport, judged: InScopeMetrics) -> Iterator[str]:
     pairs = _confused(report, judged)[:MAX_CONFUSIONS]
     if not pairs:
         return iter(())
@@ -140,7 +140,7 @@ def _confusions(report: Report, judged: Judged) -> Iterator[str]:
     return columns(rows, left=2)
 
 
-def _curve(judged: Judged, thresholds: Thresholds) -> Iterator[str]:
+def _curve(judged: InScopeMetrics, thresholds: Thresholds) -> Iterator[str]:
     rows = [("threshold", "coverage", "accuracy", "")]
     rows += [
         (f"{point.threshold:.2f}", percent(point.coverage), percent(point.accuracy), f"<- {mark}" if mark else "")
@@ -150,7 +150,7 @@ def _curve(judged: Judged, thresholds: Thresholds) -> Iterator[str]:
     return columns([(*row[:3], row[3].ljust(width)) for row in rows], left=0)
 
 
-def _out_of_scope(report: Report) -> Iterator[str]:
+def _out_of_scope(report: EvaluationReport) -> Iterator[str]:
     found = report.out_of_scope
     if found is None:
         return
@@ -159,7 +159,7 @@ def _out_of_scope(report: Report) -> Iterator[str]:
     yield "  chosen: " + ", ".join(f"{name} {count:,}" for name, count in most)
 
 
-def _mistakes(report: Report) -> Iterator[str]:
+def _mistakes(report: EvaluationReport) -> Iterator[str]:
     """Return a table of the most confident mistakes by their lines, so that it can be shared without the prompts."""
     if not report.mistakes:
         return iter(())
@@ -170,7 +170,7 @@ def _mistakes(report: Report) -> Iterator[str]:
     return columns(rows, left=3)
 
 
-def _latency(report: Report) -> Iterator[str]:
+def _latency(report: EvaluationReport) -> Iterator[str]:
     latency, machine = report.latency, report.provenance.machine
     yield (
         f"latency  median {latency.median_ms:.2f} ms, p95 {latency.p95_ms:.2f} ms per prompt "

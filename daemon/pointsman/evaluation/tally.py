@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from pointsman.evaluation.comparison import Conversation, Rating
+from pointsman.evaluation.comparison import ConversationOutcome, Rating
 from pointsman.evaluation.metrics import accuracy_interval
-from pointsman.evaluation.worklist import Feedback
+from pointsman.evaluation.worklist import FeedbackLine
 from pointsman.experiments.sequential import Moments, Sample, Share
 from pointsman.lru import Lru
 
@@ -32,7 +32,7 @@ class Tally:
         self._first_bytes = Moments()
         self._tokens = Moments()
         self._costs = Moments()
-        self._known: Lru[str, Conversation] = Lru(max_conversations)
+        self._known: Lru[str, ConversationOutcome] = Lru(max_conversations)
         self._rated: Lru[str, Rating] = Lru(max_rated)
         self._max_authors = max_authors
         self._authors: dict[str, Moments] = {}
@@ -48,7 +48,7 @@ class Tally:
         self.requests += 1
         one = self._known.get(draw)
         if one is None:
-            one = Conversation()
+            one = ConversationOutcome()
             self._tokens.add(0.0)
             self._costs.add(0.0)
         self._known.put(draw, one)
@@ -65,7 +65,7 @@ class Tally:
 
     def rate(self, draw: str, score: float | None, label: str | None, author: str) -> None:
         """Count an author's feedback on an answer in a conversation."""
-        said = Feedback("feedback", score=score, label=label)
+        said = FeedbackLine("feedback", score=score, label=label)
         self.good += said.is_good
         self.bad += said.is_bad
         if author not in self._authors and len(self._authors) >= self._max_authors - 1:

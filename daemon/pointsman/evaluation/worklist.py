@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pointsman.observability.kept_rows import NO_CATEGORY, Row
+from pointsman.observability.kept_rows import NO_CATEGORY, TextRecord
 
 MAX_ITEMS = 5_000
 """The number of most useful texts that are compared for similarity."""
@@ -33,7 +33,7 @@ _MAX_BAND_ITEMS = 50
 _FACTORS = np.random.default_rng(1).integers(1, 2**63, (_BANDS * _IN_BAND, 1), np.uint64) | np.uint64(1)
 
 
-class Item(msgspec.Struct, frozen=True, omit_defaults=True):
+class WorklistItem(msgspec.Struct, frozen=True, omit_defaults=True):
     """A text to label: the decision, why a label helps, and the number of similar texts."""
 
     id: str
@@ -54,7 +54,7 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     """Texts that are nearly the same, this one included."""
 
 
-class Logged(msgspec.Struct, frozen=True):
+class DecisionLine(msgspec.Struct, frozen=True):
     """The fields of a line of the log that are read."""
 
     event: str
@@ -63,7 +63,7 @@ class Logged(msgspec.Struct, frozen=True):
     shadow: dict[str, Any] | None = None
 
 
-class Feedback(msgspec.Struct, frozen=True):
+class FeedbackLine(msgspec.Struct, frozen=True):
     """The fields of a line of the file of feedback that are read."""
 
     event: str
@@ -82,7 +82,7 @@ class Feedback(msgspec.Struct, frozen=True):
         return liked and not self.is_bad
 
 
-def contested(lines: Iterable[Logged]) -> dict[str, str]:
+def contested(lines: Iterable[DecisionLine]) -> dict[str, str]:
     """Return, by text, the category of the classifier in shadow if it differs; NO_CATEGORY stands for none."""
     found = {}
     for line in lines:
@@ -91,25 +91,29 @@ def contested(lines: Iterable[Logged]) -> dict[str, str]:
     return found
 
 
-def told(rows: Iterable[Row]) -> dict[str, str]:
+def told(rows: Iterable[TextRecord]) -> dict[str, str]:
     """Return the same from the file of texts."""
     return {row.hash: row.shadow for row in rows if row.shadow is not None}
 
 
-def bad(lines: Iterable[Feedback]) -> set[str]:
+def bad(lines: Iterable[FeedbackLine]) -> set[str]:
     """Return the requests and the texts whose answer was judged bad."""
     return {name for line in lines if line.is_bad for name in (line.request_id, line.text_hash) if name}
 
 
 def worklist(
-    rows: Iterable[Row], disliked: Collection[str], differing: Mapping[str, str], labelled: Collection[str], limit: int
-) -> list[Item]:
+    rows: Iterable[TextRecord],
+    disliked: Collection[str],
+    differing: Mapping[str, str],
+    labelled: Collection[str],
+    limit: int,
+) -> list[WorklistItem]:
     """Return at most this many texts, the most useful first, without those that are labeled or nearly the same.
 
     Each fourth is from a fair sample: a classifier may be wrong and sure of it.
     """
-    best: list[tuple[float, int, Item]] = []
-    sample: list[tuple[int, int, Item]] = []
+    best: list[tuple[float, int, WorklistItem]] = []
+    sample: list[tuple[int, int, WorklistItem]] = []
     seen: set[str] = set()
     order = itertools.count()
     for row in rows:
@@ -126,7 +130,7 @@ def worklist(
     return list(itertools.islice(_mixed(ranked, [folded[name] for name in drawn if name in folded]), limit))
 
 
-def _keep(heap: list[tuple[Any, int, Item]], entry: tuple[Any, int, Item], max_items: int) -> None:
+def _keep(heap: list[tuple[Any, int, WorklistItem]], entry: tuple[Any, int, WorklistItem], max_items: int) -> None:
     """Keep an entry if it is one of the greatest."""
     if len(heap) < max_items:
         heapq.heappush(heap, entry)
@@ -134,7 +138,7 @@ def _keep(heap: list[tuple[Any, int, Item]], entry: tuple[Any, int, Item], max_i
         heapq.heappushpop(heap, entry)
 
 
-def _mixed(ranked: list[Item], sample: list[Item]) -> Iterator[Item]:
+def _mixed(ranked: list[WorklistItem], sample: list[WorklistItem]) -> Iterator[WorklistItem]:
     """Yield the ranked items, with the next of the sample in each fourth position."""
     given: set[str] = set()
     fair = iter(sample)
@@ -147,13 +151,13 @@ def _mixed(ranked: list[Item], sample: list[Item]) -> Iterator[Item]:
             yield item
 
 
-def margin(row: Row) -> float:
+def margin(row: TextRecord) -> float:
     """Return the lead of the best category; 0 if unknown."""
     best, *others = [*sorted(row.scores.values(), reverse=True), 0.0]
     return best - (others[0] if others else 0.0)
 
 
-def _item(row: Row, disliked: Collection[str], differing: Mapping[str, str]) -> Item:
+def _item(row: TextRecord, disliked: Collection[str], differing: Mapping[str, str]) -> WorklistItem:
     lead = margin(row)
     why = []
     if row.hash in disliked or (row.request_id and row.request_id in disliked):
@@ -165,7 +169,7 @@ def _item(row: Row, disliked: Collection[str], differing: Mapping[str, str]) -> 
     if row.scores and lead < CLOSE:
         why.append("close")
     useful = sum(_WEIGHTS[one] for one in why) + 1 - min(1.0, max(0.0, lead))
-    return Item(
+    return WorklistItem(
         id=row.hash[:16],
         text=row.text,
         useful=round(useful, 3),
@@ -182,9 +186,9 @@ def _item(row: Row, disliked: Collection[str], differing: Mapping[str, str]) -> 
     )
 
 
-def _folded(items: list[Item]) -> list[Item]:
+def _folded(items: list[WorklistItem]) -> list[WorklistItem]:
     """Return the items without near duplicates of earlier ones, which count them and become more useful."""
-    kept: list[tuple[Item, frozenset[int]]] = []
+    kept: list[tuple[WorklistItem, frozenset[int]]] = []
     places: dict[tuple[int, ...], list[int]] = {}
     alike: Counter[int] = Counter()
     for item in items:

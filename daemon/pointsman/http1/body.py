@@ -17,7 +17,7 @@ _SIZE_LINES = {size + len(b"%x" % size) + 4: b"%x\r\n" % size for size in range(
 _TRAILER = re.compile(rb"(?:[" + TOKEN_BYTES + rb"]+:[^\r\n\0]*\r\n)*\r\n")
 
 
-class Malformed(Exception):
+class MalformedBody(Exception):
     """The body's framing is invalid, so its end is unknown."""
 
 
@@ -27,7 +27,7 @@ class Framing(Protocol):
     done: bool
 
     def feed(self, data: bytes) -> bytes:
-        """Return the bytes to forward, of `data` and of the buffered bytes; raises Malformed.
+        """Return the bytes to forward, of `data` and of the buffered bytes; raises MalformedBody.
 
         Bytes after the end of the body are cut off and stored in `surplus`.
         """
@@ -44,7 +44,7 @@ class Framing(Protocol):
         """Frame `text` so that the client reads it as part of the body, which stays incomplete."""
 
 
-class Length:
+class LengthFraming:
     """A body of a known length."""
 
     __slots__ = ("_left", "done", "surplus")
@@ -71,7 +71,7 @@ class Length:
         return text[: max(0, self._left - 1)]  # with the last byte the body would look complete
 
 
-class UntilClose:
+class CloseFraming:
     """A body that ends with the connection; `chunked` reframes it, so that a client of HTTP/1.1 sees its end."""
 
     __slots__ = ("_chunked", "done")
@@ -93,7 +93,7 @@ class UntilClose:
         return b"0\r\n\r\n" if self._chunked else b""
 
 
-class Chunked:
+class ChunkedFraming:
     """A chunked body; `verbatim` preserves its framing with extensions and trailer, otherwise they are removed."""
 
     __slots__ = ("_crlf", "_held", "_left", "_verbatim", "done", "surplus")
@@ -138,14 +138,14 @@ class Chunked:
         return b"".join(payload)
 
     def _line(self, data: bytes, at: int) -> int:
-        """Return the end of the framing line that starts at `at`, or `at` while it is incomplete; raises Malformed."""
+        """Return the end of the framing line that starts at `at`, or `at` while it is partial; raises MalformedBody."""
         if self._crlf:
             if data.startswith(b"\r\n", at):
                 self._crlf = False
                 return at + 2
             if data[at:] == b"\r":
                 return at
-            raise Malformed("a chunk is longer than its size")
+            raise MalformedBody("a chunk is longer than its size")
         size = _SIZE.match(data, at)
         if size is None:
             self._check_start(data, at)
@@ -158,14 +158,14 @@ class Chunked:
             self.done = True
             return trailer.end()
         if len(data) - at > MAX_TRAILER_BYTES:
-            raise Malformed("the trailer is too long")
+            raise MalformedBody("the trailer is too long")
         return at
 
     def _check_start(self, data: bytes, at: int) -> None:
-        """Raise Malformed unless the data can still become a size line."""
+        """Raise MalformedBody unless the data can still become a size line."""
         line_end = data.find(b"\n", at)
         if line_end >= 0 or len(data) - at > MAX_LINE_BYTES:
-            raise Malformed("a chunk has no size")
+            raise MalformedBody("a chunk has no size")
 
     def interrupted(self, text: bytes) -> bytes:
         if not self._verbatim:

@@ -40,7 +40,7 @@ REQUEST_ID = "[A-Za-z0-9._:-]{1,128}"
 _REQUEST_ID = re.compile(REQUEST_ID.encode())
 
 
-class _Verdicts:
+class _HeaderFilter:
     """The headers that are forwarded to vLLM, and those that are not, by lower-case name; both sets grow."""
 
     __slots__ = ("_prefixes", "blocked", "passing")
@@ -65,7 +65,7 @@ class _Verdicts:
 
 
 _VERDICTS = {
-    flags: _Verdicts(credentials=flags[0], proxied=flags[1], traced=flags[2])
+    flags: _HeaderFilter(credentials=flags[0], proxied=flags[1], traced=flags[2])
     for flags in itertools.product((False, True), repeat=3)
 }
 

@@ -35,7 +35,7 @@ _MAX_KEPT_HEAD_BYTES = 4096
 
 
 class RequestHead:
-    """A request head; `path` and `query` keep their percent-encoding. `old`: the client speaks HTTP/1.0.
+    """A request head; `path` and `query` keep their percent-encoding. `http_1_0`: the client speaks HTTP/1.0.
 
     `values` maps lower-case names to values, several of one name joined by a comma. The body is `chunked`, or its
     length is read with the head. `keep_alive`: the client may send another request on the connection. `websocket`: the
@@ -48,9 +48,9 @@ class RequestHead:
         "_fields",
         "_forwarded",
         "chunked",
+        "http_1_0",
         "keep_alive",
         "method",
-        "old",
         "path",
         "query",
         "values",
@@ -65,7 +65,7 @@ class RequestHead:
         fields: list[tuple[bytes, bytes]],
         values: Mapping[bytes, bytes],
         *,
-        old: bool,
+        http_1_0: bool,
         chunked: bool,
         keep_alive: bool,
         websocket: bool,
@@ -74,7 +74,7 @@ class RequestHead:
         self.method = method
         self.path = path
         self.query = query
-        self.old = old
+        self.http_1_0 = http_1_0
         self.values = values
         self.chunked = chunked
         self.keep_alive = keep_alive
@@ -132,8 +132,8 @@ def _read(data: bytes) -> RequestHead:
     if match is None:
         raise malformed("its head is not well-formed HTTP/1.1, or too long")
     method, target, version, block = match.groups()
-    old = version == b"1.0"
-    if not old and version != b"1.1":
+    http_1_0 = version == b"1.0"
+    if not http_1_0 and version != b"1.1":
         raise RequestError("HTTP/1.1 is spoken here", status=505, code="http_version_not_supported")
     values: dict[bytes, bytes] = {}
     fields: list[tuple[bytes, bytes]] = []
@@ -149,30 +149,30 @@ def _read(data: bytes) -> RequestHead:
             value = b"%b,%b" % (values[name], value)
         values[name] = value
         fields.append((name, line))
-    path, query = _asked(target.decode("ascii"), values.get(b"host"), old)
+    path, query = _asked(target.decode("ascii"), values.get(b"host"), http_1_0)
     chunked = b"transfer-encoding" in values
     length = values.get(b"content-length")
-    if chunked and (old or length is not None or values[b"transfer-encoding"].lower() != b"chunked"):
+    if chunked and (http_1_0 or length is not None or values[b"transfer-encoding"].lower() != b"chunked"):
         raise _open_ended()
     if length is not None and not is_length(length):
         raise malformed("its Content-Length is no number")
-    keep_alive = not old
+    keep_alive = not http_1_0
     websocket = False
     tokens: set[bytes] = set()
     if b"connection" in values:
         tokens = {token.strip(b" \t") for token in values[b"connection"].lower().split(b",")}
-        keep_alive = b"close" not in tokens and (not old or b"keep-alive" in tokens)
+        keep_alive = b"close" not in tokens and (not http_1_0 or b"keep-alive" in tokens)
     if b"upgrade" in values:  # the bytes after it are not HTTP, whether the offer is accepted or not
         keep_alive = False
         offered = b"upgrade" in tokens and values[b"upgrade"].lower() == b"websocket"
-        websocket = offered and method == b"GET" and not old
+        websocket = offered and method == b"GET" and not http_1_0
     return RequestHead(
         method.decode(),
         path,
         query,
         fields,
         values,
-        old=old,
+        http_1_0=http_1_0,
         chunked=chunked,
         keep_alive=keep_alive,
         websocket=websocket,
@@ -182,9 +182,9 @@ def _read(data: bytes) -> RequestHead:
 _read_kept = functools.lru_cache(_KEPT_HEADS)(_read)
 
 
-def _asked(target: str, host: bytes | None, old: bool) -> tuple[str, str]:
+def _asked(target: str, host: bytes | None, http_1_0: bool) -> tuple[str, str]:
     """Return path and query."""
-    if host is None and not old:
+    if host is None and not http_1_0:
         raise malformed("it has no Host")
     path, _, query = target.partition("?")
     if path[:1] == "/" or target == "*":

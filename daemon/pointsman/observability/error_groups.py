@@ -43,7 +43,7 @@ class ErrorGroup(msgspec.Struct):
     endpoints: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-class _Kind(NamedTuple):
+class _ErrorKind(NamedTuple):
     status: int
     error: str | None
 
@@ -52,12 +52,12 @@ class ErrorGroups:
     """The MAX_GROUPS kinds of errors that came last."""
 
     def __init__(self) -> None:
-        self._groups: Lru[_Kind, ErrorGroup] = Lru(MAX_GROUPS)
+        self._groups: Lru[_ErrorKind, ErrorGroup] = Lru(MAX_GROUPS)
 
     def add(self, record: Record) -> None:
         """Take a request that has ended with an error."""
         error = record.error
-        kind = _Kind(record.status, None if error is None else kind_of(cut(error, MAX_ERROR_BYTES)))
+        kind = _ErrorKind(record.status, None if error is None else kind_of(cut(error, MAX_ERROR_BYTES)))
         group = self._groups.get(kind)
         if group is None:
             group = ErrorGroup(*kind, since=record.ended)

@@ -32,7 +32,7 @@ class Search:
         self.broken = 0
         """Lines with the id that could not be read."""
         self._wanted = wanted
-        self._whole, self._begun = _Newest(), _Newest()
+        self._whole, self._begun = _NewestLines(), _NewestLines()
 
     @property
     def found(self) -> list[FoundLine]:
@@ -70,11 +70,11 @@ class Search:
             self._begun.add(one)
 
     @property
-    def _best(self) -> _Newest:
+    def _best(self) -> _NewestLines:
         return self._whole if self._whole.count else self._begun
 
 
-class _Newest:
+class _NewestLines:
     """The newest lines of those that are added."""
 
     def __init__(self) -> None:

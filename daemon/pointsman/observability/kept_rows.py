@@ -16,7 +16,7 @@ from pointsman.observability.rotated_file import alone, lines, parts
 NO_CATEGORY = "(none)"
 
 
-class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+class TextRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line of the file: a text, with the request that had it first and the decision about it.
 
     Lines of earlier releases have only hash and text. A text has a further line if the classifier in shadow differs.
@@ -36,14 +36,14 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     """The category by the classifier in shadow if it differs; NO_CATEGORY stands for none."""
 
 
-def rows(path: Path) -> Iterator[Row]:
+def rows(path: Path) -> Iterator[TextRecord]:
     """Yield the rows of all parts, the oldest first, without invalid lines; raises OSError."""
     for line in lines(path):
         if (row := _row(line)) is not None:
             yield row
 
 
-def forget(path: Path, gone: Callable[[Row], bool]) -> int:
+def forget(path: Path, gone: Callable[[TextRecord], bool]) -> int:
     """Remove rows from all parts, and return their number; raises OSError.
 
     A part is replaced as a whole; a running service continues in the new one. An unreadable line is removed with the
@@ -53,7 +53,7 @@ def forget(path: Path, gone: Callable[[Row], bool]) -> int:
         return sum(_forget(one, gone) for one in parts(path))
 
 
-def _forget(path: Path, gone: Callable[[Row], bool]) -> int:
+def _forget(path: Path, gone: Callable[[TextRecord], bool]) -> int:
     removed = 0
     with files.opened(path) as file:
         found = os.fstat(file.fileno())
@@ -78,8 +78,8 @@ def _forget(path: Path, gone: Callable[[Row], bool]) -> int:
     return removed
 
 
-def _row(line: bytes) -> Row | None:
+def _row(line: bytes) -> TextRecord | None:
     try:
-        return msgspec.json.decode(line, type=Row)
+        return msgspec.json.decode(line, type=TextRecord)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

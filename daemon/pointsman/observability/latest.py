@@ -17,7 +17,7 @@ MAX_REQUESTS = 10_000
 FIELDS = ("category", "reason", "model", "key")
 
 
-class Summary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class RequestSummary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A summary of a request: `number` counts them, `at` is when it ended, `asked` the requested model."""
 
     number: int
@@ -50,13 +50,13 @@ class Summary(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     text_hash: str | None = None
 
 
-class Latest:
+class LatestRequests:
     """The latest MAX_REQUESTS, and the latest kinds of errors, whatever their age."""
 
     def __init__(self, settle: Callable[[], None]) -> None:
         """Take `settle`, which calls `add` with all requests that have ended."""
         self._settle = settle
-        self._requests: deque[Summary] = deque(maxlen=MAX_REQUESTS)
+        self._requests: deque[RequestSummary] = deque(maxlen=MAX_REQUESTS)
         self._errors = ErrorGroups()
         self._count = 0
 
@@ -75,7 +75,7 @@ class Latest:
 
     def find(
         self, wanted: Mapping[str, str], max_requests: int, *, after: int = 0, before: int | None = None
-    ) -> list[Summary]:
+    ) -> list[RequestSummary]:
         """Return at most this many requests, the newest first; `after` and `before` are numbers.
 
         `wanted` has values of FIELDS (an empty one matches requests without a value), a `status` (`404`, or `4xx` for
@@ -104,7 +104,7 @@ class Latest:
         return len(self._requests)
 
 
-def _test(name: str, value: str) -> Callable[[Summary], bool]:
+def _test(name: str, value: str) -> Callable[[RequestSummary], bool]:
     """Return whether a request matches."""
     if name == "id":
         return lambda one: one.request_id.startswith(value)
@@ -114,7 +114,7 @@ def _test(name: str, value: str) -> Callable[[Summary], bool]:
     return lambda one: getattr(one, name) == (value or None)
 
 
-def _summary(number: int, record: Record) -> Summary:
+def _summary(number: int, record: Record) -> RequestSummary:
     first, routed = record.first_byte, record.routed
     common = (
         number,
@@ -130,9 +130,9 @@ def _summary(number: int, record: Record) -> Summary:
         None if record.error is None else cut(record.error, MAX_ERROR_BYTES),
     )
     if routed is None:
-        return Summary(*common)
+        return RequestSummary(*common)
     decision, read = routed.decision, routed.classification
-    return Summary(
+    return RequestSummary(
         *common,
         _short(decision.model, MAX_NAME_BYTES),
         decision.category,

@@ -10,11 +10,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pointsman.observability.definitions import Instruments
-from pointsman.observability.recent import ModelTotals, Recent, Totals
+from pointsman.observability.recent import ModelTotals, RecentCounts, Totals
 from pointsman.observability.record import Record
-from pointsman.observability.usage import Usage
+from pointsman.observability.usage import UsageCounts
 from pointsman.routing.decision import Decision
-from pointsman.routing.router import Routed
+from pointsman.routing.router import RoutedRequest
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series and are not used
 
@@ -36,13 +36,13 @@ class Metrics(Instruments):
         self.counted: Callable[[list[Record]], None] = lambda _: None
         """Called with requests once they are counted."""
         self._key_names: set[str] = set()
-        self.usage = Usage()
+        self.usage = UsageCounts()
         self.registry = CollectorRegistry()
-        self.registry.register(_Before(self.settle))
+        self.registry.register(_ScrapeHook(self.settle))
         for instrument in self.all():
             self.registry.register(instrument)
         ProcessCollector(registry=self.registry)
-        self.recent = Recent(self._totals)
+        self.recent = RecentCounts(self._totals)
         self.in_flight = 0
         self.held = 0
         self.watch("requests_held", "Requests that wait for an endpoint (relay.hold_ms).", lambda: self.held)
@@ -181,7 +181,7 @@ class Metrics(Instruments):
             self.key_tokens.add(key, "prompt", by=used[0])
             self.key_tokens.add(key, "completion", by=used[1])
 
-    def _count_decisions(self, routed: list[Routed], model: str, status: str) -> None:
+    def _count_decisions(self, routed: list[RoutedRequest], model: str, status: str) -> None:
         decision = routed[0].decision
         category = decision.category or ""
         self.decisions.add(decision.reason, category, model, status, decision.arm or "", by=len(routed))
@@ -208,7 +208,7 @@ def _labels(record: Record) -> tuple[Hashable, ...]:
     return record.path, record.status, record.key, *chosen
 
 
-class _Before(Collector):
+class _ScrapeHook(Collector):
     """A collector that calls a function on each scrape; register it before the metrics that the function changes."""
 
     def __init__(self, call: Callable[[], None]) -> None:

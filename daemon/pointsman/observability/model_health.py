@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from pointsman.observability.model_flags import Finding
-from pointsman.observability.model_windows import NEWEST, Answered, Left, Slots
+from pointsman.observability.model_windows import NEWEST, AbandonedRequest, AnsweredRequest, Slots
 
 # A model with fewer requests is not compared.
 MIN_REQUESTS = 5
@@ -29,10 +29,10 @@ FREE_IN_FLIGHT = 8
 SHARE_OVER, FACTOR_OVER = 0.2, 0.5
 
 
-S = TypeVar("S", Answered, Left)
+S = TypeVar("S", AnsweredRequest, AbandonedRequest)
 
 
-class Bounds(NamedTuple):
+class OutlierBounds(NamedTuple):
     """The bounds of a problem: the share of errors, and the factor of the first byte."""
 
     failing: float
@@ -48,11 +48,11 @@ class ModelJudge:
 
     def __init__(
         self,
-        recent: Mapping[str, Sequence[Answered]],
-        left: Mapping[str, Sequence[Left]],
+        recent: Mapping[str, Sequence[AnsweredRequest]],
+        left: Mapping[str, Sequence[AbandonedRequest]],
         bases: Mapping[str, str],
-        bounds: Bounds,
-        before: Mapping[Cohort, Typical],
+        bounds: OutlierBounds,
+        before: Mapping[Cohort, ComparableMedians],
         slots: Slots,
     ) -> None:
         self._recent = recent
@@ -64,13 +64,13 @@ class ModelJudge:
         # The base of a model that is not in the config is known if there is only one.
         default = next(iter(only)) if len(only) == 1 else None
         self._bases = {name: bases.get(name, default) for name in (*recent, *left)}
-        self._typical: dict[tuple[str, frozenset[str], bool, float | None], Typical | None] = {}
-        self._middles: dict[tuple[str, frozenset[str], bool], Typical | None] = {}
-        self._siblings: dict[tuple[str, frozenset[str], bool], list[tuple[str, Typical]]] = {}
+        self._typical: dict[tuple[str, frozenset[str], bool, float | None], ComparableMedians | None] = {}
+        self._middles: dict[tuple[str, frozenset[str], bool], ComparableMedians | None] = {}
+        self._siblings: dict[tuple[str, frozenset[str], bool], list[tuple[str, ComparableMedians]]] = {}
         self._comparable = {name for name, samples in recent.items() if len(samples) >= MIN_REQUESTS}
         self._ill: dict[tuple[str, int, bool], dict[str, bool]] = {}
         """By endpoint and slot, the models that failed then, or were slow."""
-        self._at: dict[str, dict[str, list[Answered]]] = {}
+        self._at: dict[str, dict[str, list[AnsweredRequest]]] = {}
         """The answered requests, by endpoint and model."""
         for name, samples in recent.items():
             for sample in samples:
@@ -197,7 +197,7 @@ class ModelJudge:
         known = found.requests - found.left >= MIN_REQUESTS
         return Finding(bad, known and not self._slower(found, waiting, FACTOR_OVER), why)
 
-    def _slower(self, found: Typical, usual: Typical, part: float) -> bool:
+    def _slower(self, found: ComparableMedians, usual: ComparableMedians, part: float) -> bool:
         """Return whether it is slower by this part of the bound.
 
         The first byte may take longer in proportion to the bytes read, or written before it.
@@ -209,26 +209,26 @@ class ModelJudge:
             and found.seconds - expected >= part * MIN_SLOWER_SECONDS
         )
 
-    def _slow_then(self, model: str, sample: Answered | Left) -> bool | None:
+    def _slow_then(self, model: str, sample: AnsweredRequest | AbandonedRequest) -> bool | None:
         """Return whether a request took longer than usual, by half of the bound; None if not known.
 
         A long answer or a long prompt always takes long.
         """
         base = self._bases.get(model)
-        streams = sample.streams if isinstance(sample, Answered) else self._streams(model)
+        streams = sample.streams if isinstance(sample, AnsweredRequest) else self._streams(model)
         usual = None if base is None else self._before.get((sample.endpoint, base, streams))
         if usual is None or sample.seconds is None or _failed_then(sample):
             return None
-        if isinstance(sample, Left):
-            waited = Typical(1, 1, sample.seconds, sample.size, 0.0, sample.in_flight)
+        if isinstance(sample, AbandonedRequest):
+            waited = ComparableMedians(1, 1, sample.seconds, sample.size, 0.0, sample.in_flight)
             return True if self._slower(waited, usual, FACTOR_OVER) else None
         tokens = 0.0 if sample.streams else sample.tokens
-        found = Typical(1, 0, sample.seconds, sample.size, tokens, sample.in_flight)
+        found = ComparableMedians(1, 0, sample.seconds, sample.size, tokens, sample.in_flight)
         if self._slower(found, usual, FACTOR_OVER):
             return True
         return None if self._slower(found._replace(size=0.0, tokens=0.0), usual, FACTOR_OVER) else False
 
-    def _usual(self, model: str, places: frozenset[str], streams: bool) -> Typical | None:
+    def _usual(self, model: str, places: frozenset[str], streams: bool) -> ComparableMedians | None:
         """Return the figures that a model is compared with: of the same endpoints and its base model if possible."""
         base = self._bases[model]
         if base is None:
@@ -241,14 +241,14 @@ class ModelJudge:
                 return _middle(others)
         return None
 
-    def _of_base(self, base: str, places: frozenset[str], streams: bool) -> list[tuple[str, Typical]]:
+    def _of_base(self, base: str, places: frozenset[str], streams: bool) -> list[tuple[str, ComparableMedians]]:
         key = base, places, streams
         if key not in self._siblings:
             found = ((name, self._of(name, places, streams)) for name, its in self._bases.items() if its == base)
             self._siblings[key] = [(name, one) for name, one in found if one is not None]
         return self._siblings[key]
 
-    def _middle_of(self, base: str, places: frozenset[str], streams: bool) -> Typical | None:
+    def _middle_of(self, base: str, places: frozenset[str], streams: bool) -> ComparableMedians | None:
         key = base, places, streams
         if key not in self._middles:
             found = [one for _, one in self._of_base(base, places, streams)]
@@ -257,19 +257,19 @@ class ModelJudge:
 
     def _of(
         self, model: str, places: frozenset[str], streams: bool, min_seconds: float | None = None
-    ) -> Typical | None:
+    ) -> ComparableMedians | None:
         """Return the typical times of a model; by clients that left alone only if they waited for `min_seconds`."""
         left = self._left_of(model, streams)
         key = model, places, streams, min_seconds if left else None
         if key not in self._typical:
-            samples: Iterable[Answered] = self._recent.get(model, ())
+            samples: Iterable[AnsweredRequest] = self._recent.get(model, ())
             if places != self._endpoints:
                 samples = [sample for sample in samples if sample.endpoint in places]
                 left = [one for one in left if one.endpoint in places]
             self._typical[key] = typical(samples, streams, left, min_seconds)
         return self._typical[key]
 
-    def _left_of(self, model: str, streams: bool) -> list[Left]:
+    def _left_of(self, model: str, streams: bool) -> list[AbandonedRequest]:
         """Return the requests of one kind whose clients have left; unknown ones count as the model's usual kind.
 
         But not if they may as well be healthy ones of the other kind.
@@ -326,13 +326,13 @@ class ModelJudge:
                 known.append(name)
         return self._alike(endpoint, known, bad, "are slow")
 
-    def _crawls(self, model: str, places: frozenset[str], streams: bool, usual: Typical) -> bool:
+    def _crawls(self, model: str, places: frozenset[str], streams: bool, usual: ComparableMedians) -> bool:
         found = self._of(model, places, streams, usual.seconds)
         # Five requests cannot tell if all their clients have left.
         enough = found is not None and (not found.left or found.requests >= MIN_TIMED_REQUESTS)
         return found is not None and enough and self._slower(found, usual, 1.0)
 
-    def usual(self, endpoint: str) -> Iterator[tuple[Cohort, Typical]]:
+    def usual(self, endpoint: str) -> Iterator[tuple[Cohort, ComparableMedians]]:
         """Yield the usual times at an endpoint now, of all models of one base together."""
         for base in {base for name in self._at.get(endpoint, ()) if (base := self._bases[name]) is not None}:
             for streams in (True, False):
@@ -340,7 +340,7 @@ class ModelJudge:
                 if found is not None:
                     yield (endpoint, base, streams), found
 
-    def _known(self, endpoint: str) -> dict[str, list[Answered]]:
+    def _known(self, endpoint: str) -> dict[str, list[AnsweredRequest]]:
         """Return the models of which an endpoint has answered enough, with these requests."""
         return {name: samples for name, samples in self._at.get(endpoint, {}).items() if len(samples) >= MIN_REQUESTS}
 
@@ -353,7 +353,7 @@ Cohort = tuple[str, str, bool]
 """An endpoint, a base model, and whether it is about streams."""
 
 
-class Typical(NamedTuple):
+class ComparableMedians(NamedTuple):
     """The medians of comparable requests, some of whose clients may have `left`."""
 
     requests: int
@@ -363,15 +363,18 @@ class Typical(NamedTuple):
     tokens: float
     in_flight: float
 
-    def waiting(self, in_flight: float) -> Typical:
+    def waiting(self, in_flight: float) -> ComparableMedians:
         """Return the times that these requests would take with this many in flight, at most in proportion."""
         more = (in_flight + FREE_IN_FLIGHT) / (self.in_flight + FREE_IN_FLIGHT)
         return self._replace(seconds=self.seconds * max(1.0, more))
 
 
 def typical(
-    samples: Iterable[Answered], streams: bool, left: Sequence[Left] = (), min_seconds: float | None = None
-) -> Typical | None:
+    samples: Iterable[AnsweredRequest],
+    streams: bool,
+    left: Sequence[AbandonedRequest] = (),
+    min_seconds: float | None = None,
+) -> ComparableMedians | None:
     """Return the medians of the answers that have begun, or None if there are too few.
 
     Clients that have `left` count as if an answer had come then, as that is the least time that it would have taken;
@@ -385,15 +388,15 @@ def typical(
     elif min_seconds is None:
         return None
     waits = [one for one in left if one.seconds >= min_seconds]
-    timed: list[Answered | Left] = [*answered, *waits]
+    timed: list[AnsweredRequest | AbandonedRequest] = [*answered, *waits]
     if waits:
         timed = sorted(timed, key=lambda one: one.at)[-NEWEST:]
     if len(timed) < MIN_REQUESTS:
         return None
     tokens = 0.0 if streams or not answered else statistics.median([one.tokens for one in answered])
-    return Typical(
+    return ComparableMedians(
         len(timed),
-        sum([isinstance(one, Left) for one in timed]) if waits else 0,
+        sum([isinstance(one, AbandonedRequest) for one in timed]) if waits else 0,
         statistics.median([one.seconds for one in timed if one.seconds is not None]),
         statistics.median([one.size for one in timed]),
         tokens,
@@ -401,33 +404,33 @@ def typical(
     )
 
 
-def _middle(found: Sequence[Typical]) -> Typical:
+def _middle(found: Sequence[ComparableMedians]) -> ComparableMedians:
     """Return the medians of medians, of two the lower: no single model moves them far, however busy or slow."""
     medians = (statistics.median_low(column) for column in list(zip(*found, strict=True))[2:])
-    return Typical(sum(one.requests for one in found), sum(one.left for one in found), *medians)
+    return ComparableMedians(sum(one.requests for one in found), sum(one.left for one in found), *medians)
 
 
-def _failed(samples: Iterable[Answered]) -> int:
+def _failed(samples: Iterable[AnsweredRequest]) -> int:
     return sum([sample.failed for sample in samples])
 
 
-def _failed_then(sample: Answered | Left) -> bool | None:
+def _failed_then(sample: AnsweredRequest | AbandonedRequest) -> bool | None:
     """Return whether a request failed, or None if its client did not wait for that."""
-    return sample.failed if isinstance(sample, Answered) else None
+    return sample.failed if isinstance(sample, AnsweredRequest) else None
 
 
 HISTORY_SECONDS = 3600.0
 SNAPSHOT_SECONDS = 300.0
 
 
-class LastHour:
+class LatencyBaseline:
     """The usual times at each endpoint in the last hour, while it was not slow."""
 
     def __init__(self) -> None:
         self._taken = -SNAPSHOT_SECONDS
-        self._found: dict[Cohort, deque[tuple[float, Typical]]] = {}
+        self._found: dict[Cohort, deque[tuple[float, ComparableMedians]]] = {}
 
-    def before(self, now: float) -> dict[Cohort, Typical]:
+    def before(self, now: float) -> dict[Cohort, ComparableMedians]:
         """Return the usual times; drop old ones."""
         for cohort, found in list(self._found.items()):
             while found and found[0][0] < now - HISTORY_SECONDS:

@@ -19,7 +19,7 @@ SLOT_SECONDS = 10.0
 MAX_OTHER_MODELS = 16
 
 
-class Answered(NamedTuple):
+class AnsweredRequest(NamedTuple):
     """A request that vLLM has answered, or failed to.
 
     `seconds` is the time from sending the request to the first byte of its answer. It depends on the bytes of the
@@ -39,7 +39,7 @@ class Answered(NamedTuple):
     """The slot of time in which the request failed, or its answer began."""
 
 
-class Left(NamedTuple):
+class AbandonedRequest(NamedTuple):
     """A request whose client has left before the first byte of its answer, which would have taken at least `seconds`.
 
     Whether it `streams` is known only once vLLM has begun to answer.
@@ -55,24 +55,24 @@ class Left(NamedTuple):
     """The slot of time in which the client left."""
 
 
-Slots = Mapping[tuple[str, int], Mapping[str, Answered | Left]]
+Slots = Mapping[tuple[str, int], Mapping[str, AnsweredRequest | AbandonedRequest]]
 """By endpoint and slot of time, the first request of each model."""
 
 
-class Window(NamedTuple):
+class ModelWindow(NamedTuple):
     """The newest requests of a model, and separately those whose clients have left, so that these hide none of them."""
 
-    answered: deque[Answered]
-    left: deque[Left]
+    answered: deque[AnsweredRequest]
+    left: deque[AbandonedRequest]
 
 
-class Windows:
+class ModelWindows:
     """The newest requests of each model; memory is bounded by the number of models in the config."""
 
     def __init__(self) -> None:
         self._bases: Mapping[str, str] = {}
-        self._windows: dict[str, Window] = {}
-        self._slots: dict[tuple[str, int], dict[str, Answered | Left]] = {}
+        self._windows: dict[str, ModelWindow] = {}
+        self._slots: dict[tuple[str, int], dict[str, AnsweredRequest | AbandonedRequest]] = {}
         self._others = 0
 
     def follow(self, bases: Mapping[str, str]) -> None:
@@ -102,13 +102,13 @@ class Windows:
             if record.waited is not None:
                 size, in_flight = record.sent_bytes, record.in_flight
                 slot = int(at / SLOT_SECONDS)
-                left = Left(at, record.endpoint, record.waited, record.streamed, size, in_flight, slot)
+                left = AbandonedRequest(at, record.endpoint, record.waited, record.streamed, size, in_flight, slot)
                 window.left.append(left)
                 self._slots.setdefault((record.endpoint, slot), {}).setdefault(name, left)
                 continue
             tokens = 0 if record.tokens is None else record.tokens[1]
             told = at if record.failed or record.answered is None else record.started + record.answered
-            answered = Answered(
+            answered = AnsweredRequest(
                 at,
                 record.endpoint,
                 record.failed,
@@ -122,16 +122,16 @@ class Windows:
             window.answered.append(answered)
             self._slots.setdefault((record.endpoint, answered.slot), {}).setdefault(name, answered)
 
-    def _begun(self, name: str) -> Window | None:
+    def _begun(self, name: str) -> ModelWindow | None:
         """Return a new window for a model, or None if there are too many that are not in the config."""
         if name not in self._bases:
             if self._others >= MAX_OTHER_MODELS:
                 return None
             self._others += 1
-        window = self._windows[name] = Window(deque(maxlen=NEWEST), deque(maxlen=MAX_LEFT_REQUESTS))
+        window = self._windows[name] = ModelWindow(deque(maxlen=NEWEST), deque(maxlen=MAX_LEFT_REQUESTS))
         return window
 
-    def recent(self, now: float) -> dict[str, list[Answered]]:
+    def recent(self, now: float) -> dict[str, list[AnsweredRequest]]:
         """Return the newest requests by model, the oldest first; drop old ones."""
         since, found = now - MAX_AGE_SECONDS, {}
         for name, window in list(self._windows.items()):
@@ -146,7 +146,7 @@ class Windows:
         self._slots = {key: slot for key, slot in self._slots.items() if (key[1] + 1) * SLOT_SECONDS >= since}
         return found
 
-    def left(self) -> dict[str, list[Left]]:
+    def left(self) -> dict[str, list[AbandonedRequest]]:
         """Return the requests whose clients have left, as `recent` does; call it after `recent`."""
         return {name: list(window.left) for name, window in self._windows.items() if window.left}
 

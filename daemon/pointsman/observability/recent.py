@@ -54,7 +54,7 @@ class ModelTotals(NamedTuple):
         )
 
 
-class Recent:
+class RecentCounts:
     """The counts of the last MINUTES; `read` returns the totals."""
 
     def __init__(self, read: Callable[[], Totals], now: float | None = None) -> None:

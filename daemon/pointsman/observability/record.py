@@ -12,7 +12,7 @@ from pointsman.observability.trace import Trace
 from pointsman.routing.ask import AskKind
 from pointsman.routing.canaries import Arm
 from pointsman.routing.opinion import Opinion
-from pointsman.routing.router import Routed
+from pointsman.routing.router import RoutedRequest
 
 # A client can name a model of any length, and errors quote clients and vLLM.
 MAX_NAME_BYTES = 256
@@ -37,7 +37,7 @@ class Record(msgspec.Struct, gc=False):
     """The request's position in a trace, if requests are traced."""
     started: float = msgspec.field(default_factory=time.perf_counter)
     original_model: str | None = None
-    routed: Routed | None = None
+    routed: RoutedRequest | None = None
     endpoint: str | None = None
     status: int = 0
     phase: str = "body"
@@ -67,7 +67,7 @@ class Record(msgspec.Struct, gc=False):
     ended: float = 0.0
     """The end of the request, in seconds since the epoch."""
 
-    def decided(self, routed: Routed) -> None:
+    def decided(self, routed: RoutedRequest) -> None:
         """Record the decision."""
         self.routed = routed
         self.phases = routed.phases()
@@ -140,7 +140,7 @@ def _add_request(line: Line, record: Record) -> None:
         line["original_model"] = cut(record.original_model, MAX_NAME_BYTES)
 
 
-def _add_decision(line: Line, routed: Routed) -> None:
+def _add_decision(line: Line, routed: RoutedRequest) -> None:
     decision = routed.decision
     line["selected_model"] = cut(decision.model, MAX_NAME_BYTES)
     if decision.category is not None:
@@ -165,7 +165,7 @@ def _add_decision(line: Line, routed: Routed) -> None:
     _add_ask(line, routed)
 
 
-def _add_threshold(line: Line, routed: Routed) -> None:
+def _add_threshold(line: Line, routed: RoutedRequest) -> None:
     if (threshold := routed.threshold) is not None:
         line["threshold"], line["threshold_origin"] = threshold
     if routed.decision.missed is not None:
@@ -174,12 +174,12 @@ def _add_threshold(line: Line, routed: Routed) -> None:
         line["near"] = routed.near
 
 
-def _add_experiment(line: Line, arm: Arm, routed: Routed) -> None:
+def _add_experiment(line: Line, arm: Arm, routed: RoutedRequest) -> None:
     line["arm"] = arm
     line["draw"] = draw_of(routed)
 
 
-def draw_of(routed: Routed) -> str | None:
+def draw_of(routed: RoutedRequest) -> str | None:
     """Return the identity of the conversation that was drawn, or None if it is on several arms."""
     kept = routed.kept
     return None if kept is None or kept.mixed else _number(kept.share)
@@ -189,7 +189,7 @@ def _number(share: float) -> str:
     return f"{int(share * 2**48):012x}"
 
 
-def _add_ask(line: Line, routed: Routed) -> None:
+def _add_ask(line: Line, routed: RoutedRequest) -> None:
     if routed.kept is not None and routed.recalled is not None:
         line["conversation"], line["turn"] = _number(routed.kept.share), routed.recalled.turns
     if routed.ask.kind not in (AskKind.MESSAGE, AskKind.NONE):
@@ -202,7 +202,7 @@ def _add_ask(line: Line, routed: Routed) -> None:
         _add_classification(line, routed, found)
 
 
-def _add_classification(line: Line, routed: Routed, found: Classification) -> None:
+def _add_classification(line: Line, routed: RoutedRequest, found: Classification) -> None:
     line["text_hash"] = found.text_hash
     if routed.reading.by_material:
         line["by_material"] = True

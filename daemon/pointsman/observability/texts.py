@@ -11,7 +11,7 @@ import msgspec
 from pointsman.config.model import LogOptions
 from pointsman.errors import CannotStart
 from pointsman.lru import Lru
-from pointsman.observability.kept_rows import Row
+from pointsman.observability.kept_rows import TextRecord
 from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log
 from pointsman.observability.redaction import Redactor
@@ -26,7 +26,7 @@ LATEST_TEXTS, LATEST_CHARACTERS = 2_000, 500
 
 
 class KeptTexts:
-    """The file of classified texts, readable by its owner only: JSON lines, each a `Row`."""
+    """The file of classified texts, readable by its owner only: JSON lines, each a `TextRecord`."""
 
     def __init__(self, options: LogOptions, log: Log, count_dropped: Callable[[], object]) -> None:
         """Open the file or create it; raises CannotStart. `count_dropped` is called for each text that is dropped."""
@@ -44,7 +44,7 @@ class KeptTexts:
         self._redactor = Redactor(options.texts_redact)
         self._kept: Lru[str, bool] = Lru(KEPT_TEXTS)
         self._begun = 0
-        self._redacted_rows: list[Row] = []
+        self._redacted_rows: list[TextRecord] = []
         self._latest: Lru[str, str] = Lru(LATEST_TEXTS)
         self._latest_begun = 0
         self._latest_lock = threading.Lock()
@@ -63,7 +63,7 @@ class KeptTexts:
             self._kept = Lru(KEPT_TEXTS)
         return self._kept.get(text_hash) is not None
 
-    def keep(self, row: Row) -> None:
+    def keep(self, row: TextRecord) -> None:
         """Append a text soon; drop it if too many wait for the disk."""
         if self._writer.put(msgspec.json.encode(row) + b"\n"):
             self._kept.put(row.hash, True)
@@ -86,7 +86,7 @@ class KeptTexts:
 
     def _redacted(self, data: bytes) -> bytes:
         """Redact the rows in some lines; runs in the thread that writes."""
-        found = [msgspec.json.decode(line, type=Row) for line in data.splitlines()]
+        found = [msgspec.json.decode(line, type=TextRecord) for line in data.splitlines()]
         if not self._in_place():  # the shadow's opinion of a removed text must not bring it back
             found = [row for row in found if row.shadow is None]
         self._redacted_rows = [msgspec.structs.replace(row, text=self._redactor.redact(row.text)) for row in found]

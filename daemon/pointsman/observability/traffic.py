@@ -36,7 +36,7 @@ K = TypeVar("K", bound=Hashable)
 Rows = NDArray[np.uint32]
 
 
-class _Layout:
+class _ColumnLayout:
     """The number of columns, which are assigned when names are first seen."""
 
     def __init__(self) -> None:
@@ -48,10 +48,10 @@ class _Layout:
         return self.width - many
 
 
-class _Names(Generic[K]):
+class _NameColumns(Generic[K]):
     """The columns of one kind of name: `width` for each of the first `max_names` - 1, and for all `others` together."""
 
-    def __init__(self, layout: _Layout, max_names: int, others: K, width: int = 1) -> None:
+    def __init__(self, layout: _ColumnLayout, max_names: int, others: K, width: int = 1) -> None:
         self._layout, self._max_names, self._others, self.width = layout, max_names, others, width
         self._starts: dict[K, int] = {}
 
@@ -71,10 +71,10 @@ class _Names(Generic[K]):
         return self._starts.items()
 
 
-class _Counts:
+class _ColumnCounts:
     """All counts since the start, by column."""
 
-    def __init__(self, layout: _Layout) -> None:
+    def __init__(self, layout: _ColumnLayout) -> None:
         self._layout = layout
         self._found = [0.0] * layout.width
 
@@ -91,7 +91,7 @@ class _Counts:
         return np.array(self._found, np.int64)
 
 
-class _Ring:
+class _RingBuffer:
     """The counts of the last `slots` times of `seconds`."""
 
     def __init__(self, slots: int, seconds: int) -> None:
@@ -115,7 +115,7 @@ class _Ring:
             rows[:, :columns] = self._rows
             self._rows = rows
 
-    def window(self, now: float, slots: int) -> _Window:
+    def window(self, now: float, slots: int) -> _SlotWindow:
         """Return this many slots up to now, the oldest first."""
         newest = int(now // self.seconds)
         numbers = np.arange(newest - slots + 1, newest + 1)
@@ -123,10 +123,10 @@ class _Ring:
         for number, place in zip(numbers, places, strict=True):
             if self._numbers[place] != number:
                 self._numbers[place], self._rows[place] = number, 0
-        return _Window(int(numbers[0]) * self.seconds, self._rows, places)
+        return _SlotWindow(int(numbers[0]) * self.seconds, self._rows, places)
 
 
-class _Window:
+class _SlotWindow:
     """The counts of some slots, the first of which began at `start`; read before anything is added."""
 
     def __init__(self, start: int, rows: Rows, places: NDArray[np.int64]) -> None:
@@ -137,7 +137,7 @@ class _Window:
             axis=0, dtype=np.int64
         )
 
-    def total(self, names: _Names[K]) -> dict[K, list[int]]:
+    def total(self, names: _NameColumns[K]) -> dict[K, list[int]]:
         """Return the sum over all slots for each name that was counted."""
         found = {name: self._totals[start : start + names.width].tolist() for name, start in names.items()}
         return {name: counts for name, counts in found.items() if any(counts)}
@@ -153,19 +153,19 @@ class Traffic:
     def __init__(self, metrics: Metrics, now: float | None = None) -> None:
         """Take `now`, here and below in seconds since the epoch; by default the present."""
         self._metrics = metrics
-        self._layout = layout = _Layout()
+        self._layout = layout = _ColumnLayout()
         self._bounds = metrics.model_first_byte_seconds.bounds
         buckets = len(self._bounds) + 1
-        self._categories = _Names(layout, MAX_NAMES, OTHERS)
-        self._reasons = _Names(layout, MAX_NAMES, OTHERS)
-        self._statuses = _Names(layout, MAX_STATUSES, OTHERS)
-        self._scores = _Names(layout, 1, "", len(metrics.confidence.bounds) + 1)
+        self._categories = _NameColumns(layout, MAX_NAMES, OTHERS)
+        self._reasons = _NameColumns(layout, MAX_NAMES, OTHERS)
+        self._statuses = _NameColumns(layout, MAX_STATUSES, OTHERS)
+        self._scores = _NameColumns(layout, 1, "", len(metrics.confidence.bounds) + 1)
         # Of each model its requests, those answered with 5xx, prompt tokens and completion tokens.
-        self._models = _Names(layout, MAX_MODELS, OTHERS, 4)
-        self._first_bytes = _Names(layout, MAX_MODELS, OTHERS, buckets)
-        self._wholes = _Names(layout, MAX_MODELS, OTHERS, buckets)
-        self._usage = _Names[Pair](layout, MAX_PAIRS + 1, (OTHERS, OTHERS), 4)
-        self._rings = {shape: _Ring(*shape) for shape in (MINUTES, HOUR, DAY)}
+        self._models = _NameColumns(layout, MAX_MODELS, OTHERS, 4)
+        self._first_bytes = _NameColumns(layout, MAX_MODELS, OTHERS, buckets)
+        self._wholes = _NameColumns(layout, MAX_MODELS, OTHERS, buckets)
+        self._usage = _NameColumns[Pair](layout, MAX_PAIRS + 1, (OTHERS, OTHERS), 4)
+        self._rings = {shape: _RingBuffer(*shape) for shape in (MINUTES, HOUR, DAY)}
         self._at = time.time() if now is None else now
         self._counted = self._read()
 
@@ -186,7 +186,7 @@ class Traffic:
 
     def _read(self) -> NDArray[np.int64]:
         """Return all counts since the start of the service."""
-        metrics, found = self._metrics, _Counts(self._layout)
+        metrics, found = self._metrics, _ColumnCounts(self._layout)
         metrics.settle()
         for (reason, category, model, status, _), count in metrics.decisions.items():
             found.add(self._categories.of(category), (count,))
@@ -254,7 +254,7 @@ class Traffic:
             },
         }
 
-    def _charted(self, totals: dict[str, int], column: int, found: _Window) -> list[dict[str, Any]]:
+    def _charted(self, totals: dict[str, int], column: int, found: _SlotWindow) -> list[dict[str, Any]]:
         """Return the counts of the most frequent models by slot, and of all others together, which have no name."""
         names = sorted((name for name, total in totals.items() if total), key=lambda name: -totals[name])
         each = [(name, found.slots(self._models.of(name) + column)[:, 0]) for name in names]
@@ -270,7 +270,7 @@ def _figures(counts: list[int]) -> dict[str, int]:
     return {"requests": requests, "failed": failed, "prompt_tokens": prompt, "completion_tokens": completion}
 
 
-def _series(names: _Names[str], found: _Window) -> list[dict[str, Any]]:
+def _series(names: _NameColumns[str], found: _SlotWindow) -> list[dict[str, Any]]:
     """Return each name's counts by slot, the most frequent name first."""
     totals = found.total(names)
     return [

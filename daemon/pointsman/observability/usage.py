@@ -11,7 +11,7 @@ Pair = tuple[str, str]
 """A key and a model."""
 
 
-class Usage:
+class UsageCounts:
     """Requests, those answered with 5xx, and tokens since the start; pairs beyond the first MAX_PAIRS share a count."""
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pointsman.config.model import ServerOptions
-from pointsman.errors import BodyDisplaced, OverShare, TooBusy
+from pointsman.errors import BodyEvicted, ConcurrencyLimited, TooBusy
 from pointsman.observability.metrics import Metrics
 from pointsman.proxy.key_limiter import KeyLimiter
 from pointsman.server.arrivals import Arrivals
@@ -35,10 +35,10 @@ class Admission:
         self._metrics = metrics
 
     def admit(self, client: str, *, whole: bool) -> str:
-        """Return the client to call `end` with; raises TooBusy or OverShare if a limit is exceeded.
+        """Return the client to call `end` with; raises TooBusy or ConcurrencyLimited if a limit is exceeded.
 
         `client` identifies the sender, and is empty if no limit of one client applies. If the body is `whole`, the
-        request takes its slot.
+        request counts as in flight.
         """
         metrics, limits = self._metrics, self._options
         if metrics.in_flight >= limits.max_in_flight:
@@ -48,15 +48,15 @@ class Admission:
         elif client:
             try:
                 self._limiter.acquire(client, limits.max_in_flight_per_client)
-            except OverShare:
+            except ConcurrencyLimited:
                 metrics.refused.add("client")
                 raise
         if whole:
             metrics.in_flight += 1
         return client
 
-    def place(self) -> None:
-        """Give an admitted request its slot, as its body is complete now; raises TooBusy."""
+    def count_in_flight(self) -> None:
+        """Count an admitted request, as its body is complete now; raises TooBusy."""
         metrics = self._metrics
         if metrics.in_flight >= self._options.max_in_flight:
             raise self._full()
@@ -69,23 +69,23 @@ class Admission:
     def arrives(self, client: str, request: Request, *, limited: bool) -> None:
         """Count a request whose body is arriving, until `arrived`; if there are too many, another one is dropped.
 
-        Raises OverShare if the client is `limited` and has too many itself.
+        Raises ConcurrencyLimited if the client is `limited` and has too many itself.
         """
         try:
-            displaced = self._arrivals.enter(client, request, self._max_arriving, limited=limited)
-        except OverShare:
+            evicted = self._arrivals.enter(client, request, self._max_arriving, limited=limited)
+        except ConcurrencyLimited:
             self._metrics.refused.add("client_bodies")
             raise
-        if displaced is not None and displaced.arriving:
-            displaced.broken(BodyDisplaced())
+        if evicted is not None and evicted.arriving:
+            evicted.broken(BodyEvicted())
 
     def arrived(self, client: str, request: Request) -> None:
         """Uncount a request whose body is complete, or will never be."""
         self._arrivals.leave(client, request)
 
-    def end(self, client: str, *, placed: bool) -> None:
+    def end(self, client: str, *, in_flight: bool) -> None:
         """Uncount a request; `client` is the result of `admit`, empty if that was not called or refused."""
-        if placed:
+        if in_flight:
             self._metrics.in_flight -= 1
         if client:
             self._limiter.release(client)

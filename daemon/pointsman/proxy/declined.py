@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from pointsman.errors import UpstreamError
-from pointsman.http1.body import Length
+from pointsman.http1.body import LengthFraming
 from pointsman.http1.response_head import ResponseHead
 from pointsman.upstream.connection import Receiver
 
@@ -18,13 +18,13 @@ MAX_ERROR_BODY_BYTES = 16_384
 _QUEUE_FULL = b"on a different instance."
 
 
-class Declined(UpstreamError):
+class UpstreamDeclined(UpstreamError):
     """vLLM generated nothing, so another endpoint may be asked; `why` is the reason for that retry."""
 
     why: str
 
 
-class UnknownModel(Declined):
+class UnknownModel(UpstreamDeclined):
     """vLLM does not know the model; another model may be asked, too."""
 
     why = "model"
@@ -34,7 +34,7 @@ class UnknownModel(Declined):
         self.model = model
 
 
-class QueueFull(Declined):
+class QueueFull(UpstreamDeclined):
     """vLLM accepts no more requests for now."""
 
     why = "queue_full"
@@ -43,17 +43,17 @@ class QueueFull(Declined):
         super().__init__("vLLM's queue is full")
 
 
-class Movable(Receiver, Protocol):
+class RetryableReceiver(Receiver, Protocol):
     """A receiver whose request may be sent elsewhere."""
 
-    def goes_elsewhere(self, declined: Declined) -> bool:
+    def goes_elsewhere(self, declined: UpstreamDeclined) -> bool:
         """Take vLLM's refusal; return whether another endpoint or model can answer."""
 
 
-class HeldError:
+class BufferedErrorReceiver:
     """A receiver that buffers an error's body for `receiver`, which gets the answer if it is not a refusal."""
 
-    def __init__(self, receiver: Movable, head: ResponseHead, model: str) -> None:
+    def __init__(self, receiver: RetryableReceiver, head: ResponseHead, model: str) -> None:
         self._receiver = receiver
         self._head = head
         self._model = model
@@ -65,8 +65,8 @@ class HeldError:
         declines = head.status == 503 or (head.status == 404 and model != "")
         return declines and head.length is not None and head.length <= MAX_ERROR_BODY_BYTES
 
-    def head(self, head: ResponseHead) -> Length:
-        return Length(head.length or 0)
+    def head(self, head: ResponseHead) -> LengthFraming:
+        return LengthFraming(head.length or 0)
 
     def data(self, data: bytes) -> None:
         self._body += data
@@ -83,7 +83,7 @@ class HeldError:
     def fail(self, error: UpstreamError) -> None:
         self._receiver.fail(error)
 
-    def _declined(self) -> Declined | None:
+    def _declined(self) -> UpstreamDeclined | None:
         if self._head.status == 503:
             return QueueFull() if queue_full(self._body) else None
         # In each of vLLM's forms, and in OpenAI's: The model `NAME` does not exist.

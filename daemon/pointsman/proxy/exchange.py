@@ -6,14 +6,14 @@ import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
 
-from pointsman.config.client_keys import ClientKey, Scope
+from pointsman.config.client_keys import ClientKey, KeyScope
 from pointsman.errors import HttpError, ShuttingDown, UpstreamError
 from pointsman.long_body import Received
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.client_identity import client_identity
 from pointsman.proxy.key_limiter import KeyLease
 from pointsman.proxy.recorder import Recorder, new_record
-from pointsman.proxy.usage import Tail
+from pointsman.proxy.usage import ResponseTail
 from pointsman.server.request import Request
 from pointsman.server.response import Response
 
@@ -31,9 +31,9 @@ class Exchange:
         "_release",
         "answer",
         "hides_usage",
+        "in_flight",
         "key",
         "lease",
-        "placed",
         "priority",
         "record",
         "request",
@@ -49,15 +49,15 @@ class Exchange:
         self._release = release
         self._client = ""
         self.request = request
-        self.placed = False
-        """True once the request has its slot among the requests in flight."""
+        self.in_flight = False
+        """True once the request counts among those in flight."""
         self.key: ClientKey | None = None
         """The client's key, or None if clients need no key."""
         self.lease: KeyLease | None = None
         """The request's use of the key's limits, or None without limits."""
         self.priority: int | None = None
         """The operator's priority of the request in vLLM's queue, or None."""
-        self.answer: Tail | None = None
+        self.answer: ResponseTail | None = None
         """The part of the answer that was passed on, once the request was sent."""
         self.hides_usage = False
         """True if this service, not the client, asked vLLM for the usage of a stream."""
@@ -68,15 +68,15 @@ class Exchange:
             self.record.trace = recorder.spans.begin(request.head.values.get(b"traceparent"))
 
     def admit(self) -> None:
-        """Raise TooBusy or OverShare if a limit of concurrent requests is reached."""
+        """Raise TooBusy or ConcurrencyLimited if a limit of concurrent requests is reached."""
         request = self.request
         self._client = self._admission.admit(request.client.limited_as, whole=request.complete)
-        self.placed = request.complete
+        self.in_flight = request.complete
 
     async def read(self, seconds: float, min_bytes_per_second: int) -> Received:
-        """Return the body as `Request.read` does, once it is complete and the request has its slot.
+        """Return the body as `Request.read` does, once it is complete and the request counts as in flight.
 
-        Raises TooBusy and OverShare as well.
+        Raises TooBusy and ConcurrencyLimited as well.
         """
         request, admission = self.request, self._admission
         limited_as = request.client.limited_as if self.key is None else self.key.identity
@@ -87,11 +87,11 @@ class Exchange:
             body = await request.read(seconds, min_bytes_per_second)
         finally:
             admission.arrived(client, request)
-        admission.place()
-        self.placed = True
+        admission.count_in_flight()
+        self.in_flight = True
         return body
 
-    def belongs_to(self, key: ClientKey) -> None:
+    def charge_to(self, key: ClientKey) -> None:
         """Charge the client's key; raises RateLimited (429) if the key has reached a limit."""
         self.key = key
         self.record.key = key.name
@@ -118,7 +118,7 @@ class Exchange:
         return (client.limited_as or client.address) if self.key is None else self.key.identity
 
     @property
-    def scope(self) -> Scope | None:
+    def scope(self) -> KeyScope | None:
         """Return the models that the client may use, or None for all."""
         return None if self.key is None else self.key.scope
 
@@ -168,7 +168,7 @@ class Exchange:
         """Count and log the outcome in the record, and release the config."""
         if self.lease is not None:
             self.lease.leave(self._tokens(self.lease) if self.lease.reserved else 0)
-        self._admission.end(self._client, placed=self.placed)
+        self._admission.end(self._client, in_flight=self.in_flight)
         self._recorder.outcome(self.record)
         if self._recorder.answers is not None:
             self._recorder.answers.remember(self.record, self.author, self.witness)

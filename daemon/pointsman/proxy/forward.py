@@ -10,7 +10,7 @@ from pointsman.errors import RequestError, UpstreamUnreachable
 from pointsman.long_body import Body
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forwarded_request import ForwardedRequest, Instead
-from pointsman.proxy.hold import Hold
+from pointsman.proxy.outage_queue import OutageQueue
 from pointsman.proxy.quarantine import Quarantine
 from pointsman.proxy.tunnel import Tunnel
 from pointsman.proxy.upstreams import Upstreams
@@ -19,10 +19,10 @@ from pointsman.upstream.endpoint_state import EndpointState
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forwarder:
-    """A forwarder of one config's requests; `hold` is None if requests do not wait for an endpoint."""
+    """A forwarder of one config's requests; `outage_queue` is None if requests do not wait for an endpoint."""
 
     upstreams: Upstreams
-    hold: Hold | None
+    outage_queue: OutageQueue | None
 
     def forward(
         self,
@@ -39,9 +39,9 @@ class Forwarder:
         job, which ends the exchange. If vLLM does not know `model`, the one in the body, `instead` continues; without
         it the other candidates are asked, and the last answer counts.
         """
-        if self.hold is None:
+        if self.outage_queue is None:
             return self.attempt(exchange, candidates, body, lines, model, instead)
-        return self.hold.send(
+        return self.outage_queue.send(
             exchange, candidates, lambda: self.attempt(exchange, candidates, body, lines, model, instead)
         )
 
@@ -67,7 +67,7 @@ class Forwarder:
         def opened() -> Coroutine[None, None, None]:
             return Tunnel(self.upstreams, exchange, candidates).send(self._chosen(candidates))
 
-        return opened() if self.hold is None else self.hold.send(exchange, candidates, opened)
+        return opened() if self.outage_queue is None else self.outage_queue.send(exchange, candidates, opened)
 
     def _chosen(self, candidates: tuple[Endpoint, ...]) -> EndpointState:
         upstream = self.upstreams.balancer.choose(candidates, self.upstreams.loop.time())

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 
 from pointsman.config.model import Endpoint
-from pointsman.eager import in_task
+from pointsman.eager import continue_in_task
 from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamUnreachable
-from pointsman.http1.body import Chunked, Framing, Length
+from pointsman.http1.body import ChunkedFraming, Framing, LengthFraming
 from pointsman.http1.response_head import ResponseHead
 from pointsman.long_body import Body
-from pointsman.proxy.declined import Declined, UnknownModel
+from pointsman.proxy.declined import UnknownModel, UpstreamDeclined
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.hidden_usage import HiddenUsage
 from pointsman.proxy.quarantine import CONFIRM_SECONDS, MAX_SUSPECT_BODY_BYTES, MAX_SUSPECTS, Suspect
@@ -18,11 +18,11 @@ from pointsman.proxy.response_id import ResponseIdReader
 from pointsman.proxy.response_stream import ResponseStream
 from pointsman.proxy.upstream_request import header_lines, request_head
 from pointsman.proxy.upstreams import Upstreams
-from pointsman.proxy.usage import CountedTail
+from pointsman.proxy.usage import TokenCountingTail
 from pointsman.routing.formats import FORMATS, TOP_LEVEL
 from pointsman.server.byte_budget import SMALL_BYTES
 from pointsman.server.request import Request
-from pointsman.upstream.connection import NotStarted
+from pointsman.upstream.connection import StaleConnection
 from pointsman.upstream.endpoint_state import EndpointState
 
 # vLLM takes at least this long to start; a client that retries sooner does so in vain.
@@ -89,10 +89,10 @@ class ForwardedRequest(ResponseStream):
         exchange, lease = self._exchange, self._exchange.lease
         if (lease is not None and lease.reserved) or (exchange.hides_usage and head.streams):
             places = _IN_STREAM.get(self._record.path, TOP_LEVEL) if head.streams else None
-            chunked = not request.head.old and not isinstance(framing, Length)
-            self.tail = exchange.answer = counted = CountedTail(places, lease, chunked=chunked)
-            if exchange.hides_usage and head.streams and isinstance(framing, Chunked):
-                framing = counted.hidden = HiddenUsage(chunked=not request.head.old)
+            chunked = not request.head.http_1_0 and not isinstance(framing, LengthFraming)
+            self.tail = exchange.answer = counted = TokenCountingTail(places, lease, chunked=chunked)
+            if exchange.hides_usage and head.streams and isinstance(framing, ChunkedFraming):
+                framing = counted.hidden = HiddenUsage(chunked=not request.head.http_1_0)
         return framing, line
 
     async def send(self, endpoint: EndpointState) -> None:
@@ -107,7 +107,7 @@ class ForwardedRequest(ResponseStream):
             try:
                 if connection is None:
                     record.phase = "connect"
-                    await in_task()
+                    await continue_in_task()
                     connection = await endpoint.pool.connect()
             except UpstreamUnreachable as unreachable:
                 endpoint.in_flight -= 1
@@ -145,7 +145,7 @@ class ForwardedRequest(ResponseStream):
     def ended(self, error: UpstreamError | None) -> None:
         exchange, endpoint = self._exchange, self._endpoint
         endpoint.in_flight -= 1
-        if isinstance(error, NotStarted):
+        if isinstance(error, StaleConnection):
             self._broke = True
             self._suspect()
             exchange.retried(endpoint.name, "reused", error)
@@ -153,7 +153,7 @@ class ForwardedRequest(ResponseStream):
             return
         if self._upstreams.health.report(endpoint, self, exchange, error):
             self._suspect()
-        if isinstance(error, Declined):
+        if isinstance(error, UpstreamDeclined):
             self._move(error)
         elif error is not None and not self.status:
             if isinstance(error, UpstreamBroken) and not endpoint.healthy(self._loop.time()):
@@ -162,7 +162,7 @@ class ForwardedRequest(ResponseStream):
         else:
             self._answered()
 
-    def goes_elsewhere(self, declined: Declined) -> bool:
+    def goes_elsewhere(self, declined: UpstreamDeclined) -> bool:
         self._tried.append(self._endpoint.name)
         if not isinstance(declined, UnknownModel):
             # An endpoint that is down would replace the answer that names the problem, and when to retry, by a 502.
@@ -171,7 +171,7 @@ class ForwardedRequest(ResponseStream):
         self._upstreams.catalog.refused(self._endpoint.name, declined.model)
         return self._instead is not None or self._other() is not None
 
-    def _move(self, declined: Declined) -> None:
+    def _move(self, declined: UpstreamDeclined) -> None:
         """Send the request elsewhere, which is safe: nothing has begun."""
         exchange, other = self._exchange, self._other()
         if self._instead is not None and isinstance(declined, UnknownModel):

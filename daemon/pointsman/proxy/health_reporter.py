@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pointsman.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
 from pointsman.observability.metrics import Metrics
-from pointsman.proxy.declined import Declined, queue_full
+from pointsman.proxy.declined import UpstreamDeclined, queue_full
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.response_stream import ResponseStream
 from pointsman.upstream.endpoint_state import EndpointState
@@ -43,7 +43,7 @@ class HealthReporter:
             if isinstance(error, UpstreamBroken | UpstreamTimeout):
                 record.failed = True
                 balancer.failed(endpoint, error.message, now, exchange.witness)
-            elif isinstance(error, Declined):
+            elif isinstance(error, UpstreamDeclined):
                 balancer.succeeded(endpoint)
             return isinstance(error, UpstreamBroken)
         record.tokens = response.tail.tokens()

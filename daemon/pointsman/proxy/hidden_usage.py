@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pointsman.http1.body import Chunked, chunk
+from pointsman.http1.body import ChunkedFraming, chunk
 
 # A possible usage event is buffered up to this size; it has about 300 bytes.
 MAX_EVENT_BYTES = 4096
@@ -36,7 +36,7 @@ class HiddenUsage:
 
     def __init__(self, *, chunked: bool) -> None:
         """Take `chunked`: the client gets chunks, unless it speaks HTTP/1.0."""
-        self._inner = Chunked(verbatim=False)
+        self._inner = ChunkedFraming(verbatim=False)
         self._chunked = chunked
         self._held = b""
         self.done = False
@@ -48,7 +48,7 @@ class HiddenUsage:
         return self._inner.surplus
 
     def feed(self, data: bytes) -> bytes:
-        """Return the part of the data to pass on; raises Malformed."""
+        """Return the part of the data to pass on; raises MalformedBody."""
         passed = self._inner.feed(data)
         if self._held or _USAGE in passed or not passed.endswith(_ENDS):  # most data are complete events without usage
             passed = self._without(self._held + passed)

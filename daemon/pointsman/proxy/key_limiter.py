@@ -11,7 +11,7 @@ from pointsman.errors import RateLimited
 MINUTE = 60.0
 
 
-class Bucket:
+class LeakyBucket:
     """A leaky bucket: the use of a limit per minute, which drains by a whole limit in a minute."""
 
     __slots__ = ("_at", "_used")
@@ -40,15 +40,15 @@ class Bucket:
         self._used += amount
 
 
-class _Use:
+class _KeyUsage:
     """The present use of a key, in all configs."""
 
     __slots__ = ("in_flight", "requests", "tokens")
 
     def __init__(self, now: float) -> None:
         self.in_flight = 0
-        self.requests = Bucket(now)
-        self.tokens = Bucket(now)
+        self.requests = LeakyBucket(now)
+        self.tokens = LeakyBucket(now)
 
 
 class KeyLease:
@@ -56,7 +56,7 @@ class KeyLease:
 
     __slots__ = ("_clock", "_limits", "_use", "counts_tokens", "prompt", "reserved")
 
-    def __init__(self, limits: KeyLimits, use: _Use, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: KeyLimits, use: _KeyUsage, clock: Callable[[], float]) -> None:
         self._limits = limits
         self._use = use
         self._clock = clock
@@ -129,7 +129,7 @@ class KeyLimiter:
     def __init__(self, clock: Callable[[], float]) -> None:
         """Take `clock`, which returns seconds."""
         self._clock = clock
-        self._uses: dict[str, _Use] = {}
+        self._uses: dict[str, _KeyUsage] = {}
 
     def __len__(self) -> int:
         return len(self._uses)
@@ -145,7 +145,7 @@ class KeyLimiter:
             return None
         use = self._uses.get(key.name)
         if use is None:
-            use = self._uses[key.name] = _Use(self._clock())
+            use = self._uses[key.name] = _KeyUsage(self._clock())
         lease = KeyLease(key.limits, use, self._clock)
         lease.enter()
         return lease

@@ -32,7 +32,7 @@ class Suspect(NamedTuple):
     body: Body
 
 
-class _Key(NamedTuple):
+class _BodyKey(NamedTuple):
     """The key of one client's body; comparing the length spares hashing most others."""
 
     client: str
@@ -41,7 +41,7 @@ class _Key(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Trouble:
+class _EndpointFailure:
     """The requests in flight at an endpoint when one of them failed."""
 
     since: float
@@ -58,10 +58,10 @@ class Quarantine:
     def __init__(self, clock: Callable[[], float]) -> None:
         """Take `clock`, which returns seconds of any steady clock."""
         self._clock = clock
-        self._troubles: dict[str, _Trouble] = {}
+        self._troubles: dict[str, _EndpointFailure] = {}
         self._dead_at: dict[str, float] = {}
-        self._deaths: Lru[_Key, tuple[int, float]] = Lru(ENTRIES)
-        self._refused: dict[_Key, float] = {}
+        self._deaths: Lru[_BodyKey, tuple[int, float]] = Lru(ENTRIES)
+        self._refused: dict[_BodyKey, float] = {}
 
     def failed(self, endpoint: str, sent: float, suspects: Iterable[Suspect]) -> bool:
         """Record that a request, sent at `sent`, failed while these were in flight; return whether that is news.
@@ -72,7 +72,7 @@ class Quarantine:
         if sent <= self._dead_at.get(endpoint, float("-inf")) or (trouble is not None and sent <= trouble.since):
             return False
         found = [suspect for suspect in suspects if len(suspect.body) <= MAX_SUSPECT_BODY_BYTES]
-        self._troubles[endpoint] = _Trouble(self._clock(), found if len(found) <= MAX_SUSPECTS else ())
+        self._troubles[endpoint] = _EndpointFailure(self._clock(), found if len(found) <= MAX_SUSPECTS else ())
         return True
 
     def forget(self, endpoint: str) -> None:
@@ -91,7 +91,7 @@ class Quarantine:
         suspects = {_key(suspect.client, suspect.body): suspect for suspect in trouble.suspects}
         return [suspect for key, suspect in suspects.items() if self._condemned(key, now)]
 
-    def _condemned(self, key: _Key, now: float) -> bool:
+    def _condemned(self, key: _BodyKey, now: float) -> bool:
         deaths, last = self._deaths.get(key) or (0, now)
         deaths = deaths + 1 if now <= last + REMEMBERED_SECONDS else 1
         self._deaths.put(key, (deaths, now))
@@ -117,8 +117,8 @@ class Quarantine:
         return alike and _key(client, body) in self._refused
 
 
-def _key(client: str, body: Body) -> _Key:
+def _key(client: str, body: Body) -> _BodyKey:
     digest = hashlib.sha256()
     for piece in pieces_of(body):
         digest.update(piece)
-    return _Key(client, len(body), digest.digest())
+    return _BodyKey(client, len(body), digest.digest())

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pointsman.errors import (
-    BodyDisplaced,
+    BodyEvicted,
     BuffersFull,
     HttpError,
-    NotAllowed,
-    OutOfFiles,
+    ModelNotAllowed,
+    OutOfFileDescriptors,
     RateLimited,
     Unauthorized,
     UpstreamError,
@@ -64,13 +64,13 @@ class Recorder:
             self.metrics.refused.add(error.reason)
         elif isinstance(error, Unauthorized):
             self.metrics.refused.add("unauthorized")
-        elif isinstance(error, NotAllowed):
+        elif isinstance(error, ModelNotAllowed):
             self.metrics.refused.add("not_allowed")
-        elif isinstance(error, OutOfFiles):
+        elif isinstance(error, OutOfFileDescriptors):
             self.metrics.refused.add("files")
         elif isinstance(error, UpstreamError):
             self.metrics.upstream_errors.add(record.endpoint or "", error.code)
-        elif isinstance(error, BodyDisplaced):
+        elif isinstance(error, BodyEvicted):
             self.metrics.refused.add("bodies")
         elif error.code == "request_timeout":
             self.metrics.refused.add("body_timeout")

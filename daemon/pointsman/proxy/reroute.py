@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 
 import msgspec
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.errors import UpstreamUnreachable
 from pointsman.long_body import Body
 from pointsman.proxy.declined import UnknownModel
@@ -15,7 +15,7 @@ from pointsman.proxy.forward import Forwarder
 from pointsman.routing.decision import Decision
 
 
-class Plan(msgspec.Struct, frozen=True, gc=False):
+class ForwardPlan(msgspec.Struct, frozen=True, gc=False):
     """A routing decision with the body to send and the header lines that describe it to the client."""
 
     decision: Decision
@@ -26,8 +26,8 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
 def forward_chosen(
     forwarder: Forwarder,
     exchange: Exchange,
-    plan: Plan,
-    again: Callable[[Served], Plan],
+    plan: ForwardPlan,
+    again: Callable[[ServedModels], ForwardPlan],
     rejected: tuple[tuple[str, str], ...] = (),
 ) -> Coroutine[None, None, None]:
     """Forward a request by `plan`, or by a new plan if its adapter cannot answer; raises UpstreamError.
@@ -35,17 +35,17 @@ def forward_chosen(
     That is if vLLM does not know the adapter, or no endpoint that has it can be reached: nothing has begun then.
     `again` makes a plan for the models that are left; `rejected` are the (endpoint, adapter) pairs that failed so far.
     """
-    hold, endpoints = forwarder.hold, plan.decision.endpoints
-    if hold is None:
+    outage_queue, endpoints = forwarder.outage_queue, plan.decision.endpoints
+    if outage_queue is None:
         return _attempt(forwarder, exchange, plan, again, rejected)
-    return hold.send(exchange, endpoints, lambda: _attempt(forwarder, exchange, plan, again, rejected))
+    return outage_queue.send(exchange, endpoints, lambda: _attempt(forwarder, exchange, plan, again, rejected))
 
 
 async def _attempt(
     forwarder: Forwarder,
     exchange: Exchange,
-    plan: Plan,
-    again: Callable[[Served], Plan],
+    plan: ForwardPlan,
+    again: Callable[[ServedModels], ForwardPlan],
     rejected: tuple[tuple[str, str], ...],
 ) -> None:
     decision, record, catalog = plan.decision, exchange.record, forwarder.upstreams.catalog
@@ -69,7 +69,7 @@ async def _attempt(
         await _attempt(forwarder, exchange, other, again, rejected)
 
 
-def _without(served: Served, rejected: tuple[tuple[str, str], ...]) -> Served:
+def _without(served: ServedModels, rejected: tuple[tuple[str, str], ...]) -> ServedModels:
     """Skip adapters already rejected for this request: vLLM may list one again, and the two would alternate."""
     for endpoint, name in rejected:
         served = served.without(endpoint, name)

@@ -7,14 +7,14 @@ import re
 import time
 
 from pointsman.errors import HttpError, UpstreamError, UpstreamTimeout
-from pointsman.http1.body import Chunked, Framing, Length, UntilClose
+from pointsman.http1.body import ChunkedFraming, CloseFraming, Framing, LengthFraming
 from pointsman.http1.response_head import ResponseHead
 from pointsman.long_body import Body
 from pointsman.observability.record import Record
-from pointsman.proxy.declined import Declined, HeldError
+from pointsman.proxy.declined import BufferedErrorReceiver, UpstreamDeclined
 from pointsman.proxy.error_form import RESPONSES, error_event
 from pointsman.proxy.timeouts import Timeouts
-from pointsman.proxy.usage import Tail
+from pointsman.proxy.usage import ResponseTail
 from pointsman.server.request import Request
 from pointsman.upstream.connection import UpstreamConnection
 
@@ -79,7 +79,7 @@ class ResponseStream(abc.ABC):
         self._framing: Framing | None = None
         self._paused = False
         self.status = 0
-        self.tail = Tail()
+        self.tail = ResponseTail()
 
     def begin(self, upstream: UpstreamConnection, head: bytes, body: Body) -> None:
         """Send the request to vLLM, and start the timeouts."""
@@ -95,9 +95,14 @@ class ResponseStream(abc.ABC):
     def head(self, head: ResponseHead) -> Framing:
         if 300 <= head.status < 400 and head.status != 304:
             raise UpstreamError(f"{self._where} redirects (status {head.status}); check its address")
-        if head.status >= 400 and self._holds and self._upstream is not None and HeldError.applies(head, self._model):
+        if (
+            head.status >= 400
+            and self._holds
+            and self._upstream is not None
+            and BufferedErrorReceiver.applies(head, self._model)
+        ):
             self._holds = False
-            held = HeldError(self, head, self._model)
+            held = BufferedErrorReceiver(self, head, self._model)
             self._upstream.divert(held)
             return held.head(head)
         request, record = self._request, self._record
@@ -107,9 +112,9 @@ class ResponseStream(abc.ABC):
         self.streams = record.streamed = head.streams
         framing, line = self._frame(head, request)
         keep = request.keep_alive = self._writer.keeps_alive(request) and (
-            not request.head.old or isinstance(framing, Length)
+            not request.head.http_1_0 or isinstance(framing, LengthFraming)
         )
-        if keep is request.head.old:
+        if keep is request.head.http_1_0:
             line += b"Connection: keep-alive\r\n" if keep else b"Connection: close\r\n"
         if self.streams:
             line += b"X-Accel-Buffering: no\r\n"  # keeps nginx from buffering the stream
@@ -132,13 +137,13 @@ class ResponseStream(abc.ABC):
 
     def _frame(self, head: ResponseHead, request: Request) -> tuple[Framing, bytes]:
         if head.bodiless:
-            return Length(0), b""
+            return LengthFraming(0), b""
         if head.length is not None:
-            return Length(head.length), b""
-        line = b"" if request.head.old else b"Transfer-Encoding: chunked\r\n"
+            return LengthFraming(head.length), b""
+        line = b"" if request.head.http_1_0 else b"Transfer-Encoding: chunked\r\n"
         if head.chunked:
-            return Chunked(verbatim=not request.head.old), line
-        return UntilClose(chunked=not request.head.old), line
+            return ChunkedFraming(verbatim=not request.head.http_1_0), line
+        return CloseFraming(chunked=not request.head.http_1_0), line
 
     def data(self, data: bytes) -> None:
         if self._pending:
@@ -194,7 +199,7 @@ class ResponseStream(abc.ABC):
         """Release what would be needed to send the request again: the response has begun."""
 
     @abc.abstractmethod
-    def goes_elsewhere(self, declined: Declined) -> bool:
+    def goes_elsewhere(self, declined: UpstreamDeclined) -> bool:
         """Take vLLM's refusal; return whether another endpoint or model can answer."""
 
     @abc.abstractmethod
@@ -245,7 +250,7 @@ class ResponseStream(abc.ABC):
             self._writer.write(self._pending)
         if text and framing is not None:
             self._writer.write(framing.interrupted(text))
-        elif self._request.head.old and not isinstance(framing, Length):
+        elif self._request.head.http_1_0 and not isinstance(framing, LengthFraming):
             self._writer.abort()  # an HTTP/1.0 client takes a regular close for the end of the body
 
     # --- time --------------------------------------------------------------------------------------------------

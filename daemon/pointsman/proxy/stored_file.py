@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from pointsman import daemon_thread, files
-from pointsman.proxy.stored_responses import ENTRIES, Entry, StoredResponses
+from pointsman.proxy.stored_responses import ENTRIES, StoredResponse, StoredResponses
 
 NAME = "responses.json"
 MAX_FILE_BYTES = 16 * 2**20
@@ -28,7 +28,7 @@ MAX_ADDED_LINES = ENTRIES
 
 class _Snapshot(msgspec.Struct):
     version: Literal[1]
-    responses: list[Entry]
+    responses: list[StoredResponse]
 
 
 class StoredFile:
@@ -38,7 +38,7 @@ class StoredFile:
         self._path = folder / NAME
         self._responses = responses
         self._changed = asyncio.Event()
-        self._new: list[Entry] = []
+        self._new: list[StoredResponse] = []
         """The entries since the last write."""
         self._room = 0
         """Lines that may be added to the file before a new snapshot; 0 for a file that this process did not write."""
@@ -84,7 +84,7 @@ class StoredFile:
             self._changed.set()
             raise
 
-    def _added(self, entry: Entry) -> None:
+    def _added(self, entry: StoredResponse) -> None:
         self._changed.set()
         if self._room:
             self._room -= 1
@@ -99,12 +99,12 @@ class StoredFile:
         entries = self._responses.entries()
         return lambda: self._write(entries)
 
-    def _write(self, entries: list[Entry]) -> None:
+    def _write(self, entries: list[StoredResponse]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         content = msgspec.json.encode(_Snapshot(1, entries)) + b"\n"
         files.write(self._path, content, replace=True, mode=0o600)
 
-    def _add(self, entries: list[Entry]) -> None:
+    def _add(self, entries: list[StoredResponse]) -> None:
         """Add lines; raises OSError, also if the file is gone. Only a crash of the host could lose them."""
         with open(self._path, "ab", opener=_existing) as file:
             file.write(b"".join([msgspec.json.encode(entry) + b"\n" for entry in entries]))
@@ -114,8 +114,8 @@ def _existing(path: str, _: int) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
 
-def _entries(content: bytes) -> list[Entry]:
+def _entries(content: bytes) -> list[StoredResponse]:
     """Return the entries of a file, without a last line that a crash truncated; raises MsgspecError."""
     first, *added = content.split(b"\n")
     entries = msgspec.json.decode(first, type=_Snapshot).responses
-    return entries + [msgspec.json.decode(line, type=Entry) for line in added[:-1]]
+    return entries + [msgspec.json.decode(line, type=StoredResponse) for line in added[:-1]]

@@ -16,7 +16,7 @@ from pointsman.config.model import RelayOptions
 _SHARE, _FINEST, _COARSEST = 1 / 8, 0.01, 0.25
 
 
-class Timed(Protocol):
+class TimeLimitedResponse(Protocol):
     """An answer with time limits."""
 
     def check(self, now: float, first_byte: float, idle: float, total: float) -> None:
@@ -33,8 +33,8 @@ class Timeouts:
         milliseconds = (options.first_byte_timeout_ms, options.idle_timeout_ms, options.total_timeout_ms)
         self._limits = tuple(limit / 1000 if limit else inf for limit in milliseconds)
         self._interval = min(_COARSEST, max(_FINEST, min(self._limits) * _SHARE))
-        self._answers: set[Timed] = set()
-        self.all: Collection[Timed] = self._answers
+        self._answers: set[TimeLimitedResponse] = set()
+        self.all: Collection[TimeLimitedResponse] = self._answers
         """Every answer in progress."""
         self.add = self._answers.add
         self.discard = self._answers.discard

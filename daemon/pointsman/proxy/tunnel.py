@@ -6,7 +6,7 @@ import time
 
 from pointsman.config.model import Endpoint
 from pointsman.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
-from pointsman.http1.body import Framing, UntilClose
+from pointsman.http1.body import CloseFraming, Framing
 from pointsman.http1.response_head import ResponseHead
 from pointsman.long_body import Body
 from pointsman.proxy.exchange import Exchange
@@ -46,9 +46,9 @@ class Tunnel(ForwardedRequest):
         self.status = SWITCHED
         self.streams = False
         self._upstreams.balancer.succeeded(self._endpoint)
-        self._framing = framing = UntilClose(chunked=False)
+        self._framing = framing = CloseFraming(chunked=False)
         self._pending = self._answer_head(head, _OFFER)
-        uplink = Uplink(self, self._writer, upstream)
+        uplink = ClientStream(self, self._writer, upstream)
         upstream.switched(uplink)
         self._writer.switch(uplink.feed)
         return framing
@@ -92,7 +92,7 @@ class Tunnel(ForwardedRequest):
         self.fail(UpstreamTimeout(why))
 
 
-class Uplink:
+class ClientStream:
     """The client's bytes on their way to vLLM."""
 
     __slots__ = ("_tunnel", "_upstream", "_writer")

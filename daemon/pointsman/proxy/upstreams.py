@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.observability.metrics import Metrics
 from pointsman.proxy.health_reporter import HealthReporter
 from pointsman.proxy.quarantine import Quarantine
@@ -18,7 +18,7 @@ from pointsman.upstream.load_balancer import LoadBalancer
 class Catalog(Protocol):
     """The served models, which a 404 of vLLM's corrects."""
 
-    served: Served
+    served: ServedModels
 
     def refused(self, endpoint: str, name: str) -> None:
         """Record that an endpoint does not know a model."""

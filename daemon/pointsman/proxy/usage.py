@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pointsman.http1.body import Chunked
+from pointsman.http1.body import ChunkedFraming
 from pointsman.proxy.hidden_usage import HiddenUsage
 from pointsman.proxy.key_limiter import KeyLease
 from pointsman.proxy.usage_reader import UsageReader
@@ -31,13 +31,13 @@ def _tokens(text: bytes) -> tuple[int, int] | None:
     return (int(prompt[1]), int(completion[1])) if prompt and completion else None
 
 
-class Tail:
+class ResponseTail:
     """The last TAIL_BYTES of a response body."""
 
     __slots__ = ("_tail",)
 
     produced = 0
-    """The estimated tokens of the answer so far; only a `CountedTail` estimates."""
+    """The estimated tokens of the answer so far; only a `TokenCountingTail` estimates."""
 
     def __init__(self) -> None:
         self._tail = bytearray()
@@ -68,7 +68,7 @@ class Tail:
         return b"error" in self._tail and _ERROR.search(self.content()) is not None
 
 
-class CountedTail(Tail):
+class TokenCountingTail(ResponseTail):
     """A reader that finds the usage wherever it is, and tells `lease` the tokens in the events of a stream.
 
     vLLM sends an event for each token, or for a few. `hidden` has the usage that the client does not get.
@@ -80,7 +80,7 @@ class CountedTail(Tail):
         """Take `places` as `UsageReader` does; `chunked`: the body comes with its framing."""
         super().__init__()
         self._reader = UsageReader(places)
-        self._framing = Chunked(verbatim=False) if chunked else None
+        self._framing = ChunkedFraming(verbatim=False) if chunked else None
         self._lease = None if places is None else lease
         self.hidden: HiddenUsage | None = None
         # An answer that is not a stream comes when all of it is generated.

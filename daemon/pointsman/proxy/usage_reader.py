@@ -11,7 +11,7 @@ from msgspec.json import Decoder
 
 from pointsman.routing.body import decode, object_decoder
 from pointsman.routing.formats.format import TOP_LEVEL, JsonPath
-from pointsman.routing.json_scan import CHUNK, Structure, without_escape
+from pointsman.routing.json_scan import CHUNK, StructureScanner, without_escape
 
 # A text in pieces is buffered up to this size and decoded; of a longer one, only the usage is stored.
 MAX_KEPT_BYTES = 64 * 1024
@@ -28,7 +28,7 @@ _KEY = re.compile(rb'[{,\s]"([a-z_]+)"\s*:\s*\Z')
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=10**15)]
 
 
-class _Usage(msgspec.Struct):
+class _UsageObject(msgspec.Struct):
     """A usage in OpenAI's words, or in the Responses API's and Anthropic's (whose `input_tokens` lack cached ones)."""
 
     prompt_tokens: _Count | None = None
@@ -39,7 +39,7 @@ class _Usage(msgspec.Struct):
     cache_creation_input_tokens: _Count | None = None
 
 
-_DECODER = Decoder(_Usage)
+_DECODER = Decoder(_UsageObject)
 
 
 class UsageReader:
@@ -53,7 +53,7 @@ class UsageReader:
         self._places = places or TOP_LEVEL
         self._prompt: int | None = None
         self._completion: int | None = None
-        self._text: _Text | None = None if self._streams else _Text(self._places)
+        self._text: _JsonText | None = None if self._streams else _JsonText(self._places)
         """The unfinished answer, or line of a stream."""
 
     def tokens(self) -> tuple[int, int] | None:
@@ -88,7 +88,7 @@ class UsageReader:
 
     def _open(self, data: bytes) -> None:
         if self._text is None:
-            self._text = _Text(self._places, _DATA)
+            self._text = _JsonText(self._places, _DATA)
         self._text.feed(data)
 
     def _end(self) -> None:
@@ -97,7 +97,7 @@ class UsageReader:
 
     def _take_all(self, usages: list[bytes]) -> None:
         for one in usages:
-            usage: _Usage | None = decode(msgspec.Raw(one), None, _DECODER)
+            usage: _UsageObject | None = decode(msgspec.Raw(one), None, _DECODER)
             if usage is None:
                 continue
             prompt, completion = usage.prompt_tokens, usage.completion_tokens
@@ -124,7 +124,7 @@ def _members(text: bytes, places: tuple[JsonPath, ...], prefix: bytes = b"") -> 
     return found
 
 
-class _Text:
+class _JsonText:
     """One JSON text that comes in pieces, after a prefix."""
 
     __slots__ = ("_kept", "_places", "_prefix", "_scan")
@@ -133,7 +133,7 @@ class _Text:
         self._places = places
         self._prefix = prefix
         self._kept = bytearray()
-        self._scan: _Scan | None = None
+        self._scan: _ObjectScanner | None = None
 
     def feed(self, data: bytes) -> None:
         if self._scan is not None:
@@ -142,7 +142,7 @@ class _Text:
         self._kept += data
         if len(self._kept) > MAX_KEPT_BYTES:
             known = self._kept.startswith(self._prefix)
-            self._scan = _Scan(self._places if known else ())
+            self._scan = _ObjectScanner(self._places if known else ())
             self._scan.feed(bytes(self._kept[len(self._prefix) :]))
             self._kept.clear()
 
@@ -153,7 +153,7 @@ class _Text:
         return _members(bytes(self._kept), self._places, self._prefix)
 
 
-class _Scan:
+class _ObjectScanner:
     """A finder of the objects at the positions in a JSON text that comes in pieces; stores only these."""
 
     __slots__ = ("_before", "_deepest", "_keys", "_level", "_places", "_structure", "_unread", "_usage", "found")
@@ -161,7 +161,7 @@ class _Scan:
     def __init__(self, places: tuple[JsonPath, ...]) -> None:
         self._places = places
         self._deepest = max(map(len, places), default=0)
-        self._structure = Structure(brackets=True)
+        self._structure = StructureScanner(brackets=True)
         self._unread = b""
         """A backslash whose character is still to come."""
         self._before = b""

@@ -18,7 +18,7 @@ from msgspec.json import Decoder
 from pointsman.errors import NestedTooDeeply, RequestError
 from pointsman.long_body import Received
 from pointsman.routing import json_scan
-from pointsman.routing.json_scan import DepthFault, JsonFault, Span
+from pointsman.routing.json_scan import ByteSpan, JsonDepthError, JsonError
 from pointsman.routing.steps import Steps
 
 # msgspec reads this much at once, in at most 1.3 ms; larger bodies are scanned in steps.
@@ -57,7 +57,7 @@ FIELDS = (
 """The top-level fields that routing reads or edits, unless the config names others."""
 
 
-class _Named(msgspec.Struct, gc=False):
+class _PlainModelBody(msgspec.Struct, gc=False):
     """A body whose client chooses the model and sets none of the fields that `queue_fields` reads."""
 
     model: str = ""
@@ -70,7 +70,7 @@ class _Named(msgspec.Struct, gc=False):
 _STRING = Decoder(str)
 SYSTEM_ROLES = ("system", "developer")
 """Roles whose messages are prompts of the client's operator, not of a person."""
-_NAMED = Decoder(_Named)
+_NAMED = Decoder(_PlainModelBody)
 
 
 class Message(msgspec.Struct, gc=False):
@@ -80,7 +80,7 @@ class Message(msgspec.Struct, gc=False):
     content: Value = ABSENT
 
 
-class Fields(msgspec.Struct, gc=False):
+class BodyFields(msgspec.Struct, gc=False):
     """The requested top-level fields of a body: `data` is the body in UTF-8, which edits change.
 
     `body` is the bytes from the client, which differ only if they were UTF-16, UTF-32, or had a byte order mark.
@@ -141,7 +141,7 @@ class Fields(msgspec.Struct, gc=False):
         raise RequestError("`model` must be a string of Unicode text", status=400, code="invalid_type", param="model")
 
 
-def fields_at_once(body: Received, names: tuple[str, ...]) -> Fields | None:
+def fields_at_once(body: Received, names: tuple[str, ...]) -> BodyFields | None:
     """Return these fields, `messages` among them, of a body of usual size and form, or None for any other body."""
     if not isinstance(body, bytes) or len(body) > AT_ONCE or body[:1] != b"{" or has_many_objects(body):
         return None
@@ -149,10 +149,10 @@ def fields_at_once(body: Received, names: tuple[str, ...]) -> Fields | None:
         found = _members_at_once(body, object_decoder(names, list[Message]))
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
-    return Fields(body, body, found, found.pop("messages", None))
+    return BodyFields(body, body, found, found.pop("messages", None))
 
 
-def read_fields(body: Received, names: tuple[str, ...] = FIELDS) -> Steps[Fields]:
+def read_fields(body: Received, names: tuple[str, ...] = FIELDS) -> Steps[BodyFields]:
     """Return these fields of a body; raises RequestError (400) if the body is no JSON object or nested too deeply.
 
     What vLLM accepts is accepted. In a body of more than a few KiB, faults inside values are left for vLLM to report.
@@ -162,20 +162,20 @@ def read_fields(body: Received, names: tuple[str, ...] = FIELDS) -> Steps[Fields
     data = body if encoding == "utf-8" else (yield from _transcoded(body, encoding))
     if isinstance(data, bytes) and len(data) <= AT_ONCE:
         try:
-            return Fields(body, data, _members_at_once(data, object_decoder(names)))
+            return BodyFields(body, data, _members_at_once(data, object_decoder(names)))
         except msgspec.ValidationError:
             raise _no_object() from None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             _judge(data)
     try:
         spans = yield from json_scan.members(data, names)
-    except DepthFault as fault:
+    except JsonDepthError as fault:
         raise NestedTooDeeply(f"the body is {fault}") from None
-    except JsonFault as fault:
+    except JsonError as fault:
         raise _invalid(f"the body is not JSON ({fault})") from None
     if spans is None:
         raise _no_object()
-    return Fields(body, data, {name: view(data, span) for name, span in spans.items()})
+    return BodyFields(body, data, {name: view(data, span) for name, span in spans.items()})
 
 
 def _members_at_once(data: bytes, decoder: Decoder[dict[str, Any]]) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def _transcoded(body: Received, encoding: str) -> Steps[bytes]:
     return b"".join(pieces)
 
 
-def model_of(fields: Fields) -> str | None:
+def model_of(fields: BodyFields) -> str | None:
     """Return the requested model, or None if there is none or it is not a string."""
     try:
         return fields.model
@@ -251,7 +251,7 @@ def has_many_objects(text: bytes) -> bool:
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) == _OBJECT)) > MAX_OBJECTS
 
 
-def view(data: json_scan.Text, span: Span) -> Value:
+def view(data: json_scan.Text, span: ByteSpan) -> Value:
     """Return a part of a body, without a copy."""
     return msgspec.Raw(memoryview(data)[span.start : span.end])
 

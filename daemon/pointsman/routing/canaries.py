@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from pointsman.config.client_keys import Scope
+from pointsman.config.client_keys import KeyScope
 from pointsman.config.model import Canary, RoutingOptions
 from pointsman.routing.draws import drawn
 
@@ -27,7 +27,7 @@ class Canaries:
     def __init__(self, canaries: dict[str, Canary]) -> None:
         self.by_category = canaries
 
-    def arm(self, category: str, seed: float, scope: Scope | None = None) -> tuple[Arm | None, str | None]:
+    def arm(self, category: str, seed: float, scope: KeyScope | None = None) -> tuple[Arm | None, str | None]:
         """Return the arm of a conversation, and the adapter that this arm tries.
 
         There is no arm without a canary, nor for a client that may not use the adapter.

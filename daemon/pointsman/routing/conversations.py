@@ -8,10 +8,10 @@ from collections.abc import Callable
 import msgspec
 
 from pointsman.lru import Lru
-from pointsman.routing.conversation import Conversation
+from pointsman.routing.conversation_keys import ConversationKeys
 
 
-class Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class ConversationState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The decision that later turns reuse: the category, and the position in [0, 1) by which `split` chooses a model.
 
     `instead` is the category that answered the turn itself, and answers its further steps, if that is another; empty
@@ -28,7 +28,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
     mixed: bool = False
 
 
-class Recalled(msgspec.Struct, frozen=True, gc=False):
+class ConversationRecall(msgspec.Struct, frozen=True, gc=False):
     """The result of looking up a request with this number of user turns; `kept` is None if nothing was found.
 
     `within`: the request is a further step of its newest turn.
@@ -36,37 +36,37 @@ class Recalled(msgspec.Struct, frozen=True, gc=False):
 
     turns: int
     within: bool
-    kept: Kept | None
+    kept: ConversationState | None
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
+class ConversationLookup(msgspec.Struct, frozen=True, gc=False):
     """The position of a request in its conversation: `kept` is None if the conversation begins or is not known here.
 
     `share` is the conversation's position in a split, remembered or drawn. `within`: `kept` is that of the request's
-    own turn, and the request is a further step of that turn. `mixed` is that of `Kept`.
+    own turn, and the request is a further step of that turn. `mixed` is that of `ConversationState`.
     """
 
-    kept: Kept | None
+    kept: ConversationState | None
     share: float
     within: bool = False
     mixed: bool = False
 
 
-class _Entry(msgspec.Struct, frozen=True, gc=False):
+class _ConversationEntry(msgspec.Struct, frozen=True, gc=False):
     """A decision: `since` is its time, `shared` tells that several conversations begin with it.
 
     `began` identifies the conversation by its first known turn. `once`, of a session: a single request without tools is
     known so far, which may be a probe or a helper task.
     """
 
-    kept: Kept
+    kept: ConversationState
     since: float
     shared: bool
     began: bytes
     once: bool = False
 
 
-class Conversations:
+class ConversationStore:
     """The latest decisions, by history and by session."""
 
     def __init__(self, clock: Callable[[], float], draw: Callable[[], float] = random.random) -> None:
@@ -74,35 +74,35 @@ class Conversations:
         self._clock = clock
         self._draw = draw
         self._seconds = 0.0
-        self._entries: Lru[bytes, _Entry] = Lru(0)
+        self._entries: Lru[bytes, _ConversationEntry] = Lru(0)
 
     def resize(self, entries: int, seconds: float) -> None:
         """Set the maximum number of entries, and their lifetime in seconds."""
         self._seconds = seconds
         self._entries.resize(entries)
 
-    def find(self, conversation: Conversation | None) -> Place:
+    def find(self, conversation: ConversationKeys | None) -> ConversationLookup:
         """Return the remembered decision about a conversation."""
         if conversation is None:
-            return Place(None, self._draw())
+            return ConversationLookup(None, self._draw())
         own = self._get(conversation.own)
         if own is not None and conversation.continues:
-            return Place(own.kept, own.kept.share, within=True, mixed=own.kept.mixed)
+            return ConversationLookup(own.kept, own.kept.share, within=True, mixed=own.kept.mixed)
         if conversation.previous is None:  # a repeated first turn keeps its model, but its category is judged afresh
-            return Place(None, self._draw() if own is None else own.kept.share)
+            return ConversationLookup(None, self._draw() if own is None else own.kept.share)
         if own is not None and not own.kept.unread:
-            return Place(own.kept, own.kept.share, mixed=own.kept.mixed)
+            return ConversationLookup(own.kept, own.kept.share, mixed=own.kept.mixed)
         before = self._get(conversation.previous)
         found = before or self._get(conversation.session)
         if found is None:
-            return Place(None, self._draw() if own is None else own.kept.share)
+            return ConversationLookup(None, self._draw() if own is None else own.kept.share)
         share = self._draw() if found.shared else found.kept.share
         mixed = found.shared or found.kept.mixed
         if found.kept.unread or found.once:
-            return Place(None, share, mixed=mixed)
-        return Place(found.kept, share, within=before is None and conversation.continues, mixed=mixed)
+            return ConversationLookup(None, share, mixed=mixed)
+        return ConversationLookup(found.kept, share, within=before is None and conversation.continues, mixed=mixed)
 
-    def put(self, conversation: Conversation, kept: Kept) -> None:
+    def put(self, conversation: ConversationKeys, kept: ConversationState) -> None:
         """Remember a decision about the newest turn.
 
         A session takes the decision of the conversation that it began with, not that of a sub-agent; but after a single
@@ -116,20 +116,22 @@ class Conversations:
         began = self._began(conversation, own, session)
         # A first turn that many conversations share draws anew after its lifetime, however often it comes.
         since = own.since if own is not None and first else now
-        self._entries.put(conversation.own, _Entry(kept, since, shared, began))
+        self._entries.put(conversation.own, _ConversationEntry(kept, since, shared, began))
         once = first and not kept.tools
         if conversation.session is not None and (
             session is None or session.began == began or (session.once and not once)
         ):
-            self._entries.put(conversation.session, _Entry(kept, now, shared=False, began=began, once=once))
+            self._entries.put(conversation.session, _ConversationEntry(kept, now, shared=False, began=began, once=once))
 
-    def _began(self, conversation: Conversation, own: _Entry | None, session: _Entry | None) -> bytes:
+    def _began(
+        self, conversation: ConversationKeys, own: _ConversationEntry | None, session: _ConversationEntry | None
+    ) -> bytes:
         """Return the first known turn of a conversation; one with an unknown history is identified by its session."""
         found = own
         if found is None and conversation.previous is not None:
             found = self._get(conversation.previous) or session
         return conversation.own if found is None else found.began
 
-    def _get(self, key: bytes | None) -> _Entry | None:
+    def _get(self, key: bytes | None) -> _ConversationEntry | None:
         entry = None if key is None else self._entries.get(key)
         return None if entry is None or entry.since + self._seconds < self._clock() else entry

@@ -38,21 +38,21 @@ class Reason(enum.StrEnum):
     OFF = "off"
 
 
-class Missed(msgspec.Struct, frozen=True, gc=False):
+class MissedThreshold(msgspec.Struct, frozen=True, gc=False):
     """The best category, if it was not chosen, and the threshold that its score did not reach."""
 
     category: str
     threshold: float
 
 
-class Near(msgspec.Struct, frozen=True, gc=False):
+class RunnerUp(msgspec.Struct, frozen=True, gc=False):
     """A second category that has at least half of the best one's score."""
 
     category: str
     confidence: float
 
 
-class Choice(msgspec.Struct, frozen=True, gc=False):
+class CategoryChoice(msgspec.Struct, frozen=True, gc=False):
     """A category (None for no category), its confidence, and the reason for choosing it.
 
     `threshold` is the one that the best category's score was compared with, and `missed` that category and threshold if
@@ -64,17 +64,17 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     category: str | None
     confidence: float | None
     reason: Reason
-    missed: Missed | None = None
+    missed: MissedThreshold | None = None
     model: str | None = None
     rule: str | None = None
     never: tuple[tuple[str, str], ...] = ()
     arm: Arm | None = None
     canary: str | None = None
     threshold: Threshold | None = None
-    near: Near | None = None
+    near: RunnerUp | None = None
 
 
-class Would(msgspec.Struct, frozen=True, gc=False):
+class Counterfactual(msgspec.Struct, frozen=True, gc=False):
     """The model that would answer if the rollout did not withhold the request, and the reason."""
 
     model: str
@@ -97,7 +97,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     reason: Reason
     edits: Edits
     adapter: bool = False
-    missed: Missed | None = None
-    would: Would | None = None
+    missed: MissedThreshold | None = None
+    would: Counterfactual | None = None
     rule: str | None = None
     arm: Arm | None = None

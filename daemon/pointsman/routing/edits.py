@@ -8,13 +8,13 @@ from typing import Literal
 
 import msgspec
 
-from pointsman.long_body import Body, Piece, Spliced
-from pointsman.routing.body import Fields
+from pointsman.long_body import Body, EditedLongBody, Piece
+from pointsman.routing.body import BodyFields
 from pointsman.routing.json_scan import SPACES
 
 
 @dataclass(frozen=True, slots=True)
-class Reasoning:
+class ReasoningEdit:
     """A setting of a model's reasoning; `effort` is None when reasoning is off."""
 
     type: Literal["chat_template_kwargs", "reasoning_effort"]
@@ -40,7 +40,7 @@ class Edits:
     """All edits to one body."""
 
     model: str | None = None
-    reasoning: Reasoning | None = None
+    reasoning: ReasoningEdit | None = None
     system_prompt: SystemPrompt | None = None
 
 
@@ -61,7 +61,7 @@ Pieces = tuple[Piece, ...]
 """JSON in pieces, some of them views of a body."""
 
 
-class Change(msgspec.Struct, frozen=True, gc=False):
+class BodyEdit(msgspec.Struct, frozen=True, gc=False):
     """A replacement of the bytes from `start` to `end` of a body, in the value of a top-level field, by `new`.
 
     If the client has not sent the field, `new` is its value, and `start` and `end` are 0.
@@ -73,14 +73,14 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     end: int = 0
 
 
-class Edited(msgspec.Struct, gc=False):
+class EditedBody(msgspec.Struct, gc=False):
     """The body to send, the changes, and the names of the top-level fields that were `changed`.
 
     `reasoning`: whether the body turns the model's reasoning on or off, if the category sets reasoning; else None.
     """
 
     body: Body
-    changes: tuple[Change, ...] = ()
+    changes: tuple[BodyEdit, ...] = ()
     changed: tuple[str, ...] = ()
     reasoning: bool | None = None
 
@@ -99,18 +99,18 @@ class Edited(msgspec.Struct, gc=False):
         self.body, self.changes = b"", ()
 
 
-def changed(fields: Fields, name: str, new: Pieces) -> Change:
+def changed(fields: BodyFields, name: str, new: Pieces) -> BodyEdit:
     """Return the change that gives a field another value."""
     old = fields.get(name)
-    return Change(name, new) if old is None else Change(name, new, *fields.span(old))
+    return BodyEdit(name, new) if old is None else BodyEdit(name, new, *fields.span(old))
 
 
-def edited(fields: Fields, changes: Sequence[Change], reasoning: bool | None = None) -> Edited:
+def edited(fields: BodyFields, changes: Sequence[BodyEdit], reasoning: bool | None = None) -> EditedBody:
     """Return the body with these changes and its priority, and every other byte as it was; new fields come first."""
     if fields.priority is not None:
         changes = (*changes, changed(fields, PRIORITY_FIELD, (b"%d" % fields.priority,)))
     if not changes:
-        return Edited(fields.body, reasoning=reasoning)
+        return EditedBody(fields.body, reasoning=reasoning)
     data = fields.data
     shown: Piece = bytes(data) if len(data) <= _COPIED_BYTES else memoryview(data)
     inside: list[tuple[int, int, Pieces]] = []
@@ -134,11 +134,11 @@ def edited(fields: Fields, changes: Sequence[Change], reasoning: bool | None = N
         pieces += (shown[at:start], *new)
         at = end
     pieces.append(shown[at:])
-    body = Spliced(pieces) if len(data) > _JOINED_BYTES else b"".join(pieces)
-    return Edited(body, tuple(changes), tuple(names), reasoning)
+    body = EditedLongBody(pieces) if len(data) > _JOINED_BYTES else b"".join(pieces)
+    return EditedBody(body, tuple(changes), tuple(names), reasoning)
 
 
-def sides(fields: Fields, change: Change) -> tuple[Pieces | None, Pieces]:
+def sides(fields: BodyFields, change: BodyEdit) -> tuple[Pieces | None, Pieces]:
     """Return the value of a changed field before (None if missing) and after the change."""
     old = fields.get(change.field) if change.end else None
     if old is None:

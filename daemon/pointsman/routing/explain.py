@@ -14,7 +14,7 @@ from pointsman.routing.follow_up import content_free
 from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.prompt_text import texts_of
 from pointsman.routing.reading import raised
-from pointsman.routing.router import Routed, Router
+from pointsman.routing.router import RoutedRequest, Router
 from pointsman.routing.steps import finish
 
 # An edit may affect all messages of a conversation.
@@ -27,7 +27,7 @@ _MAX_ASK_CHARACTERS = 2000
 _SHOWN = 200
 
 
-def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str, Any]:
+def describe(router: Router, request: ParsedRequest, routed: RoutedRequest) -> dict[str, Any]:
     """Return the decision, the ask, the conversation, scores (highest first), body edits, and milliseconds by phase."""
     categories: dict[str, float] = {}
     labels: dict[str, float] = {}
@@ -61,7 +61,7 @@ def describe(router: Router, request: ParsedRequest, routed: Routed) -> dict[str
     }
 
 
-def _decision(router: Router, request: ParsedRequest, routed: Routed) -> dict[str, Any]:
+def _decision(router: Router, request: ParsedRequest, routed: RoutedRequest) -> dict[str, Any]:
     decision, missed = routed.decision, routed.decision.missed
     compared = routed.threshold or (_threshold(router, routed, decision.category), None)
     return {
@@ -83,18 +83,18 @@ def _decision(router: Router, request: ParsedRequest, routed: Routed) -> dict[st
     }
 
 
-def _threshold(router: Router, routed: Routed, category: str | None) -> float:
+def _threshold(router: Router, routed: RoutedRequest, category: str | None) -> float:
     """Return the threshold that the category had to reach."""
     threshold = router.policy.threshold(category)
     return raised(threshold) if routed.reading.surely else threshold
 
 
-def _origin(router: Router, routed: Routed, category: str | None) -> str:
+def _origin(router: Router, routed: RoutedRequest, category: str | None) -> str:
     """Return the origin of the threshold."""
     return router.policy.origin(category)
 
 
-def _text(router: Router, classification: Classification, routed: Routed) -> dict[str, Any]:
+def _text(router: Router, classification: Classification, routed: RoutedRequest) -> dict[str, Any]:
     return {
         "by_material": routed.reading.by_material,
         "by_line": routed.reading.by_line,
@@ -114,7 +114,7 @@ def _message(request: ParsedRequest) -> str | None:
     return " ".join(finish(texts_of(request.asked.content)))
 
 
-def _conversation(router: Router, routed: Routed) -> dict[str, Any] | None:
+def _conversation(router: Router, routed: RoutedRequest) -> dict[str, Any] | None:
     """Return what was remembered of the conversation and what will be, or None if no conversation counts."""
     recalled, kept = routed.recalled, routed.kept
     if recalled is None or kept is None:
@@ -143,7 +143,7 @@ def _conversation(router: Router, routed: Routed) -> dict[str, Any] | None:
     }
 
 
-def _why_kept(router: Router, routed: Routed, before: str, *, within: bool) -> str:
+def _why_kept(router: Router, routed: RoutedRequest, before: str, *, within: bool) -> str:
     if routed.classification is None:
         if within:
             return "the request goes on with a turn"

@@ -11,10 +11,10 @@ import hashlib
 import msgspec
 
 from pointsman.routing import subject
-from pointsman.routing.ask import Ask, AskFinder, Room
+from pointsman.routing.ask import Ask, AskFinder, ScanBudget
 from pointsman.routing.body import SYSTEM_ROLES, Message, Value
 from pointsman.routing.prompt_text import TooManyParts, texts_of
-from pointsman.routing.steps import Pace, Steps, paced
+from pointsman.routing.steps import Steps, TimeSlice, time_sliced
 
 # Identify a history by its newest turns, so that a long one costs no more than this.
 MAX_TURNS = 32
@@ -74,14 +74,14 @@ class History(msgspec.Struct, frozen=True, gc=False):
         return f"{self.turns[1].ask[:ask]}\n{answered}" if self.turns[1:] else answered
 
 
-class _Said(msgspec.Struct, frozen=True, gc=False):
+class _MessageDigest(msgspec.Struct, frozen=True, gc=False):
     """The text of a message: `digest` is its hash, empty if there is no text; `excerpt` is its beginning."""
 
     digest: bytes
     excerpt: str = ""
 
 
-_NOTHING = _Said(b"")
+_NOTHING = _MessageDigest(b"")
 _Key = tuple[str | None, int, int]
 """Role, hash and length of a client's message; of the request's ask, which has no role, those of the text.
 
@@ -94,7 +94,7 @@ class HistoryReader:
 
     def __init__(self, finder: AskFinder) -> None:
         self._finder = finder
-        self._known: dict[_Key | None, _Said] = {}
+        self._known: dict[_Key | None, _MessageDigest] = {}
         """The texts of messages, the oldest first; the key of a message that must not be remembered is None."""
 
     def first(
@@ -120,16 +120,16 @@ class HistoryReader:
         if messages is None:
             asked = _asked(ask)
             return History((Turn(asked.digest, asked.excerpt),) if asked.digest else (), False, [])
-        turns: list[tuple[_Said, list[_Said]]] = []
+        turns: list[tuple[_MessageDigest, list[_MessageDigest]]] = []
         continues = False
-        pace, room = Pace(), Room()
+        time_slice, scan_budget = TimeSlice(), ScanBudget()
         for place, message in enumerate(reversed(messages)):
             role = message.role
             if message is asked_in:
                 said = self._said_in(ask, client)
             elif role == "user" or (role == "assistant" and turns):
                 key = _key(message, client)
-                said = self._known.get(key) or (yield from self._read(message, key, pace, room, client))
+                said = self._known.get(key) or (yield from self._read(message, key, time_slice, scan_budget, client))
             else:
                 said = _NOTHING
             if role == "assistant" and turns:
@@ -141,35 +141,37 @@ class HistoryReader:
             elif not turns:
                 continues = continues or role not in _NO_STEP
             if place & _TURNS == _TURNS:
-                yield from pace.pause()
+                yield from time_slice.pause()
         answer = next((said.excerpt for said in turns[0][1] if said.excerpt), "") if turns else ""
         return History(tuple([_turn(*turn) for turn in turns]), continues, messages, answer)
 
-    def _read(self, message: Message, key: _Key | None, pace: Pace, room: Room, client: str) -> Steps[_Said]:
+    def _read(
+        self, message: Message, key: _Key | None, time_slice: TimeSlice, scan_budget: ScanBudget, client: str
+    ) -> Steps[_MessageDigest]:
         """Return the text of a user's or an assistant's message, and remember it; empty if there is no room."""
         texts = yield from _texts(message.content)
         if message.role == "assistant":
             spoken = _spoken(" ".join(texts))
-            said = _Said(_digest(_ends(spoken)), spoken[:EXCERPT_CHARACTERS])
+            said = _MessageDigest(_digest(_ends(spoken)), spoken[:EXCERPT_CHARACTERS])
         else:
-            if not room.take(texts):
+            if not scan_budget.take(texts):
                 return _NOTHING
-            said = _asked((yield from paced(self._finder.of(client).search(texts)))) if texts else _NOTHING
-        yield from pace.pause()
+            said = _asked((yield from time_sliced(self._finder.of(client).search(texts)))) if texts else _NOTHING
+        yield from time_slice.pause()
         return said if key is None else self._remember(key, said)
 
-    def _said_in(self, ask: Ask, client: str) -> _Said:
+    def _said_in(self, ask: Ask, client: str) -> _MessageDigest:
         key = None, _hash(ask.text, client), len(ask.text)
         return self._known.get(key) or self._remember(key, _asked(ask))
 
-    def _remember(self, key: _Key, said: _Said) -> _Said:
+    def _remember(self, key: _Key, said: _MessageDigest) -> _MessageDigest:
         self._known[key] = said
         if len(self._known) > KNOWN_MESSAGES:
             del self._known[next(iter(self._known))]
         return said
 
 
-def _turn(asked: _Said, answers: list[_Said]) -> Turn:
+def _turn(asked: _MessageDigest, answers: list[_MessageDigest]) -> Turn:
     return Turn(b"".join([said.digest for said in (asked, *answers)]), asked.excerpt)
 
 
@@ -193,10 +195,10 @@ def _texts(content: Value) -> Steps[list[str]]:
         return []
 
 
-def _asked(ask: Ask) -> _Said:
+def _asked(ask: Ask) -> _MessageDigest:
     text = ask.text.strip()
     # Removing a wrapper may leave other white space; comparing that in a long text would take too long.
-    return _Said(
+    return _MessageDigest(
         _digest(_ends(" ".join(text.split()) if len(text) <= END_CHARACTERS else text)), text[:EXCERPT_CHARACTERS]
     )
 

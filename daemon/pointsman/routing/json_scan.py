@@ -37,7 +37,7 @@ Positions = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 
-class JsonFault(Exception):
+class JsonError(Exception):
     """The text is not JSON, or nested too deeply; `position` counts bytes from 0."""
 
     def __init__(self, what: str, position: int) -> None:
@@ -45,18 +45,18 @@ class JsonFault(Exception):
         self.position = position
 
 
-class DepthFault(JsonFault):
+class JsonDepthError(JsonError):
     """The text is nested too deeply, and may be JSON."""
 
 
-class Span(NamedTuple):
+class ByteSpan(NamedTuple):
     """A value: its first byte, and the byte after its last."""
 
     start: int
     end: int
 
 
-class Structure:
+class StructureScanner:
     """The structural bytes of a text outside strings, read piece by piece.
 
     No piece ends between a backslash and the character that it escapes.
@@ -95,17 +95,17 @@ def without_escape(piece: bytes) -> int:
     return len(piece) - slashes % 2
 
 
-def members(data: Text, names: tuple[str, ...], within: Span | None = None) -> Steps[dict[str, Span] | None]:
+def members(data: Text, names: tuple[str, ...], within: ByteSpan | None = None) -> Steps[dict[str, ByteSpan] | None]:
     """Return the members of an object with these names, the last of duplicates; None if it is no object.
 
-    Raises JsonFault. `within` is a value in the text; by default the object is the whole text.
+    Raises JsonError. `within` is a value in the text; by default the object is the whole text.
     """
     at, behind = within or (0, len(data))
     at = yield from _first(data, at, behind)
     if data[at] != _OBJECT:
         return None
     wanted = {b'"%b"' % name.encode(): name for name in names}
-    found: dict[str, Span] = {}
+    found: dict[str, ByteSpan] = {}
     start, colon, position = at + 1, -1, at
     for position, what in _separators(data, at, behind):
         if what == _PAUSE:
@@ -118,14 +118,14 @@ def members(data: Text, names: tuple[str, ...], within: Span | None = None) -> S
                 found[name] = yield from _trimmed(data, colon + 1, position)
             start, colon = position + 1, -1
         elif what == _COLON or start > at + 1 or not (yield from _blank(data, start, position)):
-            raise JsonFault("expected `,`" if what == _COLON else "expected `:`", position)
+            raise JsonError("expected `,`" if what == _COLON else "expected `:`", position)
     if within is None and not (yield from _blank(data, position + 1, behind)):
-        raise JsonFault("expected the end of the text", position + 1)
+        raise JsonError("expected the end of the text", position + 1)
     return found
 
 
-def elements(data: Text, array: Span, max_elements: int) -> Steps[list[Span] | None]:
-    """Return the elements of an array, or None if there are more than `max_elements`; raises JsonFault."""
+def elements(data: Text, array: ByteSpan, max_elements: int) -> Steps[list[ByteSpan] | None]:
+    """Return the elements of an array, or None if there are more than `max_elements`; raises JsonError."""
     commas: list[int] = [array.start]
     for where, what, depth in _structure(data, *array):
         closed = _end(depth)
@@ -137,10 +137,10 @@ def elements(data: Text, array: Span, max_elements: int) -> Steps[list[Span] | N
             break
         yield
     else:
-        raise JsonFault("the text ends too early", array.end)
+        raise JsonError("the text ends too early", array.end)
     if len(commas) == 2 and (yield from _blank(data, array.start + 1, commas[1])):
         return []
-    found: list[Span] = []
+    found: list[ByteSpan] = []
     for turn, (before, after) in enumerate(itertools.pairwise(commas)):
         if turn & _TURNS == _TURNS:
             yield
@@ -149,8 +149,8 @@ def elements(data: Text, array: Span, max_elements: int) -> Steps[list[Span] | N
 
 
 def _structure(data: Text, at: int, behind: int) -> Iterator[tuple[Positions, Bytes, Positions]]:
-    """Yield the results of `Structure.read`, chunk by chunk; raises DepthFault."""
-    text, structure = np.frombuffer(data, dtype=np.uint8), Structure()
+    """Yield the results of `StructureScanner.read`, chunk by chunk; raises JsonDepthError."""
+    text, structure = np.frombuffer(data, dtype=np.uint8), StructureScanner()
     while at < behind:
         end = min(at + CHUNK, behind)
         piece = bytes(data[at:end])
@@ -159,7 +159,7 @@ def _structure(data: Text, at: int, behind: int) -> Iterator[tuple[Positions, By
         where, what, depth = structure.read(piece, text[at:end])
         if len(depth) and int(depth.max()) > MAX_NESTED_LEVELS:
             position = at + int(where[np.argmax(depth > MAX_NESTED_LEVELS)])
-            raise DepthFault(f"nested too deeply, more than {MAX_NESTED_LEVELS} levels,", position)
+            raise JsonDepthError(f"nested too deeply, more than {MAX_NESTED_LEVELS} levels,", position)
         yield where + at, what, depth
         at = end
 
@@ -196,19 +196,19 @@ def _separators(data: Text, at: int, behind: int) -> Iterator[tuple[int, int]]:
             yield int(where[closed]), int(what[closed])
             return
         yield 0, _PAUSE
-    raise JsonFault("the text ends too early", behind)
+    raise JsonError("the text ends too early", behind)
 
 
 def _key(data: Text, start: int, end: int) -> bytes:
     key = bytes(data[start:end]).strip(SPACES)
     if key[:1] != b'"' or key[-1:] != b'"' or len(key) < 2:
-        raise JsonFault("expected a key in double quotes", start)
+        raise JsonError("expected a key in double quotes", start)
     if b"\\" not in key:
         return key
     try:
         return b'"%b"' % json.loads(key).encode("utf-8", "surrogatepass")
     except ValueError:
-        raise JsonFault("a key is not a valid string", start) from None
+        raise JsonError("a key is not a valid string", start) from None
 
 
 def _first(data: Text, at: int, behind: int) -> Steps[int]:
@@ -220,10 +220,10 @@ def _first(data: Text, at: int, behind: int) -> Steps[int]:
             return at + len(piece) - rest
         at += len(piece)
         yield
-    raise JsonFault("expected a value", at)
+    raise JsonError("expected a value", at)
 
 
-def _trimmed(data: Text, start: int, end: int) -> Steps[Span]:
+def _trimmed(data: Text, start: int, end: int) -> Steps[ByteSpan]:
     """Return a value without the white space around it."""
     start = yield from _first(data, start, end)
     while True:
@@ -231,13 +231,13 @@ def _trimmed(data: Text, start: int, end: int) -> Steps[Span]:
         rest = len(piece.rstrip(SPACES))
         end -= len(piece) - rest
         if rest:
-            return Span(start, end)
+            return ByteSpan(start, end)
         yield
 
 
 def _blank(data: Text, start: int, end: int) -> Steps[bool]:
     try:
         yield from _first(data, start, end)
-    except JsonFault:
+    except JsonError:
         return True
     return False

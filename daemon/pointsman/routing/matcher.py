@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pointsman.config.regex import At, Edge, Found, Program, Split, Take, is_class
-from pointsman.routing.steps import Pace, Steps
+from pointsman.config.regex import AssertStep, CharStep, Edge, MatchStep, RegexProgram, SplitStep, is_class
+from pointsman.routing.steps import Steps, TimeSlice
 
 # A transition takes 100 bytes.
 MAX_TRANSITIONS = 20_000
@@ -39,7 +39,7 @@ class _State(dict[str, "_State"]):
 class Matcher:
     """Several patterns, numbered in their order."""
 
-    def __init__(self, programs: Sequence[Program]) -> None:
+    def __init__(self, programs: Sequence[RegexProgram]) -> None:
         self._programs = programs
         self._states: dict[tuple[frozenset[tuple[int, int]], int, int], _State] = {}
         self._transitions = 0
@@ -47,12 +47,12 @@ class Matcher:
 
     def find(self, text: str) -> Steps[int]:
         """Return a number with a bit for each pattern that the text has."""
-        state, found, pace = self._start, 0, Pace()
+        state, found, time_slice = self._start, 0, TimeSlice()
         for part in range(0, len(text), _PART):
             for char in text[part : part + _PART]:
                 state = state[char]
                 found |= state.found
-            yield from pace.pause()
+            yield from time_slice.pause()
         return found | self._closed(state, _END)[1]
 
     def after(self, state: _State, char: str) -> _State:
@@ -76,21 +76,21 @@ class Matcher:
             state = self._states[key] = _State(self, at, kind, found)
         return state
 
-    def _closed(self, state: _State, kind: int) -> tuple[list[tuple[int, Take]], int]:
+    def _closed(self, state: _State, kind: int) -> tuple[list[tuple[int, CharStep]], int]:
         """Return the steps that may take the next character, which is of a kind, and the patterns that end before it.
 
         Each pattern may also begin here.
         """
         waiting = [*state.at, *((number, program.begin) for number, program in enumerate(self._programs))]
         seen = set(waiting)
-        takes: list[tuple[int, Take]] = []
+        takes: list[tuple[int, CharStep]] = []
         found = 0
         while waiting:
             number, place = waiting.pop()
             step = self._programs[number].steps[place]
-            if isinstance(step, Take):
+            if isinstance(step, CharStep):
                 takes.append((number, step))
-            elif isinstance(step, Found):
+            elif isinstance(step, MatchStep):
                 found |= 1 << number
             else:
                 new = [(number, to) for to in _on(step, state.kind, kind)]
@@ -99,8 +99,8 @@ class Matcher:
         return takes, found
 
 
-def _on(step: Split | At, before: int, after: int) -> Iterator[int]:
-    if isinstance(step, Split):
+def _on(step: SplitStep | AssertStep, before: int, after: int) -> Iterator[int]:
+    if isinstance(step, SplitStep):
         yield from step.to
     elif _is_edge(step.edge, before, after):
         yield step.to
@@ -114,7 +114,7 @@ def _is_edge(edge: Edge, before: int, after: int) -> bool:
     return ((before == _WORD) is not (after == _WORD)) is (edge == "word")
 
 
-def spans(program: Program, text: str) -> list[tuple[int, int]]:
+def spans(program: RegexProgram, text: str) -> list[tuple[int, int]]:
     """Return the parts of a text that a pattern can match, in their order; takes linear time."""
     found: list[tuple[int, int]] = []
     starts: dict[int, int] = {}
@@ -134,13 +134,13 @@ def spans(program: Program, text: str) -> list[tuple[int, int]]:
 
 
 def _reached(
-    program: Program, starts: dict[int, int], before: int, after: int
-) -> tuple[list[tuple[Take, int]], list[int]]:
+    program: RegexProgram, starts: dict[int, int], before: int, after: int
+) -> tuple[list[tuple[CharStep, int]], list[int]]:
     """Return the steps that may take the next character, and the start of each match that ends here.
 
     Each step has the first of the positions from which it is reached.
     """
-    takes: list[tuple[Take, int]] = []
+    takes: list[tuple[CharStep, int]] = []
     ends: list[int] = []
     seen: set[int] = set()
     for begin, start in sorted(starts.items(), key=lambda item: item[1]):
@@ -151,9 +151,9 @@ def _reached(
                 continue
             seen.add(number)
             step = program.steps[number]
-            if isinstance(step, Take):
+            if isinstance(step, CharStep):
                 takes.append((step, start))
-            elif isinstance(step, Found):
+            elif isinstance(step, MatchStep):
                 ends.append(start)
             else:
                 waiting += _on(step, before, after)

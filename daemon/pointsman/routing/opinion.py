@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classification
 from pointsman.routing.decision import Reason
 from pointsman.routing.planner import Planner
@@ -22,7 +22,7 @@ class Opinion(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def opinion(
-    policy: Policy, planner: Planner, found: Classification, served: Served, *, share: float, tools: bool
+    policy: Policy, planner: Planner, found: Classification, served: ServedModels, *, share: float, tools: bool
 ) -> Opinion:
     """Decide about a classified text by `policy` and `planner`; `share` and `tools` as in `Planner.decide`."""
     decision = planner.decide(judged(policy, found), share, served, tools=tools)

@@ -8,11 +8,11 @@ from itertools import accumulate
 
 import msgspec
 
-from pointsman.adapters.catalog import Served
-from pointsman.config.client_keys import Scope
+from pointsman.adapters.catalog import ServedModels
+from pointsman.config.client_keys import KeyScope
 from pointsman.config.model import Category, Config, Endpoint, ModelScore
-from pointsman.routing.decision import Choice, Decision, Reason
-from pointsman.routing.edits import Edits, Reasoning, SystemPrompt
+from pointsman.routing.decision import CategoryChoice, Decision, Reason
+from pointsman.routing.edits import Edits, ReasoningEdit, SystemPrompt
 
 NOTHING: Mapping[str, str] = {}
 # Of all categories and scopes; the cache is cleared when the served models change.
@@ -28,13 +28,13 @@ class Planner:
         self._config = config
         self._categories = {category.name: category for category in config.categories}
         self._splits = config.pointsman.routing.split == "score"
-        self._planned_for: Served | None = None
+        self._planned_for: ServedModels | None = None
         self._explicit: dict[str, Decision] = {}
-        self._plans: dict[tuple[str | None, int | None, bool, Scope | None, str | None], _Plan] = {}
+        self._plans: dict[tuple[str | None, int | None, bool, KeyScope | None, str | None], _CategoryPlan] = {}
         tools = config.pointsman.adapters.tools
         self._without_tools = frozenset(name for name, able in tools.items() if not able)
 
-    def explicit(self, model: str, served: Served) -> Decision:
+    def explicit(self, model: str, served: ServedModels) -> Decision:
         """Return the decision for a model that the client named: no edits, and an endpoint that serves it."""
         self._plan_for(served)
         decision = self._explicit.get(model)
@@ -44,7 +44,7 @@ class Planner:
             decision = self._explicit[model] = self._named(model, served)
         return decision
 
-    def _named(self, model: str, served: Served) -> Decision:
+    def _named(self, model: str, served: ServedModels) -> Decision:
         candidates = self._config.endpoints_of(model)
         return Decision(
             model=model,
@@ -59,7 +59,13 @@ class Planner:
         )
 
     def decide(
-        self, choice: Choice, share: float, served: Served, *, tools: bool = False, scope: Scope | None = None
+        self,
+        choice: CategoryChoice,
+        share: float,
+        served: ServedModels,
+        *,
+        tools: bool = False,
+        scope: KeyScope | None = None,
     ) -> Decision:
         """Return the decision for a choice; `share`, in [0, 1), selects a model if `split` divides by score.
 
@@ -82,21 +88,23 @@ class Planner:
             plan = self._plans[key] = self._plan(category, drawn, served, tools, scope, canary=choice.canary)
         return _decision(choice, plan)
 
-    def _plan_for(self, served: Served) -> None:
+    def _plan_for(self, served: ServedModels) -> None:
         """Clear the plans for other served models."""
         if served is not self._planned_for:
             self._planned_for = served
             self._plans.clear()
             self._explicit.clear()
 
-    def _ruled(self, choice: Choice, share: float, served: Served, scope: Scope | None, *, tools: bool) -> Decision:
+    def _ruled(
+        self, choice: CategoryChoice, share: float, served: ServedModels, scope: KeyScope | None, *, tools: bool
+    ) -> Decision:
         """Return the decision if rules name the model, or adapters that must not answer."""
         never = dict(choice.never)
         category = None if choice.category is None else self._categories[choice.category]
         drawn = self._drawn(category.model_scores, share, scope) if self._splits and category is not None else None
         if choice.model is not None:
             target = self._within([choice.model], served, tools, scope, never)
-            return _decision(choice, _Plan(target, Edits(model=target.model)))
+            return _decision(choice, _CategoryPlan(target, Edits(model=target.model)))
         plan = self._plan(category, drawn, served, tools, scope, never, choice.canary)
         barred = plan.target.fallback is Reason.RULE
         wanted = next(iter(never.values())) if barred else choice.rule
@@ -106,29 +114,29 @@ class Planner:
         self,
         category: Category | None,
         drawn: int | None,
-        served: Served,
+        served: ServedModels,
         tools: bool,
-        scope: Scope | None,
+        scope: KeyScope | None,
         never: Mapping[str, str] = NOTHING,
         canary: str | None = None,
-    ) -> _Plan:
+    ) -> _CategoryPlan:
         entries = () if category is None else _allowed(category.model_scores, scope)
         if category is None or not entries:
             default = self._config.default_model if scope is None else scope.default
             wanted = [default] if category is None else [entry.target for entry in category.model_scores]
             target = self._within(wanted, served, tools, scope, never)
-            return _Plan(target, Edits(model=target.model))
+            return _CategoryPlan(target, Edits(model=target.model))
         entries = self._ranked(entries, drawn)
         if canary is not None:
             base = self._config.base_of(canary)
             entries = (replace(entries[0], model=base, lora_name=canary), *entries)
         target = self._target([entry.target for entry in entries], served, tools, scope, never)
         entry = next((entry for entry in entries if entry.target == target.wanted), entries[0])
-        return _Plan(target, Edits(target.model, self._reasoning(entry), _system_prompt(category, tools)))
+        return _CategoryPlan(target, Edits(target.model, self._reasoning(entry), _system_prompt(category, tools)))
 
     def _within(
-        self, wanted: list[str], served: Served, tools: bool, scope: Scope | None, never: Mapping[str, str]
-    ) -> _Target:
+        self, wanted: list[str], served: ServedModels, tools: bool, scope: KeyScope | None, never: Mapping[str, str]
+    ) -> _ModelTarget:
         """Return the target for models that may be outside `scope`, whose default answers then."""
         if scope is None or any(map(scope.allows, wanted)):
             return self._target(wanted, served, tools, scope, never)
@@ -136,8 +144,8 @@ class Planner:
         return replace(target, fallback=Reason.NOT_ALLOWED)
 
     def _target(
-        self, wanted: list[str], served: Served, tools: bool, scope: Scope | None, never: Mapping[str, str]
-    ) -> _Target:
+        self, wanted: list[str], served: ServedModels, tools: bool, scope: KeyScope | None, never: Mapping[str, str]
+    ) -> _ModelTarget:
         """Return the first of `wanted`, all in `scope`, that an endpoint serves, else the base model of the first.
 
         Adapters in `never` are skipped, and with `tools`, adapters without tools. If that base model is outside
@@ -161,13 +169,13 @@ class Planner:
             fallback=None if wanted[0] == base.base_model else why,
         )
 
-    def _find(self, name: str, served: Served) -> _Target:
+    def _find(self, name: str, served: ServedModels) -> _ModelTarget:
         base = self._config.base_of(name)
         candidates = self._config.endpoints_of(name)
         model = served.base_name(name, candidates) if name == base else name
-        return _Target(name, model, base, served.available(model, candidates))
+        return _ModelTarget(name, model, base, served.available(model, candidates))
 
-    def _drawn(self, entries: tuple[ModelScore, ...], share: float, scope: Scope | None) -> int | None:
+    def _drawn(self, entries: tuple[ModelScore, ...], share: float, scope: KeyScope | None) -> int | None:
         """Return the index of the allowed entry that `share` selects if `split` divides by score, else None."""
         entries = _allowed(entries, scope)
         if not entries:
@@ -181,16 +189,16 @@ class Planner:
         places = sorted(range(len(entries)), key=lambda place: (place != drawn, -entries[place].score))
         return tuple(entries[place] for place in places)
 
-    def _reasoning(self, entry: ModelScore) -> Reasoning | None:
+    def _reasoning(self, entry: ModelScore) -> ReasoningEdit | None:
         model = self._config.model_config.get(entry.model)
         family = self._config.families.get(model.reasoning_family or "") if model else None
         if family is None:
             return None
         effort = (entry.reasoning_effort or self._config.default_reasoning_effort) if entry.use_reasoning else None
-        return Reasoning(family.type, family.parameter, effort)
+        return ReasoningEdit(family.type, family.parameter, effort)
 
 
-def _decision(choice: Choice, plan: _Plan) -> Decision:
+def _decision(choice: CategoryChoice, plan: _CategoryPlan) -> Decision:
     return Decision(
         model=plan.target.model,
         base_model=plan.target.base_model,
@@ -207,15 +215,15 @@ def _decision(choice: Choice, plan: _Plan) -> Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _CategoryPlan:
     """The part of a decision that all requests of a category share until the served models change."""
 
-    target: _Target
+    target: _ModelTarget
     edits: Edits
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class _ModelTarget:
     """A model to send to: `wanted` is its name in the config, `model` its name in vLLM.
 
     `fallback`: why it is not the preferred model; None if it is. `last`: no other model may answer, even if this one is
@@ -230,7 +238,7 @@ class _Target:
     last: bool = False
 
 
-def _allowed(entries: tuple[ModelScore, ...], scope: Scope | None) -> tuple[ModelScore, ...]:
+def _allowed(entries: tuple[ModelScore, ...], scope: KeyScope | None) -> tuple[ModelScore, ...]:
     return entries if scope is None else tuple(entry for entry in entries if scope.allows(entry.target))
 
 

@@ -11,9 +11,9 @@ import msgspec
 from pointsman.classify.calibration import Calibration
 from pointsman.config.labels import cover
 from pointsman.config.model import Config
-from pointsman.routing.decision import Choice, Missed, Near, Reason
-from pointsman.routing.subject import FITTED, Evidence, Weights, evidence_of
-from pointsman.routing.thresholds import Origin, Threshold, at_precision, thresholds
+from pointsman.routing.decision import CategoryChoice, MissedThreshold, Reason, RunnerUp
+from pointsman.routing.subject import FITTED, Features, Weights, evidence_of
+from pointsman.routing.thresholds import Threshold, ThresholdOrigin, at_precision, thresholds
 
 # A switch discards vLLM's prefix cache, so its margin grows with the history: from this many bytes on, twofold.
 LONG_HISTORY = 64 * 1024
@@ -21,7 +21,7 @@ LONG_HISTORY = 64 * 1024
 KNOWN = 1024
 
 
-class Held(msgspec.Struct, frozen=True, gc=False):
+class FollowUp(msgspec.Struct, frozen=True, gc=False):
     """The conversation's category, which a follow-up keeps unless the `ask` is about another.
 
     `before` is the beginning of the last ask and of its answer, and `context` the part of it that is read before the
@@ -62,7 +62,7 @@ class Policy:
         index = {label: position for position, label in enumerate(labels)}
         self._covered = {name: tuple(index[label] for label in coverage.labels_of[name]) for name in self._categories}
         self._known_scores: Callable[[tuple[float, ...]], dict[str, float]] = functools.lru_cache(KNOWN)(self.scores)
-        self._known_choice: Callable[[tuple[float, ...]], Choice] = functools.lru_cache(KNOWN)(self._afresh)
+        self._known_choice: Callable[[tuple[float, ...]], CategoryChoice] = functools.lru_cache(KNOWN)(self._afresh)
 
     @functools.cached_property
     def forgetful(self) -> Policy:
@@ -85,17 +85,17 @@ class Policy:
         """Return what the thresholds would be at SHOWN_PRECISION."""
         return at_precision(self._config, self._labels, self._calibration)
 
-    def origin(self, category: str | None) -> Origin:
+    def origin(self, category: str | None) -> ThresholdOrigin:
         """Return the origin of that threshold."""
         found = self.thresholds.get(category or "")
-        return Origin.COMMON if found is None else found.origin
+        return ThresholdOrigin.COMMON if found is None else found.origin
 
     def scores(self, probabilities: Sequence[float]) -> dict[str, float]:
         """Return the score of each category: the sum of the probabilities of its labels."""
         score = probabilities.__getitem__
         return {name: sum(map(score, labels)) for name, labels in self._covered.items()}
 
-    def choose(self, probabilities: Sequence[float], held: Held | None = None) -> Choice:
+    def choose(self, probabilities: Sequence[float], held: FollowUp | None = None) -> CategoryChoice:
         """Return the best category, or the conversation's own (`held`) or the fallback.
 
         Without a conversation, the fallback is used if the best category does not reach its threshold.
@@ -104,24 +104,24 @@ class Policy:
         if held is not None:
             scores = self._known_scores(known)
             if held.category in scores and not self._ends(held, scores):
-                return Choice(held.category, scores[held.category], Reason.STICKY)
+                return CategoryChoice(held.category, scores[held.category], Reason.STICKY)
         return self._known_choice(known)
 
-    def _afresh(self, probabilities: tuple[float, ...]) -> Choice:
+    def _afresh(self, probabilities: tuple[float, ...]) -> CategoryChoice:
         """Return the choice if no conversation counts."""
         scores = self.scores(probabilities)
         if not scores:
-            return Choice(self.fallback, 0.0, Reason.NO_CATEGORY)
+            return CategoryChoice(self.fallback, 0.0, Reason.NO_CATEGORY)
         best = max(scores, key=scores.__getitem__)
         score, threshold, near = scores[best], self.thresholds[best], _near(scores, best)
         if score >= threshold.value:
-            return Choice(best, score, Reason.CLASSIFIED, threshold=threshold, near=near)
+            return CategoryChoice(best, score, Reason.CLASSIFIED, threshold=threshold, near=near)
         if 1.0 - sum(scores.values()) >= max(self._common, score):
-            return Choice(self.fallback, score, Reason.NO_CATEGORY, threshold=threshold, near=near)
-        missed = Missed(best, threshold.value)
-        return Choice(self.fallback, score, Reason.LOW_CONFIDENCE, missed, threshold=threshold, near=near)
+            return CategoryChoice(self.fallback, score, Reason.NO_CATEGORY, threshold=threshold, near=near)
+        missed = MissedThreshold(best, threshold.value)
+        return CategoryChoice(self.fallback, score, Reason.LOW_CONFIDENCE, missed, threshold=threshold, near=near)
 
-    def evidence(self, held: Held, scores: dict[str, float]) -> Evidence:
+    def evidence(self, held: FollowUp, scores: dict[str, float]) -> Features:
         """Return the evidence whether an ask with these scores is about something else."""
         other, score = self._best_other(scores, held.category)
         together = 1.0 if held.together is None else held.together
@@ -133,7 +133,7 @@ class Policy:
         others += [(name, score) for name, score in scores.items() if name != held]
         return max(others, key=lambda other: other[1])
 
-    def _ends(self, held: Held, scores: dict[str, float]) -> bool:
+    def _ends(self, held: FollowUp, scores: dict[str, float]) -> bool:
         """Return whether an ask is so surely about something else that its conversation changes its category.
 
         An ask that was not read with what was before is not sure.
@@ -144,12 +144,12 @@ class Policy:
             held.together is not None and self._leads(held, scores) and self._judge.changed(self.evidence(held, scores))
         )
 
-    def may_end(self, probabilities: Sequence[float], held: Held) -> bool:
+    def may_end(self, probabilities: Sequence[float], held: FollowUp) -> bool:
         """Return whether an ask may be about something else, and must be read with what was before."""
         scores = self._known_scores(tuple(probabilities))
         return held.category in scores and self._leads(held, scores)
 
-    def _leads(self, held: Held, scores: dict[str, float]) -> bool:
+    def _leads(self, held: FollowUp, scores: dict[str, float]) -> bool:
         """Return whether another category leads.
 
         It must reach its threshold, or the common one if no category covers the ask; and any but the rest category must
@@ -169,7 +169,7 @@ class Policy:
         return self._config.classifier.category_model.fallback_category
 
 
-def _near(scores: Mapping[str, float], best: str) -> Near | None:
+def _near(scores: Mapping[str, float], best: str) -> RunnerUp | None:
     """Return the second category, if it has at least half of the best one's score."""
     second = max(((score, name) for name, score in scores.items() if name != best), default=(0.0, ""))
-    return Near(second[1], round(second[0], 4)) if second[0] and 2 * second[0] >= scores[best] else None
+    return RunnerUp(second[1], round(second[0], 4)) if second[0] and 2 * second[0] >= scores[best] else None

@@ -11,8 +11,8 @@ from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
 from pointsman.routing.body import ABSENT, Value, decode, kind, view
-from pointsman.routing.json_scan import SPACES, JsonFault, Span
-from pointsman.routing.steps import Pace, Steps
+from pointsman.routing.json_scan import SPACES, ByteSpan, JsonError
+from pointsman.routing.steps import Steps, TimeSlice
 
 # More than any classifier reads: only the two ends of a longer text are read.
 END_BYTES = 128 * 1024
@@ -28,18 +28,18 @@ class TooManyParts(Exception):
     """The request has more messages, or parts of a message, than routing reads."""
 
 
-class _Part(msgspec.Struct, gc=False):
+class _ContentPart(msgspec.Struct, gc=False):
     text: str | None = None
 
 
-class _Undecoded(msgspec.Struct, gc=False):
+class _UndecodedPart(msgspec.Struct, gc=False):
     text: Value = ABSENT
 
 
 _STRING = Decoder(str)
-_UNDECODED = Decoder(_Undecoded)
+_UNDECODED = Decoder(_UndecodedPart)
 _LENIENT = json.JSONDecoder(strict=False)
-_PARTS: Decoder[Any] = Decoder(list[str | _Part])
+_PARTS: Decoder[Any] = Decoder(list[str | _ContentPart])
 _CUT_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*(\\(?:u[0-9a-fA-F]{0,3})?)\Z")
 
 
@@ -87,28 +87,28 @@ def beginning_bytes(value: Value | None) -> bytes | None:
 def _strings(array: memoryview) -> Steps[list[memoryview]]:
     """Return the strings of a list and those in its parts, undecoded."""
     try:
-        parts = yield from json_scan.elements(array, Span(0, array.nbytes), MAX_PARTS)
+        parts = yield from json_scan.elements(array, ByteSpan(0, array.nbytes), MAX_PARTS)
         if parts is None:
             raise TooManyParts
         found: list[memoryview] = []
-        pace = Pace()
+        time_slice = TimeSlice()
         for part in parts:
             text = (yield from _text_in(array, part)) if array[part.start] == ord("{") else array[slice(*part)]
             if bytes(text[:1]) == b'"' and len(text) > 2:
                 found.append(text)
-            yield from pace.pause()
-    except JsonFault:
+            yield from time_slice.pause()
+    except JsonError:
         return []
     return found
 
 
-def _text_in(array: memoryview, part: Span) -> Steps[memoryview]:
-    """Return the text of a part, undecoded; empty if it has none. Raises JsonFault."""
+def _text_in(array: memoryview, part: ByteSpan) -> Steps[memoryview]:
+    """Return the text of a part, undecoded; empty if it has none. Raises JsonError."""
     if part.end - part.start <= LIST_AT_ONCE:
-        found: _Undecoded | None = decode(view(array, part), None, _UNDECODED)
+        found: _UndecodedPart | None = decode(view(array, part), None, _UNDECODED)
         if found is not None:
             return memoryview(found.text)
-    text = ((yield from json_scan.members(array, ("text",), part)) or {}).get("text", Span(0, 0))
+    text = ((yield from json_scan.members(array, ("text",), part)) or {}).get("text", ByteSpan(0, 0))
     return array[slice(*text)]
 
 
@@ -116,13 +116,13 @@ def _ends(strings: list[memoryview]) -> Steps[list[str]]:
     """Return as many of the first and the last strings as suffice."""
     halves: list[list[str]] = [[], []]
     left = list(strings)
-    pace = Pace()
+    time_slice = TimeSlice()
     for half, place in zip(halves, (0, -1), strict=True):
         room = END_BYTES
         while left and room > 0:
             half.append(_string(left.pop(place)))
             room -= len(half[-1])
-            yield from pace.pause()
+            yield from time_slice.pause()
     return [text for text in halves[0] + halves[1][::-1] if text]
 
 

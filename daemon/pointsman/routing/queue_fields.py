@@ -11,9 +11,9 @@ from msgspec.json import Decoder
 from pointsman.config.options.access import QueueField
 from pointsman.errors import RequestError
 from pointsman.routing import json_scan
-from pointsman.routing.body import Fields, Value, decode, given, kind, view
+from pointsman.routing.body import BodyFields, Value, decode, given, kind, view
 from pointsman.routing.edits import PRIORITY_FIELD, is_empty
-from pointsman.routing.json_scan import JsonFault
+from pointsman.routing.json_scan import JsonError
 from pointsman.routing.steps import Steps
 
 # vLLM reads the parameters of a transfer from here, too.
@@ -26,12 +26,12 @@ MAX_NUMBER_BYTES = 64
 _ANY: Decoder[Any] = msgspec.json.Decoder()
 
 
-def chooses(fields: Fields) -> bool:
+def chooses(fields: BodyFields) -> bool:
     """Return whether a body has any of these fields."""
     return not fields.values.keys().isdisjoint(FIELDS)
 
 
-def check(fields: Fields, allowed: Collection[str]) -> Steps[None]:
+def check(fields: BodyFields, allowed: Collection[str]) -> Steps[None]:
     """Raise RequestError (400) for a forbidden field, unless vLLM treats its value as the default."""
     for name in _CHOSEN:
         if name in fields.values and name not in allowed and not _is_default(name, fields.values[name]):
@@ -42,7 +42,7 @@ def check(fields: Fields, allowed: Collection[str]) -> Steps[None]:
     shown = memoryview(extra)
     try:
         inside = (yield from json_scan.members(shown, _TRANSFERS)) or {}
-    except JsonFault:
+    except JsonError:
         raise _refused(_TRANSFERS[0], _EXTRA) from None
     for name, span in inside.items():
         if name not in allowed and given(view(shown, span)):

@@ -8,14 +8,14 @@ import time
 import msgspec
 
 from pointsman.classify.classifier import Classification, Classifier
-from pointsman.eager import in_task
+from pointsman.eager import continue_in_task
 from pointsman.errors import ClassifierError
-from pointsman.routing.ask import Beside
-from pointsman.routing.conversations import Place
-from pointsman.routing.decision import Choice, Reason
+from pointsman.routing.ask import AskSupplement
+from pointsman.routing.conversations import ConversationLookup
+from pointsman.routing.decision import CategoryChoice, Reason
 from pointsman.routing.follow_up import content_free, is_short
 from pointsman.routing.history import History
-from pointsman.routing.policy import Held, Policy
+from pointsman.routing.policy import FollowUp, Policy
 
 # The text before is unknown if vLLM has it, or if it is in another language: that is evidence neither for nor against a
 # change of subject.
@@ -25,7 +25,7 @@ EARLIER_ASKS = 3
 _UNDECIDED = (Reason.LOW_CONFIDENCE, Reason.NO_CATEGORY)
 
 
-class Reading(msgspec.Struct, frozen=True, gc=False):
+class AskClassification(msgspec.Struct, frozen=True, gc=False):
     """The text that the classifier read, and the result; neither result nor failure if nothing had to be read.
 
     `follows` is the category of the earlier asks, if these had to be read. `greets`: neither they nor the ask, if there
@@ -38,7 +38,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     failed: Reason | None = None
     follows: str | None = None
     greets: bool = False
-    beside: Beside | None = None
+    beside: AskSupplement | None = None
     surely: bool = False
 
     @property
@@ -52,7 +52,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
         return self.beside is not None and not self.beside.material
 
 
-UNREAD = Reading("")
+UNREAD = AskClassification("")
 
 
 class TextReader:
@@ -84,19 +84,21 @@ class TextReader:
         policy = self._policy.forgetful
         return TextReader(self._classifier, policy, sticky=self._sticky, deadline=self._deadline, client=client)
 
-    async def read(self, text: str, history: History, place: Place, beside: Beside | None = None) -> Reading:
+    async def read(
+        self, text: str, history: History, lookup: ConversationLookup, beside: AskSupplement | None = None
+    ) -> AskClassification:
         """Classify what is needed: nothing in the middle of a turn, nor of a follow-up that says nothing of its own.
 
         If the earlier turns are not known here, they are read as well, and tell the subject of the conversation. If
         none does, the ask's material, or only its line that asks, is read as well.
         """
-        kept = place.kept
+        kept = lookup.kept
         if kept is not None and kept.category is not None:
             beside = None
-        if place.within or (kept is not None and beside is None and content_free(text)):
-            return Reading(text)
+        if lookup.within or (kept is not None and beside is None and content_free(text)):
+            return AskClassification(text)
         if not text or text.isspace():
-            return Reading(text, failed=Reason.NO_TEXT)
+            return AskClassification(text, failed=Reason.NO_TEXT)
         try:
             begins = kept is None and self._sticky
             free, earlier = (content_free(text), _subjects(history)) if begins else (False, "")
@@ -106,11 +108,11 @@ class TextReader:
                 return await self._read_beside(text, beside, greets=free)
             read = earlier or text
             found = await self.classify(read)
-            return Reading(read, found, greets=free and not earlier)
+            return AskClassification(read, found, greets=free and not earlier)
         except ClassifierError as error:
-            return Reading(text, failed=Reason(error.reason))
+            return AskClassification(text, failed=Reason(error.reason))
 
-    async def read_on(self, held: Held, alone: Classification, began: float) -> Held:
+    async def read_on(self, held: FollowUp, alone: Classification, began: float) -> FollowUp:
         """Read an ask with what was before, if it may be about something else: most asks are read once.
 
         `began` is when the request was first read, by `time.perf_counter`. The first reading may wait for half of the
@@ -139,36 +141,36 @@ class TextReader:
         except ClassifierError:
             return None
 
-    def choose(self, found: Classification, held: Held | None = None) -> Choice:
+    def choose(self, found: Classification, held: FollowUp | None = None) -> CategoryChoice:
         """Return the choice for a classified text, with or without a conversation that has a category."""
         return judged(self._policy, found, held)
 
     async def differ(self, read: Classification, candidates: tuple[str, ...]) -> bool:
         """Return whether a further candidate for the ask surely belongs to another category than the text read."""
         own = self.choose(read).category
-        await in_task()
+        await continue_in_task()
         others = await asyncio.gather(*map(self.tried, candidates))
         choices = [self.choose(found) for found in others if found is not None]
         return any(choice.reason is Reason.CLASSIFIED and choice.category != own for choice in choices)
 
-    async def _read_both(self, text: str, earlier: str) -> Reading:
+    async def _read_both(self, text: str, earlier: str) -> AskClassification:
         """Classify an ask, and concurrently the earlier ones that it follows."""
-        await in_task()
+        await continue_in_task()
         beside = asyncio.ensure_future(self.tried(earlier))
         try:
             alone = await self.classify(text)
             before = await beside
         finally:
             beside.cancel()
-        choice = Choice(None, None, Reason.DEADLINE) if before is None else self.choose(before)
-        return Reading(text, alone, follows=choice.category if choice.reason is Reason.CLASSIFIED else None)
+        choice = CategoryChoice(None, None, Reason.DEADLINE) if before is None else self.choose(before)
+        return AskClassification(text, alone, follows=choice.category if choice.reason is Reason.CLASSIFIED else None)
 
-    async def _read_beside(self, text: str, beside: Beside, *, greets: bool) -> Reading:
+    async def _read_beside(self, text: str, beside: AskSupplement, *, greets: bool) -> AskClassification:
         """Classify an ask and concurrently its material or line, which counts if the ask alone has no category.
 
         A separate line also counts against the ask's category, if it is as sure as an ask with material must be.
         """
-        await in_task()
+        await continue_in_task()
         other = asyncio.ensure_future(self.tried(beside.text))
         try:
             alone = await self.classify(text)
@@ -179,16 +181,16 @@ class TextReader:
             other.cancel()
         surely = beside.material or not undecided
         if found is not None and self._counts(found, own, surely=surely):
-            return Reading(beside.text, found, beside=beside, surely=surely)
-        return Reading(text, alone, greets=greets)
+            return AskClassification(beside.text, found, beside=beside, surely=surely)
+        return AskClassification(text, alone, greets=greets)
 
-    def _is_undecided(self, own: Choice, beside: Beside) -> bool:
+    def _is_undecided(self, own: CategoryChoice, beside: AskSupplement) -> bool:
         """Return whether an ask has no category but the rest; its line may be in another language."""
         rest = own.reason is Reason.CLASSIFIED and own.category == self._policy.rest
         foreign = own.reason is Reason.UNSUPPORTED_LANGUAGE and not beside.material
         return rest or foreign or own.reason in _UNDECIDED
 
-    def _counts(self, found: Classification, own: Choice, *, surely: bool) -> bool:
+    def _counts(self, found: Classification, own: CategoryChoice, *, surely: bool) -> bool:
         """Return whether the material or line has another category than the ask, and than the rest.
 
         The fallback is not an ask's category, even if it is the same.
@@ -201,16 +203,16 @@ class TextReader:
         return choice.confidence is not None and choice.confidence >= (raised(threshold) if surely else threshold)
 
 
-def judged(policy: Policy, found: Classification, held: Held | None = None) -> Choice:
+def judged(policy: Policy, found: Classification, held: FollowUp | None = None) -> CategoryChoice:
     """Return the choice of a policy for a classified text, with or without a conversation that has a category.
 
     Nothing is known of a text in another language, not even whether it is about the same category; a short one most
     likely has no content.
     """
     if not found.supported and held is not None and is_short(held.ask):
-        return Choice(held.category, None, Reason.STICKY)
+        return CategoryChoice(held.category, None, Reason.STICKY)
     if not found.supported:
-        return Choice(policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
+        return CategoryChoice(policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
     return policy.choose(found.probabilities, held)
 
 

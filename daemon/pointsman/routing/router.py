@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from pointsman.adapters.catalog import Served
+from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classification, Classifier
-from pointsman.config.client_keys import ClientKey, Scope
+from pointsman.config.client_keys import ClientKey, KeyScope
 from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
 from pointsman.long_body import Received
@@ -18,25 +18,25 @@ from pointsman.routing import queue_fields, stream_usage
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import FIELDS
 from pointsman.routing.canaries import Arm, Canaries, canaries_of
-from pointsman.routing.conversation import ANYBODY, Caller, Conversation, conversation_of
-from pointsman.routing.conversations import Conversations, Kept, Place, Recalled
-from pointsman.routing.decision import Choice, Decision, Near, Reason, Would
-from pointsman.routing.edits import Edited, Edits
+from pointsman.routing.conversation_keys import ANYBODY, Caller, ConversationKeys, conversation_of
+from pointsman.routing.conversations import ConversationLookup, ConversationRecall, ConversationState, ConversationStore
+from pointsman.routing.decision import CategoryChoice, Counterfactual, Decision, Reason, RunnerUp
+from pointsman.routing.edits import EditedBody, Edits
 from pointsman.routing.formats import FORMATS, Format, ParsedRequest
 from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.planner import Planner
-from pointsman.routing.policy import Held, Policy
-from pointsman.routing.reading import UNREAD, Reading, TextReader, raised
+from pointsman.routing.policy import FollowUp, Policy
+from pointsman.routing.reading import UNREAD, AskClassification, TextReader, raised
 from pointsman.routing.rollout import Rollout, rollout_of
-from pointsman.routing.rules import NO_RULING, NOWHERE, Origin, Rules, Ruling
+from pointsman.routing.rules import NO_ORIGIN, NO_RULE, RequestOrigin, RuleResult, Rules
 from pointsman.routing.session_ids import SessionIds
-from pointsman.routing.steps import Lane
+from pointsman.routing.steps import StepScheduler
 
 # No model has a longer name, but clients may request one.
 MAX_MODEL_NAME_CHARACTERS = 256
 
 
-class Routed(msgspec.Struct, frozen=True, gc=False):
+class RoutedRequest(msgspec.Struct, frozen=True, gc=False):
     """A routed request; `decide` is the time for the decision and the edits in seconds, without classification.
 
     `recalled` is what earlier turns left, and `kept` what later ones reuse; both are None if no conversation counts, as
@@ -45,14 +45,14 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
     """
 
     decision: Decision
-    edited: Edited
+    edited: EditedBody
     decide: float
-    reading: Reading = UNREAD
-    kept: Kept | None = None
+    reading: AskClassification = UNREAD
+    kept: ConversationState | None = None
     ask: Ask = NO_ASK
-    recalled: Recalled | None = None
-    choice: Choice | None = None
-    held: Held | None = None
+    recalled: ConversationRecall | None = None
+    choice: CategoryChoice | None = None
+    held: FollowUp | None = None
 
     @property
     def text(self) -> str:
@@ -79,7 +79,7 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
         return (raised(found.value) if self.reading.surely else found.value), found.origin
 
     @property
-    def near(self) -> Near | None:
+    def near(self) -> RunnerUp | None:
         """Return the second category, if it is near."""
         return None if self.choice is None else self.choice.near
 
@@ -99,7 +99,7 @@ class Router:
     """A router for one config and one classifier; `served` returns the latest snapshot of the served models."""
 
     def __init__(
-        self, config: Config, classifier: Classifier, served: Callable[[], Served], previous: Router | None = None
+        self, config: Config, classifier: Classifier, served: Callable[[], ServedModels], previous: Router | None = None
     ) -> None:
         """Take over the conversations of `previous`."""
         self.config = config
@@ -132,11 +132,11 @@ class Router:
         priorities = config.pointsman.relay.paths.priorities
         self.priorities = {text.partition(" ")[2]: number for text, number in priorities.items()}
         """The priorities in vLLM's queue, by path."""
-        self.lane = Lane()
+        self.step_scheduler = StepScheduler()
         """The lane in which long bodies are read, in turn."""
         self._histories: HistoryReader = HistoryReader(self.finder)
-        self._conversations: Conversations = (
-            Conversations(time.monotonic) if previous is None else previous._conversations
+        self._conversations: ConversationStore = (
+            ConversationStore(time.monotonic) if previous is None else previous._conversations
         )
         self._conversations.resize(routing.sticky_entries, routing.sticky_seconds)
         self._sticky = routing.sticky
@@ -168,13 +168,13 @@ class Router:
         request: ParsedRequest,
         caller: Caller = ANYBODY,
         *,
-        continued: Kept | None = None,
+        continued: ConversationState | None = None,
         remember: bool = True,
         at: Endpoint | None = None,
-        origin: Origin = NOWHERE,
-        scope: Scope | None = None,
+        origin: RequestOrigin = NO_ORIGIN,
+        scope: KeyScope | None = None,
         key: ClientKey | None = None,
-    ) -> Routed:
+    ) -> RoutedRequest:
         """Decide where a request goes; `remember` stores the decision for later turns of the conversation.
 
         `continued` is the decision about the stored response that the request continues. `at`, here and below, is the
@@ -187,79 +187,85 @@ class Router:
         if request.model is not None and request.model not in self.auto_names_of(key):
             return self._named(request, request.model, at)
         if self._rollout is not None and self._rollout.off:
-            return self._unclassified(request, Choice(None, None, Reason.OFF), at, scope)
+            return self._unclassified(request, CategoryChoice(None, None, Reason.OFF), at, scope)
         reader, client = self.reader_of(key), "" if key is None else key.name
-        ruling = NO_RULING if self.rules is None else await self._judged(self.rules, request, origin, reader)
-        ruled, unread = ruling.choice(), _unread(request)
+        rule_result = NO_RULE if self.rules is None else await self._judged(self.rules, request, origin, reader)
+        ruled, unread = rule_result.choice(), _unread(request)
         if unread is not None:
-            return self._unclassified(request, ruled or ruling.on(Choice(None, None, unread)), at, scope)
+            return self._unclassified(request, ruled or rule_result.on(CategoryChoice(None, None, unread)), at, scope)
         history = self._histories.first(request.messages, request.asked, request.ask, client)
         if history is None:
-            history = await self.lane.run(self._histories.read(request.messages, request.ask, request.asked, client))
-        conversation, place = self._place(history, caller, continued)
-        reading, began = Reading(request.text), time.perf_counter()
+            history = await self.step_scheduler.run(
+                self._histories.read(request.messages, request.ask, request.asked, client)
+            )
+        conversation, lookup = self._lookup(history, caller, continued)
+        reading, began = AskClassification(request.text), time.perf_counter()
         if not ruled:
-            reading = await reader.read(request.text, history, place, request.ask.beside)
+            reading = await reader.read(request.text, history, lookup, request.ask.beside)
         if request.ask.others:
             reading = await self._unless_mixed(request, reading, reader)
-        held = _held(request.text, reading, history, place)
+        held = _held(request.text, reading, history, lookup)
         if held is not None and reading.classification is not None:
             held = await reader.read_on(held, reading.classification, began)
         started = time.perf_counter()
-        choice = ruled or ruling.on(self._choice(reading, place, held, reader))
-        tools = request.tools or (place.within and place.kept is not None and place.kept.tools)
-        decision = self._decide(choice, tools, place.share, self.served(), at, scope)
-        kept = self._kept(choice, reading, place, tools=tools)
+        choice = ruled or rule_result.on(self._choice(reading, lookup, held, reader))
+        tools = request.tools or (lookup.within and lookup.kept is not None and lookup.kept.tools)
+        decision = self._decide(choice, tools, lookup.share, self.served(), at, scope)
+        kept = self._kept(choice, reading, lookup, tools=tools)
         if remember and conversation is not None:
             self._conversations.put(conversation, kept)
         edited = _edited(request, decision)
-        return Routed(
+        return RoutedRequest(
             decision,
             edited,
             time.perf_counter() - started,
             reading,
             kept,
             request.ask,
-            Recalled(len(history.turns), place.within, place.kept),
+            ConversationRecall(len(history.turns), lookup.within, lookup.kept),
             choice,
             held,
         )
 
-    async def _judged(self, rules: Rules, request: ParsedRequest, origin: Origin, reader: TextReader) -> Ruling:
+    async def _judged(
+        self, rules: Rules, request: ParsedRequest, origin: RequestOrigin, reader: TextReader
+    ) -> RuleResult:
         """Return the rules' verdict; if that depends on the language, the ask is classified first."""
-        ruling = await self.lane.run(rules.judge(request, origin))
-        if ruling.waits:
+        rule_result = await self.step_scheduler.run(rules.judge(request, origin))
+        if rule_result.waits:
             found = await reader.tried(request.text)
             language = None if found is None else found.language
-            ruling = await self.lane.run(rules.judge(request, origin, language, read=True))
-        return ruling
+            rule_result = await self.step_scheduler.run(rules.judge(request, origin, language, read=True))
+        return rule_result
 
-    async def _unless_mixed(self, request: ParsedRequest, reading: Reading, reader: TextReader) -> Reading:
+    async def _unless_mixed(
+        self, request: ParsedRequest, reading: AskClassification, reader: TextReader
+    ) -> AskClassification:
         """Return what was read of the first of several asks, or that the others are about something else."""
         read = reading.classification
         if read is not None and await reader.differ(read, request.ask.others):
-            return Reading("", failed=Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS)
+            return AskClassification("", failed=Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS)
         return reading
 
     def again(
         self,
         request: ParsedRequest,
-        routed: Routed,
-        served: Served,
+        routed: RoutedRequest,
+        served: ServedModels,
         at: Endpoint | None = None,
-        scope: Scope | None = None,
-    ) -> Routed:
+        scope: KeyScope | None = None,
+    ) -> RoutedRequest:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
-        choice = routed.choice or Choice(None, None, routed.decision.reason)
+        choice = routed.choice or CategoryChoice(None, None, routed.decision.reason)
         tools, share = (request.tools, 0.0) if routed.kept is None else (routed.kept.tools, routed.kept.share)
         decision = self._decide(choice, tools, share, served, at, scope)
         return msgspec.structs.replace(routed, decision=decision, edited=_edited(request, decision))
 
-    def _named(self, request: ParsedRequest, model: str, at: Endpoint | None) -> Routed:
+    def _named(self, request: ParsedRequest, model: str, at: Endpoint | None) -> RoutedRequest:
         as_it_came = is_plain(model) and request.fields.priority is None
         return self.explicit(request.body, model, at) if as_it_came else self.direct(request, at)
 
-    def explicit(self, body: Received, model: str, at: Endpoint | None = None) -> Routed:
+    def explicit(self, body: Received, model: str, at: Endpoint | None = None) -> RoutedRequest:
         """Return the decision for a model that the client named and that is not an auto name.
 
         A very long name, which nobody serves, is truncated in the decision.
@@ -269,39 +275,49 @@ class Router:
         decision = self.planner.explicit(model, self.served())
         if at is not None:
             decision = _bound(decision, at)
-        return Routed(decision, Edited(body), time.perf_counter() - started)
+        return RoutedRequest(decision, EditedBody(body), time.perf_counter() - started)
 
-    def direct(self, request: ParsedRequest, at: Endpoint | None = None) -> Routed:
+    def direct(self, request: ParsedRequest, at: Endpoint | None = None) -> RoutedRequest:
         """Return the decision for a model that the client named, possibly after DIRECT: the body gets the bare name."""
         name = (request.model or "").removeprefix(DIRECT)
         routed = self.explicit(request.body, name, at)
         return msgspec.structs.replace(routed, edited=request.apply(Edits(model=name)))
 
-    def _unclassified(self, request: ParsedRequest, choice: Choice, at: Endpoint | None, scope: Scope | None) -> Routed:
+    def _unclassified(
+        self, request: ParsedRequest, choice: CategoryChoice, at: Endpoint | None, scope: KeyScope | None
+    ) -> RoutedRequest:
         """Decide for a text that is not read, whatever its conversation is about."""
         started = time.perf_counter()
         decision = self._decide(choice, request.tools, 0.0, self.served(), at, scope)
         taken = time.perf_counter() - started
-        return Routed(decision, _edited(request, decision), taken, ask=request.ask, choice=choice)
+        return RoutedRequest(decision, _edited(request, decision), taken, ask=request.ask, choice=choice)
 
-    def _place(self, history: History, caller: Caller, continued: Kept | None) -> tuple[Conversation | None, Place]:
+    def _lookup(
+        self, history: History, caller: Caller, continued: ConversationState | None
+    ) -> tuple[ConversationKeys | None, ConversationLookup]:
         """Return the conversation (None if it must not be remembered here) and what is known of it."""
         if continued is not None:  # its history is in vLLM, and the body has only the end
             conversation, mixed = None, continued.mixed
-            place = Place(continued, continued.share, within=history.continues, mixed=mixed)
-            if continued.unread and not place.within:
-                place = Place(None, place.share, mixed=mixed)
+            lookup = ConversationLookup(continued, continued.share, within=history.continues, mixed=mixed)
+            if continued.unread and not lookup.within:
+                lookup = ConversationLookup(None, lookup.share, mixed=mixed)
         else:
             conversation = conversation_of(history, caller)
-            place = self._conversations.find(conversation)
-        if place.kept is not None:
-            named = filter(None, (place.kept.category, place.kept.instead))
+            lookup = self._conversations.find(conversation)
+        if lookup.kept is not None:
+            named = filter(None, (lookup.kept.category, lookup.kept.instead))
             if not self._sticky or not all(map(self.policy.knows, named)):
-                place = Place(None, place.share, mixed=place.mixed)
-        return conversation, place
+                lookup = ConversationLookup(None, lookup.share, mixed=lookup.mixed)
+        return conversation, lookup
 
     def _decide(
-        self, choice: Choice, tools: bool, share: float, served: Served, at: Endpoint | None, scope: Scope | None
+        self,
+        choice: CategoryChoice,
+        tools: bool,
+        share: float,
+        served: ServedModels,
+        at: Endpoint | None,
+        scope: KeyScope | None,
     ) -> Decision:
         if at is not None:
             served = served.only(at.name, self.config.vllm_endpoints)
@@ -314,39 +330,43 @@ class Router:
             why = self._rollout.withholds(choice.category, share)
             if why is not None:
                 arm = Arm.HOLDBACK if why is Reason.HOLDBACK else None
-                default = Choice(None, choice.confidence, why, choice.missed, never=choice.never, arm=arm)
+                default = CategoryChoice(None, choice.confidence, why, choice.missed, never=choice.never, arm=arm)
                 decision = self._withheld(decision, default, served, scope, tools=tools)
             elif decision.arm is None and self._rollout.draws(choice.category):
                 decision = msgspec.structs.replace(decision, arm=Arm.ROUTED)
         return decision if at is None else _bound(decision, at)
 
     def _withheld(
-        self, decision: Decision, instead: Choice, served: Served, scope: Scope | None, *, tools: bool
+        self, decision: Decision, instead: CategoryChoice, served: ServedModels, scope: KeyScope | None, *, tools: bool
     ) -> Decision:
         """Return the decision for the default model, with the one that it replaces."""
         default = self.planner.decide(instead, 0.0, served, tools=tools, scope=scope)
-        would = Would(decision.model, decision.reason)
+        would = Counterfactual(decision.model, decision.reason)
         return msgspec.structs.replace(default, category=decision.category, rule=decision.rule, would=would)
 
-    def _choice(self, reading: Reading, place: Place, held: Held | None, reader: TextReader) -> Choice:
+    def _choice(
+        self, reading: AskClassification, lookup: ConversationLookup, held: FollowUp | None, reader: TextReader
+    ) -> CategoryChoice:
         if reading.failed in (Reason.AMBIGUOUS, Reason.MIXED_PROMPTS):
-            return Choice(None, None, reading.failed)
+            return CategoryChoice(None, None, reading.failed)
         if reading.classification is None:
-            return Choice(self._stay(place), None, reading.failed or Reason.STICKY)
+            return CategoryChoice(self._stay(lookup), None, reading.failed or Reason.STICKY)
         return reader.choose(reading.classification, held)
 
-    def _stay(self, place: Place) -> str | None:
+    def _stay(self, lookup: ConversationLookup) -> str | None:
         """Return the category of a turn that is not judged: its own in a further step, else the conversation's."""
-        kept = place.kept
-        if kept is not None and kept.instead is not None and (place.within or kept.category is None):
+        kept = lookup.kept
+        if kept is not None and kept.instead is not None and (lookup.within or kept.category is None):
             return kept.instead or None
         return self.policy.fallback if kept is None or kept.category is None else kept.category
 
-    def _kept(self, choice: Choice, reading: Reading, place: Place, *, tools: bool) -> Kept:
+    def _kept(
+        self, choice: CategoryChoice, reading: AskClassification, lookup: ConversationLookup, *, tools: bool
+    ) -> ConversationState:
         """Return what later turns reuse: the category that answers an unsure ask, or a greeting, is not reused."""
-        kept, reason = place.kept, choice.reason
-        if place.within and kept is not None:
-            return msgspec.structs.replace(kept, tools=tools, mixed=place.mixed)
+        kept, reason = lookup.kept, choice.reason
+        if lookup.within and kept is not None:
+            return msgspec.structs.replace(kept, tools=tools, mixed=lookup.mixed)
         category, instead, unread = choice.category, None, False
         if reason is not Reason.RULE or category is None:
             if reading.classification is None or reason is Reason.UNSUPPORTED_LANGUAGE:
@@ -354,7 +374,7 @@ class Router:
                 category, instead = known, _instead(category, known)
             elif reading.greets or reason is Reason.LOW_CONFIDENCE:
                 category, instead = None, _instead(category, None)
-        return Kept(category, place.share, instead, tools, unread, place.mixed)
+        return ConversationState(category, lookup.share, instead, tools, unread, lookup.mixed)
 
 
 def is_plain(model: str) -> bool:
@@ -369,21 +389,21 @@ def _unread(request: ParsedRequest) -> Reason | None:
     return Reason.HELPER_TASK if request.ask.kind is AskKind.HELPER_TASK else None
 
 
-def _held(text: str, reading: Reading, history: History, place: Place) -> Held | None:
+def _held(text: str, reading: AskClassification, history: History, lookup: ConversationLookup) -> FollowUp | None:
     """Return the conversation's category for an ask, or None."""
-    category = reading.follows if place.kept is None else place.kept.category
+    category = reading.follows if lookup.kept is None else lookup.kept.category
     if category is None or reading.classification is None:
         return None
-    return Held(category, text, history.before, history.context, history.size)
+    return FollowUp(category, text, history.before, history.context, history.size)
 
 
-def _edited(request: ParsedRequest, decision: Decision) -> Edited:
+def _edited(request: ParsedRequest, decision: Decision) -> EditedBody:
     """Return the body to send; vLLM must tell the tokens of requests on an arm, as they are compared."""
     return request.apply(decision.edits, counted=decision.arm is not None)
 
 
 def _instead(answered: str | None, known: str | None) -> str | None:
-    """Return the category that answers a turn, if that is not its conversation's, as in `Kept`."""
+    """Return the category that answers a turn, if that is not its conversation's, as in `ConversationState`."""
     return None if answered == known else answered or ""
 
 

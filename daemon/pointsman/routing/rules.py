@@ -12,18 +12,18 @@ import msgspec
 from pointsman.config.model import Rule
 from pointsman.config.regex import compiled
 from pointsman.routing.ask import AskKind
-from pointsman.routing.decision import Choice, Reason
+from pointsman.routing.decision import CategoryChoice, Reason
 from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.images import has_images
 from pointsman.routing.keywords import has_keyword, one_line
 from pointsman.routing.matcher import Matcher
-from pointsman.routing.steps import Pace, Steps
+from pointsman.routing.steps import Steps, TimeSlice
 
 # Search both ends of a longer ask for keywords and patterns.
 END_CHARACTERS = 2_048
 
 
-class Origin(NamedTuple):
+class RequestOrigin(NamedTuple):
     """The origin of a request: its headers, the client's address (empty for a Unix socket), and its path.
 
     `key` is the name of the client's key, empty without one.
@@ -35,10 +35,10 @@ class Origin(NamedTuple):
     key: str = ""
 
 
-NOWHERE = Origin({})
+NO_ORIGIN = RequestOrigin({})
 
 
-class Ruling(NamedTuple):
+class RuleResult(NamedTuple):
     """The rules' verdict: the rule that decides, if any, and the forbidden adapters, with their rules' names.
 
     `waits`: the verdict depends on the language of the ask, which is not known yet.
@@ -48,19 +48,19 @@ class Ruling(NamedTuple):
     never: tuple[tuple[str, str], ...] = ()
     waits: bool = False
 
-    def choice(self) -> Choice | None:
+    def choice(self) -> CategoryChoice | None:
         """Return the choice of the rule that decides, or None."""
         rule = self.rule
         if rule is None:
             return None
-        return Choice(rule.category, None, Reason.RULE, model=rule.adapter, rule=rule.name, never=self.never)
+        return CategoryChoice(rule.category, None, Reason.RULE, model=rule.adapter, rule=rule.name, never=self.never)
 
-    def on(self, choice: Choice) -> Choice:
+    def on(self, choice: CategoryChoice) -> CategoryChoice:
         """Return a choice of the classifier's, limited by the rules."""
         return msgspec.structs.replace(choice, never=self.never) if self.never else choice
 
 
-NO_RULING = Ruling()
+NO_RULE = RuleResult()
 
 
 class Rules:
@@ -70,16 +70,16 @@ class Rules:
         patterned = [rule for rule in rules if rule.pattern is not None]
         self._matcher = Matcher([compiled(rule.pattern or "", fold=not rule.case_sensitive) for rule in patterned])
         bits = {rule.name: 1 << number for number, rule in enumerate(patterned)}
-        self._rules = [_Test(rule, bits.get(rule.name, 0)) for rule in rules]
+        self._rules = [_RuleMatcher(rule, bits.get(rule.name, 0)) for rule in rules]
 
     def judge(
-        self, request: ParsedRequest, origin: Origin, language: str | None = None, *, read: bool = False
-    ) -> Steps[Ruling]:
+        self, request: ParsedRequest, origin: RequestOrigin, language: str | None = None, *, read: bool = False
+    ) -> Steps[RuleResult]:
         """Return the rules' verdict on a request; `read`: its `language` is known, or known to be uncertain."""
-        facts = _Facts(request, origin)
+        facts = _RequestFacts(request, origin)
         never: tuple[tuple[str, str], ...] = ()
         found: int | None = None
-        pace = Pace()
+        time_slice = TimeSlice()
         for test in self._rules:
             rule = test.rule
             if not test.holds(facts):
@@ -89,20 +89,20 @@ class Rules:
             if test.bit and not (found or 0) & test.bit:
                 continue
             if rule.languages and not read:
-                return Ruling(None, never, waits=True)
+                return RuleResult(None, never, waits=True)
             if rule.languages and language not in rule.languages:
                 continue
             if rule.never is None:
-                return Ruling(rule, never)
+                return RuleResult(rule, never)
             never = (*never, (rule.never, rule.name))
-            yield from pace.pause()
-        return Ruling(None, never) if never else NO_RULING
+            yield from time_slice.pause()
+        return RuleResult(None, never) if never else NO_RULE
 
 
-class _Facts:
+class _RequestFacts:
     """The facts that conditions look at, each found once."""
 
-    def __init__(self, request: ParsedRequest, origin: Origin) -> None:
+    def __init__(self, request: ParsedRequest, origin: RequestOrigin) -> None:
         self.request, self.origin = request, origin
         helper = request.ask.kind is AskKind.HELPER_TASK
         self.chars = 0 if helper else len(request.text)
@@ -131,7 +131,7 @@ class _Facts:
         return self.request.tools
 
 
-class _Test:
+class _RuleMatcher:
     """The conditions of a rule; `bit` is that of its pattern, 0 without one."""
 
     def __init__(self, rule: Rule, bit: int) -> None:
@@ -143,7 +143,7 @@ class _Test:
         lengths = rule.min_chars is not None or rule.max_chars is not None
         self._reads = bool(bit or rule.keywords or rule.languages) or lengths
 
-    def holds(self, facts: _Facts) -> bool:
+    def holds(self, facts: _RequestFacts) -> bool:
         """Return whether the conditions match, except for the pattern and the language."""
         rule = self.rule
         return (
@@ -156,7 +156,7 @@ class _Test:
             and (rule.images is None or rule.images is facts.images)
         )
 
-    def _asks(self, facts: _Facts) -> bool:
+    def _asks(self, facts: _RequestFacts) -> bool:
         rule, chars = self.rule, facts.chars
         if not chars or chars < (rule.min_chars or 0) or (rule.max_chars is not None and chars > rule.max_chars):
             return False

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.json import Decoder
 
-from pointsman.routing.body import Fields, Value, decode
+from pointsman.routing.body import BodyFields, Value, decode
 
 HEADERS = (
     "x-session-id",
@@ -63,7 +63,7 @@ class SessionIds:
         """The top-level fields of a body that are read."""
         self._any_field = frozenset(self.fields)
 
-    def find(self, headers: Mapping[bytes, bytes], fields: Fields) -> str:
+    def find(self, headers: Mapping[bytes, bytes], fields: BodyFields) -> str:
         """Return everything that the client says about its session, or an empty text."""
         if self._any_header.isdisjoint(headers) and self._any_field.isdisjoint(fields.values):
             return ""  # as for most clients

@@ -12,7 +12,7 @@ from collections.abc import Generator
 from time import perf_counter
 from typing import TypeVar, cast
 
-from pointsman.eager import in_task
+from pointsman.eager import continue_in_task
 
 T = TypeVar("T")
 
@@ -35,8 +35,8 @@ def finish(steps: Steps[T]) -> T:
             return cast(T, done.value)
 
 
-class Pace:
-    """A clock for work whose parts take from microseconds to milliseconds, which tells when to pause."""
+class TimeSlice:
+    """The time until work must pause whose parts take from microseconds to milliseconds, unknown before they run."""
 
     __slots__ = ("_end",)
 
@@ -50,19 +50,19 @@ class Pace:
             self._end = perf_counter() + STEP_SECONDS
 
 
-def paced(steps: Steps[T]) -> Steps[T]:
+def time_sliced(steps: Steps[T]) -> Steps[T]:
     """Return the result of work in shorter steps, several of which are one."""
-    pace: Pace | None = None
+    time_slice: TimeSlice | None = None
     while True:
         try:
             next(steps)
         except StopIteration as done:
             return cast(T, done.value)
-        pace = pace or Pace()
-        yield from pace.pause()
+        time_slice = time_slice or TimeSlice()
+        yield from time_slice.pause()
 
 
-class Lane:
+class StepScheduler:
     """A lane for the long work of one event loop: many long bodies delay the loop no more than one.
 
     Pieces of work take turns, one step each: short work need not wait until long work is done.
@@ -93,7 +93,7 @@ class Lane:
 
     async def turn(self) -> None:
         """Wait for the work that came before to begin, but not for its steps."""
-        await in_task()
+        await continue_in_task()
         if self._begun is None:  # the work took until a later turn
             self._plan()
         self._waiting.append(waiter := self._loop.create_future())
@@ -123,7 +123,7 @@ class Lane:
         except StopIteration as done:
             result: T = done.value
             return result
-        await in_task()
+        await continue_in_task()
         while True:
             async with self._turn:
                 await asyncio.sleep(0)

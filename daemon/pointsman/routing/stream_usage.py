@@ -8,8 +8,8 @@ import msgspec
 from msgspec.json import Decoder
 
 from pointsman.config.model import RoutingOptions
-from pointsman.routing.body import Fields, decode, given
-from pointsman.routing.edits import USAGE_FIELD, Change, changed
+from pointsman.routing.body import BodyFields, decode, given
+from pointsman.routing.edits import USAGE_FIELD, BodyEdit, changed
 
 FIELDS = ("stream", USAGE_FIELD)
 """The top-level fields that are read."""
@@ -26,7 +26,7 @@ def has_arms(routing: RoutingOptions) -> bool:
     return "percent" in (routing.mode, *(one.mode for one in own)) or any(one.canary is not None for one in own)
 
 
-def asking(fields: Fields) -> tuple[Change, ...]:
+def asking(fields: BodyFields) -> tuple[BodyEdit, ...]:
     """Return the change that asks for the usage of a stream; none if the client asks itself."""
     # vLLM accepts more words for true than these: everything that is not false is a stream.
     if "stream" not in fields.values or not decode(fields.values["stream"], True, _FLAG):

@@ -19,7 +19,7 @@ STEM = 5
 MAX_SHARED_WORDS = 2
 
 
-class Evidence(NamedTuple):
+class Features(NamedTuple):
     """The evidence about a follow-up.
 
     `score` is the log-odds of the best score of another category; `rest` tells whether that is the rest category. `own`
@@ -40,27 +40,27 @@ class Weights(NamedTuple):
     """The weights of a logistic rule: a constant, and one for each piece of evidence."""
 
     always: float
-    of: Evidence
+    of: Features
 
-    def changed(self, evidence: Evidence) -> bool:
+    def changed(self, evidence: Features) -> bool:
         """Return whether a follow-up is about another subject."""
         return self.always + sum([weight * value for weight, value in zip(self.of, evidence, strict=True)]) > 0
 
 
-FITTED = Weights(-0.96, Evidence(score=0.54, rest=-1.73, own=1.18, shared=-0.9, leans=-1.98, together=-0.24))
+FITTED = Weights(-0.96, Features(score=0.54, rest=-1.73, own=1.18, shared=-0.9, leans=-1.98, together=-0.24))
 """Fitted by benchmarks/ask/judge.py to the rows of turns.jsonl, turns_second.jsonl and turns_fourth.jsonl."""
 ASK_CHARACTERS, ANSWER_CHARACTERS = 200, 200
 """The length of the last ask and of its answer that are read before an ask; the weights are fitted for it."""
 
 
-def evidence_of(ask: str, before: str, score: float, together: float, *, rest: bool) -> Evidence:
+def evidence_of(ask: str, before: str, score: float, together: float, *, rest: bool) -> Features:
     """Return the evidence of an ask; `before` is the last ask and its answer, `score` that of the other category.
 
     `together` is the score of its conversation's own, read with `before`.
     """
     own = own_words(ask)
     shared = {word[:STEM] for word in own} & {word[:STEM] for word in own_words(before)}
-    return Evidence(
+    return Features(
         score=_log_odds(score),
         rest=rest,
         own=math.log1p(len(own)),

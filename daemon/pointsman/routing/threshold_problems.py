@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import yaml
 
 from pointsman.classify.calibration import Calibration
-from pointsman.config.load import Loaded
+from pointsman.config.load import LoadedConfig
 from pointsman.config.model import Config
 from pointsman.config.words import Keys
 from pointsman.errors import Problem
-from pointsman.routing.thresholds import Origin, Threshold, answered_alike, thresholds
+from pointsman.routing.thresholds import Threshold, ThresholdOrigin, answered_alike, thresholds
 
 FORMER_THRESHOLD, FORMER_PRECISION = 0.6, 0.95
 """The former default threshold, and the precision to which thresholds were once fitted by default."""
@@ -21,33 +21,35 @@ _COMMON: Keys = ("classifier", "category_model", "threshold")
 _ROUTING: Keys = ("pointsman", "routing")
 
 
-def problems(loaded: Loaded, found: Mapping[str, Threshold], calibration: Calibration | None) -> Iterator[Problem]:
+def problems(
+    loaded: LoadedConfig, found: Mapping[str, Threshold], calibration: Calibration | None
+) -> Iterator[Problem]:
     """Yield the settings that cannot be met; `found` are the thresholds of the config."""
-    routing, places = loaded.config.pointsman.routing, loaded.places
+    routing, source_map = loaded.config.pointsman.routing, loaded.source_map
     if routing.precision is not None and calibration is None:
         message = "the classifier has no calibration rows, so no threshold can be fitted to it"
         fix = "remove it, or make rows with `pointsman export --calibrate` or `pointsman fit --data`"
-        yield places.problem((*_ROUTING, "precision"), message, fix)
+        yield source_map.problem((*_ROUTING, "precision"), message, fix)
     for i, category in enumerate(loaded.config.categories):
         name, threshold = category.name, found[category.name]
-        if threshold.origin is Origin.NOT_REACHED:
+        if threshold.origin is ThresholdOrigin.NOT_REACHED:
             message = (
                 f'no threshold gives "{name}" a precision of {routing.precision:g} on the calibration rows; '
                 f"the most precise one, {threshold.value:g}, is used"
             )
             another = f"set another in pointsman.routing.thresholds ({name}: 1 chooses it only when certain)"
-            yield places.problem(("categories", i), message, f"{another}, or calibrate anew")
-        if threshold.origin is Origin.GIVEN and answered_alike(category, loaded.config):
+            yield source_map.problem(("categories", i), message, f"{another}, or calibrate anew")
+        if threshold.origin is ThresholdOrigin.GIVEN and answered_alike(category, loaded.config):
             message = f'"{name}" gets the same model below it: it decides only which conversations end'
-            yield places.problem((*_ROUTING, "thresholds", name), message, "remove it, unless that is meant")
+            yield source_map.problem((*_ROUTING, "thresholds", name), message, "remove it, unless that is meant")
 
 
-def former(loaded: Loaded, labels: Sequence[str], calibration: Calibration | None) -> Problem | None:
+def former(loaded: LoadedConfig, labels: Sequence[str], calibration: Calibration | None) -> Problem | None:
     """Return what keeps the routes of when thresholds were fitted unasked.
 
     None where the config has `thresholds` or `precision`, or no adapter's threshold is different.
     """
-    config, given = loaded.config, loaded.places.given
+    config, given = loaded.config, loaded.source_map.given
     if any((*_ROUTING, key) in given for key in ("thresholds", "precision")):
         return None
     before = as_before(config, keeps_common=_COMMON in given)
@@ -64,7 +66,7 @@ def former(loaded: Loaded, labels: Sequence[str], calibration: Calibration | Non
     now = config.classifier.category_model.threshold
     message = f"{now:g} is now the threshold of each category, where {was} before: more prompts reach their adapter"
     fix = f"set {' and '.join(todo)} to keep the former routes, or `pointsman.routing.precision` to null"
-    return loaded.places.problem(_COMMON, message, f"{fix} to keep these without this warning")
+    return loaded.source_map.problem(_COMMON, message, f"{fix} to keep these without this warning")
 
 
 def as_before(config: Config, *, keeps_common: bool) -> Config:

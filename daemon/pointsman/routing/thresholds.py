@@ -23,7 +23,7 @@ _STEPS = 10_000
 Bools = npt.NDArray[np.bool_]
 
 
-class Origin(enum.StrEnum):
+class ThresholdOrigin(enum.StrEnum):
     """The origin of a threshold."""
 
     GIVEN = "routing.thresholds"
@@ -35,7 +35,7 @@ class Origin(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ThresholdCounts:
     """The numbers of rows that are a category's, that choose it, and that do both.
 
     A row is a category's if its true label is one of the category's labels. It chooses the category with its highest
@@ -52,16 +52,16 @@ class Threshold:
     """The score from which a category is chosen; `measured` on the calibration rows, None without them."""
 
     value: float
-    origin: Origin
-    measured: Measured | None = None
+    origin: ThresholdOrigin
+    measured: ThresholdCounts | None = None
 
 
 def thresholds(config: Config, labels: Sequence[str], calibration: Calibration | None) -> dict[str, Threshold]:
     """Return the threshold of each category."""
     routing, common = config.pointsman.routing, config.classifier.category_model.threshold
     given, precision = routing.thresholds, routing.precision
-    found = {category.name: Threshold(common, Origin.COMMON) for category in config.categories}
-    found |= {name: Threshold(value, Origin.GIVEN) for name, value in given.items()}
+    found = {category.name: Threshold(common, ThresholdOrigin.COMMON) for category in config.categories}
+    found |= {name: Threshold(value, ThresholdOrigin.GIVEN) for name, value in given.items()}
     if calibration is None or not config.categories:
         return found
     shares, scores = _scores(config, labels, calibration)
@@ -73,11 +73,11 @@ def thresholds(config: Config, labels: Sequence[str], calibration: Calibration |
         confidence, right = _rounded(scores[mine, position]), own[mine] == position
         threshold = found[category.name]
         value, origin = threshold.value, threshold.origin
-        fits = origin is Origin.COMMON and shares[:, position].any() and not answered_alike(category, config)
+        fits = origin is ThresholdOrigin.COMMON and shares[:, position].any() and not answered_alike(category, config)
         if precision is not None and fits:
             value, origin = _fit(confidence, right, common, precision)
         reached = confidence >= value
-        measured = Measured(int((own == position).sum()), int(reached.sum()), int(right[reached].sum()))
+        measured = ThresholdCounts(int((own == position).sum()), int(reached.sum()), int(right[reached].sum()))
         found[category.name] = Threshold(value, origin, measured)
     return found
 
@@ -132,18 +132,18 @@ def answered_alike(category: Category, config: Config) -> bool:
     return category.name == fallback or all(entry.target == config.default_model for entry in category.model_scores)
 
 
-def _fit(confidence: Floats, right: Bools, lower: float, precision: float) -> tuple[float, Origin]:
+def _fit(confidence: Floats, right: Bools, lower: float, precision: float) -> tuple[float, ThresholdOrigin]:
     """Return the lowest threshold from `lower` on that has the precision on the rows, else the most precise one.
 
     With too few rows, return `lower`.
     """
     kept = confidence >= lower
     if kept.sum() < MIN_ROWS:
-        return lower, Origin.FEW_ROWS
-    found, origin = suggest_threshold(confidence[kept], right[kept], precision), Origin.FITTED
+        return lower, ThresholdOrigin.FEW_ROWS
+    found, origin = suggest_threshold(confidence[kept], right[kept], precision), ThresholdOrigin.FITTED
     if found is None:
         values, shares = _precisions(confidence[kept], right[kept])
-        found, origin = float(values[shares == shares.max()].min()), Origin.NOT_REACHED
+        found, origin = float(values[shares == shares.max()].min()), ThresholdOrigin.NOT_REACHED
     return (lower if found == confidence[kept].min() else found), origin
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.json import Decoder
 
-from pointsman.routing.body import Fields, Value, decode, given, kind
+from pointsman.routing.body import BodyFields, Value, decode, given, kind
 from pointsman.routing.edits import is_empty
 
 # A choice names at most one tool.
@@ -15,7 +15,7 @@ _CHOICE: Decoder[Any] = Decoder()
 _FIELDS = frozenset({"tools", "functions", "tool_choice"})
 
 
-def carries_tools(fields: Fields) -> bool:
+def carries_tools(fields: BodyFields) -> bool:
     """Return whether there are `tools` or `functions`, or a `tool_choice` of tools that the server has.
 
     `tool_choice: none` chooses none, as a string or in Anthropic's form.

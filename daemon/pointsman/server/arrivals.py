@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
-from pointsman.errors import OverShare
+from pointsman.errors import ConcurrencyLimited
 
 A = TypeVar("A")
 
@@ -25,14 +25,14 @@ class Arrivals(Generic[A]):
     def enter(self, client: str, request: A, max_requests: int, *, limited: bool) -> A | None:
         """Count one more request; if there are more than `max_requests`, return the one to drop.
 
-        That is the oldest of the client with the most, the new one included. Raises OverShare if a `limited` client has
-        `max_requests` itself.
+        That is the oldest of the client with the most, the new one included. Raises ConcurrencyLimited
+        if a `limited` client has `max_requests` itself.
         """
         mine = self._by_client.get(client)
         if mine is None:
             mine = self._by_client[client] = OrderedDict()
         elif limited and len(mine) >= max_requests:
-            raise OverShare(
+            raise ConcurrencyLimited(
                 "too many request bodies of one client are arriving (half of pointsman.server.max_connections); send "
                 "each right after its head"
             )

@@ -21,7 +21,7 @@ class ByteBudget:
     def __init__(self, total: int) -> None:
         """Take the `total` in bytes."""
         self._bodies = self._unparsed = 0
-        self._waiting: dict[Waiter, None] = {}
+        self._waiting: dict[BodyWaiter, None] = {}
         self._blocked = False  # a body that is not small waits for room, so no other may overtake it
         self.resize(total)
 
@@ -48,19 +48,19 @@ class ByteBudget:
         """Give room to waiting bodies in their order; small ones, and those of other clients, may overtake."""
         self._blocked = False
         for waiter in list(self._waiting):
-            share, size = waiter.share, waiter.size
-            if share.reserve(size):
+            client_budget, size = waiter.client_budget, waiter.size
+            if client_budget.reserve(size):
                 self._forget(waiter)
                 waiter.granted()
-            elif size >= SMALL_BYTES and share.allows(size):
+            elif size >= SMALL_BYTES and client_budget.allows(size):
                 self._blocked = True
 
-    def _forget(self, waiter: Waiter) -> None:
+    def _forget(self, waiter: BodyWaiter) -> None:
         del self._waiting[waiter]
-        waiter.share.waiting -= 1
+        waiter.client_budget.waiting -= 1
 
 
-class Share:
+class ClientBudget:
     """One client's reservation of a budget: at most a quarter, if `limited`."""
 
     __slots__ = ("_budget", "_limited", "_unparsed", "bodies", "waiting")
@@ -104,7 +104,7 @@ class Share:
         """Return whether the client itself may take `size` bytes more, whatever the others have reserved."""
         return not self._limited or self.bodies + size <= self._budget._max_client_bytes
 
-    def wait(self, size: int, granted: Callable[[], None]) -> Waiter | None:
+    def wait(self, size: int, granted: Callable[[], None]) -> BodyWaiter | None:
         """Call `granted` once, perhaps at once, when there is room for `size` bytes, which are then reserved.
 
         Return None if that can never be, or if too many wait.
@@ -114,7 +114,7 @@ class Share:
         max_waiting = MAX_WAITING_BODIES // 4 if self._limited else MAX_WAITING_BODIES
         if not fits or self.waiting >= max_waiting or len(budget._waiting) >= MAX_WAITING_BODIES:
             return None
-        waiter = Waiter(self, size, granted)
+        waiter = BodyWaiter(self, size, granted)
         budget._waiting[waiter] = None
         self.waiting += 1
         budget._grant()
@@ -136,19 +136,19 @@ class Share:
         self._unparsed -= size
 
 
-class Waiter:
+class BodyWaiter:
     """A body that waits for room."""
 
-    __slots__ = ("granted", "share", "size")
+    __slots__ = ("client_budget", "granted", "size")
 
-    def __init__(self, share: Share, size: int, granted: Callable[[], None]) -> None:
-        self.share = share
+    def __init__(self, client_budget: ClientBudget, size: int, granted: Callable[[], None]) -> None:
+        self.client_budget = client_budget
         self.size = size
         self.granted = granted
 
     def cancel(self) -> None:
         """Stop waiting; do nothing if the room was granted."""
-        budget = self.share._budget
+        budget = self.client_budget._budget
         if self in budget._waiting:
             budget._forget(self)
             budget._grant()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pointsman.errors import OverShare
+from pointsman.errors import ConcurrencyLimited
 
 
 class ClientLimiter:
@@ -12,10 +12,12 @@ class ClientLimiter:
         self._in_flight: dict[str, int] = {}
 
     def acquire(self, client: str, max_in_flight: int) -> None:
-        """Count one more request of `client`, which may have `max_in_flight`; raises OverShare."""
+        """Count one more request of `client`, which may have `max_in_flight`; raises ConcurrencyLimited."""
         in_flight = self._in_flight.get(client, 0)
         if in_flight >= max_in_flight:
-            raise OverShare("too many requests of one client at once (pointsman.server.max_in_flight_per_client)")
+            raise ConcurrencyLimited(
+                "too many requests of one client at once (pointsman.server.max_in_flight_per_client)"
+            )
         self._in_flight[client] = in_flight + 1
 
     def release(self, client: str) -> None:

@@ -12,14 +12,14 @@ from pointsman.http1.request_head import RequestHead
 from pointsman.server import connection_timer, request_reader
 from pointsman.server.client import Client, TrustedProxies
 from pointsman.server.connection_timer import ConnectionTimer
-from pointsman.server.job import Cancellable, Flow
+from pointsman.server.job import Cancellable, PausableSource
 from pointsman.server.peers import Peer
 from pointsman.server.request import Handler, Request
 from pointsman.server.request_reader import RequestReader
 from pointsman.server.response import Response, error_response, refusal
 
 
-class ListenerLike(request_reader.Owner, connection_timer.Owner, Protocol):
+class ConnectionListener(request_reader.ReaderListener, connection_timer.TimerListener, Protocol):
     """The listener as a connection sees it."""
 
     handler: Handler
@@ -74,7 +74,7 @@ class ClientConnection(asyncio.Protocol):
     _reader: RequestReader
     _timer: ConnectionTimer
 
-    def __init__(self, owner: ListenerLike, unfit: HttpError | None = None) -> None:
+    def __init__(self, owner: ConnectionListener, unfit: HttpError | None = None) -> None:
         """Take `unfit`, if any, as the answer to every request."""
         self._owner = owner
         self._unfit = unfit
@@ -88,7 +88,7 @@ class ClientConnection(asyncio.Protocol):
         self._unsent = b""  # until the end of this turn of the event loop
         self._refusal: Response | None = None  # sent once the requests before it are answered
         self.choked = False
-        self.flow: Flow | None = None
+        self.flow: PausableSource | None = None
 
     # --- called by the event loop ----------------------------------------------------------------------------------
 
@@ -101,9 +101,9 @@ class ClientConnection(asyncio.Protocol):
         self._proxies = proxies if proxies.trusts(address) else None
         error = self._owner.opened(self, self._client) or self._unfit
         self._timer = ConnectionTimer(self, self._owner, self._loop)
-        self._reader = RequestReader(self, self._owner, self._timer, self.peer.share, self._loop)
+        self._reader = RequestReader(self, self._owner, self._timer, self.peer.client_budget, self._loop)
         if error is not None:
-            self.write(error_response(error).encode(keep_alive=False, old=False))
+            self.write(error_response(error).encode(keep_alive=False, http_1_0=False))
             self.close(linger=self._owner.lingers(self))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -179,7 +179,9 @@ class ClientConnection(asyncio.Protocol):
             request.keep_alive = self.keeps_alive(request)
             bodiless = request.head.method == "HEAD"
             response.lines += request.lines
-            self.write(response.encode(keep_alive=request.keep_alive, old=request.head.old, bodiless=bodiless))
+            self.write(
+                response.encode(keep_alive=request.keep_alive, http_1_0=request.head.http_1_0, bodiless=bodiless)
+            )
             self.answered(request)
 
     def keeps_alive(self, request: Request) -> bool:
@@ -268,7 +270,7 @@ class ClientConnection(asyncio.Protocol):
             self._refusal = error_response(error)
 
     def _refuse(self, response: Response) -> None:
-        self.write(response.encode(keep_alive=False, old=False))
+        self.write(response.encode(keep_alive=False, http_1_0=False))
         self.close(linger=True)
 
     def head_late(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from pointsman.server.limits import Limits
+from pointsman.server.limits import ConnectionLimits
 
 # Limit for a connection that has never sent a request.
 SILENT_SECONDS = 10.0
@@ -18,16 +18,16 @@ FRESH_SECONDS = 2.0
 LINGER_SECONDS = 2.0
 
 
-class Owner(Protocol):
+class TimerListener(Protocol):
     """The listener as the timer of a connection sees it."""
 
     draining: bool
 
-    def limits(self) -> Limits:
+    def limits(self) -> ConnectionLimits:
         """Return the limits of the current config."""
 
 
-class Timed(Protocol):
+class TimedConnection(Protocol):
     """The connection as its timer sees it."""
 
     beneath: asyncio.Transport | None
@@ -54,7 +54,7 @@ class ConnectionTimer:
 
     __slots__ = ("_choked_at", "_connection", "_loop", "_owner", "_timer", "partial", "since")
 
-    def __init__(self, connection: Timed, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, connection: TimedConnection, owner: TimerListener, loop: asyncio.AbstractEventLoop) -> None:
         self._connection = connection
         self._owner = owner
         self._loop = loop

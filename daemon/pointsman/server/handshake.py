@@ -9,19 +9,19 @@ from typing import Any, Protocol, cast
 
 from pointsman.server.connection import ClientConnection
 from pointsman.server.connection_timer import SILENT_SECONDS
-from pointsman.server.limits import Limits
+from pointsman.server.limits import ConnectionLimits
 
 # As for a connection without TLS; uvloop's default for TLS is 512 KiB.
 HIGH_WATER_BYTES = 64 * 1024
 
 
-class Owner(Protocol):
+class HandshakeListener(Protocol):
     """The listener as a handshake sees it."""
 
     draining: bool
     loop: asyncio.AbstractEventLoop
 
-    def limits(self) -> Limits:
+    def limits(self) -> ConnectionLimits:
         """Return the limits of the current config."""
 
     def negotiating(self, handshake: Handshake) -> None:
@@ -44,7 +44,7 @@ class Handshake(asyncio.Protocol):
     _end: asyncio.TimerHandle
     _steps: Coroutine[Any, Any, asyncio.Transport | None]
 
-    def __init__(self, owner: Owner, context: ssl.SSLContext) -> None:
+    def __init__(self, owner: HandshakeListener, context: ssl.SSLContext) -> None:
         self._owner = owner
         self._context = context
         self._early: list[bytes] = []

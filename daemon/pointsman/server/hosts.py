@@ -16,7 +16,7 @@ _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@ ]+)(?::[0-9]{1,5})?")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
-class Hosts:
+class AllowedHosts:
     """The names of a listener: localhost, those of its addresses, and more; a wildcard address has every IP address."""
 
     def __init__(self, addresses: Iterable[str], more: Iterable[str] = ()) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Flow(Protocol):
+class PausableSource(Protocol):
     """A source of bytes for a client that can be paused."""
 
     def pause(self) -> None:

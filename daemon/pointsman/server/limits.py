@@ -8,7 +8,7 @@ from pointsman.server.client import TrustedProxies
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Bounds for clients; timeouts are in seconds, and 0 connections of one client mean no limit.
 
     Trusted `proxies` are not limited as one client.

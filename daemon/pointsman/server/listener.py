@@ -10,18 +10,18 @@ from collections.abc import Callable
 
 from pointsman.config.address import Tcp
 from pointsman.config.address import listen as parse_address
-from pointsman.errors import CannotStart, HttpError, NoTls, OverShare, TooBusy
+from pointsman.errors import CannotStart, ConcurrencyLimited, HttpError, TlsRequired, TooBusy
 from pointsman.read_turns import read_turns
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client import Client
 from pointsman.server.connection import ClientConnection
 from pointsman.server.connection_timer import FRESH_SECONDS
-from pointsman.server.departures import Departures
+from pointsman.server.disconnect_watcher import DisconnectWatcher
 from pointsman.server.handshake import Handshake
-from pointsman.server.limits import Limits
+from pointsman.server.limits import ConnectionLimits
 from pointsman.server.peers import Peers
 from pointsman.server.request import Handler, Request
-from pointsman.server.unix_socket import EVERYONE_OF_THE_GROUP, Access, bound
+from pointsman.server.unix_socket import EVERYONE_OF_THE_GROUP, SocketAccess, bound
 
 BACKLOG = 2048
 # uvloop accepts one connection of a listening socket in a turn of the event loop, so that in a flood of connections
@@ -40,7 +40,7 @@ class Listener:
     def __init__(
         self,
         handler: Handler,
-        limits: Callable[[], Limits],
+        limits: Callable[[], ConnectionLimits],
         count_refused: Callable[[str], None],
         abandoned: Callable[[Request], None],
         budget: ByteBudget,
@@ -56,7 +56,7 @@ class Listener:
         self.abandoned = abandoned
         self.draining = False
         self.loop = asyncio.get_running_loop()
-        self.departures = Departures(self.loop)
+        self.disconnects = DisconnectWatcher(self.loop)
         self.turns = read_turns()
         self.connections: set[ClientConnection] = set()
         self.evicted = 0
@@ -69,7 +69,7 @@ class Listener:
         self._listeners: list[asyncio.Server] = []
         self._idle: asyncio.Event = asyncio.Event()
 
-    async def listen(self, address: str, access: Access = EVERYONE_OF_THE_GROUP) -> None:
+    async def listen(self, address: str, access: SocketAccess = EVERYONE_OF_THE_GROUP) -> None:
         """Listen at `host:port`, or at `unix:/path` with the permissions `access`; raises CannotStart."""
         where = parse_address(address)
         try:
@@ -125,7 +125,7 @@ class Listener:
     def in_plain(self, handshake: Handshake) -> ClientConnection:
         self.count_refused("tls")
         self._handshakes.pop(handshake, None)
-        return ClientConnection(self, NoTls())
+        return ClientConnection(self, TlsRequired())
 
     def not_negotiated(self, handshake: Handshake) -> None:
         self.count_refused("tls")
@@ -144,7 +144,9 @@ class Listener:
         max_of_client = limits.max_connections_per_client
         if max_of_client and peer.connections > max_of_client and not peer.exempt:
             self.count_refused("client_connections")
-            error = OverShare("too many connections of one client (pointsman.server.max_connections_per_client)")
+            error = ConcurrencyLimited(
+                "too many connections of one client (pointsman.server.max_connections_per_client)"
+            )
         elif len(self.connections) > limits.max_connections and not self._make_room():
             self.count_refused("connections")
             error = TooBusy("too many connections (pointsman.server.max_connections)")
@@ -200,7 +202,7 @@ class Listener:
         try:
             await self._drain(seconds, interrupt)
         finally:
-            self.departures.close()
+            self.disconnects.close()
 
     async def _drain(self, seconds: float, interrupt: asyncio.Event) -> None:
         for listener in self._listeners:

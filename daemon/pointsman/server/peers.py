@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from pointsman.server.byte_budget import ByteBudget, Share
+from pointsman.server.byte_budget import ByteBudget, ClientBudget
 from pointsman.server.client import Client
 
 C = TypeVar("C")
@@ -16,12 +16,12 @@ class Peer(Generic[C]):
     `silent` are its connections that have not sent a request yet, `idle` those between two requests, oldest first.
     """
 
-    __slots__ = ("_key", "connections", "exempt", "idle", "share", "silent")
+    __slots__ = ("_key", "client_budget", "connections", "exempt", "idle", "silent")
 
-    def __init__(self, key: str, share: Share, *, exempt: bool) -> None:
+    def __init__(self, key: str, client_budget: ClientBudget, *, exempt: bool) -> None:
         self._key = key
         self.exempt = exempt
-        self.share = share
+        self.client_budget = client_budget
         self.connections = 0
         self.silent: dict[C, None] = {}
         self.idle: dict[C, None] = {}
@@ -47,7 +47,7 @@ class Peers(Generic[C]):
         key = client.address if exempt else client.limited_as
         peer = self._by_key.get(key)
         if peer is None:
-            peer = self._by_key[key] = Peer(key, Share(self._budget, limited=not exempt), exempt=exempt)
+            peer = self._by_key[key] = Peer(key, ClientBudget(self._budget, limited=not exempt), exempt=exempt)
         else:
             del self._ranks[peer.rank][peer]
         peer.connections += 1

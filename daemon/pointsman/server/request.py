@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Protocol
 
-from pointsman.eager import in_task
+from pointsman.eager import continue_in_task
 from pointsman.errors import BuffersFull, HttpError, RequestError
-from pointsman.http1.body import Chunked, Framing, Length
+from pointsman.http1.body import ChunkedFraming, Framing, LengthFraming
 from pointsman.http1.request_head import RequestHead
-from pointsman.long_body import LONG_BYTES, Gathered, Received
-from pointsman.server.byte_budget import Share, Waiter
+from pointsman.long_body import LONG_BYTES, LongBody, Received
+from pointsman.server.byte_budget import BodyWaiter, ClientBudget
 from pointsman.server.client import Client
-from pointsman.server.job import Cancellable, Flow
+from pointsman.server.job import Cancellable, PausableSource
 from pointsman.server.response import Response
 
 # A body that gets no room in memory in this time is refused.
@@ -33,7 +33,7 @@ class ResponseWriter(Protocol):
     """
 
     choked: bool
-    flow: Flow | None
+    flow: PausableSource | None
     job: Cancellable | None
 
     @property
@@ -85,6 +85,7 @@ class Request:
     """One request; its body may be incomplete, and `read` waits for it."""
 
     __slots__ = (
+        "_client_budget",
         "_error",
         "_framing",
         "_length",
@@ -94,7 +95,6 @@ class Request:
         "_parts",
         "_reserved",
         "_room",
-        "_share",
         "_unread",
         "_waiter",
         "client",
@@ -113,14 +113,15 @@ class Request:
         head: RequestHead,
         length: int,
         limit: int,
-        share: Share,
+        client_budget: ClientBudget,
         reserved: int,
         *,
         unread: bool = False,
     ) -> None:
         """Take the `length` of the body, unless it is chunked.
 
-        At most `limit` bytes of the body are stored; they count in `share`, as do `reserved` bytes, until `release`.
+        At most `limit` bytes of the body are stored; they count in `client_budget`, as do `reserved` bytes, until
+        `release`.
 
         `unread`: the body waits for room in memory, and no byte of it may be fed before `ResponseWriter.read_on`.
         """
@@ -131,18 +132,18 @@ class Request:
         self.parameters: dict[str, str] = {}
         self.lines = b""
         """Header lines of every answer."""
-        self._framing: Framing = Chunked(verbatim=False) if head.chunked else Length(length)
+        self._framing: Framing = ChunkedFraming(verbatim=False) if head.chunked else LengthFraming(length)
         self.complete = self._framing.done
         """True once the whole body has arrived."""
         self._length = length
         self._limit = limit
         self._limit_name = "pointsman.server.max_body_bytes"
-        self._share = share
+        self._client_budget = client_budget
         self._reserved = reserved
         self._unread = unread
-        self._room: Waiter | None = None
+        self._room: BodyWaiter | None = None
         self._parts: list[bytes] = []
-        self._long: Gathered | None = None  # replaces the parts
+        self._long: LongBody | None = None  # replaces the parts
         self.size = 0
         """The number of bytes of the body that have arrived."""
         self._error: HttpError | None = too_large(limit) if length > limit else None
@@ -151,7 +152,7 @@ class Request:
     # --- called by the connection ----------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> bytes:
-        """Take more of the body and return the bytes after it; raises Malformed."""
+        """Take more of the body and return the bytes after it; raises MalformedBody."""
         framing = self._framing
         data = framing.feed(data)
         self.complete = framing.done
@@ -170,7 +171,7 @@ class Request:
         if size <= LONG_BYTES:
             self._parts.append(data)
         elif self._long is None:
-            self._long = Gathered((*self._parts, data), self._length)
+            self._long = LongBody((*self._parts, data), self._length)
             self._parts = []
         else:
             self._long.add(data)
@@ -186,7 +187,7 @@ class Request:
 
     def _grow(self, size: int) -> bool:
         """Reserve room for a body of unknown length that now has `size` bytes."""
-        if not self._share.reserve(size - self._reserved, size):
+        if not self._client_budget.reserve(size - self._reserved, size):
             return False
         self._reserved = size
         return True
@@ -214,7 +215,7 @@ class Request:
             self._room.cancel()
         if self._reserved:
             reserved, self._reserved = self._reserved, 0
-            self._share.release(reserved)
+            self._client_budget.release(reserved)
 
     @property
     def offers_websocket(self) -> bool:
@@ -248,10 +249,14 @@ class Request:
         than `seconds`, or if it comes with less than `min_bytes_per_second` bytes a second.
         """
         if not self.complete and self._error is None:
-            await in_task()
+            await continue_in_task()
             if self._unread:
                 await self._room_for_it()
-            if self.head.values.get(b"expect", b"").lower() == b"100-continue" and not self.size and not self.head.old:
+            if (
+                self.head.values.get(b"expect", b"").lower() == b"100-continue"
+                and not self.size
+                and not self.head.http_1_0
+            ):
                 self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             await self._whole(seconds, min_bytes_per_second)
         if self._error is not None:
@@ -271,7 +276,7 @@ class Request:
             self._wake()  # its time may have run out in this turn of the event loop
             self.writer.read_on()
 
-        self._room = self._share.wait(self._length, grant)
+        self._room = self._client_budget.wait(self._length, grant)
         if self._room is None:
             raise BuffersFull
         try:

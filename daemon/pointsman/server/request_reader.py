@@ -8,33 +8,33 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pointsman.errors import BuffersFull, HttpError, RequestError
-from pointsman.http1.body import Malformed
+from pointsman.http1.body import MalformedBody
 from pointsman.http1.request_head import malformed, may_begin, read_head
 from pointsman.read_turns import MIN_LONG_BYTES, ReadTurns
-from pointsman.server.byte_budget import SMALL_BYTES, Share
+from pointsman.server.byte_budget import SMALL_BYTES, ClientBudget
 from pointsman.server.connection_timer import ConnectionTimer
-from pointsman.server.departures import Departures, Watch
-from pointsman.server.limits import Limits
+from pointsman.server.disconnect_watcher import DisconnectWatcher, SocketWatch
+from pointsman.server.limits import ConnectionLimits
 from pointsman.server.request import Request, ResponseWriter
 
 # Requests that are read at once, and at most ahead: the one that is being answered, and those that wait, if small.
 PIPELINED = 8
 
 
-class Owner(Protocol):
+class ReaderListener(Protocol):
     """The listener as a reader sees it."""
 
-    departures: Departures
+    disconnects: DisconnectWatcher
     turns: ReadTurns
 
-    def limits(self) -> Limits:
+    def limits(self) -> ConnectionLimits:
         """Return the limits of the current config."""
 
     def count_refused(self, reason: str) -> None:
         """Count a refusal."""
 
 
-class Answerer(ResponseWriter, Protocol):
+class ReaderConnection(ResponseWriter, Protocol):
     """The connection as its reader sees it."""
 
     current: Request | None
@@ -51,11 +51,11 @@ class RequestReader:
     """A reader of requests: the first one begins at once, and later ones wait in `ahead`."""
 
     __slots__ = (
+        "_client_budget",
         "_connection",
         "_incoming",
         "_loop",
         "_owner",
-        "_share",
         "_sink",
         "_timer",
         "_watch",
@@ -67,17 +67,17 @@ class RequestReader:
 
     def __init__(
         self,
-        connection: Answerer,
-        owner: Owner,
+        connection: ReaderConnection,
+        owner: ReaderListener,
         timer: ConnectionTimer,
-        share: Share,
+        client_budget: ClientBudget,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        """Take `share`, in which the bytes of requests count."""
+        """Take `client_budget`, in which the bytes of requests count."""
         self._connection = connection
         self._owner = owner
         self._timer = timer
-        self._share = share
+        self._client_budget = client_budget
         self._loop = loop
         self.ahead: deque[Request] = deque()
         """Requests that wait until those before them are answered."""
@@ -88,7 +88,7 @@ class RequestReader:
         self.held = False
         """True while parsing waits until all requests are answered."""
         self._incoming: Request | None = None  # the request whose body is incomplete
-        self._watch: Watch | None = None  # while the socket is not read from
+        self._watch: SocketWatch | None = None  # while the socket is not read from
         self._sink: Callable[[bytes], None] | None = None  # once another protocol is, or may be, spoken
 
     def feed(self, data: bytes) -> None:
@@ -136,7 +136,7 @@ class RequestReader:
         self._owner.turns.pause(transport)
         socket = transport.get_extra_info("socket")
         if socket is not None:
-            self._watch = self._owner.departures.watch(socket.fileno(), transport.abort)
+            self._watch = self._owner.disconnects.watch(socket.fileno(), transport.abort)
 
     def resume(self) -> None:
         """Resume reading at once, beginning with the stored bytes."""
@@ -170,23 +170,23 @@ class RequestReader:
             return b""
         self._timer.partial = False
         head, length = read_head(data[:end])
-        connection, share = self._connection, self._share
+        connection, client_budget = self._connection, self._client_budget
         limit, reserved = self._owner.limits().max_body_bytes, length
         if connection.current is not None or connection.choked:
             reserved += end
-            if head.chunked or reserved >= SMALL_BYTES or not share.reserve(reserved):
+            if head.chunked or reserved >= SMALL_BYTES or not client_budget.reserve(reserved):
                 return None
-            request = Request(connection, head, length, limit, share, reserved)
+            request = Request(connection, head, length, limit, client_budget, reserved)
             data = self._fed(request, data[end:])
             self.ahead.append(request)
             return data
         if reserved > limit:  # none of the body is stored
             reserved = 0
-        if not reserved or share.reserve(reserved):
-            request = Request(connection, head, length, limit, share, reserved)
+        if not reserved or client_budget.reserve(reserved):
+            request = Request(connection, head, length, limit, client_budget, reserved)
             data = self._fed(request, data[end:])
         else:
-            request = Request(connection, head, length, limit, share, 0, unread=True)
+            request = Request(connection, head, length, limit, client_budget, 0, unread=True)
             self._leave_unread(request, data[end:])
             data = b""
         connection.begin(request)
@@ -197,7 +197,7 @@ class RequestReader:
         got = data
         try:
             data = request.feed(data)
-        except Malformed:
+        except MalformedBody:
             self._owner.count_refused("malformed")
             self.deaf = True
             request.broken(malformed("the framing of its body"))
@@ -260,16 +260,16 @@ class RequestReader:
 
     def _keep(self, data: bytes) -> None:
         """Store bytes that cannot be parsed yet; raises BuffersFull."""
-        if not self._share.keep(len(data)):
+        if not self._client_budget.keep(len(data)):
             raise BuffersFull
         self.kept = data
 
     def _forget(self) -> None:
         """Drop the stored bytes."""
-        self._share.drop(len(self.kept))
+        self._client_budget.drop(len(self.kept))
         self.kept = b""
 
     def _stop_watching(self) -> None:
         watch, self._watch = self._watch, None
         if watch is not None:
-            self._owner.departures.forget(watch)
+            self._owner.disconnects.forget(watch)

@@ -27,9 +27,9 @@ class Response:
     headers: Pairs = field(default_factory=list)
     lines: bytes = b""
 
-    def encode(self, *, keep_alive: bool, old: bool, bodiless: bool = False) -> bytes:
-        """Serialize for a client of HTTP/1.0 if `old`, for a HEAD request if `bodiless`."""
-        connection = "" if keep_alive is not old else f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n"
+    def encode(self, *, keep_alive: bool, http_1_0: bool, bodiless: bool = False) -> bytes:
+        """Serialize for a client of HTTP/1.0 if `http_1_0`, for a HEAD request if `bodiless`."""
+        connection = "" if keep_alive is not http_1_0 else f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n"
         head = _head(self, connection)
         return b"%b%b\r\n%b" % (head.encode("latin-1"), self.lines, b"" if bodiless else self.body)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 
-from pointsman.eager import in_task
+from pointsman.eager import continue_in_task
 from pointsman.errors import MethodNotAllowed, RequestError
 from pointsman.server.request import Handler, Request
 from pointsman.server.response import Response, error_response
@@ -21,7 +21,7 @@ _NAME = "(?P<name>.+?)"
 class Route:
     """A path and its handler; `path` may contain `{id}` (letters, digits, `_`, `-`), or end in `{name}`.
 
-    An `eager` handler runs in no task until it awaits `eager.in_task`.
+    An `eager` handler runs in no task until it awaits `eager.continue_in_task`.
     """
 
     method: str
@@ -46,7 +46,7 @@ class Routes:
         self._exact: dict[str, dict[str, Handler]] = {}
         self._patterns: dict[re.Pattern[str], dict[str, Handler]] = {}
         for route in routes:
-            handler = route.handler if route.eager else _in_task(route.handler)
+            handler = route.handler if route.eager else _non_eager(route.handler)
             if "{" in route.path:
                 escaped = re.escape(route.path).replace(re.escape("{id}"), _ID).replace(re.escape("{name}"), _NAME)
                 pattern = re.compile(escaped + "/?")
@@ -75,12 +75,12 @@ class Routes:
         return None
 
 
-def _in_task(handler: Handler) -> Handler:
-    async def in_its_task(request: Request) -> Response | None:
-        await in_task()
+def _non_eager(handler: Handler) -> Handler:
+    async def in_a_task(request: Request) -> Response | None:
+        await continue_in_task()
         return await handler(request)
 
-    return in_its_task
+    return in_a_task
 
 
 def _asked(request: Request) -> str:

@@ -12,17 +12,17 @@ from typing import NamedTuple
 from pointsman.errors import CannotStart
 
 
-class Access(NamedTuple):
+class SocketAccess(NamedTuple):
     """The permissions of a socket file: its mode, and its group if that is not the process's own."""
 
     mode: int
     group: str | None = None
 
 
-EVERYONE_OF_THE_GROUP = Access(0o660)
+EVERYONE_OF_THE_GROUP = SocketAccess(0o660)
 
 
-def bound(path: str, access: Access) -> socket.socket:
+def bound(path: str, access: SocketAccess) -> socket.socket:
     """Return a socket bound to `path`; raises OSError, or CannotStart if the group cannot be given."""
     _remove_stale(Path(path))
     made = socket.socket(socket.AF_UNIX)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Breaker:
+class CircuitBreaker:
     """A circuit breaker: after `failures` in a row, it lets one request through each `open_seconds`.
 
     One success closes it. A single client's failures may be caused by its requests: they open it only when `confirmed`.

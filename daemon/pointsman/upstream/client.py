@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from pointsman.config.secret import read_secret
-from pointsman.errors import KeyRefused, OutOfFiles, UpstreamError, UpstreamTimeout
-from pointsman.http1.body import Chunked, Framing, Length, UntilClose
+from pointsman.errors import KeyRefused, OutOfFileDescriptors, UpstreamError, UpstreamTimeout
+from pointsman.http1.body import ChunkedFraming, CloseFraming, Framing, LengthFraming
 from pointsman.http1.response_head import ResponseHead
 from pointsman.upstream.endpoint_state import EndpointState
 
@@ -15,7 +15,7 @@ MAX_ANSWER_BYTES = 8 * 2**20
 QUESTION_SECONDS = 5.0
 
 
-class _Collector:
+class _ResponseCollector:
     """A receiver of a complete answer."""
 
     status: int
@@ -28,10 +28,10 @@ class _Collector:
     def head(self, head: ResponseHead) -> Framing:
         self.status = head.status
         if head.bodiless:
-            return Length(0)
+            return LengthFraming(0)
         if head.length is not None:
-            return Length(head.length)
-        return Chunked(verbatim=False) if head.chunked else UntilClose(chunked=False)
+            return LengthFraming(head.length)
+        return ChunkedFraming(verbatim=False) if head.chunked else CloseFraming(chunked=False)
 
     def data(self, data: bytes) -> None:
         self._size += len(data)
@@ -62,7 +62,7 @@ async def ask(
         async with asyncio.timeout(seconds):
             # Not kept: otherwise a request could get the connection before `abort` below.
             connection = await pool.connect(kept=False)
-            collector = _Collector()
+            collector = _ResponseCollector()
             connection.request(head, body or b"", collector)
             answer = await collector.done
             return collector.status, answer
@@ -99,11 +99,11 @@ def unauthorized(upstream: EndpointState, key_line: bytes) -> KeyRefused:
 async def health(upstream: EndpointState, key_line: bytes) -> str | None:
     """Return the problem of an endpoint by its `/health`, or None.
 
-    Any answer but a server error is good: not every server of OpenAI's API has this path. Raises OutOfFiles.
+    Any answer but a server error is good: not every server of OpenAI's API has this path. Raises OutOfFileDescriptors.
     """
     try:
         status, _ = await ask(upstream, "/health", key_line)
-    except OutOfFiles:
+    except OutOfFileDescriptors:
         raise
     except UpstreamError as error:
         return error.in_full

@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol, cast
 
 from pointsman.errors import UpstreamBroken, UpstreamError
-from pointsman.http1.body import Framing, Malformed, UntilClose
+from pointsman.http1.body import CloseFraming, Framing, MalformedBody
 from pointsman.http1.grammar import MAX_HEAD_BYTES
 from pointsman.http1.response_head import MalformedHead, ResponseHead, read_head
 from pointsman.long_body import Body
@@ -22,7 +22,7 @@ JOINED_BODY_BYTES = 65_536
 FLUSH_SECONDS = 0.1
 
 
-class NotStarted(UpstreamBroken):
+class StaleConnection(UpstreamBroken):
     """A reused connection died at once: vLLM had closed it while idle, and cannot have read the request."""
 
 
@@ -42,7 +42,7 @@ class Receiver(Protocol):
         """Take note that the body will never be complete."""
 
 
-class Feeder(Protocol):
+class RequestWriter(Protocol):
     """The writer to a connection, as the connection sees it."""
 
     def pause(self) -> None:
@@ -52,7 +52,7 @@ class Feeder(Protocol):
         """Resume writing."""
 
 
-class PoolLike(Protocol):
+class ConnectionOwner(Protocol):
     """The pool as a connection sees it."""
 
     where: str
@@ -93,7 +93,7 @@ class UpstreamConnection(asyncio.Protocol):
         "switches",
     )
 
-    def __init__(self, owner: PoolLike, *, kept: bool) -> None:
+    def __init__(self, owner: ConnectionOwner, *, kept: bool) -> None:
         """Take the connection's options; `kept`: another request may use it after an answer."""
         self._owner = owner
         self._kept = kept
@@ -109,7 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._persistent = True
         self._unsent: tuple[bytes, Body] | None = None
         self._upload: Upload | None = None  # of a long body
-        self._feeder: Feeder | None = None  # told when to pause
+        self._feeder: RequestWriter | None = None  # told when to pause
         self.switches = False
         """The receiver accepts a 101 (Switching Protocols) as an answer, whose body ends with the connection."""
 
@@ -142,7 +142,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._owner.send_soon(self)
 
     def send(self) -> None:
-        """Write the request that was left for `PoolLike.send_soon`."""
+        """Write the request that was left for `ConnectionOwner.send_soon`."""
         unsent, self._unsent = self._unsent, None
         if unsent is None or self._transport.is_closing():
             return
@@ -154,7 +154,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._upload = self._feeder = Upload(self._transport, head, body)
             self._upload.write()
 
-    def switched(self, feeder: Feeder) -> None:
+    def switched(self, feeder: RequestWriter) -> None:
         """Let `feeder` call `write` from now on."""
         self._feeder = feeder
 
@@ -224,7 +224,7 @@ class UpstreamConnection(asyncio.Protocol):
             if len(data) >= MIN_LONG_BYTES:
                 self._turns.took(self._transport, len(data), more=not framing.done)
             receiver.data(passed)  # may call `pause`
-        except (Malformed, MalformedHead) as error:
+        except (MalformedBody, MalformedHead) as error:
             self._fail(UpstreamBroken(f"{self.where} answered with something else than HTTP ({error})"))
         except UpstreamError as error:
             self._fail(error)
@@ -240,13 +240,13 @@ class UpstreamConnection(asyncio.Protocol):
             return
         framing = self._framing
         if framing is not None and framing.ends_with_connection and exc is None:
-            if isinstance(framing, UntilClose):
+            if isinstance(framing, CloseFraming):
                 receiver.data(framing.end())
             receiver.end()
         elif framing is not None:
             receiver.fail(UpstreamBroken(f"{self.where} broke off its answer"))
         elif self.reused and self._early and self._loop.time() < self._asked + CROSSING_SECONDS:
-            receiver.fail(NotStarted(f"{self.where} had closed an idle connection"))
+            receiver.fail(StaleConnection(f"{self.where} had closed an idle connection"))
         else:
             receiver.fail(UpstreamBroken(f"{self.where} broke the connection before it answered"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from pointsman.config.model import Endpoint, RelayOptions
-from pointsman.upstream.breaker import Breaker
+from pointsman.upstream.breaker import CircuitBreaker
 from pointsman.upstream.pool import ConnectionPool
 
 
@@ -18,7 +18,7 @@ class EndpointState:
         self.endpoint = endpoint
         self.name = endpoint.name
         self.pool = ConnectionPool(endpoint, options.connect_timeout_ms / 1000)
-        self.breaker = Breaker(options.breaker_failures, options.breaker_open_ms / 1000)
+        self.breaker = CircuitBreaker(options.breaker_failures, options.breaker_open_ms / 1000)
         self.doubted = asyncio.Event()
         """Set to probe the endpoint now."""
         self.in_flight = 0

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from pointsman.config.model import Endpoint, RelayOptions
-from pointsman.errors import OutOfFiles
+from pointsman.errors import OutOfFileDescriptors
 from pointsman.upstream.endpoint_state import EndpointState
 
 # Minimum delay before the next probe, however often an endpoint is doubted.
@@ -111,7 +111,7 @@ class LoadBalancer:
         while True:
             upstream.doubted.clear()
             started = loop.time()
-            with contextlib.suppress(OutOfFiles):  # not asked, so nothing is known
+            with contextlib.suppress(OutOfFileDescriptors):  # not asked, so nothing is known
                 why = await ask(upstream)
                 failures = failures + 1 if why else 0
                 if why is None:

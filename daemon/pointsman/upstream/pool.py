@@ -11,7 +11,7 @@ from collections import deque
 from urllib.parse import urlsplit
 
 from pointsman.config.model import Endpoint
-from pointsman.errors import OutOfFiles, UpstreamUnreachable
+from pointsman.errors import OutOfFileDescriptors, UpstreamUnreachable
 from pointsman.upstream.connection import UpstreamConnection
 
 # vLLM closes a connection that was idle for 5 s; a request sent at that moment would be lost.
@@ -57,7 +57,7 @@ class ConnectionPool:
         return None
 
     async def connect(self, *, kept: bool = True) -> UpstreamConnection:
-        """Open a connection, `kept` after its first answer or not; raises UpstreamUnreachable or OutOfFiles."""
+        """Open a connection, `kept` after its answer or not; raises UpstreamUnreachable or OutOfFileDescriptors."""
         loop = self._loop
         make = functools.partial(UpstreamConnection, self, kept=kept)
         try:
@@ -68,7 +68,9 @@ class ConnectionPool:
                     _, connection = await loop.create_connection(make, self._host, self._port, ssl=self._tls)
         except (OSError, TimeoutError) as error:
             if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
-                raise OutOfFiles("no file descriptor is left for a connection to vLLM; raise LimitNOFILE") from error
+                raise OutOfFileDescriptors(
+                    "no file descriptor is left for a connection to vLLM; raise LimitNOFILE"
+                ) from error
             why = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
             address = self.endpoint.socket_path or self.endpoint.base_url
             raise UpstreamUnreachable(

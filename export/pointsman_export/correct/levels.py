@@ -20,7 +20,7 @@ from pointsman.classify.calibration import MAX_CALIBRATION_BYTES, MAX_CALIBRATIO
 from pointsman.config.model import Config
 from pointsman.evaluation.labelled import LabelledText
 from pointsman.evaluation.metrics import Bools, Floats
-from pointsman.evaluation.scheme import Categories
+from pointsman.evaluation.scheme import CategoryScheme
 from pointsman.routing.thresholds import thresholds
 from pointsman_export.correct.labels import MIN_LABELS
 
@@ -28,7 +28,7 @@ LABELLED_PART = 4
 """One row in this many is a labeled text's, if there are as many and the base's rows leave no room."""
 
 
-class Level(msgspec.Struct, frozen=True):
+class ThresholdChange(msgspec.Struct, frozen=True):
     """The threshold of a category before and after, and the texts that are labeled with the category."""
 
     category: str
@@ -53,7 +53,7 @@ def own_rows(base: artifact.Artifact) -> Calibration | None:
 
 def counted(config: Config, labels: list[str], labelled: Sequence[LabelledText], scores: Floats) -> Bools:
     """Return which texts count: enough are labeled with the category that has their highest score."""
-    scheme = Categories(config, labels)
+    scheme = CategoryScheme(config, labels)
     if not config.categories:
         return np.zeros(len(labelled), dtype=bool)
     given = Counter(one.label for one in labelled)
@@ -96,9 +96,9 @@ def levels(
     labelled: Sequence[LabelledText],
     before: Calibration | None,
     after: Calibration | None,
-) -> Iterator[Level]:
+) -> Iterator[ThresholdChange]:
     """Yield the thresholds of the categories with the calibration rows before and after."""
     old, new = thresholds(config, labels, before), thresholds(config, labels, after)
     given = Counter(one.label for one in labelled)
     for name, level in new.items():
-        yield Level(name, old[name].value, level.value, given[name], level.origin, given[name] < MIN_LABELS)
+        yield ThresholdChange(name, old[name].value, level.value, given[name], level.origin, given[name] < MIN_LABELS)

@@ -34,7 +34,7 @@ class Operator:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class GraphStructure:
     """The form of a graph: its operators, and the names of its weights and outputs."""
 
     nodes: list[Operator]
@@ -42,9 +42,9 @@ class Graph:
     outputs: list[str]
 
 
-def read_graph(model: bytes) -> Graph:
+def read_graph(model: bytes) -> GraphStructure:
     """Return the form of the graph in a file's content; raises GraphError."""
-    found = Graph([], [], [])
+    found = GraphStructure([], [], [])
     try:
         for graph in _parts(memoryview(model), _GRAPH):
             for number, value in _fields(graph):

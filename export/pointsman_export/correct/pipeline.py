@@ -17,15 +17,15 @@ from pointsman.classify import artifact
 from pointsman.classify.calibration import Calibration, encode
 from pointsman.classify.engine import Engine
 from pointsman.classify.language import LanguageGate
-from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
-from pointsman.classify.tokenizer import Ids, Tokenizer, Window
+from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, WeightsSource
+from pointsman.classify.tokenizer import Ids, TextWindow, Tokenizer
 from pointsman.config.model import Config
 from pointsman.evaluation.fitted_rows import FITTED_ROWS, pack
 from pointsman.evaluation.labelled import LabelledText
 from pointsman.evaluation.metrics import Bools, Floats
-from pointsman.evaluation.scheme import Categories
+from pointsman.evaluation.scheme import CategoryScheme
 from pointsman.lru import Lru
-from pointsman.observability.kept_rows import Row, rows
+from pointsman.observability.kept_rows import TextRecord, rows
 from pointsman_export.common import destination, session
 from pointsman_export.common.answers import hashes, write_manifest
 from pointsman_export.common.base import load_base
@@ -35,7 +35,7 @@ from pointsman_export.correct import onnx_file, training
 from pointsman_export.correct.labels import allowed_labels, read
 from pointsman_export.correct.levels import added, counted, levels, own_rows, with_labelled
 from pointsman_export.correct.report import CorrectionReport, changes, judged, right, right_by_fold
-from pointsman_export.correct.training import Correction, Scale, Texts, softmax
+from pointsman_export.correct.training import Correction, FeatureScaler, TextFeatures, softmax
 from pointsman_export.export.texts import BUILT_IN
 from pointsman_export.fit.progress import Progress
 
@@ -66,14 +66,14 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
     base = load_base(request.base)
     allowed, groups = allowed_labels(request.config, base.manifest.labels, labelled, request.labels)
     traffic = _traffic(request.texts, labelled)
-    reader = _Reader(base, progress)
+    reader = _EncoderReader(base, progress)
     ours = reader.read("reading the labeled texts", [one.text for one in labelled])
     theirs = reader.read("reading the stored texts", [row.text for row in traffic])
     common = reader.read("reading common texts", list(BUILT_IN))
     trained = progress.step("training", 1)
-    scale = Scale.of(common.features, theirs.features, ours.features)
+    scale = FeatureScaler.of(common.features, theirs.features, ours.features)
     stays = ~training.free(ours, groups, theirs, scale)
-    held = Texts(
+    held = TextFeatures(
         np.concatenate([common.features, theirs.features[stays]]),
         np.concatenate([common.logits, theirs.logits[stays]]),
     )
@@ -85,14 +85,14 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
     before, own = base.calibration, own_rows(base)
     counts = counted(request.config, labels, labelled, unseen)
     after = with_labelled(own, unseen[counts], allowed[counts])
-    schemes = [Categories(request.config, labels, rows) for rows in (before, after)]
+    schemes = [CategoryScheme(request.config, labels, rows) for rows in (before, after)]
     known = _supported(base.manifest, [one.text for one in labelled])
     passing = _supported(base.manifest, [row.text for row in traffic])
 
-    def unjudged(fold: int) -> Categories:
+    def unjudged(fold: int) -> CategoryScheme:
         """Return the scheme whose thresholds were fitted without the texts of a fold."""
         others = counts & (folds != fold)
-        return Categories(request.config, labels, with_labelled(own, unseen[others], allowed[others]))
+        return CategoryScheme(request.config, labels, with_labelled(own, unseen[others], allowed[others]))
 
     report = CorrectionReport(
         base=base.folder.name,
@@ -124,7 +124,7 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
     return report
 
 
-class _Reader:
+class _EncoderReader:
     """A reader of texts with the base's encoder."""
 
     def __init__(self, base: artifact.Artifact, progress: Progress) -> None:
@@ -137,35 +137,37 @@ class _Reader:
         self._tokenizer = Tokenizer(base.tokenizer_path)
         self._read: dict[int, list[Ids]] = {}
 
-    def read(self, step: str, texts: list[str]) -> Texts:
+    def read(self, step: str, texts: list[str]) -> TextFeatures:
         """Return the features and logits of texts; there may be none."""
         manifest = self._base.manifest
-        window = Window.even(manifest.max_tokens)
+        window = TextWindow.even(manifest.max_tokens)
         prompts = [one.ids for one in self._tokenizer.encode([window.cut_text(text) for text in texts], window)]
         if not prompts:
-            return Texts(np.empty((0, self._width()), np.float32), np.empty((0, len(manifest.labels)), np.float32))
+            return TextFeatures(
+                np.empty((0, self._width()), np.float32), np.empty((0, len(manifest.labels)), np.float32)
+            )
         outputs = (self.features, manifest.output)
         progress = self._progress.step(step, len(prompts))
         features, logits = session.run(self._session, outputs, prompts, progress, for_gpu=manifest.target == "gpu")
-        found = Texts(features, logits / manifest.temperature)
+        found = TextFeatures(features, logits / manifest.temperature)
         self._read[id(found)] = prompts
         return found
 
-    def prompts(self, texts: Texts) -> list[Ids]:
+    def prompts(self, texts: TextFeatures) -> list[Ids]:
         """Return the tokens of texts that were read."""
         return self._read[id(texts)]
 
     def _width(self) -> int:
-        prompt = self._tokenizer.encode(["a"], Window.even(self._base.manifest.max_tokens))[0].ids
+        prompt = self._tokenizer.encode(["a"], TextWindow.even(self._base.manifest.max_tokens))[0].ids
         (found,) = session.run(self._session, [self.features], [prompt], lambda _: None)
         return int(found.shape[1])
 
 
-def _traffic(path: Path | None, labelled: Sequence[LabelledText]) -> list[Row]:
+def _traffic(path: Path | None, labelled: Sequence[LabelledText]) -> list[TextRecord]:
     """Return the latest stored texts without the labeled ones, each once."""
     if path is None:
         return []
-    latest: Lru[str, Row] = Lru(MAX_TRAFFIC_ROWS)
+    latest: Lru[str, TextRecord] = Lru(MAX_TRAFFIC_ROWS)
     seen = {one.hash for one in labelled}
     try:
         for row in rows(path):
@@ -182,7 +184,7 @@ def _supported(manifest: Manifest, texts: list[str]) -> Bools:
 
 
 def _write(
-    reader: _Reader, base: artifact.Artifact, correction: Correction, rows: Calibration | None, built: Path
+    reader: _EncoderReader, base: artifact.Artifact, correction: Correction, rows: Calibration | None, built: Path
 ) -> str:
     """Write the graph, the calibration rows, and the unchanged files; return the name of the output."""
     temperature = base.manifest.temperature  # the logits were divided by it
@@ -209,7 +211,7 @@ def _manifest(base: artifact.Artifact, output: str, report: CorrectionReport, bu
         base.manifest,
         format_version=FORMAT_VERSION,
         output=output,
-        source=Source(name=f"correction of {base.manifest.source.name}", sha256=base.manifest.files[MODEL]),
+        source=WeightsSource(name=f"correction of {base.manifest.source.name}", sha256=base.manifest.files[MODEL]),
         training=None,
         files=hashes(built),
         verification=report.figures(),

@@ -13,11 +13,11 @@ import numpy as np
 from pointsman.evaluation.dataset import OUT_OF_SCOPE
 from pointsman.evaluation.labelled import LabelledText
 from pointsman.evaluation.metrics import Bools, Floats, Ints, accuracy_interval
-from pointsman.evaluation.scheme import Categories
-from pointsman.observability.kept_rows import Row
-from pointsman.routing.thresholds import Origin
+from pointsman.evaluation.scheme import CategoryScheme
+from pointsman.observability.kept_rows import TextRecord
+from pointsman.routing.thresholds import ThresholdOrigin
 from pointsman_export.correct.labels import MIN_LABELS
-from pointsman_export.correct.levels import Level
+from pointsman_export.correct.levels import ThresholdChange
 
 SAMPLES = 3
 """Texts that are shown of each change."""
@@ -25,7 +25,7 @@ MAX_CHANGES = 20
 _WIDTH = 100
 
 
-class Judged(msgspec.Struct, frozen=True):
+class LabelAccuracy(msgspec.Struct, frozen=True):
     """The number of a label's texts that are decided rightly, before and after."""
 
     label: str
@@ -34,7 +34,7 @@ class Judged(msgspec.Struct, frozen=True):
     after: int
 
 
-class Change(msgspec.Struct, frozen=True):
+class RoutingChange(msgspec.Struct, frozen=True):
     """Texts that another model would answer, with some examples."""
 
     before: str
@@ -53,14 +53,14 @@ class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
 
     base: str
     labelled: int
-    labels: tuple[Judged, ...]
-    levels: tuple[Level, ...]
+    labels: tuple[LabelAccuracy, ...]
+    levels: tuple[ThresholdChange, ...]
     calibrated: int
     strength: float
     folds: int
     traffic: int
     """Stored texts that were decided again."""
-    changes: tuple[Change, ...]
+    changes: tuple[RoutingChange, ...]
     seconds: float
 
     @property
@@ -115,26 +115,30 @@ class CorrectionReport(msgspec.Struct, frozen=True, kw_only=True):
         yield f"\n  {'threshold':<{width}}  before  after  labeled"
         for one in self.levels:
             note = f" (fewer than {MIN_LABELS}: by the base's rows alone)" if one.few else ""
-            if one.origin in (Origin.GIVEN, Origin.COMMON):
+            if one.origin in (ThresholdOrigin.GIVEN, ThresholdOrigin.COMMON):
                 note = f" (set in {one.origin})"
-            elif one.origin != Origin.FITTED:
+            elif one.origin != ThresholdOrigin.FITTED:
                 note = f" ({one.origin})"
             yield f"  {one.category:<{width}}  {one.before:>6.2f}  {one.after:>5.2f}  {one.labelled:>7}{note}"
 
 
-def judged(labelled: Sequence[LabelledText], before: Bools, after: Bools) -> tuple[Judged, ...]:
+def judged(labelled: Sequence[LabelledText], before: Bools, after: Bools) -> tuple[LabelAccuracy, ...]:
     """Return, by label, the number of texts that are decided rightly before and after."""
     right = before, after
     labels = np.array([one.label for one in labelled])
     return tuple(
-        Judged(label, int((labels == label).sum()), *(int(one[labels == label].sum()) for one in right))
+        LabelAccuracy(label, int((labels == label).sum()), *(int(one[labels == label].sum()) for one in right))
         for label in sorted(set(labels.tolist()))
     )
 
 
 def changes(
-    schemes: tuple[Categories, Categories], traffic: Sequence[Row], before: Floats, after: Floats, supported: Bools
-) -> tuple[Change, ...]:
+    schemes: tuple[CategoryScheme, CategoryScheme],
+    traffic: Sequence[TextRecord],
+    before: Floats,
+    after: Floats,
+    supported: Bools,
+) -> tuple[RoutingChange, ...]:
     """Return the stored texts that another model would answer, the most frequent change first.
 
     `schemes` are those before and after, which have the same categories.
@@ -146,7 +150,7 @@ def changes(
     differing = [place for place in range(len(traffic)) if models[one[place]] != models[other[place]]]
     pairs = Counter((int(one[place]), int(other[place])) for place in differing)
     return tuple(
-        Change(
+        RoutingChange(
             scheme.names[first],
             scheme.names[second],
             models[second],
@@ -157,11 +161,11 @@ def changes(
     )
 
 
-def _samples(traffic: Sequence[Row], places: Sequence[int]) -> tuple[str, ...]:
+def _samples(traffic: Sequence[TextRecord], places: Sequence[int]) -> tuple[str, ...]:
     return tuple(traffic[place].text[:1_000] for place in places[:: max(1, len(places) // SAMPLES)][:SAMPLES])
 
 
-def right(scheme: Categories, labelled: Sequence[LabelledText], scores: Floats, supported: Bools) -> Bools:
+def right(scheme: CategoryScheme, labelled: Sequence[LabelledText], scores: Floats, supported: Bools) -> Bools:
     """Return which texts are decided rightly."""
     chosen: Ints = scheme.chosen(scores, supported)
     caught = scheme.caught(scores, chosen)
@@ -170,7 +174,7 @@ def right(scheme: Categories, labelled: Sequence[LabelledText], scores: Floats, 
 
 
 def right_by_fold(
-    scheme_of: Callable[[int], Categories],
+    scheme_of: Callable[[int], CategoryScheme],
     folds: Ints,
     labelled: Sequence[LabelledText],
     scores: Floats,

@@ -25,15 +25,15 @@ _SEED = 19
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class TextFeatures:
     """Texts as a classifier sees them: `features` [n, width], and its `logits` [n, labels] over its temperature."""
 
     features: Floats
     logits: Floats
 
-    def at(self, chosen: Bools | Ints) -> Texts:
+    def at(self, chosen: Bools | Ints) -> TextFeatures:
         """Return some of the texts."""
-        return Texts(self.features[chosen], self.logits[chosen])
+        return TextFeatures(self.features[chosen], self.logits[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +43,21 @@ class Correction:
     weights: Vector
     bias: Vector
 
-    def corrected(self, texts: Texts) -> Vector:
+    def corrected(self, texts: TextFeatures) -> Vector:
         """Return the logits with the correction."""
         found: Vector = texts.logits + texts.features.astype(np.float64) @ self.weights + self.bias
         return found
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class FeatureScaler:
     """The centers and scales of features, by which a strength means the same for each encoder."""
 
     mean: Vector
     deviation: float
 
     @classmethod
-    def of(cls, *features: Floats) -> Scale:
+    def of(cls, *features: Floats) -> FeatureScaler:
         together = np.concatenate(features)
         deviation = float(together.std(axis=0, dtype=np.float64).mean()) or 1.0
         return cls(together.mean(axis=0, dtype=np.float64), deviation)
@@ -67,7 +67,9 @@ class Scale:
         return found
 
 
-def correct(labelled: Texts, allowed: Bools, held: Texts, strength: float, scale: Scale) -> Correction:
+def correct(
+    labelled: TextFeatures, allowed: Bools, held: TextFeatures, strength: float, scale: FeatureScaler
+) -> Correction:
     """Return the correction by labeled texts, of which `allowed` [n, labels] may be right; `held` must not change.
 
     Those in `held` weigh as much, together, as the labeled ones.
@@ -83,7 +85,9 @@ def correct(labelled: Texts, allowed: Bools, held: Texts, strength: float, scale
     return Correction(folded, -scale.mean @ folded)
 
 
-def choose(labelled: Texts, allowed: Bools, held: Texts, folds: Ints, scale: Scale) -> tuple[float, Vector]:
+def choose(
+    labelled: TextFeatures, allowed: Bools, held: TextFeatures, folds: Ints, scale: FeatureScaler
+) -> tuple[float, Vector]:
     """Return the strength under which left-out texts are likeliest, and their logits under it."""
     found = np.empty((len(STRENGTHS), *labelled.logits.shape))
     for fold in range(FOLDS):
@@ -98,7 +102,7 @@ def choose(labelled: Texts, allowed: Bools, held: Texts, folds: Ints, scale: Sca
     return STRENGTHS[best], found[best]
 
 
-def free(labelled: Texts, groups: Ints, others: Texts, scale: Scale) -> Bools:
+def free(labelled: TextFeatures, groups: Ints, others: TextFeatures, scale: FeatureScaler) -> Bools:
     """Return which of the other texts are as near to a labeled one as labeled ones of one label are to each other."""
     ours, theirs = _units(scale.apply(labelled.features)), _units(scale.apply(others.features))
     between = ours @ ours.T

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pointsman.classify.tokenizer import Ids
 from pointsman_export.common.errors import AgreementError
 from pointsman_export.common.shares import percent
-from pointsman_export.export.runtime import Graph, alone
+from pointsman_export.export.runtime import RunnableGraph, alone
 
 WORST = 3
 """Number of labels that an error names."""
@@ -25,7 +25,7 @@ REMEDIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class LabelAgreement:
     """The label of each text by the float graph (`expected`) and by the shipped graph (`found`)."""
 
     expected: list[str]
@@ -58,10 +58,15 @@ class Agreement:
 
 
 def check_agreement(
-    floats: Graph, shipped: Graph, precision: str, prompts: Sequence[Ids], labels: list[str], gate: float
-) -> Agreement:
+    floats: RunnableGraph,
+    shipped: RunnableGraph,
+    precision: str,
+    prompts: Sequence[Ids],
+    labels: list[str],
+    gate: float,
+) -> LabelAgreement:
     """Label each prompt with both graphs; raises AgreementError if they agree on less than the share `gate`."""
-    agreement = Agreement(chosen(floats, prompts, labels), chosen(shipped, prompts, labels))
+    agreement = LabelAgreement(chosen(floats, prompts, labels), chosen(shipped, prompts, labels))
     if agreement.share < gate:
         raise AgreementError(
             f"{precision} chooses the float graph's label for {agreement.agreeing} of {agreement.texts} texts "
@@ -71,6 +76,6 @@ def check_agreement(
     return agreement
 
 
-def chosen(graph: Graph, prompts: Sequence[Ids], labels: list[str]) -> list[str]:
+def chosen(graph: RunnableGraph, prompts: Sequence[Ids], labels: list[str]) -> list[str]:
     """Return the label of each prompt, run alone."""
     return [labels[index] for index in alone(graph, prompts).argmax(axis=1)]

@@ -20,7 +20,7 @@ _STEPS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
+class CalibrationResult:
     """The fitted temperature and suggested threshold, with their effect on the rows.
 
     `encoded` are the rows for the artifact, to which the daemon fits thresholds where a config states a precision.
@@ -71,7 +71,7 @@ class Calibration:
         )
 
 
-def calibrate(logits: Logits, truth: Ints, precision: float) -> Calibration:
+def calibrate(logits: Logits, truth: Ints, precision: float) -> CalibrationResult:
     """Calibrate logits [rows, labels] on the indices of the true labels [rows].
 
     Rows with NO_LABEL count only for the thresholds: no label is right for them.
@@ -84,7 +84,7 @@ def calibrate(logits: Logits, truth: Ints, precision: float) -> Calibration:
     before, after = softmax(logits).max(axis=1), probabilities.max(axis=1)
     threshold = suggest_threshold(np.floor(after.astype(np.float64) * _STEPS) / _STEPS, correct, precision)
     reached = correct[after >= threshold] if threshold is not None else None
-    return Calibration(
+    return CalibrationResult(
         rows=len(truth),
         encoded=encode(probabilities, truth),
         temperature=temperature,

@@ -7,7 +7,7 @@ import subprocess
 
 import onnxruntime
 
-from pointsman.classify.runtime import Unavailable, require
+from pointsman.classify.runtime import ProviderUnavailable, require
 
 # The driver's program hangs with the card.
 LISTED_SECONDS = 10.0
@@ -17,7 +17,7 @@ def unused_card() -> str | None:
     """Return how to prove the graph on this host's GPU; None if that is done, or without a GPU."""
     try:
         require(onnxruntime, "cuda")
-    except Unavailable as error:
+    except ProviderUnavailable as error:
         if _has_card():
             remedy = str(error).replace("pointsman[gpu]", "pointsman[export-gpu]")
             return f"proving on the CPU, though this host has a GPU: {remedy}"

@@ -15,7 +15,7 @@ from pointsman.config.words import choose, fold
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.dataset import OUT_OF_SCOPE, KnownLabels, read_lines, text_key, text_of
 from pointsman.evaluation.metrics import Ints
-from pointsman.evaluation.scheme import Labels
+from pointsman.evaluation.scheme import LabelScheme
 from pointsman_export.common.errors import RowsError
 from pointsman_export.export.runtime import Logits
 
@@ -34,7 +34,7 @@ _MIN_PROBABILITY = 1e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Texts:
+class LabelledTexts:
     """The texts of a file and the index of each one's label or NO_LABEL, shape [texts]; `origin` is the file's name.
 
     `logits` [texts, labels] are those of the probabilities in the rows, None if the rows have none.
@@ -47,7 +47,7 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
+class LabelledPrompts:
     """Labeled prompts as token ids; two instances are equal only if identical, so that one can be a cache key."""
 
     prompts: Sequence[Ids]
@@ -56,13 +56,13 @@ class Labelled:
     origin: str
 
 
-def read_labelled(path: Path, labels: list[str]) -> Texts:
+def read_labelled(path: Path, labels: list[str]) -> LabelledTexts:
     """Read the rows `{"text", "label"}` of a JSON lines file; raises RowsError with the line of every fault.
 
     A row that is out of scope has the label `other`, if the model has one. `probabilities`, which all rows have or
     none, are those of a model that was not trained on the row's source.
     """
-    scheme = Labels(labels, None)
+    scheme = LabelScheme(labels, None)
     known = KnownLabels()
 
     def build(number: int, fields: dict[str, Any]) -> tuple[str, int, list[float] | None]:
@@ -87,7 +87,7 @@ def read_labelled(path: Path, labels: list[str]) -> Texts:
             f'{path}: {without} of {len(given)} rows have no "probabilities"; give them for all rows or none'
         )
     logits = None if without else np.log(np.maximum(np.array(given, np.float32), _MIN_PROBABILITY))
-    return Texts(list(texts), np.array(truth), logits, path.name)
+    return LabelledTexts(list(texts), np.array(truth), logits, path.name)
 
 
 def _probabilities(given: object, labels: Sequence[str]) -> list[float]:

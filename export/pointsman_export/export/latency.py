@@ -10,7 +10,7 @@ import numpy as np
 
 from pointsman.classify.cores import usable_cores
 from pointsman.classify.tokenizer import Ids
-from pointsman_export.export.runtime import Graph
+from pointsman_export.export.runtime import RunnableGraph
 
 TOKENS = (32, 128)
 MORE_TOKENS = (*TOKENS, 512)
@@ -18,7 +18,9 @@ MORE_TOKENS = (*TOKENS, 512)
 RUNS = 15
 
 
-def measure(graphs: dict[str, Graph], vocabulary: int, sizes: Iterable[int] = TOKENS) -> dict[int, dict[str, float]]:
+def measure(
+    graphs: dict[str, RunnableGraph], vocabulary: int, sizes: Iterable[int] = TOKENS
+) -> dict[int, dict[str, float]]:
     """Return the median milliseconds by number of tokens, of `sizes`, and graph.
 
     The graphs alternate, so that other load on the host affects them alike.
@@ -40,7 +42,7 @@ def thread_counts() -> tuple[int, ...]:
     return (1, 2) if usable_cores() > 1 else (1,)
 
 
-def _milliseconds(graph: Graph, prompt: Ids) -> float:
+def _milliseconds(graph: RunnableGraph, prompt: Ids) -> float:
     start = time.perf_counter()
     graph.logits([prompt])
     return (time.perf_counter() - start) * 1e3

@@ -52,9 +52,9 @@ def main(argv: list[str]) -> int:
     def work() -> str:
         with quiet():
             # torch and transformers take seconds to import, and --help does not need them
-            from pointsman_export.export.pipeline import Request, export
+            from pointsman_export.export.pipeline import ExportRequest, export
 
-            return export(Request(**vars(options)), _progress).table()
+            return export(ExportRequest(**vars(options)), _progress).table()
 
     return run("export", options.output, work)
 

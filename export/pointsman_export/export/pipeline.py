@@ -15,11 +15,11 @@ import onnx
 import onnxruntime
 
 from pointsman.classify.artifact import sha256
-from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
+from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, WeightsSource
 from pointsman.classify.openvino_cpu import import_openvino
 from pointsman.classify.providers import OPENVINO
-from pointsman.classify.runtime import Unavailable
-from pointsman.classify.tokenizer import Ids, Tokenizer, Window
+from pointsman.classify.runtime import ProviderUnavailable
+from pointsman.classify.tokenizer import Ids, TextWindow, Tokenizer
 from pointsman_export.common import destination
 from pointsman_export.common.answers import hashes, write_manifest
 from pointsman_export.common.errors import CheckpointError, LibraryError
@@ -27,10 +27,10 @@ from pointsman_export.export.card import unused_card
 from pointsman_export.export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.export.graph.linear import Activations
 from pointsman_export.export.interface import OUTPUT
-from pointsman_export.export.labelled import Labelled, read_labelled
-from pointsman_export.export.proof import Rival, Trial, prove
+from pointsman_export.export.labelled import LabelledPrompts, read_labelled
+from pointsman_export.export.proof import BaselineGraph, VerificationInputs, prove
 from pointsman_export.export.recipe import OpenVinoRecipe, Recipe, choose_recipe
-from pointsman_export.export.report import Report
+from pointsman_export.export.report import ExportReport
 from pointsman_export.export.selection import quantize_within, sample
 from pointsman_export.export.texts import BUILT_IN, read_texts
 from pointsman_export.export.torch_model import load_model
@@ -41,7 +41,7 @@ _LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ExportRequest:
     """The options of the command line.
 
     `texts` None means the built-in texts, `max_tokens` None the default, `labelled` None the rows of `calibrate`, and
@@ -67,7 +67,7 @@ class Request:
     activations: Activations
 
 
-def export(request: Request, progress: Callable[[str], None]) -> Report:
+def export(request: ExportRequest, progress: Callable[[str], None]) -> ExportReport:
     """Write the artifact and return the report; raises ExportError, after which nothing is left behind."""
     destination.check(request.output, force=request.force)
     if request.target == OPENVINO:
@@ -75,7 +75,7 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
     texts = BUILT_IN if request.texts is None else read_texts(request.texts)
     progress(f"checking {request.source}")
     checkpoint = open_checkpoint(request.source, request.labels)
-    trial = _trial(checkpoint, request, texts)
+    inputs = _verification_inputs(checkpoint, request, texts)
     with destination.workspace(request.output) as work:
         built = work / "artifact"
         built.mkdir()
@@ -87,7 +87,7 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
         if request.target == OPENVINO:
             recipe = OpenVinoRecipe(checkpoint, model, request.arithmetic)
         else:
-            measured = sample(trial.prompts)
+            measured = sample(inputs.prompts)
             recipe = choose_recipe(checkpoint, model, request.level, request.activations, measured, progress)
         precision = recipe.gpu_precision if request.target == "gpu" else recipe.int8_precision
         paths = {"float": work / "float.onnx", precision: built / MODEL}
@@ -95,13 +95,13 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
         selection = rival = None
         if request.target != "gpu":
             progress("quantizing to int8")
-            selection = quantize_within(recipe, model, paths, trial.prompts, request.max_error, progress)
+            selection = quantize_within(recipe, model, paths, inputs.prompts, request.max_error, progress)
             if request.target == OPENVINO:
-                rival = _rival(checkpoint, request, model, trial.prompts, work, progress)
+                rival = _rival(checkpoint, request, model, inputs.prompts, work, progress)
         else:
             progress(f"writing the {precision} graph for a GPU")
             recipe.write_gpu(paths[precision])
-        report = prove(checkpoint, model, recipe, paths, trial, selection, rival, progress)
+        report = prove(checkpoint, model, recipe, paths, inputs, selection, rival, progress)
         report = replace(report, could_compare=request.target == "cpu" and _has_openvino())
         progress(f"writing {request.output}")
         shutil.copyfile(checkpoint.tokenizer, built / TOKENIZER)
@@ -115,21 +115,23 @@ def export(request: Request, progress: Callable[[str], None]) -> Report:
 
 def _rival(
     checkpoint: Checkpoint,
-    request: Request,
+    request: ExportRequest,
     model: Any,
     prompts: Sequence[Ids],
     work: Path,
     progress: Callable[[str], None],
-) -> Rival:
+) -> BaselineGraph:
     """Make the int8 graph of `--target cpu`, to compare with the one for OpenVINO."""
     progress("quantizing to int8 for ONNX Runtime, to compare")
     recipe = choose_recipe(checkpoint, model, request.level, request.activations, sample(prompts), progress)
     paths = {"float": work / "rival-float.onnx", "int8": work / "rival.onnx"}
     recipe.write_float(paths["float"])
-    return Rival(paths["int8"], quantize_within(recipe, model, paths, prompts, request.max_error, progress).error)
+    return BaselineGraph(
+        paths["int8"], quantize_within(recipe, model, paths, prompts, request.max_error, progress).error
+    )
 
 
-def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
+def _verification_inputs(checkpoint: Checkpoint, request: ExportRequest, texts: list[str]) -> VerificationInputs:
     """Tokenize the texts and rows that the graphs are checked on; raises CheckpointError for too many `max_tokens`."""
     limit = checkpoint.architecture.positions
     max_tokens = request.max_tokens or min(limit, DEFAULT_MAX_TOKENS)
@@ -137,19 +139,19 @@ def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
         raise CheckpointError(
             f"{request.source}: was made for at most {limit} tokens, --max-tokens asks for {max_tokens}; ask for less"
         )
-    window = Window.even(max_tokens)
+    window = TextWindow.even(max_tokens)
     tokenizer = Tokenizer(checkpoint.tokenizer)
 
     def tokenized(texts: list[str]) -> list[Ids]:
         return [encoded.ids for encoded in tokenizer.encode([window.cut_text(text) for text in texts], window)]
 
     @cache
-    def labelled(path: Path) -> Labelled:
+    def labelled(path: Path) -> LabelledPrompts:
         rows = read_labelled(path, checkpoint.labels)
-        return Labelled(tokenized(rows.texts), rows.truth, rows.logits, rows.origin)
+        return LabelledPrompts(tokenized(rows.texts), rows.truth, rows.logits, rows.origin)
 
     judged = request.labelled or request.calibrate
-    return Trial(
+    return VerificationInputs(
         target=request.target,
         prompts=tokenized(texts),
         origin="built-in" if request.texts is None else request.texts.name,
@@ -166,7 +168,7 @@ def _trial(checkpoint: Checkpoint, request: Request, texts: list[str]) -> Trial:
 def _has_openvino() -> bool:
     try:
         import_openvino()
-    except Unavailable:
+    except ProviderUnavailable:
         return False
     return True
 
@@ -174,11 +176,13 @@ def _has_openvino() -> bool:
 def _require_openvino() -> None:
     try:
         import_openvino()
-    except Unavailable as error:
+    except ProviderUnavailable as error:
         raise LibraryError(str(error)) from error
 
 
-def _manifest(checkpoint: Checkpoint, request: Request, recipe: Recipe, report: Report, built: Path) -> Manifest:
+def _manifest(
+    checkpoint: Checkpoint, request: ExportRequest, recipe: Recipe, report: ExportReport, built: Path
+) -> Manifest:
     calibration = report.calibration
     opset = onnx.load(built / MODEL, load_external_data=False).opset_import[0].version
     return Manifest(
@@ -193,7 +197,7 @@ def _manifest(checkpoint: Checkpoint, request: Request, recipe: Recipe, report: 
         target=request.target,
         temperature=1.0 if calibration is None else calibration.temperature,
         suggested_threshold=None if calibration is None else calibration.threshold,
-        source=Source(name=checkpoint.name, sha256=sha256_of_all(checkpoint.weights)),
+        source=WeightsSource(name=checkpoint.name, sha256=sha256_of_all(checkpoint.weights)),
         files=hashes(built),
         verification=report.figures(),
         versions={

@@ -13,19 +13,19 @@ from pointsman.classify.tokenizer import Ids
 from pointsman.evaluation.provenance import cpu_model
 from pointsman_export.export import latency, verify
 from pointsman_export.export.accuracy import Accuracy, check_accuracy
-from pointsman_export.export.agreement import Agreement, check_agreement, chosen
-from pointsman_export.export.calibrate import Calibration, calibrate
+from pointsman_export.export.agreement import LabelAgreement, check_agreement, chosen
+from pointsman_export.export.calibrate import CalibrationResult, calibrate
 from pointsman_export.export.checkpoint import Checkpoint
 from pointsman_export.export.interface import PADDED
-from pointsman_export.export.labelled import Labelled
+from pointsman_export.export.labelled import LabelledPrompts
 from pointsman_export.export.recipe import Recipe
-from pointsman_export.export.report import Comparison, Report
-from pointsman_export.export.runtime import Graph, Logits, OnnxGraph, alone
+from pointsman_export.export.report import BaselineComparison, ExportReport
+from pointsman_export.export.runtime import Logits, OnnxGraph, RunnableGraph, alone
 from pointsman_export.export.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class BaselineGraph:
     """The int8 graph that ONNX Runtime would run instead, and its error as a share of the logits' spread."""
 
     path: Path
@@ -33,7 +33,7 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class VerificationInputs:
     """The inputs and limits of the checks.
 
     `prompts` are tokenized texts from `origin`, of which the share `gate` must keep its label; `sha256` is that of the
@@ -47,9 +47,9 @@ class Trial:
     origin: str
     sha256: str | None
     gate: float
-    labelled: Labelled | None
+    labelled: LabelledPrompts | None
     max_drop: float
-    calibration: Labelled | None
+    calibration: LabelledPrompts | None
     precision: float
     max_tokens: int
 
@@ -59,11 +59,11 @@ def prove(
     model: Any,
     recipe: Recipe,
     paths: dict[str, Path],
-    trial: Trial,
+    inputs: VerificationInputs,
     selection: Selection | None,
-    rival: Rival | None,
+    rival: BaselineGraph | None,
     progress: Callable[[str], None],
-) -> Report:
+) -> ExportReport:
     """Check the graphs in `paths`, `float` and the shipped one, and compare with `rival`; raises VerificationError.
 
     A graph for a GPU runs on CUDA if this host has it, else on the CPU. The CPU shows the effect of rounding the
@@ -73,15 +73,15 @@ def prove(
     for path in paths.values():
         verify.check_interface(path, recipe.interface, labels)
     _, shipped = paths
-    on_gpu = trial.target == "gpu"
-    opened: Graph = OnnxGraph(paths[shipped], for_gpu=True) if on_gpu else recipe.open_int8(paths[shipped])
-    graphs: dict[str, Graph] = {"float": OnnxGraph(paths["float"]), shipped: opened}
-    random = verify.random_prompts(vocabulary, trial.max_tokens, checkpoint.padding)
+    on_gpu = inputs.target == "gpu"
+    opened: RunnableGraph = OnnxGraph(paths[shipped], for_gpu=True) if on_gpu else recipe.open_int8(paths[shipped])
+    graphs: dict[str, RunnableGraph] = {"float": OnnxGraph(paths["float"]), shipped: opened}
+    random = verify.random_prompts(vocabulary, inputs.max_tokens, checkpoint.padding)
     progress("comparing with torch")
     exact = [name for name in graphs if selection is None or name != shipped]
     values = {name: verify.check_values(model, graphs[name], name, random) for name in exact}
     progress("comparing prompts alone and together")
-    alike = verify.prompts_of_one_length(vocabulary, trial.max_tokens)
+    alike = verify.prompts_of_one_length(vocabulary, inputs.max_tokens)
     mates = alike if recipe.interface is PADDED else [*random, *alike]
     together = {name: graph for name, graph in graphs.items() if not graph.runs_alone}
     batch = {
@@ -92,21 +92,23 @@ def prove(
     padding = None
     if recipe.interface is PADDED:
         padding = {name: verify.check_padding(graph, name, random) for name, graph in together.items()}
-    progress(f"labelling {len(trial.prompts)} texts with both graphs")
-    agreement = check_agreement(graphs["float"], graphs[shipped], shipped, trial.prompts, checkpoint.labels, trial.gate)
-    accuracy, calibration = _on_labelled(graphs, shipped, trial, checkpoint.labels, progress)
+    progress(f"labelling {len(inputs.prompts)} texts with both graphs")
+    agreement = check_agreement(
+        graphs["float"], graphs[shipped], shipped, inputs.prompts, checkpoint.labels, inputs.gate
+    )
+    accuracy, calibration = _on_labelled(graphs, shipped, inputs, checkpoint.labels, progress)
     if not on_gpu:
         progress("measuring the latency of the graphs")
     latencies = {} if on_gpu else _latencies(recipe, paths, rival, vocabulary)
     compared = None
     if rival is not None:
-        compared = _compared(recipe, paths[shipped], rival, agreement, trial.prompts, checkpoint)
-    return Report(
-        target=trial.target,
+        compared = _compared(recipe, paths[shipped], rival, agreement, inputs.prompts, checkpoint)
+    return ExportReport(
+        target=inputs.target,
         precision=shipped,
         provider=graphs[shipped].provider,
         labels=labels,
-        max_tokens=trial.max_tokens,
+        max_tokens=inputs.max_tokens,
         level=recipe.level,
         activations=recipe.activations,
         inputs=recipe.interface.names,
@@ -116,14 +118,14 @@ def prove(
         selection=selection,
         rival=compared,
         agreement=agreement,
-        texts=trial.origin,
-        texts_sha256=trial.sha256,
-        gate=trial.gate,
+        texts=inputs.origin,
+        texts_sha256=inputs.sha256,
+        gate=inputs.gate,
         accuracy=accuracy,
-        labelled=trial.labelled.origin if trial.labelled else None,
-        max_drop=trial.max_drop,
+        labelled=inputs.labelled.origin if inputs.labelled else None,
+        max_drop=inputs.max_drop,
         calibration=calibration,
-        calibrated_on=_calibrated_on(trial.calibration),
+        calibrated_on=_calibrated_on(inputs.calibration),
         latency_ms=latencies,
         cpu=cpu_model(),
         bytes={name: path.stat().st_size for name, path in paths.items()},
@@ -131,10 +133,10 @@ def prove(
 
 
 def _latencies(
-    recipe: Recipe, paths: dict[str, Path], rival: Rival | None, vocabulary: int
+    recipe: Recipe, paths: dict[str, Path], rival: BaselineGraph | None, vocabulary: int
 ) -> dict[int, dict[str, float]]:
     _, shipped = paths
-    graphs: dict[str, Graph] = {
+    graphs: dict[str, RunnableGraph] = {
         "float": OnnxGraph(paths["float"], threads=1),
         shipped: recipe.open_int8(paths[shipped], threads=1),
     }
@@ -144,8 +146,13 @@ def _latencies(
 
 
 def _compared(
-    recipe: Recipe, shipped: Path, rival: Rival, agreement: Agreement, prompts: Sequence[Ids], checkpoint: Checkpoint
-) -> Comparison:
+    recipe: Recipe,
+    shipped: Path,
+    rival: BaselineGraph,
+    agreement: LabelAgreement,
+    prompts: Sequence[Ids],
+    checkpoint: Checkpoint,
+) -> BaselineComparison:
     """Label the texts with the rival, too, and measure both engines on two threads if there are two cores."""
     found = chosen(OnnxGraph(rival.path), prompts, checkpoint.labels)
     more_ms = {
@@ -159,35 +166,39 @@ def _compared(
         )
         for threads in latency.thread_counts()[1:]
     }
-    return Comparison(rival.error, Agreement(agreement.expected, found).agreeing, more_ms)
+    return BaselineComparison(rival.error, LabelAgreement(agreement.expected, found).agreeing, more_ms)
 
 
-def _calibrated_on(rows: Labelled | None) -> str | None:
+def _calibrated_on(rows: LabelledPrompts | None) -> str | None:
     if rows is None:
         return None
     return rows.origin if rows.logits is None else f"{rows.origin}, by the probabilities in its rows"
 
 
 def _on_labelled(
-    graphs: dict[str, Graph], shipped: str, trial: Trial, labels: list[str], progress: Callable[[str], None]
-) -> tuple[Accuracy | None, Calibration | None]:
+    graphs: dict[str, RunnableGraph],
+    shipped: str,
+    inputs: VerificationInputs,
+    labels: list[str],
+    progress: Callable[[str], None],
+) -> tuple[Accuracy | None, CalibrationResult | None]:
     """Check the accuracy and calibrate, each if requested; raises AccuracyError.
 
     Rows that serve both purposes are run once.
     """
 
     @cache
-    def logits(name: str, rows: Labelled) -> Logits:
+    def logits(name: str, rows: LabelledPrompts) -> Logits:
         return alone(graphs[name], rows.prompts)
 
     accuracy = calibration = None
-    if rows := trial.labelled:
+    if rows := inputs.labelled:
         progress(f"judging both graphs on {len(rows.prompts)} labeled rows")
         known = rows.truth != NO_LABEL
         both = logits("float", rows)[known], logits(shipped, rows)[known]
-        accuracy = check_accuracy(*both, shipped, rows.truth[known], labels, trial.max_drop)
-    if rows := trial.calibration:
+        accuracy = check_accuracy(*both, shipped, rows.truth[known], labels, inputs.max_drop)
+    if rows := inputs.calibration:
         progress(f"calibrating on {len(rows.prompts)} labeled rows")
         found = logits(shipped, rows) if rows.logits is None else rows.logits
-        calibration = calibrate(found, rows.truth, trial.precision)
+        calibration = calibrate(found, rows.truth, inputs.precision)
     return accuracy, calibration

@@ -42,11 +42,11 @@ def quantize(source: Path, target: Path, names: Collection[str], float_layers: C
     `float_layers`.
     """
     model = onnx.load(source)
-    _Pass(model, names, float_layers).run()
+    _GraphPass(model, names, float_layers).run()
     onnx.save(model, target)
 
 
-class _Pass:
+class _GraphPass:
     """One walk over a graph, which copies each node or replaces it by nodes that write the same output."""
 
     def __init__(self, model: onnx.ModelProto, names: Collection[str], float_layers: Collection[str]) -> None:

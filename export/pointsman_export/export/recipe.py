@@ -19,7 +19,7 @@ from pointsman_export.export.graph.linear import Activations
 from pointsman_export.export.graph.rounding import Rounding
 from pointsman_export.export.interface import PACKED, PADDED, Interface
 from pointsman_export.export.quantize import quantize
-from pointsman_export.export.runtime import Graph, OnnxGraph, OpenVinoGraph
+from pointsman_export.export.runtime import OnnxGraph, OpenVinoGraph, RunnableGraph
 from pointsman_export.export.torch_model import export_float, input_ranges, weights_of, with_weights
 from pointsman_export.export.weight_only import compress
 
@@ -50,7 +50,7 @@ class Recipe(Protocol):
     def write_float(self, path: Path) -> None: ...
     def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None: ...
     def write_gpu(self, path: Path) -> None: ...
-    def open_int8(self, path: Path, threads: int = 0) -> Graph:
+    def open_int8(self, path: Path, threads: int = 0) -> RunnableGraph:
         """Return the int8 graph, ready to run on this many threads; with 0 the library chooses."""
 
     def to_round(self, model: Any) -> Any:
@@ -87,7 +87,7 @@ class FastRecipe:
     def write_gpu(self, path: Path) -> None:
         onnx.save(build_half_graph(self._form, self._weights), path)
 
-    def open_int8(self, path: Path, threads: int = 0) -> Graph:
+    def open_int8(self, path: Path, threads: int = 0) -> RunnableGraph:
         return OnnxGraph(path, threads)
 
     def to_round(self, model: Any) -> Any:
@@ -124,7 +124,7 @@ class PlainRecipe:
     def write_gpu(self, path: Path) -> None:
         copyfile(self._float, path)
 
-    def open_int8(self, path: Path, threads: int = 0) -> Graph:
+    def open_int8(self, path: Path, threads: int = 0) -> RunnableGraph:
         return OnnxGraph(path, threads)
 
     def to_round(self, model: Any) -> Any:
@@ -142,7 +142,7 @@ class OpenVinoRecipe(PlainRecipe):
     def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None:
         compress(self._float, path, self.layers, float_layers)
 
-    def open_int8(self, path: Path, threads: int = 0) -> Graph:
+    def open_int8(self, path: Path, threads: int = 0) -> RunnableGraph:
         return OpenVinoGraph(path, self.int8_precision, max(1, threads))
 
 

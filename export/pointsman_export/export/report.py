@@ -8,8 +8,8 @@ from typing import Any
 
 from pointsman_export.common.shares import percent, points
 from pointsman_export.export.accuracy import Accuracy
-from pointsman_export.export.agreement import Agreement
-from pointsman_export.export.calibrate import Calibration
+from pointsman_export.export.agreement import LabelAgreement
+from pointsman_export.export.calibrate import CalibrationResult
 from pointsman_export.export.latency import RUNS
 from pointsman_export.export.selection import Selection
 from pointsman_export.export.verify import tolerance
@@ -20,7 +20,7 @@ _COULD_COMPARE = "is installed and was not measured; export with --target openvi
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class BaselineComparison:
     """The results of the int8 graph that ONNX Runtime would run instead of the one for OpenVINO.
 
     `error` is a share of the logits' spread, `agreeing` the number of texts that keep the float graph's label, and
@@ -33,7 +33,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class ExportReport:
     """The measurements of an export; differences are of logits.
 
     The keys of the mappings are `float` and `precision`, which is that of the shipped graph. `values` has no `int8`,
@@ -55,15 +55,15 @@ class Report:
     batch: dict[str, float]
     padding: dict[str, float] | None
     selection: Selection | None
-    rival: Comparison | None
-    agreement: Agreement
+    rival: BaselineComparison | None
+    agreement: LabelAgreement
     texts: str
     texts_sha256: str | None
     gate: float
     accuracy: Accuracy | None
     labelled: str | None
     max_drop: float
-    calibration: Calibration | None
+    calibration: CalibrationResult | None
     calibrated_on: str | None
     latency_ms: dict[int, dict[str, float]]
     cpu: str

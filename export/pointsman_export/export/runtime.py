@@ -22,7 +22,7 @@ _ERRORS_ONLY = 3
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
-class Graph(Protocol):
+class RunnableGraph(Protocol):
     """A graph that is ready to run; `provider` names the provider that runs it."""
 
     provider: str
@@ -84,7 +84,7 @@ class OpenVinoGraph:
         return self._run(prompts)
 
 
-def alone(graph: Graph, prompts: Sequence[Ids]) -> Logits:
+def alone(graph: RunnableGraph, prompts: Sequence[Ids]) -> Logits:
     """Return the logits [prompts, labels] of each prompt in a run of its own, as on an idle service."""
     return np.concatenate([graph.logits([prompt]) for prompt in prompts])
 

@@ -15,7 +15,7 @@ import torch
 from pointsman.classify.tokenizer import Ids
 from pointsman_export.common.errors import AxesError, BatchError, NamesError, PaddingError, ShapeError, ValuesError
 from pointsman_export.export.interface import OUTPUT, Interface
-from pointsman_export.export.runtime import Graph, Logits, alone, padded
+from pointsman_export.export.runtime import Logits, RunnableGraph, alone, padded
 
 TOLERANCE = 1e-4
 HALF_TOLERANCE = 2e-2
@@ -60,7 +60,7 @@ def check_interface(path: Path, interface: Interface, labels: int) -> None:
         raise ShapeError(f"{OUTPUT} of the graph has {columns} columns, the checkpoint has {labels} labels")
 
 
-def check_values(model: Any, graph: Graph, precision: str, prompts: list[Ids]) -> float:
+def check_values(model: Any, graph: RunnableGraph, precision: str, prompts: list[Ids]) -> float:
     """Return the largest difference from the torch model, alone and in a batch; raises ShapeError or ValuesError."""
     short = [prompt for prompt in prompts if len(prompt) <= LENGTHS[3]]
     worst = 0.0
@@ -83,7 +83,7 @@ def prompts_of_one_length(vocabulary: int, max_tokens: int) -> list[Ids]:
     return list(np.random.default_rng(1).integers(0, vocabulary, (_BATCH, min(48, max_tokens))))
 
 
-def check_batch(graph: Graph, precision: str, prompts: list[Ids]) -> float:
+def check_batch(graph: RunnableGraph, precision: str, prompts: list[Ids]) -> float:
     """Return the largest change of a prompt's logits by the other prompts of its batch; raises BatchError."""
     single, together = alone(graph, prompts), graph.logits(prompts)
     difference = _difference(single, together)
@@ -95,7 +95,7 @@ def check_batch(graph: Graph, precision: str, prompts: list[Ids]) -> float:
     return difference
 
 
-def check_padding(graph: Graph, precision: str, prompts: list[Ids]) -> float:
+def check_padding(graph: RunnableGraph, precision: str, prompts: list[Ids]) -> float:
     """Return the largest change of a prompt's logits by padding; raises PaddingError.
 
     A prompt is padded alone and together with longer prompts.

@@ -29,7 +29,7 @@ _SHOWN = 10
 _CATCH_ALL = {"other", "others", "none", "general", "misc", "miscellaneous", "out of scope", "unknown", "fallback"}
 
 
-class _Row(msgspec.Struct):
+class _TrainingRow(msgspec.Struct):
     """A line of the file; further keys are ignored."""
 
     text: str
@@ -37,7 +37,7 @@ class _Row(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
+class TrainingRows:
     """The checked rows. `truth` has shape [texts] and indexes `labels`, which are sorted.
 
     `warnings` are sentences for the operator.
@@ -49,18 +49,18 @@ class Rows:
     warnings: list[str]
 
 
-def read_rows(path: Path) -> Rows:
+def read_rows(path: Path) -> TrainingRows:
     """Read the rows of a JSON lines file, each distinct text once; raises FitDataError with all faults at once."""
     return _read(path, MIN_ROWS_PER_LABEL, ENOUGH_ROWS)
 
 
-def read_descriptions(path: Path) -> Rows:
+def read_descriptions(path: Path) -> TrainingRows:
     """Read a file like that of `read_rows`, in which one sentence of each label is enough."""
     return _read(path, 1, 1)
 
 
-def _read(path: Path, min_rows: int, enough: int) -> Rows:
-    kept: dict[str, tuple[int, _Row]] = {}
+def _read(path: Path, min_rows: int, enough: int) -> TrainingRows:
+    kept: dict[str, tuple[int, _TrainingRow]] = {}
     faults: list[str] = []
     repeated: list[int] = []
     for number, line in enumerate(_lines(path), 1):
@@ -110,10 +110,10 @@ def _lines(path: Path) -> list[str]:
     return content.split("\n")  # a text may contain U+2028, where splitlines cuts
 
 
-def _parse(line: str) -> _Row:
+def _parse(line: str) -> _TrainingRow:
     """Parse one line; raises ValueError."""
     try:
-        row = msgspec.json.decode(line, type=_Row)
+        row = msgspec.json.decode(line, type=_TrainingRow)
     except (ValueError, RecursionError) as error:
         raise ValueError(f'{error}; write {{"text": "...", "label": "..."}}') from error
     row.label = row.label.strip()
@@ -123,7 +123,7 @@ def _parse(line: str) -> _Row:
     return row
 
 
-def _alike(path: Path, kept: Iterable[tuple[int, _Row]]) -> list[str]:
+def _alike(path: Path, kept: Iterable[tuple[int, _TrainingRow]]) -> list[str]:
     """Return the lines whose label is another spelling of an earlier one: a config would take both for the same."""
     spellings: dict[str, tuple[int, str]] = {}
     faults = []
@@ -137,7 +137,7 @@ def _alike(path: Path, kept: Iterable[tuple[int, _Row]]) -> list[str]:
     return faults
 
 
-def _thin(path: Path, rows: list[_Row], min_rows: int) -> list[str]:
+def _thin(path: Path, rows: list[_TrainingRow], min_rows: int) -> list[str]:
     """Return the faults of a file that has too few rows to fit a head."""
     counts = Counter(row.label for row in rows)
     if not counts:
@@ -152,7 +152,7 @@ def _thin(path: Path, rows: list[_Row], min_rows: int) -> list[str]:
     ]
 
 
-def _rows(rows: list[_Row], repeated: list[int], enough: int) -> Rows:
+def _rows(rows: list[_TrainingRow], repeated: list[int], enough: int) -> TrainingRows:
     labels = sorted({row.label for row in rows})
     counts = Counter(row.label for row in rows)
     few = [label for label in sorted(labels, key=lambda label: counts[label]) if counts[label] < enough]
@@ -170,7 +170,7 @@ def _rows(rows: list[_Row], repeated: list[int], enough: int) -> Rows:
             '"other" with prompts that you do not want to route'
         )
     truth = np.array([labels.index(row.label) for row in rows])
-    return Rows(texts=[row.text for row in rows], truth=truth, labels=labels, warnings=warnings)
+    return TrainingRows(texts=[row.text for row in rows], truth=truth, labels=labels, warnings=warnings)
 
 
 def _few(labels: list[str], counts: Counter[str], enough: int) -> str:

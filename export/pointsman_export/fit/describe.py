@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pointsman.evaluation.metrics import Floats, Ints
-from pointsman_export.fit.data import Rows
+from pointsman_export.fit.data import TrainingRows
 from pointsman_export.fit.head import Head
 from pointsman_export.fit.report import VALUES_TOLERANCE
 
@@ -27,13 +27,13 @@ The scores are then about as high as they are right: the calibration error is 0.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescribedReport:
+class DescriptionReport:
     """The facts about a head made from descriptions.
 
     `difference` is the largest difference between the written graph's logits and the head's.
     """
 
-    rows: Rows
+    rows: TrainingRows
     difference: float
     data: str
     data_sha256: str

@@ -19,8 +19,8 @@ import onnxruntime
 from pointsman.classify import artifact
 from pointsman.classify.calibration import encode
 from pointsman.classify.engine import Engine, softmax
-from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, Source
-from pointsman.classify.tokenizer import Ids, Tokenizer, Window
+from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, WeightsSource
+from pointsman.classify.tokenizer import Ids, TextWindow, Tokenizer
 from pointsman.evaluation.calibration import fit_temperature
 from pointsman.evaluation.fitted_rows import FITTED_ROWS, pack
 from pointsman.evaluation.metrics import Floats, expected_calibration_error
@@ -30,15 +30,15 @@ from pointsman_export.common.answers import hashes, write_manifest
 from pointsman_export.common.base import load_base
 from pointsman_export.common.errors import ValuesError
 from pointsman_export.fit import graph as graphs
-from pointsman_export.fit.data import Rows, check_languages, read_descriptions, read_rows
-from pointsman_export.fit.describe import DescribedReport, describing_head
+from pointsman_export.fit.data import TrainingRows, check_languages, read_descriptions, read_rows
+from pointsman_export.fit.describe import DescriptionReport, describing_head
 from pointsman_export.fit.head import Head, fit_heads
 from pointsman_export.fit.layers import with_layers
 from pointsman_export.fit.progress import Progress
 from pointsman_export.fit.report import VALUES_TOLERANCE, FitReport
-from pointsman_export.fit.validation import FOLDS, Choice, Validation, choose, cross_validate
+from pointsman_export.fit.validation import FOLDS, StrengthChoice, Validation, choose, cross_validate
 
-Report = FitReport | DescribedReport
+Report = FitReport | DescriptionReport
 
 _SERVED = 32
 """Number of prompts that the daemon's own engine is tested on."""
@@ -62,7 +62,7 @@ class FitRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Calibration:
+class _HeadCalibration:
     """The temperature, its effect on the rows that were left out, and these rows for the artifact, or None."""
 
     encoded: bytes | None
@@ -72,7 +72,7 @@ class _Calibration:
     coverage: float
 
 
-_UNCALIBRATED = _Calibration(encoded=None, temperature=1.0, error=math.nan, threshold=None, coverage=0.0)
+_UNCALIBRATED = _HeadCalibration(encoded=None, temperature=1.0, error=math.nan, threshold=None, coverage=0.0)
 
 
 def fit(request: FitRequest, progress: Progress) -> Report:
@@ -113,8 +113,8 @@ def fit(request: FitRequest, progress: Progress) -> Report:
 
 
 def _train(
-    request: FitRequest, rows: Rows, features: Floats, progress: Progress
-) -> tuple[Head, _Calibration, Callable[..., Report]]:
+    request: FitRequest, rows: TrainingRows, features: Floats, progress: Progress
+) -> tuple[Head, _HeadCalibration, Callable[..., Report]]:
     labels = len(rows.labels)
     trained = progress.step("training", 1)
     choice = choose(features, rows.truth, labels)
@@ -127,20 +127,20 @@ def _train(
 
 
 def _describe(
-    request: FitRequest, rows: Rows, features: Floats, _: Progress
-) -> tuple[Head, _Calibration, Callable[..., Report]]:
+    request: FitRequest, rows: TrainingRows, features: Floats, _: Progress
+) -> tuple[Head, _HeadCalibration, Callable[..., Report]]:
     head = describing_head(features, rows.truth, len(rows.labels))
     data_sha256 = artifact.sha256(request.data)
-    return head, _UNCALIBRATED, partial(DescribedReport, rows=rows, data=request.data.name, data_sha256=data_sha256)
+    return head, _UNCALIBRATED, partial(DescriptionReport, rows=rows, data=request.data.name, data_sha256=data_sha256)
 
 
 def _tokenize(base: artifact.Artifact, texts: list[str]) -> list[Ids]:
-    window = Window.even(base.manifest.max_tokens)
+    window = TextWindow.even(base.manifest.max_tokens)
     encoded = Tokenizer(base.tokenizer_path).encode([window.cut_text(text) for text in texts], window)
     return [item.ids for item in encoded]
 
 
-def _calibrate(choice: Choice, rows: Rows, precision: float) -> _Calibration:
+def _calibrate(choice: StrengthChoice, rows: TrainingRows, precision: float) -> _HeadCalibration:
     """Calibrate on the logits of left-out rows under the chosen strength, which have the scale of the head's logits."""
     temperature = fit_temperature(choice.logits, rows.truth)
     scores = softmax((choice.logits / temperature).astype(np.float32))
@@ -148,7 +148,7 @@ def _calibrate(choice: Choice, rows: Rows, precision: float) -> _Calibration:
     threshold = suggest_threshold(confidence, correct, precision)
     coverage = 0.0 if threshold is None else float((confidence >= threshold).mean())
     encoded = encode(scores, rows.truth)
-    return _Calibration(encoded, temperature, expected_calibration_error(confidence, correct), threshold, coverage)
+    return _HeadCalibration(encoded, temperature, expected_calibration_error(confidence, correct), threshold, coverage)
 
 
 def _difference(found: Floats, expected: Floats) -> float:
@@ -177,10 +177,10 @@ def _check_served(built: Path, prompts: Sequence[Ids], logits: Floats) -> None:
 
 def _report(
     request: FitRequest,
-    rows: Rows,
+    rows: TrainingRows,
     validation: Validation,
-    choice: Choice,
-    calibration: _Calibration,
+    choice: StrengthChoice,
+    calibration: _HeadCalibration,
     difference: float,
     seconds: float,
 ) -> FitReport:
@@ -204,9 +204,9 @@ def _report(
 
 def _manifest(
     base: artifact.Artifact,
-    rows: Rows,
+    rows: TrainingRows,
     languages: list[str],
-    calibration: _Calibration,
+    calibration: _HeadCalibration,
     report: Report,
     built: Path,
 ) -> Manifest:
@@ -218,7 +218,7 @@ def _manifest(
         languages=languages,
         temperature=calibration.temperature,
         suggested_threshold=calibration.threshold,
-        source=Source(name=f"fit of {base.manifest.source.name}", sha256=base.manifest.files[MODEL]),
+        source=WeightsSource(name=f"fit of {base.manifest.source.name}", sha256=base.manifest.files[MODEL]),
         training=None,
         files=hashes(built),
         verification=report.figures(),

@@ -18,7 +18,7 @@ from pointsman.evaluation.metrics import (
     macro_f1,
 )
 from pointsman_export.common.shares import percent
-from pointsman_export.fit.data import Rows
+from pointsman_export.fit.data import TrainingRows
 
 VALUES_TOLERANCE = 1e-4
 
@@ -39,7 +39,7 @@ class FitReport:
     above it. `difference` is the largest difference between the written graph's logits and the head's.
     """
 
-    rows: Rows
+    rows: TrainingRows
     predicted: Ints
     by_half: Ints
     folds: int

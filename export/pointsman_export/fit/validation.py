@@ -21,7 +21,7 @@ _SEED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class StrengthChoice:
     """The strength that makes left-out rows likeliest, and their logits under it, shape [rows, labels]."""
 
     strength: float
@@ -51,7 +51,7 @@ def fold_numbers(truth: Ints, count: int, random: np.random.Generator) -> Ints:
     return numbers
 
 
-def choose(features: Floats, truth: Ints, labels: int, folds: int = FOLDS) -> Choice:
+def choose(features: Floats, truth: Ints, labels: int, folds: int = FOLDS) -> StrengthChoice:
     """Return the best of STRENGTHS by the likelihood of left-out rows, each at its own temperature.
 
     The temperature is divided out since it is fitted afterwards anyway: without that, a strong penalty would win by
@@ -65,7 +65,7 @@ def choose(features: Floats, truth: Ints, labels: int, folds: int = FOLDS) -> Ch
             logits[place, out] = head.logits(features[out])
     losses = [negative_log_likelihood(values / fit_temperature(values, truth), truth) for values in logits]
     best = int(np.argmin(losses))
-    return Choice(STRENGTHS[best], logits[best])
+    return StrengthChoice(STRENGTHS[best], logits[best])
 
 
 def cross_validate(

@@ -10,8 +10,8 @@ from typing import TextIO
 
 from pointsman import files
 from pointsman.classify.artifact import BUILTIN, read_manifest
-from pointsman.cli.init.plan import Plan, plan
-from pointsman.cli.init.served import InitError, Served, ask_vllm
+from pointsman.cli.init.plan import InitPlan, plan
+from pointsman.cli.init.served import InitError, VllmInventory, ask_vllm
 from pointsman.cli.init.text import ENDPOINT, render
 from pointsman.config import admin_address, load
 from pointsman.config.model import Endpoint
@@ -68,7 +68,7 @@ def _taken(output: Path) -> str:
     return f"{output}: exists already; overwrite it with --force, or choose another file with -o"
 
 
-def _summary(served: Served, planned: Plan, endpoint: Endpoint, output: Path) -> Iterator[str]:
+def _summary(served: VllmInventory, planned: InitPlan, endpoint: Endpoint, output: Path) -> Iterator[str]:
     version = f" {served.version}" if served.version else ""
     yield f"{output}: written for vLLM{version} at {endpoint.address}"
     told = {category.adapter: f"{category.name}: {', '.join(category.labels)}" for category in planned.categories}

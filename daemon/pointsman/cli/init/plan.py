@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pointsman.cli.init.served import Adapter, Served
+from pointsman.cli.init.served import Adapter, VllmInventory
 from pointsman.config.labels import COMMON
 from pointsman.config.words import fold
 
@@ -17,7 +17,7 @@ _FOLDERS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Category:
+class PlannedCategory:
     """A category with its labels, its adapter, and other adapters of the same domain."""
 
     name: str
@@ -27,15 +27,15 @@ class Category:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class InitPlan:
     """The categories, the adapters of unknown domain, and the labels that no category covers."""
 
-    categories: tuple[Category, ...]
+    categories: tuple[PlannedCategory, ...]
     unknown: tuple[Adapter, ...]
     free: tuple[str, ...]
 
 
-def plan(served: Served, labels: Sequence[str]) -> Plan:
+def plan(served: VllmInventory, labels: Sequence[str]) -> InitPlan:
     """Assign each label to at most one adapter: the one with the narrowest domain, the first of equals."""
     phrases = {**COMMON, **{fold(label): (label,) for label in labels}}
     domains = {adapter: _domain(adapter, served, phrases) for adapter in served.adapters}
@@ -46,9 +46,9 @@ def plan(served: Served, labels: Sequence[str]) -> Plan:
             owner.setdefault(label, adapter)
     own = {adapter: tuple(x for x in labels if owner.get(x) == adapter) for adapter in claims}
     beaten = {adapter: owner[claim[0]] for adapter, claim in claims.items() if claim and not own[adapter]}
-    return Plan(
+    return InitPlan(
         categories=tuple(
-            Category(" ".join(domains[adapter]), mine, adapter, tuple(x for x in beaten if beaten[x] == adapter))
+            PlannedCategory(" ".join(domains[adapter]), mine, adapter, tuple(x for x in beaten if beaten[x] == adapter))
             for adapter, mine in own.items()
             if mine
         ),
@@ -57,7 +57,7 @@ def plan(served: Served, labels: Sequence[str]) -> Plan:
     )
 
 
-def _domain(adapter: Adapter, served: Served, phrases: Mapping[str, object]) -> list[str]:
+def _domain(adapter: Adapter, served: VllmInventory, phrases: Mapping[str, object]) -> list[str]:
     """Return the phrases that name the domain, from the adapter's name or else the end of its path.
 
     Words of the base model's name are ignored.

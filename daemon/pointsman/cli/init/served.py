@@ -32,7 +32,7 @@ class Adapter:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class VllmInventory:
     """The models of a vLLM: one or more base models with the name or path of their weights, and their adapters."""
 
     version: str | None
@@ -49,21 +49,21 @@ class Served:
         return max(self.bases, key=lambda base: len(self.of(base)))
 
 
-class _Card(msgspec.Struct):
+class _ModelEntry(msgspec.Struct):
     id: str
     parent: str | None = None
     root: str | None = None
 
 
-class _Cards(msgspec.Struct):
-    data: list[_Card]
+class _ModelEntries(msgspec.Struct):
+    data: list[_ModelEntry]
 
 
 class _Version(msgspec.Struct):
     version: str
 
 
-async def ask_vllm(endpoint: Endpoint, key_line: bytes) -> Served:
+async def ask_vllm(endpoint: Endpoint, key_line: bytes) -> VllmInventory:
     """Query the models and the version; raises InitError, or UpstreamError if vLLM does not answer."""
     upstream = EndpointState(endpoint, RelayOptions())
     try:
@@ -96,10 +96,10 @@ async def _version(upstream: EndpointState, key_line: bytes) -> str | None:
     return found if re.fullmatch(r"[\w.+-]{1,40}", found, re.ASCII) else None
 
 
-def read(where: str, body: bytes, version: str | None) -> Served:
+def read(where: str, body: bytes, version: str | None) -> VllmInventory:
     """Parse a `/v1/models` response; `where` is its address for messages. Raises InitError."""
     try:
-        cards = {card.id: card for card in msgspec.json.decode(body, type=_Cards).data}
+        cards = {card.id: card for card in msgspec.json.decode(body, type=_ModelEntries).data}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InitError(
             f"{where} answers `/v1/models`, but not as vLLM does ({error}); is this the address of a vLLM?"
@@ -113,10 +113,12 @@ def read(where: str, body: bytes, version: str | None) -> Served:
         raise InitError(f"{where} lists a model whose name is empty or longer than {MAX_NAME_CHARACTERS} characters")
     if routed := _ROUTED_NAMES.intersection(cards):
         raise InitError(f"{where} serves {min(routed)!r}, as Pointsman itself does; name the address of vLLM")
-    return Served(version, bases, tuple(_adapter(card, bases) for card in cards.values() if card.parent is not None))
+    return VllmInventory(
+        version, bases, tuple(_adapter(card, bases) for card in cards.values() if card.parent is not None)
+    )
 
 
-def _adapter(card: _Card, bases: dict[str, str | None]) -> Adapter:
+def _adapter(card: _ModelEntry, bases: dict[str, str | None]) -> Adapter:
     """Return the adapter; the first base model stands for a parent that vLLM does not serve under that name."""
     base = card.parent if card.parent is not None and card.parent in bases else next(iter(bases))
     return Adapter(card.id, base, None if card.root in {None, "", card.id} else card.root)

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from pointsman.cli.init.plan import Category, Plan
-from pointsman.cli.init.served import Adapter, Served
+from pointsman.cli.init.plan import InitPlan, PlannedCategory
+from pointsman.cli.init.served import Adapter, VllmInventory
 from pointsman.config.loops import own_listener
 from pointsman.config.model import Endpoint, ServerOptions
 from pointsman.config.options.server import DEFAULT_ADMIN
@@ -17,7 +17,7 @@ from pointsman.config.options.server import DEFAULT_ADMIN
 ENDPOINT = "vllm"
 
 
-def render(served: Served, planned: Plan, endpoint: Endpoint, key_file: str | None) -> str:
+def render(served: VllmInventory, planned: InitPlan, endpoint: Endpoint, key_file: str | None) -> str:
     """Return the text of the config file."""
     version = f" {served.version}" if served.version else ""
     lines = [
@@ -72,7 +72,7 @@ def _model(base: str, adapters: Sequence[Adapter]) -> Iterator[str]:
             yield f"        path: {_quoted(adapter.path)}"
 
 
-def _category(category: Category) -> Iterator[str]:
+def _category(category: PlannedCategory) -> Iterator[str]:
     yield f"  - name: {category.name}"
     yield f"    mmlu_categories: [{', '.join(category.labels)}]"
     yield from _scores(category.adapter.base, category.adapter.name)

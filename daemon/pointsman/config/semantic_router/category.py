@@ -15,8 +15,8 @@ from pointsman.config.semantic_router import (
     rule,
 )
 from pointsman.config.semantic_router import decisions as plugin
-from pointsman.config.semantic_router.decision import Decision
-from pointsman.config.semantic_router.keyword_decisions import Ruled
+from pointsman.config.semantic_router.decision import RouterDecision
+from pointsman.config.semantic_router.keyword_decisions import DecisionRules
 from pointsman.config.semantic_router.models import Models
 from pointsman.config.semantic_router.nodes import changed, children, entries, find, items, scalar, table, tables, text
 from pointsman.config.semantic_router.note import Notes
@@ -84,13 +84,15 @@ def _scored(node: Table, listed: Claims, claims: Claims, models: Models, notes: 
     return changed(node, {"mmlu_categories": written, "labels": None, "model_scores": answers})
 
 
-def _undeclared(decisions: Sequence[Decision], listed: Claims) -> list[str]:
+def _undeclared(decisions: Sequence[RouterDecision], listed: Claims) -> list[str]:
     declared = {fold(name) for name in listed}
     asked = (name for one in decisions for name in rule.domains(one.rules))
     return [name for name in dict.fromkeys(asked) if fold(name) not in declared]
 
 
-def _note_domains(root: Table, decisions: Sequence[Decision], listed: Claims, claims: Claims, notes: Notes) -> None:
+def _note_domains(
+    root: Table, decisions: Sequence[RouterDecision], listed: Claims, claims: Claims, notes: Notes
+) -> None:
     """Note what decisions do not read of a domain, and domains that no decision uses."""
     asked = {fold(name) for one in decisions for name in rule.domains(one.rules)}
     for node in tables(root, "categories"):
@@ -107,7 +109,7 @@ def _note_domains(root: Table, decisions: Sequence[Decision], listed: Claims, cl
 
 
 def _decided(
-    ruled: Ruled, won: Sequence[str], unsure: bool, claims: Claims, labels: Sequence[str], notes: Notes
+    ruled: DecisionRules, won: Sequence[str], unsure: bool, claims: Claims, labels: Sequence[str], notes: Notes
 ) -> Table | None:
     """Return the category of a decision; None, with a note, if it has no rule and others win all its labels."""
     one = ruled.rest
@@ -125,13 +127,13 @@ def _decided(
     return table(one.node, {**made, **_prompt(one.node, notes), "model_scores": one.answers})
 
 
-def _why(one: Decision, signals: Sequence[str], claims: Claims) -> str:
+def _why(one: RouterDecision, signals: Sequence[str], claims: Claims) -> str:
     if any(claims.get(name) for name in rule.domains(one.rules)) and not signals:
         return "other decisions come first for its domains"
     return f"it needs {listing(signals)}" if signals else "none of its domains is a label of the classifier"
 
 
-def _name(one: Decision, won: Sequence[str], claims: Claims) -> str:
+def _name(one: RouterDecision, won: Sequence[str], claims: Claims) -> str:
     """Return the domain's name if the decision uses that domain alone, or else the decision's name."""
     asked = list(dict.fromkeys(rule.domains(one.rules)))
     alone = len(asked) == 1 and set(won) <= set(claims.get(asked[0], ()))
@@ -144,7 +146,7 @@ def _unclaimed(name: str, labels: Sequence[str]) -> str:
     return f"{name} (keywords)" if claiming else name
 
 
-def _note_algorithm(one: Decision, notes: Notes) -> None:
+def _note_algorithm(one: RouterDecision, notes: Notes) -> None:
     algorithm, kind = find(one.node, "algorithm"), text(one.node, "algorithm", "type")
     if algorithm is not None and kind != "static":
         notes.dropped(algorithm, f"the algorithm {kind}: the model with the highest score answers, the first of equals")

@@ -16,14 +16,14 @@ _OF_THE_MODEL = ("category_mapping_path", "use_modernbert", "use_mmbert_32k", "m
 
 
 @dataclass(frozen=True, slots=True)
-class Artifact:
+class AvailableClassifier:
     """A classifier that Pointsman can run, with its labels."""
 
     model_id: str
     labels: tuple[str, ...]
 
 
-Lookup = Callable[[str], Artifact | str]
+Lookup = Callable[[str], AvailableClassifier | str]
 """A function that returns the artifact that a `model_id` names, or a message about what was found."""
 
 
@@ -40,11 +40,11 @@ def rewrite(root: Table, lookup: Lookup, notes: Notes) -> tuple[Table, tuple[str
     return set_options(changed(root, {"classifier": section}), {"classifier": providers}), artifact.labels
 
 
-def _artifact(root: Table, lookup: Lookup, notes: Notes) -> Artifact:
+def _artifact(root: Table, lookup: Lookup, notes: Notes) -> AvailableClassifier:
     node = find(root, "classifier", "category_model", "model_id")
     wanted = text(node) or BUILTIN
     found = lookup(wanted)
-    builtin = found if isinstance(found, Artifact) else lookup(BUILTIN)
+    builtin = found if isinstance(found, AvailableClassifier) else lookup(BUILTIN)
     if isinstance(builtin, str):
         raise TypeError(f"the built-in classifier is missing: {builtin}")
     if isinstance(found, str) and node is not None:

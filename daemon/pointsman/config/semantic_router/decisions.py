@@ -30,7 +30,7 @@ _IGNORED_PLUGINS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Rewritten:
+class DecisionRewrite:
     """The root with categories only; `problems` are decisions that could not be read."""
 
     root: Table
@@ -38,23 +38,23 @@ class Rewritten:
     warnings: tuple[Problem, ...] = ()
 
 
-def rewrite(root: Table) -> Rewritten:
+def rewrite(root: Table) -> DecisionRewrite:
     """Return the root with decisions as categories; a root without `decisions` is unchanged."""
     decisions = root.entries.get("decisions")
     if decisions is None:
-        return Rewritten(root)
+        return DecisionRewrite(root)
     if not isinstance(decisions, Items):
         message = f"expected a list, found {describe(decisions)}"
         problem = _problem(decisions, message, "write categories with model_scores instead")
-        return Rewritten(_with_categories(root, {}), (problem,))
-    reader = _Reader(root)
+        return DecisionRewrite(_with_categories(root, {}), (problem,))
+    reader = _DecisionReader(root)
     for decision in decisions.items:
         reader.read(decision)
     reader.finish()
-    return Rewritten(_with_categories(root, reader.categories), tuple(reader.problems), tuple(reader.warnings))
+    return DecisionRewrite(_with_categories(root, reader.categories), tuple(reader.problems), tuple(reader.warnings))
 
 
-class _Reader:
+class _DecisionReader:
     """A reader of all decisions; `categories` are those that have models."""
 
     def __init__(self, root: Table) -> None:

@@ -27,7 +27,7 @@ class Endpoints:
 
 def rewrite(root: Table, notes: Notes) -> Endpoints:
     """Return the root with the endpoints that Pointsman can relay to."""
-    reader = _Reader(root, notes)
+    reader = _EndpointReader(root, notes)
     for node in children(root, "vllm_endpoints"):
         reader.read(node)
     if profiles := find(root, "provider_profiles"):
@@ -37,7 +37,7 @@ def rewrite(root: Table, notes: Notes) -> Endpoints:
     return Endpoints(rest, made, reader.kept, reader.kinds)
 
 
-class _Reader:
+class _EndpointReader:
     def __init__(self, root: Table, notes: Notes) -> None:
         self._profiles = entries(root, "provider_profiles")
         self._notes = notes

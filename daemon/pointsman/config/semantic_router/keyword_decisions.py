@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from pointsman.config.semantic_router import decision, rule
-from pointsman.config.semantic_router.decision import Decision
+from pointsman.config.semantic_router.decision import RouterDecision
 from pointsman.config.semantic_router.keyword_signals import Signals, alternatives, conditions
 from pointsman.config.semantic_router.nodes import changed, children, items, scalar, table, text
 from pointsman.config.semantic_router.note import Notes
@@ -20,22 +20,22 @@ IsDomain = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Ruled:
+class DecisionRules:
     """A decision without the part that rules replace, and the conditions of these rules."""
 
-    rest: Decision
+    rest: RouterDecision
     conditions: tuple[Mapping[str, Node], ...] = ()
 
 
 def ruled(
-    decisions: Sequence[Decision], strategy: str, prompts: Sequence[IsDomain], signals: Signals, notes: Notes
-) -> list[Ruled]:
+    decisions: Sequence[RouterDecision], strategy: str, prompts: Sequence[IsDomain], signals: Signals, notes: Notes
+) -> list[DecisionRules]:
     """Return the part of each decision that rules can express; notes name the other parts.
 
     Rules decide before the classifier does. So a decision after one about a domain, which is not known by then, has no
     rules; `prompts` has a prompt of each domain.
     """
-    found = {id(one): Ruled(one) for one in decisions}
+    found = {id(one): DecisionRules(one) for one in decisions}
     matches = {id(one): _matches(one, prompts) for one in decisions}
     used: set[str] = set()
     for one in decision.in_order(decisions):
@@ -56,14 +56,14 @@ def ruled(
             made.append(said)
             used.update(names)
         rest = replace(one, rules=_without(one.rules, signals))
-        found[id(one)], matches[id(one)] = Ruled(rest, tuple(made)), _matches(rest, prompts)
+        found[id(one)], matches[id(one)] = DecisionRules(rest, tuple(made)), _matches(rest, prompts)
     for signal in signals.values():
         if signal.name not in used:
             notes.dropped(signal.node, f'the keywords "{signal.name}" are in no rule here')
     return [found[id(one)] for one in decisions]
 
 
-def _matches(one: Decision, prompts: Sequence[IsDomain]) -> bool:
+def _matches(one: RouterDecision, prompts: Sequence[IsDomain]) -> bool:
     return any(rule.confidence(one.rules, is_domain) is not None for is_domain in prompts)
 
 
@@ -80,7 +80,7 @@ def _without(given: Node | None, signals: Signals) -> Node | None:
     return table(given, {"operator": scalar(given, "OR"), "conditions": items(given, [])})
 
 
-def rules(decided: Iterable[tuple[Ruled, str]], notes: Notes) -> Iterator[Table]:
+def rules(decided: Iterable[tuple[DecisionRules, str]], notes: Notes) -> Iterator[Table]:
     """Yield the rules of decisions in the order of these, each with the name of its category."""
     category = {id(one.rest): (one, name) for one, name in decided}
     taken: set[str] = set()

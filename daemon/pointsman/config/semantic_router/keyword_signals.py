@@ -18,7 +18,7 @@ _OPPOSITE = {"any": "none", "none": "any"}
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
+class KeywordSignal:
     """A condition on the ask: keywords, or a regular expression if `pattern` is given."""
 
     node: Node
@@ -28,20 +28,20 @@ class Signal:
     sensitive: bool
     pattern: str | None = None
 
-    def opposite(self) -> Signal | None:
+    def opposite(self) -> KeywordSignal | None:
         """Return the opposite condition; None if a rule cannot express it."""
         match = "any" if self.match == "all" and len(self.words) == 1 else self.match
         if self.pattern is not None or match not in _OPPOSITE:
             return None
-        return Signal(self.node, self.name, _OPPOSITE[match], self.words, self.sensitive)
+        return KeywordSignal(self.node, self.name, _OPPOSITE[match], self.words, self.sensitive)
 
 
-Signals = Mapping[str, Signal]
-Alternative = tuple[Signal, ...]
+Signals = Mapping[str, KeywordSignal]
+Alternative = tuple[KeywordSignal, ...]
 """Signals that must match together."""
 
 
-def read(root: Table, notes: Notes) -> dict[str, Signal]:
+def read(root: Table, notes: Notes) -> dict[str, KeywordSignal]:
     """Return the signals that a rule can have, by their folded names; notes name the others."""
     found = {}
     for node in children(root, "keyword_rules"):
@@ -52,7 +52,7 @@ def read(root: Table, notes: Notes) -> dict[str, Signal]:
     return found
 
 
-def _signal(node: Node, name: str, notes: Notes) -> Signal | None:
+def _signal(node: Node, name: str, notes: Notes) -> KeywordSignal | None:
     given, method = children(node, "keywords"), (text(node, "method") or "").lower()
     words = tuple(one for one in given if usable(one))
     match = MATCHES.get((text(node, "operator") or "OR").upper())
@@ -64,12 +64,12 @@ def _signal(node: Node, name: str, notes: Notes) -> Signal | None:
         return _expression(node, name, match, words, sensitive, notes)
     if method or _is_true(node, "fuzzy_match"):
         notes.changed(node, f'the keywords "{name}" are whole words here, not {method or "similar ones"}')
-    return Signal(node, name, match, words, sensitive)
+    return KeywordSignal(node, name, match, words, sensitive)
 
 
 def _expression(
     node: Node, name: str, match: str, words: tuple[Node, ...], sensitive: bool, notes: Notes
-) -> Signal | None:
+) -> KeywordSignal | None:
     if match == "none" or (match == "all" and len(words) > 1):
         notes.dropped(node, f'the keywords "{name}": a rule has one regular expression, which must be found')
         return None
@@ -79,7 +79,7 @@ def _expression(
     except ValueError as error:
         notes.dropped(node, f'the keywords "{name}": {error}')
         return None
-    return Signal(node, name, match, (), sensitive, pattern)
+    return KeywordSignal(node, name, match, (), sensitive, pattern)
 
 
 def _is_true(node: Node, key: str) -> bool:
@@ -137,7 +137,7 @@ def _negated(rule: Node, signals: Signals) -> Iterator[Alternative]:
         yield (opposite,)
 
 
-def _named(leaf: Table, signals: Signals) -> Signal | None:
+def _named(leaf: Table, signals: Signals) -> KeywordSignal | None:
     is_keyword = (text(leaf, "type") or "").lower() == "keyword" and "predicate" not in leaf.entries
     return signals.get(fold(text(leaf, "name") or "")) if is_keyword else None
 
@@ -162,5 +162,5 @@ def conditions(at: Node, needed: Alternative) -> dict[str, Node] | None:
     return made
 
 
-def _kind(one: Signal) -> str:
+def _kind(one: KeywordSignal) -> str:
     return "all" if one.match == "any" and len(one.words) == 1 else one.match

@@ -23,7 +23,7 @@ from pointsman.config.semantic_router.models import Models
 from pointsman.config.semantic_router.nodes import changed, children
 from pointsman.config.semantic_router.note import Note, Notes
 from pointsman.config.semantic_router.walk import LenientWalker
-from pointsman.config.source_map import Places
+from pointsman.config.source_map import SourceMap
 from pointsman.config.words import Keys, listing, show
 from pointsman.config.yaml_tree import Table
 
@@ -54,7 +54,7 @@ def migrate(root: Table, lookup: classifier.Lookup) -> Migration:
     walker = LenientWalker(notes)
     config = _auto_name(walker.build(Config, root), notes, root)
     _note_single(config, notes, root)
-    carried = list(_carried(config, walker.places))
+    carried = list(_carried(config, walker.source_map))
     return Migration(config, tuple(sorted([*notes.written, *carried], key=lambda note: note.line or 0)))
 
 
@@ -75,19 +75,19 @@ def _note_single(config: Config, notes: Notes, root: Table) -> None:
         )
 
 
-def _carried(config: Config, places: Places) -> Iterator[Note]:
+def _carried(config: Config, source_map: SourceMap) -> Iterator[Note]:
     """Yield a note for each part of the result that comes from the file."""
     for i, one in enumerate(config.vllm_endpoints):
         port = "" if one.port is None else f":{one.port}"
-        yield _note(places, ("vllm_endpoints", i), f"the endpoint {one.name}, {one.address}{port}")
+        yield _note(source_map, ("vllm_endpoints", i), f"the endpoint {one.name}, {one.address}{port}")
     for name, model in config.model_config.items():
         loras = f" with {listing(lora.name for lora in model.loras)}" if model.loras else ""
-        yield _note(places, ("model_config", name), f"the model {name}{loras}")
+        yield _note(source_map, ("model_config", name), f"the model {name}{loras}")
     for i, one_category in enumerate(config.categories):
-        yield _note(places, ("categories", i), _answers(one_category))
+        yield _note(source_map, ("categories", i), _answers(one_category))
     for keys, text in _values(config):
-        if keys in places.given:
-            yield _note(places, keys, text)
+        if keys in source_map.given:
+            yield _note(source_map, keys, text)
 
 
 def _answers(one: Category) -> str:
@@ -114,6 +114,6 @@ def _values(config: Config) -> Iterator[tuple[Keys, str]]:
         yield ("reasoning_families", name), f"the reasoning family {name}{same}"
 
 
-def _note(places: Places, keys: Keys, text: str) -> Note:
-    place = places.at(*keys)
-    return Note("carried", show(place.keys), place.line, text)
+def _note(source_map: SourceMap, keys: Keys, text: str) -> Note:
+    location = source_map.at(*keys)
+    return Note("carried", show(location.keys), location.line, text)

@@ -26,7 +26,7 @@ _NO_FAMILY = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class ModelReference:
     """A model to request from vLLM: a base model, or one of its adapters."""
 
     model: str
@@ -40,7 +40,7 @@ class Models:
         self._endpoints = endpoints
         self._notes = notes
         self._served: dict[str, str | None] = {}
-        self._adapters: dict[str, Reference] = {}
+        self._adapters: dict[str, ModelReference] = {}
         self.made: dict[str, Table] = {}
         self._at = root.entries.get("model_config", root)
         self._idle: set[str] = set()
@@ -64,7 +64,7 @@ class Models:
         """Return `model_config` of the result."""
         return table(self._at, self.made)
 
-    def resolve(self, node: Node, name: str, lora: str | None = None) -> Reference | None:
+    def resolve(self, node: Node, name: str, lora: str | None = None) -> ModelReference | None:
         """Return the meaning of a name, defining it if necessary; None, with a note, for a dropped model."""
         if name not in self._served and name in self._adapters:
             return self._adapters[name]
@@ -78,7 +78,7 @@ class Models:
         if lora is not None and lora not in self._loras(served):
             self._notes.changed(node, f'the adapter "{lora}" is used but not defined: added to the loras of {served}')
             self._add_loras(served, [table(node, {"name": scalar(node, lora)})])
-        return Reference(served, lora)
+        return ModelReference(served, lora)
 
     def _read(self, name: str, node: Table) -> None:
         preferred = children(node, "preferred_endpoints")
@@ -96,7 +96,7 @@ class Models:
         merged = self._merged(served, node, list(dict.fromkeys(kept)))
         self.made[served] = changed(merged, dict.fromkeys((*_OWN, *_CARD)))
         for lora in self._loras(served):
-            self._adapters.setdefault(lora, Reference(served, lora))
+            self._adapters.setdefault(lora, ModelReference(served, lora))
 
     def _name(self, name: str, node: Table, preferred: Iterable[str]) -> str:
         """Return the model's name in vLLM: the external id for its endpoints' kind, or the only name given."""

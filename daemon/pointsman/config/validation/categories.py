@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pointsman.config.model import Category, ModelScore
-from pointsman.config.validation.subject import Subject
+from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.config.words import Keys, choose, closest, fold, listing
 from pointsman.errors import Problem
 
 
-def problems(subject: Subject) -> Iterator[Problem]:
+def problems(subject: ValidatedConfig) -> Iterator[Problem]:
     """Yield the problems of `categories`, and of references to them."""
     yield from _categories(subject)
     yield from _fallback(subject)
 
 
-def _categories(subject: Subject) -> Iterator[Problem]:
+def _categories(subject: ValidatedConfig) -> Iterator[Problem]:
     categories = subject.config.categories
     names: list[tuple[Keys, str]] = [(("categories", i, "name"), x.name) for i, x in enumerate(categories)]
     yield from subject.names(names, str.casefold)
@@ -24,8 +24,8 @@ def _categories(subject: Subject) -> Iterator[Problem]:
         yield from _category(subject, i, category)
 
 
-def _category(subject: Subject, i: int, category: Category) -> Iterator[Problem]:
-    if not category.model_scores and subject.places.known("categories", i, "model_scores"):
+def _category(subject: ValidatedConfig, i: int, category: Category) -> Iterator[Problem]:
+    if not category.model_scores and subject.source_map.known("categories", i, "model_scores"):
         fix = "add an entry with model, and lora_name for an adapter"
         yield subject.problem("categories", i, "model_scores", message="no model answers this category", fix=fix)
     both = {fold(x) for x in category.labels}, {fold(x) for x in category.mmlu_categories}
@@ -36,8 +36,8 @@ def _category(subject: Subject, i: int, category: Category) -> Iterator[Problem]
         yield from _entry(subject, ("categories", i, "model_scores", j), entry)
 
 
-def _entry(subject: Subject, keys: Keys, entry: ModelScore) -> Iterator[Problem]:
-    known, models, adapters = subject.places.known, subject.config.model_config, subject.adapters()
+def _entry(subject: ValidatedConfig, keys: Keys, entry: ModelScore) -> Iterator[Problem]:
+    known, models, adapters = subject.source_map.known, subject.config.model_config, subject.adapters()
     if not known(*keys, "model") or not known("model_config"):
         return
     if entry.model not in models:
@@ -57,9 +57,14 @@ def _entry(subject: Subject, keys: Keys, entry: ModelScore) -> Iterator[Problem]
             yield subject.problem(*keys, "lora_name", message=message, fix=fix)
 
 
-def _fallback(subject: Subject) -> Iterator[Problem]:
+def _fallback(subject: ValidatedConfig) -> Iterator[Problem]:
     keys = ("classifier", "category_model", "fallback_category")
     name = subject.config.classifier.category_model.fallback_category
     names = [category.name for category in subject.config.categories]
-    if name is not None and name not in names and subject.places.known(*keys) and subject.places.known("categories"):
+    if (
+        name is not None
+        and name not in names
+        and subject.source_map.known(*keys)
+        and subject.source_map.known("categories")
+    ):
         yield subject.problem(*keys, message=f'no category is named "{name}"', fix=choose(name, names))

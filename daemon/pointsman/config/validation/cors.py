@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pointsman.config import origins
-from pointsman.config.validation.subject import Subject
+from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.config.words import Keys
 from pointsman.errors import Problem
 
 
-def problems(subject: Subject) -> Iterator[Problem]:
+def problems(subject: ValidatedConfig) -> Iterator[Problem]:
     """Yield the problems of `cors`."""
     cors = subject.config.pointsman.cors
     for key, texts, check in (

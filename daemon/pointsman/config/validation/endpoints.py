@@ -7,25 +7,25 @@ from collections.abc import Iterator
 
 from pointsman.config import address
 from pointsman.config.loops import own_listener
-from pointsman.config.validation.subject import Subject
+from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.errors import Problem
 
 
-def problems(subject: Subject) -> Iterator[Problem]:
+def problems(subject: ValidatedConfig) -> Iterator[Problem]:
     """Yield the problems of `vllm_endpoints`."""
     yield from _addresses(subject)
     yield from _weights(subject)
     yield from _loops(subject)
 
 
-def _addresses(subject: Subject) -> Iterator[Problem]:
+def _addresses(subject: ValidatedConfig) -> Iterator[Problem]:
     endpoints = subject.config.vllm_endpoints
-    if not endpoints and subject.places.known("vllm_endpoints"):
+    if not endpoints and subject.source_map.known("vllm_endpoints"):
         fix = "add one with name, address and port"
         yield subject.problem("vllm_endpoints", message="no endpoint is given", fix=fix)
     yield from subject.names([(("vllm_endpoints", i, "name"), x.name) for i, x in enumerate(endpoints)])
     for i, endpoint in enumerate(endpoints):
-        if not all(subject.places.known("vllm_endpoints", i, key) for key in ("address", "port")):
+        if not all(subject.source_map.known("vllm_endpoints", i, key) for key in ("address", "port")):
             continue
         try:
             address.check_endpoint(endpoint.address, endpoint.port)
@@ -36,7 +36,7 @@ def _addresses(subject: Subject) -> Iterator[Problem]:
             yield subject.problem("vllm_endpoints", i, "address", message=message, fix=str(error))
 
 
-def _weights(subject: Subject) -> Iterator[Problem]:
+def _weights(subject: ValidatedConfig) -> Iterator[Problem]:
     config = subject.config
     if config.vllm_endpoints and not any(endpoint.weight for endpoint in config.vllm_endpoints):
         message, fix = "every endpoint has the weight 0, so none gets traffic", "give one a weight above 0"
@@ -50,9 +50,9 @@ def _weights(subject: Subject) -> Iterator[Problem]:
             yield subject.problem("model_config", base, "preferred_endpoints", message=message, fix=fix)
 
 
-def _loops(subject: Subject) -> Iterator[Problem]:
+def _loops(subject: ValidatedConfig) -> Iterator[Problem]:
     """Check for endpoints that are our own listeners, among valid addresses only."""
-    server, known = subject.config.pointsman.server, subject.places.known
+    server, known = subject.config.pointsman.server, subject.source_map.known
     if not all(known("pointsman", "server", key) for key in ("listen", "admin_listen", "status_listen")):
         return
     for i, endpoint in enumerate(subject.config.vllm_endpoints):

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from pointsman.config import paths
 from pointsman.config.options.relay import PRIORITY_FIX, PRIORITY_IGNORED
-from pointsman.config.validation.subject import Subject
+from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.config.words import Keys, choose
 from pointsman.errors import Problem
 
 
-def problems(subject: Subject) -> Iterator[Problem]:
+def problems(subject: ValidatedConfig) -> Iterator[Problem]:
     """Yield the problems of `relay.paths`."""
     relay = subject.config.pointsman.relay
     options = relay.paths
@@ -29,5 +29,5 @@ def problems(subject: Subject) -> Iterator[Problem]:
             yield subject.problem(
                 *keys, message=f'expected a path to vLLM, found "{text}"', fix=choose(text, forwarded)
             )
-        elif relay.scheduling_policy == "fcfs" and subject.places.known("pointsman", "relay", "scheduling_policy"):
+        elif relay.scheduling_policy == "fcfs" and subject.source_map.known("pointsman", "relay", "scheduling_policy"):
             yield subject.problem(*keys, message=PRIORITY_IGNORED, fix=PRIORITY_FIX)

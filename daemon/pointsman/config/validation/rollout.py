@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pointsman.config.model import CategoryRollout
-from pointsman.config.validation.subject import Subject
+from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.config.words import Keys, choose
 from pointsman.errors import Problem
 
 
-def problems(subject: Subject) -> Iterator[Problem]:
+def problems(subject: ValidatedConfig) -> Iterator[Problem]:
     """Yield the problems of `mode`, `percent` and `categories` of `routing`."""
-    routing, known = subject.config.pointsman.routing, subject.places.known
+    routing, known = subject.config.pointsman.routing, subject.source_map.known
     base: Keys = ("pointsman", "routing")
     names = [category.name for category in subject.config.categories]
     modes: list[tuple[Keys, str | None, float | None]] = [(base, routing.mode, routing.percent)]
@@ -33,11 +33,11 @@ def problems(subject: Subject) -> Iterator[Problem]:
             yield subject.problem(*keys, "percent", message=message, fix="write `mode: percent`, or remove it")
 
 
-def _canary(subject: Subject, keys: Keys, name: str, own: CategoryRollout) -> Iterator[Problem]:
-    if own.canary is None or not all(map(subject.places.known, ("model_config", "categories"))):
+def _canary(subject: ValidatedConfig, keys: Keys, name: str, own: CategoryRollout) -> Iterator[Problem]:
+    if own.canary is None or not all(map(subject.source_map.known, ("model_config", "categories"))):
         return
     adapter, available = own.canary.adapter, list(subject.adapters())
-    if adapter not in available and subject.places.known(*keys, "adapter"):
+    if adapter not in available and subject.source_map.known(*keys, "adapter"):
         fix = choose(adapter, available) if available else "add it to the loras of its model"
         yield subject.problem(*keys, "adapter", message=f'no adapter is named "{adapter}"', fix=fix)
     stable = [entry.target for one in subject.config.categories if one.name == name for entry in one.model_scores]

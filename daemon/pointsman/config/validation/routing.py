@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pointsman.config import rules
 from pointsman.config.patterns import name_in
-from pointsman.config.validation.subject import Subject
+from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.config.words import Keys, choose
 from pointsman.errors import Problem
 
@@ -14,35 +14,35 @@ from pointsman.errors import Problem
 TAKEN = frozenset({"model", "messages", "input", "prompt", "system", "instructions", "tools", "stream"})
 
 
-def problems(subject: Subject) -> Iterator[Problem]:
+def problems(subject: ValidatedConfig) -> Iterator[Problem]:
     """Yield the problems of `thresholds`, `rules` and `ask` of `routing`."""
     yield from _thresholds(subject)
     yield from _rules(subject)
     yield from _asks(subject)
 
 
-def _thresholds(subject: Subject) -> Iterator[Problem]:
+def _thresholds(subject: ValidatedConfig) -> Iterator[Problem]:
     names = [category.name for category in subject.config.categories]
-    for name in subject.config.pointsman.routing.thresholds if subject.places.known("categories") else ():
+    for name in subject.config.pointsman.routing.thresholds if subject.source_map.known("categories") else ():
         if name not in names:
             fix = choose(name, names) if names else "remove it, or add the category"
             message = f'no category is named "{name}"'
             yield subject.problem("pointsman", "routing", "thresholds", name, message=message, fix=fix)
 
 
-def _rules(subject: Subject) -> Iterator[Problem]:
+def _rules(subject: ValidatedConfig) -> Iterator[Problem]:
     keys: Keys = ("pointsman", "routing", "rules")
     named = [((*keys, i, "name"), rule.name) for i, rule in enumerate(subject.config.pointsman.routing.rules)]
     yield from subject.names(named)
-    yield from rules.problems(subject.config, subject.places)
+    yield from rules.problems(subject.config, subject.source_map)
 
 
-def _asks(subject: Subject) -> Iterator[Problem]:
+def _asks(subject: ValidatedConfig) -> Iterator[Problem]:
     options = subject.config.pointsman.routing.ask
     for key, patterns in (("strip", options.strip), ("take", options.take)):
         for i, pattern in enumerate(patterns):
             keys = ("pointsman", "routing", "ask", key, i)
-            if subject.places.known(*keys) and name_in(pattern) is None:
+            if subject.source_map.known(*keys) and name_in(pattern) is None:
                 message = f"`{pattern}` is not the name of a tag, a label or a heading"
                 fix = "write `<name>`, `[name]`, `Name:` or `# Name`, of at most 60 characters; `*` stands for anything"
                 yield subject.problem(*keys, message=message, fix=fix)

@@ -9,22 +9,22 @@ from collections.abc import Iterator
 from pointsman.config import address
 from pointsman.config.loops import is_local
 from pointsman.config.options.server import DEFAULT_ADMIN
-from pointsman.config.validation.subject import Subject
+from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.config.words import Keys
 from pointsman.errors import Problem
 
 
-def problems(subject: Subject) -> Iterator[Problem]:
+def problems(subject: ValidatedConfig) -> Iterator[Problem]:
     """Yield the problems of `server`."""
     yield from _listeners(subject)
     yield from _admin(subject)
     yield from _clients(subject)
 
 
-def _listeners(subject: Subject) -> Iterator[Problem]:
+def _listeners(subject: ValidatedConfig) -> Iterator[Problem]:
     server = subject.config.pointsman.server
     base: Keys = ("pointsman", "server")
-    if not server.listen and subject.places.known(*base, "listen"):
+    if not server.listen and subject.source_map.known(*base, "listen"):
         yield subject.problem(*base, "listen", message="no address is given", fix='write ["127.0.0.1:8080"]')
     wanted: list[tuple[Keys, str]] = [((*base, "listen", i), text) for i, text in enumerate(server.listen)]
     if server.admin_listen is not None or server.status_listen is None:
@@ -33,7 +33,7 @@ def _listeners(subject: Subject) -> Iterator[Problem]:
         wanted.append(((*base, "status_listen"), server.status_listen))
     taken: set[address.Tcp | address.Unix] = set()
     for keys, text in wanted:
-        if not subject.places.known(*keys):
+        if not subject.source_map.known(*keys):
             continue
         try:
             found = address.listen(text)
@@ -45,7 +45,7 @@ def _listeners(subject: Subject) -> Iterator[Problem]:
         taken.add(found)
 
 
-def _admin(subject: Subject) -> Iterator[Problem]:
+def _admin(subject: ValidatedConfig) -> Iterator[Problem]:
     """Check who reaches the admin port and the Unix sockets, and by which names."""
     server = subject.config.pointsman.server
     base: Keys = ("pointsman", "server")
@@ -57,7 +57,7 @@ def _admin(subject: Subject) -> Iterator[Problem]:
                 "status_listen, which serves /metrics, /health and /ready alone"
             )
             yield subject.problem(*base, "admin_listen", message=message, fix=fix)
-    if not re.fullmatch("0?[0-7]{3}", server.unix_socket_mode) and subject.places.known(*base, "unix_socket_mode"):
+    if not re.fullmatch("0?[0-7]{3}", server.unix_socket_mode) and subject.source_map.known(*base, "unix_socket_mode"):
         message = f'expected permissions in octal, found "{server.unix_socket_mode}"'
         yield subject.problem(*base, "unix_socket_mode", message=message, fix='write "0660", or "0666" for everyone')
     for i, name in enumerate(server.allowed_hosts):
@@ -68,7 +68,7 @@ def _admin(subject: Subject) -> Iterator[Problem]:
             yield subject.problem(*keys, message=f'expected a host, found "{name}"', fix=f"{error}, without a port")
 
 
-def _clients(subject: Subject) -> Iterator[Problem]:
+def _clients(subject: ValidatedConfig) -> Iterator[Problem]:
     """Check the limits on clients."""
     server = subject.config.pointsman.server
     base: Keys = ("pointsman", "server")

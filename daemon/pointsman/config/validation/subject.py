@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from pointsman.config.model import Config
-from pointsman.config.source_map import Places
+from pointsman.config.source_map import SourceMap
 from pointsman.config.words import Keys
 from pointsman.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ValidatedConfig:
     """A config to validate, and the positions of its values; placeholders are not checked."""
 
     config: Config
-    places: Places
+    source_map: SourceMap
 
     def problem(self, *keys: str | int, message: str, fix: str) -> Problem:
-        return self.places.problem(keys, message, fix)
+        return self.source_map.problem(keys, message, fix)
 
     def adapters(self) -> dict[str, str]:
         """Return the base model of each adapter; the first one if two claim it."""
@@ -37,9 +37,9 @@ class Subject:
         """Yield names that are empty or used twice; `key` gives names that count as one the same key."""
         first: dict[str, int | None] = {}
         for keys, name in named:
-            if not self.places.known(*keys):
+            if not self.source_map.known(*keys):
                 continue
-            line = self.places.at(*keys).line
+            line = self.source_map.at(*keys).line
             if not name.strip():
                 yield self.problem(*keys, message="the name is empty", fix="write a name")
             elif key(name) in first:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import msgspec
 
 from pointsman.routing.ask import words
-from pointsman.routing.ask.ask import Ask, Step
+from pointsman.routing.ask.ask import Ask, AskStep
 from pointsman.routing.ask.prose import asks, content_words, has_function_words, is_frame, points, words_in
 
 # The beginning of material tells what it is about.
@@ -33,7 +33,7 @@ def with_about(ask: Ask, text: str) -> Ask:
     if not material or not only_points(ask.text):
         return ask
     longest = max(material, key=lambda step: step.end - step.start)
-    read = Step("about", longest.start, min(longest.end, longest.start + MAX_MATERIAL_CHARACTERS))
+    read = AskStep("about", longest.start, min(longest.end, longest.start + MAX_MATERIAL_CHARACTERS))
     about = _told(text[read.start : read.end])
     if len(about) < _MIN_MATERIAL_CHARACTERS:
         return ask

@@ -22,7 +22,7 @@ class AskKind(enum.StrEnum):
     """There is no text, or none that a person wrote."""
 
 
-class Step(msgspec.Struct, frozen=True, gc=False):
+class AskStep(msgspec.Struct, frozen=True, gc=False):
     """The treatment of a part of the message: characters `start` to `end` of its text parts, joined by spaces."""
 
     what: str
@@ -30,7 +30,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     end: int
 
 
-class Beside(msgspec.Struct, frozen=True, gc=False):
+class AskSupplement(msgspec.Struct, frozen=True, gc=False):
     """A second text for an ask, which may have a category if the ask has none.
 
     `material`: the ask with the material that it points to. `apart`: it may be right where the ask is wrong.
@@ -52,18 +52,20 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     text: str
     kind: AskKind
     others: tuple[str, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[AskStep, ...] = ()
     about: str = ""
     line: str = ""
     apart: bool = False
 
     @property
-    def beside(self) -> Beside | None:
+    def beside(self) -> AskSupplement | None:
         """Return the second text for the ask, or None."""
         if self.others or not (self.about or self.line):
             return None
         return (
-            Beside(f"{self.text}\n\n{self.about}", material=True) if self.about else Beside(self.line, apart=self.apart)
+            AskSupplement(f"{self.text}\n\n{self.about}", material=True)
+            if self.about
+            else AskSupplement(self.line, apart=self.apart)
         )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pointsman.routing.ask.forms import Form, form_of
-from pointsman.routing.ask.names import Name, Role
+from pointsman.routing.ask.forms import BlockForm, form_of
+from pointsman.routing.ask.names import PartRole, RankedRole
 
 
-class Block(msgspec.Struct, gc=False):
+class TextBlock(msgspec.Struct, gc=False):
     """A part of a text; blocks of one `section` are under the same label.
 
     `form` is None if the beginnings of `lines`, without trailing space, must tell it. `strong`: the label is a heading,
@@ -20,21 +20,21 @@ class Block(msgspec.Struct, gc=False):
 
     start: int
     end: int
-    name: Name
-    form: Form | None
+    name: RankedRole
+    form: BlockForm | None
     section: int
     strong: bool = False
     inside: bool = False
     lines: Sequence[str] = ()
 
-    def look(self) -> Form:
+    def look(self) -> BlockForm:
         """Return the form of the block, computed once."""
         if self.form is None:
             self.form = form_of(self.lines)
         return self.form
 
 
-def enclosed(blocks: list[Block], rules: list[tuple[str, int]]) -> list[Block]:
+def enclosed(blocks: list[TextBlock], rules: list[tuple[str, int]]) -> list[TextBlock]:
     """Return the blocks; mark those between two equal rules as enclosed. `rules` are lines with positions."""
     ranges: list[tuple[int, int]] = []
     left: tuple[str, int] | None = None
@@ -50,6 +50,6 @@ def enclosed(blocks: list[Block], rules: list[tuple[str, int]]) -> list[Block]:
             place += 1
         if place < len(ranges) and ranges[place][0] <= block.start:
             block.inside = True
-            if block.name.role is Role.FREE and block.look() is Form.PROSE:
-                block.form = Form.ENCLOSED
+            if block.name.role is PartRole.FREE and block.look() is BlockForm.PROSE:
+                block.form = BlockForm.ENCLOSED
     return blocks

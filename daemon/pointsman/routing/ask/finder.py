@@ -12,20 +12,20 @@ from pointsman.classify.code import mostly_code
 from pointsman.lru import Lru
 from pointsman.routing.ask import payload, turns
 from pointsman.routing.ask.about import with_about
-from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind, Step
-from pointsman.routing.ask.blocks import Block
+from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind, AskStep
+from pointsman.routing.ask.blocks import TextBlock
 from pointsman.routing.ask.forms import looks_asked
 from pointsman.routing.ask.free import free, rivals, said
 from pointsman.routing.ask.helpers import is_helper, is_retry
-from pointsman.routing.ask.judged import Judged, is_plain, judge
 from pointsman.routing.ask.labelled import labelled, labelled_rivals
 from pointsman.routing.ask.labels import may_be_mark
 from pointsman.routing.ask.lines import ASKS, asking_line, asks_first
-from pointsman.routing.ask.names import GUESS, OTHER, NameOf, Role, name_of, with_patterns
+from pointsman.routing.ask.names import GUESS, OTHER, NameOf, PartRole, name_of, with_patterns
 from pointsman.routing.ask.pasted import of_html, pasted, relayed, said_twice
 from pointsman.routing.ask.prose import instruction, may_be_english, unquoted, without_pointers
-from pointsman.routing.ask.reader import Reader
-from pointsman.routing.ask.recent import RecentAsks
+from pointsman.routing.ask.reader import BlockParser
+from pointsman.routing.ask.recent import AskCache
+from pointsman.routing.ask.scored_block import BlockKind, ScoredBlock, is_plain, judge
 from pointsman.routing.ask.tags import may_enclose, tagged
 from pointsman.routing.steps import Steps, finish
 
@@ -61,7 +61,7 @@ _WHOLE = Ask("", AskKind.MESSAGE)
 _HELPER = Ask("", AskKind.HELPER_TASK)
 
 
-class Room:
+class ScanBudget:
     """The characters that may still be read of a request, so that many messages take no more time than a few."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class AskFinder:
         self.mode, self.body_field = mode, body_field
         self._name_of: NameOf = name_of if not strip and not take else with_patterns(strip, take)
         self._known: Lru[tuple[int, int], Ask] = Lru(KNOWN_MESSAGES)
-        self._recent = RecentAsks()
+        self._recent = AskCache()
         self._client = ""
 
     def of(self, client: str) -> AskFinder:
@@ -204,7 +204,7 @@ class AskFinder:
         line = asking_line(text, self._name_of, fields=fields)
         if line is None or _is_beside_code([text[slice(*line)]], text):
             return None
-        return Ask(text[slice(*line)], AskKind.ASK, steps=(Step("taken", *line),))
+        return Ask(text[slice(*line)], AskKind.ASK, steps=(AskStep("taken", *line),))
 
     def _within(self, parts: list[str], depth: int, *, widest: bool) -> Steps[Ask | None]:
         """Return the ask in a text; None if it is the whole text."""
@@ -217,39 +217,41 @@ class AskFinder:
         member = payload.ask_in(text, self._name_of)
         if member is not None:
             found = yield from self._within([member], depth + 1, widest=widest)
-            return Ask(found.text if found and found.text else member, AskKind.ASK, steps=(Step("json", 0, len(text)),))
+            return Ask(
+                found.text if found and found.text else member, AskKind.ASK, steps=(AskStep("json", 0, len(text)),)
+            )
         twice = said_twice(text) if len(text) > _MIN_TWICE_CHARACTERS else None
         if twice is not None:
             return (yield from self._inner(text, *twice, "taken", depth, widest=widest))
         blocks = self._blocks(text, parts, within=depth > 0, widest=widest)
-        judged: list[Judged] = []
+        scored: list[ScoredBlock] = []
         for block in blocks:
             yield
-            judged.append(judge(text, block))
-        if not judged:
+            scored.append(judge(text, block))
+        if not scored:
             return None
-        if is_plain(judged) and text.count("\n") < _FIELD_LINES:
-            others = labelled_rivals(text, judged)
+        if is_plain(scored) and text.count("\n") < _FIELD_LINES:
+            others = labelled_rivals(text, scored)
             return Ask(text, AskKind.MESSAGE, others) if others and not depth else None
-        section = labelled(judged)
+        section = labelled(scored)
         if section is not None:
             start, end = turns.behind_speaker(text, section[0].block.start), section[-1].block.end
             found = yield from self._inner(text, start, end, "taken", depth, widest=widest)
             starts = _starts(section)
-            removed = [_step(one) for one in judged if one.block.start not in starts]
+            removed = [_step(one) for one in scored if one.block.start not in starts]
             steps = sorted((*removed, *found.steps), key=attrgetter("start"))[:MAX_STEPS]
             return Ask(found.text, AskKind.ASK, steps=tuple(steps))
         if (
             not text.isascii()
-            and all(one.role is Role.FREE for one in judged)
+            and all(one.role is PartRole.FREE for one in scored)
             and (quoted := relayed(text)) is not None
         ):
             return (yield from self._inner(text, *quoted, "taken", depth, widest=widest))
-        return self._free(text, judged)
+        return self._free(text, scored)
 
-    def _free(self, text: str, judged: list[Judged]) -> Ask | None:
+    def _free(self, text: str, scored: list[ScoredBlock]) -> Ask | None:
         """Return the ask among paragraphs that no label names as one; None if it is the whole text."""
-        kept = free(text, judged)
+        kept = free(text, scored)
         if kept is None:
             return None
         if kept and not _ask(kept) and not _encloses(text):
@@ -257,29 +259,29 @@ class AskFinder:
             if line is not None:
                 return line
         starts = _starts(kept)
-        steps = tuple([_step(one, taken=one.block.start in starts) for one in judged[:MAX_STEPS]])
+        steps = tuple([_step(one, taken=one.block.start in starts) for one in scored[:MAX_STEPS]])
         if not kept:
             return msgspec.structs.replace(NO_ASK, steps=steps)
         alone = len(kept) == 1
         pieces = [said(text, one) if alone else text[one.block.start : one.block.end].strip() for one in kept]
-        if all(one.block.name.rank < _TAG_RANK for one in judged) and _is_beside_code(pieces, text):
+        if all(one.block.name.rank < _TAG_RANK for one in scored) and _is_beside_code(pieces, text):
             return None
         asked = "\n\n".join([unquoted(without_pointers(piece)) for piece in pieces])
-        return Ask(asked.rstrip(" :："), AskKind.ASK, rivals(text, judged, kept), steps)
+        return Ask(asked.rstrip(" :："), AskKind.ASK, rivals(text, scored, kept), steps)
 
     def _inner(self, text: str, start: int, end: int, what: str, depth: int, *, widest: bool) -> Steps[Ask]:
         """Return the ask in a part of a text: all of the part unless it has wrappers of its own."""
         inner = text[start:end].strip()
         found = yield from self._within([inner], depth + 1, widest=widest)
         if found is None or not found.text:
-            return Ask(unquoted(without_pointers(inner)), AskKind.ASK, steps=(Step(what, start, end),))
+            return Ask(unquoted(without_pointers(inner)), AskKind.ASK, steps=(AskStep(what, start, end),))
         begin = text.index(inner, start)
-        steps = [Step(step.what, step.start + begin, step.end + begin) for step in found.steps]
+        steps = [AskStep(step.what, step.start + begin, step.end + begin) for step in found.steps]
         return Ask(found.text, AskKind.ASK, steps=tuple(steps))
 
-    def _blocks(self, text: str, parts: list[str], *, within: bool, widest: bool) -> list[Block]:
+    def _blocks(self, text: str, parts: list[str], *, within: bool, widest: bool) -> list[TextBlock]:
         """Return the blocks of a text; `within`: the text is inside an ask's tag or label, else the whole message."""
-        reader = Reader(text, self._name_of)
+        reader = BlockParser(text, self._name_of)
         start = 0
         for part in parts:
             at = start
@@ -300,7 +302,7 @@ class AskFinder:
                 plain = within and tag.name.lower() in payload.PLAIN
                 guess = (tag.role is None or plain) and looks_asked(part[tag.inner : tag.inner_end])
                 name = GUESS if guess else tag.role or OTHER
-                if name.role is Role.USER and part.count(" ", tag.inner, tag.inner_end) < _MIN_SPACES:
+                if name.role is PartRole.USER and part.count(" ", tag.inner, tag.inner_end) < _MIN_SPACES:
                     name = OTHER  # the name of a person, not what they say
                 if name is not GUESS:
                     name = name._replace(rank=name.rank + _TAG_RANK)  # a tag is surer than a label
@@ -314,7 +316,7 @@ class AskFinder:
         return reader.done()
 
 
-def _pasted(reader: Reader, at: int, start: int, place: tuple[int, int]) -> int:
+def _pasted(reader: BlockParser, at: int, start: int, place: tuple[int, int]) -> int:
     """Read the text before something pasted, and return where the pasted text ends."""
     begin, end = start + place[0], start + place[1]
     if begin < at:
@@ -345,24 +347,25 @@ def _is_beside_code(pieces: Sequence[str], text: str) -> bool:
     return not any(map(may_be_english, pieces)) and mostly_code(text)
 
 
-def _ask(kept: list[Judged]) -> bool:
+def _ask(kept: list[ScoredBlock]) -> bool:
     """Return whether blocks together ask, and state a subject."""
     return max([one.score for one in kept]) > 1 and sum([one.content for one in kept]) > 1
 
 
-def _starts(judged: Iterable[Judged]) -> set[int]:
-    return {one.block.start for one in judged}
+def _starts(scored: Iterable[ScoredBlock]) -> set[int]:
+    return {one.block.start for one in scored}
 
 
-def _step(one: Judged, *, taken: bool = False) -> Step:
-    return Step("taken" if taken else one.kind, one.block.start, one.block.end)
+def _step(one: ScoredBlock, *, taken: bool = False) -> AskStep:
+    left = "other" if one.kind is BlockKind.USER_TEXT else one.kind
+    return AskStep("taken" if taken else left, one.block.start, one.block.end)
 
 
 def _told(text: str, told: tuple[int, int]) -> Ask:
     """Return the instruction in a text about its other parts, which are material."""
     begin, end = told
-    material = Step("material", end, len(text)) if not begin else Step("material", 0, begin)
-    taken = Step("taken", begin, end)
+    material = AskStep("material", end, len(text)) if not begin else AskStep("material", 0, begin)
+    taken = AskStep("taken", begin, end)
     return Ask(text[begin:end], AskKind.ASK, steps=(taken, material) if not begin else (material, taken))
 
 
@@ -384,7 +387,7 @@ def _ends(text: str) -> tuple[int, int]:
 def _moved(ask: Ask, head: int, left_out: int) -> Ask:
     """Return the ask of a text whose middle was left out, with the steps at their positions in the whole text."""
     steps = [
-        Step(step.what, step.start + left_out * (step.start > head), step.end + left_out * (step.end > head))
+        AskStep(step.what, step.start + left_out * (step.start > head), step.end + left_out * (step.end > head))
         for step in ask.steps
     ]
     return msgspec.structs.replace(ask, steps=tuple(steps))

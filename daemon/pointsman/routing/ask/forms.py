@@ -41,7 +41,7 @@ _DIFF_OR_JSON = re.compile(
 _DIFF_OR_JSON_BEGINS = frozenset('di@+-{["}]')
 
 
-class Form(enum.Enum):
+class BlockForm(enum.Enum):
     """The form of a block."""
 
     PROSE = enum.auto()
@@ -68,41 +68,41 @@ def looks_asked(text: str) -> bool:
     if not any(prose.asks(piece, prose.words_in(piece)) > 1 for piece in paragraphs):
         return False
     lines = [line.strip() for line in plain.split("\n")[:LOOKED_AT]]
-    return form_of([line for line in lines if line]) is Form.PROSE
+    return form_of([line for line in lines if line]) is BlockForm.PROSE
 
 
-def form_of(lines: Sequence[str]) -> Form:
+def form_of(lines: Sequence[str]) -> BlockForm:
     """Return the form of a block by most of its first lines, which have no trailing space."""
     if lines[0][0] in _QUOTES and lines[-1].rstrip(".")[-1:] in _QUOTES and sum(map(len, lines)) > _QUOTED:
-        return Form.QUOTE
+        return BlockForm.QUOTE
     if len(lines) == 1:
-        return _form_of_line(*lines) or Form.PROSE
+        return _form_of_line(*lines) or BlockForm.PROSE
     if len(lines) > 2 and all(map(_is_row, lines)):
-        return Form.TABLE
+        return BlockForm.TABLE
     found = [_form_of_line(line) for line in lines]
     half = len(lines) / 2
     if _PROMPT.match(lines[0]) is not None:
-        return Form.LOG
-    if found.count(Form.QUOTE) > half:
-        return Form.QUOTE
-    log, code = found.count(Form.LOG), found.count(Form.CODE)
+        return BlockForm.LOG
+    if found.count(BlockForm.QUOTE) > half:
+        return BlockForm.QUOTE
+    log, code = found.count(BlockForm.LOG), found.count(BlockForm.CODE)
     if log > half:
-        return Form.LOG
+        return BlockForm.LOG
     if code > 1:
-        return Form.CODE
+        return BlockForm.CODE
     if log + code > half:
-        return Form.LOG
+        return BlockForm.LOG
     if sum(map(is_key, lines)) > 0.6 * len(lines):
-        return Form.KEYS
-    return Form.PROSE
+        return BlockForm.KEYS
+    return BlockForm.PROSE
 
 
-def _form_of_line(line: str) -> Form | None:
+def _form_of_line(line: str) -> BlockForm | None:
     if line[0] == ">":
-        return Form.QUOTE
+        return BlockForm.QUOTE
     if _LOG.match(line) is not None:
-        return Form.LOG
-    return Form.CODE if _is_code(line) else None
+        return BlockForm.LOG
+    return BlockForm.CODE if _is_code(line) else None
 
 
 def _is_row(line: str) -> bool:

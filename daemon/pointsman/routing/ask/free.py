@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import groupby, pairwise
 
 from pointsman.routing.ask import prose
-from pointsman.routing.ask.forms import Form
-from pointsman.routing.ask.judged import Judged, Kind, as_written, leads_on, one_language, stands_alone
+from pointsman.routing.ask.forms import BlockForm
 from pointsman.routing.ask.labels import RULE
-from pointsman.routing.ask.names import Role
+from pointsman.routing.ask.names import PartRole
+from pointsman.routing.ask.scored_block import BlockKind, ScoredBlock, as_written, leads_on, one_language, stands_alone
 
 # A paragraph of this length tells a story, or was written by somebody else.
 _STORY = 350
@@ -22,59 +22,63 @@ _ENDS, _BULLETS = (".", "!", "?"), ("- ", "* ", "• ", "1. ")
 # A person introduces their own code with these; "we" and "our" occur in documents as well.
 _SELF = frozenset(["i", "i'm", "i've", "im", "ive"])
 # Logs of chats, and lines such as "Ann: hello".
-_CHATS = (Form.LOG, Form.KEYS)
-_WRITTEN = frozenset([Kind.PERSON, Kind.SMALL])
+_CHATS = (BlockForm.LOG, BlockForm.KEYS)
+_WRITTEN = frozenset([BlockKind.USER_TEXT, BlockKind.SMALL])
 
 
-def free(text: str, judged: list[Judged]) -> list[Judged] | None:
+def free(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock] | None:
     """Return the blocks that ask: none if no person wrote any, None if all of the text is the ask."""
-    marked = any(one.role is not Role.FREE or one.block.form is Form.FILE for one in judged)
-    judged = one_language(
-        [one if one.role is Role.FREE or one.kind is Kind.MATERIAL else one.become(Kind.MATERIAL) for one in judged]
-    )
-    material = Kind.MATERIAL in [one.kind for one in judged]
-    noise = Kind.MATERIAL if material else Kind.PERSON
-    judged = [one.become(noise) if one.kind is Kind.NOISE else one for one in judged]
-    if judged[-1].block.look() in _CHATS and _asks(text, judged[-1]):
-        return judged[-1:]
-    judged = _without_stories(text, _without_leads(text, judged))
-    if _WRITTEN.issuperset([one.kind for one in judged]):
-        return None
-    best = max((one.score for one in judged if one.kind is Kind.PERSON), default=0)
-    if best < 2:
-        judged = [
-            one.become(Kind.PERSON) if one.kind is Kind.FRAME and one.content > _FRAMED else one for one in judged
+    marked = any(one.role is not PartRole.FREE or one.block.form is BlockForm.FILE for one in scored)
+    scored = one_language(
+        [
+            one if one.role is PartRole.FREE or one.kind is BlockKind.MATERIAL else one.become(BlockKind.MATERIAL)
+            for one in scored
         ]
-    person = [one for one in judged if one.kind is Kind.PERSON]
+    )
+    material = BlockKind.MATERIAL in [one.kind for one in scored]
+    noise = BlockKind.MATERIAL if material else BlockKind.USER_TEXT
+    scored = [one.become(noise) if one.kind is BlockKind.NOISE else one for one in scored]
+    if scored[-1].block.look() in _CHATS and _asks(text, scored[-1]):
+        return scored[-1:]
+    scored = _without_stories(text, _without_leads(text, scored))
+    if _WRITTEN.issuperset([one.kind for one in scored]):
+        return None
+    best = max((one.score for one in scored if one.kind is BlockKind.USER_TEXT), default=0)
+    if best < 2:
+        scored = [
+            one.become(BlockKind.USER_TEXT) if one.kind is BlockKind.FRAME and one.content > _FRAMED else one
+            for one in scored
+        ]
+    person = [one for one in scored if one.kind is BlockKind.USER_TEXT]
     best = max((one.score for one in person), default=0)
-    if best < 2 and (tail := _tail(text, judged)):
+    if best < 2 and (tail := _tail(text, scored)):
         return tail
     if not person:
         # A harness writes frames around fences; without any mark, code or a document alone is the message.
-        forms = {one.block.look() for one in judged if one.kind is not Kind.FRAME}
-        framed = forms == {Form.FENCE} and any(one.kind is Kind.FRAME for one in judged)
-        return [] if marked or framed or Form.ENCLOSED in forms else None
+        forms = {one.block.look() for one in scored if one.kind is not BlockKind.FRAME}
+        framed = forms == {BlockForm.FENCE} and any(one.kind is BlockKind.FRAME for one in scored)
+        return [] if marked or framed or BlockForm.ENCLOSED in forms else None
     if not marked and (best < 1 or sum(one.content for one in person) < 2):
         return None
-    kept = _without_scraps(_best_groups(judged))
+    kept = _without_scraps(_best_groups(scored))
     if marked:
         return kept
     found = prose.words_in(_beginning(text, kept))
-    if _is_about(found, _beginning(text, [one for one in judged if one.kind is Kind.MATERIAL])):
+    if _is_about(found, _beginning(text, [one for one in scored if one.kind is BlockKind.MATERIAL])):
         return None
     if material and sum([one.content for one in kept]) < 3 and prose.points(found):
         return None  # "what is wrong with it?" asks about the text around
     return kept
 
 
-def rivals(text: str, judged: list[Judged], kept: list[Judged]) -> tuple[str, ...]:
+def rivals(text: str, scored: list[ScoredBlock], kept: list[ScoredBlock]) -> tuple[str, ...]:
     """Return the asks before and after material if each could stand alone: they may be about different things."""
     taken = {one.block.start for one in kept}
-    groups: list[list[Judged]] = [[]]
-    for one in judged:
+    groups: list[list[ScoredBlock]] = [[]]
+    for one in scored:
         if one.block.start in taken:
             groups[-1].append(one)
-        elif one.kind is Kind.MATERIAL and groups[-1]:
+        elif one.kind is BlockKind.MATERIAL and groups[-1]:
             groups.append([])
     groups = [group for group in groups if group]
     if len(groups) < 2 or not all(any(map(stands_alone, group)) for group in groups):
@@ -88,42 +92,42 @@ def _points(piece: str) -> bool:
     return prose.points(prose.words_in(piece))
 
 
-def _beginning(text: str, blocks: list[Judged]) -> str:
+def _beginning(text: str, blocks: list[ScoredBlock]) -> str:
     """Return the beginning of blocks in which words are searched for."""
     return " ".join([text[one.block.start : one.block.end][: prose.MAX_END_CHARACTERS] for one in blocks])
 
 
-def _is_about(ask: prose.Words, material: str) -> bool:
+def _is_about(ask: prose.WordList, material: str) -> bool:
     """Return whether an ask names the first words of the material, which is then the person's own."""
     known = prose.content_words(ask) & prose.words_in(material).known
     return any(len(word) > _TELLING for word in known) or len(known) > 2
 
 
-def _without_leads(text: str, judged: list[Judged]) -> list[Judged]:
+def _without_leads(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return paragraphs that introduce the material below, such as "My code so far:", as frames if others ask."""
-    asked = any(one.kind is Kind.PERSON and one.score >= 2 for one in judged)
-    found = list(judged)
-    for place, (one, after) in enumerate(pairwise(judged)):
-        if one.kind is Kind.PERSON and after.kind is Kind.MATERIAL and one.score < 1 + asked:
-            found[place] = one.become(Kind.FRAME) if leads_on(text, one) else one
+    asked = any(one.kind is BlockKind.USER_TEXT and one.score >= 2 for one in scored)
+    found = list(scored)
+    for place, (one, after) in enumerate(pairwise(scored)):
+        if one.kind is BlockKind.USER_TEXT and after.kind is BlockKind.MATERIAL and one.score < 1 + asked:
+            found[place] = one.become(BlockKind.FRAME) if leads_on(text, one) else one
     return found
 
 
-def _without_stories(text: str, judged: list[Judged]) -> list[Judged]:
+def _without_stories(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return long paragraphs as material if a short question at an end needs none of them."""
-    for one, beside in ((judged[0], judged[1:2]), (judged[-1], judged[-2:-1])):
-        if one.kind is not Kind.PERSON or one.score < 2 or one.content < 3 or one.size >= _STORY:
+    for one, beside in ((scored[0], scored[1:2]), (scored[-1], scored[-2:-1])):
+        if one.kind is not BlockKind.USER_TEXT or one.score < 2 or one.content < 3 or one.size >= _STORY:
             continue
         ruled = any(_is_ruled(text, one, other) for other in beside)
         if ruled or not (prose.points(one.words) or prose.refers(one.words)):
-            told = [other for other in judged if other.kind is Kind.PERSON and other.score < 2]
+            told = [other for other in scored if other.kind is BlockKind.USER_TEXT and other.score < 2]
             min_size = 0 if ruled or sum([other.size for other in told]) > 2 * _STORY else _STORY
             stories = {other.block.start for other in told if other.size > min_size}
-            return [other.become(Kind.MATERIAL) if other.block.start in stories else other for other in judged]
-    return judged
+            return [other.become(BlockKind.MATERIAL) if other.block.start in stories else other for other in scored]
+    return scored
 
 
-def _is_ruled(text: str, one: Judged, other: Judged) -> bool:
+def _is_ruled(text: str, one: ScoredBlock, other: ScoredBlock) -> bool:
     """Return whether a line such as `---`, or the end of a part of the message, is between two paragraphs."""
     first, last = sorted((one.block, other.block), key=lambda block: block.start)
     return first.section != last.section or any(
@@ -131,12 +135,12 @@ def _is_ruled(text: str, one: Judged, other: Judged) -> bool:
     )
 
 
-def _best_groups(judged: list[Judged]) -> list[Judged]:
+def _best_groups(scored: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return those runs of the person's words at the ends of the message that ask most, if they ask."""
-    groups = [list(group) for written, group in groupby(judged, key=lambda one: one.kind in _WRITTEN) if written]
+    groups = [list(group) for written, group in groupby(scored, key=lambda one: one.kind in _WRITTEN) if written]
     if len(groups) == 1:
         return groups[0]
-    material = [one.block.start for one in judged if one.kind is Kind.MATERIAL]
+    material = [one.block.start for one in scored if one.kind is BlockKind.MATERIAL]
     ends = [
         group
         for group in groups
@@ -144,7 +148,7 @@ def _best_groups(judged: list[Judged]) -> list[Judged]:
     ]
     if _content(ends) >= 2:
         groups = ends
-    groups = [group for group in groups if any(one.kind is Kind.PERSON for one in group)]
+    groups = [group for group in groups if any(one.kind is BlockKind.USER_TEXT for one in group)]
     min_score = min(2, max(_score(group) for group in groups))
     asking = [group for group in groups if _score(group) >= min_score]
     if _content(asking) >= 3:
@@ -152,7 +156,7 @@ def _best_groups(judged: list[Judged]) -> list[Judged]:
     return [one for group in groups for one in group]
 
 
-def _without_scraps(kept: list[Judged]) -> list[Judged]:
+def _without_scraps(kept: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return the blocks without short ones that say nothing, such as "Ok, here we go:"."""
     if not any(one.score >= 2 and one.content >= 2 for one in kept):
         return kept
@@ -160,58 +164,61 @@ def _without_scraps(kept: list[Judged]) -> list[Judged]:
     return [
         one
         for one, after in zip(kept, following, strict=True)
-        if one.kind is not Kind.PERSON or one.score >= 2 or one.content >= 2 or (after and after.kind is Kind.SMALL)
+        if one.kind is not BlockKind.USER_TEXT
+        or one.score >= 2
+        or one.content >= 2
+        or (after and after.kind is BlockKind.SMALL)
     ]
 
 
-def _score(group: list[Judged]) -> int:
-    return max((one.score for one in group if one.kind is Kind.PERSON), default=0)
+def _score(group: list[ScoredBlock]) -> int:
+    return max((one.score for one in group if one.kind is BlockKind.USER_TEXT), default=0)
 
 
-def _content(groups: list[list[Judged]]) -> int:
+def _content(groups: list[list[ScoredBlock]]) -> int:
     return sum(one.content for group in groups for one in group)
 
 
-def _tail(text: str, judged: list[Judged]) -> list[Judged]:
+def _tail(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return the last few paragraphs under a label of material, from one that asks: they may not be material."""
-    for place in range(1, min(_MAX_TAIL_PARAGRAPHS, len(judged)) + 1):
-        one = judged[-place]
-        if one.size > _STORY or one.block.section != judged[-1].block.section:
+    for place in range(1, min(_MAX_TAIL_PARAGRAPHS, len(scored)) + 1):
+        one = scored[-place]
+        if one.size > _STORY or one.block.section != scored[-1].block.section:
             break
         if _asks(text, one):
-            return _led(text, judged, place) or judged[-place:]
+            return _led(text, scored, place) or scored[-place:]
     return []
 
 
-def _led(text: str, judged: list[Judged], asked: int) -> list[Judged]:
+def _led(text: str, scored: list[ScoredBlock], asked: int) -> list[ScoredBlock]:
     """Return the last paragraphs from one such as "I have this query:" and its code on, or none."""
-    for place in range(asked + 1, min(_MAX_TAIL_PARAGRAPHS, len(judged)) + 1):
-        one = judged[-place]
-        if one.block.section != judged[-1].block.section:
+    for place in range(asked + 1, min(_MAX_TAIL_PARAGRAPHS, len(scored)) + 1):
+        one = scored[-place]
+        if one.block.section != scored[-1].block.section:
             break
-        lead, below = (text[each.block.start : each.block.end].strip() for each in (one, judged[1 - place]))
+        lead, below = (text[each.block.start : each.block.end].strip() for each in (one, scored[1 - place]))
         mine = lead.endswith(":") and ". " not in lead and not _SELF.isdisjoint(prose.words_in(lead).listed[:1])
         if mine and not below.endswith(_ENDS) and not below.startswith(_BULLETS):
-            return [as_written(text, written) for written in judged[-place:]]
+            return [as_written(text, written) for written in scored[-place:]]
     return []
 
 
-def _asks(text: str, last: Judged) -> bool:
+def _asks(text: str, last: ScoredBlock) -> bool:
     """Return whether the last paragraph, or the last line of a log of a chat, asks."""
     piece = said(text, last)
     form = last.block.look()
-    if (form is not Form.PROSE and form not in _CHATS) or not piece:
+    if (form is not BlockForm.PROSE and form not in _CHATS) or not piece:
         return False
     found = prose.words_in(piece)
-    min_score = 2 if form is Form.PROSE else 1
+    min_score = 2 if form is BlockForm.PROSE else 1
     return prose.asks(piece, found) >= min_score and not prose.is_frame(piece, found)
 
 
-def said(text: str, one: Judged) -> str:
+def said(text: str, one: ScoredBlock) -> str:
     """Return the text of a block; of a log of a chat, the text of its last line."""
     piece = text[one.block.start : one.block.end].strip()
     form = one.block.look()
     if form not in _CHATS:
         return piece
     last = piece.rpartition("\n")[2]
-    return (last if form is Form.KEYS else last.partition("] ")[2]).partition(": ")[2]
+    return (last if form is BlockForm.KEYS else last.partition("] ")[2]).partition(": ")[2]

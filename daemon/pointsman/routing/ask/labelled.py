@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import groupby
 from operator import attrgetter
 
-from pointsman.routing.ask.blocks import Block
-from pointsman.routing.ask.forms import Form
-from pointsman.routing.ask.judged import Judged, Kind, stands_alone
-from pointsman.routing.ask.names import Role
+from pointsman.routing.ask.blocks import TextBlock
+from pointsman.routing.ask.forms import BlockForm
+from pointsman.routing.ask.names import PartRole
+from pointsman.routing.ask.scored_block import BlockKind, ScoredBlock, stands_alone
 
 # At the end of a message, the place of an answer may have the answerer's name.
 _CUE = 40
@@ -18,24 +18,24 @@ _LONG = 500
 # What is longer than this behind a frame is material.
 _MATERIAL = 350
 
-_ASKING = (Role.ASK, Role.USER)
+_ASKING = (PartRole.ASK, PartRole.USER)
 
-Section = list[Judged]
+Section = list[ScoredBlock]
 """Blocks under the same label."""
 
 
-def labelled(judged: list[Judged]) -> Section | None:
+def labelled(scored: list[ScoredBlock]) -> Section | None:
     """Return the blocks under the label of the ask; None if there is none, or a person asks before all labels."""
-    if not any(one.role in _ASKING for one in judged):
+    if not any(one.role in _ASKING for one in scored):
         return None
-    sections = [list(group) for _, group in groupby(judged, attrgetter("block.section"))]
+    sections = [list(group) for _, group in groupby(scored, attrgetter("block.section"))]
     labels = [section[0].block for section in sections]
     asks: list[int] = []
     answered: dict[int, int] = {}
     for place, label in enumerate(labels):
         if label.name.role in _ASKING:
             asks.append(place)
-        elif label.name.role is Role.ANSWER and asks and (label is not labels[-1] or sections[-1][-1].size > _CUE):
+        elif label.name.role is PartRole.ANSWER and asks and (label is not labels[-1] or sections[-1][-1].size > _CUE):
             answered.setdefault(asks[-1], place)
     asks = [place for place in asks if not _says_nothing(sections[place])]
     asks = [place for place in asks if labels[place].name.rank >= 0] or asks
@@ -48,21 +48,23 @@ def labelled(judged: list[Judged]) -> Section | None:
     guessed = min_rank < 0
     if guessed and len(left) > 1:
         return None
-    if (guessed or not outside) and any(one.role is Role.FREE and stands_alone(one) for one in judged):
+    if (guessed or not outside) and any(one.role is PartRole.FREE and stands_alone(one) for one in scored):
         return None
     chosen = _of_several(sections, labels, outside or left, answered)
     return None if chosen is None else _trimmed(sections[chosen])
 
 
-def labelled_rivals(text: str, judged: list[Judged]) -> tuple[str, ...]:
+def labelled_rivals(text: str, scored: list[ScoredBlock]) -> tuple[str, ...]:
     """Return the asks of a message in which a person labelled several."""
-    found = [one for one in judged if one.role is Role.ASK and stands_alone(one)]
+    found = [one for one in scored if one.role is PartRole.ASK and stands_alone(one)]
     if len({one.block.section for one in found}) < 2 or len({one.block.name.rank for one in found}) > 1:
         return ()
     return tuple([text[one.block.start : one.block.end].strip() for one in found])
 
 
-def _of_several(sections: list[Section], labels: list[Block], asks: list[int], answered: dict[int, int]) -> int | None:
+def _of_several(
+    sections: list[Section], labels: list[TextBlock], asks: list[int], answered: dict[int, int]
+) -> int | None:
     """Return the section with the ask.
 
     Text before any material was written first, so the first section counts there. Else the material comes first,
@@ -75,13 +77,13 @@ def _of_several(sections: list[Section], labels: list[Block], asks: list[int], a
         early = [place for place in early if labels[place].strong or not strong]
         return max(early, key=lambda place: (labels[place].name.rank, -place))
     for example, answer in answered.items():
-        others = any(label.name.role is Role.OTHER for label in labels[example:answer])
-        if others and labels[example].name.role is Role.ASK and example not in known:
+        others = any(label.name.role is PartRole.OTHER for label in labels[example:answer])
+        if others and labels[example].name.role is PartRole.ASK and example not in known:
             return next((place for place in asks if place > example), asks[-1])
     first = labels[asks[0]]
-    behind = any(one.kind is Kind.MATERIAL for section in sections[: asks[0]] for one in section)
-    min_score = 1 if any(label.name.role is Role.OTHER for label in labels[: asks[0]]) else 2
-    begins = sum(one.content for one in lead if one.kind is Kind.PERSON) >= 3 and any(
+    behind = any(one.kind is BlockKind.MATERIAL for section in sections[: asks[0]] for one in section)
+    min_score = 1 if any(label.name.role is PartRole.OTHER for label in labels[: asks[0]]) else 2
+    begins = sum(one.content for one in lead if one.kind is BlockKind.USER_TEXT) >= 3 and any(
         one.score >= min_score for one in lead
     )
     if begins and behind and (not first.strong or first.inside):
@@ -89,20 +91,20 @@ def _of_several(sections: list[Section], labels: list[Block], asks: list[int], a
     return asks[-1]
 
 
-def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int], list[Judged]]:
+def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int], list[ScoredBlock]]:
     """Return the asks that only frames precede, and the unlabeled person's text before any material."""
     early: list[int] = []
-    lead: list[Judged] = []
+    lead: list[ScoredBlock] = []
     begun = material = False
     for place, section in enumerate(sections):
         if place in asks:
-            if not begun and section[0].role is Role.ASK:
+            if not begun and section[0].role is PartRole.ASK:
                 early.append(place)
             continue
         for one in section:
-            if one.role is not Role.FREE or one.kind is Kind.MATERIAL:
+            if one.role is not PartRole.FREE or one.kind is BlockKind.MATERIAL:
                 begun = material = True
-            elif one.kind is not Kind.FRAME:
+            elif one.kind is not BlockKind.FRAME:
                 begun = True
                 if not material:
                     lead.append(one)
@@ -112,8 +114,8 @@ def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int]
 def _says_nothing(section: Section) -> bool:
     """Return whether a section has only frames and data, such as the input of a tool."""
     return all(
-        (one.kind is Kind.FRAME and one.score < 2 and one.size < _LONG)
-        or (one.role is Role.ASK and one.block.look() is Form.CODE)
+        (one.kind is BlockKind.FRAME and one.score < 2 and one.size < _LONG)
+        or (one.role is PartRole.ASK and one.block.look() is BlockForm.CODE)
         for one in section
     )
 
@@ -122,11 +124,13 @@ def _trimmed(section: Section) -> Section:
     """Return a section without frames and material at its end, or without the text that only follows the material."""
     kept = list(section)
     for at, one in enumerate(kept):
-        if one.kind is Kind.MATERIAL or (one.kind is Kind.FRAME and kept[-1].block.end - one.block.start > _MATERIAL):
+        if one.kind is BlockKind.MATERIAL or (
+            one.kind is BlockKind.FRAME and kept[-1].block.end - one.block.start > _MATERIAL
+        ):
             if any(map(stands_alone, kept[:at])) and not any(map(stands_alone, kept[at:])):
                 kept = kept[:at]
             break
     asking = any(one.score and one.content for one in section[:-1])
-    while len(kept) > 1 and (kept[-1].kind is Kind.FRAME or (asking and kept[-1].kind is Kind.MATERIAL)):
+    while len(kept) > 1 and (kept[-1].kind is BlockKind.FRAME or (asking and kept[-1].kind is BlockKind.MATERIAL)):
         kept.pop()
     return kept

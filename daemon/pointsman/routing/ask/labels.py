@@ -7,7 +7,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from pointsman.routing.ask import words
-from pointsman.routing.ask.names import OTHER, Name, NameOf, Role, may_name, name_of, words_of
+from pointsman.routing.ask.names import OTHER, NameOf, PartRole, RankedRole, may_name, name_of, words_of
 
 # Longer words before a colon are no label; a colon further inside of a line ends none.
 _LABEL = 80
@@ -54,7 +54,7 @@ _EDGES = re.compile(
 _FILE = re.compile(r"[\w -]{0,60}\.[a-z]{1,5}\Z", re.IGNORECASE)
 
 
-class Style(NamedTuple):
+class LabelStyle(NamedTuple):
     """The style of a label, which tells where its section ends."""
 
     mark: str = ""
@@ -66,18 +66,18 @@ class Style(NamedTuple):
     unknown: bool = False
     """The name tells no role: the label only ends a section of the same style."""
 
-    def ends(self, other: Style) -> bool:
+    def ends(self, other: LabelStyle) -> bool:
         """Return whether a heading of this style ends a section of another style."""
         return self.mark == other.mark != "" and self.level <= other.level
 
 
-class Label(NamedTuple):
+class SectionLabel(NamedTuple):
     """A label: where it and its content begin in their line. `name` is None for the end of a section."""
 
-    name: Name | None
+    name: RankedRole | None
     begin: int
     content: int
-    style: Style = Style()
+    style: LabelStyle = LabelStyle()
 
 
 def may_be_mark(plain: str) -> bool:
@@ -98,7 +98,7 @@ def is_key(plain: str) -> bool:
     return ":" in plain and _KEY.match(plain) is not None
 
 
-def label_in(line: str, plain: str, named: NameOf) -> Label | None:
+def label_in(line: str, plain: str, named: NameOf) -> SectionLabel | None:
     """Return the label of a line, or None; `plain` is the line without space at its ends."""
     if plain[0] == "#":
         title = plain.lstrip("#")
@@ -115,11 +115,11 @@ def label_in(line: str, plain: str, named: NameOf) -> Label | None:
     ):
         return None
     if plain[-1] == ":" and "@" in plain and "<" in plain:  # "On Monday, Ann <ann@example.com> wrote:"
-        return Label(OTHER, 0, len(line), Style(sentence=True))
+        return SectionLabel(OTHER, 0, len(line), LabelStyle(sentence=True))
     return _colon_label(line, named) or _quoted(line) or framed
 
 
-def _decorated(line: str, plain: str, named: NameOf) -> Label | None:
+def _decorated(line: str, plain: str, named: NameOf) -> SectionLabel | None:
     """Return the label that is a whole line: `--- Name ---`, `[Name]`, `BEGIN NAME`, or `NAME`."""
     if plain[0] in _FRAMES and (match := _DECORATED.match(plain)) is not None:
         title, frame = match["name"].strip(" #*:-=!"), plain[0]
@@ -130,31 +130,31 @@ def _decorated(line: str, plain: str, named: NameOf) -> Label | None:
         return None
     edges = _EDGES.fullmatch(title)
     if edges is not None and (edges["end"] or edges["after"]):
-        return Label(None, 0, len(line), Style(frame))
+        return SectionLabel(None, 0, len(line), LabelStyle(frame))
     name = named(title if edges is None else edges["name"] or edges["before"], True)
     if name is None:
-        return Label(OTHER, 0, len(line), Style(frame, unknown=True))
-    return Label(name, 0, len(line), Style(frame))
+        return SectionLabel(OTHER, 0, len(line), LabelStyle(frame, unknown=True))
+    return SectionLabel(name, 0, len(line), LabelStyle(frame))
 
 
-def _heading(line: str, title: str, level: int, named: NameOf) -> Label | None:
+def _heading(line: str, title: str, level: int, named: NameOf) -> SectionLabel | None:
     """Return the label of a heading: `# Name`, `h2. Name`, or `== Name`."""
     if level > 6 or title[:1] not in (" ", ":") or len(title) > 2 * _LABEL or title[-1] in ".,;":
         return None
     found = _colon_label(line, named)
     if found is not None and found.style.inline and line.startswith(_INDENT):
         return None  # a comment in code
-    style = Style("#", level)
+    style = LabelStyle("#", level)
     if found is None or not found.style.inline:
         name = named(title.strip(" :#*"), False)
         if name is not None:
-            return Label(name, 0, len(line), style)
+            return SectionLabel(name, 0, len(line), style)
     if found is None:
-        return Label(OTHER, 0, len(line), style._replace(unknown=True))
+        return SectionLabel(OTHER, 0, len(line), style._replace(unknown=True))
     return found._replace(begin=0, style=style)
 
 
-def _colon_label(line: str, named: NameOf) -> Label | None:
+def _colon_label(line: str, named: NameOf) -> SectionLabel | None:
     """Return the label before one of the first colons: alone at the line's beginning, or at the end of a sentence."""
     wide = "：" in line
     if not wide and ":" not in line:
@@ -173,35 +173,37 @@ def _colon_label(line: str, named: NameOf) -> Label | None:
         if name is None:
             continue
         content = _content(line, colon)
-        if clause and name.role is Role.OTHER and content < len(line):
+        if clause and name.role is PartRole.OTHER and content < len(line):
             continue
-        if clause and name.role is Role.ANSWER:
-            name = Name(Role.ASK, 2)  # "... then answer: "
-        if name.role is Role.OTHER and content < len(line) and _FILE.match(line[content:].strip()):
+        if clause and name.role is PartRole.ANSWER:
+            name = RankedRole(PartRole.ASK, 2)  # "... then answer: "
+        if name.role is PartRole.OTHER and content < len(line) and _FILE.match(line[content:].strip()):
             content = len(line)  # the content of the file follows
         sentence = clause > 0 or (not one_word and len(line[clause:colon].split()) > _SHORT)
-        return Label(name, clause, content, Style(sentence=sentence, inline=content < len(line)))
+        return SectionLabel(name, clause, content, LabelStyle(sentence=sentence, inline=content < len(line)))
     return None
 
 
-def _before_colon(clause: str, named: NameOf) -> Name | None:
+def _before_colon(clause: str, named: NameOf) -> RankedRole | None:
     left = _PLAIN.match(clause)
     if left is None or ("(" in clause and _CALL.search(clause)):
         return None
     name = named(left["left"], True)
     if name is None:
-        return Name(Role.ASK, 2) if _ANSWER_THIS.search(clause) else None
-    wishes = name.role is Role.OTHER and not words.WISHES.isdisjoint(words_of(clause)[-1:])
+        return RankedRole(PartRole.ASK, 2) if _ANSWER_THIS.search(clause) else None
+    wishes = name.role is PartRole.OTHER and not words.WISHES.isdisjoint(words_of(clause)[-1:])
     return None if wishes and not clause.isupper() else name  # "Requirements: " may be a person's label, too
 
 
-def _quoted(line: str) -> Label | None:
+def _quoted(line: str) -> SectionLabel | None:
     if not _may_quote(line):
         return None
     for match in _IS_QUOTED.finditer(line[: 2 * _INLINE]):
         at = match.start()
         if (carrier := _CARRIER.search(line, at - _MAX_CARRIER_CHARACTERS, at)) is not None:
-            return Label(Name(Role.ASK, 2), carrier.start(), match.end() - 1, Style(sentence=True, inline=True))
+            return SectionLabel(
+                RankedRole(PartRole.ASK, 2), carrier.start(), match.end() - 1, LabelStyle(sentence=True, inline=True)
+            )
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from pointsman.routing.ask import prose
-from pointsman.routing.ask.names import MATERIAL, Name, NameOf
+from pointsman.routing.ask.names import MATERIAL, NameOf, RankedRole
 
 # From this score on, a line surely asks.
 ASKS = 2
@@ -65,7 +65,7 @@ def asks_first(text: str) -> int:
 
 def _lines(
     text: str, named: list[re.Match[str]], name_of: NameOf, *, fields: bool
-) -> Iterator[tuple[re.Match[str], Name | None]]:
+) -> Iterator[tuple[re.Match[str], RankedRole | None]]:
     """Return the values of fields with their names, and the other lines unless only `fields` are requested."""
     for match in named:
         yield match, name_of(match["key"], True)

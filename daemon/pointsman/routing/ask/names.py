@@ -19,7 +19,7 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _FOREIGN = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f\u0900-\u0dff])+")
 
 
-class Role(enum.Enum):
+class PartRole(enum.Enum):
     """The role of a part of a message."""
 
     ASK = "ask"
@@ -33,27 +33,27 @@ class Role(enum.Enum):
     """Text outside every tag and label."""
 
 
-MATERIAL = (Role.OTHER, Role.ANSWER)
+MATERIAL = (PartRole.OTHER, PartRole.ANSWER)
 """Roles that are never a person's ask."""
 
 
-class Name(NamedTuple):
+class RankedRole(NamedTuple):
     """The role of a name; among several asks, the one of the highest rank counts."""
 
-    role: Role
+    role: PartRole
     rank: int = 0
 
 
-OTHER = Name(Role.OTHER)
-GUESS = Name(Role.ASK, -1)
+OTHER = RankedRole(PartRole.OTHER)
+GUESS = RankedRole(PartRole.ASK, -1)
 """The name of text that asks under no known name: the ask if nothing else is."""
-_STRIP, _TAKE = Name(Role.OTHER, 5), Name(Role.ASK, 5)
+_STRIP, _TAKE = RankedRole(PartRole.OTHER, 5), RankedRole(PartRole.ASK, 5)
 _EXACT = {
     **dict.fromkeys(words.EXACT, OTHER),
-    "q": Name(Role.ASK, 3),
-    "a": Name(Role.ANSWER),
-    "arguments": Name(Role.ASK, 0),
-    "original_requirements": Name(Role.ASK, 2),
+    "q": RankedRole(PartRole.ASK, 3),
+    "a": RankedRole(PartRole.ANSWER),
+    "arguments": RankedRole(PartRole.ASK, 0),
+    "original_requirements": RankedRole(PartRole.ASK, 2),
 }
 _RANKS = {word: rank for rank, listed in words.ASKS.items() for word in listed}
 _SAYS = ("said", "says", "wrote", "writes")
@@ -67,7 +67,7 @@ _LAST = re.compile(r"([A-Z]+|[A-Z]?[a-z]+)[^A-Za-z]*\Z")
 MAX_WORD_CHARACTERS = 24
 
 
-NameOf = Callable[[str, bool], Name | None]
+NameOf = Callable[[str, bool], RankedRole | None]
 """A function that returns the role of a name, as `name_of` does."""
 
 
@@ -93,7 +93,7 @@ def may_name(words_before: str) -> bool:
 
 
 @functools.lru_cache(4096)
-def name_of(name: str, free: bool) -> Name | None:
+def name_of(name: str, free: bool) -> RankedRole | None:
     """Return the role of a name, or None if its words do not tell it.
 
     `free`: the name is free text, such as the words before a colon, so an unknown word ends the search.
@@ -111,8 +111,8 @@ def name_of(name: str, free: bool) -> Name | None:
     for word in reversed(found):
         known = _by_word(word, found)
         if known is not None:
-            several = free and known.role is Role.ASK and any(map(str.isdigit, name))  # "Message 2"
-            return known._replace(role=Role.USER) if several else known
+            several = free and known.role is PartRole.ASK and any(map(str.isdigit, name))  # "Message 2"
+            return known._replace(role=PartRole.USER) if several else known
         if word in words.ANSWERS or (free and word not in words.LINK_WORDS and word not in words.USERS):
             return None
     return None
@@ -125,20 +125,20 @@ def _is_about(found: Sequence[str]) -> bool:
     return any(word in _ABOUT or (word in _ON and not said) for word in heads)
 
 
-def _by_word(word: str, found: tuple[str, ...]) -> Name | None:
+def _by_word(word: str, found: tuple[str, ...]) -> RankedRole | None:
     """Return the role that a word gives to a name."""
     rank = _RANKS.get(word)
     if rank is not None:
-        return Name(Role.ASK, rank + (rank < 2 and not words.USERS.isdisjoint(found)))
+        return RankedRole(PartRole.ASK, rank + (rank < 2 and not words.USERS.isdisjoint(found)))
     if word in words.OTHERS:
         return OTHER
     if word in words.ANSWERS and word == found[-1]:
         old = len(found) > 3 or not words.OLD.isdisjoint(found)
-        return OTHER if old else Name(Role.ANSWER)
+        return OTHER if old else RankedRole(PartRole.ANSWER)
     if word in words.USERS and len(found) <= 2:
-        return Name(Role.USER, 2)
+        return RankedRole(PartRole.USER, 2)
     if any(part in word for part in words.ASKS_INSIDE):
-        return Name(Role.ASK, 3)
+        return RankedRole(PartRole.ASK, 3)
     return OTHER if any(part in word for part in words.OTHERS_INSIDE) else None
 
 
@@ -147,7 +147,7 @@ def with_patterns(strip: Sequence[str], take: Sequence[str]) -> NameOf:
     patterns = [(_pieces(pattern), name) for listed, name in ((take, _TAKE), (strip, _STRIP)) for pattern in listed]
 
     @functools.lru_cache(4096)
-    def found(name: str, free: bool) -> Name | None:
+    def found(name: str, free: bool) -> RankedRole | None:
         plain = name[-MAX_NAME_CHARACTERS:].strip().lower()
         return next((known for pieces, known in patterns if _matches(pieces, plain)), None) or name_of(name, free)
 

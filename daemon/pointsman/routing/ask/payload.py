@@ -9,7 +9,7 @@ import msgspec
 
 from pointsman.config.patterns import MAX_NAME_CHARACTERS
 from pointsman.routing.ask.forms import looks_asked
-from pointsman.routing.ask.names import NameOf, Role, words_of
+from pointsman.routing.ask.names import NameOf, PartRole, words_of
 
 # A longer message is not a form rendered to JSON. Reading this takes at most half a millisecond.
 MAX_JSON_CHARACTERS = 32 * 1024
@@ -69,22 +69,22 @@ def _asks(value: Any, name_of: NameOf, rank: int | None, depth: int) -> list[tup
 def _items(value: list[Any], name_of: NameOf, rank: int | None) -> list[tuple[Any, int | None]]:
     """Return the items of a list that may contain the ask: the user's last turn, or the last of the named texts."""
     roles = [_speaker(item, name_of) for item in value[-_MAX_ITEMS:]]
-    if Role.USER in roles:
-        turn = value[-_MAX_ITEMS:][len(roles) - 1 - roles[::-1].index(Role.USER)]
+    if PartRole.USER in roles:
+        turn = value[-_MAX_ITEMS:][len(roles) - 1 - roles[::-1].index(PartRole.USER)]
         said = {key: item for key, item in turn.items() if PLAIN.issuperset(words_of(key[-2 * MAX_NAME_CHARACTERS :]))}
         return [(said or turn, _TURN_RANK)]
     last = rank is not None and bool(value) and isinstance(value[-1], str)
     return [(item, rank) for item in (value[-1:] if last else value[:_MAX_ITEMS])]
 
 
-def _speaker(value: Any, name_of: NameOf, depth: int = 0) -> Role | None:
+def _speaker(value: Any, name_of: NameOf, depth: int = 0) -> PartRole | None:
     """Return the speaker of an object, by the member that names the speaker."""
     if not isinstance(value, dict) or depth > _MAX_LEVELS:
         return None
     for key in _SPEAKERS.intersection(value):
         member = value[key]
         named = member if isinstance(member, str) else _speaker(member, name_of, depth + 1)
-        role = named if isinstance(named, Role) else None
+        role = named if isinstance(named, PartRole) else None
         if isinstance(named, str) and (name := name_of(named[-MAX_NAME_CHARACTERS:], False)) is not None:
             role = name.role
         if role is not None:
@@ -100,11 +100,11 @@ def _members(value: dict[str, Any], name_of: NameOf, rank: int | None) -> list[t
         name = name_of(end, False)
         if rank == _MATERIAL or PLAIN.issuperset(words_of(end)):
             found.append((item, rank))
-        elif name is not None and name.role is Role.ASK:
+        elif name is not None and name.role is PartRole.ASK:
             found.append((item, name.rank))
-        elif name is not None and name.role is Role.OTHER:
+        elif name is not None and name.role is PartRole.OTHER:
             found.append((item, _MATERIAL))
-        elif name is None or name.role is Role.USER or not isinstance(item, str):
+        elif name is None or name.role is PartRole.USER or not isinstance(item, str):
             found.append((item, None))
     return found
 

@@ -93,14 +93,14 @@ def spaced(text: str, table: bytes) -> str:
 _SPACES = spaces_for(_BETWEEN)
 
 
-class Words(msgspec.Struct, frozen=True, gc=False):
+class WordList(msgspec.Struct, frozen=True, gc=False):
     """Words in lower case, in order, and the distinct ones."""
 
     listed: list[str]
     known: set[str]
 
 
-NO_WORDS = Words([], set())
+NO_WORDS = WordList([], set())
 
 # Words of a task that says only what to do with which document.
 _SHORT_TASK = 8
@@ -108,20 +108,20 @@ _ORDERS = words.IMPERATIVES | words.TRANSFORMS
 _WORKED_ON = frozenset(["above", "below", "document", "documents", "passages"])
 
 
-def words_in(text: str) -> Words:
+def words_in(text: str) -> WordList:
     """Return the words of a text's beginning."""
     begin = text[:MAX_END_CHARACTERS].lower()
     listed = begin.encode().translate(_SPACES).decode().split() if begin.isascii() else _WORD.findall(begin)
-    return Words(listed, set(listed))
+    return WordList(listed, set(listed))
 
 
-def content(found: Words) -> int:
+def content(found: WordList) -> int:
     """Return the number of distinct words that tell a subject."""
     lengths = [*map(len, found.known - words.FRAMES)]
     return len(lengths) - lengths.count(1)
 
 
-def content_words(found: Words) -> set[str]:
+def content_words(found: WordList) -> set[str]:
     """Return the words that tell a text's subject."""
     return found.known - words.FRAMES - words.VERBS
 
@@ -133,7 +133,7 @@ def may_ask(text: str) -> bool:
     return any(not words.VERBS.isdisjoint(line[:_FIRST_CHARACTERS].lower().split()) for line in text.split("\n"))
 
 
-def asks(text: str, found: Words) -> int:
+def asks(text: str, found: WordList) -> int:
     """Return how much a paragraph looks like a person's ask: 0 is not at all, 2 and more surely."""
     begin, first_words = text, found.listed
     lead = _LEADING.match(text) if first_words and first_words[0] in _LEADERS else None
@@ -172,7 +172,7 @@ def _first(listed: list[str]) -> str | None:
     return None
 
 
-def is_frame(text: str, found: Words) -> bool:
+def is_frame(text: str, found: WordList) -> bool:
     """Return whether a paragraph only says that something must be answered, by whom, or in which form."""
     template = words.TEMPLATES & found.known
     if template and not (template <= _WORKED_ON and _is_task(found)):
@@ -187,13 +187,13 @@ def is_frame(text: str, found: Words) -> bool:
     return "?" not in text and (_is_courtesy(text, begin, found) or _RULE.match(begin) is not None)
 
 
-def _is_task(found: Words) -> bool:
+def _is_task(found: WordList) -> bool:
     """Return whether a paragraph only orders something that can be done to any text."""
     listed = [word for word in found.listed if word not in words.COURTESIES]
     return len(listed) <= _SHORT_TASK and not words.TASKS.isdisjoint(listed[:1])
 
 
-def _is_courtesy(text: str, begin: str, found: Words) -> bool:
+def _is_courtesy(text: str, begin: str, found: WordList) -> bool:
     """Return whether a paragraph is a greeting or a signature."""
     if len(text) > _COURTESY_CHARACTERS or _COURTESY.match(begin) is None:
         return False
@@ -306,12 +306,12 @@ def unquoted(text: str) -> str:
     return inner.strip(' "') if end and (leads(rest) or asks(inner, words_in(inner)) > 1) else text
 
 
-def has_function_words(found: Words) -> bool:
+def has_function_words(found: WordList) -> bool:
     """Return whether there are function words of English."""
     return not words.FUNCTION.isdisjoint(found.known)
 
 
-def is_english(text: str, found: Words) -> bool | None:
+def is_english(text: str, found: WordList) -> bool | None:
     """Return whether a paragraph is in English, or None if it is too short to tell."""
     if not words.ENGLISH.isdisjoint(found.known):
         return True
@@ -332,11 +332,11 @@ def may_be_english(text: str) -> bool:
     return english > 1 or (text.isascii() and (english > 0 or not _ORDERS.isdisjoint(found.known)))
 
 
-def points(found: Words) -> bool:
+def points(found: WordList) -> bool:
     """Return whether a text begins with words that refer to something else; later ones may refer to the text itself."""
     return not words.POINTERS.isdisjoint(found.listed[:_POINTING])
 
 
-def refers(found: Words) -> bool:
+def refers(found: WordList) -> bool:
     """Return whether there is a pronoun for somebody named elsewhere."""
     return not words.PRONOUNS.isdisjoint(found.known)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pointsman.routing.ask.blocks import Block, enclosed
-from pointsman.routing.ask.forms import LOOKED_AT, Form, looks_asked
-from pointsman.routing.ask.labels import RULE, RULED, Label, Style, is_key, label_in, may_be_mark, own
-from pointsman.routing.ask.names import GUESS, OTHER, Name, NameOf, Role
+from pointsman.routing.ask.blocks import TextBlock, enclosed
+from pointsman.routing.ask.forms import LOOKED_AT, BlockForm, looks_asked
+from pointsman.routing.ask.labels import RULE, RULED, LabelStyle, SectionLabel, is_key, label_in, may_be_mark, own
+from pointsman.routing.ask.names import GUESS, OTHER, NameOf, PartRole, RankedRole
 from pointsman.routing.ask.prose import leads
 
-FREE = Name(Role.FREE)
+FREE = RankedRole(PartRole.FREE)
 # A line of a form, `key: value`, is shorter.
 _SHORT = 80
 # A line that asks is one of a form only behind another one.
@@ -23,16 +23,16 @@ _FENCES = ("```", "~~~", *_QUOTES)
 _TITLE = 3
 
 
-class Reader:
+class BlockParser:
     """A reader of a text's lines, which remembers the current label and fence."""
 
     def __init__(self, text: str, name_of: NameOf) -> None:
-        self.blocks: list[Block] = []
+        self.blocks: list[TextBlock] = []
         self._text, self._name_of = text, name_of
-        self._name, self._style, self._section, self._used = FREE, Style(), 0, False
+        self._name, self._style, self._section, self._used = FREE, LabelStyle(), 0, False
         self._begun: int | None = None
         self._lines: list[str] = []
-        self._fence: tuple[int, str, Form] | None = None
+        self._fence: tuple[int, str, BlockForm] | None = None
         self._endless: set[str] = set()
         """Marks without an end in the text, so that they begin no fence."""
         self._rules: list[tuple[str, int]] = []
@@ -68,21 +68,21 @@ class Reader:
             at += len(line) + 1
         self._flush(end)
 
-    def opaque(self, start: int, end: int, name: Name, inner: tuple[int, int]) -> None:
+    def opaque(self, start: int, end: int, name: RankedRole, inner: tuple[int, int]) -> None:
         """Add a block enclosed in tags; inside a fence it is part of the fence."""
         if self._fence is not None:
             return
         outer = self._name, self._style, self._used
-        inside = self._within is not None or self._name.role is Role.OTHER
+        inside = self._within is not None or self._name.role is PartRole.OTHER
         self._section += 1
-        if name.role is Role.OTHER:
-            self.blocks.append(Block(start, end, name, Form.TAGGED, self._section))
+        if name.role is PartRole.OTHER:
+            self.blocks.append(TextBlock(start, end, name, BlockForm.TAGGED, self._section))
         else:
-            self.blocks.append(Block(*inner, name, Form.PROSE, self._section, inside=inside))
+            self.blocks.append(TextBlock(*inner, name, BlockForm.PROSE, self._section, inside=inside))
         self._enter(outer[0], outer[1])
         self._used = outer[2]
-        if name.role is Role.OTHER and outer[0].role is Role.OTHER and outer[2]:
-            self._enter(FREE, Style())  # here the tag, not the heading, names the material
+        if name.role is PartRole.OTHER and outer[0].role is PartRole.OTHER and outer[2]:
+            self._enter(FREE, LabelStyle())  # here the tag, not the heading, names the material
             self._within = None
         self._after_opaque()
         self._used = True
@@ -99,14 +99,14 @@ class Reader:
             self.read(end - len(below), end)
         self._endless.clear()
         if self._used:
-            self._enter(FREE, Style())
+            self._enter(FREE, LabelStyle())
             self._within = None
 
     def waits(self) -> bool:
         """Return whether a label names material that has not come yet."""
-        return self._name.role is Role.OTHER and not self._used
+        return self._name.role is PartRole.OTHER and not self._used
 
-    def done(self) -> list[Block]:
+    def done(self) -> list[TextBlock]:
         """Return the blocks."""
         return enclosed(self.blocks, self._rules)
 
@@ -123,23 +123,23 @@ class Reader:
             self._rule(plain, at)
         elif plain == "--":  # a signature follows
             self._flush(at)
-            self._enter(OTHER, Style(inline=True))
+            self._enter(OTHER, LabelStyle(inline=True))
         else:
             label = label_in(line, plain, self._name_of)
             if label is not None and not self._ignored(label, plain):
                 self._labelled(label, line, at)
             elif plain.startswith("<!--") and plain.endswith("-->"):
                 self._flush(at)
-                self.blocks.append(Block(at, at + len(line), OTHER, Form.TAGGED, self._section))
+                self.blocks.append(TextBlock(at, at + len(line), OTHER, BlockForm.TAGGED, self._section))
             else:
                 self._words(line, plain, at)
 
-    def _end_fence(self, start: int, mark: str, form: Form, end: int) -> None:
+    def _end_fence(self, start: int, mark: str, form: BlockForm, end: int) -> None:
         self._fence = None
         inner = self._text[start:end].strip()[3:].removesuffix(mark)
         first, _, below = inner.partition("\n")
         inner = inner if " " in first else below
-        if self._name.role is Role.FREE and form is Form.FENCE and looks_asked(inner):
+        if self._name.role is PartRole.FREE and form is BlockForm.FENCE and looks_asked(inner):
             begin = self._text.index(inner, start)
             self.opaque(start, end, GUESS, (begin, begin + len(inner)))
             return
@@ -152,16 +152,16 @@ class Reader:
     def _rule(self, plain: str, at: int) -> None:
         if (name := self._underlined(plain)) is not None:
             self._begun, self._lines = None, []
-            self._enter(name, Style("#", 1 + plain.startswith("-")))
-            self._within = (0, "#") if name.role is Role.OTHER else None
+            self._enter(name, LabelStyle("#", 1 + plain.startswith("-")))
+            self._within = (0, "#") if name.role is PartRole.OTHER else None
             return
         self._flush(at)
         self._rules.append((plain, at))
-        if self._name.role is not Role.FREE and self._used:
-            self._enter(FREE, Style())
+        if self._name.role is not PartRole.FREE and self._used:
+            self._enter(FREE, LabelStyle())
             self._within = None
 
-    def _underlined(self, plain: str) -> Name | None:
+    def _underlined(self, plain: str) -> RankedRole | None:
         """Return the name in a line above a rule."""
         if len(self._lines) != 1 or not plain.startswith(("=", "-")):
             return None
@@ -173,9 +173,9 @@ class Reader:
             self._keys += 1
             if self._is_field(plain):
                 self._flush(at)
-                self._enter(OTHER, Style(inline=True))
+                self._enter(OTHER, LabelStyle(inline=True))
             elif self._keys > _FIELDS and looks_asked(plain.partition(": ")[2]) and self._may_guess():
-                self._labelled(Label(GUESS, 0, line.index(": ") + 2, Style(inline=True)), line, at)
+                self._labelled(SectionLabel(GUESS, 0, line.index(": ") + 2, LabelStyle(inline=True)), line, at)
                 return
         leading = plain[-1] in ":：" and (leads(plain) or at + len(line) >= self._last)
         if leading:
@@ -184,7 +184,7 @@ class Reader:
         if leading:
             self._flush(at + len(line))
 
-    def _labelled(self, label: Label, line: str, at: int) -> None:
+    def _labelled(self, label: SectionLabel, line: str, at: int) -> None:
         if label.begin and (before := line[: label.begin].strip()):
             self._append(at, before)
         self._flush(at + label.begin)
@@ -192,12 +192,12 @@ class Reader:
         form = self._keys >= _FIELDS or bold
         self._keys += len(line) < _SHORT
         role = None if label.name is None else label.name.role
-        mark, speaks = label.style.mark, role is Role.USER or role is Role.ANSWER
+        mark, speaks = label.style.mark, role is PartRole.USER or role is PartRole.ANSWER
         if self._within is None:
             self._spoken = self._spoken or (speaks and not mark)
         if mark:
             if self._within is None or self._within[1] == mark:
-                self._within = (_indent(line), mark) if role is Role.OTHER else None
+                self._within = (_indent(line), mark) if role is PartRole.OTHER else None
         elif self._within is not None and ((speaks and self._spoken) or _indent(line) < self._within[0]):
             self._within = None
         content = line[label.content :].strip()
@@ -207,22 +207,22 @@ class Reader:
             and looks_asked(content)
         )
         self._enter(GUESS if field else label.name or FREE, label.style)
-        self._field = (bold, form) if label.style.inline and self._name.role is Role.ASK else None
+        self._field = (bold, form) if label.style.inline and self._name.role is PartRole.ASK else None
         if content:
             self._append(at + label.content, content)
 
-    def _ignored(self, label: Label, plain: str) -> bool:
+    def _ignored(self, label: SectionLabel, plain: str) -> bool:
         """Return whether a label does not count because it is inside material of a higher heading."""
         if label.style.unknown:  # in the middle of a paragraph, it is a comment in code
             ends = (self._begun is None or label.style.level != 1) and label.style.ends(self._style)
-            return not ends or self._name.role is not Role.ASK or not (self._used or self._begun is not None)
+            return not ends or self._name.role is not PartRole.ASK or not (self._used or self._begun is not None)
         if label.name is None:
             return (not self._style.mark or self._style.level > 0) and self._within is None
-        if self._name.role is not Role.OTHER:
+        if self._name.role is not PartRole.OTHER:
             return False
         level, mine = label.style.level, self._style.level
         if not label.style.mark:
-            told = label.name.role is Role.OTHER or (label.name.role is Role.ANSWER and not self._spoken)
+            told = label.name.role is PartRole.OTHER or (label.name.role is PartRole.ANSWER and not self._spoken)
             return label.style.inline and self._within is not None and told
         return 0 < mine < level and self._used and not own(plain)
 
@@ -234,7 +234,7 @@ class Reader:
         return bold is plain.startswith("**") and (below or plain[0].isupper())
 
     def _may_guess(self) -> bool:
-        return self._name.role is Role.FREE or (self._name.role is Role.OTHER and self._style.inline)
+        return self._name.role is PartRole.FREE or (self._name.role is PartRole.OTHER and self._style.inline)
 
     def _append(self, at: int, plain: str) -> None:
         if self._begun is None:
@@ -244,16 +244,16 @@ class Reader:
 
     def _blank(self) -> None:
         self._keys = 0
-        if self._used and self._name.role is Role.OTHER and (self._style.sentence or self._style.inline):
-            self._enter(FREE, Style())
+        if self._used and self._name.role is PartRole.OTHER and (self._style.sentence or self._style.inline):
+            self._enter(FREE, LabelStyle())
 
     def _after_opaque(self) -> None:
         """End a label whose content was enclosed in tags or a fence."""
-        named = self._name.role is Role.OTHER or (self._name.role is Role.ASK and not self._used)
+        named = self._name.role is PartRole.OTHER or (self._name.role is PartRole.ASK and not self._used)
         if named and not self._style.mark:
-            self._enter(FREE, Style())
+            self._enter(FREE, LabelStyle())
 
-    def _enter(self, name: Name, style: Style) -> None:
+    def _enter(self, name: RankedRole, style: LabelStyle) -> None:
         self._name, self._style, self._used = name, style, False
         self._section += 1
         self._field = None
@@ -263,15 +263,15 @@ class Reader:
             self._add(self._begun, end, None, self._lines)
         self._begun, self._lines = None, []
 
-    def _add(self, start: int, end: int, form: Form | None, lines: Sequence[str] = ()) -> None:
+    def _add(self, start: int, end: int, form: BlockForm | None, lines: Sequence[str] = ()) -> None:
         self._used = True
         mark = self._style.mark
         inside = self._within is not None and self._within[1] != mark
-        self.blocks.append(Block(start, end, self._name, form, self._section, bool(mark), inside, lines))
+        self.blocks.append(TextBlock(start, end, self._name, form, self._section, bool(mark), inside, lines))
 
 
-def _fence_of(plain: str) -> Form:
-    return Form.FILE if "." in plain else Form.FENCE
+def _fence_of(plain: str) -> BlockForm:
+    return BlockForm.FILE if "." in plain else BlockForm.FENCE
 
 
 def _behind(line: str) -> list[int]:

@@ -21,7 +21,7 @@ _ENDS = 32
 _Key: TypeAlias = tuple[int, bytes, bytes, str]
 
 
-class _Entry(NamedTuple):
+class _CachedAsk(NamedTuple):
     """The ask in a message."""
 
     content: Raw
@@ -29,14 +29,14 @@ class _Entry(NamedTuple):
     ask: Ask
 
 
-class RecentAsks:
+class AskCache:
     """The asks of one finder, by the content of a message and the system prompt above it, as JSON, and by client.
 
     The part of the system prompt that was read counts; None if it is too long to remember.
     """
 
     def __init__(self) -> None:
-        self._entries: dict[_Key, _Entry] = {}
+        self._entries: dict[_Key, _CachedAsk] = {}
         """By length, ends and client, the oldest first: the last of the messages that agree in these is known."""
         self._bytes = 0
 
@@ -56,7 +56,7 @@ class RecentAsks:
             return
         key = _key(content, client)
         self._forget(key)
-        self._entries[key] = _Entry(content.copy(), system, ask)
+        self._entries[key] = _CachedAsk(content.copy(), system, ask)
         self._bytes += size + len(system) + _ENTRY_BYTES
         while self._bytes > MAX_KEPT_BYTES:
             self._forget(next(iter(self._entries)))

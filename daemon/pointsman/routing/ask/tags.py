@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 
 from pointsman.routing.ask import words
-from pointsman.routing.ask.names import Name, NameOf
+from pointsman.routing.ask.names import NameOf, RankedRole
 
 # Possessive quantifiers: nothing is tried twice.
 _ANGLE = r"<(?P<close>/?+)\s?+(?P<name>[A-Za-z][\w.:-]{0,63}+)(?P<rest>[^<>\n]{0,300}+)>"
@@ -22,7 +22,7 @@ MAX_TAGS = 256
 _INDENT = 100
 
 
-class Tagged(NamedTuple):
+class TaggedBlock(NamedTuple):
     """A block: `start` and `end` include its tags, `inner` and `inner_end` do not."""
 
     start: int
@@ -30,10 +30,10 @@ class Tagged(NamedTuple):
     inner: int
     inner_end: int
     name: str
-    role: Name | None
+    role: RankedRole | None
 
 
-def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[Tagged]:
+def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[TaggedBlock]:
     """Return the outermost blocks in order.
 
     With `widest`, a block of material reaches to the last closing tag of its name, so that closing tags inside the
@@ -52,7 +52,7 @@ def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[Tagged]:
             closed.setdefault(name.lower(), []).append(match.span())
         else:
             opened.append((name, match.start(), match.end()))
-    found: list[Tagged] = []
+    found: list[TaggedBlock] = []
     at = line_end = 0
     for name, start, inner in opened:
         closings = closed.get(name.lower(), [])
@@ -71,7 +71,7 @@ def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[Tagged]:
         if not alone and (line_end < first or first == inner):
             continue  # a tag that a sentence names
         inner_end, at = (last, last_end) if alone and widest else (first, first_end)
-        found.append(Tagged(start, at, inner, inner_end, plain, role))
+        found.append(TaggedBlock(start, at, inner, inner_end, plain, role))
     return found
 
 

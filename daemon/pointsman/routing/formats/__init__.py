@@ -5,15 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from pointsman.long_body import Body
-from pointsman.routing.body import Fields, given
+from pointsman.routing.body import BodyFields, given
 from pointsman.routing.edits import changed, edited
-from pointsman.routing.formats.chat import Chat
-from pointsman.routing.formats.completions import Completions
+from pointsman.routing.formats.chat import ChatFormat
+from pointsman.routing.formats.completions import CompletionsFormat
 from pointsman.routing.formats.format import TOP_LEVEL, Format, ParsedRequest
-from pointsman.routing.formats.messages import Messages
-from pointsman.routing.formats.responses import Responses
+from pointsman.routing.formats.messages import MessagesFormat
+from pointsman.routing.formats.responses import ResponsesFormat
 
-CHAT, COMPLETIONS, RESPONSES, MESSAGES = Chat(), Completions(), Responses(), Messages()
+CHAT, COMPLETIONS, RESPONSES, MESSAGES = ChatFormat(), CompletionsFormat(), ResponsesFormat(), MessagesFormat()
 FORMATS = (CHAT, COMPLETIONS, RESPONSES, MESSAGES)
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-def format_of(fields: Fields) -> Format:
+def format_of(fields: BodyFields) -> Format:
     """Return the format of a body by its fields, if the path does not tell the format."""
     if fields.get("prompt") is not None:
         return COMPLETIONS
@@ -39,6 +39,6 @@ def format_of(fields: Fields) -> Format:
     return CHAT if fields.get("input") is None else RESPONSES
 
 
-def with_model(fields: Fields, model: str) -> Body:
+def with_model(fields: BodyFields, model: str) -> Body:
     """Return the body with another `model`."""
     return edited(fields, (changed(fields, "model", (msgspec.json.encode(model),)),)).body

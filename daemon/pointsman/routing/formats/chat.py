@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from pointsman.routing.body import ABSENT, Fields, Value, given
-from pointsman.routing.edits import Change, SystemPrompt, changed
+from pointsman.routing.body import ABSENT, BodyFields, Value, given
+from pointsman.routing.edits import BodyEdit, SystemPrompt, changed
 from pointsman.routing.formats.format import Changes, Format, ParsedRequest, combined
 
 
-class Chat(Format):
+class ChatFormat(Format):
     path = "/v1/chat/completions"
     length_fields = ("max_tokens", "max_completion_tokens")
 
-    def effort_changes(self, fields: Fields, parameter: str, effort: str) -> Changes:
+    def effort_changes(self, fields: BodyFields, parameter: str, effort: str) -> Changes:
         return () if given(fields.get(parameter)) else (changed(fields, parameter, (msgspec.json.encode(effort),)),)
 
-    def own_effort(self, fields: Fields, parameter: str) -> Value | None:
+    def own_effort(self, fields: BodyFields, parameter: str) -> Value | None:
         return fields.get(parameter)
 
     def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
@@ -26,10 +26,10 @@ class Chat(Format):
         first = messages[0]
         ours = first.role in ("system", "developer")
         if ours and first.content is not ABSENT:
-            return (Change("messages", combined(first.content, prompt), *fields.span(first.content)),)
+            return (BodyEdit("messages", combined(first.content, prompt), *fields.span(first.content)),)
         begin = fields.messages_start(first) + 1
         if not ours:
             message = msgspec.json.encode({"role": "system", "content": prompt.text})
-            return (Change("messages", (message, b","), begin, begin),)
+            return (BodyEdit("messages", (message, b","), begin, begin),)
         behind = fields.data.find(b"{", begin) + 1
-        return (Change("messages", (b'"content":', *combined(None, prompt), b","), behind, behind),)
+        return (BodyEdit("messages", (b'"content":', *combined(None, prompt), b","), behind, behind),)

@@ -13,7 +13,7 @@ from pointsman.routing import json_scan, stream_usage
 from pointsman.routing.ask import BUILTIN, NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import (
     FIELDS,
-    Fields,
+    BodyFields,
     Message,
     Value,
     decode,
@@ -23,14 +23,24 @@ from pointsman.routing.body import (
     read_fields,
     view,
 )
-from pointsman.routing.edits import Change, Edited, Edits, Pieces, Reasoning, SystemPrompt, changed, edited, is_empty
+from pointsman.routing.edits import (
+    BodyEdit,
+    EditedBody,
+    Edits,
+    Pieces,
+    ReasoningEdit,
+    SystemPrompt,
+    changed,
+    edited,
+    is_empty,
+)
 from pointsman.routing.formats.message_list import counted, known_ask, read_ask, read_messages, read_prompts
-from pointsman.routing.json_scan import JsonFault, Span
+from pointsman.routing.json_scan import ByteSpan, JsonError
 from pointsman.routing.prompt_text import MAX_PARTS, TooManyParts
 from pointsman.routing.steps import Steps, finish
 from pointsman.routing.tools import carries_tools
 
-Changes = tuple[Change, ...]
+Changes = tuple[BodyEdit, ...]
 JsonPath = tuple[str, ...]
 """The keys that lead to a value in a JSON text."""
 TOP_LEVEL: tuple[JsonPath, ...] = (("usage",),)
@@ -52,7 +62,7 @@ class ParsedRequest(msgspec.Struct, frozen=True, gc=False):
     """
 
     format: Format
-    fields: Fields
+    fields: BodyFields
     model: str | None
     ask: Ask = NO_ASK
     asked: Message | None = None
@@ -75,7 +85,7 @@ class ParsedRequest(msgspec.Struct, frozen=True, gc=False):
         """Return whether the request carries tools."""
         return carries_tools(self.fields)
 
-    def apply(self, edits: Edits, *, counted: bool = False) -> Edited:
+    def apply(self, edits: Edits, *, counted: bool = False) -> EditedBody:
         """Return the body with the edits that its format supports; the same bytes if there are none.
 
         `counted`: tokens are compared, so vLLM is asked for the usage of a stream.
@@ -117,7 +127,7 @@ class Format(abc.ABC):
         """Parse a body without a pause, as `read_fields` and `read` do."""
         return finish(self.read(fields_at_once(body, FIELDS) or finish(read_fields(body)), finder))
 
-    def known(self, fields: Fields, finder: AskFinder) -> ParsedRequest | None:
+    def known(self, fields: BodyFields, finder: AskFinder) -> ParsedRequest | None:
         """Return the result of `read` if the user's last message is remembered and no ask is stated."""
         messages = self._messages(fields)
         if messages is None or len(messages) > MAX_PARTS or finder.body_field in fields.values:
@@ -125,7 +135,7 @@ class Format(abc.ABC):
         found = known_ask(messages, self._system(fields), finder)
         return None if found is None else ParsedRequest(self, fields, fields.model, *found, messages)
 
-    def read(self, fields: Fields, finder: AskFinder = BUILTIN, stated: str = "") -> Steps[ParsedRequest]:
+    def read(self, fields: BodyFields, finder: AskFinder = BUILTIN, stated: str = "") -> Steps[ParsedRequest]:
         """Return the request; raises RequestError (400) if `model` is not a string.
 
         `stated` is the ask from the client's header. Validating the messages is left to vLLM: a body without usable
@@ -138,7 +148,7 @@ class Format(abc.ABC):
             return request
         return msgspec.structs.replace(request, ask=Ask(stated, AskKind.STATED), asked=None, prompts=1)
 
-    def _read(self, fields: Fields, finder: AskFinder) -> Steps[ParsedRequest]:
+    def _read(self, fields: BodyFields, finder: AskFinder) -> Steps[ParsedRequest]:
         model, messages = fields.model, self._messages(fields)
         try:
             if messages is None:
@@ -152,25 +162,25 @@ class Format(abc.ABC):
             return ParsedRequest(self, fields, model, readable=False)
         return ParsedRequest(self, fields, model, ask, asked, messages)
 
-    def _messages(self, fields: Fields) -> list[Message] | None:
+    def _messages(self, fields: BodyFields) -> list[Message] | None:
         """Return the messages that were read with the fields, or None if this format has them elsewhere."""
         return fields.messages if self.prompt_field == "messages" else None
 
-    def _system(self, fields: Fields) -> Value | None:
+    def _system(self, fields: BodyFields) -> Value | None:
         return None if self.system_field is None else fields.get(self.system_field)
 
-    def reasoning_changes(self, fields: Fields, reasoning: Reasoning) -> Changes:
+    def reasoning_changes(self, fields: BodyFields, reasoning: ReasoningEdit) -> Changes:
         """Return the changes that set reasoning; a value set by the client takes precedence."""
         if reasoning.type == "chat_template_kwargs":
             return set_inside(fields, "chat_template_kwargs", reasoning.parameter, reasoning.on)
         # An effort cannot be turned off, only omitted.
         return () if reasoning.effort is None else self.effort_changes(fields, reasoning.parameter, reasoning.effort)
 
-    def effort_changes(self, fields: Fields, parameter: str, effort: str) -> Changes:
+    def effort_changes(self, fields: BodyFields, parameter: str, effort: str) -> Changes:
         """Return the changes that set a reasoning effort; most formats have no field for it."""
         return ()
 
-    def own_reasoning(self, fields: Fields, reasoning: Reasoning) -> bool | None:
+    def own_reasoning(self, fields: BodyFields, reasoning: ReasoningEdit) -> bool | None:
         """Return whether the client itself turned reasoning on or off, or None."""
         if reasoning.type == "chat_template_kwargs":
             on: bool | None = decode(inside(fields, "chat_template_kwargs", reasoning.parameter), None, _FLAG)
@@ -178,7 +188,7 @@ class Format(abc.ABC):
         effort = decode(self.own_effort(fields, reasoning.parameter), None, _STRING)
         return None if effort is None else effort != "none"
 
-    def own_effort(self, fields: Fields, parameter: str) -> Value | None:
+    def own_effort(self, fields: BodyFields, parameter: str) -> Value | None:
         """Return the client's reasoning effort; most formats have no field for it."""
         return None
 
@@ -187,7 +197,7 @@ class Format(abc.ABC):
         """Return the changes that set a system prompt."""
 
 
-def set_inside(fields: Fields, field: str, key: str, value: Any) -> Changes:
+def set_inside(fields: BodyFields, field: str, key: str, value: Any) -> Changes:
     """Return a change that sets `key` in the object `field`, if the client has not set it."""
     raw, setting = fields.get(field), msgspec.json.encode({key: value})
     if raw is None or not given(raw):
@@ -197,17 +207,17 @@ def set_inside(fields: Fields, field: str, key: str, value: Any) -> Changes:
         return ()  # vLLM reports a value that is not an object
     try:
         found = _member(shown, key)
-    except JsonFault:
+    except JsonError:
         return ()
     start, end = fields.span(raw)
     if found is None:
-        return (Change(field, (b"" if is_empty(shown) else b",", setting[1:-1]), end - 1, end - 1),)
+        return (BodyEdit(field, (b"" if is_empty(shown) else b",", setting[1:-1]), end - 1, end - 1),)
     if given(view(shown, found)):
         return ()
-    return (Change(field, (msgspec.json.encode(value),), start + found.start, start + found.end),)
+    return (BodyEdit(field, (msgspec.json.encode(value),), start + found.start, start + found.end),)
 
 
-def inside(fields: Fields, field: str, key: str) -> Value | None:
+def inside(fields: BodyFields, field: str, key: str) -> Value | None:
     """Return the value of `key` in the object `field`, or None."""
     raw = fields.get(field)
     if raw is None or kind(raw) != b"{" or memoryview(raw).nbytes > MAX_SETTINGS_BYTES:
@@ -215,13 +225,13 @@ def inside(fields: Fields, field: str, key: str) -> Value | None:
     shown = memoryview(raw)
     try:
         found = _member(shown, key)
-    except JsonFault:
+    except JsonError:
         return None
     return None if found is None else view(shown, found)
 
 
-def _member(container: memoryview, key: str) -> Span | None:
-    """Return the position of the value of `key` in an object; raises JsonFault."""
+def _member(container: memoryview, key: str) -> ByteSpan | None:
+    """Return the position of the value of `key` in an object; raises JsonError."""
     return (finish(json_scan.members(container, (key,))) or {}).get(key)
 
 

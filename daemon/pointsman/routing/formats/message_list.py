@@ -6,9 +6,9 @@ import msgspec
 from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
-from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind, Room
+from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind, ScanBudget
 from pointsman.routing.body import ABSENT, AT_ONCE, SYSTEM_ROLES, Message, Value, decode, has_many_objects, kind, view
-from pointsman.routing.json_scan import JsonFault, Span
+from pointsman.routing.json_scan import ByteSpan, JsonError
 from pointsman.routing.prompt_text import (
     END_BYTES,
     LIST_AT_ONCE,
@@ -18,7 +18,7 @@ from pointsman.routing.prompt_text import (
     beginning_of,
     texts_of,
 )
-from pointsman.routing.steps import Pace, Steps, paced
+from pointsman.routing.steps import Steps, TimeSlice, time_sliced
 
 # A system prompt is among the first messages.
 _OPENING = 64
@@ -44,14 +44,14 @@ def read_messages(value: Value | None) -> Steps[list[Message] | None]:
         if messages is not None:
             return counted(messages)
     try:
-        spans = yield from json_scan.elements(shown, Span(0, shown.nbytes), MAX_PARTS)
+        spans = yield from json_scan.elements(shown, ByteSpan(0, shown.nbytes), MAX_PARTS)
         if spans is None:
             raise TooManyParts
         found: list[Message] = []
         for span in spans:
             found.append((yield from _message(shown, span)))
             yield
-    except JsonFault:
+    except JsonError:
         return []
     return found
 
@@ -63,14 +63,14 @@ def counted(messages: list[Message]) -> list[Message]:
     return messages
 
 
-def _message(array: memoryview, span: Span) -> Steps[Message]:
+def _message(array: memoryview, span: ByteSpan) -> Steps[Message]:
     if span.end - span.start <= LIST_AT_ONCE:
         message: Message | None = decode(view(array, span), None, _MESSAGE)
         if message is not None:
             return message
     found = (yield from json_scan.members(array, ("role", "content"), span)) or {}
-    role = found.get("role", Span(0, 0))
-    content = found.get("content", Span(0, 0))
+    role = found.get("role", ByteSpan(0, 0))
+    content = found.get("content", ByteSpan(0, 0))
     return Message(
         decode(view(array, role), None, _STRING) if role.end - role.start < _LONG else None,
         view(array, content) if "content" in found else ABSENT,
@@ -97,8 +97,8 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
     system = _system(messages, system)
     frame, beginning = beginning_bytes(system), None
     first: list[str] = []
-    room: Room | None = None
-    pace: Pace | None = None
+    scan_budget: ScanBudget | None = None
+    time_slice: TimeSlice | None = None
     for message in reversed(messages):
         if message.role != "user":
             continue
@@ -107,19 +107,19 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
         if known is not None:
             return known, message
         texts = yield from texts_of(message.content)
-        if room is not None and not room.take(texts):
+        if scan_budget is not None and not scan_budget.take(texts):
             break
         if beginning is None:
             beginning = yield from beginning_of(system)
-        ask = yield from paced(finder.search(texts, beginning))
+        ask = yield from time_sliced(finder.search(texts, beginning))
         if ask.kind is not AskKind.NONE:
             finder.remember(message.content, frame, ask)
             return ask, message
         first = first or texts
         if first:
             frame, beginning = b"", ""
-        room, pace = room or Room(), pace or Pace()
-        yield from pace.pause()
+        scan_budget, time_slice = scan_budget or ScanBudget(), time_slice or TimeSlice()
+        yield from time_slice.pause()
     return finder.whole(first), None
 
 
@@ -127,11 +127,11 @@ def read_prompts(value: Value | None, finder: AskFinder) -> Steps[tuple[Ask, int
     """Return the ask of a prompt, with the asks of further prompts as its `others`, and the number of prompts read."""
     prompts = yield from texts_of(value)
     asks: list[Ask] = []
-    pace = Pace()
+    time_slice = TimeSlice()
     for prompt in list(dict.fromkeys(prompts))[:MAX_PROMPTS]:
-        ask = yield from paced(finder.search([prompt]))
+        ask = yield from time_sliced(finder.search([prompt]))
         asks.append(finder.whole([prompt]) if ask.kind is AskKind.NONE else ask)  # nothing was said before it
-        yield from pace.pause()
+        yield from time_slice.pause()
     asks = asks or [NO_ASK]
     first = asks[0]
     others = [*first.others, *(ask.text for ask in asks[1:])]

@@ -6,7 +6,7 @@ from pointsman.routing.edits import SystemPrompt, changed
 from pointsman.routing.formats.format import Changes, Format, ParsedRequest, combined
 
 
-class Messages(Format):
+class MessagesFormat(Format):
     path = "/v1/messages"
     system_field = "system"
     usage_in_stream = (("message", "usage"), ("usage",))

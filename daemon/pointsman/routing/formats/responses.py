@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec.json import Decoder
 
 from pointsman.errors import RequestError
-from pointsman.routing.body import Fields, Value, decode, given
+from pointsman.routing.body import BodyFields, Value, decode, given
 from pointsman.routing.edits import SystemPrompt, changed
 from pointsman.routing.formats.format import Changes, Format, ParsedRequest, combined, inside, set_inside
 
@@ -15,14 +15,14 @@ _FLAG: Decoder[bool | None] = Decoder(bool | None)
 _ID: Decoder[str | None] = Decoder(str | None)
 
 
-class Storage(NamedTuple):
+class ResponseStorage(NamedTuple):
     """The stored response that a request continues, and whether its own response is stored."""
 
     continues: str | None
     stores: bool
 
 
-def storage_of(fields: Fields) -> Storage:
+def storage_of(fields: BodyFields) -> ResponseStorage:
     """Return what a body says about stored responses; raises RequestError (400) if it chooses its response's id."""
     stores = bool(decode(fields.get("store"), True, _FLAG))
     if stores and given(fields.get("request_id")):
@@ -33,10 +33,10 @@ def storage_of(fields: Fields) -> Storage:
             code="unsupported_parameter",
             param="request_id",
         )
-    return Storage(decode(fields.get("previous_response_id"), None, _ID), stores)
+    return ResponseStorage(decode(fields.get("previous_response_id"), None, _ID), stores)
 
 
-class Responses(Format):
+class ResponsesFormat(Format):
     path = "/v1/responses"
     prompt_field = "input"
     system_field = "instructions"
@@ -44,10 +44,10 @@ class Responses(Format):
     usage_in_stream = (("response", "usage"),)
     own_fields = ("previous_response_id", "request_id", "store")
 
-    def effort_changes(self, fields: Fields, parameter: str, effort: str) -> Changes:
+    def effort_changes(self, fields: BodyFields, parameter: str, effort: str) -> Changes:
         return set_inside(fields, "reasoning", "effort", effort)
 
-    def own_effort(self, fields: Fields, parameter: str) -> Value | None:
+    def own_effort(self, fields: BodyFields, parameter: str) -> Value | None:
         return inside(fields, "reasoning", "effort")
 
     def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:

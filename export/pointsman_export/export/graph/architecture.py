@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 from pointsman_export.common.errors import UnknownFormError
-from pointsman_export.export.graph.parts import Parts
+from pointsman_export.export.graph.parts import GraphParts
 from pointsman_export.export.graph.rounding import Rounding
 from pointsman_export.export.graph.weights import Floats, Weights
 
@@ -57,7 +57,7 @@ class Architecture(Protocol):
     def fold(self, weights: Weights) -> None:
         """Rewrite weights for speed and for int8, so that the classifier computes the same in float."""
 
-    def logits(self, parts: Parts) -> str:
+    def logits(self, parts: GraphParts) -> str:
         """Add the nodes from the feed to the logits [prompts, labels], and return their name."""
 
 

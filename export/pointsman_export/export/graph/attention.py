@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pointsman_export.export.graph.linear import Scaled
+from pointsman_export.export.graph.linear import ScaledTensor
 from pointsman_export.export.graph.rope import Rope
-from pointsman_export.export.graph.writer import CONTRIB, Writer
+from pointsman_export.export.graph.writer import CONTRIB, GraphWriter
 
 BANDED_ABOVE = 256
 """Tokens above which a local layer is computed in blocks of queries, each with the keys that it can see."""
@@ -31,7 +31,7 @@ Attend = Callable[[str, str, str, str], str]
 class PromptAttention:
     """A writer of attention for the float32 layers of one graph, one prompt after another."""
 
-    def __init__(self, writer: Writer, width: int, heads: int) -> None:
+    def __init__(self, writer: GraphWriter, width: int, heads: int) -> None:
         self._writer = writer
         self._width = width
         self._heads = heads
@@ -43,7 +43,7 @@ class PromptAttention:
         self._ends = op("Concat", op("Slice", "starts", writer.integers(1), prompts), self._tokens, axis=0)
         self._tables: dict[Rope, list[str]] = {}
 
-    def rotate(self, product: Scaled, rope: Rope) -> str:
+    def rotate(self, product: ScaledTensor, rope: Rope) -> str:
         """Apply RoPE; it is linear, so a scale is multiplied into the tables, which are as wide as half a head."""
         op = self._writer.op
         if rope not in self._tables:

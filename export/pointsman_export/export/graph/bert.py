@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pointsman_export.export.graph.parts import Parts
-from pointsman_export.export.graph.post_norm import Layer, PostNorm
+from pointsman_export.export.graph.parts import GraphParts
+from pointsman_export.export.graph.post_norm import LayerWeights, PostNorm
 
 
 class Bert(PostNorm):
@@ -25,7 +25,7 @@ class Bert(PostNorm):
             first_position=first_position,
         )
 
-    def _classify(self, parts: Parts, pooled: str) -> str:
+    def _classify(self, parts: GraphParts, pooled: str) -> str:
         return parts.dense(parts.op("Tanh", parts.dense(pooled, "pooler.dense")), self.classifier)
 
 
@@ -35,12 +35,12 @@ class MeanBert(Bert):
     head: ClassVar[tuple[str, ...]] = ("classifier.",)
     mean = True
 
-    def _classify(self, parts: Parts, pooled: str) -> str:
+    def _classify(self, parts: GraphParts, pooled: str) -> str:
         return parts.dense(pooled, self.classifier)
 
 
-def _layer(name: str) -> Layer:
-    return Layer(
+def _layer(name: str) -> LayerWeights:
+    return LayerWeights(
         query=f"{name}.attention.self.query",
         key=f"{name}.attention.self.key",
         value=f"{name}.attention.self.value",

@@ -10,12 +10,12 @@ from onnx import ModelProto, TensorProto, helper
 
 from pointsman_export.export.graph.architecture import Architecture
 from pointsman_export.export.graph.attention import PromptAttention
-from pointsman_export.export.graph.linear import Activations, Linears
+from pointsman_export.export.graph.linear import Activations, LinearLayers
 from pointsman_export.export.graph.masked import MaskedAttention
-from pointsman_export.export.graph.parts import Parts
+from pointsman_export.export.graph.parts import GraphParts
 from pointsman_export.export.graph.rounding import Rounding
 from pointsman_export.export.graph.weights import Weights
-from pointsman_export.export.graph.writer import Writer
+from pointsman_export.export.graph.writer import GraphWriter
 from pointsman_export.export.interface import OUTPUT, PACKED
 
 _GPU_OPSET = 18
@@ -36,23 +36,23 @@ def build_graph(
 
     With `activations` None, it is float32 throughout.
     """
-    writer = Writer()
-    linears = Linears(writer, weights, activations, float_layers, roundings)
-    return _model(form, Parts(writer, weights, linears, PromptAttention(writer, form.width, form.heads)))
+    writer = GraphWriter()
+    linears = LinearLayers(writer, weights, activations, float_layers, roundings)
+    return _model(form, GraphParts(writer, weights, linears, PromptAttention(writer, form.width, form.heads)))
 
 
 def build_half_graph(form: Architecture, weights: Weights) -> ModelProto:
     """Build the graph for a GPU in float16; the head and the classifier, which decide between labels, stay float32."""
-    writer = Writer(_GPU_OPSET)
+    writer = GraphWriter(_GPU_OPSET)
     with np.errstate(over="ignore"):  # the verification rejects weights beyond float16
         halved: Weights = {
             name: tensor if name.startswith(form.head) else tensor.astype(np.float16)
             for name, tensor in weights.items()
         }
-    return _model(form, Parts(writer, halved, Linears(writer, halved), MaskedAttention(writer, form.heads)))
+    return _model(form, GraphParts(writer, halved, LinearLayers(writer, halved), MaskedAttention(writer, form.heads)))
 
 
-def _model(form: Architecture, parts: Parts) -> ModelProto:
+def _model(form: Architecture, parts: GraphParts) -> ModelProto:
     logits = form.logits(parts)
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, axes) for name, axes in PACKED.inputs.items()]
     labels = len(parts.weights[f"{form.classifier}.weight"])

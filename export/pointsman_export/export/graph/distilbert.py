@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pointsman_export.export.graph.parts import Parts
-from pointsman_export.export.graph.post_norm import Layer, PostNorm
+from pointsman_export.export.graph.parts import GraphParts
+from pointsman_export.export.graph.post_norm import LayerWeights, PostNorm
 
 
 class DistilBert(PostNorm):
@@ -25,12 +25,12 @@ class DistilBert(PostNorm):
             epsilon=1e-12,
         )
 
-    def _classify(self, parts: Parts, pooled: str) -> str:
+    def _classify(self, parts: GraphParts, pooled: str) -> str:
         return parts.dense(parts.op("Relu", parts.dense(pooled, "pre_classifier")), self.classifier)
 
 
-def _layer(name: str) -> Layer:
-    return Layer(
+def _layer(name: str) -> LayerWeights:
+    return LayerWeights(
         query=f"{name}.attention.q_lin",
         key=f"{name}.attention.k_lin",
         value=f"{name}.attention.v_lin",

@@ -15,14 +15,14 @@ import numpy as np
 
 from pointsman_export.export.graph.rounding import SYMMETRIC, Rounding
 from pointsman_export.export.graph.weights import Floats, Weights
-from pointsman_export.export.graph.writer import CONTRIB, Writer
+from pointsman_export.export.graph.writer import CONTRIB, GraphWriter
 from pointsman_export.export.quantize import MAX_INT8, symmetric
 
 Activations = Literal["token", "tensor"]
 
 
 @dataclass(frozen=True, slots=True)
-class Scaled:
+class ScaledTensor:
     """A tensor [1, rows, width] that still has to be multiplied by `scale` [1, rows, 1], if there is one.
 
     Then `offset` [width] has to be added, if there is one.
@@ -34,7 +34,7 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class _LinearInput:
     """The input of a linear layer: float, or int8 with the arguments of `MatMulIntegerToFloat`."""
 
     name: str
@@ -43,7 +43,7 @@ class _Rows:
     pending: str | None = None
 
 
-class Linears:
+class LinearLayers:
     """A writer of linear layers without their biases. `float_layers` are named like the weights.
 
     With `activations` None, all layers are float. `roundings` are those that are not SYMMETRIC, by layer; layers that
@@ -52,7 +52,7 @@ class Linears:
 
     def __init__(
         self,
-        writer: Writer,
+        writer: GraphWriter,
         weights: Weights,
         activations: Activations | None = None,
         float_layers: Collection[str] = (),
@@ -64,7 +64,7 @@ class Linears:
         self._float_layers = float_layers
         self._roundings = roundings
         self._zero_points: dict[tuple[str, int], str] = {}
-        self._quantized: dict[str, _Rows] = {}
+        self._quantized: dict[str, _LinearInput] = {}
 
     def embeddings(self, name: str) -> str:
         """Return the token embeddings [1, tokens, width] of the feed."""
@@ -80,7 +80,7 @@ class Linears:
             rows = op("DequantizeLinear", values, steps, axis=0)
         return op("Unsqueeze", rows, self._writer.integers(0))
 
-    def product(self, activation: Scaled, layer: str, rows: str, columns: slice = slice(None)) -> Scaled:
+    def product(self, activation: ScaledTensor, layer: str, rows: str, columns: slice = slice(None)) -> ScaledTensor:
         """Return some `columns` of the layer's output, by default all.
 
         `rows` is an input of the graph with as many items as the activation has rows. Several products of one
@@ -90,36 +90,38 @@ class Linears:
         name = layer if columns.start is None else f"{layer}[{columns.start}]"
         prepared = self._prepared(activation, layer, rows)
         if prepared.zero_point is None:
-            return Scaled(self._writer.op("MatMul", prepared.name, self._writer.constant(f"{name}.weight", matrix)))
+            return ScaledTensor(
+                self._writer.op("MatMul", prepared.name, self._writer.constant(f"{name}.weight", matrix))
+            )
         return self._int8_product(prepared, name, matrix, self._roundings.get(layer, SYMMETRIC))
 
-    def value(self, product: Scaled) -> str:
+    def value(self, product: ScaledTensor) -> str:
         """Return the product multiplied by its scale, without its offset."""
         return product.name if product.scale is None else self._writer.op("Mul", product.name, product.scale)
 
     def _is_float(self, layer: str) -> bool:
         return self._activations is None or layer in self._float_layers
 
-    def _prepared(self, activation: Scaled, layer: str, rows: str) -> _Rows:
+    def _prepared(self, activation: ScaledTensor, layer: str, rows: str) -> _LinearInput:
         if self._is_float(layer):
-            return _Rows(self.value(activation))
+            return _LinearInput(self.value(activation))
         if activation.name not in self._quantized:
             rounding = self._roundings.get(layer, SYMMETRIC)
             smoothed = self._smoothed(activation, rounding.factor)
             self._quantized[activation.name] = (
-                _Rows(*self._writer.ops("DynamicQuantizeLinear", 3, self.value(smoothed)))
+                _LinearInput(*self._writer.ops("DynamicQuantizeLinear", 3, self.value(smoothed)))
                 if self._activations == "tensor"
                 else self._by_token(smoothed, rows, rounding.least)
             )
         return self._quantized[activation.name]
 
-    def _smoothed(self, activation: Scaled, factor: Floats | None) -> Scaled:
+    def _smoothed(self, activation: ScaledTensor, factor: Floats | None) -> ScaledTensor:
         if factor is None:
             return activation
         inverse = self._writer.constant(f"{activation.name}/smooth", (1 / factor).astype(np.float32))
-        return Scaled(self._writer.op("Mul", activation.name, inverse), activation.scale)
+        return ScaledTensor(self._writer.op("Mul", activation.name, inverse), activation.scale)
 
-    def _by_token(self, activation: Scaled, rows: str, least: float | None) -> _Rows:
+    def _by_token(self, activation: ScaledTensor, rows: str, least: float | None) -> _LinearInput:
         op, number, last = self._writer.op, self._writer.number, self._writer.integers(-1)
         if least is None:
             zero, levels, values = MAX_INT8 + 1, MAX_INT8, activation.name
@@ -135,9 +137,9 @@ class Linears:
         scale = op("Mul", greatest, number(1 / levels))
         quantized = op("QuantizeLinear", values, op("Reshape", scale, last), self._zero_points[rows, zero], axis=1)
         pending = scale if activation.scale is None else op("Mul", scale, activation.scale)
-        return _Rows(quantized, number(1.0), zero_point, pending)
+        return _LinearInput(quantized, number(1.0), zero_point, pending)
 
-    def _int8_product(self, rows: _Rows, name: str, matrix: Floats, rounding: Rounding) -> Scaled:
+    def _int8_product(self, rows: _LinearInput, name: str, matrix: Floats, rounding: Rounding) -> ScaledTensor:
         writer = self._writer
         if rounding.factor is not None:
             matrix = matrix * rounding.factor[:, None]
@@ -148,4 +150,4 @@ class Linears:
         )
         moved = rounding.least is not None and self._activations == "token"
         offset = rounding.least * quantized.sum(axis=0, dtype=np.int64) * scale[0] if moved else None
-        return Scaled(product, rows.pending, offset)
+        return ScaledTensor(product, rows.pending, offset)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from pointsman.classify.packing import GPU_BLOCK as BLOCK
-from pointsman_export.export.graph.linear import Scaled
+from pointsman_export.export.graph.linear import ScaledTensor
 from pointsman_export.export.graph.rope import Rope
-from pointsman_export.export.graph.writer import CONTRIB, Writer
+from pointsman_export.export.graph.writer import CONTRIB, GraphWriter
 
 _MAX_WINDOW_TOKENS = 512
 """Widest window to each side that is cut into blocks, since a node is needed for each block that it reaches."""
@@ -31,13 +31,13 @@ class MaskedAttention:
     Every token sees itself, filler tokens too, so no softmax is over an empty set.
     """
 
-    def __init__(self, writer: Writer, heads: int) -> None:
+    def __init__(self, writer: GraphWriter, heads: int) -> None:
         self._writer = writer
         self._heads = heads
         self._tables: dict[Rope, list[str]] = {}
         self._biases: dict[tuple[int | None, int], str] = {}
 
-    def rotate(self, product: Scaled, rope: Rope) -> str:
+    def rotate(self, product: ScaledTensor, rope: Rope) -> str:
         """Apply RoPE to a product without a pending scale; the offset 0 assigns row i of the tables to token i."""
         if rope not in self._tables:
             self._tables[rope] = rope.look_up(self._writer, np.float16)

@@ -10,8 +10,8 @@ from onnx import TensorProto
 
 from pointsman_export.common.errors import UnknownFormError
 from pointsman_export.export.graph.architecture import require
-from pointsman_export.export.graph.linear import Scaled
-from pointsman_export.export.graph.parts import Parts
+from pointsman_export.export.graph.linear import ScaledTensor
+from pointsman_export.export.graph.parts import GraphParts
 from pointsman_export.export.graph.rope import Rope
 from pointsman_export.export.graph.rounding import Rounding
 from pointsman_export.export.graph.weights import Floats, Weights, balance
@@ -92,7 +92,7 @@ class ModernBert:
                 balance(weights, f"layers.{layer}.attn_norm", f"layers.{layer}.attn.Wqkv")
             balance(weights, f"layers.{layer}.mlp_norm", f"layers.{layer}.mlp.Wi")
 
-    def logits(self, parts: Parts) -> str:
+    def logits(self, parts: GraphParts) -> str:
         hidden = self._norm(parts, parts.linears.embeddings(_EMBEDDINGS), "embeddings.norm")
         for layer in range(self._count):
             hidden = self._layer(parts, layer, hidden)
@@ -103,7 +103,7 @@ class ModernBert:
         dense = parts.op("Gelu", parts.dense(pooled, "head.dense"), domain=CONTRIB)
         return parts.dense(self._norm(parts, dense, "head.norm"), self.classifier)
 
-    def _layer(self, parts: Parts, layer: int, hidden: str) -> str:
+    def _layer(self, parts: GraphParts, layer: int, hidden: str) -> str:
         """Return the layer's output [1, tokens, width], or [1, prompts, width] if only first tokens are read of it."""
         name = f"layers.{layer}"
         normed = self._norm(parts, hidden, f"{name}.attn_norm") if layer else hidden
@@ -112,38 +112,38 @@ class ModernBert:
         if first_only:
             hidden = parts.op("Gather", hidden, "starts", axis=1)
         seen = self._attend(parts, layer, normed, first_only=first_only)
-        hidden = self._residual(parts, hidden, Scaled(seen), f"{name}.attn.Wo", rows)
+        hidden = self._residual(parts, hidden, ScaledTensor(seen), f"{name}.attn.Wo", rows)
         normed = self._norm(parts, hidden, f"{name}.mlp_norm")
         value, gate = (
-            parts.linears.product(Scaled(normed), f"{name}.mlp.Wi", rows, columns)
+            parts.linears.product(ScaledTensor(normed), f"{name}.mlp.Wi", rows, columns)
             for columns in _blocks(2, self._inner)
         )
         activated = parts.op("Gelu", parts.linears.value(value), domain=CONTRIB)
         # the gate's scale is per token, so it can be multiplied into the scales of the next layer
-        gated = Scaled(parts.op("Mul", activated, gate.name), gate.scale)
+        gated = ScaledTensor(parts.op("Mul", activated, gate.name), gate.scale)
         return self._residual(parts, hidden, gated, f"{name}.mlp.Wo", rows)
 
-    def _attend(self, parts: Parts, layer: int, normed: str, *, first_only: bool) -> str:
+    def _attend(self, parts: GraphParts, layer: int, normed: str, *, first_only: bool) -> str:
         linears, attention = parts.linears, parts.attention
         is_global = layer % self._every == 0
         window = None if is_global else self._window
         rotate = partial(attention.rotate, rope=self._rope if is_global else self._local_rope)
         of_query, of_key, of_value = _blocks(3, self.width)
         product = partial(linears.product, layer=f"layers.{layer}.attn.Wqkv")
-        everywhere = partial(product, Scaled(normed), rows="input_ids")
+        everywhere = partial(product, ScaledTensor(normed), rows="input_ids")
         if not first_only:
             query, key, value = (everywhere(columns=columns) for columns in (of_query, of_key, of_value))
             return attention.all(rotate(query), rotate(key), linears.value(value), window)
-        first = Scaled(parts.op("Gather", normed, "starts", axis=1))
+        first = ScaledTensor(parts.op("Gather", normed, "starts", axis=1))
         query = product(first, rows="starts", columns=of_query)
         key, value = everywhere(columns=of_key), everywhere(columns=of_value)
         # the first token of a prompt has position 0, where RoPE is the identity
         return attention.first(linears.value(query), rotate(key), linears.value(value), window)
 
-    def _residual(self, parts: Parts, hidden: str, activation: Scaled, layer: str, rows: str) -> str:
+    def _residual(self, parts: GraphParts, hidden: str, activation: ScaledTensor, layer: str, rows: str) -> str:
         return parts.op("Add", hidden, parts.linears.value(parts.linears.product(activation, layer, rows)))
 
-    def _norm(self, parts: Parts, tensor: str, name: str) -> str:
+    def _norm(self, parts: GraphParts, tensor: str, name: str) -> str:
         return parts.norm(tensor, name, self._epsilon)
 
     def _rope_of(self, theta: float) -> Rope:

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 from onnx import TensorProto
 
-from pointsman_export.export.graph.linear import Linears, Scaled
+from pointsman_export.export.graph.linear import LinearLayers, ScaledTensor
 from pointsman_export.export.graph.rope import Rope
 from pointsman_export.export.graph.weights import Weights
-from pointsman_export.export.graph.writer import Writer
+from pointsman_export.export.graph.writer import GraphWriter
 
 
 class Attention(Protocol):
@@ -19,7 +19,7 @@ class Attention(Protocol):
     A token sees its own prompt, and if `window` is given, no further than `window` tokens to either side.
     """
 
-    def rotate(self, product: Scaled, rope: Rope) -> str:
+    def rotate(self, product: ScaledTensor, rope: Rope) -> str:
         """Apply rotary position embeddings to a query or key."""
 
     def all(self, query: str, key: str, value: str, window: int | None = None) -> str:
@@ -30,12 +30,12 @@ class Attention(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class GraphParts:
     """A writer of nodes to one graph; `weights` are those for the graph, by their names."""
 
-    writer: Writer
+    writer: GraphWriter
     weights: Weights
-    linears: Linears
+    linears: LinearLayers
     attention: Attention
 
     def op(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
@@ -46,7 +46,7 @@ class Parts:
         """Add an unchanged weight."""
         return self.writer.constant(name, self.weights[name])
 
-    def bias(self, layer: str, product: Scaled) -> str:
+    def bias(self, layer: str, product: ScaledTensor) -> str:
         """Add a layer's bias, with the offset of the layer's product."""
         bias = self.weights[f"{layer}.bias"]
         whole = bias if product.offset is None else (bias + product.offset).astype(bias.dtype)

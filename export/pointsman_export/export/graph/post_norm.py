@@ -14,8 +14,8 @@ import numpy as np
 from onnx import TensorProto
 
 from pointsman_export.export.graph.architecture import require
-from pointsman_export.export.graph.linear import Scaled
-from pointsman_export.export.graph.parts import Parts
+from pointsman_export.export.graph.linear import ScaledTensor
+from pointsman_export.export.graph.parts import GraphParts
 from pointsman_export.export.graph.rounding import Rounding, smooth
 from pointsman_export.export.graph.weights import Floats, Weights
 from pointsman_export.export.graph.writer import CONTRIB
@@ -30,7 +30,7 @@ _FIXED = {"position_embedding_type": "absolute", "is_decoder": False, "pruned_he
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class LayerWeights:
     """The names of one layer's weights; `up` and `down` are the matrices around the activation."""
 
     query: str
@@ -60,7 +60,7 @@ class PostNorm(ABC):
         *,
         width: int,
         heads: int,
-        layers: list[Layer],
+        layers: list[LayerWeights],
         epsilon: float,
         first_position: int = 0,
     ) -> None:
@@ -114,7 +114,7 @@ class PostNorm(ABC):
             weights[output] = (weights[output] + moved).astype(np.float32)
             weights[key], weights[value] = np.zeros_like(weights[key]), np.zeros_like(weights[value])
 
-    def logits(self, parts: Parts) -> str:
+    def logits(self, parts: GraphParts) -> str:
         hidden = self._embed(parts)
         for layer in self._layers:
             hidden = self._layer(parts, layer, hidden, first_only=not self.mean and layer is self._layers[-1])
@@ -123,39 +123,39 @@ class PostNorm(ABC):
         return self._classify(parts, parts.mean(rows) if self.mean else rows)
 
     @abstractmethod
-    def _classify(self, parts: Parts, pooled: str) -> str:
+    def _classify(self, parts: GraphParts, pooled: str) -> str:
         """Add the head to one row for each prompt [prompts, width], and return the logits."""
 
-    def _embed(self, parts: Parts) -> str:
+    def _embed(self, parts: GraphParts) -> str:
         table = parts.weights[_POSITIONS][self._first_position :]
         positions = parts.op("Gather", parts.writer.constant(_POSITIONS, table), "position_ids")
         words = parts.linears.embeddings(_WORDS)
         return self._norm_of_sum(parts, "embeddings.LayerNorm", words, positions)
 
-    def _layer(self, parts: Parts, layer: Layer, hidden: str, *, first_only: bool) -> str:
+    def _layer(self, parts: GraphParts, layer: LayerWeights, hidden: str, *, first_only: bool) -> str:
         """Return the layer's output [1, tokens, width], or [1, prompts, width] if only first tokens are read of it."""
         linears, attention = parts.linears, parts.attention
         key, value = (
-            linears.value(linears.product(Scaled(hidden), name, "input_ids")) for name in (layer.key, layer.value)
+            linears.value(linears.product(ScaledTensor(hidden), name, "input_ids")) for name in (layer.key, layer.value)
         )
         rows = "starts" if first_only else "input_ids"
         if first_only:
             hidden = parts.op("Gather", hidden, "starts", axis=1)
-        product = linears.value(linears.product(Scaled(hidden), layer.query, rows))
+        product = linears.value(linears.product(ScaledTensor(hidden), layer.query, rows))
         query = parts.op("Add", product, parts.weight(f"{layer.query}.bias"))
         attend = attention.first if first_only else attention.all
         seen = attend(query, key, value)
         hidden = self._add(parts, hidden, seen, layer.output, layer.attention_norm, rows)
-        up = linears.value(linears.product(Scaled(hidden), layer.up, rows))
+        up = linears.value(linears.product(ScaledTensor(hidden), layer.up, rows))
         inner = parts.op("BiasGelu", up, parts.weight(f"{layer.up}.bias"), domain=CONTRIB)
         return self._add(parts, hidden, inner, layer.down, layer.norm, rows)
 
-    def _add(self, parts: Parts, hidden: str, activation: str, linear: str, norm: str, rows: str) -> str:
+    def _add(self, parts: GraphParts, hidden: str, activation: str, linear: str, norm: str, rows: str) -> str:
         """Add a linear layer of `activation` to `hidden`, and norm the sum."""
-        product = parts.linears.product(Scaled(activation), linear, rows)
+        product = parts.linears.product(ScaledTensor(activation), linear, rows)
         return self._norm_of_sum(parts, norm, hidden, parts.linears.value(product), parts.bias(linear, product))
 
-    def _norm_of_sum(self, parts: Parts, norm: str, *tensors: str) -> str:
+    def _norm_of_sum(self, parts: GraphParts, norm: str, *tensors: str) -> str:
         """Norm a sum.
 
         ONNX Runtime fuses Add and LayerNormalization into SkipLayerNormalization, whose kernel for CPUs takes eight

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pointsman_export.export.graph.bert import Bert
-from pointsman_export.export.graph.parts import Parts
+from pointsman_export.export.graph.parts import GraphParts
 
 
 class Roberta(Bert):
@@ -22,5 +22,5 @@ class Roberta(Bert):
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config, first_position=config.get("pad_token_id", 1) + 1)
 
-    def _classify(self, parts: Parts, pooled: str) -> str:
+    def _classify(self, parts: GraphParts, pooled: str) -> str:
         return parts.dense(parts.op("Tanh", parts.dense(pooled, "classifier.dense")), self.classifier)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pointsman_export.export.graph.writer import Writer
+from pointsman_export.export.graph.writer import GraphWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Rope:
     width: int
     positions: int
 
-    def look_up(self, writer: Writer, kind: type[np.floating]) -> list[str]:
+    def look_up(self, writer: GraphWriter, kind: type[np.floating]) -> list[str]:
         """Add cosines and sines of the feed's positions, of type `kind`: [tokens, half the width] each.
 
         The angles are computed in float32 as transformers does, so that those of far positions are equal to the last

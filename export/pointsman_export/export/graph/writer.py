@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 CONTRIB = "com.microsoft"
 
 
-class Writer:
+class GraphWriter:
     """A collector of nodes and constants; each method returns the name of the tensor that it adds.
 
     Constants of one name are stored once.

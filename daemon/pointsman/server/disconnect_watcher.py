@@ -8,7 +8,7 @@ import select
 from collections.abc import Callable
 
 
-class Watch:
+class SocketWatch:
     """A socket that is watched."""
 
     __slots__ = ("file", "left")
@@ -18,24 +18,24 @@ class Watch:
         self.left = left
 
 
-class Departures:
+class DisconnectWatcher:
     """A separate epoll, which the event loop watches, for sockets whose peer may close."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._epoll: select.epoll | None = None
-        self._watches: dict[int, Watch] = {}
+        self._watches: dict[int, SocketWatch] = {}
 
-    def watch(self, file: int, left: Callable[[], None]) -> Watch:
+    def watch(self, file: int, left: Callable[[], None]) -> SocketWatch:
         """Call `left` once if the peer of the socket `file` closes or resets the connection."""
         if self._epoll is None:
             self._epoll = select.epoll()
             self._loop.add_reader(self._epoll.fileno(), self._read)
         self._epoll.register(file, select.EPOLLRDHUP)  # errors are always reported
-        watch = self._watches[file] = Watch(file, left)
+        watch = self._watches[file] = SocketWatch(file, left)
         return watch
 
-    def forget(self, watch: Watch) -> None:
+    def forget(self, watch: SocketWatch) -> None:
         """Stop watching; do nothing if that has ended."""
         if self._watches.get(watch.file) is not watch:
             return

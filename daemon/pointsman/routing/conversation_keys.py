@@ -19,7 +19,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
 ANYBODY = Caller()
 
 
-class Conversation(msgspec.Struct, frozen=True, gc=False):
+class ConversationKeys(msgspec.Struct, frozen=True, gc=False):
     """The keys under which a conversation is remembered.
 
     `own` is the key of the history up to the newest turn, `previous` up to the one before (None in a first turn),
@@ -32,13 +32,13 @@ class Conversation(msgspec.Struct, frozen=True, gc=False):
     continues: bool
 
 
-def conversation_of(history: History, caller: Caller) -> Conversation | None:
+def conversation_of(history: History, caller: Caller) -> ConversationKeys | None:
     """Return the conversation of a history, or None without a user's turn."""
     if not history.turns:
         return None
     client, session = caller.client.encode(), caller.session.encode()
     who = b"%d:%b%d:%b" % (len(client), client, len(session), session)
-    return Conversation(
+    return ConversationKeys(
         _hash(who, history.turns[:MAX_TURNS]),
         _hash(who, history.turns[1 : 1 + MAX_TURNS]) if len(history.turns) > 1 else None,
         _hash(who, ()) if session else None,

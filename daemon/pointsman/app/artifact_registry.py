@@ -15,13 +15,13 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from pointsman.app.overlay import WRITE_SECONDS, OverlayKeeper
+from pointsman.app.overlay import WRITE_SECONDS, OverlayStore
 from pointsman.app.reload import Reloader
 from pointsman.app.source import ConfigSource
 from pointsman.classify import artifact
 from pointsman.config import overlay
-from pointsman.config.overlay import Overlay, Promoted
-from pointsman.daemon_thread import OneThread
+from pointsman.config.overlay import Overlay, Promotion
+from pointsman.daemon_thread import SerialExecutor
 from pointsman.errors import ArtifactError, RequestError
 from pointsman.evaluation.improve_files import discard
 from pointsman.server.response import Response, json_response
@@ -31,15 +31,15 @@ MAX_LISTED_ARTIFACTS = 100
 FOLDER = Path("improve") / "artifacts"
 
 
-class ClassifierKeeper:
+class ArtifactRegistry:
     """The promotion of artifacts, and their rollback; one change at a time, each proven by a reload first."""
 
-    def __init__(self, source: ConfigSource, reloader: Reloader, keeper: OverlayKeeper) -> None:
+    def __init__(self, source: ConfigSource, reloader: Reloader, store: OverlayStore) -> None:
         self._source = source
         self._reloader = reloader
-        self._overlay = keeper
+        self._overlay = store
         self._lock = asyncio.Lock()
-        self._disk = OneThread("artifacts")
+        self._disk = SerialExecutor("artifacts")
         self._tasks: set[asyncio.Task[Response]] = set()
 
     async def listed(self) -> Response:
@@ -72,7 +72,7 @@ class ClassifierKeeper:
             over = (
                 serving.config.classifier.category_model.model_id if serving.promoted is None else serving.promoted.over
             )
-            promoted = Promoted(path=str(folder), over=over, at=int(time.time()))
+            promoted = Promotion(path=str(folder), over=over, at=int(time.time()))
             if serving.promoted is not None and serving.promoted.path == promoted.path:
                 message = f"{folder} is the classifier in use"
                 raise RequestError(message, status=HTTPStatus.CONFLICT, code="classifier_in_use")

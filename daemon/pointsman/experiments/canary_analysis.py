@@ -35,7 +35,7 @@ OTHERS = "*"
 _ARMS = (Arm.CANARY, Arm.STABLE)
 
 
-class Ended(NamedTuple):
+class RequestOutcome(NamedTuple):
     """The end of a request of a conversation, which `draw` identifies and which belongs to `client`.
 
     `first_byte` is in seconds, None without one.
@@ -51,7 +51,7 @@ class Ended(NamedTuple):
     at: float
 
 
-class _Client:
+class _CanaryClient:
     """The conversations of one client: how many there are, how many failed, and the logarithms of their first bytes."""
 
     __slots__ = ("conversations", "failed", "first_bytes")
@@ -61,29 +61,29 @@ class _Client:
         self.first_bytes = Moments()
 
 
-class _Conversation:
+class _CanaryConversation:
     """A conversation that counts for a client."""
 
     __slots__ = ("client", "failed", "timed")
 
-    def __init__(self, client: _Client) -> None:
+    def __init__(self, client: _CanaryClient) -> None:
         self.client = client
         self.failed = self.timed = False
 
 
-class _Side:
+class _CanaryArm:
     """The conversations of one arm."""
 
     def __init__(self) -> None:
-        self._known: Lru[float, _Conversation] = Lru(MAX_CONVERSATIONS)
-        self._clients: dict[str, _Client] = {}
+        self._known: Lru[float, _CanaryConversation] = Lru(MAX_CONVERSATIONS)
+        self._clients: dict[str, _CanaryClient] = {}
 
-    def add(self, ended: Ended, *, warm: bool) -> None:
+    def add(self, ended: RequestOutcome, *, warm: bool) -> None:
         """Count a request; its conversation fails once, and has the first byte of its first warm request."""
         one = self._known.get(ended.draw)
         if one is None:
             name = ended.client if len(self._clients) < MAX_CLIENTS or ended.client in self._clients else OTHERS
-            one = _Conversation(self._clients.setdefault(name, _Client()))
+            one = _CanaryConversation(self._clients.setdefault(name, _CanaryClient()))
             one.client.conversations += 1
         self._known.put(ended.draw, one)
         if ended.failed:
@@ -109,11 +109,11 @@ class _Side:
         return Moments(round(rows), *sums).sample()
 
 
-class _Test:
+class _CanaryTest:
     """Both arms over some time."""
 
     def __init__(self) -> None:
-        self.sides = {arm: _Side() for arm in _ARMS}
+        self.sides = {arm: _CanaryArm() for arm in _ARMS}
 
     def verdict(self, canary: Canary, alpha: float) -> str | None:
         """Return why the canary must be rolled back; a wrong answer has at most the probability `alpha`."""
@@ -135,26 +135,26 @@ def _share(found: Share) -> float:
     return found[0] / found[1]
 
 
-class Trial:
+class CanaryAnalysis:
     """The conversations of both arms of one canary: all of them, and those that began in the current hour."""
 
     def __init__(self, canary: Canary) -> None:
         self.canary = canary
-        self._whole = _Test()
-        self._hour = _Test()
+        self._whole = _CanaryTest()
+        self._hour = _CanaryTest()
         self._hours = 0
         self._started: float | None = None
         self._asked: dict[tuple[str, str], float] = {}
         self._judged = -math.inf
 
-    def add(self, ended: Ended) -> str | None:
+    def add(self, ended: RequestOutcome) -> str | None:
         """Count a request that has ended; return why the canary must be rolled back, None if it need not.
 
         That is judged at most once in PAUSE_SECONDS.
         """
         self._started = ended.at if self._started is None else self._started
         if (hours := int((ended.at - self._started) // HOUR_SECONDS) + 1) != self._hours:
-            self._hour, self._hours = _Test(), hours
+            self._hour, self._hours = _CanaryTest(), hours
         warm = self._warm(ended)
         for test in (self._whole, self._hour):
             test.sides[ended.arm].add(ended, warm=warm)
@@ -165,7 +165,7 @@ class Trial:
         hourly = ALPHA / 2 / (self._hours * (self._hours + 1))
         return self._whole.verdict(self.canary, ALPHA / 2) or self._hour.verdict(self.canary, hourly)
 
-    def _warm(self, ended: Ended) -> bool:
+    def _warm(self, ended: RequestOutcome) -> bool:
         """Return whether the model was in use at the endpoint; of those there are few."""
         key = ended.model, ended.endpoint
         before = self._asked.get(key)

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pointsman.experiments.canary_analysis import Ended, Trial
 
 from pointsman.config.model import Canary
-from pointsman.experiments.trial import Ended, Trial
 from pointsman.routing.canaries import Arm
 
 CANARY = Canary(adapter="law-v2", percent=10, max_failures=0.05, max_first_byte=2.0)
@@ -20,10 +20,10 @@ LIKE = Ended(Arm.CANARY, 0.0, "", False, 0.1, "law-v2", "a", 0.0)
 
 
 class Played:
-    """A trial, to which conversations are added two seconds apart; each is of a client of its own unless told."""
+    """An analysis, to which conversations are added two seconds apart; each is of a client of its own unless told."""
 
     def __init__(self, canary: Canary = CANARY) -> None:
-        self.trial = Trial(canary)
+        self.analysis = Trial(canary)
         self.now = 0.0
         self._draws = iter(range(10**6))
 
@@ -34,7 +34,7 @@ class Played:
             self.now += after
             draw = next(self._draws)
             made = {"client": f"client {draw}", "model": "law-v2" if arm is Arm.CANARY else "law"} | fields
-            said.append(self.trial.add(LIKE._replace(arm=arm, draw=draw / 10**6, at=self.now, **made)))
+            said.append(self.analysis.add(LIKE._replace(arm=arm, draw=draw / 10**6, at=self.now, **made)))
         return said
 
     def both(self, many: int, canary: dict[str, Any], stable: dict[str, Any]) -> list[str | None]:
@@ -129,8 +129,8 @@ def test_a_conversation_counts_once_however_many_requests_it_has() -> None:
     played = Played()
     played.add(Arm.STABLE, 60)
     for number in range(500):
-        ended = LIKE._replace(draw=0.5, client="one", failed=True, at=played.now + 2.0 * number)
-        assert played.trial.add(ended) is None
+        outcome = LIKE._replace(draw=0.5, client="one", failed=True, at=played.now + 2.0 * number)
+        assert played.analysis.add(outcome) is None
 
 
 def test_one_client_among_others_counts_for_no_more_than_half() -> None:
@@ -176,14 +176,14 @@ def test_what_is_kept_of_any_number_of_conversations_and_clients_is_bounded() ->
         assert tracemalloc.get_traced_memory()[0] - before < 100_000
     finally:
         tracemalloc.stop()
-    assert played.trial.counts() == {"canary": 0, "stable": 25_000}
+    assert played.analysis.counts() == {"canary": 0, "stable": 25_000}
 
 
 def test_it_is_judged_once_a_second_at_most() -> None:
     """To judge takes half a millisecond."""
-    trial = Trial(CANARY)
+    analysis = Trial(CANARY)
     for number in range(200):
         arm = (Arm.STABLE, Arm.CANARY)[number % 2]
-        ended = LIKE._replace(arm=arm, draw=number / 1_000, failed=arm is Arm.CANARY, client=str(number), at=0.5)
-        assert trial.add(ended) is None
-    assert trial.add(LIKE._replace(draw=0.9, failed=True, at=1.6)) is not None
+        outcome = LIKE._replace(arm=arm, draw=number / 1_000, failed=arm is Arm.CANARY, client=str(number), at=0.5)
+        assert analysis.add(outcome) is None
+    assert analysis.add(LIKE._replace(draw=0.9, failed=True, at=1.6)) is not None

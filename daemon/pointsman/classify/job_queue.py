@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pointsman.classify.cost_model import SURPRISE, Pace
+from pointsman.classify.cost_model import SURPRISE, SlowdownTracker
 from pointsman.errors import ClassifierError
 
 T = TypeVar("T")
@@ -53,16 +53,16 @@ class Run(Generic[T]):
     started_at: float
 
 
-class Lane(Generic[T]):
+class JobQueue(Generic[T]):
     """Jobs in order of arrival, with the sums of their tokens and seconds, and the runs on `executor`."""
 
-    __slots__ = ("executor", "jobs", "pace", "running", "seconds", "tokens")
+    __slots__ = ("executor", "jobs", "running", "seconds", "slowdown", "tokens")
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
         self.jobs: deque[Job[T]] = deque()
         self.running: set[Run[T]] = set()
-        self.pace = Pace()
+        self.slowdown = SlowdownTracker()
         self.tokens = 0
         self.seconds = 0.0
 
@@ -87,11 +87,11 @@ class Lane(Generic[T]):
 
     def ahead(self, now: float) -> float:
         """Return the estimated seconds of work that is queued or running."""
-        pace = self.pace.factor
-        left = (max(0.0, pace * run.seconds - (now - run.started_at)) for run in self.running)
-        return sum(left) + pace * self.seconds
+        slowdown = self.slowdown.factor
+        left = (max(0.0, slowdown * run.seconds - (now - run.started_at)) for run in self.running)
+        return sum(left) + slowdown * self.seconds
 
     def hangs(self, now: float) -> bool:
         """Return whether a run is far beyond its prediction."""
-        worst = SURPRISE * self.pace.factor
+        worst = SURPRISE * self.slowdown.factor
         return any(now - run.started_at >= HUNG_SECONDS + worst * run.seconds for run in self.running)

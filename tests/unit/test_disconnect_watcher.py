@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pointsman.server.departures import Departures
+from pointsman.server.disconnect_watcher import DisconnectWatcher
 from support.process import PATIENCE_SECONDS
 
 Pair = tuple[socket.socket, socket.socket]
@@ -27,8 +27,8 @@ def pair() -> Iterator[Pair]:
 async def test_the_end_of_the_other_side_is_told_once(pair: Pair, leaving: str) -> None:
     ours, theirs = pair
     told: asyncio.Queue[str] = asyncio.Queue()
-    departures = Departures(asyncio.get_running_loop())
-    departures.watch(ours.fileno(), lambda: told.put_nowait("left"))
+    disconnects = DisconnectWatcher(asyncio.get_running_loop())
+    disconnects.watch(ours.fileno(), lambda: told.put_nowait("left"))
     await asyncio.sleep(0)
     assert told.empty(), "it has only sent something"
     if leaving == "close":
@@ -38,49 +38,49 @@ async def test_the_end_of_the_other_side_is_told_once(pair: Pair, leaving: str) 
     assert await asyncio.wait_for(told.get(), PATIENCE_SECONDS) == "left"
     await asyncio.sleep(0)
     assert told.empty()
-    departures.close()
+    disconnects.close()
 
 
 async def test_one_that_is_forgotten_is_not_told_of_and_the_next_of_its_number_is(pair: Pair) -> None:
     ours, theirs = pair
     told: asyncio.Queue[str] = asyncio.Queue()
-    departures = Departures(asyncio.get_running_loop())
-    first = departures.watch(ours.fileno(), lambda: told.put_nowait("first"))
-    departures.forget(first)
-    departures.watch(ours.fileno(), lambda: told.put_nowait("second"))
-    departures.forget(first)
+    disconnects = DisconnectWatcher(asyncio.get_running_loop())
+    first = disconnects.watch(ours.fileno(), lambda: told.put_nowait("first"))
+    disconnects.forget(first)
+    disconnects.watch(ours.fileno(), lambda: told.put_nowait("second"))
+    disconnects.forget(first)
     theirs.close()
     assert await asyncio.wait_for(told.get(), PATIENCE_SECONDS) == "second"
     assert told.empty()
-    departures.close()
+    disconnects.close()
 
 
 async def test_one_whose_socket_was_closed_first_is_forgotten_all_the_same(pair: Pair) -> None:
     ours, _ = pair
-    departures = Departures(asyncio.get_running_loop())
-    watch = departures.watch(ours.fileno(), lambda: None)
+    disconnects = DisconnectWatcher(asyncio.get_running_loop())
+    watch = disconnects.watch(ours.fileno(), lambda: None)
     ours.close()
-    departures.forget(watch)
-    departures.forget(watch)
-    departures.close()
-    departures.close()
+    disconnects.forget(watch)
+    disconnects.forget(watch)
+    disconnects.close()
+    disconnects.close()
 
 
 async def test_nothing_is_left_of_what_was_closed(pair: Pair) -> None:
     ours, _ = pair
-    departures = Departures(asyncio.get_running_loop())
-    watch = departures.watch(ours.fileno(), lambda: None)
-    epoll = departures._epoll
+    disconnects = DisconnectWatcher(asyncio.get_running_loop())
+    watch = disconnects.watch(ours.fileno(), lambda: None)
+    epoll = disconnects._epoll
     assert epoll is not None
-    departures.close()
-    departures.forget(watch)
+    disconnects.close()
+    disconnects.forget(watch)
     assert epoll.closed
-    assert not departures._watches
+    assert not disconnects._watches
 
 
 async def test_a_call_without_news_does_not_wait_for_any(pair: Pair) -> None:
     ours, _ = pair
-    departures = Departures(asyncio.get_running_loop())
-    departures.watch(ours.fileno(), lambda: None)
-    departures._read()
-    departures.close()
+    disconnects = DisconnectWatcher(asyncio.get_running_loop())
+    disconnects.watch(ours.fileno(), lambda: None)
+    disconnects._read()
+    disconnects.close()

@@ -12,29 +12,29 @@ from itertools import chain, zip_longest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Held:
+class WaitingRequest:
     """A request that waits: `endpoints` are the names of those that may take it."""
 
     client: str
     endpoints: frozenset[str]
 
 
-class HeldRequests:
+class WaitQueue:
     """The requests that wait; `release` is called at regular times."""
 
     def __init__(self) -> None:
-        self._of: dict[str, dict[Held, None]] = {}
+        self._of: dict[str, dict[WaitingRequest, None]] = {}
         """The requests of each client in their order; first the client whose turn is next."""
         self._batch = 1
 
     def __bool__(self) -> bool:
         return bool(self._of)
 
-    def add(self, held: Held) -> None:
+    def add(self, held: WaitingRequest) -> None:
         """Let a request wait, after those of its client."""
         self._of.setdefault(held.client, {})[held] = None
 
-    def remove(self, held: Held) -> None:
+    def remove(self, held: WaitingRequest) -> None:
         """Drop a request; do nothing if it was released."""
         own = self._of.get(held.client, {})
         own.pop(held, None)
@@ -45,7 +45,7 @@ class HeldRequests:
         """Begin the ramp anew: a request that was released was not accepted."""
         self._batch = 1
 
-    def release(self, up: Collection[str]) -> list[Held]:
+    def release(self, up: Collection[str]) -> list[WaitingRequest]:
         """Return the requests that may be sent now to one of the endpoints in `up`: one, then two, four, and so on."""
         rounds = zip_longest(
             *([held for held in own if not held.endpoints.isdisjoint(up)] for own in self._of.values())

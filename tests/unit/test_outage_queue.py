@@ -9,22 +9,22 @@ from collections.abc import Iterator
 import pytest
 
 from pointsman.config.model import ServerOptions
-from pointsman.proxy.held_requests import Held, HeldRequests
+from pointsman.proxy.wait_queue import WaitingRequest, WaitQueue
 from support.playbook import OK, Wire, playing, post
 from support.virtual_loop import FakeTransport
 
 A = frozenset({"a"})
 
 
-def waiting(*clients: str, endpoints: frozenset[str] = A) -> HeldRequests:
+def waiting(*clients: str, endpoints: frozenset[str] = A) -> WaitQueue:
     """A request of each, in this order."""
-    made = HeldRequests()
+    made = WaitQueue()
     for client in clients:
-        made.add(Held(client, endpoints))
+        made.add(WaitingRequest(client, endpoints))
     return made
 
 
-def clients(released: list[Held]) -> str:
+def clients(released: list[WaitingRequest]) -> str:
     return "".join(held.client for held in released)
 
 
@@ -58,14 +58,14 @@ def test_whose_turn_it_was_is_behind_the_others() -> None:
 
 
 def test_only_those_are_released_that_an_endpoint_can_take() -> None:
-    requests = HeldRequests()
+    requests = WaitQueue()
     for endpoints in (A, frozenset("b"), frozenset("ab")):
-        requests.add(Held("x", endpoints))
+        requests.add(WaitingRequest("x", endpoints))
     assert [held.endpoints for _ in range(3) for held in requests.release({"b"})] == [{"b"}, {"a", "b"}]
 
 
 def test_one_that_left_is_forgotten() -> None:
-    requests, gone = HeldRequests(), Held("x", A)
+    requests, gone = WaitQueue(), WaitingRequest("x", A)
     requests.add(gone)
     requests.remove(gone)
     assert not requests
@@ -203,9 +203,9 @@ def test_one_whose_client_leaves_waits_no_more(down: Wire, leave: object) -> Non
 def test_its_client_may_leave_in_the_turn_that_releases_it(down: Wire) -> None:
     client = sends(down)
     comes_back(down)
-    hold = down.generations.current.backend.forwarder.hold
-    assert hold is not None
-    timer = hold._timer
+    outage_queue = down.generations.current.backend.forwarder.outage_queue
+    assert outage_queue is not None
+    timer = outage_queue._timer
     assert timer is not None
     down.clock.call_at(timer.when() - 1e-10, client._protocol.connection_lost, None)
     down.clock.advance(1.0)

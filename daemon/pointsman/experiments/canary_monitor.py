@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pointsman.config.model import RoutingOptions
-from pointsman.experiments.trial import Ended, Trial
+from pointsman.experiments.canary_analysis import CanaryAnalysis, RequestOutcome
 from pointsman.observability.record import Record
 from pointsman.routing.canaries import Arm
 from pointsman.routing.decision import Reason
@@ -13,11 +13,11 @@ from pointsman.routing.decision import Reason
 _FAILURES = frozenset({500, 502, 503, 504})
 
 
-class Trials:
-    """The trials of the canaries that have a share now, by category."""
+class CanaryMonitor:
+    """The analyses of the canaries that have a share now, by category."""
 
     def __init__(self) -> None:
-        self._trials: dict[str, Trial] = {}
+        self._analyses: dict[str, CanaryAnalysis] = {}
         self.roll_back: Callable[[str, str, str], None] = lambda *_: None
         """Called with the category, the adapter, and why."""
 
@@ -28,9 +28,9 @@ class Trials:
             for name, one in routing.categories.items()
             if one.canary is not None and 0 < one.canary.percent < 100
         }
-        known = self._trials
-        self._trials = {
-            name: known[name] if name in known and known[name].canary == canary else Trial(canary)
+        known = self._analyses
+        self._analyses = {
+            name: known[name] if name in known and known[name].canary == canary else CanaryAnalysis(canary)
             for name, canary in wanted.items()
         }
 
@@ -40,12 +40,12 @@ class Trials:
         if routed is None or routed.kept is None or routed.kept.mixed or record.endpoint is None:
             return
         decision = routed.decision
-        trial = self._trials.get(decision.category or "")
-        if trial is None or decision.arm not in (Arm.CANARY, Arm.STABLE) or record.status == 499:
+        analysis = self._analyses.get(decision.category or "")
+        if analysis is None or decision.arm not in (Arm.CANARY, Arm.STABLE) or record.status == 499:
             return
         failed = record.status in _FAILURES or record.error is not None or decision.reason is Reason.ADAPTER_MISSING
-        why = trial.add(
-            Ended(
+        why = analysis.add(
+            RequestOutcome(
                 arm=decision.arm,
                 draw=routed.kept.share,
                 client=record.client,
@@ -57,10 +57,10 @@ class Trials:
             )
         )
         if why is not None:
-            del self._trials[decision.category or ""]
-            self.roll_back(decision.category or "", trial.canary.adapter, why)
+            del self._analyses[decision.category or ""]
+            self.roll_back(decision.category or "", analysis.canary.adapter, why)
 
     def counts(self, category: str) -> dict[str, int] | None:
-        """Return the number of counted conversations by arm, or None without a trial."""
-        trial = self._trials.get(category)
-        return None if trial is None else trial.counts()
+        """Return the number of counted conversations by arm, or None without an analysis."""
+        analysis = self._analyses.get(category)
+        return None if analysis is None else analysis.counts()

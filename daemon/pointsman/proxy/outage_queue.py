@@ -7,18 +7,18 @@ import time
 from collections.abc import Callable, Coroutine
 
 from pointsman.config.model import Endpoint, Options
-from pointsman.eager import in_task
+from pointsman.eager import continue_in_task
 from pointsman.errors import UpstreamUnreachable
 from pointsman.observability.metrics import Metrics
 from pointsman.proxy.exchange import Exchange
-from pointsman.proxy.held_requests import Held, HeldRequests
+from pointsman.proxy.wait_queue import WaitingRequest, WaitQueue
 from pointsman.upstream.load_balancer import LoadBalancer
 
 # Between two steps of the ramp: a restart ends with 1, 2, 4, ... requests, four times a second.
 STEP_SECONDS = 0.25
 
 
-class Hold:
+class OutageQueue:
     """The requests of one config that wait, each for at most `seconds`, and at most `max_held` of all configs."""
 
     def __init__(self, seconds: float, max_held: int, up: Callable[[], set[str]], metrics: Metrics) -> None:
@@ -28,8 +28,8 @@ class Hold:
         self._up = up
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
-        self._held = HeldRequests()
-        self._released: dict[Held, asyncio.Future[None]] = {}
+        self._held = WaitQueue()
+        self._released: dict[WaitingRequest, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     async def send(
@@ -39,7 +39,7 @@ class Hold:
 
         `endpoints` are those that may take the request. UpstreamUnreachable from `send` means that nothing was sent.
         """
-        held: Held | None = None
+        held: WaitingRequest | None = None
         until = 0.0
         while True:
             try:
@@ -47,17 +47,17 @@ class Hold:
             except UpstreamUnreachable:
                 if held is None:
                     names = frozenset(endpoint.name for endpoint in endpoints)
-                    held, until = Held(exchange.client, names), self._loop.time() + self._seconds
+                    held, until = WaitingRequest(exchange.client, names), self._loop.time() + self._seconds
                 else:
                     self._held.refused()
                 if not await self._wait(exchange, held, until):
                     raise
 
-    async def _wait(self, exchange: Exchange, held: Held, until: float) -> bool:
+    async def _wait(self, exchange: Exchange, held: WaitingRequest, until: float) -> bool:
         """Return True once the request may be sent again, False if the request cannot wait, or no longer."""
         if self._metrics.held >= self._max_held:
             return False
-        await in_task()
+        await continue_in_task()
         record, began = exchange.record, time.perf_counter()
         record.phase = "hold"
         self._metrics.held += 1
@@ -84,12 +84,12 @@ class Hold:
         self._timer = self._loop.call_later(STEP_SECONDS, self._step) if self._held else None
 
 
-def configured_hold(options: Options, balancer: LoadBalancer, metrics: Metrics) -> Hold | None:
-    """Return the hold for the endpoints of a config, or None if disabled."""
+def configured_outage_queue(options: Options, balancer: LoadBalancer, metrics: Metrics) -> OutageQueue | None:
+    """Return the queue for the endpoints of a config, None where it is switched off."""
     if not options.relay.hold_ms:
         return None
     endpoints = balancer.all.values()
     max_held = options.server.max_in_flight // 4
-    return Hold(
+    return OutageQueue(
         options.relay.hold_ms / 1000, max_held, lambda: {one.name for one in endpoints if one.reachable}, metrics
     )
