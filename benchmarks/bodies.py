@@ -100,7 +100,7 @@ async def sent(relay: Relay, body: bytes) -> list[float]:
     """Return the delays of `/health` while a body is sent, read, routed and answered."""
     async with probing(relay.url) as delays, relay.client() as client:
         client.send(post(body))
-        got = await client.answer(within_s=ANSWER_SECONDS)
+        got = await client.answer(timeout_s=ANSWER_SECONDS)
     if got.status not in (200, 400):
         raise RuntimeError(f"the daemon answered {got.status}")
     return delays

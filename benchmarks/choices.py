@@ -30,9 +30,9 @@ from read_labels import (
     LabelledPrompt,
     choice,
     judge,
-    places,
     sampled,
     sets,
+    targets_of_labels,
 )
 
 from pointsman.adapters.catalog import ServedModels
@@ -94,7 +94,7 @@ async def measured(rows: dict[str, list[LabelledPrompt]]) -> dict[str, Any]:
     ways = {"shipped": config, "former": as_before(config, keeps_common=False)}
     labels = shipped.manifest.labels
     options = replace(config.pointsman.classifier, deadline_ms=DEADLINE_MS)
-    where = places(config, labels)
+    where = targets_of_labels(config, labels)
     categories = [*(category.name for category in config.categories if where[category.name] != BASE), BASE]
     with closing(Classifier(shipped, options)) as classifier:
         return {
@@ -129,7 +129,7 @@ def judged(rows: Sequence[LabelledPrompt], choices: Sequence[LabelChoice], categ
 
 async def chosen(config: Config, classifier: Classifier, rows: Sequence[LabelledPrompt]) -> list[LabelChoice]:
     """Return what each row gets where it is a request of its own."""
-    router, where = Router(config, classifier, ServedModels), places(config, classifier.labels)
+    router, where = Router(config, classifier, ServedModels), targets_of_labels(config, classifier.labels)
     parsed = [CHAT.parse(row.body, router.finder) for row in rows]
     routed = [await router.route(one, remember=False) for one in parsed]
     return [choice(row, one.decision, where) for row, one in zip(rows, routed, strict=True)]

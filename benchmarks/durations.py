@@ -22,14 +22,14 @@ RUNS, MAX_KEPT_RUNS = 2, 4
 
 def main() -> None:
     file = RESULT.with_name("durations.json")
-    kept = json.loads(file.read_bytes())["runs"] if file.exists() else []
+    earlier = json.loads(file.read_bytes())["runs"] if file.exists() else []
     started = provenance()
     of = {"commit": started["commit"], "on": processor(started["machine"])}
     alone = timed("make", "test")
     new: list[dict[str, Any]] = []
     for _ in range(RUNS):
         new.append(of | run())
-        result = started | {"make_test": alone, "runs": [*kept, *new][-MAX_KEPT_RUNS:]}
+        result = started | {"make_test": alone, "runs": [*earlier, *new][-MAX_KEPT_RUNS:]}
         publish(file, result, rendered(result))
     sys.exit(any(one["code"] for one in [alone, *new]))
 

@@ -266,8 +266,8 @@ def rendered(result: dict[str, Any]) -> list[str]:
 
 def _thresholds(report: dict[str, Any]) -> str:
     moved = [one for one in report["levels"] if one["before"] != one["after"]]
-    told = ", ".join(f"{one['category']} {one['before']:.2f} to {one['after']:.2f}" for one in moved)
-    return f"Thresholds that moved: {told}. " if moved else ""
+    moves = ", ".join(f"{one['category']} {one['before']:.2f} to {one['after']:.2f}" for one in moved)
+    return f"Thresholds that moved: {moves}. " if moved else ""
 
 
 def main() -> None:

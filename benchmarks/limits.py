@@ -228,8 +228,8 @@ async def large_bodies(served: LimitedDaemon) -> int:
     Each is of another client, since one may have a quarter of the room.
     """
     request = post(chat("a word " * (BODY_BYTES // 7)))
-    places = [("127.0.0.1", served.port, (f"127.0.0.{number + 2}", 0)) for number in range(BODIES)]
-    streams = [await asyncio.open_connection(host, port, local_addr=own) for host, port, own in places]
+    addresses = [("127.0.0.1", served.port, (f"127.0.0.{number + 2}", 0)) for number in range(BODIES)]
+    streams = [await asyncio.open_connection(host, port, local_addr=own) for host, port, own in addresses]
     try:
         for _, writer in streams:
             writer.write(request[:-1])

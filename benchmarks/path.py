@@ -63,8 +63,8 @@ def body(size: int, turns: int, model: str) -> bytes:
 
     def encoded(room: int) -> bytes:
         filled = [
-            message | {"content": message["content"] or _text(message["role"], place, room)}
-            for place, message in enumerate(said)
+            message | {"content": message["content"] or _text(message["role"], number, room)}
+            for number, message in enumerate(said)
         ]
         return json.dumps({"messages": filled, "model": model, "temperature": 0.2}, separators=(",", ":")).encode()
 
@@ -74,9 +74,9 @@ def body(size: int, turns: int, model: str) -> bytes:
     return encoded(room)
 
 
-def _text(role: str, place: int, room: int) -> str:
+def _text(role: str, number: int, room: int) -> str:
     unit = f"{QUESTION}\n" if role == "user" else ANSWER
-    return f"{place}. {unit * (room // len(unit) + 1)}"[:room].strip()
+    return f"{number}. {unit * (room // len(unit) + 1)}"[:room].strip()
 
 
 REQUESTS = {
@@ -179,7 +179,7 @@ def connected(generations: Generations) -> Ends:
     client, client_line = ClientConnection(listener), ClientTransport()
     client.connection_made(client_line)
     (endpoint,) = generations.current.balancer.all.values()
-    vllm, vllm_line = UpstreamConnection(endpoint.pool, kept=True), ClientTransport()
+    vllm, vllm_line = UpstreamConnection(endpoint.pool, reusable=True), ClientTransport()
     vllm.connection_made(vllm_line)
     endpoint.pool.put(vllm)
     return Ends(client, client_line, vllm, vllm_line)

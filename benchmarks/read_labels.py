@@ -112,7 +112,7 @@ def sampled(rows: Iterable[LabelledPrompt]) -> list[LabelledPrompt]:
     return [row for some in found.values() for row in some[:MAX_ROWS]]
 
 
-def places(config: Config, labels: Sequence[str]) -> dict[str, str]:
+def targets_of_labels(config: Config, labels: Sequence[str]) -> dict[str, str]:
     """Return for each category and each label of the classifier the category of its adapter, or BASE."""
     scheme = CategoryScheme(config, labels)
     found = {
@@ -120,11 +120,11 @@ def places(config: Config, labels: Sequence[str]) -> dict[str, str]:
         for name, model in zip(scheme.names, scheme.models(), strict=True)
     }
     known = {label: scheme.truth(label) for label in labels}
-    return found | {label: found[scheme.names[place]] for label, place in known.items() if place is not None}
+    return found | {label: found[scheme.names[index]] for label, index in known.items() if index is not None}
 
 
 def choice(row: LabelledPrompt, decision: Decision, where: Mapping[str, str]) -> LabelChoice:
-    """Return what a decision gave a row; `where` is from `places`."""
+    """Return what a decision gave a row; `where` is from `targets_of_labels`."""
     got = decision.category if decision.adapter and decision.category is not None else BASE
     likeliest = None
     if decision.reason in (Reason.CLASSIFIED, Reason.LOW_CONFIDENCE):

@@ -109,10 +109,10 @@ async def measure(folder: Path) -> dict[str, Any]:
 async def reloaded(daemon: Daemon) -> Reload:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    status, told = await reload(daemon)
+    status, outcome = await reload(daemon)
     if status != 200:
-        raise RuntimeError(f"not reloaded: {told}")
-    return Reload(began, loop.time(), told["classifier"] == "loaded")
+        raise RuntimeError(f"not reloaded: {outcome}")
+    return Reload(began, loop.time(), outcome["classifier"] == "loaded")
 
 
 def spread(spans: Iterable[tuple[float, float]]) -> dict[str, float]:

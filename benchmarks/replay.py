@@ -50,7 +50,7 @@ def main() -> None:
     }
     RESULT.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     RESULT.with_suffix(".md").write_text("\n".join(rendered(result)) + "\n")
-    print(told(result))
+    print(summary(result))
 
 
 def replayed(rows: list[EvaluationRow], former: str) -> dict[str, Any]:
@@ -60,8 +60,8 @@ def replayed(rows: list[EvaluationRow], former: str) -> dict[str, Any]:
         hashes = [hashlib.sha256(row.text.encode()).hexdigest() for row in rows]
         decisions = [{"event": "routing_decision", "text_hash": text_hash} for text_hash in hashes]
         log.write_text("".join(json.dumps(one) + "\n" for one in decisions))
-        kept = [{"hash": text_hash, "text": row.text} for text_hash, row in zip(hashes, rows, strict=True)]
-        texts.write_text("".join(json.dumps(one) + "\n" for one in kept))
+        lines = [{"hash": text_hash, "text": row.text} for text_hash, row in zip(hashes, rows, strict=True)]
+        texts.write_text("".join(json.dumps(one) + "\n" for one in lines))
         options = ["--against", "builtin", "--config", CONFIG, "--texts", texts, "--json", report]
         command = [sys.executable, "-m", "pointsman", "replay", log, former, *options]
         subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
@@ -89,7 +89,7 @@ def changes(result: dict[str, Any]) -> Counter[tuple[str, str]]:
     return found
 
 
-def told(result: dict[str, Any]) -> str:
+def summary(result: dict[str, Any]) -> str:
     """Return the sentences of the changelog."""
     found = moves(result)
     right = [sum(count for way, count in found.items() if way[0] == way[side]) for side in (1, 2)]
@@ -114,7 +114,7 @@ def rendered(result: dict[str, Any]) -> Iterator[str]:
         "bench-replay`).",
         f"The graphs' SHA-256 begin with {former[:12]} and {present[:12]}.",
         "",
-        told(result),
+        summary(result),
         "",
     ]
     yield from table(["change", "prompts"], [[" to ".join(way), str(n)] for way, n in changes(result).most_common()])

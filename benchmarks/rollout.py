@@ -115,7 +115,7 @@ def faults(script: dict[str, Any]) -> list[str]:
         "the promoted adapter did not answer": min(script["promoted"], script["after"]) > 0.9,
         "the bad canary was not rolled back once": len(script["rolled_back"]) == 1,
     }
-    return [fault for fault, held in right.items() if not held]
+    return [fault for fault, fulfilled in right.items() if not fulfilled]
 
 
 async def measure(rounds: int, folder: Path) -> dict[str, list[float]]:
@@ -126,8 +126,8 @@ async def measure(rounds: int, folder: Path) -> dict[str, list[float]]:
     pieces = [HEAD.format(len(sent)).encode() + sent]
     configs = {name: _with(base, routing=RoutingOptions(**options)) for name, options in OPTIONS.items()}
     configs[FEEDBACK] = _with(base, log=LogOptions(feedback_file=str(folder / "feedback")))
-    beside = replace(base.config.pointsman.classifier, shadow="builtin")
-    configs[SHADOW] = replace(_with(base, classifier=beside), shadow=load(resolve("builtin", folder)))
+    with_shadow = replace(base.config.pointsman.classifier, shadow="builtin")
+    configs[SHADOW] = replace(_with(base, classifier=with_shadow), shadow=load(resolve("builtin", folder)))
     return await in_turn(configs, pieces, rounds)
 
 
@@ -242,10 +242,17 @@ def rendered(result: dict[str, Any]) -> list[str]:
         for name, times in requests.items()
     ]
     runs = [
-        [name, f"{100 * told['verdicts']:.1f} %", f"{told['conversations']:.0f}" if told["conversations"] else "-"]
-        for name, told in result["simulated"].items()
+        [
+            name,
+            f"{100 * simulation['verdicts']:.1f} %",
+            f"{simulation['conversations']:.0f}" if simulation["conversations"] else "-",
+        ]
+        for name, simulation in result["simulated"].items()
     ]
-    back = [[name, *(_cells(*told[:2])), *(_cells(*told[2:]))] for name, told in result.get("rollbacks", {}).items()]
+    back = [
+        [name, *(_cells(*simulation[:2])), *(_cells(*simulation[2:]))]
+        for name, simulation in result.get("rollbacks", {}).items()
+    ]
     return [
         "# A rollout, what it costs, and how sure a comparison is",
         "",

@@ -125,8 +125,8 @@ def addressed(request: bytes) -> list[bytes]:
 def cut(request: bytes) -> list[list[bytes]]:
     """Return a request whole, and cut in eight ways: at each byte, each line, in the middle, and by chance."""
     chance = random.Random(len(request))
-    lines = [place.end() for place in re.finditer(rb"\r\n", request)]
-    ends = [place - 1 for place in lines]
+    lines = [match.end() for match in re.finditer(rb"\r\n", request)]
+    ends = [end - 1 for end in lines]
     ways = [[], list(range(1, len(request))), lines, ends, [len(request) // 2], [1, len(request) - 1]]
     ways += [sorted(chance.choices(range(1, max(2, len(request))), k=count)) for count in (2, 3, 5)]
     return [

@@ -21,12 +21,12 @@ def notice(site_packages: Path) -> str:
 
 def licence(package: Distribution) -> str:
     """Return the license in its metadata: an expression, a classifier, or the first line of a text."""
-    told = package.metadata
+    metadata = package.metadata
     classifiers = [
-        each.rpartition(" :: ")[2] for each in told.get_all("Classifier", []) if each.startswith("License ::")
+        each.rpartition(" :: ")[2] for each in metadata.get_all("Classifier", []) if each.startswith("License ::")
     ]
-    free = (told.get("License") or "").strip().partition("\n")[0]
-    found = told.get("License-Expression") or free or ", ".join(classifiers)
+    free = (metadata.get("License") or "").strip().partition("\n")[0]
+    found = metadata.get("License-Expression") or free or ", ".join(classifiers)
     if not found:
         raise SystemExit(f"{package.name} {package.version} does not say under which licence it is: do not ship it")
     return str(found)

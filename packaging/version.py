@@ -39,8 +39,8 @@ def version() -> str:
         return release
     if f"v{release}" in here and not changes:
         return release
-    place = f"g{commit[:12]}" + (".dirty" if changes else "")
-    return f"{release}+git{time}.{place}" if f"v{release}" in before else f"{release}.dev{time}+{place}"
+    suffix = f"g{commit[:12]}" + (".dirty" if changes else "")
+    return f"{release}+git{time}.{suffix}" if f"v{release}" in before else f"{release}.dev{time}+{suffix}"
 
 
 def debian(built: str) -> str:

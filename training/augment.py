@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from training.data import TrainingText
 from training.sections import sections
 from training.snippets import SNIPPETS
-from training.wrap import QUESTION_CHARACTERS, TASKS, Pool, beside_material, fill_task, wrap
+from training.wrap import QUESTION_CHARACTERS, TASKS, Pool, fill_task, with_material, wrap
 
 _CODE, _CHAT, _TURNS, _WRAPPED, _MATERIAL = 0.15, 0.08, 0.06, 0.14, 0.20
 """Shares of the texts that get each change; code is only added to computing questions."""
@@ -25,7 +25,7 @@ def augment(row: TrainingText, pool: Pool, rng: random.Random) -> str:
         return fill_task(row.text, pool, rng)
     text = retype(row.text, rng)
     if row.label == "computer science" and rng.random() < _CODE:
-        text = _beside_code(text, rng)
+        text = _with_code(text, rng)
     chance = rng.random()
     if chance < _CHAT:
         return _in_chat(text, pool.small_talk, rng)
@@ -36,7 +36,7 @@ def augment(row: TrainingText, pool: Pool, rng: random.Random) -> str:
     if (chance := chance - _TURNS) < _WRAPPED:
         return wrap(text, rng)
     if chance - _WRAPPED < _MATERIAL:
-        return beside_material(text, row.label, pool, rng)
+        return with_material(text, row.label, pool, rng)
     return text
 
 
@@ -77,6 +77,6 @@ def _after_turns(text: str, same: Sequence[str], rng: random.Random) -> str:
     return "\n".join([*first, text, *earlier])
 
 
-def _beside_code(text: str, rng: random.Random) -> str:
+def _with_code(text: str, rng: random.Random) -> str:
     snippet = rng.choice(SNIPPETS)
     return f"{text}\n\n{snippet}" if rng.random() < 0.6 else f"{snippet}\n\n{text}"

@@ -74,11 +74,11 @@ def recalibrate(
     runs = {source: run for source, run in read_runs(checkpoints).items() if source not in without}
     made_of = {source: run.about for source, run in runs.items()}
     rows = [row for run in runs.values() for row in run.rows]
-    kept = [row.source not in made_of for row in users]
+    retained = [row.source not in made_of for row in users]
     said = tempered(np.array([[row["probabilities"][name] for name in LABELS] for row in rows]), found.manifest)
     encoded = calibration.encode(
-        np.concatenate([found.calibration.probabilities[kept], said]),
-        np.concatenate([found.calibration.truth[kept], [LABELS.index(row["label"]) for row in rows]]),
+        np.concatenate([found.calibration.probabilities[retained], said]),
+        np.concatenate([found.calibration.truth[retained], [LABELS.index(row["label"]) for row in rows]]),
     )
     (folder / CALIBRATION).write_bytes(encoded)
     verification = found.manifest.verification
@@ -88,7 +88,7 @@ def recalibrate(
         verification={
             **verification,
             "thresholds": {
-                "rows": sum(kept) + len(rows),
+                "rows": sum(retained) + len(rows),
                 "held_out": {
                     source: {name: about[name] for name in ("rows", "sha256")} for source, about in made_of.items()
                 },
@@ -111,11 +111,11 @@ def spread(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     by_label: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         by_label[row["label"]].append(row)
-    places = {
+    indices = {
         label: np.linspace(0, len(some) - 1, min(MAX_ROWS_PER_LABEL, len(some))).round()
         for label, some in by_label.items()
     }
-    return [by_label[label][int(place)] for label, chosen in places.items() for place in chosen]
+    return [by_label[label][int(index)] for label, chosen in indices.items() for index in chosen]
 
 
 def read_runs(checkpoints: Sequence[Path]) -> dict[str, HeldOutRun]:

@@ -66,19 +66,19 @@ def load_corpus(data_dir: Path, held_out: Collection[str] = ()) -> Corpus:
     else:
         train, valid = _split(rows)
     valid = _distinct(valid)
-    tests = [text for path in kept_apart(data_dir) for text in _texts(path)]
+    tests = [text for path in reserved_files(data_dir) for text in _texts(path)]
     known = NearCopies(tests + [row.text for row in valid])
     left_out: Counter[str] = Counter()
-    kept = []
+    retained = []
     for row in _distinct(train):
         if known.has(row.text):
             left_out[row.source] += 1
         else:
-            kept.append(row)
-    return Corpus(kept, valid, dict(left_out))
+            retained.append(row)
+    return Corpus(retained, valid, dict(left_out))
 
 
-def kept_apart(data_dir: Path) -> list[Path]:
+def reserved_files(data_dir: Path) -> list[Path]:
     """Return the files of which no near copy is trained on."""
     ours = sorted(OUR_TESTS.glob("*.jsonl")) + sorted(ASKS.glob("*.jsonl"))
     return [data_dir / f"{name}.jsonl" for name in DEV_SETS] + ours

@@ -47,8 +47,8 @@ def name(training: Path, folder: Path, checkpoints: Sequence[Path], path: Path) 
         report = json.loads(training.read_bytes())
     except OSError as error:
         raise CannotTrain(f"{training}: {error.strerror}; name the training.json of a run") from error
-    told = manifest.verification.get("thresholds", {}).get("held_out", {})
-    runs = {source: run.about for source, run in read_runs(checkpoints).items() if source in told}
+    held_out = manifest.verification.get("thresholds", {}).get("held_out", {})
+    runs = {source: run.about for source, run in read_runs(checkpoints).items() if source in held_out}
     record = report | {"calibration": runs}
     for fault in _faults(record, manifest):
         raise CannotTrain(f"{training}: {fault}")
@@ -73,7 +73,7 @@ def identity(record: dict[str, Any], digest: str) -> TrainingInputs:
 def _faults(record: dict[str, Any], manifest: Manifest) -> list[str]:
     """Return why nobody could make this artifact again by this record."""
     runs = {source: {name: run[name] for name in ("rows", "sha256")} for source, run in record["calibration"].items()}
-    told = manifest.verification.get("thresholds", {}).get("held_out", {})
+    held_out = manifest.verification.get("thresholds", {}).get("held_out", {})
     checks = {
         f"is of other weights than the artifact, whose source is {manifest.source.sha256[:12]}…": (
             record["weights"] == manifest.source.sha256
@@ -82,7 +82,7 @@ def _faults(record: dict[str, Any], manifest: Manifest) -> list[str]:
             re.fullmatch(r"[0-9a-f]{40}", record["commit"]) is not None
         ),
         f"was trained without {', '.join(record['held_out'])}; only a run on all sources ships": not record["held_out"],
-        f"the artifact was calibrated on {told}, the runs have {runs}; name the same runs": runs == told,
+        f"the artifact was calibrated on {held_out}, the runs have {runs}; name the same runs": runs == held_out,
     }
     return [fault for fault, holds in checks.items() if not holds]
 

@@ -109,8 +109,8 @@ class Trainer:
             logits = self.model.classifier(self.model.dropout(mean))
             with torch.no_grad():
                 before = mean_of_tokens(self._pretrained, *self._padded(bare_ids))
-        kept = nn.functional.cosine_similarity(mean.float(), before.float()).mean()
-        loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=_SMOOTHING) - _KEEP * kept
+        similarity = nn.functional.cosine_similarity(mean.float(), before.float()).mean()
+        loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=_SMOOTHING) - _KEEP * similarity
         self._optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -58,7 +58,7 @@ def wrap(text: str, rng: random.Random) -> str:
     return rng.choice(_WRAPPERS["ask"]).replace("{ask}", text)
 
 
-def beside_material(text: str, label: str, pool: Pool, rng: random.Random) -> str:
+def with_material(text: str, label: str, pool: Pool, rng: random.Random) -> str:
     """Return `text` next to material, which may claim to be the question, of its own subject or of another."""
     kind = "speaks" if rng.random() < 0.2 else "material"
     subject = label if rng.random() < _OWN_MATERIAL else rng.choice(sorted(pool.by_label))
@@ -75,10 +75,10 @@ def fill_task(template: str, pool: Pool, rng: random.Random) -> str:
 def _fill(template: str, text: str, subject: str, pool: Pool, rng: random.Random) -> str:
     chars = rng.randint(*_MATERIAL_CHARACTERS) // max(1, template.count("{material}"))
 
-    def place(found: re.Match[str]) -> str:
+    def filled(found: re.Match[str]) -> str:
         return text if found[1] == "ask" else _passage(subject, pool, chars, rng)
 
-    return re.sub(r"\{(ask|material)\}", place, template)
+    return re.sub(r"\{(ask|material)\}", filled, template)
 
 
 def _passage(subject: str, pool: Pool, chars: int, rng: random.Random) -> str:

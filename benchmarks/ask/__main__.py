@@ -15,7 +15,7 @@ from typing import Any
 
 from provenance import provenance
 
-from ask.measure import Costs, injected, kept, right_when_bare, rows, unwrapped, written
+from ask.measure import Costs, asks_found, injected, right_when_bare, rows, unwrapped, written
 from ask.report import missed, rendered
 from ask.routes import SampleRouter
 from ask.wrapper import wrappers
@@ -49,7 +49,7 @@ async def measured(data: Path | None, *, held_out: bool) -> dict[str, Any]:
     result: dict[str, Any] = {
         "artifacts": routes.artifacts,
         "asks": [len(pool) for pool in pools],
-        "known": await kept(routes, known, pools),
+        "known": await asks_found(routes, known, pools),
         "injections": await injected(routes, known),
         "bare": {"of": len(asks)} | await unwrapped(routes, asks),
     }
@@ -58,7 +58,7 @@ async def measured(data: Path | None, *, held_out: bool) -> dict[str, Any]:
     for group in (
         seen if not held_out else ("others", "others_apart", "apps", "apps_apart", "habits", "habits_apart", "held_out")
     ):
-        result[group] = await kept(routes, wrappers(group), pools)
+        result[group] = await asks_found(routes, wrappers(group), pools)
         costs.run()
     result["cost"] = costs.found()
     return result

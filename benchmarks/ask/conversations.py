@@ -221,13 +221,13 @@ async def measure(config: Config, inner: Classifier, halves: Iterable[str], *, b
 
 async def courtesies(router: Router, classifier: RetryingClassifier) -> dict[str, dict[str, Any]]:
     """Return how many follow-ups without content keep each of three models, by how their language is known."""
-    kept: dict[str, list[bool]] = {}
+    by_kind: dict[str, list[bool]] = {}
     for text in content_free_texts():
         supported = (await classifier.classify(text)).supported
         read = "read as a language of the classifier" if supported else "read as another language"
         how = "known by their words" if content_free(text) else read
-        kept.setdefault(how, []).append(await keeps(router, text))
-    return {how: counted(found) for how, found in kept.items()}
+        by_kind.setdefault(how, []).append(await keeps(router, text))
+    return {how: counted(found) for how, found in by_kind.items()}
 
 
 def content_free_texts() -> list[str]:
@@ -255,9 +255,9 @@ def request(messages: Sequence[ChatMessage]) -> ParsedRequest:
 async def outcome(router: Router, row: FollowUpRow) -> RoutedModels:
     """Send a row's turns one by one, and its ask."""
     ask, caller, before = ChatMessage("user", row.ask), Caller(row.id), ""
-    for place, message in enumerate(row.history):
+    for index, message in enumerate(row.history):
         if message.role == "user":
-            before = await model_of(router, row.history[: place + 1], caller)
+            before = await model_of(router, row.history[: index + 1], caller)
     texts = router.classifier.texts if isinstance(router.classifier, RetryingClassifier) else []
     texts.clear()
     after = await model_of(router, [*row.history, ask], caller)
@@ -274,15 +274,15 @@ async def outcome(router: Router, row: FollowUpRow) -> RoutedModels:
 
 async def strangers(router: Router, script: Script) -> list[tuple[str, str, str]]:
     """Return, for each step, the model that a person gets among the others and alone, and the domain of the step."""
-    turns = [[place for place, said in enumerate(person) if said.role == "user"] for person in script.people]
+    turns = [[index for index, said in enumerate(person) if said.role == "user"] for person in script.people]
     steps = []
-    for places in itertools.zip_longest(*turns):
-        for number, (person, place) in enumerate(zip(script.people, places, strict=True)):
-            if place is None:
+    for turn in itertools.zip_longest(*turns):
+        for number, (person, index) in enumerate(zip(script.people, turn, strict=True)):
+            if index is None:
                 continue
-            together = await model_of(router, person[: place + 1], Caller("all"))
-            alone = await model_of(router, person[: place + 1], Caller(str(number)))
-            steps.append((together, alone, person[place].domain))
+            together = await model_of(router, person[: index + 1], Caller("all"))
+            alone = await model_of(router, person[: index + 1], Caller(str(number)))
+            steps.append((together, alone, person[index].domain))
     return steps
 
 
@@ -323,8 +323,8 @@ def share(good: Iterable[bool]) -> float:
 def cost(count: int, size: int) -> float:
     """Return the microseconds that a conversation costs a request: its history, its place in the table, its entry."""
     said = [
-        ChatMessage(("user", "assistant")[place % 2], f"{place} " + "word " * (size // 5))
-        for place in range(2 * count - 1)
+        ChatMessage(("user", "assistant")[index % 2], f"{index} " + "word " * (size // 5))
+        for index in range(2 * count - 1)
     ]
     parsed, reader, table_ = request(said), HistoryReader(AskFinder()), ConversationStore(time.monotonic)
     table_.resize(10_000, 3_600)
@@ -334,9 +334,9 @@ def cost(count: int, size: int) -> float:
         for _ in range(10):
             history = finish(reader.read(parsed.messages, parsed.ask, parsed.asked))
             conversation = conversation_of(history, Caller("client"))
-            place = table_.find(conversation)
+            lookup = table_.find(conversation)
             if conversation is not None:
-                table_.put(conversation, ConversationState("technical", place.share))
+                table_.put(conversation, ConversationState("technical", lookup.share))
         times.append((time.process_time() - started) / 10)
     return round(median(times) * 1e6, 1)
 

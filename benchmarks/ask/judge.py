@@ -87,7 +87,7 @@ def main() -> None:
             asyncio.run(compare(prepared.config, classifier, options.context, halves))
             return
         rows = [row for file in (DEVELOPMENT, SECOND, FOURTH) for row in read_rows(file)]
-        read_behind(options.context[0])
+        read_context_after(options.context[0])
         fitted = asyncio.run(report(prepared.config, classifier, rows))
         if options.write:
             CODE.write_text(written(CODE.read_text(), fitted, options.context[0]))
@@ -100,7 +100,7 @@ def _context(text: str) -> tuple[int, int]:
     return int(ask), int(answer)
 
 
-def read_behind(context: tuple[int, int]) -> None:
+def read_context_after(context: tuple[int, int]) -> None:
     """Read asks again after this much of the last ask and of its answer."""
     subject.ASK_CHARACTERS, subject.ANSWER_CHARACTERS = context
 
@@ -124,7 +124,7 @@ async def compare(
     seen = [row for half in halves if half not in APART for row in rows[half]]
     found: dict[str, list[dict[str, Any]]] = {half: [] for half in halves}
     for context in contexts:
-        read_behind(context)
+        read_context_after(context)
         weights = await fitted_to(config, classifier, seen)
         print("+".join(map(str, context)), weights)
         router = judging(config, classifier, weights)
@@ -197,8 +197,8 @@ async def report(config: Config, classifier: Classifier, rows: Sequence[FollowUp
     print("\n".join(table(["share of rows", *columns], lines)))
     for name in ("lost", "held"):
         print(f"\n{name}: {' '.join(columns['fitted to all'][0][name])}")
-    kept = [await keeps(Router(config, classifier, ServedModels), text) for text in content_free_texts()]
-    print(f"\n{sum(kept)} of {len(kept)} other follow-ups without content kept each of {len(BEGINNINGS)} adapters")
+    same = [await keeps(Router(config, classifier, ServedModels), text) for text in content_free_texts()]
+    print(f"\n{sum(same)} of {len(same)} other follow-ups without content kept each of {len(BEGINNINGS)} adapters")
     return fitted
 
 
@@ -210,16 +210,16 @@ def opener(row: FollowUpRow) -> str:
 async def evidence_of(config: Config, classifier: Classifier, row: FollowUpRow) -> Features:
     """Return the evidence of a row whose conversation is where it belongs."""
     found = await classifier.classify(row.ask)
-    policy, held = Policy(config, classifier.labels), CATEGORIES[row.domain]
-    asked = next(place for place, message in enumerate(reversed(row.history)) if message.role == "user")
+    policy, category = Policy(config, classifier.labels), CATEGORIES[row.domain]
+    asked = next(index for index, message in enumerate(reversed(row.history)) if message.role == "user")
     last = [message.content for message in row.history[-1 - asked :]]
     before = "\n".join([said[:EXCERPT_CHARACTERS] for said in last])
     lengths = (subject.ASK_CHARACTERS, subject.ANSWER_CHARACTERS)
     context = "\n".join([said[:max_characters] for said, max_characters in zip(last, lengths, strict=False)])
     both = await classifier.classify(f"{context}\n{row.ask}")
-    together = policy.scores(both.probabilities)[held]
+    together = policy.scores(both.probabilities)[category]
     return policy.evidence(
-        FollowUp(held, row.ask, before, context, together=together), policy.scores(found.probabilities)
+        FollowUp(category, row.ask, before, context, together=together), policy.scores(found.probabilities)
     )
 
 

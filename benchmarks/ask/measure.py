@@ -39,7 +39,9 @@ async def right_when_bare(routes: SampleRouter, file: Path) -> list[dict[str, st
     return [ask for ask in asks if ask["domain"] in await routes.model(bare(ask["text"]))]
 
 
-async def kept(routes: SampleRouter, kinds: Iterable[Wrapper], pools: list[list[dict[str, str]]]) -> dict[str, Any]:
+async def asks_found(
+    routes: SampleRouter, kinds: Iterable[Wrapper], pools: list[list[dict[str, str]]]
+) -> dict[str, Any]:
     """Return by kind how many asks keep their route, and what others get.
 
     `without` the search for the ask, `quick`: by quick rules in its place, and `no_line`: without the line that asks of

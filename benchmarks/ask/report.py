@@ -151,9 +151,12 @@ def rendered(result: dict[str, Any]) -> list[str]:
     ]
     for group in WANTED:
         if group in result:
-            kept = share(result[group], "ask", "no_line")
+            share_without = share(result[group], "ask", "no_line")
             lines += ["", f"## {NAMES[group].capitalize()}", "", *_kinds(result[group])]
-            lines += ["", f"Without the [line that asks](../../docs/ask.md#a-line-that-asks): {kept:.3f} of asks."]
+            lines += [
+                "",
+                f"Without the [line that asks](../../docs/ask.md#a-line-that-asks): {share_without:.3f} of asks.",
+            ]
     techniques = result["injections"]["techniques"]
     lines += ["", "## Documents that speak", ""]
     lines += table(

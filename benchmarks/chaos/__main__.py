@@ -31,10 +31,10 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the daemon's config and log")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        kept = options.keep or Path(folder)
-        kept.mkdir(parents=True, exist_ok=True)
-        found = asyncio.run(run(kept, options.seconds, options.seed))
-        checked = asyncio.run(selftest.run(kept, min(options.seconds, SELFTEST_SECONDS), options.seed))
+        output = options.keep or Path(folder)
+        output.mkdir(parents=True, exist_ok=True)
+        found = asyncio.run(run(output, options.seconds, options.seed))
+        checked = asyncio.run(selftest.run(output, min(options.seconds, SELFTEST_SECONDS), options.seed))
     result = provenance() | {"seconds": options.seconds, "seed": options.seed} | found | {"self_test": checked}
     text = json.dumps(result, indent=2) + "\n"
     print(text)

@@ -117,8 +117,8 @@ class Ticks:
 
         The event loop polled between the last two ticks before `noticed`, and did not find it.
         """
-        place = bisect.bisect_left(self.at, noticed) - 2
-        return self.at[place] if place >= 0 else noticed
+        index = bisect.bisect_left(self.at, noticed) - 2
+        return self.at[index] if index >= 0 else noticed
 
     def starved(self, start: float, end: float) -> float:
         """Return the seconds that the daemon waited for a core from the last tick before `start` to the first after."""

@@ -133,16 +133,16 @@ def few_rows(features: Floats, truth: Ints, sentences: Floats, few: int) -> dict
     dice = np.random.default_rng(0)
     labels = len(sentences)
     alone: list[float] = []
-    beside: list[float] = []
+    with_descriptions: list[float] = []
     for _ in range(DRAWS):
         order = dice.permutation(len(truth))
         seen = np.concatenate([order[truth[order] == label][:few] for label in range(labels)])
         out = np.setdiff1d(order, seen)
         more, known = np.vstack([features[seen], sentences]), np.append(truth[seen], range(labels))
-        for found, rows, answers in ((alone, features[seen], truth[seen]), (beside, more, known)):
+        for found, rows, answers in ((alone, features[seen], truth[seen]), (with_descriptions, more, known)):
             head = fit_heads(rows, answers, labels, [choose(rows, answers, labels).strength])[0]
             found.append(float((head.logits(features[out]).argmax(axis=1) == truth[out]).mean()))
-    return {"alone": float(np.mean(alone)), "with_descriptions": float(np.mean(beside))}
+    return {"alone": float(np.mean(alone)), "with_descriptions": float(np.mean(with_descriptions))}
 
 
 def other_rows(path: Path, encoder: Encoder) -> dict[str, Any]:

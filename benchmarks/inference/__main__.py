@@ -61,11 +61,11 @@ def main() -> int:
     if {*parts} - {"built_in"}:
         make_models(work)
     status = run_parts(work, parts, options.share)
-    kept = results()
-    kept.mkdir(exist_ok=True)
+    output = results()
+    output.mkdir(exist_ok=True)
     for part in PARTS:
         if _result(work, part).exists():
-            shutil.copyfile(_result(work, part), kept / f"inference-{part}.json")
+            shutil.copyfile(_result(work, part), output / f"inference-{part}.json")
     subprocess.run([sys.executable, "-m", "inference.report"], check=True)
     return status
 

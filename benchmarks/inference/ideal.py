@@ -21,7 +21,7 @@ class _TimedRun:
     arrived: list[float]
     alone: float
     """Seconds while nothing else runs."""
-    beside: float
+    concurrent: float
     """Seconds while another run is in progress."""
     done: float = 0.0
     """Share of the run that is over."""
@@ -69,7 +69,7 @@ def answered(curve: CostCurve, own: float, tokens: int, arrivals: Sequence[float
     found: list[float] = []
     now = 0.0
     while coming or running:
-        seconds = [run.alone if len(running) == 1 else run.beside for run in running]
+        seconds = [run.alone if len(running) == 1 else run.concurrent for run in running]
         ends = [now + (1 - run.done) * whole for run, whole in zip(running, seconds, strict=True)]
         until = min([*ends, *([coming[0]] if coming else [])])
         for run, whole in zip(running, seconds, strict=True):

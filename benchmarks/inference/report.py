@@ -132,11 +132,11 @@ def _fastest(found: Mapping[str, Any], ours: str, row: PerformanceTarget) -> str
     """Return which form of OpenVINO is the fastest where the target is missed by most."""
     _, cell = _cell(found, row)
     times = {name: statistics.median(cell[name]) for name in targets.OPENVINO if name in cell}
-    told = f"The fastest is {min(times, key=times.__getitem__)}."
+    text = f"The fastest is {min(times, key=times.__getitem__)}."
     plain = "OpenVINO int8, f32"
     if plain in cell:
-        told += f" With float32 in place of bfloat16, OpenVINO gives {ratio(cell[plain], cell[ours]):.2f} there."
-    return told
+        text += f" With float32 in place of bfloat16, OpenVINO gives {ratio(cell[plain], cell[ours]):.2f} there."
+    return text
 
 
 def _in_float(layers: Mapping[str, Sequence[str] | None]) -> list[str]:
@@ -421,8 +421,13 @@ def overload(found: Result) -> list[str]:
     lines = ["## Overload", "", *_judged(targets.overload(found)), ""]
     for workload, outcome in found["workloads"].items():
         rows = [
-            [reason, f"{told['answered'] / outcome['offered']:.1%}", f"{told['p50_ms']:.1f}", f"{told['p99_ms']:.1f}"]
-            for reason, told in outcome["outcomes"].items()
+            [
+                reason,
+                f"{times['answered'] / outcome['offered']:.1%}",
+                f"{times['p50_ms']:.1f}",
+                f"{times['p99_ms']:.1f}",
+            ]
+            for reason, times in outcome["outcomes"].items()
         ]
         sustained, admitted = (outcome[which]["per_second"] for which in ("sustained", "admitted"))
         lines += [

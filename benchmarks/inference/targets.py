@@ -98,10 +98,10 @@ def built_in(found: Found) -> list[PerformanceTarget]:
 def proofs(built_in: Found, models: Mapping[str, Found]) -> list[PerformanceTarget]:
     """Return the targets of the manifests: the trained built-in model, and the models under test by name."""
     agreement = built_in["agreement"]
-    kept = {f"({agreement['texts']:,} texts)": agreement["share"]}
+    same_label = {f"({agreement['texts']:,} texts)": agreement["share"]}
     moved = {name: proof["batch"]["max_difference"]["int8"] for name, proof in models.items()}
     return [
-        at_least("share of texts with the same label in int8, built-in", 0.99, kept),
+        at_least("share of texts with the same label in int8, built-in", 0.99, same_label),
         at_most("change of a logit by other texts in the batch, int8 per token", 1e-4, moved),
     ]
 
@@ -237,9 +237,9 @@ def overload(found: Found) -> list[PerformanceTarget]:
     """Return the targets under overload: admitted requests meet the deadline, and others do not wait."""
     admitted = {name: outcome["admitted"]["p99_ms"] for name, outcome in found["workloads"].items()}
     refused = {
-        f"{name}, {reason}": told["p99_ms"]
+        f"{name}, {reason}": times["p99_ms"]
         for name, outcome in found["workloads"].items()
-        for reason, told in outcome["outcomes"].items()
+        for reason, times in outcome["outcomes"].items()
         if reason in REFUSED
     }
     return [

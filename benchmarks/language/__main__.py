@@ -52,8 +52,8 @@ def main() -> None:
         "cost": {
             "asks in English": measure.cost(gate.judge, [text.text for text in texts]),
             "asks in other languages": measure.cost(gate.judge, [text.text for text in asks]),
-            "asks in English, each behind a run": measure.cost_behind(run, gate.judge, [text.text for text in texts]),
-            "asks in other languages, each behind a run": measure.cost_behind(
+            "asks in English, each behind a run": measure.cost_after(run, gate.judge, [text.text for text in texts]),
+            "asks in other languages, each behind a run": measure.cost_after(
                 run, gate.judge, [text.text for text in asks]
             ),
         },
@@ -64,7 +64,7 @@ def main() -> None:
         long = [text for text in every if len(text) > 1000]
         result["users"] = measure.false_alarms(gate.judge, prompts)
         result["cost"]["users' prompts of more than 1,000 characters"] = measure.cost(gate.judge, long)
-        result["cost"]["users' prompts, each behind a run"] = measure.cost_behind(run, gate.judge, every[:BEHIND])
+        result["cost"]["users' prompts, each behind a run"] = measure.cost_after(run, gate.judge, every[:BEHIND])
         result["peers"] = measure.peers(every, pure)
     publish(RESULT.with_name("languages.json"), result, rendered(result))
 

@@ -97,7 +97,7 @@ def cost(judge: Callable[[str], DetectedLanguage], texts: Sequence[str]) -> dict
     return _spread([min(_seconds(judge, text) for _ in range(REPEATS)) for text in texts])
 
 
-def cost_behind(
+def cost_after(
     run: Callable[[], object], judge: Callable[[str], DetectedLanguage], texts: Sequence[str]
 ) -> dict[str, float]:
     """Return microseconds of a text, of each once after a run of the graph, which takes the CPU's caches."""

@@ -182,9 +182,9 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Compare(self, node: ast.Compare) -> None:
         for table, operator in ((NEGATED, "comparison"), (BOUNDARY, "boundary")):
-            for place, op in enumerate(node.ops):
+            for index, op in enumerate(node.ops):
                 if type(op) in table:
-                    ops = [*node.ops[:place], table[type(op)](), *node.ops[place + 1 :]]
+                    ops = [*node.ops[:index], table[type(op)](), *node.ops[index + 1 :]]
                     changed = ast.Compare(left=node.left, ops=ops, comparators=node.comparators)
                     self._add(operator, node, f"({ast.unparse(changed)})")
         self.generic_visit(node)
@@ -192,8 +192,8 @@ class _Finder(ast.NodeVisitor):
     def visit_BoolOp(self, node: ast.BoolOp) -> None:
         other = ast.Or() if isinstance(node.op, ast.And) else ast.And()
         self._add("boolean", node, f"({ast.unparse(ast.BoolOp(op=other, values=node.values))})")
-        for place in range(len(node.values)):
-            rest = node.values[:place] + node.values[place + 1 :]
+        for index in range(len(node.values)):
+            rest = node.values[:index] + node.values[index + 1 :]
             changed = rest[0] if len(rest) == 1 else ast.BoolOp(op=node.op, values=rest)
             self._add("operand", node, f"({ast.unparse(changed)})")
         self.generic_visit(node)

@@ -75,8 +75,8 @@ class UnitTests:
         edited = set(range(mutant.edit.line, mutant.edit.last_line + 1))
         found = {test for test, ran in tests.items() if ran & edited}
         if not found:
-            beside = {_file(test) for test in tests or self._of_package(mutant.file)}
-            found = {test for test in self.seconds if _file(test) in beside}
+            chosen = {_file(test) for test in tests or self._of_package(mutant.file)}
+            found = {test for test in self.seconds if _file(test) in chosen}
         return [test for test in self.all if test in found]
 
     @property

@@ -83,8 +83,10 @@ class TestRunner:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         if self._limits:
-            place = {name: number for number, name in enumerate(self._limits)}
-            items[:] = sorted((item for item in items if item.nodeid in place), key=lambda item: place[item.nodeid])
+            position = {name: number for number, name in enumerate(self._limits)}
+            items[:] = sorted(
+                (item for item in items if item.nodeid in position), key=lambda item: position[item.nodeid]
+            )
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:

@@ -100,11 +100,11 @@ def _few(streams: Result) -> dict[str, str]:
         for name in ("vllm-router", "nginx", POINTSMAN)
         if name in few and name in most
     }
-    told = "; ".join(f"{name} {times:.1f}" for name, times in more.items())
+    text = "; ".join(f"{name} {times:.1f}" for name, times in more.items())
     return {
         f"CPU a chunk at {targets.MANY} streams, times {peer}'s": (
             f"Of few streams few chunks share a wake-up. A chunk takes more than of {targets.MAX_STREAMS}, in times: "
-            f"{told}."
+            f"{text}."
         )
         for peer in ("vllm-router", "nginx")
         if more
@@ -126,12 +126,12 @@ def _many(streams: Result) -> dict[str, str]:
         return f"{proxy:.0%}", f"{load:.0%}"
 
     kernel = {name: median([window.get("system_us", math.nan) for window in most[name]]) for name in (POINTSMAN, peer)}
-    told = "" if any(map(math.isnan, kernel.values())) else f" ({kernel[POINTSMAN]:.1f} and {kernel[peer]:.1f} us)"
+    text = "" if any(map(math.isnan, kernel.values())) else f" ({kernel[POINTSMAN]:.1f} and {kernel[peer]:.1f} us)"
     (ours, load), others = busy(POINTSMAN), busy(peer)
     return {
         f"CPU a chunk at {targets.MAX_STREAMS} streams, times {peer}'s": (
             f"Both read once and write once whatever has come of a stream, so that the kernel takes about as much"
-            f"{told}. The rest is {POINTSMAN}'s own, in Python."
+            f"{text}. The rest is {POINTSMAN}'s own, in Python."
         ),
         "added p99 of a chunk": (
             f"While all streams run, the core of {POINTSMAN} is busy for {ours} of the time and that of the load "
@@ -236,10 +236,10 @@ def _trust(sizes: Iterable[dict[str, Cell]]) -> str:
     windows = [window for cells in sizes for cell in cells.values() for rounds in cell.values() for window in rounds]
     others = [window["others_busy"] for window in windows]
     late = [window["late_p99_us"] for window in windows if "late_p99_us" in window]
-    told = f"Other programs used {median(others):.2f} cores (median of the windows; at most {max(others):.2f})."
+    text = f"Other programs used {median(others):.2f} cores (median of the windows; at most {max(others):.2f})."
     if late:
-        told += f" The sender was {median(late):,.0f} us late at the 99th percentile; the figures do not include this."
-    return told
+        text += f" The sender was {median(late):,.0f} us late at the 99th percentile; the figures do not include this."
+    return text
 
 
 def _cost(cell: Cell, name: str, figure: str) -> str:

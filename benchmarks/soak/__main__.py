@@ -34,9 +34,9 @@ def main() -> None:
     options = parser.parse_args()
     planned, load, own = plan(options.seconds), round(os.getloadavg()[0], 1), len(cores()[0])
     with tempfile.TemporaryDirectory() as folder:
-        kept = options.keep or Path(folder)
-        kept.mkdir(parents=True, exist_ok=True)
-        evidence = asyncio.run(run(kept, planned))
+        output = options.keep or Path(folder)
+        output.mkdir(parents=True, exist_ok=True)
+        evidence = asyncio.run(run(output, planned))
     found, faults = figures(evidence), judge(evidence)
     about = {"seconds": options.seconds, "full": planned.full, "rate": RATE, "load_before": load}
     ratios = {f"{share}_ratio": ratio(found, share) for share in ("p50", "p99")}

@@ -67,40 +67,40 @@ class HonestClients:
         wanted = BASE if word is None else ADAPTERS[word]
         body = chat(text, wanted if self._direct or word is None else "MoM", **({"stream": True} if stream else {}))
         kind = f"{'explicit' if word is None else 'routed'} {'stream' if stream else 'plain'}"
-        kept = number // len(KINDS) % 2 == 0
+        keep_alive = number // len(KINDS) % 2 == 0
         begun = time.monotonic()
-        end, got, again = await self._exchange(post(body), kept=kept)
+        end, got, again = await self._exchange(post(body), keep_alive=keep_alive)
         taken = (time.monotonic() - begun) * 1000
         asked = HonestRequest(
             begun, round(taken, 3), kind, end, status=got.status if got else None, again=again, direct=self._direct
         )
         self.found.append(judged(asked, got, word, text, stream=stream) if got else asked)
 
-    async def _exchange(self, request: bytes, *, kept: bool) -> tuple[End, Got | None, bool]:
+    async def _exchange(self, request: bytes, *, keep_alive: bool) -> tuple[End, Got | None, bool]:
         """Send a request, and once more if a reused connection is closed before an answer."""
-        if kept and self._idle:
+        if keep_alive and self._idle:
             client = self._idle.pop()
-            end, got = await self._on(client, request, kept=True)
+            end, got = await self._on(client, request, keep_alive=True)
             if end != "closed":
                 return end, got, False
-            return *await self._on_new(request, kept=True), True
-        return *await self._on_new(request, kept=kept), False
+            return *await self._on_new(request, keep_alive=True), True
+        return *await self._on_new(request, keep_alive=keep_alive), False
 
-    async def _on_new(self, request: bytes, *, kept: bool) -> tuple[End, Got | None]:
+    async def _on_new(self, request: bytes, *, keep_alive: bool) -> tuple[End, Got | None]:
         try:
-            if kept:
+            if keep_alive:
                 return await self._on(
-                    await self._stack.enter_async_context(connect(self._url, source=SOURCE)), request, kept=True
+                    await self._stack.enter_async_context(connect(self._url, source=SOURCE)), request, keep_alive=True
                 )
             async with connect(self._url, source=SOURCE) as client:
-                return await self._on(client, request, kept=False)
+                return await self._on(client, request, keep_alive=False)
         except OSError:
             return "refused", None
 
-    async def _on(self, client: RawClient, request: bytes, *, kept: bool) -> tuple[End, Got | None]:
+    async def _on(self, client: RawClient, request: bytes, *, keep_alive: bool) -> tuple[End, Got | None]:
         try:
             client.send(request)
-            got = await client.answer(within_s=PATIENCE_SECONDS)
+            got = await client.answer(timeout_s=PATIENCE_SECONDS)
         except Cut as cut:
             with suppress(OSError):  # it may be closed already
                 client.leave()
@@ -110,7 +110,7 @@ class HonestClients:
             return "hung", None
         except OSError:
             return "closed", None
-        if kept and "close" not in got.values("connection"):
+        if keep_alive and "close" not in got.values("connection"):
             self._idle.append(client)
         return "whole", got
 
@@ -145,7 +145,7 @@ def _code(body: bytes) -> str | None:
     return None
 
 
-async def ask_until_told(url: str, direct_url: str) -> list[HonestRequest | Lag]:
+async def ask_until_stopped(url: str, direct_url: str) -> list[HonestRequest | Lag]:
     """Return what honest clients saw until stdin closed."""
     clients, direct = HonestClients(url, direct=False), HonestClients(direct_url, direct=True)
     running = [asyncio.create_task(work) for work in (clients.run(), direct.run(), clients.watch())]
@@ -159,5 +159,5 @@ async def ask_until_told(url: str, direct_url: str) -> list[HonestRequest | Lag]
 
 
 if __name__ == "__main__":
-    found = asyncio.run(ask_until_told(sys.argv[1], sys.argv[2]))
+    found = asyncio.run(ask_until_stopped(sys.argv[1], sys.argv[2]))
     Path(sys.argv[3]).write_text("".join(item.line() + "\n" for item in found))

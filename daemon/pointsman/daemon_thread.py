@@ -55,12 +55,12 @@ class SerialExecutor:
             return await asyncio.wrap_future(running)
 
 
-def all_ended(within_s: float) -> bool:
+def all_ended(timeout_s: float) -> bool:
     """Wait for the threads that `start` started, and return whether all have ended.
 
     If not, the process must end by `os._exit`: libraries abort when they are torn down under a running thread.
     """
-    ends = time.monotonic() + within_s
+    ends = time.monotonic() + timeout_s
     for thread in threading.enumerate():
         if isinstance(thread, _DaemonThread):
             thread.join(max(0.0, ends - time.monotonic()))

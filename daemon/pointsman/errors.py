@@ -58,9 +58,9 @@ class Problem:
 
     def render(self, file: str) -> str:
         """Return the problem as one line: `file:line: key.path: message; fix`."""
-        place = file if self.line is None else f"{file}:{self.line}"
+        location = file if self.line is None else f"{file}:{self.line}"
         key = f"{self.path}: " if self.path else ""
-        return f"{place}: {key}{self.message}; {self.fix}"
+        return f"{location}: {key}{self.message}; {self.fix}"
 
     def fields(self) -> dict[str, Any]:
         """Return the problem as a JSON object; `mend` is the former name of `fix`, for older clients."""

@@ -52,7 +52,7 @@ async def test_the_command_line_shows_loads_and_unloads(quiet: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (("load", "nobody"), "the config has no adapter nobody; add it to the loras of its model"),
         (("load", "legal-lora"), "the config has no path for legal-lora; add `path` next to its name"),
@@ -62,11 +62,11 @@ async def test_the_command_line_shows_loads_and_unloads(quiet: World) -> None:
     ],
 )
 async def test_what_cannot_be_done_is_refused_with_the_reason(
-    quiet: World, arguments: tuple[str, str], told: str
+    quiet: World, arguments: tuple[str, str], expected: str
 ) -> None:
     done = await quiet.cli(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
-    assert told in done.stderr
+    assert expected in done.stderr
     assert quiet.vllm.paths == []
 
 

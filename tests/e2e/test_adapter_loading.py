@@ -131,7 +131,7 @@ KEY = "the key of vLLM's --api-key; put it in a file and name that in pointsman.
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "told"),
+    ("status", "body", "expected"),
     [
         pytest.param(500, error(RANK, 500, "InternalServerError"), RANK, id="the engine refuses it"),
         pytest.param(404, error(NOWHERE, 404, "NotFoundError"), NOWHERE, id="no such path"),
@@ -151,7 +151,7 @@ KEY = "the key of vLLM's --api-key; put it in a file and name that in pointsman.
         ),
     ],
 )
-async def test_a_failure_is_told_in_vllms_words(quiet: World, status: int, body: bytes, told: str) -> None:
+async def test_a_failure_is_told_in_vllms_words(quiet: World, status: int, body: bytes, expected: str) -> None:
     quiet.vllm.listed.remove("technical-lora")
 
     async def fail(_: web.Request, __: bytes) -> web.StreamResponse:
@@ -160,9 +160,9 @@ async def test_a_failure_is_told_in_vllms_words(quiet: World, status: int, body:
     quiet.vllm.steps["/v1/load_lora_adapter"] = fail
     reply = await quiet.change("load", {"name": "technical-lora"})
 
-    assert (reply.status, reply.json["endpoints"]) == (502, {"vllm0": told})
+    assert (reply.status, reply.json["endpoints"]) == (502, {"vllm0": expected})
     found = await quiet.state()
-    assert (found["state"], found["error"], found["retry_in_s"]) == ("failed", told, None)
+    assert (found["state"], found["error"], found["retry_in_s"]) == ("failed", expected, None)
     assert (await quiet.ask()).json["model"] == BASE
 
 
@@ -188,8 +188,8 @@ async def test_an_adapter_that_loads_and_does_not_answer_is_taken_away_again(qui
     quiet.vllm.steps["/v1/completions"] = dead
     reply = await quiet.change("load", {"name": "technical-lora"})
 
-    told = "it is loaded and does not answer: EngineCore encountered an issue"
-    assert (reply.status, reply.json["endpoints"]) == (502, {"vllm0": told})
+    expected = "it is loaded and does not answer: EngineCore encountered an issue"
+    assert (reply.status, reply.json["endpoints"]) == (502, {"vllm0": expected})
     assert quiet.vllm.paths == [*LOADED, "/v1/unload_lora_adapter technical-lora"]
     assert "technical-lora" not in quiet.vllm.listed
 

@@ -55,13 +55,15 @@ async def test_a_vllm_that_never_said_what_it_serves_gets_the_adapters_traffic(t
 
 
 @pytest.mark.parametrize(
-    ("key", "told"),
+    ("key", "expected"),
     [
         (None, "put it in a file and name that in pointsman.relay.api_key_file"),
         ("wrong", "refuses the key in pointsman.relay.api_key_file"),
     ],
 )
-async def test_a_401_says_which_key_is_missing_and_where_it_belongs(tmp_path: Path, key: str | None, told: str) -> None:
+async def test_a_401_says_which_key_is_missing_and_where_it_belongs(
+    tmp_path: Path, key: str | None, expected: str
+) -> None:
     vllm = LoraVllm()
 
     async def unauthorized(request: web.Request, _: bytes) -> web.StreamResponse:
@@ -73,10 +75,10 @@ async def test_a_401_says_which_key_is_missing_and_where_it_belongs(tmp_path: Pa
     async with run_world(tmp_path, vllm, known=False, **options) as world:
         vllm.steps["/v1/models"] = unauthorized
         found = await world.adapters()
-        assert told in found["error"]
+        assert expected in found["error"]
         assert "--api-key" in found["error"]
         await world.service.daemon.logged("endpoint", endpoint="vllm0", state=f"models unknown: {found['error']}")
         ready = await world.service.get("/ready")
         assert (ready.status, ready.json["error"]["code"]) == (503, "not_ready")
         assert b"\npointsman_ready 0.0\n" in (await world.service.get("/metrics", admin=True)).body
-        assert told in (await world.cli()).stdout
+        assert expected in (await world.cli()).stdout

@@ -137,7 +137,7 @@ class Load:
     async def gets(self, model: str, more: int = 20) -> None:
         """Wait until this model has answered so often again."""
         wanted = self.models[model] + more
-        await eventually(lambda: self.models[model] >= wanted, f"{model} answers", within_s=LOADED_SECONDS)
+        await eventually(lambda: self.models[model] >= wanted, f"{model} answers", timeout_s=LOADED_SECONDS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -212,7 +212,7 @@ async def test_after_a_restart_missing_adapters_are_loaded_and_answer_as_themsel
 
 
 @pytest.mark.parametrize(
-    ("adapter", "told"),
+    ("adapter", "expected"),
     [
         ("bigrank-lora", "LoRA rank 64 is greater than max_lora_rank 16"),
         ("broken-lora", "Missing required configuration fields"),
@@ -220,14 +220,14 @@ async def test_after_a_restart_missing_adapters_are_loaded_and_answer_as_themsel
     ],
 )
 async def test_an_adapter_that_vllm_refuses_is_told_in_its_words_and_harms_nobody(
-    restarted: Story, adapter: str, told: str
+    restarted: Story, adapter: str, expected: str
 ) -> None:
     found = await restarted.reaches(adapter, "failed")
-    assert told in found["error"]
+    assert expected in found["error"]
     again = await restarted.cli("load", adapter)
-    assert (again.returncode, told in again.stdout) == (1, True)
+    assert (again.returncode, expected in again.stdout) == (1, True)
     assert (await restarted.state(adapter))["failures"] > found["failures"]
-    assert f"{told}" in (await restarted.cli()).stdout
+    assert f"{expected}" in (await restarted.cli()).stdout
     assert await restarted.answers(MEDICAL) == "medical-lora"
 
 

@@ -47,8 +47,8 @@ async def test_a_command_promotes_an_artifact_and_goes_back(tmp_path: Path) -> N
             assert (again.returncode, "is the classifier in use" in again.stderr) == (1, True)
         async with run_daemon(shipped_config(vllm.port), tmp_path, env=env) as daemon:
             assert json.loads((await command(daemon, "--json")).stdout)["in_use"] == str(made)
-            kept = await command(daemon, "discard", "fitted")
-            assert (kept.returncode, "fitted is the classifier in use" in kept.stderr) == (1, True)
+            discarded = await command(daemon, "discard", "fitted")
+            assert (discarded.returncode, "fitted is the classifier in use" in discarded.stderr) == (1, True)
             assert (await command(daemon, "rollback")).stdout.startswith("in use: builtin\n")
             assert await asked(daemon) == "medical-lora"
             none = await command(daemon, "rollback")

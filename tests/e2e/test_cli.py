@@ -119,12 +119,14 @@ def test_a_reader_that_has_enough_ends_a_command_quietly(arguments: tuple[str | 
     assert "BrokenPipe" not in done.stderr
 
 
-@pytest.mark.parametrize(("level", "told"), [("debug", True), ("info", True), ("warning", False)])
-async def test_the_log_level_of_the_command_line_wins_over_the_configs(level: str, told: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("level", "expected"), [("debug", True), ("info", True), ("warning", False)])
+async def test_the_log_level_of_the_command_line_wins_over_the_configs(
+    level: str, expected: bool, tmp_path: Path
+) -> None:
     config = quick_config(reserve_port()) | {"pointsman": {"log": {"level": "error"}}}
     async with run_daemon(config, tmp_path, args=("--log-level", level)) as daemon:
         pass
-    assert ("ready" in [line["event"] for line in daemon.log_lines()]) is told
+    assert ("ready" in [line["event"] for line in daemon.log_lines()]) is expected
 
 
 async def test_the_key_of_text_hash_survives_a_restart(tmp_path: Path) -> None:

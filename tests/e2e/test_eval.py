@@ -215,8 +215,8 @@ async def test_a_daemons_log_is_replayed_with_the_texts_that_it_kept(tmp_path: P
             for text in [*texts, texts[0]]:
                 async with http.post(daemon.base_url + CHAT, json=chat(text)) as response:
                     assert response.status == 200
-    kept = [json.loads(line)["text"] for line in (tmp_path / "texts.jsonl").read_text().splitlines()]
-    assert kept == texts
+    written = [json.loads(line)["text"] for line in (tmp_path / "texts.jsonl").read_text().splitlines()]
+    assert written == texts
     assert (tmp_path / "texts.jsonl").stat().st_mode & 0o777 == 0o600
     assert not any(text in daemon.log_text() for text in texts)
 

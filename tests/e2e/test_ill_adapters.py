@@ -81,8 +81,8 @@ class Scene:
         return [(line.get("model") or line["endpoint"], line["state"]) for line in lines]
 
     async def unwell(self) -> list[tuple[str, str, str]]:
-        told = (await self.service.get("/status", admin=True)).json["unwell"]
-        return [(one["kind"], one["name"], one["state"]) for one in told]
+        watched = (await self.service.get("/status", admin=True)).json["unwell"]
+        return [(one["kind"], one["name"], one["state"]) for one in watched]
 
     async def status(self) -> list[str]:
         """The lines of `pointsman status` after those of the service."""
@@ -100,12 +100,12 @@ class Scene:
             lambda: self.found(f"max_over_time({gauge}[10m]) == 1", "model") == {(model,)}, f"{gauge} is 1 for {model}"
         )
 
-    async def alerts(self, state: str, expected: set[tuple[str, str]], within_s: float = PATIENCE_SECONDS) -> None:
+    async def alerts(self, state: str, expected: set[tuple[str, str]], timeout_s: float = PATIENCE_SECONDS) -> None:
         """Wait for alerts in a state; by name and model, all that are about errors or times."""
         wanted = {(name, model, state) for name, model in expected}
         what = f"the alerts are {wanted}"
         await eventually(
-            lambda: self.found(ALERTS, "alertname", "model", "alertstate") == wanted, what, within_s=within_s
+            lambda: self.found(ALERTS, "alertname", "model", "alertstate") == wanted, what, timeout_s=timeout_s
         )
 
 
@@ -142,22 +142,22 @@ async def keep_asking(service: Service, text: str, model: str) -> None:
         await service.post(CHAT, chat(text, model, stream=True))
 
 
-async def fall_ill(told: Scene) -> None:
+async def fall_ill(watched: Scene) -> None:
     """Have the two fall ill: both are said in time, wherever an operator looks, and no other is."""
-    daemon, affected = told.service.daemon, told.vllm.affected
-    told.vllm.ill = True
-    await eventually(lambda: min(map(len, affected.values())) >= ENOUGH, "twenty of each are affected", within_s=60.0)
+    daemon, affected = watched.service.daemon, watched.vllm.affected
+    watched.vllm.ill = True
+    await eventually(lambda: min(map(len, affected.values())) >= ENOUGH, "twenty of each are affected", timeout_s=60.0)
     for model, state in ((FAILING, "failing"), (SLOW, "slow")):
         line = await daemon.logged(
-            "models", level="warning", model=model, state=state, within_s=WARNED_SECONDS + PATIENCE_SECONDS
+            "models", level="warning", model=model, state=state, timeout_s=WARNED_SECONDS + PATIENCE_SECONDS
         )
         assert datetime.datetime.fromisoformat(line["ts"]).timestamp() <= affected[model][ENOUGH - 1] + WARNED_SECONDS
     both: list[Any] = [("model", FAILING, "failing"), ("model", SLOW, "slow")]
-    assert await told.unwell() == both
-    shown = await told.status()
+    assert await watched.unwell() == both
+    shown = await watched.status()
     assert [line.partition(",")[0] for line in shown[:2]] == [f"FAILING  {FAILING}", f"SLOW  {SLOW}"]
     for model, state in ((FAILING, "failing"), (SLOW, "slow")):
-        await told.only(model, f"pointsman_model_{state}")
+        await watched.only(model, f"pointsman_model_{state}")
 
 
 async def the_page_shows(browser: Browser, rows: set[tuple[str, str]]) -> None:
@@ -183,31 +183,31 @@ BOTH = {("PointsmanModelFailing", FAILING), ("PointsmanModelSlow", SLOW)}
 async def test_one_that_fails_and_one_that_is_slow_are_said_in_time_and_no_other(
     browser: Browser, tmp_path: Path
 ) -> None:
-    async with scene(tmp_path) as told:
-        await browser.open(told.service.daemon.admin_url)
-        await fall_ill(told)
+    async with scene(tmp_path) as watched:
+        await browser.open(watched.service.daemon.admin_url)
+        await fall_ill(watched)
         await the_page_shows(browser, {(FAILING, "failing"), (SLOW, "slow")})
-        await told.alerts("pending", BOTH)
-        assert sorted(told.said()) == [(FAILING, "failing"), (SLOW, "slow")]
+        await watched.alerts("pending", BOTH)
+        assert sorted(watched.said()) == [(FAILING, "failing"), (SLOW, "slow")]
 
 
 @pytest.mark.nightly
 async def test_their_alerts_fire_after_two_minutes_and_end_with_what_was_the_matter(
     browser: Browser, tmp_path: Path
 ) -> None:
-    async with scene(tmp_path) as told:
-        await browser.open(told.service.daemon.admin_url)
-        await fall_ill(told)
-        await told.alerts("firing", BOTH, within_s=FIRING_SECONDS)
-        told.vllm.ill = False
-        await told.vllm.each_answers([FAILING, SLOW])
+    async with scene(tmp_path) as watched:
+        await browser.open(watched.service.daemon.admin_url)
+        await fall_ill(watched)
+        await watched.alerts("firing", BOTH, timeout_s=FIRING_SECONDS)
+        watched.vllm.ill = False
+        await watched.vllm.each_answers([FAILING, SLOW])
         for model, state in ((FAILING, "failing"), (SLOW, "slow")):
-            daemon = told.service.daemon
-            await daemon.logged("models", level="info", model=model, state=f"no longer {state}", within_s=OVER_SECONDS)
-        await told.alerts("firing", set())
-        assert await told.unwell() == []
+            daemon = watched.service.daemon
+            await daemon.logged("models", level="info", model=model, state=f"no longer {state}", timeout_s=OVER_SECONDS)
+        await watched.alerts("firing", set())
+        assert await watched.unwell() == []
         await the_page_shows(browser, set())
-        assert not any(line.startswith(("FAILING", "SLOW")) for line in await told.status())
-        said = told.said()
+        assert not any(line.startswith(("FAILING", "SLOW")) for line in await watched.status())
+        said = watched.said()
         assert sorted(said[:2]) == [(FAILING, "failing"), (SLOW, "slow")]
         assert sorted(said[2:]) == [(FAILING, "no longer failing"), (SLOW, "no longer slow")]

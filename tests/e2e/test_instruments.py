@@ -130,8 +130,8 @@ def test_each_alert_fires_in_its_trouble_and_else_not(tmp_path: Path) -> None:
         name, labels = rule["alert"], rule["labels"]
         trouble, fine = CASES[name]
         series += of(f"{name} in trouble", trouble) + of(f"{name} fine", fine)
-        told = f'{{alertname="{name}", instance="{name} in trouble", severity="{labels["severity"]}"}}'
-        firing.append({"labels": told, "value": 1})
+        found_series = f'{{alertname="{name}", instance="{name} in trouble", severity="{labels["severity"]}"}}'
+        firing.append({"labels": found_series, "value": 1})
     fires = "count by (alertname, instance, severity) (ALERTS{alertstate='firing'})"
     expected = {"expr": fires, "eval_time": "9h", "exp_samples": firing}
     prove({"interval": "1m", "input_series": series, "promql_expr_test": [expected]}, tmp_path)
@@ -167,9 +167,9 @@ def test_the_alert_of_a_model_names_it(name: str, state: str, severity: str, wor
     expected = [
         {
             "exp_labels": {"severity": severity, "instance": "a", "model": model},
-            "exp_annotations": {"summary": f"a: {words.format(told)}"},
+            "exp_annotations": {"summary": f"a: {words.format(found_series)}"},
         }
-        for model, told in models.items()
+        for model, found_series in models.items()
     ]
     alert = {"eval_time": "3m", "alertname": name, "exp_alerts": expected}
     prove({"interval": "1m", "input_series": series, "alert_rule_test": [alert]}, tmp_path)
@@ -194,7 +194,8 @@ def test_what_concerns_the_whole_service_is_an_alert_within_six_minutes(tmp_path
     fast, every = "0+400x480 192000x40", "0+400x480 192000+10x40"
     first_bytes = {"0.5": fast, "2.5": fast, "10.0": every, "+Inf": every}
     buckets = {
-        f'pointsman_model_first_byte_seconds_bucket{{le="{bound}"}}': told for bound, told in first_bytes.items()
+        f'pointsman_model_first_byte_seconds_bucket{{le="{bound}"}}': found_series
+        for bound, found_series in first_bytes.items()
     }
     series = buckets | {
         "pointsman_model_first_byte_seconds_count{}": every,
@@ -206,13 +207,13 @@ def test_what_concerns_the_whole_service_is_an_alert_within_six_minutes(tmp_path
         for name, severity in (("PointsmanErrors", "page"), ("PointsmanSlow", "ticket"))
     ]
     for minutes, expected in ((120, []), (126, firing)):
-        told = {
+        found_series = {
             "expr": "count by (alertname, severity) (ALERTS{alertstate='firing'})",
             "eval_time": f"{minutes}m",
             "exp_samples": expected,
         }
         inputs = [{"series": name, "values": values} for name, values in series.items()]
-        prove({"interval": "15s", "input_series": inputs, "promql_expr_test": [told]}, tmp_path)
+        prove({"interval": "15s", "input_series": inputs, "promql_expr_test": [found_series]}, tmp_path)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

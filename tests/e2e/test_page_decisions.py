@@ -15,10 +15,10 @@ import pytest_asyncio
 
 from pointsman.classify.classifier import Classification, Timing
 from pointsman.config.model import LogOptions
-from pointsman.observability.kept_rows import TextRecord
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record
-from pointsman.observability.texts import KeptTexts
+from pointsman.observability.text_records import TextRecord
+from pointsman.observability.texts_file import KeptTexts
 from pointsman.routing.ask import Ask, AskKind, AskStep
 from pointsman.routing.decision import CategoryChoice, Decision, MissedThreshold, Reason
 from pointsman.routing.edits import EditedBody, Edits
@@ -47,22 +47,22 @@ def decided(name: str, category: str = "legal", reason: Reason = Reason.CLASSIFI
     """A request that has ended, for one model of each category."""
     missed = MissedThreshold("legal", 0.62) if reason is Reason.LOW_CONFIDENCE else None
     decision = Decision(f"{category}-lora", "base", (), category, 0.875, reason, Edits(), missed=missed)
-    told: dict[str, Any] = {"status": 200, "original_model": "MoM", "ended": time.time()} | fields
-    record = Record(name, "/v1/chat/completions", **told)
+    line: dict[str, Any] = {"status": 200, "original_model": "MoM", "ended": time.time()} | fields
+    record = Record(name, "/v1/chat/completions", **line)
     record.routed = RoutedRequest(decision, EditedBody(b""), 0.0)
     return record
 
 
 def many(number: int, start: int = 0) -> Iterator[Record]:
     """Requests of which each has ended a second after the one before."""
-    for place in range(start, start + number):
-        category, key = ("legal", "technical")[place % 2], ("ann", "ben", "eve")[place % 3]
-        yield decided(f"id-{place}", category, key=key, ended=float(place))
+    for at in range(start, start + number):
+        category, key = ("legal", "technical")[at % 2], ("ann", "ben", "eve")[at % 3]
+        yield decided(f"id-{at}", category, key=key, ended=float(at))
 
 
-def clock(place: float) -> str:
+def clock(at: float) -> str:
     """A time as the list has it, as that at which the request at this place among `many` has ended."""
-    return time.strftime("%H:%M:%S", time.gmtime(place))
+    return time.strftime("%H:%M:%S", time.gmtime(at))
 
 
 async def choose(browser: Browser, label: str, text: str) -> None:
@@ -382,8 +382,8 @@ async def test_it_fits_and_what_matters_first_is_in_sight(
     assert record.routed is not None
     read = Classification((1.0,), 1, False, Timing(), "run", text_hash="0" * 8)
     record.routed = msgspec.structs.replace(record.routed, reading=AskClassification("", read))
-    if (kept := port.texts) is not None:
-        await eventually(lambda: not kept._writer._size, "it is written")
+    if (texts_file := port.texts) is not None:
+        await eventually(lambda: not texts_file._writer._size, "it is written")
     port.count([record])
     await browser.show(width)
     await browser.open(f"{port.url}/#decisions")
@@ -433,14 +433,14 @@ async def test_texts_are_shown_as_text_where_they_are_kept_and_else_there_is_no_
     assert "Text" not in await shown_columns(browser)
     port.texts = KeptTexts(LogOptions(texts_file=str(tmp_path / "texts")), Log("info", Memory()), lambda: None)
     record = with_text("id-on")
-    kept = port.texts
-    await eventually(lambda: not kept._writer._size, "it is written")
+    texts_file = port.texts
+    await eventually(lambda: not texts_file._writer._size, "it is written")
     port.count([record])
     shown = await shows(browser, f"id-on asks: {HOSTILE}")
     assert "ann@" not in shown
     assert "Text" in await shown_columns(browser)
     assert await browser.run("return [window.ran, document.images.length]") == [None, 0]
-    kept.close()
+    texts_file.close()
 
 
 async def test_a_long_run_does_not_grow(browser: Browser, port: PagePort) -> None:

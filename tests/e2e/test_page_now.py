@@ -55,8 +55,8 @@ async def opened(browser: Browser, port: PagePort, address: str = "now") -> str:
     return await shows(browser, "Classifier and routing")
 
 
-async def looks(browser: Browser, place: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = await browser.run(LOOKS, place)
+async def looks(browser: Browser, selector: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = await browser.run(LOOKS, selector)
     return found
 
 
@@ -159,10 +159,10 @@ async def test_a_model_has_one_look_wherever_it_is_shown(browser: Browser, busy:
             await opened(browser, busy, address)
             await shows(browser, FAILING)
             await press(browser, next(iter(KEYS)))
-            for place in (".legend", "tbody"):
-                for name, several in (await looks(browser, place)).items():
+            for selector in (".legend", "tbody"):
+                for name, several in (await looks(browser, selector)).items():
                     assert len(several) == 1
-                    assert found.setdefault(name, several) == several, f"{name} in {place} at {address}"
+                    assert found.setdefault(name, several) == several, f"{name} in {selector} at {address}"
     finally:
         await browser.show(1280)
     models = {name: several[0] for name, several in found.items() if name in {BASE, CANARY, *map(name_of, CATEGORIES)}}

@@ -78,7 +78,7 @@ class Trying:
 async def page() -> AsyncIterator[Trying]:
     found = Trying()
 
-    async def told(request: Request) -> Response:
+    async def answer(request: Request) -> Response:
         await request.read(5)
         return json_response(TOLD)
 
@@ -86,7 +86,7 @@ async def page() -> AsyncIterator[Trying]:
         return json_response({"in_use": "builtin", "config": "builtin", "promoted": None, "artifacts": ARTIFACTS})
 
     routes = [
-        Route("POST", "/route", told),
+        Route("POST", "/route", answer),
         Route("POST", "/route/candidate", found.candidate),
         Route("GET", "/classifiers", listed),
     ]
@@ -155,13 +155,13 @@ async def test_both_errors_of_each_threshold_are_shown_in_use_and_at_95_of_100(b
     reach = {"part": 1, "whole": 2, "low": 0.095, "high": 0.905}
     none = {"part": 0, "whole": 0, "low": 0, "high": 1}
     used, stated = {"threshold": 0.5, "reach": reach, "precision": reach}, {"reach": reach, "precision": none}
-    told = {
+    answer = {
         "category": "law",
         "origin": "routing.precision",
         **used,
         "at_precision": {"threshold": 0.875, "origin": "routing.precision is not reached", **stated},
     }
-    page.status["thresholds"] = [told]
+    page.status["thresholds"] = [answer]
     await opened(browser, page)
     half = "50 % (10 to 91) of 2"
     assert await cells(browser, "Thresholds") == [

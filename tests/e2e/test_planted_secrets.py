@@ -72,15 +72,15 @@ async def every_way(http: aiohttp.ClientSession, base: str) -> str:
     fields += [{"user": f"status-{status}"} for status in (400, 404, 500, 503)]
     bodies = [json.dumps(chat | more).encode() for more in fields]
     bodies += [f'{{"model": "MoM", "messages": ["{PROMPT}'.encode(), f'"{PROMPT}"'.encode(), PROMPT.encode("utf-16")]
-    told = ""
+    seen = ""
     for path in (CHAT, "/v1/messages", "/v1/responses", "/v1/completions", "/v1/route", "/tokenize", "/nowhere"):
         for body in bodies:
             for key in (CLIENT_KEY, WRONG_KEY, None):
                 sent = HEADERS if key is None else HEADERS | {"Authorization": f"Bearer {key}"}
                 async with http.post(f"{base}{path}?key={QUERY}", data=body, headers=sent) as response:
                     text = await response.text(errors="replace")
-                    told += text if response.status >= 400 else ""
-    return told
+                    seen += text if response.status >= 400 else ""
+    return seen
 
 
 async def of_the_operator(http: aiohttp.ClientSession, daemon: Daemon) -> str:
@@ -90,18 +90,18 @@ async def of_the_operator(http: aiohttp.ClientSession, daemon: Daemon) -> str:
     assert broken != before
     daemon.config.write_text(broken + f"\nunknown_key: {IN_CONFIG}\napi_key: [{IN_CONFIG}]\n")
     asked = [f"/request?id={line['request_id']}" for line in daemon.log_lines() if line["event"] == "routing_decision"]
-    told = ""
+    seen = ""
     for headers in ({}, {"Authorization": f"Bearer {ADMIN_TOKEN}"}, {"Authorization": f"Bearer {WRONG_KEY}"}):
         async with http.post(daemon.admin_url + "/reload", json={}, headers=headers) as response:
-            told += await response.text()
+            seen += await response.text()
         for path in (*ADMIN_PATHS, "/nowhere", *asked):
             async with http.get(daemon.admin_url + path, headers=headers) as response:
-                told += await response.text()
-    assert '"generation"' in told, "the token was accepted"
-    assert '"requests":[{' in told, "a request was told"
-    assert "unknown_key" in told, "the broken config was told"
-    assert "an address with credentials" in told
-    return told
+                seen += await response.text()
+    assert '"generation"' in seen, "the token was accepted"
+    assert '"requests":[{' in seen, "a request was told"
+    assert "unknown_key" in seen, "the broken config was told"
+    assert "an address with credentials" in seen
+    return seen
 
 
 async def test_planted_secrets_are_told_nobody(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ async def test_vllm_answers_the_key_with_the_lower_number_first(daemon: Daemon, 
             tasks = []
             for number, name in enumerate(("last", "plain", "first"), start=1):
                 tasks.append(asyncio.create_task(ask(name)))
-                await eventually(functools.partial(wait, number), f"{number} wait", within_s=WITHIN_SECONDS)
+                await eventually(functools.partial(wait, number), f"{number} wait", timeout_s=WITHIN_SECONDS)
             assert not answered
         await asyncio.wait_for(asyncio.gather(*tasks), WITHIN_SECONDS)
     assert answered == ["first", "plain", "last"]

@@ -63,7 +63,7 @@ async def sides(vllm: VllmServer, tmp_path_factory: pytest.TempPathFactory) -> A
 
 
 async def run(
-    *command: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None, within_s: float = 120
+    *command: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None, timeout_s: float = 120
 ) -> tuple[bytes, str]:
     """Stdout and stderr of a program that must end well."""
     done = await asyncio.to_thread(
@@ -72,12 +72,12 @@ async def run(
         input=stdin,
         capture_output=True,
         env=os.environ | (env or {}),
-        timeout=within_s,
+        timeout=timeout_s,
         check=False,
     )
-    told = done.stderr.decode(errors="replace")
-    assert done.returncode == 0, f"{command[0]} exited with {done.returncode}:\n{told}\n{done.stdout.decode()}"
-    return done.stdout, told
+    output = done.stderr.decode(errors="replace")
+    assert done.returncode == 0, f"{command[0]} exited with {done.returncode}:\n{output}\n{done.stdout.decode()}"
+    return done.stdout, output
 
 
 def chat(model: str, system: str | None = None, **fields: Any) -> Json:
@@ -154,8 +154,8 @@ def node_modules() -> Path:
 async def node(base: str, modules: Path, *calls: Json) -> list[Json]:
     """What `openai` for Node makes of the answer to each call."""
     asked = json.dumps({"baseURL": base + "/v1", "calls": calls}).encode()
-    told, _ = await run("node", NODE / "ask.cjs", stdin=asked, env={"NODE_PATH": str(modules)})
-    answers: list[Json] = json.loads(told)
+    output, _ = await run("node", NODE / "ask.cjs", stdin=asked, env={"NODE_PATH": str(modules)})
+    answers: list[Json] = json.loads(output)
     assert len(answers) == len(calls)
     return answers
 
@@ -231,7 +231,7 @@ async def bench(base: str, model: str | None, vllm: VllmServer, folder: Path) ->
         *("--num-prompts", str(PROMPTS), "--max-concurrency", "4", "--ignore-eos", "--disable-tqdm"),
         *("--save-result", "--save-detailed", "--result-dir", folder, "--result-filename", file.name),
         env={"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"},
-        within_s=300,
+        timeout_s=300,
     )
     result: Json = json.loads(file.read_text())
     return result

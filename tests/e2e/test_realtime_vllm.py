@@ -71,10 +71,10 @@ def comparable(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without what differs from session to session; vLLM puts so much into a delta as there is when it sends it."""
     found: list[dict[str, Any]] = []
     for event in events:
-        kept = {name: value for name, value in event.items() if name not in ("id", "created")}
-        if found and "delta" in kept and "delta" in found[-1]:
-            kept["delta"] = found.pop()["delta"] + kept["delta"]
-        found.append(kept)
+        fields = {name: value for name, value in event.items() if name not in ("id", "created")}
+        if found and "delta" in fields and "delta" in found[-1]:
+            fields["delta"] = found.pop()["delta"] + fields["delta"]
+        found.append(fields)
     return found
 
 

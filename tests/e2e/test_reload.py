@@ -69,13 +69,13 @@ async def test_changes_under_load_drop_nothing_and_mix_nothing(
                 daemon.process.send_signal(signal.SIGHUP)
             else:
                 assert (await reload(daemon))[0] == 200
-            await daemon.logged("reload", generation=number + 2, result="applied", within_s=30)
+            await daemon.logged("reload", generation=number + 2, result="applied", timeout_s=30)
             before = len(load.sides)
 
             def answered(before: int = before, side: str = side) -> bool:
                 return side in load.sides[before:]
 
-            await eventually(answered, f"a request by {side}", within_s=30)
+            await eventually(answered, f"a request by {side}", timeout_s=30)
         load.over.set()
 
     assert load.mixed == []
@@ -159,15 +159,15 @@ async def test_what_changed_is_told_by_key_and_where_it_listens_waits_for_a_rest
         tree["categories"][0]["system_prompt"] = "Be brief."
         tree["pointsman"] = {"server": {"listen": ["127.0.0.1:1"], "max_body_bytes": 2048}}
         put(daemon.config, tree)
-        status, told = await reload(daemon)
+        status, answer = await reload(daemon)
         line = await daemon.logged("reload")
         after = await served_config(daemon)
         async with aiohttp.ClientSession() as http, http.post(url(daemon), json=chat("x" * 4096)) as response:
             too_large = response.status
 
     assert status == 200
-    assert (told["result"], told["generation"], told["classifier"]) == ("applied", 2, "kept")
-    assert told["changes"] == [
+    assert (answer["result"], answer["generation"], answer["classifier"]) == ("applied", 2, "kept")
+    assert answer["changes"] == [
         {
             "path": "categories[technical].system_prompt",
             "from": "You are an expert software engineer.",
@@ -175,8 +175,8 @@ async def test_what_changed_is_told_by_key_and_where_it_listens_waits_for_a_rest
         },
         {"path": "pointsman.server.max_body_bytes", "from": 33554432, "to": 2048},
     ]
-    assert told["needs_restart"] == ["pointsman.server.listen", "pointsman.server.admin_listen"]
-    assert (line["changes"], line["needs_restart"]) == (told["changes"], told["needs_restart"])
+    assert answer["needs_restart"] == ["pointsman.server.listen", "pointsman.server.admin_listen"]
+    assert (line["changes"], line["needs_restart"]) == (answer["changes"], answer["needs_restart"])
     assert after["config"]["pointsman"]["server"]["listen"] == before["config"]["pointsman"]["server"]["listen"]
     assert after["sha256"] != before["sha256"]
     assert too_large == 413
@@ -185,9 +185,9 @@ async def test_what_changed_is_told_by_key_and_where_it_listens_waits_for_a_rest
 async def test_a_file_that_says_the_same_is_no_new_generation(upstream: FakeVllm, tmp_path: Path) -> None:
     async with run_daemon(quick_config(upstream.port), tmp_path) as daemon:
         daemon.config.write_text(f"# a remark\n{daemon.config.read_text()}")
-        told = (await reload(daemon))[1]
+        answer = (await reload(daemon))[1]
 
-    assert (told["result"], told["generation"], told["changes"]) == ("unchanged", 1, [])
+    assert (answer["result"], answer["generation"], answer["changes"]) == ("unchanged", 1, [])
 
 
 async def test_a_key_that_was_replaced_is_used_and_not_shown(upstream: FakeVllm, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ async def test_a_key_that_was_replaced_is_used_and_not_shown(upstream: FakeVllm,
     tree = quick_config(upstream.port) | {"pointsman": {"relay": {"api_key_file": str(key)}}}
     async with run_daemon(tree, tmp_path) as daemon, aiohttp.ClientSession() as http:
         key.write_text("second-secret")
-        told = (await reload(daemon))[1]
+        answer = (await reload(daemon))[1]
         async with http.post(url(daemon), json=chat()) as response:
             assert response.status == 200
         (tmp_path / "other").write_text("third-secret")
@@ -206,9 +206,9 @@ async def test_a_key_that_was_replaced_is_used_and_not_shown(upstream: FakeVllm,
         log = daemon.log_text()
 
     assert upstream.last.values("authorization") == ["Bearer second-secret"]
-    for one in (told, moved):
+    for one in (answer, moved):
         assert [change["path"] for change in one["changes"]] == ["pointsman.relay.api_key_file"]
-    assert "secret" not in log + json.dumps([told, moved])
+    assert "secret" not in log + json.dumps([answer, moved])
 
 
 async def test_the_classifier_keeps_what_it_remembers_unless_it_is_another(upstream: FakeVllm, tmp_path: Path) -> None:
@@ -224,9 +224,9 @@ async def test_the_classifier_keeps_what_it_remembers_unless_it_is_another(upstr
         async def change(**category_model: Any) -> str:
             tree["classifier"]["category_model"] |= category_model
             put(daemon.config, tree)
-            status, told = await reload(daemon)
-            assert status == 200, told
-            return str(told["classifier"])
+            status, answer = await reload(daemon)
+            assert status == 200, answer
+            return str(answer["classifier"])
 
         sources = [await source(), await source()]
         assert await change(threshold=0.7) == "kept"
@@ -234,14 +234,14 @@ async def test_the_classifier_keeps_what_it_remembers_unless_it_is_another(upstr
         assert await change(model_id=str(toy_artifact.build_measured(tmp_path / "other", temperature=2.0))) == "loaded"
         sources += [await source(), await source()]
         toy_artifact.build(tmp_path / "other", temperature=3.0)  # in its place, while the config stays the same
-        status, told = await reload(daemon)
+        status, answer = await reload(daemon)
         sources.append(await source())
         metrics = await scrape(daemon)
 
     assert sources == ["run", "hit", "hit", "run", "hit", "run"]
     counted = [metrics.total(f"classifier_cache_{name}_total") for name in ("misses", "hits")]
     assert counted == [1, 0], "another classifier's counters begin at 0"
-    assert (status, told["classifier"]) == (200, "loaded")
+    assert (status, answer["classifier"]) == (200, "loaded")
 
 
 async def test_a_damaged_classifier_changes_nothing(upstream: FakeVllm, tmp_path: Path) -> None:
@@ -322,10 +322,10 @@ async def test_a_file_whose_link_is_swapped_is_read_anew(upstream: FakeVllm, tmp
         data.symlink_to("one")
         daemon.config.unlink()
         daemon.config.symlink_to("..data/config.yaml")
-        await daemon.logged("reload", result="unchanged", trigger=["file"], within_s=30)
+        await daemon.logged("reload", result="unchanged", trigger=["file"], timeout_s=30)
         swapped.symlink_to("two")
         swapped.replace(data)
-        line = await daemon.logged("reload", result="applied", trigger=["file"], within_s=30)
+        line = await daemon.logged("reload", result="applied", trigger=["file"], timeout_s=30)
 
     assert line["changes"] == [{"path": "default_model", "from": "llama2-7b", "to": "medical-lora"}]
 
@@ -336,9 +336,9 @@ async def test_a_file_that_is_away_or_faulty_is_looked_at_again(upstream: FakeVl
         good = daemon.config.read_text()
         daemon.config.unlink()
         daemon.config.write_text("categories: [")
-        await daemon.logged("reload", result="failed", trigger=["file"], within_s=30)
+        await daemon.logged("reload", result="failed", trigger=["file"], timeout_s=30)
         daemon.config.write_text(good.replace("llama2-7b", "llama3-8b"))
-        await daemon.logged("reload", result="applied", trigger=["file"], within_s=30)
+        await daemon.logged("reload", result="applied", trigger=["file"], timeout_s=30)
         metrics = await scrape(daemon)
 
     assert metrics.by("reloads_total", "result") == {"failed": 1, "applied": 1}

@@ -90,16 +90,16 @@ async def test_how_to_keep_former_routes_is_told_by_the_first_start_with_a_state
         config.pop("pointsman", None)
         del config["classifier"]["category_model"]["threshold"]
 
-        async def told(config: Any, env: dict[str, str]) -> int:
+        async def reply(config: Any, env: dict[str, str]) -> int:
             async with run_daemon(config, tmp_path, env=env) as daemon:
                 pass
             return daemon.log_text().count("is now the threshold of each category")
 
-        assert [await told(config, env) for env in (state, state, nowhere, nowhere)] == [1, 0, 1, 1]
-        assert await told(settled, nowhere) == 0
+        assert [await reply(config, env) for env in (state, state, nowhere, nowhere)] == [1, 0, 1, 1]
+        assert await reply(settled, nowhere) == 0
         other = {"STATE_DIRECTORY": str(tmp_path / "other")}
         silent = config | {"pointsman": {"log": {"level": "error"}}}
-        assert [await told(silent, other), await told(config, other)] == [0, 1], "what was not logged was not told"
+        assert [await reply(silent, other), await reply(config, other)] == [0, 1], "what was not logged was not told"
 
 
 async def test_what_a_former_release_went_back_to_is_served_until_the_file_changes(tmp_path: Path) -> None:
@@ -107,12 +107,12 @@ async def test_what_a_former_release_went_back_to_is_served_until_the_file_chang
     with socket.create_server(("127.0.0.1", 0)) as data, socket.create_server(("127.0.0.1", 0)) as admin:
         async with run_fake_vllm(LoraVllm()) as vllm:
             config = quick_config(vllm.port)
-            kept = yaml.safe_dump(config)
+            feedback = yaml.safe_dump(config)
             config["pointsman"] = {"routing": {"mode": "off"}}
             file = on_ports(config, data.getsockname()[1], admin.getsockname()[1])
-            sha256, over = (hashlib.sha256(one.encode()).hexdigest() for one in (kept, file))
+            sha256, over = (hashlib.sha256(one.encode()).hexdigest() for one in (feedback, file))
             (tmp_path / "state" / "configs").mkdir(parents=True)
-            (tmp_path / "state" / "configs" / f"1795000000-{sha256}.yaml").write_text(kept)
+            (tmp_path / "state" / "configs" / f"1795000000-{sha256}.yaml").write_text(feedback)
             rollback = {"sha256": sha256, "at": 1795000000, "over": over}
             overlay = tmp_path / "state" / "overlay.json"
             overlay.write_text(json.dumps({"version": 1, "config": rollback}))
@@ -136,8 +136,8 @@ async def test_commands_find_the_service_though_its_file_names_another_port_or_n
         tree = yaml.safe_load(daemon.config.read_text())
         tree["pointsman"]["server"]["admin_listen"] = f"unix:{tmp_path}/admin.sock"
         daemon.config.write_text(yaml.safe_dump(tree))
-        told = await daemon.logged("reload")
-        assert told["needs_restart"] == ["pointsman.server.admin_listen"]
+        reply = await daemon.logged("reload")
+        assert reply["needs_restart"] == ["pointsman.server.admin_listen"]
         assert await pointsman(daemon, "mode", **env) == "ROUTING  on\n"
         daemon.config.write_text("vllm_endpoints: {")
         assert await pointsman(daemon, "mode", "shadow", **env)
@@ -161,10 +161,10 @@ async def test_feedback_on_an_answer_is_compared(tmp_path: Path) -> None:
         async with run_daemon(config, tmp_path, env=env) as daemon, aiohttp.ClientSession() as http:
             for said in answers:
                 for status in (200, 409):
-                    async with http.post(daemon.base_url + "/v1/feedback", json=said) as told:
-                        assert told.status == status, await told.text()
-            kept = daemon.config.parent / "feedback.jsonl"
-            await eventually(lambda: kept.read_bytes().count(b"\n") == 2, "the feedback is written")
+                    async with http.post(daemon.base_url + "/v1/feedback", json=said) as reply:
+                        assert reply.status == status, await reply.text()
+            feedback = daemon.config.parent / "feedback.jsonl"
+            await eventually(lambda: feedback.read_bytes().count(b"\n") == 2, "the feedback is written")
             shown = await pointsman(daemon, "compare", "holdback", "routed", "--log", str(log))
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert "score 0.50 (0.01 to 0.99) -" in lines

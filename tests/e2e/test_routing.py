@@ -255,8 +255,8 @@ async def test_models_lists_the_configs_names_while_no_vllm_has_answered(tmp_pat
     assert [card["id"] for card in data] == ["MoM", "llama2-7b", "technical-lora", "medical-lora", "legal-lora"]
 
 
-@pytest.mark.parametrize(("use", "told"), [(True, "on"), (False, "off")])
-async def test_reasoning_is_told(service: Service, tmp_path: Path, use: bool, told: str) -> None:
+@pytest.mark.parametrize(("use", "expected"), [(True, "on"), (False, "off")])
+async def test_reasoning_is_told(service: Service, tmp_path: Path, use: bool, expected: str) -> None:
     config = quick_config(service.vllm.port)
     config["model_config"]["llama2-7b"]["reasoning_family"] = "qwen3"
     for category in config["categories"]:
@@ -266,7 +266,7 @@ async def test_reasoning_is_told(service: Service, tmp_path: Path, use: bool, to
         aiohttp.ClientSession() as http,
         http.post(daemon.base_url + CHAT, json=chat()) as response,
     ):
-        assert response.headers["x-vsr-selected-reasoning"] == told
+        assert response.headers["x-vsr-selected-reasoning"] == expected
     assert service.vllm.last.json["chat_template_kwargs"] == {"enable_thinking": use}
 
 

@@ -68,15 +68,15 @@ async def test_an_operator_sees_where_a_candidate_differs_and_no_client_sees_tha
 
     async with run_world(tmp_path, change=change) as world:
         daemon = world.service.daemon
-        await daemon.logged("shadow", state="running", artifact="second", within_s=LOADED_SECONDS)
+        await daemon.logged("shadow", state="running", artifact="second", timeout_s=LOADED_SECONDS)
         for text in (TECHNICAL, TECHNICAL, "Fix my python"):
             answer = await world.ask(text)
             assert (answer.json["model"], answer.headers["x-pointsman-reason"]) == ("technical-lora", "classified")
-        await until(daemon, "shadow_texts_total", 1, outcome="agreed", within_s=LOADED_SECONDS)
+        await until(daemon, "shadow_texts_total", 1, outcome="agreed", timeout_s=LOADED_SECONDS)
         await until(daemon, "shadow_pairs_total", 1, category="technical", shadow="legal")
         await until(daemon, "shadow_up", 1)
-        told = await report(world)
-        assert (told["compared"], told["agreed"]["texts"], told["rerouted"]["texts"]) == (2, 1, 1)
+        found = await report(world)
+        assert (found["compared"], found["agreed"]["texts"], found["rerouted"]["texts"]) == (2, 1, 1)
         shown = await said(world, "status")
         assert "SHADOW  second, running; agrees on 50.0 % (9.4 to 90.5) of 2 texts" in shown, shown
 
@@ -87,7 +87,7 @@ async def test_an_operator_sees_where_a_candidate_differs_and_no_client_sees_tha
         (pid,) = processes(daemon.process.pid)
         os.kill(pid, signal.SIGKILL)
         assert (await world.ask("blood pressure")).json["model"] == "medical-lora"
-        line = await daemon.logged("shadow", state="stopped", within_s=LOADED_SECONDS)
+        line = await daemon.logged("shadow", state="stopped", timeout_s=LOADED_SECONDS)
         assert (line["level"], "reload the service to start it" in line["message"]) == ("warning", True)
         await until(daemon, "shadow_up", 0)
         shown = await said(world, "status")
@@ -95,7 +95,7 @@ async def test_an_operator_sees_where_a_candidate_differs_and_no_client_sees_tha
         assert "\n  ended by signal 9\n" in shown
 
         assert (await reload(daemon))[0] == 200
-        await until(daemon, "shadow_up", 1, within_s=LOADED_SECONDS)
+        await until(daemon, "shadow_up", 1, timeout_s=LOADED_SECONDS)
         assert (await report(world))["compared"] == 0
         config = yaml.safe_load(daemon.config.read_text())
         del config["pointsman"]["classifier"]["shadow"]

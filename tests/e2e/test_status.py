@@ -62,25 +62,25 @@ async def test_explain_tells_what_the_service_would_do_and_status_what_it_did(tm
         line = await world.service.daemon.logged("routing_decision", reason="adapter_without_tools")
         assert (line["selected_model"], line["system_prompt"]) == (BASE, "insert")
 
-        told = (await world.service.get("/status", admin=True)).json
-        (endpoint,) = told["endpoints"]
+        answer = (await world.service.get("/status", admin=True)).json
+        (endpoint,) = answer["endpoints"]
         assert (endpoint["endpoint"], endpoint["up"], endpoint["breaker"], endpoint["in_flight"]) == (
             *("vllm0", True, "closed"),
             0,
         )
         states = {one["name"]: one["state"] for one in endpoint["adapters"]}
         assert states == {"technical-lora": "missing", "medical-lora": "served", "legal-lora": "served"}
-        assert (told["classifier"]["artifact"], told["classifier"]["precision"]) == ("toy", "fp32")
-        assert (told["trouble"], told["config"]["reload_failed"]) == (None, None)
-        names = {one["category"]: (one["threshold"], one["origin"]) for one in told["thresholds"]}
+        assert (answer["classifier"]["artifact"], answer["classifier"]["precision"]) == ("toy", "fp32")
+        assert (answer["trouble"], answer["config"]["reload_failed"]) == (None, None)
+        names = {one["category"]: (one["threshold"], one["origin"]) for one in answer["thresholds"]}
         assert names["medical"] == (0.5, "category_model.threshold")
-        assert told["thresholds"][0]["reach"]["whole"] == 0, "the toy has no calibration rows"
-        assert told["traffic"]["decisions"] == [
+        assert answer["thresholds"][0]["reach"]["whole"] == 0, "the toy has no calibration rows"
+        assert answer["traffic"]["decisions"] == [
             {"category": "medical", "reason": "classified", "requests": 1},
             {"category": "medical", "reason": "adapter_without_tools", "requests": 1},
         ]
         # What was explained before is no traffic.
-        assert (told["traffic"]["requests"], told["traffic"]["errors"]) == (2, [])
+        assert (answer["traffic"]["requests"], answer["traffic"]["errors"]) == (2, [])
 
         shown = await cli(world, "status")
         lines = shown.stdout.decode().splitlines()
@@ -89,16 +89,16 @@ async def test_explain_tells_what_the_service_would_do_and_status_what_it_did(tm
         assert max(map(len, lines)) <= 80
         assert "  technical-lora (missing), medical-lora, legal-lora" in lines
         as_json = json.loads((await cli(world, "status", "--json")).stdout)
-        assert as_json.keys() == told.keys()
+        assert as_json.keys() == answer.keys()
 
 
 async def test_why_tells_of_a_request_from_the_service_and_from_its_log(tmp_path: Path) -> None:
     async with run_world(tmp_path) as world:
         name = (await world.ask(MEDICAL)).headers["x-request-id"]
-        told = await cli(world, "why", name[:6], "--json")
-        assert (told.returncode, told.stderr) == (0, b"")
+        answer = await cli(world, "why", name[:6], "--json")
+        assert (answer.returncode, answer.stderr) == (0, b"")
         log = world.service.daemon.log
-        assert json.loads(told.stdout) == await world.service.daemon.logged("routing_decision", request_id=name)
+        assert json.loads(answer.stdout) == await world.service.daemon.logged("routing_decision", request_id=name)
 
         shown = (await cli(world, "why", name)).stdout.decode().splitlines()
         assert shown[0] == f"service    {world.service.daemon.admin_url.removeprefix('http://')}"

@@ -33,15 +33,15 @@ class Manager:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind(str(path))
-        self._told: list[str] = []
+        self._notifications: list[str] = []
 
-    def told(self) -> list[str]:
+    def notifications(self) -> list[str]:
         """All lines so far."""
         while True:
             try:
-                self._told += self._socket.recv(4096).decode().splitlines()
+                self._notifications += self._socket.recv(4096).decode().splitlines()
             except BlockingIOError:
-                return self._told
+                return self._notifications
 
     def close(self) -> None:
         self._socket.close()
@@ -64,21 +64,21 @@ async def test_systemd_hears_that_the_service_is_ready_how_it_goes_and_that_it_s
     manager: Manager, upstream: FakeVllm, tmp_path: Path
 ) -> None:
     async with run_daemon(quick_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}):
-        await eventually(lambda: "READY=1" in manager.told(), "READY")
-        assert "STATUS=1 of 1 vLLM up; 3 adapters; 0 in flight" in manager.told()
-        assert "STOPPING=1" not in manager.told()
-        assert "WATCHDOG=1" not in manager.told()[: manager.told().index("READY=1")]
+        await eventually(lambda: "READY=1" in manager.notifications(), "READY")
+        assert "STATUS=1 of 1 vLLM up; 3 adapters; 0 in flight" in manager.notifications()
+        assert "STOPPING=1" not in manager.notifications()
+        assert "WATCHDOG=1" not in manager.notifications()[: manager.notifications().index("READY=1")]
 
-    assert "STOPPING=1" in manager.told()
+    assert "STOPPING=1" in manager.notifications()
 
 
 async def test_it_is_ready_without_a_vllm_after_a_while_and_says_so(manager: Manager, tmp_path: Path) -> None:
     """vLLM may load its model for minutes, and its clients are to hear that from us."""
     config = quick_config(9)  # the port of `discard`, where nobody listens
     async with run_daemon(config, tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}):
-        await eventually(lambda: "READY=1" in manager.told(), "READY")
+        await eventually(lambda: "READY=1" in manager.notifications(), "READY")
 
-        assert "STATUS=0 of 1 vLLM up; 0 adapters; 0 in flight" in manager.told()
+        assert "STATUS=0 of 1 vLLM up; 0 adapters; 0 in flight" in manager.notifications()
 
 
 async def test_the_watchdog_is_fed_more_often_than_it_bites(
@@ -86,7 +86,7 @@ async def test_the_watchdog_is_fed_more_often_than_it_bites(
 ) -> None:
     env = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "300000"}
     async with run_daemon(quick_config(upstream.port), tmp_path, env=env):
-        await eventually(lambda: manager.told().count("WATCHDOG=1") >= 5, "five signs of life")
+        await eventually(lambda: manager.notifications().count("WATCHDOG=1") >= 5, "five signs of life")
 
 
 async def test_a_restart_under_load_refuses_nobody(upstream: FakeVllm, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ async def test_systemd_is_told_when_a_reload_begins_and_ends(
 ) -> None:
     """The protocol of `Type=notify-reload`: without the time systemd would wait until its patience ends."""
     async with run_daemon(quick_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}) as daemon:
-        await eventually(lambda: "READY=1" in manager.told(), "READY")
+        await eventually(lambda: "READY=1" in manager.notifications(), "READY")
         for number, trigger in enumerate((signal.SIGHUP, None), start=2):
             asked = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
             if trigger is None:
@@ -113,15 +113,15 @@ async def test_systemd_is_told_when_a_reload_begins_and_ends(
                 daemon.process.send_signal(trigger)
 
             def ready_again(times: int = number) -> bool:
-                return manager.told().count("READY=1") == times
+                return manager.notifications().count("READY=1") == times
 
             await eventually(ready_again, "READY again")
-            told = manager.told()
-            begun = len(told) - told[::-1].index("RELOADING=1") - 1
-            name, _, microseconds = told[begun + 1].partition("=")
+            notifications = manager.notifications()
+            begun = len(notifications) - notifications[::-1].index("RELOADING=1") - 1
+            name, _, microseconds = notifications[begun + 1].partition("=")
             assert name == "MONOTONIC_USEC"
             assert asked < int(microseconds) < time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-            assert "READY=1" in told[begun:]
+            assert "READY=1" in notifications[begun:]
 
 
 async def test_the_status_says_that_a_reload_failed_until_one_succeeds(
@@ -129,17 +129,17 @@ async def test_the_status_says_that_a_reload_failed_until_one_succeeds(
 ) -> None:
     status = "1 of 1 vLLM up; 3 adapters; 0 in flight"
     async with run_daemon(quick_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}) as daemon:
-        await eventually(lambda: f"STATUS={status}" in manager.told(), status)
+        await eventually(lambda: f"STATUS={status}" in manager.notifications(), status)
         good = daemon.config.read_text()
         for text, line in (("colour: red", f"the config was not reloaded, see the log; {status}"), (good, status)):
-            before = len(manager.told())
+            before = len(manager.notifications())
             daemon.config.write_text(text)
             daemon.process.send_signal(signal.SIGHUP)
 
-            def told(before: int = before, line: str = line) -> bool:
-                return ("READY=1", f"STATUS={line}") in itertools.pairwise(manager.told()[before:])
+            def notifications(before: int = before, line: str = line) -> bool:
+                return ("READY=1", f"STATUS={line}") in itertools.pairwise(manager.notifications()[before:])
 
-            await eventually(told, line)
+            await eventually(notifications, line)
 
 
 async def test_the_log_names_the_inherited_socket(upstream: FakeVllm, tmp_path: Path) -> None:

@@ -44,8 +44,8 @@ async def timed(service: Service, name: str, text: str) -> set[str]:
 async def routed(service: Service, name: str, text: str) -> tuple[str, set[str]]:
     """Where the classification came from, and the phases, as the dry run tells them."""
     reply = await service.post("/v1/route", chat(text), {"Authorization": f"Bearer {name}-secret"})
-    told: Any = reply.json
-    return told["text"]["source"], set(told["timing_ms"])
+    answer: Any = reply.json
+    return answer["text"]["source"], set(answer["timing_ms"])
 
 
 FRESH = {"queue", "tokenize", "infer", "decide"}

@@ -99,7 +99,7 @@ class Load:
             if stream:
                 self.outcomes[request_id] = await self._stream(request_id, client, silence)
             else:
-                got = await client.answer(within_s=WITHIN_SECONDS)
+                got = await client.answer(timeout_s=WITHIN_SECONDS)
                 self.outcomes[request_id] = "whole" if got.status == 200 else _error(got.body, got.status)
 
     async def _stream(self, request_id: str, client: RawClient, silence: asyncio.Timeout) -> str:

@@ -303,7 +303,7 @@ async def test_a_client_that_leaves_while_it_waits_stops_vllm(session: Session, 
 
 async def _must_be_aborted(session: Session, request_id: str) -> None:
     """vLLM's log says so: its gauge of running requests once stood still for a whole generation."""
-    await session.vllm.wait_log(f"Request chatcmpl-{request_id} aborted", within_s=SOON_SECONDS)
+    await session.vllm.wait_log(f"Request chatcmpl-{request_id} aborted", timeout_s=SOON_SECONDS)
 
 
 # --- the official client ------------------------------------------------------------------------------------

@@ -31,11 +31,11 @@ def test_a_card_that_stays_unused_is_told_with_the_commands_that_change_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert unused_card() is None
     program = tmp_path / "nvidia-smi"
-    for script, told in (("exit 9", False), ("exit 0", False), ("echo 'GPU 0: NVIDIA'", True)):
+    for script, warned in (("exit 9", False), ("exit 0", False), ("echo 'GPU 0: NVIDIA'", True)):
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
         found = unused_card()
-        assert (found is not None) is told
+        assert (found is not None) is warned
     assert found is not None
     assert "`pip uninstall onnxruntime onnxruntime-gpu`" in found
     assert found.endswith("install pointsman[export-gpu]")

@@ -85,9 +85,9 @@ def test_the_report_compares_both_engines_on_this_host(outcome: Outcome) -> None
 def test_an_export_for_onnx_runtime_says_where_openvino_could_be_compared(
     tiny: Path, outcome: Outcome, export: Export, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = re.compile(r"OpenVINO +is installed and was not measured; export with --target openvino")
-    assert told.search(export(tiny).out)
-    assert not told.search(outcome.out)
+    hint = re.compile(r"OpenVINO +is installed and was not measured; export with --target openvino")
+    assert hint.search(export(tiny).out)
+    assert not hint.search(outcome.out)
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert "OpenVINO" not in export(tiny, "--force").out
 
@@ -207,12 +207,12 @@ def test_it_can_read_along_in_shadow(outcome: Outcome) -> None:
 
 
 def test_eval_judges_it_and_tells_the_library(outcome: Outcome, tmp_path: Path) -> None:
-    file, told = tmp_path / "rows.jsonl", tmp_path / "told.json"
+    file, report = tmp_path / "rows.jsonl", tmp_path / "told.json"
     file.write_text("".join(json.dumps({"text": text, "label": "law"}) + "\n" for text in BUILT_IN[:5]))
     program = "import sys; sys.modules['onnxruntime'] = None; from pointsman.cli.main import main; sys.exit(main())"
-    command = [sys.executable, "-c", program, "eval", str(outcome.folder), str(file), "--json", str(told)]
+    command = [sys.executable, "-c", program, "eval", str(outcome.folder), str(file), "--json", str(report)]
     subprocess.run(command, capture_output=True, check=True)
-    versions = json.loads(told.read_text())["provenance"]["versions"]
+    versions = json.loads(report.read_text())["provenance"]["versions"]
     assert {"openvino", "onnxruntime"} & versions.keys() == {"openvino"}
 
 

@@ -117,15 +117,15 @@ def test_a_missing_file(copy: Path, export: Export, name: str) -> None:
     refused(export(copy), str(copy / name), "save" if name != "config.json" else "name a folder")
 
 
-@pytest.mark.parametrize("kept", [1_000_000, 500, 3])
-def test_truncated_weights(copy: Path, export: Export, kept: int) -> None:
+@pytest.mark.parametrize("size", [1_000_000, 500, 3])
+def test_truncated_weights(copy: Path, export: Export, size: int) -> None:
     """A download that broke off is told by its length: in the data, in the header, before it."""
     path = copy / "model.safetensors"
     whole = path.stat().st_size
     with path.open("rb+") as file:
-        file.truncate(kept)
+        file.truncate(size)
 
-    expected = [f"{kept:,} bytes", f"{whole:,}"] if kept == 1_000_000 else []
+    expected = [f"{size:,} bytes", f"{whole:,}"] if size == 1_000_000 else []
     refused(export(copy), str(path), "fetch or", *expected)
 
 

@@ -18,7 +18,7 @@ from pointsman_export.export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.export.libraries import quiet
 from pointsman_export.export.recipe import FastRecipe, PlainRecipe, Recipe
 from pointsman_export.export.runtime import OnnxGraph
-from pointsman_export.export.selection import logit_error, quantize_within, rank, rounded
+from pointsman_export.export.selection import logit_error, quantize_to_max_error, rank, rounded
 from pointsman_export.export.texts import BUILT_IN
 from pointsman_export.export.torch_model import load_model
 
@@ -73,7 +73,7 @@ def test_a_layer_that_hurts_stays_in_float(
     """The layer with the outlier alone, since that is enough; the graph that is written has the error that is told."""
     steps: list[str] = []
 
-    found = quantize_within(recipe, model, paths, prompts, 0.02, steps.append)
+    found = quantize_to_max_error(recipe, model, paths, prompts, 0.02, steps.append)
 
     assert found.float_layers == [OUTLIER]
     assert found.error <= found.bound == 0.02 < found.int8_error
@@ -94,7 +94,7 @@ def test_no_layer_is_measured_when_int8_throughout_is_near_enough(
     """Under the bound the list is empty, and the time is saved."""
     steps: list[str] = []
 
-    found = quantize_within(recipe, model, paths, prompts, 0.5, steps.append)
+    found = quantize_to_max_error(recipe, model, paths, prompts, 0.5, steps.append)
 
     assert (found.float_layers, steps, found.error) == ([], [], found.int8_error)
 
@@ -103,7 +103,7 @@ def test_an_error_bound_of_zero_keeps_every_layer(
     recipe: Recipe, model: Any, paths: dict[str, Path], prompts: list[Ids]
 ) -> None:
     """A bound that nothing else can meet ends with all in float rather than without an end."""
-    found = quantize_within(recipe, model, paths, prompts[:4], 0.0, lambda _: None)
+    found = quantize_to_max_error(recipe, model, paths, prompts[:4], 0.0, lambda _: None)
 
     assert (len(found.float_layers), found.error) == (17, 0.0)
 
@@ -112,7 +112,7 @@ def test_a_rounded_layer_computes_what_its_int8_form_does(
     recipe: Recipe, model: Any, paths: dict[str, Path], prompts: list[Ids]
 ) -> None:
     """With all layers rounded, torch is far nearer to the int8 graph than the float graph is."""
-    int8_error = quantize_within(recipe, model, paths, prompts, 1.0, lambda _: None).int8_error
+    int8_error = quantize_to_max_error(recipe, model, paths, prompts, 1.0, lambda _: None).int8_error
     balanced = recipe.to_round(model)
 
     with ExitStack() as stack:

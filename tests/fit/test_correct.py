@@ -243,8 +243,8 @@ def test_of_the_kept_texts_the_latest_5000_are_read_each_once(tmp_path: Path) ->
 
 
 def test_no_threads_wait_for_each_other_and_numpy_is_imported_after_that_is_set() -> None:
-    told = "import pointsman.cli.main, pointsman_export.fit.main, sys; print('numpy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    program = "import pointsman.cli.main, pointsman_export.fit.main, sys; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
@@ -304,8 +304,8 @@ def test_what_root_fits_is_the_services_to_discard_and_old_ones_that_the_config_
 
 
 def test_it_steps_aside_and_takes_no_more_memory_than_it_may(world: Path) -> None:
-    told = "os.nice(0), r.getrlimit(r.RLIMIT_DATA)[0] >> 20"
-    tells = f"import atexit, os, resource as r; atexit.register(lambda: print({told}))"
+    program = "os.nice(0), r.getrlimit(r.RLIMIT_DATA)[0] >> 20"
+    tells = f"import atexit, os, resource as r; atexit.register(lambda: print({program}))"
     done = fit(*command(world, "-o", str(world / "small"), "--memory-mb", "128"), before=tells)
     assert done.stdout.split() == [str(max(10, os.nice(0))), "128"]
     assert done.returncode == 1
@@ -391,11 +391,11 @@ def made_up(rows: int, seed: int) -> TextFeatures:
 
 
 def test_a_label_that_allows_several_is_content_with_any_of_them() -> None:
-    labelled, held = made_up(12, 1), made_up(30, 2)
+    labelled, anchors = made_up(12, 1), made_up(30, 2)
     allowed = np.zeros((12, 4), dtype=bool)
     allowed[:, [1, 2]] = True
-    scale = FeatureScaler.of(labelled.features, held.features)
-    weak, strong = (training.correct(labelled, allowed, held, strength, scale) for strength in (0.3, 1e6))
+    scale = FeatureScaler.of(labelled.features, anchors.features)
+    weak, strong = (training.correct(labelled, allowed, anchors, strength, scale) for strength in (0.3, 1e6))
     mass = [(training.softmax(one.corrected(labelled)) * allowed).sum(axis=1).mean() for one in (weak, strong)]
     assert mass[0] > 0.6 > mass[1]
     after = training.softmax(weak.corrected(labelled))
@@ -403,18 +403,18 @@ def test_a_label_that_allows_several_is_content_with_any_of_them() -> None:
 
 
 def test_the_training_follows_its_gradient() -> None:
-    labelled, held = made_up(5, 3), made_up(7, 4)
+    labelled, anchors = made_up(5, 3), made_up(7, 4)
     allowed = np.eye(4, dtype=bool)[[0, 1, 2, 3, 0]]
-    features = np.concatenate([labelled.features, held.features])
-    logits = np.concatenate([labelled.logits, held.logits]).astype(np.float64)
-    targets = training.softmax(held.logits)
+    features = np.concatenate([labelled.features, anchors.features])
+    logits = np.concatenate([labelled.logits, anchors.logits]).astype(np.float64)
+    targets = training.softmax(anchors.logits)
     objective = training._objective(features, logits, np.linspace(1, 2, 12), allowed, targets, 2.0)
     point = np.random.default_rng(5).normal(size=24)
     value, slope = objective(point)
-    for place in range(24):
+    for index in range(24):
         moved = point.copy()
-        moved[place] += 1e-3
-        assert (objective(moved)[0] - value) / 1e-3 == pytest.approx(slope[place], abs=5e-3)
+        moved[index] += 1e-3
+        assert (objective(moved)[0] - value) / 1e-3 == pytest.approx(slope[index], abs=5e-3)
 
 
 def test_what_is_as_near_as_labelled_texts_are_to_each_other_follows_them() -> None:

@@ -154,7 +154,7 @@ def test_the_engine_serves_it(fitted: Path) -> None:
 
     found = scores(fitted, list(prompts))
 
-    assert [LABELS[place] for place in found.argmax(axis=1)] == list(prompts.values())
+    assert [LABELS[index] for index in found.argmax(axis=1)] == list(prompts.values())
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
 
 

@@ -69,7 +69,7 @@ async def test_a_reload_is_awaited_and_applied(machine: Booted, suite: str) -> N
     machine.run("systemctl", "reload", SERVICE)
 
     if suite == "bookworm":  # its systemd only sends the signal
-        await eventually(applied, "it is applied", within_s=LIMIT_SECONDS)
+        await eventually(applied, "it is applied", timeout_s=LIMIT_SECONDS)
     assert applied()
     assert machine.show(SERVICE, "ActiveState") == "active"
 
@@ -115,7 +115,7 @@ async def test_a_process_that_hangs_is_replaced(machine: Booted) -> None:
     await eventually(
         lambda: (machine.show(SERVICE, "NRestarts"), machine.show(SERVICE, "ActiveState")) == ("1", "active"),
         "systemd starts another one",
-        within_s=LIMIT_SECONDS,
+        timeout_s=LIMIT_SECONDS,
     )
     assert machine.routed() == "llama2-7b"
 
@@ -126,7 +126,7 @@ async def test_with_its_socket_the_first_client_starts_it(machine: Booted) -> No
 
     assert machine.routed() == "llama2-7b"
 
-    await eventually(lambda: machine.show(SERVICE, "ActiveState") == "active", "it is ready", within_s=LIMIT_SECONDS)
+    await eventually(lambda: machine.show(SERVICE, "ActiveState") == "active", "it is ready", timeout_s=LIMIT_SECONDS)
 
 
 def test_vllms_key_comes_as_a_credential(machine: Booted) -> None:

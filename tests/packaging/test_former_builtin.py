@@ -40,9 +40,9 @@ def former(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_is_the_file_whose_hash_the_docs_state(former: Path) -> None:
-    told = re.findall(rf"([0-9a-f]{{64}})  {NAME}\.tar", (ROOT / "docs/operations.md").read_text())
+    documented = re.findall(rf"([0-9a-f]{{64}})  {NAME}\.tar", (ROOT / "docs/operations.md").read_text())
 
-    assert told == [hashlib.sha256(former.read_bytes()).hexdigest()]
+    assert documented == [hashlib.sha256(former.read_bytes()).hexdigest()]
 
 
 def test_a_config_names_it_as_the_docs_say_and_it_classifies(former: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def pointsman(*arguments: str) -> str:
 
 
 @functools.cache
-def told() -> dict[str, set[str]]:
+def commands() -> dict[str, set[str]]:
     """The options of each command, as `--help` prints them."""
     listing = pointsman("--help").partition("commands:")[2]
     names = re.findall(r"^    (\w+)", listing, re.MULTILINE)
@@ -53,8 +53,8 @@ def complete(completions: str, *words: str) -> set[str]:
 def test_bash_completes_each_command_and_option_that_help_tells() -> None:
     completions = script("completion.py", "bash")
 
-    assert complete(completions, "") == set(told())
-    assert {name: complete(completions, name, "-") for name in told()} == told()
+    assert complete(completions, "") == set(commands())
+    assert {name: complete(completions, name, "-") for name in commands()} == commands()
 
 
 def test_bash_completes_the_values_that_an_option_may_have() -> None:
@@ -69,7 +69,7 @@ def test_zsh_is_told_each_command_and_option_that_help_tells(tmp_path: Path) -> 
     completions = tmp_path / "_pointsman"
     completions.write_text(script("completion.py", "zsh"))
 
-    for name, options in told().items():
+    for name, options in commands().items():
         section = completions.read_text().partition(f"    {name})\n")[2].partition(";;")[0]
         assert set(re.findall(r"'(--?[a-z-]+)\[", section)) == options
     subprocess.run([needs.program("zsh"), "-n", completions], check=True)
@@ -79,7 +79,7 @@ def test_the_man_page_has_each_command_and_option_that_help_tells(tmp_path: Path
     page = tmp_path / "pointsman.1"
     page.write_text(script("man.py", "1.2.3"))
     assert '"Pointsman 1.2.3"' in page.read_text()
-    for name, options in told().items():
+    for name, options in commands().items():
         section = page.read_text().partition(f".SS {name}\n")[2].partition(".S")[0].replace("\\-", "-")
         assert set(re.findall(r"\\fB(--?[a-z-]+)\\fR", section)) == options
 

@@ -61,17 +61,17 @@ async def test_an_upgrade_and_the_way_back_refuse_nobody_and_keep_the_config(
         with load.run(machine.init, CLIENTS) as clients:
             for target, options in ((successor, ()), (package, ("--allow-downgrades",))):
                 before = clients.total()
-                await eventually(more_than(clients, before + REQUESTS), "a load", within_s=LIMIT_SECONDS)
+                await eventually(more_than(clients, before + REQUESTS), "a load", timeout_s=LIMIT_SECONDS)
                 machine.install(target.file, *options)
                 before = clients.total()
-                await eventually(more_than(clients, before + REQUESTS), "answers", within_s=LIMIT_SECONDS)
+                await eventually(more_than(clients, before + REQUESTS), "answers", timeout_s=LIMIT_SECONDS)
 
                 assert machine.serving() == target.version
                 assert list(clients.answers()) == [load.WHOLE]
 
         assert (machine.root / CONFIG).read_text().endswith(MINE)
-        kept = sorted(path.name for path in (machine.root / "usr/lib/pointsman").iterdir())
-        assert kept == [package.version, "running"]
+        versions = sorted(path.name for path in (machine.root / "usr/lib/pointsman").iterdir())
+        assert versions == [package.version, "running"]
 
 
 async def test_the_former_version_lives_on_until_the_new_one_is_configured(
@@ -83,8 +83,8 @@ async def test_the_former_version_lives_on_until_the_new_one_is_configured(
 
         machine.run("dpkg", "--unpack", machine.bring(successor.file))
         machine.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", SERVICE)
-        await eventually(lambda: machine.show(SERVICE, "NRestarts") == "1", "it is replaced", within_s=LIMIT_SECONDS)
-        await eventually(lambda: machine.show(SERVICE, "ActiveState") == "active", "it serves", within_s=LIMIT_SECONDS)
+        await eventually(lambda: machine.show(SERVICE, "NRestarts") == "1", "it is replaced", timeout_s=LIMIT_SECONDS)
+        await eventually(lambda: machine.show(SERVICE, "ActiveState") == "active", "it serves", timeout_s=LIMIT_SECONDS)
 
         assert machine.routed() == "llama2-7b"
         assert machine.serving() == package.version

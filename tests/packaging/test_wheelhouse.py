@@ -34,8 +34,8 @@ def interpreters() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for version in ("3.11", "3.12", "3.13", "3.14"):
         here = shutil.which(f"python{version}")
-        for place in [*([Path(here)] if here else []), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]:
-            found[version] = place
+        for path in [*([Path(here)] if here else []), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]:
+            found[version] = path
     return found
 
 

@@ -121,7 +121,7 @@ async def test_one_client_over_its_share_gets_a_429_before_its_body_is_read_and_
     async with hogged(tmp_path, upstream) as (relay, clients):
         async with relay.client(source=HOG) as client:
             client.send(request_head(30_000_000, "X-Request-Id: over"))
-            got = await client.answer(within_s=20)  # its body would be waited for for 30 s
+            got = await client.answer(timeout_s=20)  # its body would be waited for for 30 s
         assert (got.status, got.code, got.value("Retry-After")) == (429, "rate_limit_exceeded", "1")
         assert (await relay.outcome("over"))["status"] == 429
         assert (await relay.metrics()).by("refused_total", "reason") == {"client": 1}

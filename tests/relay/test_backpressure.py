@@ -56,7 +56,7 @@ async def test_200_mb_that_are_not_read_are_not_held(tmp_path: Path, upstream: H
             await upstream.arrived(2)
             assert await upstream.stands_still() < HELD_BYTES
             assert memory(relay) - before < 8 * MIB
-            got = await client.answer(within_s=120)
+            got = await client.answer(timeout_s=120)
             assert memory(relay) - before < 16 * MIB
     assert len(got.body) >= 200 * 10**6
 

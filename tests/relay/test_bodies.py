@@ -49,7 +49,7 @@ async def test_no_body_of_a_permitted_size_delays_another_client(relay: Relay, n
         body = post(worst(size, 5_000 * len(longest))[name])
         async with probing(relay.url) as delays, probing(relay.url, QUESTION) as answers, relay.client() as client:
             client.send(body)
-            got = await client.answer(within_s=120)
+            got = await client.answer(timeout_s=120)
         assert got.status == 200
         assert delays
         assert answers

@@ -170,7 +170,7 @@ async def keep_busy(relay: Relay) -> None:
         while True:
             text = f"{next(_numbers)} " + "How does the compiler allocate registers? " * 100
             client.send(post(chat(text, "MoM"), path="/v1/route"))
-            assert (await client.answer(within_s=LIMIT_SECONDS)).status == 200
+            assert (await client.answer(timeout_s=LIMIT_SECONDS)).status == 200
 
 
 async def test_leaving_in_the_middle_of_a_flood_is_no_exception_in_the_log(relay: Relay) -> None:

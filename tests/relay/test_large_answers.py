@@ -89,11 +89,11 @@ async def test_128_answers_of_20_mb_at_once_delay_no_other_client(before: Before
 async def test_300_answers_of_20_mb_that_nobody_reads_delay_no_other_client_and_are_not_held(before: Before) -> None:
     """What was found were 1.5 s, on a quiet machine. The best of three rounds counts."""
     longest: list[float] = []
-    held = before.memory()
+    memory = before.memory()
     while len(longest) < 3 and min(longest, default=BOUND_MS) >= BOUND_MS:
         async with before.delays() as delays:
             with not_reading(before.port, UNREAD):
                 await large_answers.stands_still(before.large_port)
-                assert before.memory() - held < HELD_BYTES
+                assert before.memory() - memory < HELD_BYTES
         longest.append(max(delays))
     assert min(longest) < BOUND_MS, longest

@@ -111,9 +111,9 @@ async def test_slowhttptest_finds_the_service_available_throughout(limited: Rela
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     output, _ = await process.communicate()
-    told = output.decode(errors="replace")
+    report = output.decode(errors="replace")
 
-    assert process.returncode == 0, told
-    assert "service available:" in told, told
-    assert "NO" not in [line.split()[-1] for line in told.splitlines() if "service available:" in line], told
+    assert process.returncode == 0, report
+    assert "service available:" in report, report
+    assert "NO" not in [line.split()[-1] for line in report.splitlines() if "service available:" in line], report
     assert (await limited.ask()).status == 200

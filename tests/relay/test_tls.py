@@ -237,7 +237,7 @@ async def test_what_is_not_read_is_not_held(tmp_path: Path, upstream: Hostile, p
             await upstream.arrived(2)
             assert await upstream.stands_still() < 24 * MIB
             assert memory(relay) - before < 8 * MIB
-            got = await client.answer(within_s=120)
+            got = await client.answer(timeout_s=120)
             assert memory(relay) - before < 16 * MIB
     assert len(got.body) >= 200 * 10**6
 
@@ -313,7 +313,7 @@ async def test_a_connection_that_ends_waits_for_no_answer_to_that(secure: Relay,
             await client.head()
             pause(client)
         await eventually(
-            lambda: files(secure) <= before + 1, "they are closed", within_s=20
+            lambda: files(secure) <= before + 1, "they are closed", timeout_s=20
         )  # as the library would wait for 30 s
 
 

@@ -68,11 +68,11 @@ class World:
         (found,) = [one for one in (await self.adapters(endpoint))["adapters"] if one["name"] == adapter]
         return found
 
-    async def reaches(self, state: str, adapter: str = "technical-lora", *, within_s: float = PATIENCE_SECONDS) -> Any:
+    async def reaches(self, state: str, adapter: str = "technical-lora", *, timeout_s: float = PATIENCE_SECONDS) -> Any:
         """Wait for a state of an adapter; its entry."""
         found: Any = None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(timeout_s):
                 while (found := await self.state(adapter))["state"] != state:  # noqa: ASYNC110 - it is another process
                     await asyncio.sleep(0.01)
         assert found["state"] == state, found

@@ -25,6 +25,6 @@ def shown(text: str, reader: BlockParser) -> list[str]:
         role = "guess" if block.name.rank < 0 else block.name.role.value
         marks = "!" * block.strong + "<" * block.inside
         form = "" if block.look() is BlockForm.PROSE else f" {block.look().name.lower()}"
-        held = text[block.start : block.end].strip()
-        lines.append(f"{sections.index(block.section) + 1} {role}{marks}{form}: {held}")
+        content = text[block.start : block.end].strip()
+        lines.append(f"{sections.index(block.section) + 1} {role}{marks}{form}: {content}")
     return lines

@@ -80,7 +80,7 @@ def make_checkpoint(folder: Path, texts: list[str], shape: dict[str, Any], torch
     with quiet():
         kind = torch_class_of(torch_class)  # imports its module
     special = SPECIAL_OF_ROBERTA if issubclass(ARCHITECTURES[torch_class], Roberta) else SPECIAL_TOKENS
-    ids = {role: place for place, role in enumerate(special)}
+    ids = {role: index for index, role in enumerate(special)}
     config = kind.config_class(
         **shape,
         id2label=dict(enumerate(LABELS)),

@@ -46,7 +46,7 @@ class Daemon:
         """Return the lines logged so far; fails on a line that is not a JSON object."""
         return self._lines.lines()
 
-    async def logged(self, event: str, *, within_s: float = PATIENCE_SECONDS, **fields: Any) -> dict[str, Any]:
+    async def logged(self, event: str, *, timeout_s: float = PATIENCE_SECONDS, **fields: Any) -> dict[str, Any]:
         """The first line of this event with these fields; waits for it."""
         wanted = {"event": event, **fields}
         found: list[dict[str, Any]] = []
@@ -55,7 +55,7 @@ class Daemon:
             found[:] = [line for line in self.log_lines() if wanted.items() <= line.items()]
             return bool(found)
 
-        await eventually(look, f"the daemon logs {wanted}", within_s=within_s)
+        await eventually(look, f"the daemon logs {wanted}", timeout_s=timeout_s)
         return found[0]
 
 
@@ -139,8 +139,8 @@ def _inheriting(listeners: Mapping[str, socket.socket]) -> list[str]:
     if not listeners:
         return []
     moved = " ".join(f"{number}<&{given.fileno()}" for number, given in enumerate(listeners.values(), start=3))
-    told = f"LISTEN_PID=$$ LISTEN_FDS={len(listeners)} LISTEN_FDNAMES={':'.join(listeners)}"
-    return ["bash", "-c", f'exec {moved}; {told} exec "$@"', "bash"]
+    variables = f"LISTEN_PID=$$ LISTEN_FDS={len(listeners)} LISTEN_FDNAMES={':'.join(listeners)}"
+    return ["bash", "-c", f'exec {moved}; {variables} exec "$@"', "bash"]
 
 
 def on_ports(config: str | Path | Mapping[str, Any], data_port: int, admin_port: int) -> str:

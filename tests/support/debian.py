@@ -65,9 +65,11 @@ def make(suite: str, root: Path) -> None:
 
 def enter(root: Path, *command: str) -> None:
     """Run a command in a Debian that is not booted, with this machine's network."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or "_proxy" in name.lower()}
+    passed_on = {
+        name: value for name, value in os.environ.items() if name.startswith("PIP_") or "_proxy" in name.lower()
+    }
     path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "SYSTEMD_OFFLINE": "1"}
-    _run("chroot", str(root), *command, env=kept | path)
+    _run("chroot", str(root), *command, env=passed_on | path)
 
 
 def copy_source(to: Path) -> None:

@@ -64,9 +64,9 @@ def growth_of(begin: Callable[[int], Work], max_size: int) -> Growth:
         return Growth(many)
     taken = [least(partial(begin, size), RUNS) for size in (max_size // 8, max_size // 4, max_size // 2, max_size)]
     grown = [after / before for before, after in itertools.pairwise(taken)]
-    told = ", ".join([f"{seconds * 1000:.2f} ms" for seconds in taken])
+    times = ", ".join([f"{seconds * 1000:.2f} ms" for seconds in taken])
     faulty = min(grown[1:]) > GROWTH and taken[-1] > 2 * GROWTH**2 * taken[0]
-    return Growth(taken[-1], f"{told} for an eighth to all of {max_size} characters" if faulty else "")
+    return Growth(taken[-1], f"{times} for an eighth to all of {max_size} characters" if faulty else "")
 
 
 def step_times(steps: Steps[object]) -> list[float]:

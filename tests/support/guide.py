@@ -75,17 +75,17 @@ def merged(config: Any, added: Any) -> Any:
 def difference(expected: tuple[str, ...], printed: str) -> str | None:
     """Return the difference of a command's output from the guide, or None."""
     lines = [shape(line) for line in printed.splitlines() if line.strip()]
-    place, free = 0, False
+    position, free = 0, False
     for wanted in expected:
         if wanted == "...":
             free = True
             continue
-        rest = lines[place:] if free else lines[place : place + 1]
+        rest = lines[position:] if free else lines[position : position + 1]
         if shape(wanted) not in rest:
             return f"no line {wanted!r} in\n{printed}"
-        place += rest.index(shape(wanted)) + 1
+        position += rest.index(shape(wanted)) + 1
         free = False
-    return None if free or place == len(lines) else f"more than the guide says:\n{printed}"
+    return None if free or position == len(lines) else f"more than the guide says:\n{printed}"
 
 
 def shape(line: str) -> str:

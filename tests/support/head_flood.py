@@ -28,7 +28,7 @@ async def flood(url: str, data: bytes) -> None:
             async with connect(url, source=SOURCE) as client:
                 client.send(data)
                 try:
-                    status = (await client.answer(within_s=2 * PATIENCE_SECONDS)).status
+                    status = (await client.answer(timeout_s=2 * PATIENCE_SECONDS)).status
                 except (Cut, ConnectionError):
                     status = 0
             if status == 408:

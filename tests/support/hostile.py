@@ -269,7 +269,7 @@ class Hostile:
     connections: list[Connection] = field(default_factory=list)
     requests: list[Exchange] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
-    _kept: socket.socket | None = None
+    _reserved: socket.socket | None = None
     """Has the port, and does not listen: who connects to it is refused."""
     _server: asyncio.Server | None = None
     _arrival: asyncio.Event = field(default_factory=asyncio.Event)
@@ -309,9 +309,9 @@ class Hostile:
         self._arrival.set()
         return await self.script(exchange)
 
-    async def arrived(self, count: int = 1, *, within_s: float = PATIENCE_SECONDS) -> Exchange:
+    async def arrived(self, count: int = 1, *, timeout_s: float = PATIENCE_SECONDS) -> Exchange:
         """Wait until this many requests have come since the reset; return the last of them."""
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(timeout_s):
             while len(self.requests) < count:
                 self._arrival.clear()
                 await self._arrival.wait()
@@ -319,11 +319,11 @@ class Hostile:
 
     async def listen(self) -> None:
         """On the port that it had, or on a free one; the port stays its own while it is dead."""
-        if self._kept is None:
-            self._kept = socket.socket()
-            self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._kept.bind(("127.0.0.1", self.port))
-            self.port = self._kept.getsockname()[1]
+        if self._reserved is None:
+            self._reserved = socket.socket()
+            self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._reserved.bind(("127.0.0.1", self.port))
+            self.port = self._reserved.getsockname()[1]
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Connection(self), "127.0.0.1", self.port, backlog=1024)
 
@@ -339,9 +339,9 @@ class Hostile:
     async def end(self) -> None:
         """Die, and give the port back."""
         await self.die()
-        if self._kept is not None:
-            self._kept.close()
-            self._kept = None
+        if self._reserved is not None:
+            self._reserved.close()
+            self._reserved = None
 
 
 @contextlib.asynccontextmanager

@@ -63,8 +63,10 @@ class LoraVllm(FakeVllm):
 
     def load(self, name: str) -> web.Response:
         if name in self.listed:
-            told = f"The lora adapter '{name}' has already been loaded. If you want to load the adapter in place, ..."
-            return refusal(400, "InvalidUserInput", told)
+            message = (
+                f"The lora adapter '{name}' has already been loaded. If you want to load the adapter in place, ..."
+            )
+            return refusal(400, "InvalidUserInput", message)
         self.listed.append(name)
         return web.Response(body=f"Success: LoRA adapter '{name}' added successfully.".encode())
 

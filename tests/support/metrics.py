@@ -50,12 +50,12 @@ async def scrape(daemon: Daemon) -> Metrics:
         return Metrics(await response.text())
 
 
-async def until(daemon: Daemon, name: str, value: float, *, within_s: float = PATIENCE_SECONDS, **labels: str) -> None:
+async def until(daemon: Daemon, name: str, value: float, *, timeout_s: float = PATIENCE_SECONDS, **labels: str) -> None:
     """Poll a metric until it has this value."""
     got = float("nan")
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(timeout_s):
             while (got := (await scrape(daemon)).total(name, **labels)) != value:  # noqa: ASYNC110 - it is another process
                 await asyncio.sleep(0.01)
     except TimeoutError:
-        raise AssertionError(f"{name}{labels} is {got}, not {value}, for {within_s:g} s") from None
+        raise AssertionError(f"{name}{labels} is {got}, not {value}, for {timeout_s:g} s") from None

@@ -19,7 +19,7 @@ from pointsman.observability.latest import LatestRequests
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
-from pointsman.observability.texts import KeptTexts
+from pointsman.observability.texts_file import KeptTexts
 from pointsman.observability.traffic import Traffic
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client import TrustedProxies

@@ -303,12 +303,12 @@ class Wire:
     @property
     def pooled(self) -> list[FakeTransport]:
         """The connections that another request may get."""
-        return [kept._transport for state in self.endpoints.values() for kept in state.pool._idle]  # type: ignore[misc]
+        return [reusable._transport for state in self.endpoints.values() for reusable in state.pool._idle]  # type: ignore[misc]
 
     @property
     def buffered(self) -> int:
         """Return the reserved bytes of requests in memory."""
-        return self.generations.budget.held
+        return self.generations.budget.used
 
     @property
     def refusals(self) -> dict[str, float]:

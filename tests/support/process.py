@@ -65,12 +65,12 @@ def log_tail(path: Path, lines: int = 40) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
-async def eventually(holds: Callable[[], bool], what: str, *, within_s: float = PATIENCE_SECONDS) -> float:
-    """Poll until `holds()`; the seconds that it took. Fails with `what` after `within_s`."""
+async def eventually(holds: Callable[[], bool], what: str, *, timeout_s: float = PATIENCE_SECONDS) -> float:
+    """Poll until `holds()`; the seconds that it took. Fails with `what` after `timeout_s`."""
     start = time.monotonic()
     while not await asyncio.to_thread(holds):
-        if time.monotonic() - start > within_s:
-            raise AssertionError(f"not within {within_s:g} s: {what}")
+        if time.monotonic() - start > timeout_s:
+            raise AssertionError(f"not within {timeout_s:g} s: {what}")
         await asyncio.sleep(0.01)
     return time.monotonic() - start
 

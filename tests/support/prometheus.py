@@ -55,7 +55,7 @@ async def run_prometheus(daemon: Daemon, folder: Path) -> AsyncIterator[str]:
     address = f"http://127.0.0.1:{port}"
     with no_survivors(process.pid):
         try:
-            await eventually(lambda: _scraped_twice(address), "two scrapes of the daemon", within_s=60)
+            await eventually(lambda: _scraped_twice(address), "two scrapes of the daemon", timeout_s=60)
             yield address
         finally:
             process.kill()

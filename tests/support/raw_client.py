@@ -85,9 +85,9 @@ class RawClient:
     def send(self, data: bytes) -> None:
         self.writer.write(data)
 
-    async def answer(self, *, within_s: float = PATIENCE_SECONDS) -> Got:
+    async def answer(self, *, timeout_s: float = PATIENCE_SECONDS) -> Got:
         """The next answer, whole; answers with 1xx are skipped. Raises Cut."""
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(timeout_s):
             while (got := await self._answer()).status < 200:
                 pass
         return got
@@ -153,10 +153,10 @@ class RawClient:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.reader.readuntil(end)
 
-    async def rest(self, *, within_s: float = PATIENCE_SECONDS) -> bytes:
+    async def rest(self, *, timeout_s: float = PATIENCE_SECONDS) -> bytes:
         """Raw bytes until the daemon closes; a reset ends them too."""
         got = bytearray()
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(timeout_s):
             with contextlib.suppress(ConnectionError):
                 while data := await self.reader.read(65536):
                     got += data

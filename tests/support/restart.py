@@ -87,13 +87,13 @@ async def restart_under_load(config: Any, upstream: FakeVllm, folder: Path, clie
                 staying = group.create_task(ask("stays"))
                 asking = [group.create_task(keep_asking()) for _ in range(clients)]
                 await streaming.wait()
-                await eventually(lambda: answers.total() > each * clients, "a load", within_s=60)
+                await eventually(lambda: answers.total() > each * clients, "a load", timeout_s=60)
                 daemon.process.terminate()
                 await daemon.logged("stopping")
                 go_on.set()
             before = answers.total()
             async with run_daemon(config, folder / "second", listener=listener):
-                await eventually(lambda: answers.total() > before + each * clients, "the second serves", within_s=60)
+                await eventually(lambda: answers.total() > before + each * clients, "the second serves", timeout_s=60)
                 over.set()
                 await asyncio.wait(asking)  # clients that came when this one stops, too, would wait for a third
     return Restart(answers, staying.result(), longest)

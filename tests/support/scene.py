@@ -147,11 +147,11 @@ class Scene:
                     "reachable": True,
                     "key_accepted": True,
                     "breaker": "closed",
-                    "in_flight": 3 + place,
+                    "in_flight": 3 + index,
                     "base_models": [BASE],
                     "adapters": [{"name": name, "state": "missing" if name == LOST else "served"} for name in names],
                 }
-                for place, host in enumerate(HOSTS)
+                for index, host in enumerate(HOSTS)
             ],
             "classifier": STATUS["classifier"]
             | {"artifact": "builtin", "cache": {"hits": 31_852, "misses": 90_417, "coalesced": 122}},

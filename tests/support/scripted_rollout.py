@@ -109,11 +109,11 @@ class _Rollout:
     async def until_verdict(self) -> tuple[Chosen, str]:
         """Send questions until canary and stable arm certainly differ, and look after each hundred."""
         found: Chosen = Counter()
-        told = ""
-        while "verdict: canary" not in told and found.total() < MAX_REQUESTS_UNTIL_VERDICT:
+        output = ""
+        while "verdict: canary" not in output and found.total() < MAX_REQUESTS_UNTIL_VERDICT:
             found += await self.send(BATCH)
-            told = await self.command("compare", "canary", "stable", "--log", str(self.daemon.log))
-        return found, told
+            output = await self.command("compare", "canary", "stable", "--log", str(self.daemon.log))
+        return found, output
 
     async def until_rollback(self) -> Chosen:
         found: Chosen = Counter()

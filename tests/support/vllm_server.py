@@ -79,9 +79,9 @@ class VllmServer:
     def log_size(self) -> int:
         return self.log.stat().st_size
 
-    async def wait_log(self, text: str, *, since: int = 0, within_s: float = PATIENCE_SECONDS) -> float:
+    async def wait_log(self, text: str, *, since: int = 0, timeout_s: float = PATIENCE_SECONDS) -> float:
         """Wait until the log says `text` after the byte offset `since`; the seconds that it took."""
-        return await eventually(lambda: text in self.log_text(since), f"vLLM logs {text!r}", within_s=within_s)
+        return await eventually(lambda: text in self.log_text(since), f"vLLM logs {text!r}", timeout_s=timeout_s)
 
 
 def is_installed(venv: Path) -> bool:

@@ -39,7 +39,7 @@ def test_only_a_computing_question_gets_code() -> None:
 
 def test_a_seventh_is_wrapped_and_a_fifth_stands_beside_material(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.augment.wrap", lambda *_: "wrapped")
-    monkeypatch.setattr("training.augment.beside_material", lambda text, label, *_: f"beside material, {label}")
+    monkeypatch.setattr("training.augment.with_material", lambda text, label, *_: f"beside material, {label}")
     texts = made(SORE, 4000)
 
     assert texts.count("wrapped") / len(texts) == pytest.approx(0.14, abs=0.02)

@@ -63,6 +63,6 @@ def test_the_training_took_three_hours_at_most() -> None:
 def test_the_record_names_the_runs_that_the_thresholds_rows_come_from() -> None:
     """The same rows of each source as the artifact says."""
     runs = RECORD["calibration"]
-    told = MANIFEST.verification["thresholds"]["held_out"]
-    assert {source: {name: run[name] for name in ("rows", "sha256")} for source, run in runs.items()} == told
+    recorded = MANIFEST.verification["thresholds"]["held_out"]
+    assert {source: {name: run[name] for name in ("rows", "sha256")} for source, run in runs.items()} == recorded
     assert all(is_digest(run[name]) for run in runs.values() for name in ("sha256", "weights"))

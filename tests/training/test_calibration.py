@@ -78,9 +78,9 @@ def test_the_rows_of_a_held_out_source_are_replaced_by_what_its_run_says_of_them
     assert found.calibration.probabilities[2:, LAW] == pytest.approx(sharper, abs=0.005)
     assert found.manifest.temperature == 0.5
     held_out = hashlib.sha256((tmp_path / "without-a.work" / "held-out.jsonl").read_bytes()).hexdigest()
-    told = {"rows": 3, "sha256": held_out}
-    assert found.manifest.verification["thresholds"] == {"rows": 5, "held_out": {"a": told}}
-    assert made_of["a"].items() >= told.items()
+    recorded = {"rows": 3, "sha256": held_out}
+    assert found.manifest.verification["thresholds"] == {"rows": 5, "held_out": {"a": recorded}}
+    assert made_of["a"].items() >= recorded.items()
     assert {"commit", "weights", "sha256"} <= made_of["a"].keys()
 
 

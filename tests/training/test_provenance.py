@@ -31,8 +31,8 @@ REPORT: dict[str, Any] = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    told = {"thresholds": {"rows": 5, "held_out": {"a": {"rows": 2, "sha256": ROWS}}}, "proof": 1}
-    return toy_artifact.build(tmp_path / "artifact", source={"name": "toy", "sha256": WEIGHTS}, verification=told)
+    recorded = {"thresholds": {"rows": 5, "held_out": {"a": {"rows": 2, "sha256": ROWS}}}, "proof": 1}
+    return toy_artifact.build(tmp_path / "artifact", source={"name": "toy", "sha256": WEIGHTS}, verification=recorded)
 
 
 @pytest.fixture

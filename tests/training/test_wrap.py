@@ -6,7 +6,7 @@ import random
 
 from training.data import LABELS, TrainingText
 from training.sections import sections
-from training.wrap import TASKS, Pool, beside_material, fill_task, lines, pool, wrap
+from training.wrap import TASKS, Pool, fill_task, lines, pool, with_material, wrap
 
 ASK = "is it contagious"
 POOL = Pool({label: [f"a question about {label}"] for label in LABELS}, ())
@@ -49,7 +49,7 @@ def test_each_wrapper_is_used_and_no_placeholder_is_left() -> None:
 
 def test_a_question_beside_material_is_there_whole_and_once() -> None:
     draw = rng()
-    texts = [beside_material(ASK, "health", POOL, draw) for _ in range(2000)]
+    texts = [with_material(ASK, "health", POOL, draw) for _ in range(2000)]
 
     assert all(text.count(ASK) == 1 for text in texts)
     assert not any("{material}" in text or "{ask}" in text for text in texts)
@@ -57,7 +57,7 @@ def test_a_question_beside_material_is_there_whole_and_once() -> None:
 
 def test_half_of_the_material_is_of_the_questions_own_subject() -> None:
     draw = rng()
-    texts = [beside_material(ASK, "health", POOL, draw) for _ in range(4000)]
+    texts = [with_material(ASK, "health", POOL, draw) for _ in range(4000)]
     asked = {label: sum(f"question about {label}" in text for text in texts) for label in LABELS}
 
     assert 0.4 < asked["health"] / sum(asked.values()) < 0.65
@@ -68,7 +68,7 @@ def test_material_may_hold_the_name_of_a_place() -> None:
     """A passage about templates must not get the question."""
     draw = rng()
     odd = Pool({"health": ["write {ask} there"]}, ())
-    texts = [beside_material(ASK, "health", odd, draw) for _ in range(500)]
+    texts = [with_material(ASK, "health", odd, draw) for _ in range(500)]
 
     assert all(text.count(ASK) == 1 for text in texts)
 

@@ -199,7 +199,7 @@ async def test_an_adapter_that_is_lost_is_named_as_no_good_news() -> None:
     assert vllms.reports[1:] == [("a", "no longer serves lora", False), ("a", "serves base, law", True)]
 
 
-@pytest.mark.parametrize("names", ["withheld", "held"])
+@pytest.mark.parametrize("names", ["withheld", "unloaded"])
 async def test_one_that_was_unloaded_from_here_is_not_lost(names: str) -> None:
     vllms = Vllms()
     vllms.answers["a"] = listing({"id": "base"}, {"id": "lora", "parent": "base"})

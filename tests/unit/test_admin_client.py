@@ -76,15 +76,15 @@ async def test_an_answer_that_tells_of_endpoints_is_no_refusal(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "expected"),
     [
         (web.json_response({"error": {"message": "no such adapter"}}, status=404), "no such adapter"),
         (web.json_response({"error": "Unauthorized"}, status=401), "Unauthorized"),
         (web.Response(text="<html>"), "check that it runs with this config"),
     ],
 )
-async def test_a_refusal_and_a_stranger_are_told(tmp_path: Path, answer: web.Response, told: str) -> None:
-    with pytest.raises(AdminError, match=told.replace("?", r"\?")):
+async def test_a_refusal_and_a_stranger_are_told(tmp_path: Path, answer: web.Response, expected: str) -> None:
+    with pytest.raises(AdminError, match=expected.replace("?", r"\?")):
         await asked(tmp_path, answer)
 
 

@@ -18,11 +18,11 @@ def test_they_agree_where_both_choose_the_same_category() -> None:
     assert counts.add(says("law"), says("law", 0.7)) is None
     assert counts.add(says("law"), says("health")) == ("law", "health")
     assert counts.add(says(None), says("law")) == (None, "law")
-    told = counts.report()
+    report = counts.report()
 
-    assert (told["compared"], told["agreed"]["texts"], told["agreed"]["share"]) == (3, 1, 0.3333)
-    assert told["agreed"]["low"] < 1 / 3 < told["agreed"]["high"]
-    assert told["pairs"] == [
+    assert (report["compared"], report["agreed"]["texts"], report["agreed"]["share"]) == (3, 1, 0.3333)
+    assert report["agreed"]["low"] < 1 / 3 < report["agreed"]["high"]
+    assert report["pairs"] == [
         {"category": "law", "shadow": "health", "texts": 1},
         {"category": None, "shadow": "law", "texts": 1},
     ]
@@ -46,8 +46,8 @@ def test_the_difference_of_confidence_is_that_of_texts_in_which_both_have_one() 
 
 
 def test_without_a_text_no_share_is_told() -> None:
-    told = ClassifierAgreement().report()
-    assert (told["agreed"]["share"], told["agreed"]["low"], told["confidence_difference"]) == (None, None, None)
+    report = ClassifierAgreement().report()
+    assert (report["agreed"]["share"], report["agreed"]["low"], report["confidence_difference"]) == (None, None, None)
 
 
 def test_pairs_that_differ_are_bounded() -> None:

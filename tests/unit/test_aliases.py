@@ -203,7 +203,7 @@ def test_an_alias_may_be_a_models_own_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("aliases", "place", "message", "fix"),
+    ("aliases", "where", "message", "fix"),
     [
         ("[auto]", 0, '"auto" requests routing anyway', "remove it"),
         ("[x, MoM]", 1, '"MoM" requests routing anyway', "remove it"),
@@ -212,9 +212,9 @@ def test_an_alias_may_be_a_models_own_name(tmp_path: Path) -> None:
         ("[x, x]", 1, 'the name "x" is already used', "rename one of the two"),
     ],
 )
-def test_a_useless_alias_is_refused(tmp_path: Path, aliases: str, place: int, message: str, fix: str) -> None:
+def test_a_useless_alias_is_refused(tmp_path: Path, aliases: str, where: int, message: str, fix: str) -> None:
     text = MINIMAL + "categories:\n" + category("law") + f"pointsman: {{routing: {{aliases: {aliases}}}}}\n"
     problem = the_problem(tmp_path, text)
-    assert problem.path == f"pointsman.routing.aliases[{place}]"
+    assert problem.path == f"pointsman.routing.aliases[{where}]"
     assert message in problem.message
     assert fix in problem.fix

@@ -60,8 +60,8 @@ def parsed(parser: argparse.ArgumentParser, *arguments: str) -> dict[str, object
 def test_an_option_before_between_and_behind_the_arguments_means_the_same(given: Given) -> None:
     parser, arguments, option = given
     expected = parsed(parser, *arguments, *option)
-    for place in range(len(arguments)):
-        assert parsed(parser, *arguments[:place], *option, *arguments[place:]) == expected
+    for index in range(len(arguments)):
+        assert parsed(parser, *arguments[:index], *option, *arguments[index:]) == expected
 
 
 def test_the_name_of_a_key_may_stand_behind_its_options() -> None:

@@ -157,14 +157,16 @@ def test_a_long_document_without_any_mark_is_material(before: bool) -> None:
     assert found(f"{SOUP}\n\n{ASK}" if before else f"{ASK}\n\n{SOUP}") == ASK
 
 
-@pytest.mark.parametrize("told", ["Summarise this letter for me", "Please translate into French", "Extract all names"])
-def test_an_instruction_decides_and_not_its_object(told: str) -> None:
-    assert found(f"{told}: {SOUP}") == found(f"{told}:\n\n{SOUP}") == told
-    assert found(f"{told}: a cat sat on a mat") == told
+@pytest.mark.parametrize(
+    "instruction", ["Summarise this letter for me", "Please translate into French", "Extract all names"]
+)
+def test_an_instruction_decides_and_not_its_object(instruction: str) -> None:
+    assert found(f"{instruction}: {SOUP}") == found(f"{instruction}:\n\n{SOUP}") == instruction
+    assert found(f"{instruction}: a cat sat on a mat") == instruction
 
 
 @pytest.mark.parametrize(
-    "told",
+    "instruction",
     [
         "Translate to French",
         "Can you translate this into Spanish",
@@ -176,13 +178,13 @@ def test_an_instruction_decides_and_not_its_object(told: str) -> None:
         "Extract the names",
     ],
 )
-def test_nor_does_a_short_one_in_the_same_line_decide(told: str) -> None:
-    assert found(f"{told}: The landlord keeps the deposit of a nurse.") == told
+def test_nor_does_a_short_one_in_the_same_line_decide(instruction: str) -> None:
+    assert found(f"{instruction}: The landlord keeps the deposit of a nurse.") == instruction
 
 
-@pytest.mark.parametrize("told", ["Translate to French", "Could you rephrase this", "Proofread"])
-def test_not_even_where_it_is_a_question(told: str) -> None:
-    assert found(f"{told}: How high may my blood pressure be?") == told
+@pytest.mark.parametrize("instruction", ["Translate to French", "Could you rephrase this", "Proofread"])
+def test_not_even_where_it_is_a_question(instruction: str) -> None:
+    assert found(f"{instruction}: How high may my blood pressure be?") == instruction
 
 
 @pytest.mark.parametrize(
@@ -209,22 +211,22 @@ def test_a_persons_own_words_behind_a_colon_stay_with_it(message: str) -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        "{told}:\n\n{code}",
-        "{told}:\n\n```python\n{code}```",
-        "```python\n{code}```\n\n{told}",
-        "<code>\n{code}</code>\n\n{told}",
+        "{instruction}:\n\n{code}",
+        "{instruction}:\n\n```python\n{code}```",
+        "```python\n{code}```\n\n{instruction}",
+        "<code>\n{code}</code>\n\n{instruction}",
     ],
 )
 def test_a_review_is_about_the_code_and_not_about_whom_the_code_is_for(message: str) -> None:
-    told = "Review this code of a hospital's app"
+    instruction = "Review this code of a hospital's app"
     code = "def dose(patient: Patient) -> float:\n    return patient.weight * 0.5  # mg of insulin\n" * 6
-    assert found(message.format(told=told, code=code)) == told
+    assert found(message.format(instruction=instruction, code=code)) == instruction
 
 
-@pytest.mark.parametrize("told", ["Summarise this document.", "Please translate the document above"])
-def test_a_task_that_names_nothing_but_a_marked_document_is_the_ask(told: str) -> None:
+@pytest.mark.parametrize("instruction", ["Summarise this document.", "Please translate the document above"])
+def test_a_task_that_names_nothing_but_a_marked_document_is_the_ask(instruction: str) -> None:
     """Else the whole message would be, and its document would decide."""
-    assert found(f"<document>\n{SOUP}\n</document>\n\n{told}") == told
+    assert found(f"<document>\n{SOUP}\n</document>\n\n{instruction}") == instruction
 
 
 def test_a_message_of_nothing_but_a_harness_has_no_ask() -> None:

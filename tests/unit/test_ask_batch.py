@@ -191,9 +191,9 @@ Could you summarise it, please?
 @pytest.mark.parametrize("template", TEMPLATES.strip().split("\n====\n"))
 def test_the_prompts_of_one_template_have_one_ask(template: str) -> None:
     asks = [AskFinder().find([template.format(document)]) for document in DOCUMENTS.strip().split("\n====\n")]
-    (told,) = {ask.text for ask in asks}
+    (text,) = {ask.text for ask in asks}
     assert {ask.kind for ask in asks} == {AskKind.ASK}
-    assert told.rstrip(":") in template
+    assert text.rstrip(":") in template
 
 
 QUESTIONS = """\

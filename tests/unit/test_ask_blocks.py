@@ -12,7 +12,7 @@ from support.scored_blocks import blocks_of
 FREE = RankedRole(PartRole.FREE)
 
 
-def told(message: str) -> list[tuple[str, bool]]:
+def marked_blocks(message: str) -> list[tuple[str, bool]]:
     """The form of each block, and whether it is inside of something."""
     return [(block.look().name.lower(), block.inside) for block in blocks_of(message)]
 
@@ -37,7 +37,7 @@ PROSE, INSIDE = ("prose", False), ("enclosed", True)
     ],
 )
 def test_prose_between_two_like_rules_is_enclosed(message: str, expected: list[tuple[str, bool]]) -> None:
-    assert told(message) == expected
+    assert marked_blocks(message) == expected
 
 
 def test_a_pair_reaches_from_its_first_rule_to_before_its_second() -> None:

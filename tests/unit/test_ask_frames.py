@@ -75,7 +75,7 @@ def test_what_asks_or_says_more_is_no_frame(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lead", "size", "told"),
+    ("lead", "size", "instruction"),
     [
         pytest.param("Translate into French: ", 250, "Translate into French", id="a colon"),
         pytest.param("Translate into French\n", 250, "Translate into French", id="a line"),
@@ -97,12 +97,12 @@ def test_what_asks_or_says_more_is_no_frame(text: str) -> None:
         pytest.param("/translate this: ", 300, None, id="a command"),
     ],
 )
-def test_an_instruction_ends_where_a_longer_text_begins(lead: str, size: int, told: str | None) -> None:
-    assert prose.instruction(lead + "x" * size) == (None if told is None else (0, len(told)))
+def test_an_instruction_ends_where_a_longer_text_begins(lead: str, size: int, instruction: str | None) -> None:
+    assert prose.instruction(lead + "x" * size) == (None if instruction is None else (0, len(instruction)))
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "instruction"),
     [
         ("Nine oxen.\n\nTranslate this.", "Translate this."),
         ("Nine oxen.\nPlease summarise the text above in a line\n\n", "Please summarise the text above in a line"),
@@ -121,9 +121,9 @@ def test_an_instruction_ends_where_a_longer_text_begins(lead: str, size: int, to
         ("\n\nTranslate this.", None),
     ],
 )
-def test_or_it_is_the_last_line_and_points_to_what_is_above(text: str, told: str | None) -> None:
-    place = prose.instruction(text)
-    assert (None if place is None else text[slice(*place)]) == told
+def test_or_it_is_the_last_line_and_points_to_what_is_above(text: str, instruction: str | None) -> None:
+    span = prose.instruction(text)
+    assert (None if span is None else text[slice(*span)]) == instruction
 
 
 # --- around an ask --------------------------------------------------------------------------------------------------

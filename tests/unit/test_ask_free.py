@@ -31,8 +31,8 @@ def story(size: int) -> str:
 
 def taken(*paragraphs: str) -> list[str] | None:
     message = "\n\n".join(paragraphs)
-    kept = free(message, scored(message))
-    return None if kept is None else [message[one.block.start : one.block.end].strip() for one in kept]
+    selected = free(message, scored(message))
+    return None if selected is None else [message[one.block.start : one.block.end].strip() for one in selected]
 
 
 def several(*paragraphs: str) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ RANK = "You are RankGPT, and you can rank all passages.\nReturn only their numbe
 TALK = f"{'Hi, may I ask how you are? ' * 2}\n\n"
 
 
-@pytest.mark.parametrize("place", ["Output", "ANSWER:", "response:", "result", "title", "JSON:", "assistant:\n"])
-def test_the_place_of_an_answer_alone_leaves_the_task_to_the_system_prompt(place: str) -> None:
-    assert is_helper(place, "Be brief.")
-    assert not is_helper(place, "")
-    assert not is_helper(f"{place} of 3", "Be brief.")
+@pytest.mark.parametrize("slot", ["Output", "ANSWER:", "response:", "result", "title", "JSON:", "assistant:\n"])
+def test_the_place_of_an_answer_alone_leaves_the_task_to_the_system_prompt(slot: str) -> None:
+    assert is_helper(slot, "Be brief.")
+    assert not is_helper(slot, "")
+    assert not is_helper(f"{slot} of 3", "Be brief.")
 
 
 @pytest.mark.parametrize(("blanks", "helper"), [(32, True), (33, False)])
@@ -192,13 +192,13 @@ IN_OTHER_LANGUAGES = (
 
 
 @pytest.mark.parametrize(
-    ("place", "word"), [(place, word) for place, known in enumerate(IN_OTHER_LANGUAGES) for word in known]
+    ("index", "word"), [(index, word) for index, known in enumerate(IN_OTHER_LANGUAGES) for word in known]
 )
-def test_a_word_of_each_kind_tells_a_task_in_another_language(place: int, word: str) -> None:
+def test_a_word_of_each_kind_tells_a_task_in_another_language(index: int, word: str) -> None:
     said = ["Titel", "nur", "Dialog", "für"]
-    said[place] = word
+    said[index] = word
     assert is_helper(" ".join(said).ljust(60), "")
-    said[place] = "Suppe"
+    said[index] = "Suppe"
     assert not is_helper(" ".join(said).ljust(60), "")
 
 

@@ -14,8 +14,8 @@ NINE = "The ferry leaves at nine."
 
 def found(*lines: str, fields: bool = True) -> str | None:
     text = "\n".join(lines)
-    place = asking_line(text, name_of, fields=fields)
-    return None if place is None else text[slice(*place)]
+    span = asking_line(text, name_of, fields=fields)
+    return None if span is None else text[slice(*span)]
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_where_none_runs_or_none_is_wanted_explain_is_offline(
 
 @pytest.mark.heavy
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "expected"),
     [
         (b"", "the body is not JSON"),
         (b"\x7fELF\x02\x01\x01\0" + bytes(range(256)), "standard input"),
@@ -128,14 +128,14 @@ def test_where_none_runs_or_none_is_wanted_explain_is_offline(
         (b" " * (MAX_ADMIN_BODY_BYTES + 1), "it is larger than 8,388,608 bytes"),
     ],
 )
-def test_what_is_no_request_is_one_line_and_status_1(body: bytes, told: str, tmp_path: Path) -> None:
+def test_what_is_no_request_is_one_line_and_status_1(body: bytes, expected: str, tmp_path: Path) -> None:
     """From standard input, which may be anything; files are among the bad files of every command."""
     run = [sys.executable, "-m", "pointsman", "explain", "--request", "-", "--config", str(config(tmp_path))]
     done = subprocess.run(run, input=body, capture_output=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (1, b"")
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith("pointsman: standard input: ")
-    assert told in line
+    assert expected in line
 
 
 @pytest.mark.heavy
@@ -163,7 +163,7 @@ REFUSED = {"error": {"message": "the classifier stopped", "code": "internal_erro
 
 @pytest.mark.parametrize("arguments", [("explain", "hello"), ("status",), ("status", "--json")])
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "expected"),
     [
         pytest.param((404, json.dumps(UNLISTED)), "restart the service if it is older", id="an older service"),
         pytest.param((404, '{"detail": "Not Found"}'), "check that it runs with this config", id="a vLLM"),
@@ -175,7 +175,7 @@ REFUSED = {"error": {"message": "the classifier stopped", "code": "internal_erro
 async def test_a_service_that_cannot_answer_is_one_line_and_status_1(
     arguments: tuple[str, ...],
     answer: tuple[int, str],
-    told: str,
+    expected: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -186,7 +186,7 @@ async def test_a_service_that_cannot_answer_is_one_line_and_status_1(
         assert await command(tmp_path, *arguments) == 1
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
-    assert told in err
+    assert expected in err
 
 
 @pytest.mark.parametrize("arguments", [("explain", "hello"), ("status",)])

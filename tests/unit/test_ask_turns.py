@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.routing.ask.turns import behind_speaker, last_user_turn
+from pointsman.routing.ask.turns import after_speaker, last_user_turn
 
 ASK = "How do I moor a ferry?"
 
@@ -95,7 +95,7 @@ def test_a_line_without_turns_or_the_place_of_the_answer_is_none(text: str) -> N
 
 def spoken(text: str) -> str:
     """The line that asks, without the name of a speaker before it."""
-    return text[behind_speaker(text, text.index("Tom", text.rindex("\n", 0, text.index(ASK)))) :].split("\n")[0]
+    return text[after_speaker(text, text.index("Tom", text.rindex("\n", 0, text.index(ASK)))) :].split("\n")[0]
 
 
 @pytest.mark.parametrize("answer", ["Mira:", "Mira: ", "\nMira:\n", "### Response:\nMira:"])
@@ -126,4 +126,4 @@ def test_what_is_no_speakers_name_stays(text: str) -> None:
 def test_a_name_behind_which_nothing_is_said_stays() -> None:
     text = "A:\nMira: Hello, Tom.\nTom: \nMira:"
     start = text.index("\nTom") + 1
-    assert behind_speaker(text, start) == start
+    assert after_speaker(text, start) == start

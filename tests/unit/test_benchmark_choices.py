@@ -180,7 +180,7 @@ def test_rows_without_a_label_and_rows_that_were_trained_on_do_not_count(tmp_pat
 
 
 def test_a_label_that_no_adapter_answers_is_the_base_models() -> None:
-    where = read_labels.places(load(REPOSITORY / "config" / "config.yaml").config, LABELS)
+    where = read_labels.targets_of_labels(load(REPOSITORY / "config" / "config.yaml").config, LABELS)
 
     adapters = {"computer science": "technical", "engineering": "technical", "health": "medical", "law": "legal"}
     assert {label: where[label] for label in LABELS} == {label: adapters.get(label, BASE) for label in LABELS}

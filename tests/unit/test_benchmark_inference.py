@@ -358,8 +358,8 @@ def test_why_single_prompts_miss_a_target_is_computed() -> None:
     speed_up = "speed-up over optimum's float, from 32 tokens"
     there = "There the products alone take 22% of our time; without the rest it would be 6.82."
     assert reasons[speed_up] == f"{there} {TWO_THREADS}"
-    told = "The fastest is OpenVINO int8, f32. With float32 in place of bfloat16, OpenVINO gives 0.70 there."
-    assert reasons[targets.FASTEST] == f"{told} {TWO_THREADS}"
+    sentence = "The fastest is OpenVINO int8, f32. With float32 in place of bfloat16, OpenVINO gives 0.70 there."
+    assert reasons[targets.FASTEST] == f"{sentence} {TWO_THREADS}"
 
     # Cores that share no cache for a while slow down whatever runs then.
     found["ms"]["2"]["512"]["int8 product"] = [1.0]
@@ -527,8 +527,8 @@ def test_where_the_time_went_is_read_from_the_log_of_a_window(tmp_path: Path) ->
     assert medians(lines, ended + timedelta(seconds=1), ended + timedelta(seconds=9)) == {}
     cell = {way: [{"p50_ms": 1.0, "p95_ms": 1.0}] for way in ("direct", "routed")}
     one = {"capacity": 10.0, "alone_ms": [1.0], "phases_ms": {"0.3": found}, "windows": {"0.3": cell}}
-    told = reported(tmp_path, "added", {"delay_ms": 100.0, "missing": [], "classifiers": {"base": one}})
-    assert "| base, 30% | 0.50 | 0.25 | 3.00 | 0.25 | 100.00 | 2.00 |" in told
+    sentence = reported(tmp_path, "added", {"delay_ms": 100.0, "missing": [], "classifiers": {"base": one}})
+    assert "| base, 30% | 0.50 | 0.25 | 3.00 | 0.25 | 100.00 | 2.00 |" in sentence
 
 
 def test_an_ideal_server_of_one_worker_waits_as_queueing_theory_says() -> None:

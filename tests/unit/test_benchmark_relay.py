@@ -276,20 +276,20 @@ def test_the_report_says_what_was_measured_and_why_a_target_is_not_met(tmp_path:
 def test_a_result_with_another_question_says_so(tmp_path: Path) -> None:
     result = json.loads((RESULTS / "relay.json").read_text())
 
-    def told(question: str) -> bool:
+    def is_mentioned(question: str) -> bool:
         result["found"]["requests"]["question"] = question
         (tmp_path / "relay.json").write_text(json.dumps(result))
         return any("another question" in line for line in render(tmp_path))
 
-    assert told("What does this mean?")
-    assert not told(exchange.QUESTION)
+    assert is_mentioned("What does this mean?")
+    assert not is_mentioned(exchange.QUESTION)
 
 
 def test_what_nginx_adds_to_the_slowest_chunks_is_computed(tmp_path: Path) -> None:
     result = json.loads((RESULTS / "relay.json").read_text())
     most = result["found"]["streams"]["cells"]["1000"]
 
-    def told() -> str:
+    def sentence() -> str:
         (tmp_path / "relay.json").write_text(json.dumps(result))
         [line] = [line for line in render(tmp_path) if "added p99 of a chunk at 1000 streams, ms: " in line]
         return line.split(": ")[-1]
@@ -297,16 +297,16 @@ def test_what_nginx_adds_to_the_slowest_chunks_is_computed(tmp_path: Path) -> No
     for window, direct in zip(most["nginx"], most["direct"], strict=True):
         window |= {"delay_p99_us": direct["delay_p99_us"] + 2500, "cpu_us": 12.0, "chunks": 200_000, "seconds": 5.0}
         window["load_busy"] = 0.72  # of 5 s, at whose height 50,000 chunks a second would take 4
-    assert told().endswith("nginx adds 2.5 ms, with 60% and 90%.")
+    assert sentence().endswith("nginx adds 2.5 ms, with 60% and 90%.")
     del most["nginx"]
-    assert told() == "Not found out."
+    assert sentence() == "Not found out."
 
 
 def test_what_of_a_chunk_is_the_kernels_is_told_where_it_was_measured(tmp_path: Path) -> None:
     result = json.loads((RESULTS / "relay.json").read_text())
     most = result["found"]["streams"]["cells"]["1000"]
 
-    def told() -> str:
+    def sentence() -> str:
         (tmp_path / "relay.json").write_text(json.dumps(result))
         [line] = [line for line in render(tmp_path) if "CPU a chunk at 1000 streams, times nginx's (aim): " in line]
         return line
@@ -314,7 +314,7 @@ def test_what_of_a_chunk_is_the_kernels_is_told_where_it_was_measured(tmp_path: 
     for name, system_us in (("Pointsman", 9.5), ("nginx", 9.0)):
         for window in most[name]:
             window["system_us"] = system_us
-    assert "takes about as much (9.5 and 9.0 us)" in told()
+    assert "takes about as much (9.5 and 9.0 us)" in sentence()
 
 
 def test_without_a_line_for_each_request_it_is_judged_against_vllm_router() -> None:

@@ -28,7 +28,7 @@ def test_prompts_count_by_their_models_and_not_by_their_categories() -> None:
 def test_a_change_is_to_the_right_model_or_from_it_or_neither() -> None:
     found = result({"law": {"general": {"law": 5, "code": 4}, "law": {"code": 2, "law": 9}}})
 
-    assert replay.told(found) == (
+    assert replay.summary(found) == (
         "Of 20 hand-written prompts it sends 14 to the right model, the former one 11: 11 change their model, "
         "5 of these to the right one and 2 from it (base to legal-lora 5, base to technical-lora 4, "
         "legal-lora to technical-lora 2)."
@@ -43,4 +43,4 @@ def test_the_result_is_of_the_classifier_that_ships() -> None:
 def test_the_changelog_tells_what_the_replay_found() -> None:
     changelog = " ".join((REPOSITORY / "CHANGELOG.md").read_text().split())
 
-    assert replay.told(RESULT).removesuffix(".") in changelog
+    assert replay.summary(RESULT).removesuffix(".") in changelog

@@ -29,8 +29,8 @@ LINE = "Which reasons may a landlord give?"
 TOLD = "It was a fair day, and the python came in at nine with all that had been sent. "
 
 
-def message(line: str = LINE, told: str = TOLD) -> str:
-    return f"zz 14 / step 2\n@@ seen\n{told}\n@@ typed\n{line}\n@@ done"
+def message(line: str = LINE, material: str = TOLD) -> str:
+    return f"zz 14 / step 2\n@@ seen\n{material}\n@@ typed\n{line}\n@@ done"
 
 
 def asked(text: str) -> ParsedRequest:
@@ -93,14 +93,14 @@ OF_PYTHON = "Its python is in python and does what a python does in python. " * 
 
 
 async def test_it_decides_against_much_else_that_it_surely_is_none_of(router: Router) -> None:
-    assert outcome(await router.route(asked(message(told=OF_PYTHON)))) == ("legal", True)
+    assert outcome(await router.route(asked(message(material=OF_PYTHON)))) == ("legal", True)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param(message(told=OF_PYTHON[:250]), id="less than 300 characters besides"),
-        pytest.param(f"I wrote this down.\n{message(told=OF_PYTHON)}", id="a person begins"),
+        pytest.param(message(material=OF_PYTHON[:250]), id="less than 300 characters besides"),
+        pytest.param(f"I wrote this down.\n{message(material=OF_PYTHON)}", id="a person begins"),
         pytest.param(message("The landlord, as i said.", OF_PYTHON), id="the line hardly asks"),
         pytest.param(message("Which reasons may a python give?", OF_PYTHON), id="the line is about the same"),
     ],
@@ -115,7 +115,7 @@ async def test_against_a_category_it_must_come_half_of_the_way_to_certainty(
 ) -> None:
     """The word gives a score of 0.9956, which alone would do for both."""
     router = Router(config(routing=RoutingOptions(thresholds={"legal": threshold})), classifier, ServedModels)
-    routed = await router.route(asked(message(told=OF_PYTHON)))
+    routed = await router.route(asked(message(material=OF_PYTHON)))
     assert routed.reading.by_line is by_line
     if by_line:
         assert routed.threshold == ((1 + threshold) / 2, "routing.thresholds"), "what counted is told"
@@ -138,9 +138,13 @@ async def test_a_line_without_a_category_decides_nothing(router: Router) -> None
 async def test_it_is_told(router: Router) -> None:
     request = asked(message())
     routed = await router.route(request)
-    told = describe(router, request, routed)
-    assert (told["ask"]["line"], told["text"]["by_line"], told["text"]["by_material"]) == (LINE, True, False)
-    assert "by the line that asks" in render(told)
+    description = describe(router, request, routed)
+    assert (description["ask"]["line"], description["text"]["by_line"], description["text"]["by_material"]) == (
+        LINE,
+        True,
+        False,
+    )
+    assert "by the line that asks" in render(description)
     line = request_line(Record("id", "/v1/chat/completions", routed=routed))
     assert line["by_line"] is True
     assert "landlord" not in str(line)

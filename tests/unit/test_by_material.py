@@ -31,7 +31,7 @@ def router(classifier: Classifier) -> Router:
 
 def asked(question: str = QUESTION, document: str = LEASE, *before: str) -> ParsedRequest:
     turns = [*before, f"<document>\n{document}\n</document>\n\n{question}"]
-    messages = [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(turns)]
+    messages = [{"role": ("user", "assistant")[index % 2], "content": turn} for index, turn in enumerate(turns)]
     return CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode())
 
 
@@ -141,11 +141,11 @@ async def test_of_an_ask_that_does_not_point_to_it_no_material_is_read(router: R
 async def test_it_is_told(router: Router) -> None:
     request = asked()
     routed = await router.route(request)
-    told = describe(router, request, routed)
-    assert told["ask"]["about"].startswith("The landlord keeps it.")
-    assert "about" in [step["what"] for step in told["ask"]["steps"]]
-    assert (told["text"]["by_material"], told["decision"]["threshold"]) == (True, 0.8)
-    assert "by the ask and the material that it points to" in render(told)
+    description = describe(router, request, routed)
+    assert description["ask"]["about"].startswith("The landlord keeps it.")
+    assert "about" in [step["what"] for step in description["ask"]["steps"]]
+    assert (description["text"]["by_material"], description["decision"]["threshold"]) == (True, 0.8)
+    assert "by the ask and the material that it points to" in render(description)
     line = request_line(Record("id", "/v1/chat/completions", routed=routed))
     assert line["by_material"] is True
     assert "about" in [what for what, _, _ in line["ask_spans"]]

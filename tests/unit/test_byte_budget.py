@@ -45,9 +45,9 @@ def test_what_is_reserved_is_held_until_it_is_released(desk: Desk) -> None:
     client = desk.client()
     assert client.reserve(LARGE)
     assert client.reserve(SMALL)
-    assert desk.budget.held == LARGE + SMALL
+    assert desk.budget.used == LARGE + SMALL
     client.release(LARGE)
-    assert desk.budget.held == SMALL
+    assert desk.budget.used == SMALL
 
 
 def test_one_client_holds_at_most_a_quarter(desk: Desk) -> None:
@@ -92,7 +92,7 @@ def test_bodies_get_room_in_the_order_in_which_they_came(desk: Desk) -> None:
     assert desk.granted == ["a"]
     holder.release(1)
     assert desk.granted == ["a", "b"]
-    assert desk.budget.held == 768 * KIB
+    assert desk.budget.used == 768 * KIB
 
 
 def test_a_body_that_waits_is_not_overtaken_by_one_that_comes_and_would_fit(desk: Desk) -> None:
@@ -140,7 +140,7 @@ def test_room_that_is_granted_is_not_given_back_by_a_cancel_that_is_late(desk: D
     waiter = desk.wait(desk.client(), LARGE, "a")
     assert waiter is not None
     waiter.cancel()
-    assert desk.budget.held == LARGE
+    assert desk.budget.used == LARGE
 
 
 def test_at_most_256_wait_and_64_of_one_client(desk: Desk) -> None:
@@ -181,7 +181,7 @@ def test_an_eighth_is_for_bytes_that_are_not_parsed_and_a_quarter_of_it_for_one_
         assert client.keep(32 * KIB)
         assert not client.keep(1)
     assert not clients[4].keep(1)
-    assert desk.budget.held == 128 * KIB
+    assert desk.budget.used == 128 * KIB
     clients[0].drop(32 * KIB)
     assert clients[4].keep(32 * KIB)
 
@@ -207,11 +207,11 @@ def test_whatever_happens_no_bound_is_passed_and_everybody_gets_a_turn(seed: int
     chance = random.Random(seed)  # noqa: S311
     budget = ByteBudget(1024 * KIB)
     clients = [ClientBudget(budget, limited=number > 0) for number in range(6)]
-    held: list[tuple[ClientBudget, int]] = []
+    reserved: list[tuple[ClientBudget, int]] = []
     waiters: list[BodyWaiter] = []
 
     def wait(client: ClientBudget, size: int) -> None:
-        waiter = client.wait(size, lambda: held.append((client, size)))
+        waiter = client.wait(size, lambda: reserved.append((client, size)))
         if waiter is not None:
             waiters.append(waiter)
 
@@ -219,18 +219,18 @@ def test_whatever_happens_no_bound_is_passed_and_everybody_gets_a_turn(seed: int
         client, size = chance.choice(clients), chance.randrange(1, 256 * KIB)
         match chance.randrange(4):
             case 0 | 1 if client.reserve(size):
-                held.append((client, size))
+                reserved.append((client, size))
             case 0 | 1:
                 wait(client, size)
-            case 2 if held:
-                share, amount = held.pop(chance.randrange(len(held)))
+            case 2 if reserved:
+                share, amount = reserved.pop(chance.randrange(len(reserved)))
                 share.release(amount)
             case 3 if waiters and chance.random() < 0.3:
                 waiters.pop(chance.randrange(len(waiters))).cancel()
-        assert budget.held == sum(amount for _, amount in held) <= 896 * KIB
+        assert budget.used == sum(amount for _, amount in reserved) <= 896 * KIB
         assert all(share.bodies <= 256 * KIB for share in clients[1:])
-    while held:
-        share, amount = held.pop(0)
+    while reserved:
+        share, amount = reserved.pop(0)
         share.release(amount)
-    assert (budget.held, budget.waiting) == (0, 0)
+    assert (budget.used, budget.waiting) == (0, 0)
     assert {share.waiting for share in clients} == {0}

@@ -42,7 +42,7 @@ def config_of(percent: float = 30.0, **routing: Any) -> Config:
 
 
 async def send(router: Router, *turns: str) -> RoutedRequest:
-    messages = [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(turns)]
+    messages = [{"role": ("user", "assistant")[index % 2], "content": turn} for index, turn in enumerate(turns)]
     return await router.route(CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode()))
 
 
@@ -89,7 +89,7 @@ async def test_those_who_share_a_first_turn_are_mixed_from_the_second_on(classif
         await send(router, "python")
     together = await send(router, "python", "a", "thanks")
     further = await send(router, "python", "a", "thanks", "b", "shorter, please")
-    assert [routed.kept is not None and routed.kept.mixed for routed in (alone, together, further)] == [
+    assert [routed.remembered is not None and routed.remembered.mixed for routed in (alone, together, further)] == [
         *(False, True, True)
     ]
 
@@ -195,9 +195,9 @@ def test_a_bad_canary_is_rolled_back_by_itself_and_stays_so(
         models.append(asks(wire, number, BAD))
     canaries = [number for number, model in enumerate(models) if model == "technical-v2"]
     assert 10 <= len(canaries) <= 30
-    (told,) = store.canaries()
-    assert (told["state"], told["by"], told["percent"]) == ("rolled_back", "service", 0)
-    assert "conversations failed" in told["why"]
+    (canary,) = store.canaries()
+    assert (canary["state"], canary["by"], canary["percent"]) == ("rolled_back", "service", 0)
+    assert "conversations failed" in canary["why"]
     assert rolled_back(wire) == 1
 
     wire.reload(base=Model(loras=LORAS), threshold=0.5)
@@ -229,8 +229,8 @@ def test_a_canary_that_vllm_has_lost_costs_no_client_an_answer_and_is_rolled_bac
         assert wire.answer.status == 200
         wire.clock.advance(0.0)
         wire.client.abort()
-    (told,) = store.canaries()
-    assert (told["state"], told["by"]) == ("rolled_back", "service")
+    (canary,) = store.canaries()
+    assert (canary["state"], canary["by"]) == ("rolled_back", "service")
     assert lost <= 2, "each endpoint is asked once for what it has lost"
     missed = [line for line in wire.outcomes() if line.get("arm") == "canary"]
     assert {line["reason"] for line in missed} == {"adapter_missing"}
@@ -244,10 +244,10 @@ def test_a_good_canary_stays(wire: Wire, tmp_path: Path, monkeypatch: pytest.Mon
     for number in range(200):
         now[0] += 2.0
         asks(wire, number, OK)
-    (told,) = store.canaries()
-    assert told["state"] == "trial"
+    (canary,) = store.canaries()
+    assert canary["state"] == "trial"
     assert rolled_back(wire) == 0
-    assert min(told["conversations"].values()) >= 50
+    assert min(canary["conversations"].values()) >= 50
 
 
 class Asked:
@@ -262,24 +262,24 @@ def test_commands_promote_roll_back_and_try_again(wire: Wire, tmp_path: Path) ->
     store = wire.clock.do(lambda: OverlayStore(None, wire.generations))
     listing, promote, rollback, restart = canary_routes(store)
 
-    def told(route: Any, category: str = "technical") -> Any:
+    def canary(route: Any, category: str = "technical") -> Any:
         return json.loads(wire.clock.run_until_complete(route.handler(Asked(category))).body)
 
-    assert told(listing)["canaries"][0]["percent"] == 50
+    assert canary(listing)["canaries"][0]["percent"] == 50
     for route, percent, state in ((promote, 100, "promoted"), (rollback, 0, "rolled_back"), (restart, 50, "trial")):
-        (one,) = told(route)["canaries"]
+        (one,) = canary(route)["canaries"]
         assert (one["percent"], one["state"]) == (percent, state)
         assert rolled_back(wire) == 0, "an alert about what a command did"
-    assert told(promote, "legal")["error"]["code"] == "no_canary"
-    assert "those with one: technical" in told(promote, "legal")["error"]["message"]
+    assert canary(promote, "legal")["error"]["code"] == "no_canary"
+    assert "those with one: technical" in canary(promote, "legal")["error"]["message"]
 
 
 def test_a_line_tells_all_of_a_canary() -> None:
-    told: dict[str, Any] = {"category": "law", "adapter": "law-v2", "percent": 0, "state": "rolled_back"}
-    told |= {"by": "service", "why": "it failed", "conversations": None}
-    assert render(told) == "law: law-v2 gets 0 % of the conversations (rolled back by the service): it failed"
-    told |= {"percent": 5, "state": "trial", "why": None, "conversations": {"canary": 3, "stable": 70}}
-    assert render(told) == "law: law-v2 gets 5 % of the conversations; counted: 3 canary, 70 stable"
+    canary: dict[str, Any] = {"category": "law", "adapter": "law-v2", "percent": 0, "state": "rolled_back"}
+    canary |= {"by": "service", "why": "it failed", "conversations": None}
+    assert render(canary) == "law: law-v2 gets 0 % of the conversations (rolled back by the service): it failed"
+    canary |= {"percent": 5, "state": "trial", "why": None, "conversations": {"canary": 3, "stable": 70}}
+    assert render(canary) == "law: law-v2 gets 5 % of the conversations; counted: 3 canary, 70 stable"
 
 
 # --- the config -----------------------------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ def with_law(canary: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "message"),
+    ("text", "where", "message"),
     [
         ("{adapter: law-lor, percent: 5}", "adapter", 'no adapter is named "law-lor"'),
         ("{adapter: law-lora}", "percent", "the key is missing"),
@@ -300,9 +300,9 @@ def with_law(canary: str) -> str:
         ("{adapter: law-lora, percent: 5, max_first_byte: 0.5}", "max_first_byte", "a number of 1 or more"),
     ],
 )
-def test_a_canary_that_cannot_run_is_refused(tmp_path: Path, text: str, place: str, message: str) -> None:
+def test_a_canary_that_cannot_run_is_refused(tmp_path: Path, text: str, where: str, message: str) -> None:
     (problem,) = problems(tmp_path, with_law(text))
-    assert problem.path == f"pointsman.routing.categories.law.canary.{place}"
+    assert problem.path == f"pointsman.routing.categories.law.canary.{where}"
     assert message in problem.message
 
 

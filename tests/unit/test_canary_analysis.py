@@ -10,20 +10,20 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pointsman.experiments.canary_analysis import Ended, Trial
 
 from pointsman.config.model import Canary
+from pointsman.experiments.canary_analysis import CanaryAnalysis, RequestOutcome
 from pointsman.routing.canaries import Arm
 
 CANARY = Canary(adapter="law-v2", percent=10, max_failures=0.05, max_first_byte=2.0)
-LIKE = Ended(Arm.CANARY, 0.0, "", False, 0.1, "law-v2", "a", 0.0)
+LIKE = RequestOutcome(Arm.CANARY, 0.0, "", False, 0.1, "law-v2", "a", 0.0)
 
 
 class Played:
     """An analysis, to which conversations are added two seconds apart; each is of a client of its own unless told."""
 
     def __init__(self, canary: Canary = CANARY) -> None:
-        self.analysis = Trial(canary)
+        self.analysis = CanaryAnalysis(canary)
         self.now = 0.0
         self._draws = iter(range(10**6))
 
@@ -181,7 +181,7 @@ def test_what_is_kept_of_any_number_of_conversations_and_clients_is_bounded() ->
 
 def test_it_is_judged_once_a_second_at_most() -> None:
     """To judge takes half a millisecond."""
-    analysis = Trial(CANARY)
+    analysis = CanaryAnalysis(CANARY)
     for number in range(200):
         arm = (Arm.STABLE, Arm.CANARY)[number % 2]
         outcome = LIKE._replace(arm=arm, draw=number / 1_000, failed=arm is Arm.CANARY, client=str(number), at=0.5)

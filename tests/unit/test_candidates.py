@@ -130,14 +130,18 @@ def make_world(make_classifier: Make, folder: Path) -> Callable[[], Any]:
 
 async def test_it_tells_decision_scores_and_thresholds_of_the_text_alone(make_world: Any) -> None:
     async with make_world() as world:
-        told = await world.judge("one", "My landlord")
+        judged = await world.judge("one", "My landlord")
         mine = (await world.route("My landlord")).decision
 
     assert mine.model == "legal-lora"
-    assert (told["artifact"], told["decision"].model, told["decision"].category) == ("one", "medical-lora", "medical")
-    assert next(iter(told["categories"])) == "medical"
-    assert set(told["thresholds"]) == {"technical", "medical", "legal"}
-    assert next(iter(told["labels"])) == "health"
+    assert (judged["artifact"], judged["decision"].model, judged["decision"].category) == (
+        "one",
+        "medical-lora",
+        "medical",
+    )
+    assert next(iter(judged["categories"])) == "medical"
+    assert set(judged["thresholds"]) == {"technical", "medical", "legal"}
+    assert next(iter(judged["labels"])) == "health"
 
 
 async def test_one_at_a_time_is_loaded_and_it_stays_for_the_next_text(make_world: Any) -> None:
@@ -286,9 +290,9 @@ async def test_few_wait_for_it(make_world: Any, monkeypatch: pytest.MonkeyPatch)
 
 async def test_of_a_request_that_is_not_classified_there_is_no_opinion(make_world: Any) -> None:
     async with make_world() as world:
-        told = await world.judge("one", "landlord", model="legal-lora")
+        judged = await world.judge("one", "landlord", model="legal-lora")
 
-    assert (told["decision"], told["labels"]) == (None, {})
+    assert (judged["decision"], judged["labels"]) == (None, {})
 
 
 async def test_the_admin_port_asks_it_by_name(make_world: Any) -> None:

@@ -64,15 +64,15 @@ def test_with_authorities_a_client_must_present_a_certificate(pair: Pair) -> Non
 def test_the_dates_are_warned_of_and_no_sooner_than_two_weeks_before(pair: Pair) -> None:
     found = read_certificate(options(pair.certificate, pair.key))
 
-    def told(now: float) -> str | None:
+    def warning(now: float) -> str | None:
         trouble = found.trouble(now)
         return None if trouble is None else trouble[0]
 
-    assert "is not valid before" in str(told(found.begins - 1))
-    assert told(found.begins) is None
-    assert told(found.ends - 14 * DAY - 1) is None
-    assert "expires on" in str(told(found.ends - 14 * DAY))
-    assert "expired on" in str(told(found.ends))
+    assert "is not valid before" in str(warning(found.begins - 1))
+    assert warning(found.begins) is None
+    assert warning(found.ends - 14 * DAY - 1) is None
+    assert "expires on" in str(warning(found.ends - 14 * DAY))
+    assert "expired on" in str(warning(found.ends))
 
 
 def test_a_key_of_another_certificate_is_named(pair: Pair, another: Pair) -> None:

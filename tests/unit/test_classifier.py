@@ -288,7 +288,7 @@ def test_what_was_measured_on_a_busy_host_is_used_once_and_said_to_be_so(
 def test_where_nothing_can_be_kept_it_starts_and_says_so(
     make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: list[bool]
 ) -> None:
-    monkeypatch.setattr(curve_file, "places", lambda _: (tmp_path / "model.onnx",))
+    monkeypatch.setattr(curve_file, "folders", lambda _: (tmp_path / "model.onnx",))
     measured.append(False)
     with make_classifier(toy_artifact.build(tmp_path)) as classifier:
         assert "was not stored" in classifier.notes[0]

@@ -60,8 +60,8 @@ def test_on_a_cpu_the_curve_is_measured_on_all_threads_and_up_to_the_longest_tex
     Classifier(artifact.load(folder), ClassifierOptions(threads=2, max_tokens=100)).close()
 
     assert asked == [{"threads": 2, "wide": True, "max_tokens": 100}]
-    [kept] = folder.glob("cost-*.json")
-    key = json.loads(kept.read_text())["key"]
+    [file] = folder.glob("cost-*.json")
+    key = json.loads(file.read_text())["key"]
     assert (key["provider"], key["threads"]) == ("cpu", 2)
 
 
@@ -69,7 +69,7 @@ class OnGpu(Engine):
     """As it looks on a GPU, with calls that are noted and not run."""
 
     def __init__(self, *_: object, **options: Any) -> None:
-        self.told = options
+        self.options_seen = options
         self.provider, self.version, self.notes, self.captured = "cuda", "9.9.9", [], ()
         self._wide = None
         self._stops, self._stopped = [], False
@@ -100,7 +100,7 @@ def test_on_a_gpu_the_curve_is_measured_for_two_workers_up_to_the_largest_call(
     engine: OnGpu = vars(classifier)["_engine"]
     classifier.close()
 
-    assert engine.told == {"threads": 8, "device": Device(id=3, memory_mb=512)}
+    assert engine.options_seen == {"threads": 8, "device": Device(id=3, memory_mb=512)}
     assert asked == [{"threads": 2, "wide": False, "max_tokens": 4096}]
     assert engine.lengths[-3:-1] == [[100, 100], [100, 100, 50]]
 

@@ -14,8 +14,16 @@ import pytest
 
 from pointsman.cli.main import main
 from pointsman.evaluation.labelled import LabelledText, add_label
-from pointsman.evaluation.worklist import DecisionLine, FeedbackLine, WorklistItem, bad, contested, told, worklist
-from pointsman.observability.kept_rows import TextRecord
+from pointsman.evaluation.worklist import (
+    DecisionLine,
+    FeedbackLine,
+    WorklistItem,
+    bad,
+    contested,
+    contested_rows,
+    worklist,
+)
+from pointsman.observability.text_records import TextRecord
 from support.config_files import MINIMAL
 
 WORDS = ("rust", "borrow", "lease", "fever", "court", "loop", "dose", "clause", "thread", "rash", "index", "fine")
@@ -164,8 +172,8 @@ def test_the_shadow_disagrees_where_its_category_is_another() -> None:
 
 def test_what_the_shadow_said_is_in_the_file_of_texts_as_well() -> None:
     given = [row("a"), row("b"), row("a", shadow="math"), row("b", shadow="law"), row("b", shadow="(none)")]
-    assert told(given) == {"a": "math", "b": "(none)"}
-    items = {item.hash: item for item in listed(*given, differing=told(given))}
+    assert contested_rows(given) == {"a": "math", "b": "(none)"}
+    items = {item.hash: item for item in listed(*given, differing=contested_rows(given))}
     assert {name: (one.why, one.shadow) for name, one in items.items()} == {
         "a": (("shadow_disagrees",), "math"),
         "b": (("shadow_disagrees",), "(none)"),

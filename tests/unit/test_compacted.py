@@ -81,28 +81,28 @@ def item(text: str) -> dict[str, Any]:
     return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
 
 
-@pytest.mark.parametrize("told", [CLAUDE_CODE, GEMINI, OPENHANDS])
-async def test_behind_a_summary_in_one_message_the_new_ask_decides(classifier: Classifier, told: str) -> None:
+@pytest.mark.parametrize("summary", [CLAUDE_CODE, GEMINI, OPENHANDS])
+async def test_behind_a_summary_in_one_message_the_new_ask_decides(classifier: Classifier, summary: str) -> None:
     """It begins afresh: an opener alone is never an identity. The turns behind it go on with it."""
     router = Router(config(), classifier, ServedModels)
     await begin(router)
-    message = user(told, "How do I write a python test for this?")
+    message = user(summary, "How do I write a python test for this?")
     routed = await send(router, message, api=MESSAGES)
     assert routed.text == "How do I write a python test for this?"
     assert (routed.decision.category, routed.decision.reason) == ("technical", Reason.CLASSIFIED)
     later = await send(router, message, said("With pytest."), user(NEW), api=MESSAGES)
     assert (later.decision.category, later.decision.reason) == ("technical", Reason.STICKY)
-    assert (await send(router, user(told, NEW), api=MESSAGES)).decision.category is None
+    assert (await send(router, user(summary, NEW), api=MESSAGES)).decision.category is None
 
 
-@pytest.mark.parametrize("told", [CLAUDE_CODE + CARRY_ON, GEMINI, OPENHANDS])
-async def test_a_summary_alone_begins_afresh_too(classifier: Classifier, told: str) -> None:
+@pytest.mark.parametrize("summary", [CLAUDE_CODE + CARRY_ON, GEMINI, OPENHANDS])
+async def test_a_summary_alone_begins_afresh_too(classifier: Classifier, summary: str) -> None:
     """Within a task: nobody but the summary says what that is about, so it is read as it is."""
     router = Router(config(), classifier, ServedModels)
     await begin(router)
-    routed = await send(router, user(told), api=MESSAGES, tools=[{"name": "Bash"}])
+    routed = await send(router, user(summary), api=MESSAGES, tools=[{"name": "Bash"}])
     assert (routed.decision.category, routed.decision.reason) == ("legal", Reason.CLASSIFIED)
-    assert routed.recalled is None or routed.recalled.kept is None
+    assert routed.recalled is None or routed.recalled.remembered is None
 
 
 FIRST, DONE = "Why does this loop never end?", said("The loop ends now.")
@@ -122,8 +122,8 @@ async def test_with_earlier_turns_the_session_tells_what_it_was_about(
     router: Router, api: Format, messages: list[Any]
 ) -> None:
     await begin(router)
-    kept = await send(router, *messages, api=api)
-    assert (kept.decision.category, kept.decision.reason) == ("technical", Reason.STICKY)
+    compacted = await send(router, *messages, api=api)
+    assert (compacted.decision.category, compacted.decision.reason) == ("technical", Reason.STICKY)
 
 
 @pytest.mark.parametrize(("api", "messages"), COMPACTED)
@@ -133,4 +133,4 @@ async def test_nobody_inherits_from_the_same_summary(router: Router, api: Format
     for caller in (Caller("me", "session-2"), Caller("them", "session-1"), Caller("me")):
         routed = await send(router, *messages, api=api, caller=caller)
         assert routed.decision.category != "technical"
-        assert routed.recalled is None or routed.recalled.kept is None
+        assert routed.recalled is None or routed.recalled.remembered is None

@@ -242,13 +242,13 @@ def test_the_command_wants_as_many_authors_as_the_config_says(
 ) -> None:
     (tmp_path / "log").touch()
     (tmp_path / "said").write_bytes(b"".join([*judged("stable", 50, author="a"), *judged("canary", 90, author="a")]))
-    told = []
+    output = []
     for routing in ("{}", "{verdict_authors: 1}"):
         text = f"{CONFIG}pointsman: {{log: {{feedback_file: said}}, routing: {routing}}}\n"
         arguments = ["--config", str(write(tmp_path, text)), "--log", str(tmp_path / "log")]
         assert main(["compare", "canary", "stable", *arguments]) == 0
-        told.append(capsys.readouterr().out.splitlines()[-1])
-    assert told == ["verdict: not enough yet; no difference is certain", f"verdict: {CERTAIN[0]}"]
+        output.append(capsys.readouterr().out.splitlines()[-1])
+    assert output == ["verdict: not enough yet; no difference is certain", f"verdict: {CERTAIN[0]}"]
 
 
 def test_feedback_of_what_was_routed_is_compared_with_that_of_what_was_held_back() -> None:
@@ -283,11 +283,11 @@ async def test_the_log_has_what_is_read(classifier: Classifier) -> None:
         body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode()
         done = Record("id", "/v1/chat/completions", status=200, endpoint="a", first_byte=0.25)
         done.decided(await Router(made, classifier, ServedModels).route(CHAT.parse(body)))
-        told = json.loads(json.dumps(request_line(done), default=str))
-        assert told.get("arm") == arm
-        assert ("draw" in told, told["ms"].get("first_byte")) == (arm is not None, None if arm is None else 250.0)
+        output = json.loads(json.dumps(request_line(done), default=str))
+        assert output.get("arm") == arm
+        assert ("draw" in output, output["ms"].get("first_byte")) == (arm is not None, None if arm is None else 250.0)
         if arm is not None:
-            assert read([json.dumps(told).encode()], (arm, "x"), {})[0].requests == 1
+            assert read([json.dumps(output).encode()], (arm, "x"), {})[0].requests == 1
 
 
 CONFIG = ENDPOINTS + "model_config: {base: {loras: [{name: law-lora}]}}\ndefault_model: base\n"
@@ -328,9 +328,9 @@ def test_the_command_reads_the_file_of_feedback_and_the_one_before(
     (tmp_path / "said").unlink()
     (tmp_path / "said").mkdir()
     assert main(arguments) == 0
-    told = capsys.readouterr()
-    assert "0.00 (" in told.out
-    assert f"without the feedback in {tmp_path / 'said'}: " in told.err
+    output = capsys.readouterr()
+    assert "0.00 (" in output.out
+    assert f"without the feedback in {tmp_path / 'said'}: " in output.err
 
 
 @pytest.mark.parametrize(("since", "requests"), [("2h", "0"), ("9999d", "100")])

@@ -60,7 +60,7 @@ def test_a_classifier_that_cannot_run_on_this_host_is_a_warning(
     monkeypatch.setitem(sys.modules, "openvino", None)
     write_manifest(tmp_path / "gpu", target="gpu")
     write_manifest(tmp_path / "vino", target="openvino")
-    for model, options, told in (
+    for model, options, expected in (
         ("gpu", "providers: [cuda]", "ONNX Runtime has no CUDAExecutionProvider: "),
         ("gpu", "providers: [cuda, cpu]", ""),
         ("builtin", "providers: [cuda]", "export its checkpoint with --target gpu"),
@@ -72,7 +72,7 @@ def test_a_classifier_that_cannot_run_on_this_host_is_a_warning(
         code, out = checked(tmp_path, f"{MINIMAL}{text}pointsman: {{classifier: {{{options}}}}}\n")
         assert code == 0
         warned = [line for line in out.splitlines() if "does not start on this host" in line]
-        assert [told in line for line in warned] == [True] * bool(told), out
+        assert [expected in line for line in warned] == [True] * bool(expected), out
 
 
 def test_the_fallback_category_answers_the_unsure(tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ def test_the_help_names_both_files(command: str, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         main([command, "--help"])
 
-    told = " ".join(capsys.readouterr().out.split())
-    assert "/etc/pointsman/config.yaml if it exists, else config/config.yaml" in told
+    output = " ".join(capsys.readouterr().out.split())
+    assert "/etc/pointsman/config.yaml if it exists, else config/config.yaml" in output
 
 
 def test_a_broken_link_is_not_passed_over(installed: Path) -> None:

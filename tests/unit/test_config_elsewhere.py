@@ -34,11 +34,11 @@ def sample(kind: Any) -> Any:
 
 
 class Misplaced(NamedTuple):
-    """A key below `here`, whose place is `place`, and a value of it."""
+    """A key below `here`, whose place is `parent`, and a value of it."""
 
     here: str
     name: str
-    place: str
+    parent: str
     value: Any
 
 
@@ -49,12 +49,12 @@ def above(path: str) -> str:
 def every_option() -> Iterator[object]:
     """Each option at the top level, and one level too high, unless there is such a key, too."""
     kinds = {path: kind for kind, path in mappings(Config)}
-    for place, kind in kinds.items():
-        for here in {"", above(place)} if place else ():
+    for parent, kind in kinds.items():
+        for here in {"", above(parent)} if parent else ():
             for name, each in hints(kind).items():
                 if name not in hints(kinds[here]) and ignored(kinds[here], name) is None:
-                    misplaced = Misplaced(here, name, place, sample(each))
-                    yield pytest.param(misplaced, id=f"{place}.{name} at {here or 'the top'}")
+                    misplaced = Misplaced(here, name, parent, sample(each))
+                    yield pytest.param(misplaced, id=f"{parent}.{name} at {here or 'the top'}")
 
 
 def put(root: dict[str, Any], one: Misplaced) -> str:
@@ -78,10 +78,10 @@ def test_each_option_names_its_place_at_the_top_and_one_level_too_high(tmp_path:
     path = put(root, one)
     (problem,) = [found for found in problems(tmp_path, json.dumps(root)) if found.path == path]
     above_it = path.rpartition(".")[0]
-    place = f"`{above_it}{one.place.removeprefix(one.here)}`" if above_it else f"`{one.place}`"
+    parent = f"`{above_it}{one.parent.removeprefix(one.here)}`" if above_it else f"`{one.parent}`"
     assert problem.message == "unknown key"
     assert problem.fix.startswith("move it under `")
-    assert place in problem.fix or problem.fix.count("`") == 6
+    assert parent in problem.fix or problem.fix.count("`") == 6
 
 
 @pytest.mark.parametrize(

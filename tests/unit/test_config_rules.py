@@ -35,10 +35,10 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "place", "message", "fix"), ERRORS)
-def test_an_error_says_where_and_what_to_do(tmp_path: Path, text: str, place: str, message: str, fix: str) -> None:
+@pytest.mark.parametrize(("text", "where", "message", "fix"), ERRORS)
+def test_an_error_says_where_and_what_to_do(tmp_path: Path, text: str, where: str, message: str, fix: str) -> None:
     (problem,) = problems(tmp_path, rules(text))
-    assert problem.path == f"pointsman.routing.rules[0]{place}"
+    assert problem.path == f"pointsman.routing.rules[0]{where}"
     assert problem.line == 19
     assert message in problem.message
     assert fix in problem.fix

@@ -20,17 +20,17 @@ class Table:
         self.table = ConversationStore(lambda: self.now, lambda: next(draws) / 100)
         self.table.resize(entries, seconds)
 
-    def turn(self, key: str, *, session: str = "", continues: bool = False, category: str = "a", **kept: Any) -> float:
+    def turn(self, key: str, *, session: str = "", continues: bool = False, category: str = "a", **state: Any) -> float:
         """Place a request and remember it; `key` has a letter for each turn. Returns its share."""
         conversation = at(key, session=session, continues=continues)
-        place = self.table.find(conversation)
-        self.table.put(conversation, ConversationState(category, place.share, **kept))
-        return place.share
+        lookup = self.table.find(conversation)
+        self.table.put(conversation, ConversationState(category, lookup.share, **state))
+        return lookup.share
 
-    def kept(self, key: str, *, session: str = "", continues: bool = False) -> str | None:
+    def category_of(self, key: str, *, session: str = "", continues: bool = False) -> str | None:
         """Return the category of which a request knows."""
-        kept = self.table.find(at(key, session=session, continues=continues)).kept
-        return None if kept is None else kept.category
+        state = self.table.find(at(key, session=session, continues=continues)).remembered
+        return None if state is None else state.category
 
 
 def at(key: str, *, session: str = "", continues: bool = False) -> ConversationKeys:
@@ -42,21 +42,21 @@ def test_a_turn_knows_of_the_one_before_and_of_no_other() -> None:
     world = Table()
     world.turn("x", category="a")
     world.turn("xy", category="b")
-    assert (world.kept("xz"), world.kept("xyz"), world.kept("xyzz")) == ("a", "b", None)
+    assert (world.category_of("xz"), world.category_of("xyz"), world.category_of("xyzz")) == ("a", "b", None)
 
 
 def test_a_first_turn_starts_afresh_and_a_step_within_it_does_not() -> None:
     world = Table()
     world.turn("x")
-    assert world.kept("x") is None
-    assert world.kept("x", continues=True) == "a"
+    assert world.category_of("x") is None
+    assert world.category_of("x", continues=True) == "a"
 
 
 def test_a_turn_that_is_asked_again_keeps_its_own_decision() -> None:
     world = Table()
     world.turn("x", category="a")
     world.turn("xy", category="b")
-    assert world.kept("xy") == "b"
+    assert world.category_of("xy") == "b"
 
 
 @pytest.mark.parametrize(("seconds", "known"), [(60, True), (61, False)])
@@ -64,7 +64,7 @@ def test_a_turn_is_remembered_for_its_time(seconds: int, known: bool) -> None:
     world = Table(seconds=60)
     world.turn("x", session="s")
     world.now += seconds
-    assert (world.kept("xy", session="s") == "a") is known
+    assert (world.category_of("xy", session="s") == "a") is known
 
 
 def test_a_step_of_a_tool_loop_keeps_its_turn_in_memory() -> None:
@@ -74,14 +74,14 @@ def test_a_step_of_a_tool_loop_keeps_its_turn_in_memory() -> None:
     for _ in range(5):
         world.now += 50
         world.turn("xy", continues=True)
-    assert world.kept("xyz") == "a"
+    assert world.category_of("xyz") == "a"
 
 
 def test_the_latest_turns_are_remembered() -> None:
     world = Table(entries=3)
     for key in "wxyz":
         world.turn(key)
-    assert [world.kept(f"{key}.") for key in "wxyz"] == [None, "a", "a", "a"]
+    assert [world.category_of(f"{key}.") for key in "wxyz"] == [None, "a", "a", "a"]
 
 
 # --- sessions -------------------------------------------------------------------------------------------------------
@@ -91,17 +91,17 @@ def test_the_latest_turn_of_a_session_counts_where_no_history_is_known() -> None
     world = Table()
     world.turn("x", session="s", category="a")
     world.turn("xy", session="s", category="b")
-    assert world.kept("qr", session="s") == "b"
-    assert world.kept("qr", session="t") is None
-    assert world.kept("xyz", session="s") == "b"
-    assert world.kept("xz", session="s") == "a", "its own history is known"
+    assert world.category_of("qr", session="s") == "b"
+    assert world.category_of("qr", session="t") is None
+    assert world.category_of("xyz", session="s") == "b"
+    assert world.category_of("xz", session="s") == "a", "its own history is known"
 
 
 def test_a_session_counts_in_no_first_turn_and_no_step_of_one() -> None:
     world = Table()
     world.turn("x", session="s")
-    assert world.kept("q", session="s") is None
-    assert world.kept("q", session="s", continues=True) is None
+    assert world.category_of("q", session="s") is None
+    assert world.category_of("q", session="s", continues=True) is None
 
 
 def test_sub_agents_of_a_session_do_not_meet() -> None:
@@ -111,10 +111,10 @@ def test_sub_agents_of_a_session_do_not_meet() -> None:
     world.turn("q", session="s", category="sub", tools=True)
     world.turn("q", session="s", category="sub", continues=True, tools=True)
     world.turn("qr", session="s", category="sub")
-    assert world.kept("compacted", session="s") == "main"
+    assert world.category_of("compacted", session="s") == "main"
     world.turn("xy", session="s", category="main again")
-    assert world.kept("compacted", session="s") == "main again"
-    assert world.kept("qrs", session="s") == "sub"
+    assert world.category_of("compacted", session="s") == "main again"
+    assert world.category_of("qrs", session="s") == "sub"
 
 
 @pytest.mark.parametrize(
@@ -131,29 +131,33 @@ def test_after_a_single_request_without_tools_the_next_conversation_speaks_for_t
     """The first was a probe, or a title was found."""
     world = Table()
     world.turn("p", session="s", category="probe")
-    assert world.kept("compacted", session="s") is None
+    assert world.category_of("compacted", session="s") is None
     world.turn("x", session="s", category="main", **begun)
     world.turn("xy" if later.pop("second", False) else "x", session="s", category="main", **later)
     world.turn("p", session="s", category="probe")
     world.turn("q", session="s", category="title")
-    assert world.kept("compacted", session="s") == "main"
+    assert world.category_of("compacted", session="s") == "main"
 
 
 def test_a_further_step_whose_history_is_not_known_is_one_of_its_sessions_turn() -> None:
     """An agent that sums up its history within a loop of tools."""
     world = Table()
     world.turn("x", session="s", tools=True)
-    assert world.table.find(at("qr", session="s", continues=True)).within
-    assert not world.table.find(at("xy", session="s", continues=True)).within, "its turn before is known"
+    assert world.table.find(at("qr", session="s", continues=True)).same_turn
+    assert not world.table.find(at("xy", session="s", continues=True)).same_turn, "its turn before is known"
 
 
 def test_a_turn_of_which_nothing_is_known_counts_for_its_own_steps() -> None:
     world = Table()
     share = world.turn("x", unread=True)
-    assert (world.kept("x", continues=True), world.kept("x"), world.kept("xy")) == ("a", None, None)
+    assert (world.category_of("x", continues=True), world.category_of("x"), world.category_of("xy")) == (
+        "a",
+        None,
+        None,
+    )
     assert world.turn("xy") == share
     world.turn("xyz", unread=True)
-    assert world.kept("xyz") == "a", "asked again, it follows the turn before"
+    assert world.category_of("xyz") == "a", "asked again, it follows the turn before"
 
 
 # --- draws ----------------------------------------------------------------------------------------------------------

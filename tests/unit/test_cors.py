@@ -38,12 +38,12 @@ def allowed(answer: Seen) -> list[str]:
     return fields(answer).get("access-control-allow-origin", [])
 
 
-@pytest.mark.parametrize(("cors", "told"), [(NAMED, PAGE), (ANY, "*")])
-def test_a_page_that_is_allowed_may_call_and_vllm_is_not_asked(cors: CorsOptions, told: str) -> None:
+@pytest.mark.parametrize(("cors", "expected"), [(NAMED, PAGE), (ANY, "*")])
+def test_a_page_that_is_allowed_may_call_and_vllm_is_not_asked(cors: CorsOptions, expected: str) -> None:
     with playing(cors=cors) as wire:
         answer = preflight(wire, headers="authorization,content-type")
         found = fields(answer)
-        assert (answer.status, allowed(answer), answer.body) == (200, [told], b"")
+        assert (answer.status, allowed(answer), answer.body) == (200, [expected], b"")
         assert found["access-control-allow-methods"] == ["GET, HEAD, POST"]
         assert found["access-control-allow-headers"] == ["authorization,content-type"]
         assert found["access-control-max-age"] == ["600"]

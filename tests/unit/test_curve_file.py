@@ -74,9 +74,9 @@ def test_the_key_of_a_curve_stays_the_same_from_release_to_release(toy_folder: P
 def test_what_cannot_be_stored_leaves_nothing_behind(toy_folder: Path, tmp_path: Path) -> None:
     wanted = key(toy_folder)
     (tmp_path / curve_file._name(wanted)).mkdir()
-    told = curve_file.store([tmp_path], wanted, CURVE)
-    assert told is not None
-    assert str(tmp_path) in told
+    note = curve_file.store([tmp_path], wanted, CURVE)
+    assert note is not None
+    assert str(tmp_path) in note
     assert [path.is_dir() for path in tmp_path.iterdir()] == [True]
 
 
@@ -120,8 +120,8 @@ def test_where_nothing_can_be_written_it_says_so_and_where(toy_folder: Path, tmp
 
 def test_the_packages_own_folder_is_left_as_it_was_installed(toy_folder: Path) -> None:
     state = Path(os.environ["STATE_DIRECTORY"])
-    assert curve_file.places(artifact.load(toy_folder)) == (toy_folder, state)
-    assert curve_file.places(artifact.load(artifact.BUILTIN)) == (state,)
+    assert curve_file.folders(artifact.load(toy_folder)) == (toy_folder, state)
+    assert curve_file.folders(artifact.load(artifact.BUILTIN)) == (state,)
 
 
 @pytest.mark.parametrize(

@@ -26,32 +26,32 @@ def pair() -> Iterator[Pair]:
 @pytest.mark.parametrize("leaving", ["close", "shutdown"])
 async def test_the_end_of_the_other_side_is_told_once(pair: Pair, leaving: str) -> None:
     ours, theirs = pair
-    told: asyncio.Queue[str] = asyncio.Queue()
+    events: asyncio.Queue[str] = asyncio.Queue()
     disconnects = DisconnectWatcher(asyncio.get_running_loop())
-    disconnects.watch(ours.fileno(), lambda: told.put_nowait("left"))
+    disconnects.watch(ours.fileno(), lambda: events.put_nowait("left"))
     await asyncio.sleep(0)
-    assert told.empty(), "it has only sent something"
+    assert events.empty(), "it has only sent something"
     if leaving == "close":
         theirs.close()
     else:
         theirs.shutdown(socket.SHUT_WR)
-    assert await asyncio.wait_for(told.get(), PATIENCE_SECONDS) == "left"
+    assert await asyncio.wait_for(events.get(), PATIENCE_SECONDS) == "left"
     await asyncio.sleep(0)
-    assert told.empty()
+    assert events.empty()
     disconnects.close()
 
 
 async def test_one_that_is_forgotten_is_not_told_of_and_the_next_of_its_number_is(pair: Pair) -> None:
     ours, theirs = pair
-    told: asyncio.Queue[str] = asyncio.Queue()
+    events: asyncio.Queue[str] = asyncio.Queue()
     disconnects = DisconnectWatcher(asyncio.get_running_loop())
-    first = disconnects.watch(ours.fileno(), lambda: told.put_nowait("first"))
+    first = disconnects.watch(ours.fileno(), lambda: events.put_nowait("first"))
     disconnects.forget(first)
-    disconnects.watch(ours.fileno(), lambda: told.put_nowait("second"))
+    disconnects.watch(ours.fileno(), lambda: events.put_nowait("second"))
     disconnects.forget(first)
     theirs.close()
-    assert await asyncio.wait_for(told.get(), PATIENCE_SECONDS) == "second"
-    assert told.empty()
+    assert await asyncio.wait_for(events.get(), PATIENCE_SECONDS) == "second"
+    assert events.empty()
     disconnects.close()
 
 

@@ -24,7 +24,7 @@ MAY_TELL = re.compile(
 )
 
 
-def told(tree: ast.AST) -> Iterator[str]:
+def words_in(tree: ast.AST) -> Iterator[str]:
     """The error codes of a module, and the reasons that it counts."""
     for node in ast.walk(tree):
         match node:
@@ -58,14 +58,14 @@ def assigned(statement: ast.stmt) -> Iterator[str]:
 
 
 @cache
-def all_told() -> set[str]:
+def all_words() -> set[str]:
     texts = [file.read_text("utf-8") for file in SOURCE.rglob("*.py") if file != STAND_IN]
-    return {word for text in texts if MAY_TELL.search(text) for word in told(ast.parse(text))} | set(Reason)
+    return {word for text in texts if MAY_TELL.search(text) for word in words_in(ast.parse(text))} | set(Reason)
 
 
 def test_the_reasons_and_codes_are_found() -> None:
     """A sample of each way in which the code writes them."""
-    assert all_told() >= {
+    assert all_words() >= {
         *("adapter_missing", "deadline", "invalid_json", "overloaded", "internal_error", "not_found"),
         *("method_not_allowed", "malformed_request", "in_flight", "client", "connections", "body_timeout"),
         *("in_stream", "reused", "connect", "adapter", "not_ready", "http_version_not_supported"),
@@ -77,7 +77,7 @@ def test_each_reason_and_code_has_a_line_that_says_what_to_do() -> None:
     section = text.partition("## What to do for each reason")[2].partition("\n## ")[0]
     explained = " ".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))
 
-    assert [word for word in sorted(all_told()) if f"`{word}`" not in explained] == []
+    assert [word for word in sorted(all_words()) if f"`{word}`" not in explained] == []
 
 
 @pytest.mark.parametrize("section", NEWER)

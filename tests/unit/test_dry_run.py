@@ -57,15 +57,15 @@ async def test_the_config_is_held_until_the_answer_whatever_it_is(
     classifier: Classifier, body: Any, status: int
 ) -> None:
     """A reload that ends meanwhile would close the classifier."""
-    held: list[str] = []
+    events: list[str] = []
 
     def begin() -> tuple[Router, Any]:
-        held.append("begun")
-        return Router(config(), classifier, ServedModels), lambda: held.append("released")
+        events.append("begun")
+        return Router(config(), classifier, ServedModels), lambda: events.append("released")
 
     route: Any = dry_run_route(begin, StoredResponses(time.time))
     answer = await route.handler(_Request(json.dumps(body).encode()))
-    assert (answer.status, held) == (status, ["begun", "released"])
+    assert (answer.status, events) == (status, ["begun", "released"])
 
 
 async def test_what_the_classifier_in_shadow_makes_of_it_is_told_beside(classifier: Classifier) -> None:
@@ -76,18 +76,18 @@ async def test_what_the_classifier_in_shadow_makes_of_it_is_told_beside(classifi
 
     body = json.dumps({"messages": [{"role": "user", "content": "Fix my Python"}]}).encode()
     route: Any = dry_run_route(lambda: (router, lambda: None), StoredResponses(time.time), second)
-    told = json.loads((await route.handler(_Request(body))).body)
-    assert told["shadow"] == {
+    answer = json.loads((await route.handler(_Request(body))).body)
+    assert answer["shadow"] == {
         "model": "not technical-lora",
         "reason": "classified",
         "category": "legal",
         "confidence": 0.875,
     }
-    assert "in shadow  not technical-lora (legal, classified, confidence 0.875)" in render(told).splitlines()
+    assert "in shadow  not technical-lora (legal, classified, confidence 0.875)" in render(answer).splitlines()
     alone: Any = dry_run_route(lambda: (router, lambda: None), StoredResponses(time.time))
-    told = json.loads((await alone.handler(_Request(body))).body)
-    assert told["shadow"] is None
-    assert "in shadow" not in render(told)
+    answer = json.loads((await alone.handler(_Request(body))).body)
+    assert answer["shadow"] is None
+    assert "in shadow" not in render(answer)
 
 
 @pytest.mark.parametrize(("client", "outcome"), [("", "kept"), ("somebody", "first")])

@@ -26,9 +26,11 @@ class World:
 
     def __init__(self, weights: dict[str, float], **options: Any) -> None:
         self.candidates = tuple(endpoint(*item) for item in weights.items())
-        self.told: list[tuple[str, str, bool]] = []
+        self.reports: list[tuple[str, str, bool]] = []
         self.now = 100.0
-        self.endpoints = LoadBalancer(self.candidates, RelayOptions(**options), lambda *told: self.told.append(told))
+        self.endpoints = LoadBalancer(
+            self.candidates, RelayOptions(**options), lambda *reports: self.reports.append(reports)
+        )
 
     def take(self, *tried: str) -> EndpointState:
         chosen = self.endpoints.choose(self.candidates, self.now, tried)
@@ -97,7 +99,7 @@ def test_an_endpoint_that_is_down_gets_nothing_until_it_is_up_again() -> None:
     assert {world.take().name for _ in range(5)} == {"b"}
     world.endpoints.reached(world.endpoints.all["a"])
     assert world.take().name == "a"
-    assert world.told == [("a", "down: gone", False), ("a", "up", True)]
+    assert world.reports == [("a", "down: gone", False), ("a", "up", True)]
 
 
 def test_two_failed_probes_in_a_row_take_an_endpoint_away_and_one_that_succeeds_brings_it_back(
@@ -120,7 +122,7 @@ def test_two_failed_probes_in_a_row_take_an_endpoint_away_and_one_that_succeeds_
         clock.advance(5.0) if len(seen) < len(answers) else None
     assert seen == [True, True, True, False, False, True]
     assert asked == [start + 5.0 * turn for turn in range(6)]
-    assert world.told == [("a", "down: status 503", False), ("a", "up", True)]
+    assert world.reports == [("a", "down: status 503", False), ("a", "up", True)]
 
 
 def test_where_all_are_down_all_are_tried() -> None:
@@ -151,7 +153,7 @@ def test_failures_in_a_row_send_the_requests_elsewhere() -> None:
     assert {world.take().name for _ in range(2)} == {"a", "b"}
     world.fail("a")
     assert {world.take().name for _ in range(10)} == {"b"}
-    assert world.told == [("a", "fails: status 503", False)]
+    assert world.reports == [("a", "fails: status 503", False)]
 
 
 def test_an_open_breaker_lets_one_request_through_at_a_time() -> None:
@@ -239,13 +241,13 @@ def test_it_is_told_when_an_endpoint_goes_down_and_when_it_is_back() -> None:
     world.fail("a")
     world.endpoints.succeeded(upstream)
     assert turns[2:] == [("a", True)]
-    assert world.told[2:] == [("a", "fails: status 503", False), ("a", "answers again", True)]
+    assert world.reports[2:] == [("a", "fails: status 503", False), ("a", "answers again", True)]
 
 
 def test_an_endpoint_that_goes_on_failing_is_told_of_once() -> None:
     world = World({"a": 1}, breaker_failures=2)
     world.fail("a", 5)
-    assert world.told == [("a", "fails: status 503", False)]
+    assert world.reports == [("a", "fails: status 503", False)]
 
 
 def test_the_first_probe_alone_shuts_no_endpoint_out(clock: VirtualLoop) -> None:
@@ -277,7 +279,7 @@ def test_a_doubted_endpoint_is_probed_at_once_and_at_most_ten_times_a_second(clo
         clock.advance(0.01)
     assert [time - start for time in asked] == pytest.approx([0.0, 5.0, 5.1, 5.2, 5.3])
     assert upstream.breaker.opened
-    assert (upstream.reachable, world.told) == (True, [("a", "fails: status 503", False)])
+    assert (upstream.reachable, world.reports) == (True, [("a", "fails: status 503", False)])
 
 
 def test_a_probe_for_which_no_file_is_left_tells_nothing(clock: VirtualLoop) -> None:

@@ -17,12 +17,12 @@ def test_a_client_is_told_the_endpoints_name_and_the_log_its_address_too() -> No
         wire.a.refuses()
         wire.b.refuses()
         assert wire.error == (502, "upstream_unreachable")
-        told = json.loads(wire.answer.body)["error"]["message"]
+        message = json.loads(wire.answer.body)["error"]["message"]
         (line,) = wire.outcomes()
         address = B.base_url
-        assert "endpoint b" in told
+        assert "endpoint b" in message
         assert address not in wire.client.taken.decode()
-        assert "refused" not in told
+        assert "refused" not in message
         assert address in line["error"]
         assert "Connection refused" in line["error"]
         assert A.base_url in line["retried"][0]["proof"]

@@ -80,9 +80,9 @@ def test_a_fault_is_told_with_file_and_line(tmp_path: Path, line: str | bytes, e
     good = b'{"text": "a", "label": "law"}\n\n'
     content = line if isinstance(line, bytes) else line.encode()
 
-    (told,) = faults(tmp_path, good + content)
+    (messages,) = faults(tmp_path, good + content)
 
-    assert told.startswith(f"rows.jsonl:3: {expected}")
+    assert messages.startswith(f"rows.jsonl:3: {expected}")
 
 
 def test_a_label_that_may_be_a_categorys_points_to_the_config(tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ def test_a_label_that_may_be_a_categorys_points_to_the_config(tmp_path: Path) ->
 
 
 def test_the_closest_label_may_be_a_category(tmp_path: Path) -> None:
-    (told,) = faults(tmp_path, '{"text": "a", "label": "techncal"}', CategoryScheme(config(), LABELS))
-    assert told.endswith("did you mean technical?")
+    (messages,) = faults(tmp_path, '{"text": "a", "label": "techncal"}', CategoryScheme(config(), LABELS))
+    assert messages.endswith("did you mean technical?")
 
 
 def test_a_fault_of_several_lines_is_told_once(tmp_path: Path) -> None:
@@ -145,9 +145,9 @@ def test_what_is_repeated_with_its_label_or_differs_is_no_fault(tmp_path: Path, 
 def test_only_so_many_faults_are_told(tmp_path: Path) -> None:
     content = "".join(f'{{"text": "a", "label": "unknown {i}"}}\n' for i in range(25))
 
-    told = faults(tmp_path, content)
+    messages = faults(tmp_path, content)
 
-    assert (len(told), told[-1]) == (21, "rows.jsonl: 5 more problems")
+    assert (len(messages), messages[-1]) == (21, "rows.jsonl: 5 more problems")
 
 
 @pytest.mark.parametrize("content", ["", "\n \n"])

@@ -40,7 +40,7 @@ def judge(
     probabilities = np.array([[(1 - p) / 13] * 14 for _, p in rows])
     for row, (label, p) in zip(probabilities, rows, strict=True):
         row[label] = p
-    supported = np.array([place not in foreign for place in range(len(rows))])
+    supported = np.array([index not in foreign for index in range(len(rows))])
     return ReplayDecider(name, artifact.load(folder), made, probabilities, supported)
 
 
@@ -154,7 +154,7 @@ def test_against_the_log_its_models_count(toy_folder: Path, tmp_path: Path) -> N
 
 
 def test_the_table_has_shares_switches_and_sweep(compared: Replay) -> None:
-    told = replay.render(compared, [ExampleTexts("legal", "(none)", 2, ("May I sublet?",))])
+    text = replay.render(compared, [ExampleTexts("legal", "(none)", 2, ("May I sublet?",))])
 
     for expected in (
         "log: 5 decisions, 3 decided again (2 texts)",
@@ -163,7 +163,7 @@ def test_the_table_has_shares_switches_and_sweep(compared: Replay) -> None:
         "legal  (none)         2  66.7 %\n    May I sublet?\n",
         "     0.80   33.3 %   66.7 %",
     ):
-        assert expected in told
+        assert expected in text
 
 
 def test_a_text_in_another_language_is_decided_as_in_the_service(toy_folder: Path) -> None:

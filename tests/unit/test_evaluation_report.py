@@ -90,8 +90,8 @@ def test_rows_out_of_scope_count_apart(of_labels: EvaluationReport) -> None:
 
 
 def test_the_most_confident_mistakes_come_first(of_labels: EvaluationReport) -> None:
-    told = [(mistake.line, mistake.truth, mistake.chosen, mistake.confidence) for mistake in of_labels.mistakes]
-    assert told == [(7, "out_of_scope", "law", 0.95), (2, "law", "health", 0.8)]
+    text = [(mistake.line, mistake.truth, mistake.chosen, mistake.confidence) for mistake in of_labels.mistakes]
+    assert text == [(7, "out_of_scope", "law", 0.95), (2, "law", "health", 0.8)]
 
 
 def test_only_rows_out_of_scope_are_a_report_too(origin: Provenance) -> None:
@@ -171,17 +171,17 @@ def test_the_curve_has_the_thresholds_of_artifact_and_config(toy_folder: Path, t
     scheme = CategoryScheme(config(category("law"), category("health"), threshold=0.725), THREE)
 
     found = report(origin, [(0, (0.7, 0.2, 0.1))], scheme)
-    told = table.render(found)
+    text = table.render(found)
 
-    assert re.search(r"0\.65 +100\.0 % +100\.0 %  <- the artifact's", told)
-    assert re.search(r"0\.72 +0\.0 % +-  <- the config's", told)
+    assert re.search(r"0\.65 +100\.0 % +100\.0 %  <- the artifact's", text)
+    assert re.search(r"0\.72 +0\.0 % +-  <- the config's", text)
 
 
 # --- what it is told in ----------------------------------------------------------------------------------------
 
 
 def test_the_table_has_the_figures(of_labels: EvaluationReport) -> None:
-    told = table.render(of_labels)
+    text = table.render(of_labels)
 
     for expected in (
         r"toy\S* on rows\.jsonl: 7 rows",
@@ -194,16 +194,16 @@ def test_the_table_has_the_figures(of_labels: EvaluationReport) -> None:
         r"mistakes: line +is +taken for +confidence\n7 +out_of_scope +law +0\.95\n2 +law +health +0\.80\n",
         r"median 2\.00 ms, p95 2\.00 ms",
     ):
-        assert re.search(expected, told), expected
-    assert max(map(len, told.splitlines())) <= 120
+        assert re.search(expected, text), expected
+    assert max(map(len, text.splitlines())) <= 120
 
 
 def test_table_and_json_hold_no_prompt_and_no_folder(of_labels: EvaluationReport, toy_folder: Path) -> None:
     encoded = msgspec.json.encode(of_labels).decode()
 
-    for told in (table.render(of_labels), encoded):
-        assert "landlord" not in told
-        assert str(toy_folder.parent) not in told
+    for text in (table.render(of_labels), encoded):
+        assert "landlord" not in text
+        assert str(toy_folder.parent) not in text
     assert msgspec.json.decode(encoded, type=EvaluationReport) == of_labels
 
 

@@ -41,7 +41,7 @@ def test_one_too_many_is_refused_before_its_body_is_there_and_counts_no_longer(
 ) -> None:
     with playing(server=ServerOptions(**cast("Any", options))) as wire:
         first = wire.ask()
-        held = wire.in_flight
+        in_flight = wire.in_flight
         second = wire.client = wire.connect()
         second.sends(post().partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
         assert wire.error == (status, code)
@@ -49,7 +49,7 @@ def test_one_too_many_is_refused_before_its_body_is_there_and_counts_no_longer(
         assert second.eof, "it is not read to its end"
         reason = "in_flight" if status == 503 else "client"
         assert f'pointsman_refused_total{{reason="{reason}"}} 1.0' in wire.generations.metrics.render().decode()
-        assert wire.in_flight == held
+        assert wire.in_flight == in_flight
         reason = "in_flight" if status == 503 else "client"
         assert f'pointsman_refused_total{{reason="{reason}"}} 1.0' in wire.generations.metrics.render().decode()
         wire.client = wire.connect()

@@ -24,7 +24,7 @@ from pointsman.evaluation.comparison import ArmResults, prices_of, read, verdict
 from pointsman.evaluation.tally import Tally
 from pointsman.evaluation.worklist import FeedbackLine
 from pointsman.observability.answers import Answer, Answers
-from pointsman.observability.kept_feedback import KeptFeedback
+from pointsman.observability.feedback_file import KeptFeedback
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.formats import CHAT
@@ -56,7 +56,7 @@ def canary(percent: float = 50.0, adapter: str = "technical-v2") -> dict[str, Ca
 
 
 async def send(router: Router, *turns: str) -> RoutedRequest:
-    messages = [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(turns)]
+    messages = [{"role": ("user", "assistant")[index % 2], "content": turn} for index, turn in enumerate(turns)]
     return await router.route(CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode()))
 
 
@@ -121,10 +121,10 @@ async def test_the_figures_and_verdicts_are_those_of_the_log(
     records = await conversations(Router(config, classifier, ServedModels), 320, worse=names[1])
     experiments = followed(config)
     experiments.add(records)
-    (told,) = [one for one in experiments.report()["experiments"] if one["sides"][0]["name"] == names[0]]
+    (experiment,) = [one for one in experiments.report()["experiments"] if one["sides"][0]["name"] == names[0]]
     sides = compared(config, records, *names)
-    assert told["verdicts"] == verdicts(*sides, 3) != []
-    for figures, side in zip(told["sides"], sides, strict=True):
+    assert experiment["verdicts"] == verdicts(*sides, 3) != []
+    for figures, side in zip(experiment["sides"], sides, strict=True):
         failed, all_of_them = side.failures()
         assert (figures["requests"], figures["conversations"]) == (side.requests, all_of_them)
         assert figures["failed"]["value"] == failed / all_of_them
@@ -147,7 +147,7 @@ async def test_what_clients_say_is_counted_by_side_as_the_file_of_feedback_has_i
     records = await conversations(Router(config, classifier, ServedModels), 300)
     experiments, answers = followed(config), Answers()
     path = tmp_path / "said.jsonl"
-    kept = KeptFeedback(
+    feedback = KeptFeedback(
         path,
         Log("info", Memory()),
         answers,
@@ -166,17 +166,17 @@ async def test_what_clients_say_is_counted_by_side_as_the_file_of_feedback_has_i
         arm = str(record.routed and record.routed.decision.arm)
         score = R.choice((0.0, 0.2)) if arm == names[1] else R.choice((0.9, 1.0, None))
         label = R.choice((None, "good", "bad", "odd"))
-        assert kept.keep(f"r{number}", answer, {"score": score, "label": label, "comment": None}, time.time())
+        assert feedback.keep(f"r{number}", answer, {"score": score, "label": label, "comment": None}, time.time())
         if names[0] in (arm, "routed") and arm != "holdback":
             disliked = label == "bad" or (score is not None and score < 0.5)
             bad += disliked
             good += not disliked and (label == "good" or score is not None)
-    kept.close()
-    (told,) = [one for one in experiments.report()["experiments"] if one["sides"][0]["name"] == names[0]]
+    feedback.close()
+    (experiment,) = [one for one in experiments.report()["experiments"] if one["sides"][0]["name"] == names[0]]
     sides = read(path.read_bytes().splitlines(), names, {})
-    assert verdicts(*sides, 3) == told["verdicts"] == [f"{names[0]} is scored higher than {names[1]}"]
-    assert (told["sides"][0]["good"], told["sides"][0]["bad"]) == (good, bad)
-    for figures, side in zip(told["sides"], sides, strict=True):
+    assert verdicts(*sides, 3) == experiment["verdicts"] == [f"{names[0]} is scored higher than {names[1]}"]
+    assert (experiment["sides"][0]["good"], experiment["sides"][0]["bad"]) == (good, bad)
+    for figures, side in zip(experiment["sides"], sides, strict=True):
         scores = side.scores()
         assert figures["score"] == pytest.approx(
             {"value": scores.mean, "low": scores.interval()[0], "high": scores.interval()[1]}
@@ -196,12 +196,12 @@ async def test_feedback_on_answers_of_another_experiment_counts_for_none(classif
     for arm, draw in ((None, "00"), ("canary", None)):
         experiments.rate(answer._replace(at=time.time(), arm=arm, draw=draw), said)
     experiments.rate(answer._replace(at=time.time()), said)
-    (told,) = experiments.report()["experiments"]
-    assert [(side["bad"], side["score"]) for side in told["sides"]] == [(1, None), (0, None)]
+    (experiment,) = experiments.report()["experiments"]
+    assert [(side["bad"], side["score"]) for side in experiment["sides"]] == [(1, None), (0, None)]
     experiments.follow(config, replace(config.pointsman.routing, categories=canary(0.0)))
     experiments.rate(answer._replace(at=time.time() + 1), said)
-    (told,) = experiments.report()["experiments"]
-    assert told["sides"][0]["bad"] == 1, "it has ended"
+    (experiment,) = experiments.report()["experiments"]
+    assert experiment["sides"][0]["bad"] == 1, "it has ended"
 
 
 @pytest.mark.parametrize(
@@ -221,9 +221,9 @@ def test_feedback_decides_where_it_is_of_enough_authors(authors: int, min_author
         author = f"{number // 2 % authors}"
         answer = Answer("ann", time.time(), "/", "technical-v2", "technical", "classified", arm, f"{number}")
         experiments.rate(answer._replace(rater=author), FeedbackLine("feedback", score=float(arm == "stable")))
-    (told,) = experiments.report()["experiments"]
-    assert told["verdicts"] == (["stable is scored higher than canary"] if certain else [])
-    assert [side["authors"] for side in told["sides"]] == [authors, authors]
+    (experiment,) = experiments.report()["experiments"]
+    assert experiment["verdicts"] == (["stable is scored higher than canary"] if certain else [])
+    assert [side["authors"] for side in experiment["sides"]] == [authors, authors]
 
 
 def test_of_many_authors_some_are_told_apart_and_the_others_are_one() -> None:
@@ -247,8 +247,8 @@ async def test_the_labels_most_frequent_on_both_sides_together_are_told_of_both(
     for side, labels in zip(found.sides, ("aaabbbcccdddeeeffg", "gggg"), strict=True):
         for number, label in enumerate(labels):
             side.rate(f"{number}", None, label, "ann")
-    (told,) = experiments.report()["experiments"]
-    first, second = ({name: one["value"] for name, one in side["labels"].items()} for side in told["sides"])
+    (experiment,) = experiments.report()["experiments"]
+    first, second = ({name: one["value"] for name, one in side["labels"].items()} for side in experiment["sides"])
     assert first == {"g": 1 / 18} | dict.fromkeys("abcd", 3 / 18)
     assert second == {"g": 1.0} | dict.fromkeys("abcd", 0.0)
 
@@ -281,14 +281,14 @@ async def test_what_is_part_of_no_experiment_is_not_counted(classifier: Classifi
     config = made(categories=canary())
     router = Router(config, classifier, ServedModels)
     python, law = await send(router, "python"), await send(router, "landlord")
-    assert python.kept is not None
-    shared = msgspec.structs.replace(python, kept=msgspec.structs.replace(python.kept, mixed=True))
+    assert python.remembered is not None
+    shared = msgspec.structs.replace(python, remembered=msgspec.structs.replace(python.remembered, mixed=True))
     experiments = followed(config)
     experiments.add([ended(law), ended(shared), ended(python, endpoint=None), ended(python, status=499)])
     experiments.add([Record("id", "other", status=404)])
-    (told,) = experiments.report()["experiments"]
-    assert [side["requests"] for side in told["sides"]] == [0, 0]
-    assert (told["verdicts"], told["first_byte_ratio"]) == ([], None)
+    (experiment,) = experiments.report()["experiments"]
+    assert [side["requests"] for side in experiment["sides"]] == [0, 0]
+    assert (experiment["verdicts"], experiment["first_byte_ratio"]) == ([], None)
 
 
 def requests_of(experiments: Experiments) -> list[int]:
@@ -325,8 +325,8 @@ async def test_a_canary_that_was_decided_on_keeps_its_result_until_it_is_tried_a
     decided = CanaryOutcome(adapter="technical-v2", state=state, by="command", at=0)
     experiments.follow(config, laid_over(config.pointsman.routing, with_canary(Overlay(), "technical", decided)))
     experiments.add(records)
-    (told,) = experiments.report()["experiments"]
-    assert told["started"] <= told["ended"]
+    (experiment,) = experiments.report()["experiments"]
+    assert experiment["started"] <= experiment["ended"]
     assert requests_of(experiments) == [counted]
     experiments.follow(config, config.pointsman.routing)
     assert requests_of(experiments) == [0]
@@ -339,9 +339,9 @@ def test_the_service_follows_a_reload_and_counts_what_ends() -> None:
         for _ in range(2):
             wire.ask("MoM").sends(OK)
         response = wire.clock.run_until_complete(_answered(wire))
-    told = json.loads(response.body)
-    assert sum(side["requests"] for side in told["experiments"][0]["sides"]) == 2
-    assert told["withheld"] == []
+    experiment = json.loads(response.body)
+    assert sum(side["requests"] for side in experiment["experiments"][0]["sides"]) == 2
+    assert experiment["withheld"] == []
 
 
 async def _answered(wire: Wire) -> Any:

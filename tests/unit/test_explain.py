@@ -31,10 +31,10 @@ async def explained(classifier: Classifier, asked: ParsedRequest, made: Config |
 
 
 async def test_a_decision_is_told_with_all_that_led_to_it(classifier: Classifier) -> None:
-    told = await explained(classifier, request("Fix my Python"))
+    explanation = await explained(classifier, request("Fix my Python"))
 
-    confidence = told["decision"].pop("confidence")
-    assert told["decision"] == {
+    confidence = explanation["decision"].pop("confidence")
+    assert explanation["decision"] == {
         "model": "technical-lora",
         "base_model": BASE,
         "endpoints": ["a", "b"],
@@ -50,13 +50,13 @@ async def test_a_decision_is_told_with_all_that_led_to_it(classifier: Classifier
         "system_prompt": None,
         "tools": False,
     }
-    assert round(confidence, 6) == told["categories"]["technical"]
-    assert list(told["categories"]) == ["technical", "medical", "legal"]
-    assert sum(told["labels"].values()) == pytest.approx(1, abs=1e-5)
-    assert next(iter(told["labels"])) == "computer science"
-    assert list(told["labels"].values()) == sorted(told["labels"].values(), reverse=True)
-    assert all(score == round(score, 6) for score in told["labels"].values())
-    assert told["text"] == {
+    assert round(confidence, 6) == explanation["categories"]["technical"]
+    assert list(explanation["categories"]) == ["technical", "medical", "legal"]
+    assert sum(explanation["labels"].values()) == pytest.approx(1, abs=1e-5)
+    assert next(iter(explanation["labels"])) == "computer science"
+    assert list(explanation["labels"].values()) == sorted(explanation["labels"].values(), reverse=True)
+    assert all(score == round(score, 6) for score in explanation["labels"].values())
+    assert explanation["text"] == {
         "by_material": False,
         "by_line": False,
         "artifact": classifier.name,
@@ -66,8 +66,8 @@ async def test_a_decision_is_told_with_all_that_led_to_it(classifier: Classifier
         "language": None,
         "supported_language": True,
     }
-    assert list(told["timing_ms"]) == ["queue", "tokenize", "infer", "decide"]
-    assert all(0 <= milliseconds < 10_000 for milliseconds in told["timing_ms"].values())
+    assert list(explanation["timing_ms"]) == ["queue", "tokenize", "infer", "decide"]
+    assert all(0 <= milliseconds < 10_000 for milliseconds in explanation["timing_ms"].values())
 
 
 async def test_each_categorys_threshold_is_told(classifier: Classifier) -> None:
@@ -82,22 +82,26 @@ async def test_each_categorys_threshold_is_told(classifier: Classifier) -> None:
 
 async def test_the_message_is_told_in_which_the_steps_are(classifier: Classifier) -> None:
     text = "<context>\n\U0001f642 fever\n</context>\n\nQuestion: Fix my Python?"
-    told = (await explained(classifier, request(text)))["ask"]
-    assert told["message"] == text
-    assert [text[step["start"] : step["end"]] for step in told["steps"]][-1] == told["text"] == "Fix my Python?"
+    explanation = (await explained(classifier, request(text)))["ask"]
+    assert explanation["message"] == text
+    assert (
+        [text[step["start"] : step["end"]] for step in explanation["steps"]][-1]
+        == explanation["text"]
+        == "Fix my Python?"
+    )
 
 
 async def test_a_message_of_more_than_64_kib_is_not_told(classifier: Classifier) -> None:
     for length, whole in ((65_000, True), (66_000, False)):
-        told = (await explained(classifier, request("x" * length)))["ask"]["message"]
-        assert (told == "x" * length) is whole
-        assert whole or told is None
+        explanation = (await explained(classifier, request("x" * length)))["ask"]["message"]
+        assert (explanation == "x" * length) is whole
+        assert whole or explanation is None
 
 
 async def test_an_edit_is_told_with_both_sides(classifier: Classifier) -> None:
-    told = await explained(classifier, request("Fix my Python"))
+    explanation = await explained(classifier, request("Fix my Python"))
 
-    assert told["edits"] == [
+    assert explanation["edits"] == [
         {"field": "model", "from": '"MoM"', "to": '"technical-lora"'},
         {"field": "chat_template_kwargs", "from": None, "to": '{"enable_thinking":false}'},
     ]
@@ -106,13 +110,13 @@ async def test_an_edit_is_told_with_both_sides(classifier: Classifier) -> None:
 async def test_of_a_long_edit_both_ends_are_told(classifier: Classifier) -> None:
     """Else the answer would be twice as long as the conversation."""
     made = config(category("technical", system_prompt="Ours."), category("legal"))
-    told = await explained(classifier, request("Fix my Python " + "é" * 10**6), made)
+    explanation = await explained(classifier, request("Fix my Python " + "é" * 10**6), made)
 
-    (edit,) = [one for one in told["edits"] if one["field"] == "messages"]
+    (edit,) = [one for one in explanation["edits"] if one["field"] == "messages"]
     assert edit["to"].startswith('[{"role":"system","content":"Ours."},{"role": "user"')
     assert edit["to"].endswith('"}]')
     assert max(len(edit[side].encode()) for side in ("from", "to")) < 5000
-    (line,) = [line for line in render(told).splitlines() if line.startswith("  messages: ")]
+    (line,) = [line for line in render(explanation).splitlines() if line.startswith("  messages: ")]
     assert len(line) < 1000
     assert "Ours." in line
 
@@ -132,13 +136,13 @@ async def test_a_long_edit_is_not_copied_for_it(classifier: Classifier) -> None:
 async def test_a_threshold_that_was_missed_is_told_with_its_category(classifier: Classifier) -> None:
     """Though another category, or none, is the decision's."""
     made = config(fallback="medical", routing=RoutingOptions(thresholds={"technical": 0.9}))
-    told = await explained(classifier, request("python landlord"), made)
+    explanation = await explained(classifier, request("python landlord"), made)
 
-    decision = told["decision"]
+    decision = explanation["decision"]
     assert (decision["category"], decision["reason"]) == ("medical", "low_confidence")
     assert (decision["threshold"], decision["missed"]) == (0.9, {"category": "technical", "threshold": 0.9})
     reason = f"reason     low_confidence (confidence {decision['confidence']:.3f}, threshold 0.9 of technical"
-    assert f"{reason} by routing.thresholds)" in render(told)
+    assert f"{reason} by routing.thresholds)" in render(explanation)
 
 
 def test_a_service_of_a_former_release_names_no_origin() -> None:
@@ -148,39 +152,44 @@ def test_a_service_of_a_former_release_names_no_origin() -> None:
 
 async def test_where_no_threshold_counted_none_is_shown(classifier: Classifier) -> None:
     """As for what is in another language."""
-    told = await explained(classifier, request(""))
-    assert told["decision"]["threshold_origin"] is None
-    assert "threshold" not in render(told).splitlines()[2]
+    explanation = await explained(classifier, request(""))
+    assert explanation["decision"]["threshold_origin"] is None
+    assert "threshold" not in render(explanation).splitlines()[2]
 
 
 async def test_a_second_category_with_half_of_the_score_is_told_as_near(classifier: Classifier) -> None:
-    told = await explained(classifier, request("python landlord"))
-    assert told["decision"]["near"] == {
+    explanation = await explained(classifier, request("python landlord"))
+    assert explanation["decision"]["near"] == {
         "category": "legal",
-        "confidence": pytest.approx(told["categories"]["legal"], abs=1e-4),
+        "confidence": pytest.approx(explanation["categories"]["legal"], abs=1e-4),
     }
-    assert f"near       legal ({told['categories']['legal']:.2f})" in render(told)
+    assert f"near       legal ({explanation['categories']['legal']:.2f})" in render(explanation)
 
 
 async def test_each_categorys_threshold_is_told_with_where_it_is_from(classifier: Classifier) -> None:
     made = config(routing=RoutingOptions(thresholds={"legal": 0.8}))
-    told = await explained(classifier, request("Fix my Python"), made)
-    assert told["thresholds"] == {"technical": 0.6, "medical": 0.6, "legal": 0.8}
-    assert told["threshold_origins"]["legal"] == "routing.thresholds"
-    assert told["threshold_origins"]["medical"] == "category_model.threshold"
+    explanation = await explained(classifier, request("Fix my Python"), made)
+    assert explanation["thresholds"] == {"technical": 0.6, "medical": 0.6, "legal": 0.8}
+    assert explanation["threshold_origins"]["legal"] == "routing.thresholds"
+    assert explanation["threshold_origins"]["medical"] == "category_model.threshold"
 
 
 async def test_the_threshold_of_the_category_is_told(classifier: Classifier) -> None:
     made = config(routing=RoutingOptions(thresholds={"technical": 0.9}))
-    told = await explained(classifier, request("Fix my Python"), made)
-    assert (told["decision"]["category"], told["decision"]["threshold"]) == ("technical", 0.9)
+    explanation = await explained(classifier, request("Fix my Python"), made)
+    assert (explanation["decision"]["category"], explanation["decision"]["threshold"]) == ("technical", 0.9)
 
 
 async def test_without_a_class_there_are_no_scores(classifier: Classifier) -> None:
-    told = await explained(classifier, request("anything", model="legal-lora"))
+    explanation = await explained(classifier, request("anything", model="legal-lora"))
 
-    assert (told["categories"], told["labels"], told["edits"], told["text"]) == ({}, {}, [], None)
-    assert list(told["timing_ms"]) == ["decide"]
+    assert (explanation["categories"], explanation["labels"], explanation["edits"], explanation["text"]) == (
+        {},
+        {},
+        [],
+        None,
+    )
+    assert list(explanation["timing_ms"]) == ["decide"]
 
 
 DESCRIPTION: dict[str, Any] = {
@@ -278,7 +287,7 @@ def test_a_terminal_shows_what_was_remembered_in_a_line() -> None:
 
 
 def turns(*said: str) -> ParsedRequest:
-    messages = [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(said)]
+    messages = [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(said)]
     return CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode())
 
 
@@ -300,9 +309,9 @@ async def test_it_is_told_what_was_remembered_and_what_becomes_of_it(
     router = Router(config(endpoints=(A, B)), classifier, ServedModels)
     assert (await router.route(turns(LAW))).decision.category == "legal"
     asked = turns(LAW, "No.", *last)
-    told = describe(router, asked, await router.route(asked, remember=False))
-    assert (told["conversation"].pop("together") is not None) is (outcome == "released")
-    assert told["conversation"] == {
+    explanation = describe(router, asked, await router.route(asked, remember=False))
+    assert (explanation["conversation"].pop("together") is not None) is (outcome == "released")
+    assert explanation["conversation"] == {
         "outcome": outcome,
         "why": why,
         "turns": 1 + len(last),

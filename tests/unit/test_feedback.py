@@ -19,9 +19,9 @@ from pointsman.app.generations import Generations
 from pointsman.classify.classifier import text_key
 from pointsman.config.model import Canary, CategoryRollout, LogOptions, Lora, Model, RoutingOptions
 from pointsman.errors import CannotStart, RequestError
-from pointsman.observability import kept_feedback
+from pointsman.observability import feedback_file
 from pointsman.observability.answers import Answer, Answers
-from pointsman.observability.kept_feedback import KeptFeedback
+from pointsman.observability.feedback_file import KeptFeedback
 from pointsman.observability.log import Log
 from support.client_keys import bearer, line
 from support.config_files import MINIMAL, loaded
@@ -65,7 +65,7 @@ def judge(wire: Wire, name: str, *fields: str, **said: Any) -> tuple[int, Any]:
     return send(wire, json.dumps({"request_id": name, **(said or {"score": 1})}).encode(), *fields)
 
 
-def kept(path: Path, count: int) -> list[dict[str, Any]]:
+def lines_of(path: Path, count: int) -> list[dict[str, Any]]:
     def read() -> list[dict[str, Any]]:
         return [json.loads(line) for line in path.read_bytes().splitlines()]
 
@@ -85,7 +85,7 @@ def test_feedback_is_kept_with_the_decision_that_it_is_about(wire: Wire, tmp_pat
     wire.reload(base=Model(loras=LORAS))
     name = got(wire, ANN)
     assert judge(wire, name, ANN, score=0.5, label="good", comment="schön\n") == KEPT
-    (line,) = kept(tmp_path / "feedback", 1)
+    (line,) = lines_of(tmp_path / "feedback", 1)
     draw = wire.outcomes()[0]["draw"]
     assert line.pop("ts")
     assert line.pop("text_hash") == wire.outcomes()[0]["text_hash"]
@@ -115,7 +115,7 @@ def test_an_author_is_an_address_as_credentials_can_be_made_up(wire: Wire, tmp_p
         wire.client = wire.connect(address)
         made_up = f"Authorization: Bearer {number}"
         assert judge(wire, got(wire, made_up), made_up) == KEPT
-    authors = [line["author"] for line in kept(tmp_path / "feedback", len(addresses))]
+    authors = [line["author"] for line in lines_of(tmp_path / "feedback", len(addresses))]
     assert [authors.index(author) for author in authors] == [0, 0, 2, 3, 3, 5]
     assert all(re.fullmatch("[0-9a-f]{16}", author) for author in authors)
 
@@ -139,7 +139,7 @@ def test_a_keys_name_is_the_author_wherever_it_is(tmp_path: Path) -> None:
         for name, address in (("ann", "192.0.2.1"), ("ann", "192.0.2.2"), ("ben", "192.0.2.1")):
             wire.client = wire.connect(address)
             assert judge(wire, got(wire, bearer(name)), bearer(name)) == KEPT
-        ann, again, ben = [line["author"] for line in kept(tmp_path / "feedback", 3)]
+        ann, again, ben = [line["author"] for line in lines_of(tmp_path / "feedback", 3)]
     assert ann == again != ben
 
 
@@ -148,7 +148,7 @@ def test_an_answer_is_judged_once(wire: Wire, tmp_path: Path) -> None:
     assert [judge(wire, name), judge(wire, name), judge(wire, name, label="bad")] == [
         *(KEPT, (409, "feedback_given"), (409, "feedback_given"))
     ]
-    assert len(kept(tmp_path / "feedback", 1)) == 1
+    assert len(lines_of(tmp_path / "feedback", 1)) == 1
 
 
 def test_a_clients_own_id_is_none_of_ours(wire: Wire) -> None:
@@ -192,7 +192,7 @@ def test_a_stream_that_was_broken_off_can_be_judged(wire: Wire) -> None:
 
 def test_an_answer_of_a_model_that_the_client_named_can_be_judged(wire: Wire, tmp_path: Path) -> None:
     assert judge(wire, got(wire, model=BASE)) == KEPT
-    (line,) = kept(tmp_path / "feedback", 1)
+    (line,) = lines_of(tmp_path / "feedback", 1)
     assert (line["selected_model"], line["reason"]) == (BASE, "explicit_model")
 
 
@@ -201,7 +201,7 @@ def test_a_reload_forgets_no_answer(wire: Wire, tmp_path: Path) -> None:
     wire._options = replace(wire._options, log=LogOptions(feedback_file=str(tmp_path / "another")))
     wire.reload()
     assert judge(wire, name) == KEPT
-    assert len(kept(tmp_path / "another", 1)) == 1
+    assert len(lines_of(tmp_path / "another", 1)) == 1
 
 
 def test_by_default_there_is_no_feedback_and_nothing_is_remembered() -> None:
@@ -211,7 +211,7 @@ def test_by_default_there_is_no_feedback_and_nothing_is_remembered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("said", "expected"),
     [
         ("[]", "Expected `object`"),
         ("{", "truncated"),
@@ -227,8 +227,8 @@ def test_by_default_there_is_no_feedback_and_nothing_is_remembered() -> None:
         ('{"request_id": "a", "score": 1, "stars": 5}', "unknown field `stars`"),
     ],
 )
-def test_other_bodies_are_refused_with_what_to_send(said: str, told: str) -> None:
-    with pytest.raises(RequestError, match=re.escape(told)) as refused:
+def test_other_bodies_are_refused_with_what_to_send(said: str, expected: str) -> None:
+    with pytest.raises(RequestError, match=re.escape(expected)) as refused:
         _said(said.encode())
     assert (refused.value.status, refused.value.code) == (400, "invalid_feedback")
     assert "send {" in refused.value.message
@@ -263,7 +263,7 @@ def test_a_flood_of_feedback_meets_the_limits_of_the_clients_key(tmp_path: Path)
         assert judge(wire, name, bearer("ann")) == (429, "rate_limit_exceeded")
         wire.clock.advance(30)
         assert judge(wire, name, bearer("ann")) == KEPT
-        assert len(kept(tmp_path / "feedback", 1)) == 1
+        assert len(lines_of(tmp_path / "feedback", 1)) == 1
 
 
 @pytest.mark.thorough
@@ -279,7 +279,7 @@ def test_a_file_that_is_full_is_renamed_and_replaces_the_one_before(
 ) -> None:
     """Between two lines, also where the disk takes a line in pieces."""
     write = os.write
-    monkeypatch.setattr(kept_feedback, "FILE_BYTES", 3_000)
+    monkeypatch.setattr(feedback_file, "FILE_BYTES", 3_000)
     monkeypatch.setattr(os, "write", lambda file, data: write(file, data[: len(data) // 2 + 1]))
     path, before = tmp_path / "feedback", tmp_path / "feedback.1"
     made = KeptFeedback(path, Log("info", Memory()), Answers())

@@ -95,11 +95,11 @@ def test_the_502_of_an_endpoint_that_does_not_listen_says_when_to_come_again(wir
 
 def test_so_does_the_one_of_an_endpoint_whose_breaker_is_open() -> None:
     with playing(breaker_failures=2) as wire:
-        for client, told in (("192.0.2.1", False), ("192.0.2.2", True)):
+        for client, expected in (("192.0.2.1", False), ("192.0.2.2", True)):
             wire.client = wire.connect(client)
             wire.ask().resets()
             assert wire.error == (502, "upstream_broken")
-            assert (b"\r\nRetry-After: 5" in wire.answer.head) is told
+            assert (b"\r\nRetry-After: 5" in wire.answer.head) is expected
 
 
 def test_one_of_a_sound_endpoint_does_not(wire: Wire) -> None:

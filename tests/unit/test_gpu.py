@@ -161,7 +161,7 @@ def test_texts_are_prepared_while_others_run(monkeypatch: pytest.MonkeyPatch) ->
     runner, entered, go_on, prepared = watched(), threading.Event(), threading.Event(), threading.Event()
     replay = runner._replay
 
-    def held(bucket: int, feed: Any) -> Any:
+    def blocked(bucket: int, feed: Any) -> Any:
         entered.set()
         assert go_on.wait(10)
         return replay(bucket, feed)
@@ -171,7 +171,7 @@ def test_texts_are_prepared_while_others_run(monkeypatch: pytest.MonkeyPatch) ->
             prepared.set()
         return fill(feed, bucket)
 
-    monkeypatch.setattr(runner, "_replay", held)
+    monkeypatch.setattr(runner, "_replay", blocked)
     monkeypatch.setattr("pointsman.classify.onnx_cuda.fill", noted)
     with ThreadPoolExecutor(2) as callers:
         first = callers.submit(runner.logits, prompts(3))

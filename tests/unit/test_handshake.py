@@ -45,24 +45,24 @@ class Owner:
         self.loop = Loop()
         self.draining = False
         self.connection = mock.Mock()
-        self.told: list[str] = []
+        self.events: list[str] = []
 
     def limits(self) -> ConnectionLimits:
         return mock.Mock(header_timeout=3.0, send_timeout=60.0)
 
     def negotiating(self, _: Handshake) -> None:
-        self.told.append("negotiating")
+        self.events.append("negotiating")
 
     def negotiated(self, _: Handshake) -> Any:
-        self.told.append("negotiated")
+        self.events.append("negotiated")
         return self.connection
 
     def in_plain(self, _: Handshake) -> Any:
-        self.told.append("in plain")
+        self.events.append("in plain")
         return self.connection
 
     def not_negotiated(self, _: Handshake) -> None:
-        self.told.append("not negotiated")
+        self.events.append("not negotiated")
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def begun(owner: Owner) -> tuple[Handshake, mock.Mock]:
 async def test_it_begins_with_the_first_bytes_before_others_can_come(owner: Owner) -> None:
     """Not in a task: the event loop may read before that runs, and the bytes would be lost."""
     begun(owner)
-    assert owner.told == ["negotiating"]
+    assert owner.events == ["negotiating"]
     assert owner.loop.begun
 
 
@@ -127,7 +127,7 @@ async def test_a_client_that_leaves_without_a_word_has_failed(owner: Owner) -> N
     handshake, _ = made(owner)
     handshake.connection_lost(None)
 
-    assert owner.told == ["negotiating", "not negotiated"]
+    assert owner.events == ["negotiating", "not negotiated"]
     owner.loop.timer.cancel.assert_called_once_with()
 
 
@@ -137,7 +137,7 @@ async def test_a_request_without_tls_is_for_a_connection_that_says_so(owner: Own
     handshake, beneath = made(owner)
     handshake.data_received(data)
 
-    assert owner.told == ["negotiating", "in plain"]
+    assert owner.events == ["negotiating", "in plain"]
     assert not owner.loop.begun
     beneath.set_protocol.assert_called_once_with(owner.connection)
     assert owner.connection.mock_calls == [mock.call.connection_made(beneath)]
@@ -161,7 +161,7 @@ async def test_what_came_with_its_end_is_read_by_the_connection(owner: Owner) ->
     owner.loop.waiter.set_result(transport)
     await asyncio.sleep(0)
 
-    assert owner.told == ["negotiating", "negotiated"]
+    assert owner.events == ["negotiating", "negotiated"]
     transport.set_protocol.assert_called_once_with(owner.connection)
     assert owner.connection.beneath is beneath
     assert owner.connection.mock_calls == [
@@ -187,7 +187,7 @@ async def test_after_a_failure_the_connection_is_closed(owner: Owner, error: OSE
     owner.loop.waiter.set_exception(error)
     await asyncio.sleep(0)
 
-    assert owner.told == ["negotiating", "not negotiated"]
+    assert owner.events == ["negotiating", "not negotiated"]
     beneath.abort.assert_called_once_with()
     assert owner.connection.mock_calls == []
 
@@ -200,7 +200,7 @@ async def test_a_client_that_left_meanwhile_has_no_connection(owner: Owner) -> N
     owner.loop.waiter.set_result(transport)
     await asyncio.sleep(0)
 
-    assert owner.told == ["negotiating", "not negotiated"]
+    assert owner.events == ["negotiating", "not negotiated"]
 
 
 async def test_while_the_service_stops_the_connection_is_told(owner: Owner) -> None:

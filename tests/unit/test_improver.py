@@ -50,17 +50,17 @@ class Port:
         answer = await self._routes[path].handler(Asked(json.dumps(body).encode()))
         return answer.status, json.loads(answer.body)
 
-    async def told(self) -> Any:
-        status, told = await self.ask("/improve")
+    async def state(self) -> Any:
+        status, answer = await self.ask("/improve")
         assert status == 200
-        return told
+        return answer
 
     async def ended(self) -> Any:
         """What is told of the command once it has ended."""
         found: list[Any] = []
 
         async def over() -> bool:
-            found.append((await self.told())["run"])
+            found.append((await self.state())["run"])
             return bool(found[-1]["state"] != "running")
 
         while not await over():
@@ -101,22 +101,25 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 async def test_texts_are_collected_labelled_and_taken_back(folder: Path) -> None:
     async with opened(folder) as port:
-        assert (await port.told())["items"] == []
-        status, told = await port.ask("/improve/collect")
-        assert (status, told["state"]) == (202, "running")
+        assert (await port.state())["items"] == []
+        status, answer = await port.ask("/improve/collect")
+        assert (status, answer["state"]) == (202, "running")
         assert (await port.ended())["state"] == "done"
-        told = await port.told()
-        assert (told["texts_kept"], told["categories"], told["waiting"]) == (True, ["law"], 3)
-        assert {item["text"] for item in told["items"]} == set(TEXTS)
+        answer = await port.state()
+        assert (answer["texts_kept"], answer["categories"], answer["waiting"]) == (True, ["law"], 3)
+        assert {item["text"] for item in answer["items"]} == set(TEXTS)
 
         assert (await port.ask("/improve/label", hash="0" * 8, label="law"))[0] == 200
         assert (await port.ask("/improve/label", hash="1" * 8, label="none"))[0] == 200
-        told = await port.told()
-        assert ([item["hash"] for item in told["items"]], told["labels"]) == (["2" * 8], {"law": 1, "out_of_scope": 1})
+        answer = await port.state()
+        assert ([item["hash"] for item in answer["items"]], answer["labels"]) == (
+            ["2" * 8],
+            {"law": 1, "out_of_scope": 1},
+        )
         assert [one.label for one in read_labels(folder / "state/improve/labels.jsonl")] == ["law", "out_of_scope"]
 
         assert await port.ask("/improve/undo") == (200, {"hash": "1" * 8, "label": "out_of_scope"})
-        assert (await port.told())["waiting"] == 2
+        assert (await port.state())["waiting"] == 2
 
 
 async def test_it_collects_what_the_shadow_and_feedback_said_without_a_log(folder: Path) -> None:
@@ -127,7 +130,7 @@ async def test_it_collects_what_the_shadow_and_feedback_said_without_a_log(folde
     async with opened(folder) as port:
         await port.ask("/improve/collect")
         await port.ended()
-        items = {item["text"]: item for item in (await port.told())["items"]}
+        items = {item["text"]: item for item in (await port.state())["items"]}
     assert {text: item["why"] for text, item in items.items()} == {
         TEXTS[0]: ["abstained"],
         TEXTS[1]: ["shadow_disagrees", "abstained"],
@@ -141,20 +144,20 @@ async def test_a_label_for_nothing_or_of_nothing_is_refused(folder: Path) -> Non
         await port.ask("/improve/collect")
         await port.ended()
         for body in ({"hash": "9", "label": "law"}, {"hash": "0" * 8, "label": "cooking"}):
-            status, told = await port.ask("/improve/label", **body)
-            assert (status, told["error"]["code"]) == (409, "improve_refused")
+            status, answer = await port.ask("/improve/label", **body)
+            assert (status, answer["error"]["code"]) == (409, "improve_refused")
         for odd in ({"hash": "0" * 8}, {"hash": "0" * 8, "label": 1}, {"hash": "", "label": "law"}):
-            status, told = await port.ask("/improve/label", **odd)
-            assert (status, told["error"]["code"]) == (400, "invalid_json")
-        assert (await port.told())["labels"] == {}
+            status, answer = await port.ask("/improve/label", **odd)
+            assert (status, answer["error"]["code"]) == (400, "invalid_json")
+        assert (await port.state())["labels"] == {}
 
 
 async def test_what_a_command_complains_of_is_told(folder: Path) -> None:
     async with opened(folder) as port:
         await port.ask("/improve/fit")
-        told = await port.ended()
-        assert told["state"] == "failed"
-        assert "at least 10 are needed" in told["said"][-1]
+        answer = await port.ended()
+        assert answer["state"] == "failed"
+        assert "at least 10 are needed" in answer["said"][-1]
         assert '"state":"failed"' in port.log.getvalue()
 
 
@@ -162,13 +165,13 @@ async def test_one_command_runs_at_a_time_and_can_be_cancelled(folder: Path, run
     runs("import sys, time; print('begun', file=sys.stderr, flush=True); time.sleep(600)")
     async with opened(folder) as port:
         await port.ask("/improve/fit")
-        while not (await port.told())["run"]["said"]:
+        while not (await port.state())["run"]["said"]:
             await eventually(lambda: True, "")
         for path in ("/improve/fit", "/improve/collect"):
-            status, told = await port.ask(path)
-            assert (status, told["error"]["code"]) == (409, "improve_busy")
-        status, told = await port.ask("/improve/cancel")
-        assert (status, told["state"]) == (200, "cancelled")
+            status, answer = await port.ask(path)
+            assert (status, answer["error"]["code"]) == (409, "improve_busy")
+        status, answer = await port.ask("/improve/cancel")
+        assert (status, answer["state"]) == (200, "cancelled")
         assert (await port.ask("/improve/cancel"))[1]["error"]["code"] == "improve_idle"
 
 
@@ -181,17 +184,17 @@ async def test_a_command_ends_with_the_service_and_after_its_time(
     monkeypatch.setattr(module, "MAX_COMMAND_SECONDS", {"fit": 0.2})
     async with opened(folder) as port:
         await port.ask("/improve/fit")
-        told = await port.ended()
-        assert (told["state"], told["said"]) == ("failed", ["it took longer than 0.2 s"])
+        answer = await port.ended()
+        assert (answer["state"], answer["said"]) == ("failed", ["it took longer than 0.2 s"])
 
 
 async def test_of_what_a_command_says_the_last_lines_are_kept(folder: Path, runs: Callable[[str], None]) -> None:
     runs("import sys; [print(n, 'x' * 5000, file=sys.stderr) for n in range(500)]")
     async with opened(folder) as port:
         await port.ask("/improve/collect")
-        told = await port.ended()
-        assert [line.split()[0] for line in told["said"]] == [str(n) for n in range(480, 500)]
-        assert max(map(len, told["said"])) == 1_000
+        answer = await port.ended()
+        assert [line.split()[0] for line in answer["said"]] == [str(n) for n in range(480, 500)]
+        assert max(map(len, answer["said"])) == 1_000
 
 
 async def test_a_command_steps_aside(folder: Path, runs: Callable[[str], None]) -> None:
@@ -204,15 +207,15 @@ async def test_a_command_steps_aside(folder: Path, runs: Callable[[str], None]) 
 
 async def test_without_a_state_directory_nothing_is_kept(folder: Path) -> None:
     async with opened(folder, state=False) as port:
-        assert "no state directory" in (await port.told())["trouble"]
+        assert "no state directory" in (await port.state())["trouble"]
         for path, body in (("collect", {}), ("fit", {}), ("undo", {}), ("label", {"hash": "0", "label": "law"})):
-            status, told = await port.ask(f"/improve/{path}", **body)
-            assert (status, told["error"]["code"]) == (409, "improve_off")
+            status, answer = await port.ask(f"/improve/{path}", **body)
+            assert (status, answer["error"]["code"]) == (409, "improve_off")
 
 
 async def test_files_that_cannot_be_used_are_told(folder: Path) -> None:
     (folder / "state").write_text("no folder")
     async with opened(folder) as port:
         for path, body in (("", {}), ("/undo", {}), ("/label", {"hash": "0", "label": "law"})):
-            status, told = await port.ask(f"/improve{path}", **body)
-            assert (status, told["error"]["code"]) == (409, "improve_refused")
+            status, answer = await port.ask(f"/improve{path}", **body)
+            assert (status, answer["error"]["code"]) == (409, "improve_refused")

@@ -123,8 +123,8 @@ def test_a_value_begins_where_the_scan_finds_it(seed: int) -> None:
 @pytest.mark.parametrize("long", [False, True])
 def test_so_does_one_in_a_body_that_is_scanned_and_one_in_memory_of_its_own(long: bool) -> None:
     data = b'{"model":"auto","x":["auto",%b0],"model":"auto"}' % (b'"auto",' * 100_000)
-    held = LongBody([data], 0).whole() if long else data
-    fields = finish(read_fields(held, NAMES))
+    body = LongBody([data], 0).whole() if long else data
+    fields = finish(read_fields(body, NAMES))
     value = fields.get("model")
     assert value is not None
     assert fields.span(value) == (len(data) - 7, len(data) - 1)

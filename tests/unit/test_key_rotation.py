@@ -143,8 +143,8 @@ def test_a_second_secret_is_shown_once_and_the_first_stays_valid(
     assert valid(configured, file, "ann-secret", new, "bob-secret") == [True, True, True]
     after = file.read_bytes().split(b"\n")
     assert (after[0], *after[2:]) == (before[0], *before[2:]), "all other bytes stay"
-    told: Any = json.loads(after[1])
-    assert {"name": "ann", "expires": "2099-01-01", "created": "2026-01-01"}.items() <= told.items()
+    shown: Any = json.loads(after[1])
+    assert {"name": "ann", "expires": "2099-01-01", "created": "2026-01-01"}.items() <= shown.items()
 
 
 @pytest.mark.parametrize(("action", "left"), [("drop-old", "new"), ("drop-new", "old")])
@@ -155,9 +155,9 @@ def test_one_of_the_two_ends_and_the_line_is_one_of_a_former_release(
     new = rotated(configured, capsys)
     assert keys(configured, action, "ann") == 0
     assert valid(configured, file, "ann-secret", new) == [left == "old", left == "new"]
-    told: Any = json.loads(file.read_bytes().split(b"\n")[1])
-    assert told.keys() <= FORMER_FIELDS
-    assert (told["created"] == "2026-01-01") is (left == "old")
+    shown: Any = json.loads(file.read_bytes().split(b"\n")[1])
+    assert shown.keys() <= FORMER_FIELDS
+    assert (shown["created"] == "2026-01-01") is (left == "old")
 
 
 def test_every_line_keeps_its_end(configured: Path, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -234,8 +234,8 @@ def test_of_a_name_that_is_there_twice_the_key_with_one_secret_keeps_it(configur
     other = line("ann", sent="x")
     file.write_bytes(two("ann") + other)
     assert keys(configured, "drop-new", "ann") == 0
-    told = [json.loads(one)["sha256"] for one in file.read_bytes().splitlines()]
-    assert told == [digest("ann-old"), digest("x")]
+    shown = [json.loads(one)["sha256"] for one in file.read_bytes().splitlines()]
+    assert shown == [digest("ann-old"), digest("x")]
 
 
 @pytest.mark.parametrize("arguments", [("add", "eve"), ("rotate", "ann")])
@@ -289,13 +289,13 @@ def test_list_says_which_keys_have_two_secrets_and_since_when(
     file.write_bytes(two("ann") + line("bob"))
     assert keys(configured, "list") == 0
     head, ann, bob = capsys.readouterr().out.splitlines()
-    place = head.index("secrets")
-    assert ann[place:].startswith(f"2 since {SINCE} ")
-    assert bob[place:].startswith("1 ")
+    column = head.index("secrets")
+    assert ann[column:].startswith(f"2 since {SINCE} ")
+    assert bob[column:].startswith("1 ")
     assert keys(configured, "list", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [(one["secrets"], one.get("rotated")) for one in told] == [(2, SINCE), (1, None)]
-    assert not any("sha256" in name for one in told for name in one)
+    shown = json.loads(capsys.readouterr().out)
+    assert [(one["secrets"], one.get("rotated")) for one in shown] == [(2, SINCE), (1, None)]
+    assert not any("sha256" in name for one in shown for name in one)
 
 
 def test_check_says_which_keys_have_two_secrets(tmp_path: Path) -> None:
@@ -307,10 +307,10 @@ def test_check_says_which_keys_have_two_secrets(tmp_path: Path) -> None:
     (tmp_path / "keys").write_bytes(line("bob") + b"".join(two(f"ann{number}") for number in range(12)))
     (tmp_path / "keys").chmod(0o600)
     assert check(written, out) == 0
-    told = [text for text in out.getvalue().splitlines() if "two secrets" in text]
-    assert f"the key ann0 has two secrets since {SINCE}" in told[0]
-    assert len(told) == 11
-    assert "2 more" in told[-1]
+    shown = [text for text in out.getvalue().splitlines() if "two secrets" in text]
+    assert f"the key ann0 has two secrets since {SINCE}" in shown[0]
+    assert len(shown) == 11
+    assert "2 more" in shown[-1]
     assert "bob" not in out.getvalue()
 
 
@@ -327,7 +327,7 @@ def send(wire: Wire, secret: str, body: Any, path: str = "/v1/chat/completions")
 
 
 def chat(*turns: str, model: str = BASE) -> dict[str, Any]:
-    said = [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(turns)]
+    said = [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(turns)]
     return {"model": model, "messages": said}
 
 
@@ -339,8 +339,8 @@ def test_limits_log_and_metrics_are_the_keys_whichever_secret_is_sent() -> None:
         for secret in ("ann-secret", "ann-old"):
             send(wire, secret, chat("Why?"))
             assert wire.error == (429, "rate_limit_exceeded")
-        told = [(one["key"], one.get("old_secret")) for one in wire.outcomes()]
-        assert told == [("ann", True), ("ann", None), ("ann", None), ("ann", True)]
+        shown = [(one["key"], one.get("old_secret")) for one in wire.outcomes()]
+        assert shown == [("ann", True), ("ann", None), ("ann", None), ("ann", True)]
         text = wire.generations.metrics.render().decode()
         assert 'pointsman_key_requests_total{key="ann"' in text
         for secret in ("ann-old", "ann-secret"):

@@ -40,7 +40,7 @@ def label(folder: Path, *arguments: str) -> int:
     return main(["label", "--config", str(folder / "config.yaml"), *arguments])
 
 
-def held(folder: Path) -> dict[str, str]:
+def labels_in(folder: Path) -> dict[str, str]:
     return {one.hash: one.label for one in read_labels(folder / "improve" / "labels.jsonl")}
 
 
@@ -103,9 +103,9 @@ def test_what_root_writes_belongs_to_the_owner_of_the_state_directory(tmp_path: 
 def test_a_text_is_labelled_by_arguments(folder: Path) -> None:
     assert label(folder, "--id", "aa", "--label", "law") == 0
     assert label(folder, "--id", "bbbb", "--label", "none") == 0
-    assert held(folder) == {"aaaa": "law", "bbbb": "out_of_scope"}
+    assert labels_in(folder) == {"aaaa": "law", "bbbb": "out_of_scope"}
     assert label(folder, "--undo") == 0
-    assert held(folder) == {"aaaa": "law"}
+    assert labels_in(folder) == {"aaaa": "law"}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_what_cannot_be_labelled_is_told(
         monkeypatch.setattr(sys, "stdin", nothing)
         assert label(folder, *arguments) == 1
     assert said in capsys.readouterr().err
-    assert held(folder) == {}
+    assert labels_in(folder) == {}
 
 
 def test_half_a_label_is_wrong_usage(folder: Path) -> None:
@@ -171,5 +171,5 @@ def test_one_key_labels_skips_takes_back_and_quits(folder: Path) -> None:
         finally:
             started.kill()
     os.close(ours)
-    assert held(folder) == {"aaaa": "law", "cccc": "law"}
+    assert labels_in(folder) == {"aaaa": "law", "cccc": "law"}
     assert b"\x1b" not in said

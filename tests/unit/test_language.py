@@ -70,7 +70,7 @@ def by_words(gate: LanguageGate, monkeypatch: pytest.MonkeyPatch, text: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("How do I undo the last commit?", True),
         ("undo the commit now", False),
@@ -87,10 +87,10 @@ def by_words(gate: LanguageGate, monkeypatch: pytest.MonkeyPatch, text: str) -> 
     ],
 )
 def test_english_is_told_by_its_words_alone(
-    gate: LanguageGate, monkeypatch: pytest.MonkeyPatch, text: str, told: bool
+    gate: LanguageGate, monkeypatch: pytest.MonkeyPatch, text: str, expected: bool
 ) -> None:
     """Two different ones of no other language, and a quarter of frequent ones; the identifier would take longer."""
-    assert by_words(gate, monkeypatch, text) == (ENGLISH if told else None)
+    assert by_words(gate, monkeypatch, text) == (ENGLISH if expected else None)
 
 
 def test_the_identifier_is_asked_where_english_is_not_declared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,10 +52,10 @@ async def route(classifier: Classifier, text: str = SECRET, model: str = "MoM") 
     return await Router(config(), classifier, ServedModels).route(CHAT.parse(json.dumps(body).encode()))
 
 
-def asked(found: LatestRequests, query: str = "", kept: Any = None) -> tuple[int, Any]:
+def asked(found: LatestRequests, query: str = "", texts_file: Any = None) -> tuple[int, Any]:
     """The answer of `GET /decisions`."""
     request: Any = SimpleNamespace(head=SimpleNamespace(query=query))
-    response = cast("Response", asyncio.run(_once(decisions_route(found, lambda: kept).handler(request))))
+    response = cast("Response", asyncio.run(_once(decisions_route(found, lambda: texts_file).handler(request))))
     return response.status, json.loads(response.body)
 
 
@@ -115,7 +115,7 @@ def test_requests_are_chosen_by_number_category_reason_model_key_status_and_id(
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "expected"),
     [
         ("after=-1", "$.after"),
         ("limit=501", "$.limit"),
@@ -133,10 +133,10 @@ def test_requests_are_chosen_by_number_category_reason_model_key_status_and_id(
         ("&".join(f"after={number}" for number in range(100)), "number of fields"),
     ],
 )
-def test_a_query_that_cannot_be_used_is_told(decided: LatestRequests, query: str, told: str) -> None:
+def test_a_query_that_cannot_be_used_is_told(decided: LatestRequests, query: str, expected: str) -> None:
     status, answer = asked(decided, query)
     assert (status, answer["error"]["code"]) == (400, "invalid_query")
-    assert told in answer["error"]["message"].lower()
+    assert expected in answer["error"]["message"].lower()
 
 
 def test_the_names_to_choose_from_are_counted(decided: LatestRequests) -> None:
@@ -202,9 +202,9 @@ def test_texts_are_told_of_the_decisions_that_are_asked_for_where_they_are_kept(
     known = record.routed.classification.text_hash
     assert asked(found)[1]["texts"] is None
     texts = Kept({known: SECRET, "other": "another"})
-    assert asked(found, kept=texts)[1]["texts"] == {known: SECRET}
-    assert asked(found, "after=1", kept=texts)[1]["texts"] == {}
-    assert asked(found, "after=2", kept=texts)[1]["texts"] == {}
+    assert asked(found, texts_file=texts)[1]["texts"] == {known: SECRET}
+    assert asked(found, "after=1", texts_file=texts)[1]["texts"] == {}
+    assert asked(found, "after=2", texts_file=texts)[1]["texts"] == {}
     assert texts.asked == 1
 
 
@@ -221,8 +221,8 @@ def test_a_disk_that_hangs_takes_the_texts_and_one_thread(
     try:
         for _ in range(3):
             answer = asyncio.run(_once(handler(cast("Any", SimpleNamespace(head=SimpleNamespace(query=""))))))
-            told = json.loads(cast("Response", answer).body)
-            assert (len(told["decisions"]), told["texts"]) == (1, {})
+            body = json.loads(cast("Response", answer).body)
+            assert (len(body["decisions"]), body["texts"]) == (1, {})
         assert texts.asked == 1
     finally:
         texts.free.set()

@@ -78,11 +78,11 @@ def test_while_nobody_reads_lines_are_dropped_and_counted_and_it_is_told_once_th
     dropped = pipe.log.dropped
     assert 0 < dropped < MANY
     got = pipe.read(lambda lines: len(lines) > MANY - dropped)
-    told = got[-1]
-    assert told == {"dropped": dropped, "error": None if blocking else "Resource temporarily unavailable"}
-    kept = numbers(got)
-    assert kept == list(range(len(kept)))
-    assert len(kept) + dropped == MANY
+    expected = got[-1]
+    assert expected == {"dropped": dropped, "error": None if blocking else "Resource temporarily unavailable"}
+    written = numbers(got)
+    assert written == list(range(len(written)))
+    assert len(written) + dropped == MANY
 
 
 def test_what_was_written_makes_room(pipe: Pipe) -> None:
@@ -96,8 +96,8 @@ def test_what_was_written_makes_room(pipe: Pipe) -> None:
 def test_the_queue_has_a_bound(pipe: Pipe) -> None:
     """Of 4 MiB, beside what the pipe itself takes."""
     pipe.put(range(MANY))
-    kept = (MANY - pipe.log.dropped) * len(LINE % 0)
-    assert 4 * 2**20 - 2**17 < kept <= 4 * 2**20 + 2**17
+    written = (MANY - pipe.log.dropped) * len(LINE % 0)
+    assert 4 * 2**20 - 2**17 < written <= 4 * 2**20 + 2**17
 
 
 def test_a_quarter_of_the_queue_is_kept_for_lines_that_are_not_requests(pipe: Pipe) -> None:
@@ -172,8 +172,8 @@ def test_after_its_time_a_writer_that_is_closed_gives_up(pipe: Pipe, monkeypatch
         assert not pipe.log._thread.is_alive()
 
 
-@pytest.mark.parametrize(("level", "told"), [("warning", True), ("error", False)])
-def test_a_notice_of_dropped_lines_is_a_warning(monkeypatch: pytest.MonkeyPatch, level: str, told: bool) -> None:
+@pytest.mark.parametrize(("level", "expected"), [("warning", True), ("error", False)])
+def test_a_notice_of_dropped_lines_is_a_warning(monkeypatch: pytest.MonkeyPatch, level: str, expected: bool) -> None:
     """`log.level` decides about it as about any other."""
     reader, writer = os.pipe()
     monkeypatch.setattr("sys.stderr", os.fdopen(writer, "wb", closefd=False))
@@ -186,7 +186,7 @@ def test_a_notice_of_dropped_lines_is_a_warning(monkeypatch: pytest.MonkeyPatch,
             if b"last" not in got:
                 log.write("error", "last")
     notices = [line for line in got.splitlines() if b'"dropped"' in line]
-    assert bool(notices) is told
+    assert bool(notices) is expected
     for line in notices:
         assert line.startswith(b'<4>{"ts":"')
         told_of = json.loads(line[3:])
@@ -226,18 +226,18 @@ def test_without_a_stderr_nothing_else_is_written_to(monkeypatch: pytest.MonkeyP
 
 def test_a_log_that_is_closed_has_written_its_last_requests(capfd: pytest.CaptureFixture[str]) -> None:
     with stderr_log("info", journal=True) as log:
-        log._held.append(Record("last", "/v1/models"))
+        log._pending.append(Record("last", "/v1/models"))
     assert '"request_id":"last"' in capfd.readouterr().err
 
 
 def test_a_line_of_another_thread_leaves_the_held_lines_of_requests_alone(pipe: Pipe) -> None:
     """Only one thread may touch them."""
     log = Log("info", pipe.log)
-    log._held.append(Record("1", "/v1/models"))
+    log._pending.append(Record("1", "/v1/models"))
     thread = threading.Thread(target=log.write, args=("info", "event"), kwargs={"request_id": "2"})
     thread.start()
     thread.join()
-    assert len(log._held) == 1
+    assert len(log._pending) == 1
     log.write("info", "event", request_id="3")
     written = pipe.read(lambda lines: len(lines) == 3)
     assert [line["request_id"] for line in written] == ["2", "1", "3"]

@@ -197,7 +197,7 @@ def test_a_reader_that_reads_the_rest_again_at_each_mark_is_found_out() -> None:
     def grown(step: int) -> str:
         def begin(size: int) -> Work:
             text = "a" * size
-            return lambda: [text[place:].split("a") for place in range(0, size, step or size)]
+            return lambda: [text[position:].split("a") for position in range(0, size, step or size)]
 
         return growth_of(begin, 2 * KIB).fault
 

@@ -77,7 +77,7 @@ def test_a_line_that_fits_is_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
         (b"bytes", "Ynl0ZXM="),
         (Path("/x"), "PosixPath('/x')"),
@@ -85,9 +85,9 @@ def test_a_line_that_fits_is_whole() -> None:
         ("lone \udc80", "lone \udc80"),
     ],
 )
-def test_no_value_makes_a_call_to_the_log_fail(value: Any, told: Any) -> None:
-    assert json.loads(ENCODER.encode(line(value=value)))["value"] == told
-    assert json.loads(ENCODER.encode_info([line(value=value)]))["value"] == told
+def test_no_value_makes_a_call_to_the_log_fail(value: Any, expected: Any) -> None:
+    assert json.loads(ENCODER.encode(line(value=value)))["value"] == expected
+    assert json.loads(ENCODER.encode_info([line(value=value)]))["value"] == expected
 
 
 def test_no_control_character_or_line_separator_is_written_but_the_newline_at_the_end() -> None:

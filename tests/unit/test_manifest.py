@@ -105,9 +105,9 @@ def test_what_is_at_a_bound_is_within_it(tmp_path: Path, fine: dict[str, Any]) -
 
 def test_a_record_of_the_training_may_be_missing_and_may_tell_more(tmp_path: Path) -> None:
     assert artifact.load(toy_artifact.build(tmp_path)).manifest.training is None
-    told = artifact.load(toy_artifact.build(tmp_path, training=TRAINING | {"a later field": 1})).manifest.training
-    assert told is not None
-    assert (told.seed, told.sha256, told.held_out) == (0, {"train.jsonl": DIGEST}, {"a source": DIGEST})
+    training = artifact.load(toy_artifact.build(tmp_path, training=TRAINING | {"a later field": 1})).manifest.training
+    assert training is not None
+    assert (training.seed, training.sha256, training.held_out) == (0, {"train.jsonl": DIGEST}, {"a source": DIGEST})
 
 
 def test_format_1_knows_no_answers_and_is_read(tmp_path: Path) -> None:

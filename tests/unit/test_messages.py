@@ -118,7 +118,7 @@ def test_a_body_that_cannot_be_read_to_its_end_says_why(clock: VirtualLoop) -> N
 
 
 @pytest.mark.parametrize(
-    ("fields", "version", "before", "told"),
+    ("fields", "version", "before", "expected"),
     [
         pytest.param(("Expect: 100-continue",), "1.1", b"", True, id="it waits to be told"),
         pytest.param(("Expect: 100-Continue",), "1.1", b"", True, id="in any case"),
@@ -128,12 +128,12 @@ def test_a_body_that_cannot_be_read_to_its_end_says_why(clock: VirtualLoop) -> N
     ],
 )
 def test_a_client_is_told_to_send_its_body_where_it_waits_for_that(
-    clock: VirtualLoop, fields: tuple[str, ...], version: str, before: bytes, told: bool
+    clock: VirtualLoop, fields: tuple[str, ...], version: str, before: bytes, expected: bool
 ) -> None:
     body, written = request("Content-Length: 4", *fields, version=version)
     body.feed(before)
     read = reading(clock, body)
-    assert written == ([b"HTTP/1.1 100 Continue\r\n\r\n"] if told else [])
+    assert written == ([b"HTTP/1.1 100 Continue\r\n\r\n"] if expected else [])
     clock.do(body.feed, b"body"[len(before) :])
     assert read.result() == before + b"body"[len(before) :]
 

@@ -43,10 +43,10 @@ def test_it_is_refused_in_one_line(
     source.write_bytes(content)
 
     assert main(["migrate", str(source), "-o", str(target)]) == 3
-    out, told = capsys.readouterr()
+    out, errors = capsys.readouterr()
     assert out == ""
-    assert len(told.splitlines()) == 1
-    assert says in told
+    assert len(errors.splitlines()) == 1
+    assert says in errors
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 

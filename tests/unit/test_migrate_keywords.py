@@ -16,13 +16,13 @@ TOP = MINIMAL + "categories:\n" + category("law") + category("health")
 def migrated(folder: Path, capsys: pytest.CaptureFixture[str], rules: str) -> tuple[list[dict[str, Any]], str, int]:
     """The rules in the result, the notes, and the exit code."""
     code = main(["migrate", str(write(folder, TOP + "keyword_rules:\n" + rules))])
-    told = capsys.readouterr()
-    config = plain(told.out)
-    return config.get("pointsman", {}).get("routing", {}).get("rules", []), told.err, code
+    output = capsys.readouterr()
+    config = plain(output.out)
+    return config.get("pointsman", {}).get("routing", {}).get("rules", []), output.err, code
 
 
 def test_a_rule_keeps_its_words_its_operator_and_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found, told, code = migrated(
+    found, output, code = migrated(
         tmp_path,
         capsys,
         "  - {category: law, operator: OR, keywords: [habeas corpus, lease], case_sensitive: true}\n"
@@ -37,7 +37,7 @@ def test_a_rule_keeps_its_words_its_operator_and_its_place(tmp_path: Path, capsy
         {"name": "keywords 3", "keywords": ["python"], "keywords_match": "none", "category": "law"},
         {"name": "keywords 4", "keywords": ["tort"], "category": "law"},
     ]
-    assert told.count('keywords for the category "') == 4
+    assert output.count('keywords for the category "') == 4
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_a_rule_keeps_its_words_its_operator_and_its_place(tmp_path: Path, capsy
 def test_what_cannot_be_a_rule_is_dropped_and_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rule: str
 ) -> None:
-    found, told, code = migrated(tmp_path, capsys, f"  - {rule}\n  - {{category: law, keywords: [lease]}}\n")
+    found, output, code = migrated(tmp_path, capsys, f"  - {rule}\n  - {{category: law, keywords: [lease]}}\n")
     assert [one["keywords"] for one in found] == [["lease"]]
-    assert "expected a category that is kept" in told
+    assert "expected a category that is kept" in output
     assert code == 0
 
 
 @pytest.mark.thorough
 def test_there_is_a_bound_on_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found, told, _ = migrated(tmp_path, capsys, "  - {category: law, keywords: [lease]}\n" * 201)
+    found, output, _ = migrated(tmp_path, capsys, "  - {category: law, keywords: [lease]}\n" * 201)
     assert len(found) == 200
-    assert "at most 200 rules" in told
+    assert "at most 200 rules" in output

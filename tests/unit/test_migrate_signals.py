@@ -175,7 +175,7 @@ def test_a_lower_tier_comes_first(
 
 
 @pytest.mark.parametrize(
-    ("rules", "told"),
+    ("rules", "expected"),
     [
         (when("AND", LAW, keyword("urgent")), '"hurry" answers nothing here: it needs keyword urgent'),
         (when("AND", keyword("urgent"), keyword("code")), "the keywords urgent and code, which one rule cannot have"),
@@ -186,15 +186,15 @@ def test_a_lower_tier_comes_first(
     ],
 )
 def test_what_no_rule_can_say_is_told_by_its_name(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], rules: str, told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rules: str, expected: str
 ) -> None:
     done = Done(tmp_path, capsys, hurry(rules) + STATUTES)
     assert (done.code, done.rules, list(done.categories)) == (0, [], ["law"])
-    assert done.said("dropped", told), done.report
+    assert done.said("dropped", expected), done.report
 
 
 @pytest.mark.parametrize(
-    ("signal", "told"),
+    ("signal", "expected"),
     [
         ("operator: XOR, keywords: [a]", "dropped: expected OR, AND or NOR"),
         ("operator: OR, keywords: []", "dropped: expected OR, AND or NOR, and words as keywords"),
@@ -209,11 +209,11 @@ def test_what_no_rule_can_say_is_told_by_its_name(
     ],
 )
 def test_a_signal_that_is_another_here_is_told_by_its_name(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], signal: str, told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], signal: str, expected: str
 ) -> None:
     top = f"signals: {{keywords: [{{name: odd, {signal}}}]}}\n"
     done = Done(tmp_path, capsys, hurry(keyword("odd")) + STATUTES, top)
-    fate, _, words = told.partition(": ")
+    fate, _, words = expected.partition(": ")
     assert done.said(fate, "signals.keywords[0]", 'the keywords "odd"', words), done.report
     assert bool(done.rules) is (fate == "changed")
 

@@ -349,8 +349,13 @@ def test_what_most_adapters_have_in_common_is_said_once_of_the_endpoint(
     assert line["models"] == adapters(12)
     assert watched.watch.endpoints(what, lambda: ["a", "b"]) == {"a": 1.0, "b": 0.0}
     assert set(watched.watch.models(what).values()) == {0.0}, "one alert, and not twelve"
-    (told,) = watched.watch.report()
-    assert (told["kind"], told["name"], told["state"], told["models"]) == ("endpoint", "a", what, adapters(12))
+    (finding,) = watched.watch.report()
+    assert (finding["kind"], finding["name"], finding["state"], finding["models"]) == (
+        "endpoint",
+        "a",
+        what,
+        adapters(12),
+    )
 
 
 def test_it_is_the_endpoints_fault_before_the_first_adapter_has_twenty_requests() -> None:

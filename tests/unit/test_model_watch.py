@@ -67,9 +67,14 @@ def test_an_adapter_whose_every_answer_is_a_500_is_a_warning_within_a_minute_and
     assert 'pointsman_model_failing{model="legal-lora"} 0.0' in metrics
     assert f'pointsman_model_slow{{model="{ADAPTER}"}} 0.0' in metrics
     assert 'pointsman_endpoint_models_failing{endpoint="a"} 0.0' in metrics
-    (told,) = watched.generations.models.report()
-    assert (told["kind"], told["name"], told["state"], told["why"]) == ("model", ADAPTER, "failing", line["message"])
-    assert 55 <= told["for_s"] <= 60
+    (finding,) = watched.generations.models.report()
+    assert (finding["kind"], finding["name"], finding["state"], finding["why"]) == (
+        "model",
+        ADAPTER,
+        "failing",
+        line["message"],
+    )
+    assert 55 <= finding["for_s"] <= 60
 
 
 def test_an_adapter_whose_first_byte_takes_three_seconds_is_a_warning_too(watched: Wire) -> None:

@@ -22,7 +22,7 @@ async def test_what_hangs_takes_one_thread_and_those_after_it_their_time_alone()
             with pytest.raises(TimeoutError):
                 await one.run(lambda: ran.append(ends.wait()), 0.01)
         asked = [asyncio.create_task(one.run(lambda: ran.append(True), 0.01)) for _ in range(3)]
-        assert [type(told) for told in await asyncio.gather(*asked, return_exceptions=True)] == [TimeoutError] * 3
+        assert [type(results) for results in await asyncio.gather(*asked, return_exceptions=True)] == [TimeoutError] * 3
         assert threads() == 1
         waits = asyncio.create_task(one.run(lambda: "read", 60))
         await asyncio.sleep(0)
@@ -38,5 +38,5 @@ async def test_each_has_its_own_result_or_error() -> None:
     def work(number: int) -> Callable[[], int]:
         return lambda: 6 // number
 
-    told = await asyncio.gather(*(one.run(work(number), 60) for number in (1, 0, 2, 3)), return_exceptions=True)
-    assert [one if isinstance(one, int) else type(one) for one in told] == [6, ZeroDivisionError, 3, 2]
+    results = await asyncio.gather(*(one.run(work(number), 60) for number in (1, 0, 2, 3)), return_exceptions=True)
+    assert [one if isinstance(one, int) else type(one) for one in results] == [6, ZeroDivisionError, 3, 2]

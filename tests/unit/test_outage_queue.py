@@ -25,7 +25,7 @@ def waiting(*clients: str, endpoints: frozenset[str] = A) -> WaitQueue:
 
 
 def clients(released: list[WaitingRequest]) -> str:
-    return "".join(held.client for held in released)
+    return "".join(request.client for request in released)
 
 
 def test_they_are_released_in_a_ramp() -> None:
@@ -61,7 +61,7 @@ def test_only_those_are_released_that_an_endpoint_can_take() -> None:
     requests = WaitQueue()
     for endpoints in (A, frozenset("b"), frozenset("ab")):
         requests.add(WaitingRequest("x", endpoints))
-    assert [held.endpoints for _ in range(3) for held in requests.release({"b"})] == [{"b"}, {"a", "b"}]
+    assert [request.endpoints for _ in range(3) for request in requests.release({"b"})] == [{"b"}, {"a", "b"}]
 
 
 def test_one_that_left_is_forgotten() -> None:
@@ -108,7 +108,7 @@ def refused(wire: Wire) -> None:
     wire.b.refuses()
 
 
-def held(wire: Wire) -> float | None:
+def count_waiting(wire: Wire) -> float | None:
     return wire.generations.metrics.registry.get_sample_value("pointsman_requests_held")
 
 
@@ -118,10 +118,10 @@ def test_a_request_waits_until_the_endpoint_is_back(down: Wire, model: str) -> N
     if model == "MoM":
         assert not down.a.waiting
     down.clock.advance(30.0)
-    assert (client.taken, held(down)) == (b"", 1)
+    assert (client.taken, count_waiting(down)) == (b"", 1)
     comes_back(down)
     down.clock.advance(0.25)
-    assert held(down) == 0
+    assert count_waiting(down) == 0
     assert down.a.requests == 1
     down.upstream.sends(OK)
     assert down.answer.status == 200
@@ -137,7 +137,7 @@ def test_it_waits_no_longer_than_the_limit(down: Wire) -> None:
     down.clock.advance(0.5)
     assert down.error == (502, "upstream_unreachable")
     assert b"\r\nRetry-After: 5" in down.answer.head
-    assert held(down) == 0
+    assert count_waiting(down) == 0
     assert not any(down.in_flight.values())
 
 
@@ -149,7 +149,7 @@ def test_the_limit_counts_from_the_first_try(down: Wire) -> None:
     refused(down)
     down.endpoints["a"].reachable = False
     down.clock.advance(19.5)
-    assert held(down) == 1
+    assert count_waiting(down) == 1
     down.clock.advance(0.25)
     assert down.error == (502, "upstream_unreachable")
 
@@ -172,7 +172,7 @@ def test_at_most_a_quarter_of_the_slots_wait(down: Wire) -> None:
         assert sends(down).taken == b""
     sends(down)
     assert down.error == (502, "upstream_unreachable")
-    assert held(down) == 10
+    assert count_waiting(down) == 10
 
 
 def test_an_endpoint_that_is_back_gets_them_in_a_ramp(down: Wire) -> None:
@@ -191,7 +191,7 @@ def test_one_whose_client_leaves_waits_no_more(down: Wire, leave: object) -> Non
     client = sends(down)
     assert callable(leave)
     leave(client)
-    assert held(down) == 0
+    assert count_waiting(down) == 0
     comes_back(down)
     down.clock.advance(10.0)
     assert down.a.requests == 0
@@ -216,7 +216,7 @@ def test_the_end_of_the_service_ends_the_wait(down: Wire) -> None:
     sends(down)
     down.stop()
     assert down.error == (503, "shutting_down")
-    assert held(down) == 0
+    assert count_waiting(down) == 0
 
 
 def test_it_goes_on_after_a_reload(down: Wire) -> None:

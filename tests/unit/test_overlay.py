@@ -186,18 +186,18 @@ def test_it_is_printed_as_the_config_would_have_it() -> None:
 
 
 def test_a_command_shows_the_mode_and_who_set_it() -> None:
-    told: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "mode": "shadow",
         "percent": None,
         "configured": "on",
         "overridden": True,
         "categories": [{"category": "law", "mode": "percent", "percent": 12.5}],
     }
-    assert render(told) == [
+    assert render(answer) == [
         "ROUTING  shadow (by `pointsman mode`; the config says on)",
         "  law: 12.5 % of the conversations",
     ]
-    assert render(told | {"overridden": False, "categories": []}) == ["ROUTING  shadow"]
+    assert render(answer | {"overridden": False, "categories": []}) == ["ROUTING  shadow"]
 
 
 class Asked:

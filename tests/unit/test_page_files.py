@@ -87,13 +87,13 @@ def _luminance(color: str) -> float:
 
 
 def _linear(color: str) -> list[float]:
-    parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    parts = [int(color[index : index + 2], 16) / 255 for index in (1, 3, 5)]
     return [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
 
 
 def mixed(one: str, other: str, share: float) -> str:
     """By `color-mix(in srgb, one share, other)`."""
-    pairs = ((int(one[place : place + 2], 16), int(other[place : place + 2], 16)) for place in (1, 3, 5))
+    pairs = ((int(one[index : index + 2], 16), int(other[index : index + 2], 16)) for index in (1, 3, 5))
     return "#" + "".join(f"{round(share * first + (1 - share) * second):02x}" for first, second in pairs)
 
 
@@ -103,7 +103,7 @@ def test_text_has_a_contrast_of_4_5_and_what_is_drawn_one_of_3(scheme: str) -> N
     assert round(contrast("#000000", "#ffffff"), 3) == 21
     texts = product(("text", "quiet", "link", "good", "warn", "bad"), ("ground", "sheet"))
     pairs = [(4.5, *pair) for pair in (*texts, ("text", "mark"))]
-    pairs += [(3.0, name, "sheet") for name in ("control", "gray", *(f"s{place}" for place in range(12)))]
+    pairs += [(3.0, name, "sheet") for name in ("control", "gray", *(f"s{index}" for index in range(12)))]
     poor = [pair for pair in pairs if contrast(found[pair[1]], found[pair[2]]) < pair[0]]
     assert poor == []
 
@@ -111,7 +111,7 @@ def test_text_has_a_contrast_of_4_5_and_what_is_drawn_one_of_3(scheme: str) -> N
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_twelve_models_have_colors_apart_and_more_have_shades_that_are_seen_as_well(scheme: str) -> None:
     found = colors(scheme)
-    base = [found[f"s{place}"] for place in range(12)]
+    base = [found[f"s{index}"] for index in range(12)]
     assert min(_distance(one, other) for one, other in combinations(base, 2)) > 0.07
     assert min(_distance(one, other) for one, other in pairwise(base)) > 0.15, "of neighbors in a chart"
     shades = [1.0, *(int(share) / 100 for share in re.findall(r"--pure: (\d+)%", STYLE))]

@@ -267,13 +267,13 @@ def test_an_entry_has_all_that_vllms_has() -> None:
 def test_the_table_of_vllms_paths_says_what_the_service_does() -> None:
     """What vLLM has not, our own paths, has no row."""
     table = vllm_paths_table.rows()
-    told = {here: {path for path, found in table.items() if found == here} for here in set(table.values())}
+    documented = {here: {path for path, found in table.items() if found == here} for here in set(table.values())}
     own = {str(path) for path in paths.OWN} | {f"{method} /ping" for method in ("GET", "POST")} | {"GET /health"}
-    assert told["routed"] == {str(path) for path in paths.ROUTED}
+    assert documented["routed"] == {str(path) for path in paths.ROUTED}
     others = {"GET /version", f"WEBSOCKET {paths.REALTIME.path}"}
-    assert told["relayed"] == {str(path) for path in (*paths.RELAYED, *paths.STORED)} | others
-    assert told["answered here"] <= own
-    for path in told["may be added"]:
+    assert documented["relayed"] == {str(path) for path in (*paths.RELAYED, *paths.STORED)} | others
+    assert documented["answered here"] <= own
+    for path in documented["may be added"]:
         assert str(paths.added(path)) == path
 
 

@@ -120,9 +120,9 @@ def fault(found: Found) -> str:
 
     for before, pump in attacks.attacks(pattern):
         for tail in TAILS:
-            told = slowness(Attack(work, before, pump, tail, isinstance(pattern.pattern, bytes)), CUT.get(found.name))
-            if told:
-                return f"{before[:20]!r}, {pump!r} again and again, {tail!r}: {told}"
+            slow = slowness(Attack(work, before, pump, tail, isinstance(pattern.pattern, bytes)), CUT.get(found.name))
+            if slow:
+                return f"{before[:20]!r}, {pump!r} again and again, {tail!r}: {slow}"
     return ""
 
 
@@ -162,7 +162,7 @@ def slowness(attack: Attack, cut: int | None) -> str:
 
 @pytest.mark.thorough
 def test_no_pattern_takes_long_at_its_own_worst_case() -> None:
-    faults = {found.name: told for found in patterns() if (told := fault(found))}
+    faults = {found.name: slow for found in patterns() if (slow := fault(found))}
     assert faults == {}
 
 

@@ -44,9 +44,9 @@ def policy(made: Config | None = None, labels: tuple[str, ...] = LABELS, judge: 
     return Policy(made or config(), labels, judge)
 
 
-def choose(made: Policy, probabilities: Sequence[float], held: FollowUp | None) -> CategoryChoice:
+def choose(made: Policy, probabilities: Sequence[float], current: FollowUp | None) -> CategoryChoice:
     """What it chooses, without what the score was compared with."""
-    return msgspec.structs.replace(made.choose(probabilities, held), threshold=None, near=None)
+    return msgspec.structs.replace(made.choose(probabilities, current), threshold=None, near=None)
 
 
 def served(**cards: Mapping[str, str | None]) -> ServedModels:
@@ -202,13 +202,13 @@ def test_a_choice_says_which_threshold_counted_and_why() -> None:
 def test_another_category_ends_a_conversation_from_its_own_threshold_on() -> None:
     """And the conversation's own is surely meant from its own on; what is no category's, from the common one on."""
     judge = policy(BY_CATEGORY)
-    held = {name: follow_up(name) for name in ("technical", "legal", "medical")}
-    assert choose(judge, (0.26, 0.0, 0.74, 0.0, 0.0), held["technical"]).reason is Reason.STICKY
-    assert choose(judge, (0.25, 0.0, 0.75, 0.0, 0.0), held["technical"]).category == "medical"
-    assert choose(judge, (0.3, 0.0, 0.3, 0.4, 0.0), held["technical"]).category == "legal"
-    assert choose(judge, (0.0, 0.0, 0.7, 0.3, 0.0), held["medical"]).reason is Reason.STICKY
-    assert choose(judge, (0.3, 0.0, 0.3, 0.4, 0.0), held["legal"]).reason is Reason.CLASSIFIED
-    assert choose(judge, (0.0, 0.0, 0.4, 0.0, 0.6), held["medical"]).reason is Reason.NO_CATEGORY
+    current = {name: follow_up(name) for name in ("technical", "legal", "medical")}
+    assert choose(judge, (0.26, 0.0, 0.74, 0.0, 0.0), current["technical"]).reason is Reason.STICKY
+    assert choose(judge, (0.25, 0.0, 0.75, 0.0, 0.0), current["technical"]).category == "medical"
+    assert choose(judge, (0.3, 0.0, 0.3, 0.4, 0.0), current["technical"]).category == "legal"
+    assert choose(judge, (0.0, 0.0, 0.7, 0.3, 0.0), current["medical"]).reason is Reason.STICKY
+    assert choose(judge, (0.3, 0.0, 0.3, 0.4, 0.0), current["legal"]).reason is Reason.CLASSIFIED
+    assert choose(judge, (0.0, 0.0, 0.4, 0.0, 0.6), current["medical"]).reason is Reason.NO_CATEGORY
 
 
 def test_a_decision_says_which_threshold_was_missed() -> None:
@@ -286,19 +286,19 @@ def test_what_another_category_leads_in_is_to_be_read_with_what_was_before(
 
 def test_the_judge_is_given_the_best_other_category_and_whether_it_is_the_rest() -> None:
     made = policy(config(category("medical"), category("legal"), REST))
-    held = FollowUp("legal", "And the index?", "Which index is it?", together=0.3)
+    current = FollowUp("legal", "And the index?", "Which index is it?", together=0.3)
     scores = {"medical": 0.5, "legal": 0.2, "general": 0.3}
-    assert made.evidence(held, scores) == evidence_of(held.ask, held.before, 0.5, 0.3, rest=False)
+    assert made.evidence(current, scores) == evidence_of(current.ask, current.before, 0.5, 0.3, rest=False)
     scores = {"medical": 0.1, "legal": 0.2, "general": 0.7}
-    assert made.evidence(held, scores) == evidence_of(held.ask, held.before, 0.7, 0.3, rest=True)
-    assert policy().evidence(held, dict.fromkeys(("technical", "medical", "legal"), 0.1)).rest
+    assert made.evidence(current, scores) == evidence_of(current.ask, current.before, 0.7, 0.3, rest=True)
+    assert policy().evidence(current, dict.fromkeys(("technical", "medical", "legal"), 0.1)).rest
 
 
 REST, OWN = category("general"), category("general", labels=("other",))
 
 
 @pytest.mark.parametrize(
-    ("general", "other", "held", "expected"),
+    ("general", "other", "current", "expected"),
     [
         pytest.param(REST, 1.0, "medical", CategoryChoice("general", 1.0, Reason.CLASSIFIED), id="the rest"),
         pytest.param(REST, 0.55, "medical", CategoryChoice("medical", 0.45, Reason.STICKY), id="the rest, but unsure"),
@@ -308,9 +308,9 @@ REST, OWN = category("general"), category("general", labels=("other",))
     ],
 )
 def test_the_category_for_the_rest_ends_a_conversation_from_the_threshold_on(
-    general: Category, other: float, held: str, expected: CategoryChoice
+    general: Category, other: float, current: str, expected: CategoryChoice
 ) -> None:
-    choice = choose(policy(config(category("medical"), general)), (0, 0, 1 - other, 0, other), follow_up(held))
+    choice = choose(policy(config(category("medical"), general)), (0, 0, 1 - other, 0, other), follow_up(current))
     assert choice == msgspec.structs.replace(expected, confidence=pytest.approx(expected.confidence))
 
 

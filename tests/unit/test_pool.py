@@ -14,7 +14,7 @@ from support.playbook import OK, Wire, playing, post, with_length
 from support.virtual_loop import Factory, FakeTransport, VirtualLoop
 
 
-def kept(wire: Wire, number: int) -> list[FakeTransport]:
+def reusable(wire: Wire, number: int) -> list[FakeTransport]:
     """So many idle connections, a second after another."""
     clients = [wire.connect() for _ in range(number)]
     for client in clients:
@@ -37,7 +37,7 @@ def test_a_connection_is_kept_for_three_seconds(wire: Wire, seconds: float, agai
 
 
 def test_each_has_its_own_three_seconds(wire: Wire) -> None:
-    first, second, third = kept(wire, 3)
+    first, second, third = reusable(wire, 3)
     assert wire.pooled == [second, third]
     assert first.aborted
     wire.clock.advance(0.75)
@@ -50,7 +50,7 @@ def test_each_has_its_own_three_seconds(wire: Wire) -> None:
 
 def test_those_that_come_after_all_were_closed_have_them_too(wire: Wire) -> None:
     for _ in range(2):
-        kept(wire, 1)
+        reusable(wire, 1)
         wire.clock.advance(3.0)
         assert wire.pooled == []
 
@@ -73,19 +73,19 @@ def test_one_that_is_too_old_is_closed_though_its_timer_is_late(wire: Wire) -> N
 
 
 def test_the_one_that_was_used_last_is_used_again(wire: Wire) -> None:
-    _, _, last = kept(wire, 3)
+    _, _, last = reusable(wire, 3)
     assert wire.ask() is last
 
 
 def test_one_that_vllm_closed_is_forgotten(wire: Wire) -> None:
-    first, last = kept(wire, 2)
+    first, last = reusable(wire, 2)
     last.ends()
     assert wire.pooled == [first]
     assert wire.ask() is first
 
 
 def test_at_the_end_of_its_config_an_endpoint_closes_all_of_them(wire: Wire) -> None:
-    connections = kept(wire, 2)
+    connections = reusable(wire, 2)
     wire.clock.do(wire.endpoints["a"].close)
     assert all(connection.aborted for connection in connections)
     assert wire.pooled == []
@@ -174,7 +174,7 @@ def test_one_that_is_being_closed_is_not_handed_out(wire: Wire) -> None:
 
 
 def test_what_is_closed_is_forgotten(wire: Wire) -> None:
-    kept(wire, 2)
+    reusable(wire, 2)
     wire.clock.advance(5.0)
     assert wire.endpoints["a"].pool._open == set()
 
@@ -201,7 +201,7 @@ def test_a_vllm_may_listen_at_a_unix_socket(clock: VirtualLoop, monkeypatch: pyt
 
 
 def test_a_pool_that_was_closed_leaves_no_timer(wire: Wire) -> None:
-    kept(wire, 1)
+    reusable(wire, 1)
     pool = wire.endpoints["a"].pool
     sweep = pool._sweep
     assert sweep is not None

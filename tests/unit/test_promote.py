@@ -79,12 +79,12 @@ async def started(folder: Path, *, state: bool = True) -> AsyncIterator[World]:
     prepared = source.prepare()
     generations = Generations(prepared, Log("info", Memory()))
     reloader = Reloader(source, prepared, generations, Notifier(None))
-    kept = OverlayStore(source.state, generations)
+    overlay_store = OverlayStore(source.state, generations)
     task = asyncio.create_task(reloader.run())
     try:
-        registry = ArtifactRegistry(source, reloader, kept)
+        registry = ArtifactRegistry(source, reloader, overlay_store)
         routes: list[Any] = classifier_routes(registry)
-        yield World(reloader, kept, registry, {one.path: one for one in routes})
+        yield World(reloader, overlay_store, registry, {one.path: one for one in routes})
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -122,15 +122,15 @@ async def test_what_is_promoted_serves_and_a_rollback_lets_the_one_before_serve_
     async with started(folder) as service:
         assert service.serves == "own"
         for name in ("old", "new"):
-            status, told = await service.promote(artifact=name)
-            assert (status, told["classifier"], service.serves) == (200, "loaded", name)
-            assert told["config"] == "own"
+            status, answer = await service.promote(artifact=name)
+            assert (status, answer["classifier"], service.serves) == (200, "loaded", name)
+            assert answer["config"] == "own"
         for name in ("old", "own"):
-            status, told = await service.roll_back()
+            status, answer = await service.roll_back()
             assert (status, service.serves) == (200, name)
-        assert told["promoted"] is None
-        status, told = await service.roll_back()
-        assert (status, told["error"]["code"]) == (409, "no_promoted_classifier")
+        assert answer["promoted"] is None
+        status, answer = await service.roll_back()
+        assert (status, answer["error"]["code"]) == (409, "no_promoted_classifier")
 
 
 async def test_it_is_kept_across_reloads_and_restarts_and_never_in_the_operators_file(folder: Path) -> None:
@@ -154,9 +154,9 @@ async def test_an_artifact_that_is_not_proven_changes_nothing(folder: Path) -> N
     async with started(folder) as service:
         await service.promote(artifact="old")
         for name in ("wrong", "nowhere", "notes"):
-            status, told = await service.promote(artifact=name)
+            status, answer = await service.promote(artifact=name)
             assert (status, service.serves) == (422, "old"), name
-            assert "the previous config stays in use" in told["error"]["message"]
+            assert "the previous config stays in use" in answer["error"]["message"]
         assert (await service.reloader.ask("request")).error is None
     async with started(folder) as service:
         assert service.serves == "old"
@@ -182,22 +182,22 @@ async def test_it_holds_until_the_config_names_another(folder: Path) -> None:
 
 async def test_the_newest_is_the_default_and_the_list_tells_each_with_its_figures(folder: Path) -> None:
     async with started(folder) as service:
-        status, told = await service.promote()
+        status, answer = await service.promote()
         assert (status, service.serves) == (200, "new")
-        assert [one["name"] for one in told["artifacts"]] == ["new", "old", "wrong"]
-        lines = list(render(told))
+        assert [one["name"] for one in answer["artifacts"]] == ["new", "old", "wrong"]
+        lines = list(render(answer))
         assert lines[0].endswith("artifacts/new")
         assert "in place of own" in lines[1]
         assert lines[2].endswith("right 10 of 40 before, 30 after")
-        status, told = await service.promote(artifact="new")
-        assert (status, told["error"]["code"]) == (409, "classifier_in_use")
+        status, answer = await service.promote(artifact="new")
+        assert (status, answer["error"]["code"]) == (409, "classifier_in_use")
 
 
 @pytest.mark.parametrize("body", [{"artifact": "../own"}, {"artifact": ".."}, {"artifact": "a/b"}])
 async def test_a_name_leads_to_no_other_folder(folder: Path, body: dict[str, str]) -> None:
     async with started(folder) as service:
-        status, told = await service.promote(**body)
-        assert (status, told["error"]["code"], service.serves) == (404, "no_artifact", "own")
+        status, answer = await service.promote(**body)
+        assert (status, answer["error"]["code"], service.serves) == (404, "no_artifact", "own")
 
 
 async def test_the_configs_own_can_be_tried_while_another_serves_in_its_place(folder: Path) -> None:
@@ -212,17 +212,17 @@ async def test_the_configs_own_can_be_tried_while_another_serves_in_its_place(fo
 async def test_a_body_of_another_form_is_refused(folder: Path) -> None:
     async with started(folder) as service:
         for body in ({"artifact": 1}, {"name": "new"}, {"artifact": ""}):
-            status, told = await service.promote(**body)
-            assert (status, told["error"]["code"]) == (400, "invalid_json")
+            status, answer = await service.promote(**body)
+            assert (status, answer["error"]["code"]) == (400, "invalid_json")
 
 
 async def test_without_a_state_directory_a_path_serves_until_a_restart(folder: Path) -> None:
     made = folder / "state" / "improve" / "artifacts" / "new"
     async with started(folder, state=False) as service:
         assert (await service.promote())[1]["error"]["code"] == "no_artifact"
-        status, told = await service.promote(artifact=str(made))
+        status, answer = await service.promote(artifact=str(made))
         assert (status, service.serves) == (200, "new")
-        assert "a restart forgets it" in told["trouble"]
+        assert "a restart forgets it" in answer["trouble"]
 
 
 async def test_what_is_discarded_is_gone_and_no_rollback_comes_to_it(folder: Path) -> None:
@@ -232,8 +232,8 @@ async def test_what_is_discarded_is_gone_and_no_rollback_comes_to_it(folder: Pat
     async with started(folder) as service:
         for name in ("old", "new", "old"):
             await service.promote(artifact=name)
-        status, told = await service.ask("/classifier/discard", artifact="new")
-        assert (status, [one["name"] for one in told["artifacts"]]) == (200, ["old", "wrong"])
+        status, answer = await service.ask("/classifier/discard", artifact="new")
+        assert (status, [one["name"] for one in answer["artifacts"]]) == (200, ["old", "wrong"])
         assert [path.name for path in made.iterdir() if "new" in path.name] == []
         assert not report.exists(), "it has texts, and is about what is gone"
         await service.roll_back()
@@ -258,10 +258,10 @@ async def test_one_that_cannot_be_removed_is_told_and_is_gone_for_all_else(
     async with started(folder) as service:
         for name in ("old", "new", "old"):
             await service.promote(artifact=name)
-        status, told = await service.ask("/classifier/discard", artifact="new")
-        assert (status, told["error"]["code"]) == (409, "discard_failed")
-        assert f"{made}/new is not all gone" in told["error"]["message"]
-        assert told["error"]["message"].endswith(".new.discarded beside it, by hand: Permission denied")
+        status, answer = await service.ask("/classifier/discard", artifact="new")
+        assert (status, answer["error"]["code"]) == (409, "discard_failed")
+        assert f"{made}/new is not all gone" in answer["error"]["message"]
+        assert answer["error"]["message"].endswith(".new.discarded beside it, by hand: Permission denied")
         assert not report.exists(), "it has texts"
         assert [one["name"] for one in (await service.ask("/classifiers"))[1]["artifacts"]] == ["old", "wrong"]
         for name in ("old", "own"):
@@ -274,9 +274,9 @@ async def test_one_that_was_promoted_is_not_discarded_while_the_config_names_ano
         toy_artifact.build_measured(folder / "other", created="2026-04-01T00:00:00Z")
         write(folder, "other")
         assert (await service.reloader.ask("file")).error is None
-        status, told = await service.ask("/classifier/discard", artifact="new")
-        assert (status, told["error"]["code"]) == (409, "classifier_in_use")
-        assert told["error"]["message"] == "new was promoted; roll back first: it stays"
+        status, answer = await service.ask("/classifier/discard", artifact="new")
+        assert (status, answer["error"]["code"]) == (409, "classifier_in_use")
+        assert answer["error"]["message"] == "new was promoted; roll back first: it stays"
         await service.roll_back()
         assert (await service.ask("/classifier/discard", artifact="new"))[0] == 200
 
@@ -288,8 +288,8 @@ async def test_a_disk_that_hangs_takes_one_thread(folder: Path, monkeypatch: pyt
         monkeypatch.setattr("pointsman.classify.artifact.read_manifest", lambda _: ends.wait())
         try:
             for _ in range(3):
-                status, told = await service.ask("/classifiers")
-                assert (status, told["error"]["message"].endswith("took longer than 0.01 s")) == (409, True)
+                status, answer = await service.ask("/classifiers")
+                assert (status, answer["error"]["message"].endswith("took longer than 0.01 s")) == (409, True)
             assert sum(one.name == "artifacts" for one in threading.enumerate()) == 1
         finally:
             monkeypatch.undo()
@@ -302,8 +302,8 @@ async def test_the_report_on_another_fit_stays(folder: Path) -> None:
     (made / "linked").symlink_to(folder / "own")
     async with started(folder) as service:
         assert (await service.ask("/classifier/discard", artifact="new"))[0] == 200
-        status, told = await service.ask("/classifier/discard", artifact="linked")
-        assert (status, "in use" in told["error"]["message"]) == (409, True)
+        status, answer = await service.ask("/classifier/discard", artifact="linked")
+        assert (status, "in use" in answer["error"]["message"]) == (409, True)
         await service.promote(artifact="old")
         (folder / "own").rename(folder / "moved")
         (made / "linked").unlink()
@@ -324,14 +324,14 @@ async def test_what_serves_is_in_shadow_or_in_the_config_is_not_discarded(folder
             ("old", "old is in shadow; take it out of classifier.shadow: it stays"),
             ("wrong", "wrong is named in the config, which goes back to it: it stays"),
         ):
-            status, told = await service.ask("/classifier/discard", artifact=name)
-            assert (status, told["error"]["code"], told["error"]["message"]) == (409, "classifier_in_use", why)
+            status, answer = await service.ask("/classifier/discard", artifact=name)
+            assert (status, answer["error"]["code"], answer["error"]["message"]) == (409, "classifier_in_use", why)
             assert (made / name).is_dir()
         for name in ("../own", "..", "nowhere", "notes", ".unfinished", str(made / "old")):
-            status, told = await service.ask("/classifier/discard", artifact=name)
-            assert (status, told["error"]["code"]) == (404, "no_artifact"), name
-        status, told = await service.ask("/classifier/discard")
-        assert (status, told["error"]["code"]) == (400, "invalid_json")
+            status, answer = await service.ask("/classifier/discard", artifact=name)
+            assert (status, answer["error"]["code"]) == (404, "no_artifact"), name
+        status, answer = await service.ask("/classifier/discard")
+        assert (status, answer["error"]["code"]) == (400, "invalid_json")
 
 
 def test_of_those_before_the_newest_20_are_kept() -> None:

@@ -284,20 +284,20 @@ def test_what_is_given_up_before_its_first_run_is_never_run(toy_folder: Path) ->
 async def test_a_classifier_that_is_loaded_too_late_is_stopped_and_closed(
     toy_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped, told = threading.Event(), list[str]()
+    stopped, outcomes = threading.Event(), list[str]()
 
     class Late:
         def __init__(self, *_: Any, opened: Callable[[Any], None], **__: Any) -> None:
             opened(SimpleNamespace(stop=stopped.set))
-            told.append("stopped" if stopped.wait(10) else "late")
+            outcomes.append("stopped" if stopped.wait(10) else "late")
 
         def close(self) -> None:
-            told.append("closed")
+            outcomes.append("closed")
 
     monkeypatch.setattr(classifier, "Classifier", Late)
     with pytest.raises(ArtifactError, match="load_timeout_ms"):
         load_classifier(config(classifier=ClassifierOptions(load_timeout_ms=100)), artifact.load(toy_folder))
-    await eventually(lambda: told == ["stopped", "closed"], "it is stopped and closed")
+    await eventually(lambda: outcomes == ["stopped", "closed"], "it is stopped and closed")
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), TimeoutError("of its own")])

@@ -296,8 +296,8 @@ def test_it_is_counted_and_logged(wire: Wire) -> None:
     assert 'pointsman_engine_deaths_total{endpoint="a"} 2.0' in metrics
     assert 'pointsman_refused_total{reason="query_of_death"} 1.0' in metrics
     lines = [json.loads(line) for line in wire.log.getvalue().splitlines()]
-    (told,) = [line for line in lines if line["event"] == "query_of_death"]
-    assert (told["level"], told["endpoint"], told["request_id"]) == ("warning", "a", "killer")
+    (logged,) = [line for line in lines if line["event"] == "query_of_death"]
+    assert (logged["level"], logged["endpoint"], logged["request_id"]) == ("warning", "a", "killer")
 
 
 def test_a_reused_connection_that_breaks_is_a_failure_as_well(wire: Wire) -> None:

@@ -40,7 +40,7 @@ def metrics() -> Metrics:
     return Metrics(frozenset({"technical-lora", "base"}))
 
 
-def told(metrics: Metrics) -> dict[str, Any]:
+def summary(metrics: Metrics) -> dict[str, Any]:
     return metrics.recent.summary()
 
 
@@ -97,8 +97,8 @@ async def test_decisions_count_by_category_and_reason_the_most_frequent_first(
     for routed in (await route(classifier, "", "legal-lora"), python, python):
         count(metrics, routed)
     count(metrics)
-    assert told(metrics)["requests"] == 4
-    assert told(metrics)["decisions"] == [
+    assert summary(metrics)["requests"] == 4
+    assert summary(metrics)["decisions"] == [
         {"category": "technical", "reason": "classified", "requests": 2},
         {"category": None, "reason": "explicit_model", "requests": 1},
     ]
@@ -107,7 +107,7 @@ async def test_decisions_count_by_category_and_reason_the_most_frequent_first(
 def test_errors_count_by_status(metrics: Metrics) -> None:
     for status in (200, 399, 502, 400, 502, 499):
         count(metrics, status=status)
-    assert told(metrics)["errors"] == [
+    assert summary(metrics)["errors"] == [
         {"status": 502, "requests": 2},
         {"status": 400, "requests": 1},
         {"status": 499, "requests": 1},
@@ -119,7 +119,7 @@ async def test_a_text_from_the_cache_is_no_run(metrics: Metrics, classifier: Cla
     count(metrics, taking(first, 0.004))
     for _ in range(9):
         count(metrics, again)
-    assert told(metrics)["run_ms"] == {"p50": 5, "p95": 5}
+    assert summary(metrics)["run_ms"] == {"p50": 5, "p95": 5}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ async def test_times_are_told_as_a_bound_that_so_many_runs_keep(
     routed = await route(classifier, "Fix my Python")
     for spent in seconds:
         count(metrics, taking(routed, spent))
-    assert told(metrics)["run_ms"] == expected
+    assert summary(metrics)["run_ms"] == expected
 
 
 def taking(routed: RoutedRequest, seconds: float) -> RoutedRequest:

@@ -163,7 +163,7 @@ def test_spans_cover_what_pythons_own_finds() -> None:
                 if _matches(theirs, text, start, end):
                     covered |= set(range(start, end))
         ours = spans(regex.compiled(pattern, fold=False), text)
-        assert {place for start, end in ours for place in range(start, end)} == covered, (pattern, text)
+        assert {position for start, end in ours for position in range(start, end)} == covered, (pattern, text)
         assert ours == sorted(ours), (pattern, text)
 
 

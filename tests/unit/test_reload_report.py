@@ -69,7 +69,7 @@ class World:
         lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
         return [line for line in lines if line["event"] == event]
 
-    def told(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """What systemd was told since the last call."""
         found = []
         with contextlib.suppress(BlockingIOError):
@@ -120,8 +120,8 @@ async def test_a_change_is_told_with_what_it_was_and_what_it_is(world: World, fi
         "warnings": ["line 1: old"],
     }
     [line] = world.lines()
-    told = {name: value for name, value in line.items() if name not in {"ts", "seconds"}}
-    assert told == {
+    fields = {name: value for name, value in line.items() if name not in {"ts", "seconds"}}
+    assert fields == {
         "level": "info",
         "event": "reload",
         "result": "applied",
@@ -287,12 +287,12 @@ async def test_the_generation_is_that_of_the_config_that_serves(world: World, fi
 
 async def test_systemd_is_told_of_the_beginning_and_the_end(world: World, first: PreparedConfig) -> None:
     await world.reload(first)
-    begun, ended = world.told()
+    begun, ended = world.warnings()
     assert begun.startswith("RELOADING=1\n")
     assert ended == f"READY=1\nSTATUS={world.generations.current.status()}"
 
     await world.reload(CannotStart("no such file"))
-    assert world.told()[1].startswith("READY=1\nSTATUS=the config was not reloaded, see the log; ")
+    assert world.warnings()[1].startswith("READY=1\nSTATUS=the config was not reloaded, see the log; ")
 
 
 async def test_another_certificate_in_the_same_files_is_told(world: World, first: PreparedConfig) -> None:

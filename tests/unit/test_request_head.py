@@ -89,9 +89,9 @@ def test_a_length_is_a_line_of_its_own(head: bytes) -> None:
 def test_a_head_is_kept_only_if_it_is_short() -> None:
     """512 heads of 64 KiB would be 32 MiB, and what is read of them as much again."""
     head = b"POST / HTTP/1.1\r\nHost: test\r\nX-A: %b\r\n\r\n"
-    for size, kept in ((3_000, True), (6_000, False)):
+    for size, cached in ((3_000, True), (6_000, False)):
         one, same = (read_head(head % (b"a" * size))[0] for _ in range(2))
-        assert (one is same) is kept
+        assert (one is same) is cached
 
 
 def test_at_most_512_heads_are_kept() -> None:
@@ -106,7 +106,7 @@ def test_at_most_512_heads_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "connection", "kept"),
+    ("version", "connection", "keep_alive"),
     [
         ("1.1", None, True),
         ("1.1", "keep-alive, Close", False),
@@ -115,9 +115,11 @@ def test_at_most_512_heads_are_kept() -> None:
         ("1.0", "keep-alive, close", False),
     ],
 )
-def test_the_connection_is_kept_where_the_client_wants_it(version: str, connection: str | None, kept: bool) -> None:
+def test_the_connection_is_kept_where_the_client_wants_it(
+    version: str, connection: str | None, keep_alive: bool
+) -> None:
     fields = [] if connection is None else [f"Connection: {connection}"]
-    assert read(*fields, line=f"GET / HTTP/{version}").keep_alive is kept
+    assert read(*fields, line=f"GET / HTTP/{version}").keep_alive is keep_alive
 
 
 def test_only_http_1_0_needs_no_host() -> None:

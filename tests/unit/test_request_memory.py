@@ -130,12 +130,12 @@ def test_where_it_may_be_a_query_of_death_it_counts_until_the_end(others: int) -
     with playing(server=limited()) as wire:
         for _ in range(others):
             wire.connect().sends(post())
-        held = wire.buffered
+        buffered = wire.buffered
         wire.client.sends(head() + large())
         wire.upstream.sends(STREAM)
-        assert wire.buffered - held == (LARGE if others < 3 else 0)
+        assert wire.buffered - buffered == (LARGE if others < 3 else 0)
         wire.upstream.sends(LAST)
-        assert wire.buffered == held
+        assert wire.buffered == buffered
 
 
 def test_one_that_vllm_answers_before_it_has_taken_all_counts_until_the_end(wire: Wire) -> None:
@@ -403,16 +403,16 @@ def test_what_comes_behind_a_body_that_is_refused_is_no_request(wire: Wire) -> N
 # --- slow bodies --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("rate", "told"), [(1000, None), (999, 408)])
-def test_a_body_has_a_minimum_rate_over_each_ten_seconds(rate: int, told: int | None) -> None:
+@pytest.mark.parametrize(("rate", "expected"), [(1000, None), (999, 408)])
+def test_a_body_has_a_minimum_rate_over_each_ten_seconds(rate: int, expected: int | None) -> None:
     with playing(server=limited(min_body_rate=1000, body_timeout_ms=60_000)) as wire:
         wire.client.sends(head())
         wire.client.sends(large()[: rate * 10])
         wire.clock.advance(9.75)
         assert status(wire.client) is None
         wire.clock.advance(0.25)
-        assert status(wire.client) == told
-        if told:
+        assert status(wire.client) == expected
+        if expected:
             assert b"min_body_rate" in wire.answer.body
 
 
@@ -450,7 +450,7 @@ def test_the_edited_body_is_dropped_with_the_clients(wire: Wire) -> None:
     wire.client.sends(head(len(body)) + body)
     wire.upstream.sends(STREAM)
     job: Any = next(iter(wire.listener.connections)).job
-    assert (job._body, job._instead, job._record.routed.edited.body) == (b"", None, b"")
+    assert (job._body, job._on_unknown_model, job._record.routed.edited.body) == (b"", None, b"")
     wire.upstream.sends(LAST)
     assert wire.outcomes()[0]["edited"] == ["model", "chat_template_kwargs"]
 

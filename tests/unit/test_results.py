@@ -77,7 +77,7 @@ def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def kept(commit: str) -> bool:
+def is_clean(commit: str) -> bool:
     """Return whether the history has a commit, or it is known to be lost."""
     return commit in LOST or any(known.startswith(commit) for known in history())
 
@@ -92,7 +92,7 @@ def test_the_history_has_the_commit_of_each_result() -> None:
     """So that what was measured can be had again."""
     history() or needs.excused("no history of commits")
     found = {str(file): commits(json.loads(file.read_text("utf-8"))) for file in RESULTS.rglob("*.json")}
-    gone = {(name, commit) for name, named in found.items() for commit in named if not kept(commit)}
+    gone = {(name, commit) for name, named in found.items() for commit in named if not is_clean(commit)}
 
     assert gone == set(), "measure again, at a commit that will not be rebased"
 
@@ -136,4 +136,4 @@ def test_the_history_has_each_commit_that_the_docs_name(page: Path) -> None:
     history() or needs.excused("no history of commits")
     named = re.findall(r"\bcommit ([0-9a-f]{7,40})\b", " ".join(page.read_text("utf-8").split()))
 
-    assert [commit for commit in named if not kept(commit)] == []
+    assert [commit for commit in named if not is_clean(commit)] == []

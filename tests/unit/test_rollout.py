@@ -28,7 +28,7 @@ def router_of(classifier: Classifier, **routing: Any) -> Router:
 
 
 async def send(router: Router, *turns: str, **fields: Any) -> RoutedRequest:
-    messages = [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(turns)]
+    messages = [{"role": ("user", "assistant")[index % 2], "content": turn} for index, turn in enumerate(turns)]
     return await router.route(CHAT.parse(json.dumps({"model": "MoM", "messages": messages, **fields}).encode()))
 
 
@@ -199,9 +199,9 @@ async def test_headers_log_metrics_and_explain_tell_what_would_have_answered(cla
     assert metrics.registry.get_sample_value("pointsman_withheld_total", labels) == 1
 
     asked = CHAT.parse(json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "python"}]}).encode())
-    told = describe(router, asked, routed)
-    assert told["decision"]["would"] == {"model": "technical-lora", "reason": "classified"}
-    assert "would be   technical-lora (classified)" in render(told)
+    description = describe(router, asked, routed)
+    assert description["decision"]["would"] == {"model": "technical-lora", "reason": "classified"}
+    assert "would be   technical-lora (classified)" in render(description)
 
 
 async def test_what_is_routed_says_nothing_of_it(classifier: Classifier) -> None:

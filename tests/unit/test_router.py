@@ -66,7 +66,7 @@ def request(*turns: Any, model: str | None = "MoM", api: Format = CHAT, **fields
 
 def known(routed: RoutedRequest) -> bool:
     """Whether something was remembered of the conversation."""
-    return routed.recalled is not None and routed.recalled.kept is not None
+    return routed.recalled is not None and routed.recalled.remembered is not None
 
 
 def outcome(routed: RoutedRequest) -> tuple[str | None, Reason]:

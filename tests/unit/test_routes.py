@@ -23,7 +23,7 @@ def request(method: str, path: str) -> Request:
     return Request(writer, *read_head(f"{method} {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode()), 0, share, 0)
 
 
-async def told(request: Request) -> Response:
+async def respond(request: Request) -> Response:
     return Response(body=json.dumps([request.head.path, request.parameters]).encode())
 
 
@@ -34,11 +34,11 @@ async def task_of(_: Request) -> Response:
 
 ROUTES = Routes(
     [
-        Route("GET", "/v1/models", told),
-        Route("POST", "/v1/models", told),
-        Route("GET", "/v1/responses/{id}", told),
-        Route("POST", "/v1/responses/{id}/cancel", told),
-        Route("GET", "/a.b", told),
+        Route("GET", "/v1/models", respond),
+        Route("POST", "/v1/models", respond),
+        Route("GET", "/v1/responses/{id}", respond),
+        Route("POST", "/v1/responses/{id}/cancel", respond),
+        Route("GET", "/a.b", respond),
     ]
 )
 
@@ -115,7 +115,7 @@ async def test_whoever_refuses_may_record_it() -> None:
         seen.append(f"{request.head.path} {error.status}")
         return Response(error.status)
 
-    routes = Routes([Route("GET", "/a", told)], refuse)
+    routes = Routes([Route("GET", "/a", respond)], refuse)
     for method, path in (("GET", "/b"), ("POST", "/a")):
         await routes(request(method, path))
     assert seen == ["/b 404", "/a 405"]
@@ -124,7 +124,7 @@ async def test_whoever_refuses_may_record_it() -> None:
 @pytest.mark.parametrize(("eager", "at_once"), [({"eager": True}, True), ({"eager": False}, False), ({}, False)])
 def test_only_an_eager_handler_runs_before_it_has_a_task(eager: dict[str, bool], at_once: bool) -> None:
     """One that awaits a timeout without a task would fail."""
-    work = Routes([Route("GET", "/a", told, **eager)])(request("GET", "/a"))
+    work = Routes([Route("GET", "/a", respond, **eager)])(request("GET", "/a"))
     try:
         work.send(None)
     except StopIteration:

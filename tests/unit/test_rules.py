@@ -28,8 +28,8 @@ TOOLS = [{"type": "function", "function": {"name": "f"}}]
 
 def request(*turns: Any, api: Format = CHAT, **fields: Any) -> ParsedRequest:
     messages = [
-        turn if isinstance(turn, dict) else {"role": ("user", "assistant")[place % 2], "content": turn}
-        for place, turn in enumerate(turns)
+        turn if isinstance(turn, dict) else {"role": ("user", "assistant")[index % 2], "content": turn}
+        for index, turn in enumerate(turns)
     ]
     return api.parse(json.dumps({"model": "MoM", api.prompt_field: messages, **fields}).encode())
 

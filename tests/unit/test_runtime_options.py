@@ -211,19 +211,19 @@ def test_glibc_keeps_what_runs_free_with_an_arena_for_each_worker_and_the_event_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By the numbers of malloc.h: -8 is M_ARENA_MAX, -3 M_MMAP_THRESHOLD, -1 M_TRIM_THRESHOLD."""
-    told: list[tuple[int, int]] = []
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *pair: told.append(pair)))
+    calls: list[tuple[int, int]] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *pair: calls.append(pair)))
 
     module.set_up_malloc(4)
 
-    assert dict(told) == {-8: 5, -3: 32 * MIB, -1: 128 * MIB}
+    assert dict(calls) == {-8: 5, -3: 32 * MIB, -1: 128 * MIB}
 
 
 def test_all_that_is_free_goes_back_to_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[int] = []
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(malloc_trim=told.append))
+    calls: list[int] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(malloc_trim=calls.append))
     module.trim_memory()
-    assert told == [0]
+    assert calls == [0]
 
 
 def test_another_libc_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,10 +63,10 @@ def ends(
     dice = random.Random(seed)  # noqa: S311
     sides = Running(), Running()
     for _ in range(rows):
-        place = int(dice.random() >= share)
-        value = dice.gauss(-1.0 + slower * (place == 0), 0.5)  # the logarithm of a time
-        sides[place].add(value, hit=dice.random() < fails[place])
-        sides[place].add_score(1.0 if place == 0 and dice.random() < better else dice.choice(STARS))
+        side = int(dice.random() >= share)
+        value = dice.gauss(-1.0 + slower * (side == 0), 0.5)  # the logarithm of a time
+        sides[side].add(value, hit=dice.random() < fails[side])
+        sides[side].add_score(1.0 if side == 0 and dice.random() < better else dice.choice(STARS))
         if shares_differ(sides[0].share, sides[1].share, alpha=ALPHA):
             return True
         if shares_differ(sides[0].scores, sides[1].scores, alpha=ALPHA):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pointsman.app.reload import Reloader
-from pointsman.app.serve import _run_background, _tell
+from pointsman.app.serve import _notify_systemd, _run_background
 from pointsman.app.systemd import Systemd
 from pointsman.config.model import AdapterOptions
 from support.playbook import Wire, playing, with_length
@@ -25,15 +25,15 @@ class Manager:
 
     def __init__(self, clock: VirtualLoop) -> None:
         self._clock, self._start = clock, clock.time()
-        self.told: list[tuple[str, float]] = []
+        self.events: list[tuple[str, float]] = []
         for word in ("ready", "alive", "status"):
             setattr(self, word, self._note(word))
 
     def _note(self, word: str) -> Callable[..., None]:
-        return lambda *_: self.told.append((word, self._clock.time() - self._start))
+        return lambda *_: self.events.append((word, self._clock.time() - self._start))
 
     def times(self, word: str) -> list[float]:
-        return [time for told, time in self.told if told == word]
+        return [time for event, time in self.events if event == word]
 
 
 async def forever() -> None:
@@ -95,7 +95,7 @@ def test_it_can_be_ended_together_with_the_first_answer(polled: Wire, turns: int
 
     async def ended() -> bool:
         systemd: Any = SimpleNamespace(notify=Manager(polled.clock), watchdog_s=None)
-        task = polled.clock.create_task(_tell(polled.generations, RELOADER, systemd))
+        task = polled.clock.create_task(_notify_systemd(polled.generations, RELOADER, systemd))
         await asyncio.sleep(1)
         polled.generations.current.poller.answered.set()
         for _ in range(turns):
@@ -117,7 +117,7 @@ def test_the_watchdog_is_fed_at_least_twice_in_its_time(wire: Wire, seconds: flo
     """As sd_watchdog_enabled(3) asks for, so that one turn that is late does not end the service."""
     manager = Manager(wire.clock)
     systemd: Any = SimpleNamespace(notify=manager, watchdog_s=seconds)
-    wire.clock.do(lambda: wire.clock.create_task(_tell(wire.generations, RELOADER, systemd)))
+    wire.clock.do(lambda: wire.clock.create_task(_notify_systemd(wire.generations, RELOADER, systemd)))
     wire.clock.advance(4 * seconds)
     fed = [*manager.times("alive"), 4 * seconds]
     assert fed[0] == 0.0
@@ -128,7 +128,7 @@ def test_a_status_is_told_once_until_it_is_another(wire: Wire) -> None:
     manager = Manager(wire.clock)
     reloader: Any = SimpleNamespace(status=lambda: "well" if wire.clock.time() < 1008 else "worse")
     systemd: Any = SimpleNamespace(notify=manager, watchdog_s=3.0)
-    wire.clock.do(lambda: wire.clock.create_task(_tell(wire.generations, reloader, systemd)))
+    wire.clock.do(lambda: wire.clock.create_task(_notify_systemd(wire.generations, reloader, systemd)))
     wire.clock.advance(20.0)
     assert manager.times("status") == pytest.approx([0.0, 8.0])
 

@@ -21,7 +21,7 @@ import pytest
 from onnx import helper
 
 from pointsman.adapters.catalog import ServedModels
-from pointsman.api.kept_text import keep_text
+from pointsman.api.text_recording import keep_text
 from pointsman.app import shadow_process
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import PreparedConfig, prepare
@@ -35,11 +35,11 @@ from pointsman.cli.check import check
 from pointsman.config.model import Category, ClassifierOptions, Config, LogOptions
 from pointsman.evaluation.main import main as evaluate
 from pointsman.evaluation.replay import read_texts
-from pointsman.observability import kept_rows
+from pointsman.observability import text_records
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
-from pointsman.observability.texts import KeptTexts
+from pointsman.observability.texts_file import KeptTexts
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import RoutedRequest, Router
 from support import toy_artifact
@@ -87,13 +87,13 @@ class World:
         return record
 
     async def compared(self, count: int) -> dict[str, Any]:
-        return await self.until(lambda told: told["compared"] == count)
+        return await self.until(lambda report: report["compared"] == count)
 
     async def until(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        await eventually(lambda: holds(self.shadow.report()), "the report says so", within_s=SOON_SECONDS)
+        await eventually(lambda: holds(self.shadow.report()), "the report says so", timeout_s=SOON_SECONDS)
         return self.shadow.report()
 
-    def told(self) -> list[dict[str, Any]]:
+    def logged(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.getvalue().splitlines()]
 
 
@@ -126,7 +126,7 @@ def make_world(make_classifier: Make) -> Callable[..., Any]:
             world = World(Router(prepared.config, first, ServedModels), shadow, log, metrics, shadow_processes)
             task = asyncio.create_task(shadow._run())
             try:
-                await world.until(lambda told: told["state"] == state)
+                await world.until(lambda report: report["state"] == state)
                 yield world
             finally:
                 task.cancel()
@@ -150,14 +150,14 @@ async def test_it_reads_each_distinct_text_once_and_tells_where_the_two_differ(m
         await world.route("Fix my python")  # it was decided before there was a classifier in shadow
         texts = ("Fix my python", "My landlord", "My landlord", "blood pressure", "nothing of that")
         records = [await world.ask(text) for text in texts]
-        told = await world.compared(4)
+        report = await world.compared(4)
         pairs = dict(world.metrics.shadow_pairs.items())
         outcomes = {labels[0]: count for labels, count in world.metrics.shadow_texts.items()}
 
     assert records[1].routed.decision.model == "legal-lora"
-    assert (told["artifact"], told["agreed"]["texts"], told["rerouted"]["texts"]) == ("second", 3, 1)
-    assert told["pairs"] == [{"category": "legal", "shadow": "medical", "texts": 1}]
-    assert told["confidence_difference"] == pytest.approx(0, abs=0.01)
+    assert (report["artifact"], report["agreed"]["texts"], report["rerouted"]["texts"]) == ("second", 3, 1)
+    assert report["pairs"] == [{"category": "legal", "shadow": "medical", "texts": 1}]
+    assert report["confidence_difference"] == pytest.approx(0, abs=0.01)
     assert pairs == {("legal", "medical"): 1}
     assert outcomes == {"agreed": 3, "differed": 1}
     line = json.loads(msgspec.json.encode(request_line(records[1])))
@@ -180,11 +180,11 @@ async def test_what_it_decides_otherwise_is_kept_with_the_texts(make_world: Any,
             if number < 2:
                 keep_text(texts, world.router, record, routed)
             world.shadow.offer(world.router, routed, record, texts)
-        told = await world.compared(3)
+        report = await world.compared(3)
         texts.close()
 
-    assert told["pairs"] == [{"category": "legal", "shadow": "medical", "texts": 2}]
-    found = [(row.text, row.category, row.shadow) for row in kept_rows.rows(path)]
+    assert report["pairs"] == [{"category": "legal", "shadow": "medical", "texts": 2}]
+    found = [(row.text, row.category, row.shadow) for row in text_records.rows(path)]
     assert found == [
         ("Fix my python", "technical", None),
         ("My landlord", "legal", None),
@@ -201,18 +201,18 @@ async def test_what_the_first_one_did_not_read_is_not_read(make_world: Any, fold
         record.decided(await world.router.route(CHAT.parse(body, world.router.finder)))
         world.shadow.offer(world.router, record.routed, record)
         await world.ask("blood")
-        told = await world.compared(1)
+        report = await world.compared(1)
 
-    assert told["pairs"] == []
+    assert report["pairs"] == []
 
 
 async def test_a_language_that_only_one_of_them_declares_is_a_difference(make_world: Any, tmp_path: Path) -> None:
     other = second(tmp_path / "english", languages=["en"], format_version=3)
     async with make_world(other) as world:
         record = await world.ask("¿Puede mi landlord quedarse con la fianza de mi piso después de tantos años?")
-        told = await world.compared(1)
+        report = await world.compared(1)
 
-    assert told["pairs"] == [{"category": "legal", "shadow": None, "texts": 1}]
+    assert report["pairs"] == [{"category": "legal", "shadow": None, "texts": 1}]
     assert (record.shadow.reason, record.shadow.confidence) == ("unsupported_language", None)
 
 
@@ -221,9 +221,9 @@ async def test_an_artifact_may_have_other_labels(make_world: Any, tmp_path: Path
     async with make_world(other) as world:
         for text in ("landlord", "sky"):
             await world.ask(text)
-        told = await world.compared(2)
+        report = await world.compared(2)
 
-    assert told["agreed"]["texts"] == 2
+    assert report["agreed"]["texts"] == 2
 
 
 async def test_half_a_surrogate_pair_is_read(make_world: Any, folder: Path) -> None:
@@ -258,11 +258,11 @@ async def test_it_gives_way_to_the_first_and_what_finds_no_room_is_shed_and_coun
         still = world.shadow.report()
         gate.open()
         await asyncio.gather(*busy)
-        told = await world.compared(64)
+        report = await world.compared(64)
 
     assert (waiting["waiting"], waiting["shed"]) == (64, 16)
     assert (still["waiting"], still["compared"]) == (64, 0)
-    assert (told["waiting"], told["shed"]) == (0, 16)
+    assert (report["waiting"], report["shed"]) == (0, 16)
     assert dict(world.metrics.shadow_texts.items())["shed",] == 16
 
 
@@ -300,9 +300,9 @@ async def test_a_text_that_is_tried_has_a_second_opinion_and_counts_for_no_compa
             routed = await world.route(text)
             assert (await world.shadow.opinion(world.router, routed)).model == model
         assert await world.shadow.opinion(world.router, await world.route("", "legal-lora")) is None
-        told = world.shadow.report()
+        report = world.shadow.report()
 
-    assert (told["compared"], told["failed"], told["shed"]) == (1, 0, 0)
+    assert (report["compared"], report["failed"], report["shed"]) == (1, 0, 0)
 
 
 async def test_who_tries_a_text_waits_for_no_second_opinion_that_does_not_come(
@@ -318,7 +318,7 @@ async def test_who_tries_a_text_waits_for_no_second_opinion_that_does_not_come(
         assert await asked is None
         assert world.shadow.report()["waiting"] <= 64
         os.kill(pid, signal.SIGKILL)
-        await world.until(lambda told: told["state"] == "stopped")
+        await world.until(lambda report: report["state"] == "stopped")
         assert await world.shadow.opinion(world.router, routed) is None
 
 
@@ -333,13 +333,13 @@ async def test_if_its_process_dies_that_is_told_once_and_texts_are_offered_to_no
         os.kill(pid, signal.SIGKILL)
         for text in ("landlord", "python", "blood"):
             await world.ask(text)
-        told = await world.until(lambda told: told["state"] == "stopped")
+        report = await world.until(lambda report: report["state"] == "stopped")
         await world.ask("pressure")
         after = world.shadow.report()
 
-    assert told["error"] == "ended by signal 9"
+    assert report["error"] == "ended by signal 9"
     assert (after["waiting"], after["compared"], after["shed"]) == (0, 0, 0)
-    (line,) = [line for line in world.told() if line["level"] == "warning"]
+    (line,) = [line for line in world.logged() if line["level"] == "warning"]
     assert line["event"] == "shadow"
     assert "changes no decision: ended by signal 9; reload the service" in line["message"]
 
@@ -366,10 +366,10 @@ async def test_a_process_that_hangs_is_killed(make_world: Any, folder: Path, mon
         (pid,) = shadow_processes()
         os.kill(pid, signal.SIGSTOP)
         await world.ask("landlord")
-        told = await world.until(lambda told: told["state"] == "stopped")
+        report = await world.until(lambda report: report["state"] == "stopped")
         assert sorted(shadow_processes()) == []
 
-    assert told["error"] == "did not answer within 0.2 s"
+    assert report["error"] == "did not answer within 0.2 s"
 
 
 def greedy() -> bytes:
@@ -386,11 +386,11 @@ def greedy() -> bytes:
 async def test_an_artifact_that_wants_more_memory_than_its_bound_is_not_loaded(make_world: Any, tmp_path: Path) -> None:
     wants = toy_artifact.build(tmp_path / "greedy", {MODEL: greedy()})
     async with make_world(wants, state="stopped") as world:
-        told = world.shadow.report()
+        report = world.shadow.report()
         assert (await world.route("landlord")).decision.model == "legal-lora"
 
-    assert "greedy: does not run" in told["error"]
-    assert "lloc" in told["error"], "it says that memory could not be allocated"
+    assert "greedy: does not run" in report["error"]
+    assert "lloc" in report["error"], "it says that memory could not be allocated"
 
 
 async def test_an_artifact_that_never_ends_is_not_loaded(make_world: Any, tmp_path: Path) -> None:
@@ -414,9 +414,9 @@ async def test_a_text_that_fails_is_counted_and_the_next_one_is_read(make_world:
     async with make_world(fails) as world:
         await world.ask("weather")
         await world.ask("landlord")
-        told = await world.compared(1)
+        report = await world.compared(1)
 
-    assert (told["state"], told["failed"], told["agreed"]["texts"]) == ("running", 1, 1)
+    assert (report["state"], report["failed"], report["agreed"]["texts"]) == ("running", 1, 1)
 
 
 # --- reload -----------------------------------------------------------------------------------------------------
@@ -434,7 +434,7 @@ async def serving(prepared: PreparedConfig) -> AsyncIterator[Generations]:
 async def runs(generations: Generations) -> ShadowClassifier:
     shadow = generations.current.shadow
     assert shadow is not None
-    await eventually(lambda: shadow.state == "running", "it runs", within_s=SOON_SECONDS)
+    await eventually(lambda: shadow.state == "running", "it runs", timeout_s=SOON_SECONDS)
     return shadow
 
 
@@ -489,7 +489,7 @@ async def test_a_reload_starts_one_that_has_stopped(classifier: Classifier, fold
         (pid,) = shadow_processes()
         os.kill(pid, signal.SIGKILL)
         await offer(generations, "landlord")
-        await eventually(lambda: first.state == "stopped", "it has noticed", within_s=SOON_SECONDS)
+        await eventually(lambda: first.state == "stopped", "it has noticed", timeout_s=SOON_SECONDS)
         generations.swap(prepared)
         assert await runs(generations) is not first
 
@@ -511,7 +511,7 @@ async def test_a_fault_of_ours_ends_no_comparison(
 
         monkeypatch.setattr(shadow, "_compare", once)
         await offer(generations, "landlord")
-        await eventually(lambda: not shadow_processes() <= {pid}, "it begins anew", within_s=SOON_SECONDS)
+        await eventually(lambda: not shadow_processes() <= {pid}, "it begins anew", timeout_s=SOON_SECONDS)
         await runs(generations)
         await offer(generations, "python")
         await eventually(lambda: shadow.report()["compared"] == 1, "the next text is compared")
@@ -540,16 +540,16 @@ def checked(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
 
 def test_check_loads_it_and_shows_its_thresholds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     second(tmp_path / "second")
-    code, told = checked(written(tmp_path), capsys)
+    code, report = checked(written(tmp_path), capsys)
     assert code == 0
-    assert "warning" not in told
+    assert "warning" not in report
 
     toy_artifact.build(tmp_path / "second", {MODEL: toy_artifact.adding_model(float("nan"))})
-    code, told = checked(written(tmp_path), capsys)
+    code, report = checked(written(tmp_path), capsys)
     assert code == 0
-    assert "warning: " in told
-    assert "pointsman.classifier.shadow" in told
-    assert "the graph returns NaN or infinity: the service starts without a classifier in shadow" in told
+    assert "warning: " in report
+    assert "pointsman.classifier.shadow" in report
+    assert "the graph returns NaN or infinity: the service starts without a classifier in shadow" in report
 
 
 def test_labels_without_a_category_and_categories_without_a_label_are_warned_about(
@@ -558,11 +558,11 @@ def test_labels_without_a_category_and_categories_without_a_label_are_warned_abo
     second(tmp_path / "second", {"landlord": "law", "sky": "weather"}, ("weather", "law"))
     path = written(tmp_path)
     path.write_text(path.read_text().replace("  - name: general", "  - name: math"))
-    code, told = checked(path, capsys)
+    code, report = checked(path, capsys)
 
     assert code == 0
-    assert "no category covers weather, labels of the classifier in shadow" in told
-    assert "the classifier in shadow has no label for health, math: it never chooses them" in told
+    assert "no category covers weather, labels of the classifier in shadow" in report
+    assert "the classifier in shadow has no label for health, math: it never chooses them" in report
 
 
 def test_a_category_may_list_labels_that_only_it_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -570,14 +570,14 @@ def test_a_category_may_list_labels_that_only_it_has(tmp_path: Path, capsys: pyt
     second(tmp_path / "second", {"landlord": "law", "bread": "cooking"}, ("cooking", "law"))
     path = written(tmp_path)
     path.write_text(path.read_text() + category("kitchen", "mmlu_categories: [Cooking]"))
-    code, told = checked(path, capsys)
-    assert code == 0, told
-    assert "kitchen" not in "".join(line for line in told.splitlines() if "warning" in line)
+    code, report = checked(path, capsys)
+    assert code == 0, report
+    assert "kitchen" not in "".join(line for line in report.splitlines() if "warning" in line)
 
     path.write_text(path.read_text().replace("[Cooking]", "[Cookery]"))
-    code, told = checked(path, capsys)
+    code, report = checked(path, capsys)
     assert code == 1
-    assert 'the classifier has no label "Cookery"' in told
+    assert 'the classifier has no label "Cookery"' in report
 
 
 @pytest.mark.parametrize("name", ["first", "second"])
@@ -599,9 +599,9 @@ async def test_a_text_of_a_category_that_only_it_can_choose_is_a_difference(make
     kitchen = toy_category("kitchen", labels=("cooking",))
     async with make_world(other, more=(kitchen,)) as world:
         await world.ask("bread")
-        told = await world.compared(1)
+        report = await world.compared(1)
 
-    assert told["pairs"] == [{"category": None, "shadow": "kitchen", "texts": 1}]
+    assert report["pairs"] == [{"category": None, "shadow": "kitchen", "texts": 1}]
 
 
 def test_one_that_cannot_be_read_keeps_nothing_from_starting(

@@ -51,8 +51,8 @@ def status(*endpoints: dict[str, Any], decisions: int = 0, **fields: Any) -> dic
     return made | fields
 
 
-def lines(told: dict[str, Any]) -> list[str]:
-    return render(told, "127.0.0.1:9190").splitlines()
+def lines(found: dict[str, Any]) -> list[str]:
+    return render(found, "127.0.0.1:9190").splitlines()
 
 
 def test_one_screen_tells_endpoints_adapters_classifier_and_traffic() -> None:
@@ -84,14 +84,14 @@ def model(name: str, **fields: Any) -> dict[str, Any]:
 
 
 def unwell(name: str = "legal-lora", **fields: Any) -> dict[str, Any]:
-    told = {"kind": "model", "name": name, "state": "failing", "why": "all of it failed", "for_s": 190, "models": []}
-    return told | fields
+    entry = {"kind": "model", "name": name, "state": "failing", "why": "all of it failed", "for_s": 190, "models": []}
+    return entry | fields
 
 
 def test_what_clients_get_of_each_model_is_told() -> None:
-    told = status(decisions=1)
-    told["traffic"]["models"] = [model("base"), model("legal-lora", failed=400, first_byte_ms=None)]
-    shown = lines(told)
+    found = status(decisions=1)
+    found["traffic"]["models"] = [model("base"), model("legal-lora", failed=400, first_byte_ms=None)]
+    shown = lines(found)
     at = shown.index("  errors: 502 (3)") + 1
     assert shown[at : at + 3] == [
         "MODEL                              REQUESTS     5XX   FIRST BYTE        WHOLE",
@@ -108,9 +108,9 @@ def test_what_fails_or_is_slow_is_told_first_and_of_many_a_few() -> None:
 
 
 def test_a_rollback_is_told() -> None:
-    told = status(endpoint())
-    told["config"]["rolled_back"] = {"sha256": "a" * 64, "at": 0, "over": "b" * 64}
-    assert "  rolled back by a former release: `pointsman check` says how to end that" in lines(told)
+    found = status(endpoint())
+    found["config"]["rolled_back"] = {"sha256": "a" * 64, "at": 0, "over": "b" * 64}
+    assert "  rolled back by a former release: `pointsman check` says how to end that" in lines(found)
 
 
 def test_what_is_not_routed_is_told() -> None:
@@ -139,12 +139,12 @@ def test_the_state_of_an_endpoint(fields: dict[str, Any], state: str) -> None:
 def test_it_fits_a_screen_of_80_by_24_with_its_prompt(count: int) -> None:
     """However long names and lists are, and however much there is."""
     adapters = [adapter(f"adapter-of-a-long-name-{n}") for n in range(14)]
-    told = status(*(endpoint(f"endpoint-{n}" * 9, *adapters) for n in range(count)), decisions=60)
-    told["traffic"]["errors"] = [{"status": 400 + n, "requests": n} for n in range(100)]
-    told["traffic"]["models"] = [model(f"model-of-a-long-name-{n}" * 9) for n in range(14)]
-    told["unwell"] = [unwell("long" * 90) for _ in range(9)]
+    found = status(*(endpoint(f"endpoint-{n}" * 9, *adapters) for n in range(count)), decisions=60)
+    found["traffic"]["errors"] = [{"status": 400 + n, "requests": n} for n in range(100)]
+    found["traffic"]["models"] = [model(f"model-of-a-long-name-{n}" * 9) for n in range(14)]
+    found["unwell"] = [unwell("long" * 90) for _ in range(9)]
 
-    shown = lines(told | {"trouble": "the classifier stopped " * 9})
+    shown = lines(found | {"trouble": "the classifier stopped " * 9})
 
     assert len(shown) <= 23
     assert max(map(len, shown)) <= 80
@@ -164,19 +164,19 @@ def test_of_many_endpoints_those_in_trouble_come_first() -> None:
 def test_a_name_cannot_move_the_cursor() -> None:
     """Markup is shown as it is."""
     name = "\x1b[2J<b>gone</b>\n"
-    told = status(endpoint("vllm", adapter(name)), unwell=[unwell(name, why=f"worse than {name}")])
-    told["traffic"]["models"] = [model(name)]
-    shown = render(told, "127.0.0.1:9190")
+    found = status(endpoint("vllm", adapter(name)), unwell=[unwell(name, why=f"worse than {name}")])
+    found["traffic"]["models"] = [model(name)]
+    shown = render(found, "127.0.0.1:9190")
     assert "\x1b" not in shown
     assert shown.count("?[2J<b>gone</b>?") == 4
 
 
 def test_of_two_hundred_adapters_those_that_fail_or_are_slow_come_first_and_the_rest_is_counted() -> None:
     names = [f"adapter-{number}" for number in range(200)]
-    told = status(endpoint("vllm", *map(adapter, names)), decisions=200)
-    told["traffic"]["models"] = [model(name) for name in names]
-    told["unwell"] = [unwell(name, state="slow") for name in names[:100]]
-    shown = lines(told)
+    found = status(endpoint("vllm", *map(adapter, names)), decisions=200)
+    found["traffic"]["models"] = [model(name) for name in names]
+    found["unwell"] = [unwell(name, state="slow") for name in names[:100]]
+    shown = lines(found)
     assert [line.partition(",")[0] for line in shown[3:6]] == ["SLOW  adapter-0", "SLOW  adapter-1", "SLOW  adapter-2"]
     assert shown[6] == "and 97 more that fail or are slow, see --json"
     assert len(shown) <= 23
@@ -184,16 +184,16 @@ def test_of_two_hundred_adapters_those_that_fail_or_are_slow_come_first_and_the_
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(5, "5 s"), (61, "1 min 1 s"), (3_661, "1 h 1 min"), (200_000, "2 d 7 h")]
+    ("seconds", "found"), [(5, "5 s"), (61, "1 min 1 s"), (3_661, "1 h 1 min"), (200_000, "2 d 7 h")]
 )
-def test_the_time_since_the_start(seconds: int, told: str) -> None:
-    assert lines(status(uptime_s=seconds))[0].endswith(f"up {told}")
+def test_the_time_since_the_start(seconds: int, found: str) -> None:
+    assert lines(status(uptime_s=seconds))[0].endswith(f"up {found}")
 
 
 def test_the_rate_of_a_young_service_counts_the_minutes_that_it_has_run() -> None:
-    told = status()
-    told["traffic"]["seconds"] = 120
-    assert "LAST 2 MIN  1,203 requests, 601.5 a minute" in render(told, "unix:/admin.sock")
+    found = status()
+    found["traffic"]["seconds"] = 120
+    assert "LAST 2 MIN  1,203 requests, 601.5 a minute" in render(found, "unix:/admin.sock")
 
 
 def shadow(**fields: Any) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def shadow(**fields: Any) -> dict[str, Any]:
 
 def shown(report: dict[str, Any] | None) -> list[str]:
     lines = render(status(shadow=report), "here").splitlines()
-    start = next((place for place, line in enumerate(lines) if line.startswith("SHADOW")), len(lines))
+    start = next((index for index, line in enumerate(lines) if line.startswith("SHADOW")), len(lines))
     return lines[start : lines.index("", start)] if start < len(lines) else []
 
 

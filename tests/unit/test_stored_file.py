@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pointsman import daemon_thread
-from pointsman.app.remembered import remembered
+from pointsman.app.saved_responses import saved_responses
 from pointsman.app.supervisor import Supervisor
 from pointsman.observability.log import Log
 from pointsman.proxy.stored_responses import StoredResponse, StoredResponses
@@ -59,11 +59,11 @@ def running(clock: VirtualLoop) -> Iterator[Service]:
     service = Service(clock, StoredResponses(lambda: NOW), log)
     written = Log("info", log)
     supervisor = Supervisor(written, lambda _: None)
-    kept = remembered(service.responses, supervisor, written)
-    clock.run_until_complete(kept.__aenter__())
+    restored = saved_responses(service.responses, supervisor, written)
+    clock.run_until_complete(restored.__aenter__())
     clock.advance(0.0)
     yield service
-    leaving = clock.create_task(kept.__aexit__(None, None, None))
+    leaving = clock.create_task(restored.__aexit__(None, None, None))
     clock.advance(2.0)
     assert leaving.done()
     leaving.result()
@@ -77,7 +77,7 @@ def test_so_it_does_the_decision_that_a_continuation_keeps(clock: VirtualLoop, d
     with running(clock) as second:
         entry = second.responses.find("r", "me")
         assert entry is not None
-        assert entry.kept == ConversationState("legal", 0.25)
+        assert entry.remembered == ConversationState("legal", 0.25)
 
 
 def test_a_file_of_before_is_read(clock: VirtualLoop, disk: Disk, file: Path) -> None:

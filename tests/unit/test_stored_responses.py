@@ -43,14 +43,14 @@ def test_it_is_its_clients_alone() -> None:
     assert not shelf.has("me", "other")
 
 
-@pytest.mark.parametrize(("seconds", "kept"), [(30 * DAY, True), (30 * DAY + 1, False)])
-def test_it_is_known_for_thirty_days(seconds: float, kept: bool) -> None:
+@pytest.mark.parametrize(("seconds", "known"), [(30 * DAY, True), (30 * DAY + 1, False)])
+def test_it_is_known_for_thirty_days(seconds: float, known: bool) -> None:
     shelf = Shelf()
     shelf.add("me", "r")
     shelf.now += seconds
-    assert shelf.has("me", "r") is kept
+    assert shelf.has("me", "r") is known
     shelf.add("me", "new")
-    assert len(shelf.responses) == 1 + kept
+    assert len(shelf.responses) == 1 + known
 
 
 def test_at_most_ten_thousand_are_known_and_the_oldest_is_forgotten() -> None:
@@ -408,7 +408,7 @@ def test_that_of_another_client_or_session_is_not_found(wire: Wire) -> None:
     """The credentials and the session's header reach the table of conversations."""
 
     def sent(*fields: str, said: tuple[str, ...] = ("Why?", "So.", "thanks")) -> bytes:
-        messages = [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(said)]
+        messages = [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(said)]
         wire.client.sends(request("POST", "/v1/chat/completions", {"model": "MoM", "messages": messages}, *fields))
         wire.upstream.sends(OK)
         return wire.answer.head
@@ -436,8 +436,8 @@ def test_a_dry_run_continues_the_responses_of_its_client_and_no_others(wire: Wir
         wire.client.sends(request("POST", "/v1/route", body, client))
         assert wire.answer.status == status
         if status == 200:
-            told = json.loads(wire.answer.body)
-            assert (told["decision"]["reason"], told["decision"]["endpoints"]) == ("sticky", ["a"])
-            assert told["conversation"]["outcome"] == "kept"
+            answer = json.loads(wire.answer.body)
+            assert (answer["decision"]["reason"], answer["decision"]["endpoints"]) == ("sticky", ["a"])
+            assert answer["conversation"]["outcome"] == "kept"
         else:
             assert b"'resp_1' not found" in wire.answer.body

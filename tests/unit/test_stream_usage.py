@@ -62,10 +62,10 @@ def test_the_tokens_of_streams_on_an_arm_are_counted_and_the_client_gets_no_usag
             assert asked_of_vllm(wire)["stream_options"] == {"include_usage": True}
             wire.upstream.sends(STREAM + chunk(WORD) + chunk(USAGE) + chunk(DONE) + LAST)
             assert wire.answer.body == WORD + DONE
-        told = wire.outcomes()[-8:]
-        assert {line["arm"] for line in told} <= arms
-        assert {(line["prompt_tokens"], line["completion_tokens"]) for line in told} == {(60, 40)}
-        assert all("stream_options" in line["edited"] for line in told)
+        outcomes = wire.outcomes()[-8:]
+        assert {line["arm"] for line in outcomes} <= arms
+        assert {(line["prompt_tokens"], line["completion_tokens"]) for line in outcomes} == {(60, 40)}
+        assert all("stream_options" in line["edited"] for line in outcomes)
 
 
 @pytest.mark.parametrize(

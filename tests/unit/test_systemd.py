@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.app.serve import _tell
+from pointsman.app.serve import _notify_systemd
 from pointsman.app.systemd import Notifier, take
 from support.process import eventually
 from support.toy_config import config
@@ -89,7 +89,7 @@ async def test_the_watchdog_is_not_fed_while_the_classifier_hangs() -> None:
     reloader: Any = SimpleNamespace(status=lambda: turns.append("status"))
     notify = SimpleNamespace(alive=lambda: turns.append("alive"), status=lambda _: None, ready=lambda _: None)
     systemd: Any = SimpleNamespace(watchdog_s=0.003, notify=notify)
-    task = asyncio.create_task(_tell(generations, reloader, systemd))
+    task = asyncio.create_task(_notify_systemd(generations, reloader, systemd))
     await eventually(lambda: len(turns) >= 5, "it has looked five times")
     assert set(turns) == {"status"}
     classifier.healthy = True
@@ -121,11 +121,11 @@ def test_inherited_sockets_come_with_the_names_of_their_units(tmp_path: Path) ->
     )
     shell = f"exec 3<&$1 4<&$2; exec {sys.executable} {program}"
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        kept = (first.fileno(), second.fileno())
+        numbers = (first.fileno(), second.fileno())
         done = subprocess.run(
-            ["bash", "-c", shell, "bash", *map(str, kept)],
+            ["bash", "-c", shell, "bash", *map(str, numbers)],
             env=os.environ | {"LISTEN_FDS": "2", "LISTEN_FDNAMES": "data:admin"},
-            pass_fds=kept,
+            pass_fds=numbers,
             check=True,
             capture_output=True,
             text=True,

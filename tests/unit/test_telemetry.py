@@ -55,7 +55,7 @@ def record(routed: RoutedRequest | None = None, upstream: float | None = None, *
     return made
 
 
-def told(done: Record) -> dict[str, Any]:
+def line_of(done: Record) -> dict[str, Any]:
     """What the line of a request tells."""
     fields: dict[str, Any] = json.loads(msgspec.json.encode(request_line(done)))
     return fields
@@ -147,12 +147,12 @@ async def test_a_requests_line_tells_the_decision_and_never_the_prompt(classifie
 
 
 async def test_the_line_of_an_unsure_decision_says_which_threshold_was_missed(classifier: Classifier) -> None:
-    fields = told(record(await route(classifier, text="python landlord")))
+    fields = line_of(record(await route(classifier, text="python landlord")))
     assert (fields["reason"], fields["missed"]) == ("low_confidence", {"category": "technical", "threshold": 0.6})
 
 
 async def test_the_line_names_threshold_and_what_is_near(classifier: Classifier) -> None:
-    fields = told(record(await route(classifier, text="python landlord")))
+    fields = line_of(record(await route(classifier, text="python landlord")))
     assert (fields["threshold"], fields["threshold_origin"]) == (0.6, "category_model.threshold")
     assert fields["near"] == {"category": "legal", "confidence": pytest.approx(0.499, abs=0.01)}
 
@@ -164,24 +164,24 @@ async def test_the_line_tells_how_the_system_prompt_was_set(
     made = config(category("technical", system_prompt="Ours."), category("legal"))
     body = {"model": "MoM", "messages": [{"role": "user", "content": "Fix my Python"}], "tools": tools}
     routed = await Router(made, classifier, ServedModels).route(CHAT.parse(json.dumps(body).encode()))
-    assert told(record(routed))["system_prompt"] == mode
+    assert line_of(record(routed))["system_prompt"] == mode
 
 
 async def test_an_explicit_models_line_has_no_more_than_there_is_to_tell(classifier: Classifier) -> None:
-    fields = told(record(await route(classifier, BASE), original_model=BASE))
+    fields = line_of(record(await route(classifier, BASE), original_model=BASE))
     assert fields["ms"].keys() == {"decide", "total"}
     del fields["ts"], fields["level"], fields["event"]
     assert fields.keys() == {"request_id", "path", "status", "original_model", "selected_model", "reason", "ms"}
 
 
 async def test_a_model_that_a_client_names_has_256_bytes_in_the_log(classifier: Classifier) -> None:
-    fields = told(record(await route(classifier, "m" * 10_000), original_model="m" * 10_000))
+    fields = line_of(record(await route(classifier, "m" * 10_000), original_model="m" * 10_000))
     assert [len(fields[name].encode()) for name in ("original_model", "selected_model")] == [256, 256]
 
 
 @pytest.mark.parametrize(("status", "phase"), [(499, "stream"), (200, None), (502, None)])
 def test_only_a_client_that_left_has_a_phase_in_which_it_did(status: int, phase: str | None) -> None:
-    assert told(record(status=status, phase="stream")).get("left_in") == phase
+    assert line_of(record(status=status, phase="stream")).get("left_in") == phase
 
 
 async def test_server_timing_is_in_milliseconds(classifier: Classifier) -> None:
@@ -195,7 +195,7 @@ async def test_server_timing_is_in_milliseconds(classifier: Classifier) -> None:
 async def test_a_texts_hash_is_the_same_from_the_cache_and_tells_texts_apart(classifier: Classifier) -> None:
     texts = ("one", "one", "two")
     routed = [await route(classifier, text=text) for text in texts]
-    hashes = [told(record(found))["text_hash"] for found in routed]
+    hashes = [line_of(record(found))["text_hash"] for found in routed]
 
     assert [found.classification and found.classification.source for found in routed] == ["run", "hit", "run"]
     assert hashes[0] == hashes[1] != hashes[2]
@@ -294,13 +294,13 @@ async def test_a_request_that_has_ended_is_told_later_as_it_was_then_without_its
     assert done.routed.edited.body
     before = time.time()
     done.end()
-    line, seconds = told(done), done.seconds
+    line, seconds = line_of(done), done.seconds
     assert before - 0.001 <= datetime.datetime.fromisoformat(line["ts"]).timestamp() <= time.time()
     assert line["ms"]["total"] == pytest.approx(seconds * 1000, abs=0.001) != 0
     assert "model" in line["edited"]
     assert not done.routed.edited.body
     done.ended = 0.0
-    assert told(done)["ts"] == "1970-01-01T00:00:00.000+00:00"
+    assert line_of(done)["ts"] == "1970-01-01T00:00:00.000+00:00"
 
 
 async def test_lines_of_requests_wait_until_they_are_256() -> None:

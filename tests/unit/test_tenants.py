@@ -85,7 +85,7 @@ async def test_all_clients_together_have_one_bound(make_classifier: Make) -> Non
 
 def messages(*said: str) -> dict[str, Any]:
     roles = ("user", "assistant")
-    return {"messages": [{"role": roles[place % 2], "content": text} for place, text in enumerate(said)]}
+    return {"messages": [{"role": roles[index % 2], "content": text} for index, text in enumerate(said)]}
 
 
 def asked(*said: str) -> ParsedRequest:
@@ -108,9 +108,9 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     search = AskFinder._search
 
-    def noted(self: AskFinder, given: list[str], whole: str, told: Any) -> Steps[Ask]:
+    def noted(self: AskFinder, given: list[str], whole: str, span: Any) -> Steps[Ask]:
         found.append(whole)
-        return search(self, given, whole, told)
+        return search(self, given, whole, span)
 
     monkeypatch.setattr(AskFinder, "_search", noted)
     return found
@@ -204,8 +204,8 @@ async def test_what_is_read_of_a_change_of_subject_is_its_clients(
     await router.route(asked("python python"), key=key)
     routed = await router.route(asked("python python", "A language.", "landlord landlord landlord"), key=key)
 
-    assert routed.held is not None
-    assert routed.held.together is not None
+    assert routed.follow_up is not None
+    assert routed.follow_up.together is not None
     assert [client for client, _ in clients] == ["ann"] * 3
 
 

@@ -19,7 +19,7 @@ from pointsman.classify import artifact
 from pointsman.cli.check import check
 from pointsman.config.load import LoadedConfig
 from pointsman.config.model import Config
-from pointsman.config.told import remember_told, was_told
+from pointsman.config.threshold_notice import remember_notified, was_notified
 from pointsman.errors import ConfigError, Problem
 from pointsman.routing.policy import Policy
 from pointsman.routing.threshold_problems import former, problems
@@ -44,7 +44,7 @@ def common(threshold: float) -> str:
     return f"classifier: {{category_model: {{threshold: {threshold}}}}}\n"
 
 
-def told(made: LoadedConfig) -> Problem | None:
+def warning_for(made: LoadedConfig) -> Problem | None:
     return former(made, BUILTIN.labels, ROWS)
 
 
@@ -92,20 +92,20 @@ def test_with_the_lines_of_the_warning_each_row_goes_where_it_went_before(
 ) -> None:
     """A config without a threshold had 0.6."""
     made = loaded(tmp_path, TEXT + given)
-    found = told(made)
+    found = warning_for(made)
     assert found is not None
     again = nested(to_set(found))
     text = TEXT + ("" if "classifier" in again else given) + yaml.safe_dump(again, allow_unicode=True)
 
-    kept = loaded(tmp_path, text)
+    repeated = loaded(tmp_path, text)
 
     was = routes(read_before(made.config, before))
-    assert routes(kept.config) == was != routes(made.config)
-    assert told(kept) is None
+    assert routes(repeated.config) == was != routes(made.config)
+    assert warning_for(repeated) is None
 
 
 def test_the_warning_has_the_numbers_of_before_and_the_line_of_the_threshold(tmp_path: Path) -> None:
-    made = told(loaded(tmp_path, TEXT + common(0.5)))
+    made = warning_for(loaded(tmp_path, TEXT + common(0.5)))
     assert made is not None
     assert made.line == TEXT.count("\n") + 1
     assert to_set(made) == {"pointsman.routing.thresholds": {"technical": 0.8982, "legal": 0.8544}}
@@ -117,7 +117,7 @@ def test_the_warning_has_the_numbers_of_before_and_the_line_of_the_threshold(tmp
     ["{thresholds: {legal: 0.7}}", "{thresholds: {}}", "{precision: 0.9}", "{precision: null}"],
 )
 def test_who_has_set_thresholds_or_a_precision_is_told_nothing(tmp_path: Path, given: str) -> None:
-    assert told(loaded(tmp_path, f"{TEXT}pointsman: {{routing: {given}}}\n")) is None
+    assert warning_for(loaded(tmp_path, f"{TEXT}pointsman: {{routing: {given}}}\n")) is None
 
 
 def test_where_nothing_is_different_nothing_is_told(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_where_nothing_is_different_nothing_is_told(tmp_path: Path) -> None:
 
 
 def test_where_no_adapter_depends_on_it_nothing_is_told(tmp_path: Path) -> None:
-    assert told(loaded(tmp_path, MINIMAL + "categories:\n" + category("general"))) is None
+    assert warning_for(loaded(tmp_path, MINIMAL + "categories:\n" + category("general"))) is None
 
 
 def test_where_only_the_default_is_another_the_warning_says_that(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_where_only_the_default_is_another_the_warning_says_that(tmp_path: Path)
 @pytest.mark.parametrize("name", ["no", "null: {a}", "on", "1", "😀 é", "a, b", "'quoted'"])
 def test_a_name_of_any_category_can_be_set_as_the_warning_writes_it(tmp_path: Path, name: str) -> None:
     written = TEXT.replace("name: technical", f"name: {json.dumps(name, ensure_ascii=False)}")
-    made = told(loaded(tmp_path, written + common(0.5)))
+    made = warning_for(loaded(tmp_path, written + common(0.5)))
     assert made is not None
     text = written + common(0.5) + yaml.safe_dump(nested(to_set(made)), allow_unicode=True)
     assert dict(loaded(tmp_path, text).config.pointsman.routing.thresholds) == {name: 0.8982, "legal": 0.8544}
@@ -156,8 +156,8 @@ def test_check_warns_until_the_state_directory_remembers_it(tmp_path: Path, monk
         return "is now the threshold of each category" in out.getvalue()
 
     assert [warned(), warned()] == [True, True]
-    assert not was_told(tmp_path)
-    remember_told(tmp_path)
+    assert not was_notified(tmp_path)
+    remember_notified(tmp_path)
     assert not warned()
 
 
@@ -169,7 +169,7 @@ def test_a_state_directory_that_cannot_be_read_has_told_nothing(monkeypatch: pyt
 
     for name in ("stat", "lstat"):
         monkeypatch.setattr(os, name, refused)
-    assert not was_told(Path("/nowhere"))
+    assert not was_notified(Path("/nowhere"))
 
 
 def test_a_start_and_a_reload_tell_what_check_warns_of(tmp_path: Path) -> None:

@@ -288,15 +288,15 @@ def test_a_config_is_loaded_with_its_thresholds(
     rows.write_text('{"text": "landlord blood", "label": "law"}\n')
 
     assert main(["explain", "landlord blood", "--offline", "--json", "--config", str(path)]) == 0
-    told = json.loads(capsys.readouterr().out)["decision"]
+    decision = json.loads(capsys.readouterr().out)["decision"]
     assert main(["eval", str(tmp_path / "artifact"), str(rows), "--config", str(path), "--json", f"{rows}.json"]) == 0
     report = json.loads((tmp_path / "rows.jsonl.json").read_text())
 
     missed = {"category": "law", "threshold": threshold} if model == "base" else None
-    assert (told["model"], told["threshold"], told["missed"]) == (model, threshold, missed)
-    assert told["threshold_origin"] == origin
+    assert (decision["model"], decision["threshold"], decision["missed"]) == (model, threshold, missed)
+    assert decision["threshold_origin"] == origin
     assert report["judged"]["accuracy"]["part"] == (0 if missed else 1)
-    assert report["passed"]["law"]["threshold"] == told["threshold"]
+    assert report["passed"]["law"]["threshold"] == decision["threshold"]
 
 
 # --- the lowest threshold of any scores ------------------------------------------------------------------------

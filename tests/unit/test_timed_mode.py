@@ -366,12 +366,12 @@ def test_a_former_release_reads_its_overlay_without_it(host: Host) -> None:
     host.set_mode("shadow")
     host.set_mode("off", HOUR)
     fields = {"version", "mode", "canaries", "adapters", "config", "classifier", "former"}
-    told = json.loads((host.folder / "overlay.json").read_bytes())
-    assert told.keys() == fields
-    assert told["mode"] == "shadow"
+    shown = json.loads((host.folder / "overlay.json").read_bytes())
+    assert shown.keys() == fields
+    assert shown["mode"] == "shadow"
     timed = host.folder / "timed_mode.json"
-    told = {"mode": "off", "until": NOON + HOUR, "seconds": HOUR}
-    assert json.loads(timed.read_bytes()) == told | {"boot_id": "first", "boot_until": HOUR}
+    shown = {"mode": "off", "until": NOON + HOUR, "seconds": HOUR}
+    assert json.loads(timed.read_bytes()) == shown | {"boot_id": "first", "boot_until": HOUR}
     assert timed.stat().st_mode & 0o777 == 0o600
 
 
@@ -435,12 +435,12 @@ def test_status_metrics_and_the_overlay_say_until_when(host: Host) -> None:
     assert _routing(host.generations)["until"] is None
     host.set_mode("off")
     assert host.gauge == {"off": math.inf}
-    told = _routing(host.generations)
-    assert (told["overridden"], told["until"], told["then"]) == (True, None, None)
+    shown = _routing(host.generations)
+    assert (shown["overridden"], shown["until"], shown["then"]) == (True, None, None)
     host.set_mode("shadow", HOUR)
     assert host.gauge == {"shadow": NOON + HOUR}
-    told = _routing(host.generations)
-    assert (told["mode"], told["overridden"], told["until"], told["then"]) == ("shadow", True, NOON + HOUR, "off")
+    shown = _routing(host.generations)
+    assert (shown["mode"], shown["overridden"], shown["until"], shown["then"]) == ("shadow", True, NOON + HOUR, "off")
     assert host.store.describe()["overlay"]["timed"]["until"] == NOON + HOUR
     host.set_mode("config")
     host.set_mode("off", HOUR)
@@ -468,10 +468,12 @@ def test_what_has_an_end_is_not_printed_for_the_config() -> None:
 
 
 def test_a_command_shows_until_when_and_what_comes_then() -> None:
-    told: dict[str, Any] = {"mode": "off", "percent": None, "configured": "on", "overridden": True, "categories": []}
+    shown: dict[str, Any] = {"mode": "off", "percent": None, "configured": "on", "overridden": True, "categories": []}
     ends = {"until": int(NOON), "then": "shadow"}
-    assert render(told | ends) == [f"ROUTING  off until {overlay.moment(NOON)} (by `pointsman mode`; then shadow)"]
-    assert render(told | {"until": None}) == render(told) == ["ROUTING  off (by `pointsman mode`; the config says on)"]
+    assert render(shown | ends) == [f"ROUTING  off until {overlay.moment(NOON)} (by `pointsman mode`; then shadow)"]
+    assert (
+        render(shown | {"until": None}) == render(shown) == ["ROUTING  off (by `pointsman mode`; the config says on)"]
+    )
 
 
 # --- the command ---------------------------------------------------------------------------------------------------

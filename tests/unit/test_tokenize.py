@@ -36,27 +36,27 @@ def test_a_text_that_fits_is_whole(file: Path, letters: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "kept"),
+    ("share", "expected"),
     [(0.5, "abcnop"), (0.0, "klmnop"), (1.0, "abcdef"), (0.34, "abmnop"), (0.9, "abcdep")],
 )
 def test_of_a_longer_text_head_and_tail_are_kept_between_the_special_tokens(
-    file: Path, share: float, kept: str
+    file: Path, share: float, expected: str
 ) -> None:
     (encoded,) = Tokenizer(file).encode([" ".join(LETTERS)], TextWindow(8, share))
-    assert (encoded.ids.tolist(), encoded.cut) == (ids(kept), True)
+    assert (encoded.ids.tolist(), encoded.cut) == (ids(expected), True)
 
 
 @pytest.mark.parametrize(
-    ("template", "kept"), [("[CLS] $A", [CLS, *ids("abcdnop")[1:-1]]), ("$A [SEP]", [*ids("abcdnop")[1:-1], SEP])]
+    ("template", "expected"), [("[CLS] $A", [CLS, *ids("abcdnop")[1:-1]]), ("$A [SEP]", [*ids("abcdnop")[1:-1], SEP])]
 )
-def test_special_tokens_may_be_on_one_side_only(file: Path, tmp_path: Path, template: str, kept: list[int]) -> None:
+def test_special_tokens_may_be_on_one_side_only(file: Path, tmp_path: Path, template: str, expected: list[int]) -> None:
     built = tokenizers.Tokenizer.from_file(str(file))
     built.post_processor = tokenizers.processors.TemplateProcessing(
         single=template, special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
     )
     built.save(str(tmp_path / "tokenizer.json"))
     (encoded,) = Tokenizer(tmp_path / "tokenizer.json").encode([" ".join(LETTERS)], TextWindow(8, 0.5))
-    assert encoded.ids.tolist() == kept
+    assert encoded.ids.tolist() == expected
 
 
 def test_one_token_too_many_is_cut(file: Path) -> None:

@@ -44,7 +44,7 @@ def by_name(series: list[dict[str, Any]]) -> dict[str, int]:
     return {one["name"]: sum(one["counts"]) for one in series}
 
 
-def places(report: dict[str, Any]) -> list[tuple[float, int]]:
+def points(report: dict[str, Any]) -> list[tuple[float, int]]:
     """When requests were counted, and how many."""
     (found,) = report["statuses"]
     return [(report["start"] + slot * report["step_s"], many) for slot, many in enumerate(found["counts"]) if many]
@@ -56,9 +56,9 @@ def test_requests_count_in_their_15_seconds_their_minute_and_their_five_minutes(
         count(metrics)
         traffic.take(NOON + minute * MINUTE)
     five, fifteen, hour, day = (traffic.report(name, NOON + 7.5 * MINUTE) for name in ("5m", "15m", "hour", "day"))
-    assert places(five) == [(NOON + minute * MINUTE, 1) for minute in range(3, 7)]
-    assert places(fifteen) == places(hour) == [(NOON + minute * MINUTE, 1) for minute in range(7)]
-    assert places(day) == [(NOON, 5), (NOON + 5 * MINUTE, 2)]
+    assert points(five) == [(NOON + minute * MINUTE, 1) for minute in range(3, 7)]
+    assert points(fifteen) == points(hour) == [(NOON + minute * MINUTE, 1) for minute in range(7)]
+    assert points(day) == [(NOON, 5), (NOON + 5 * MINUTE, 2)]
     assert [(one["step_s"], len(one["statuses"][0]["counts"])) for one in (five, fifteen, hour, day)] == [
         *((15, 20), (15, 60)),
         *((60, 60), (300, 288)),
@@ -74,7 +74,7 @@ def test_what_is_older_than_the_window_is_gone(window: str, last: float) -> None
     traffic = Traffic(metrics, NOON)
     count(metrics)
     traffic.take(NOON + 1)
-    assert places(traffic.report(window, NOON + last)) == [(NOON, 1)]
+    assert points(traffic.report(window, NOON + last)) == [(NOON, 1)]
     step = traffic.report(window, NOON)["step_s"]
     assert traffic.report(window, NOON + last + step)["statuses"] == []
 
@@ -85,14 +85,14 @@ def test_a_slot_that_comes_again_after_a_day_begins_anew(metrics: Metrics) -> No
     traffic.take(NOON + 86_400)
     count(metrics)
     count(metrics)
-    assert places(traffic.report("day", NOON + 86_400 + 1)) == [(NOON + 86_400, 2)]
+    assert points(traffic.report("day", NOON + 86_400 + 1)) == [(NOON + 86_400, 2)]
 
 
 def test_a_report_has_what_was_counted_since_the_last_minute(metrics: Metrics) -> None:
     traffic = Traffic(metrics, NOON)
     count(metrics)
-    assert places(traffic.report("hour", NOON + 10)) == [(NOON, 1)]
-    assert places(traffic.report("hour", NOON + 20)) == [(NOON, 1)], "it is counted twice"
+    assert points(traffic.report("hour", NOON + 10)) == [(NOON, 1)]
+    assert points(traffic.report("hour", NOON + 20)) == [(NOON, 1)], "it is counted twice"
 
 
 async def test_decisions_count_by_category_reason_and_model_the_most_frequent_first(
@@ -192,7 +192,7 @@ def test_of_keys_with_models_the_first_1024_pairs_have_counts_of_their_own_and_t
     assert len(list(metrics.usage.items())) == 1025, "nor does the counter know more"
 
 
-def held(models: int, keys: int, categories: int) -> int:
+def bytes_of(models: int, keys: int, categories: int) -> int:
     """The bytes that a day of traffic takes, with so many names."""
     metrics = Metrics(frozenset())
     tracemalloc.start()
@@ -213,12 +213,12 @@ def held(models: int, keys: int, categories: int) -> int:
 
 
 def test_a_day_takes_3_megabytes_with_a_dozen_models() -> None:
-    assert held(13, 12, 20) < 3e6
+    assert bytes_of(13, 12, 20) < 3e6
 
 
 @pytest.mark.thorough
 def test_a_day_takes_22_megabytes_whatever_names_there_are() -> None:
-    assert 18e6 < held(1000, 1000, 1000) < 22e6
+    assert 18e6 < bytes_of(1000, 1000, 1000) < 22e6
 
 
 _OWN = tracemalloc.Filter(True, "*/observability/traffic.py")

@@ -57,19 +57,19 @@ async def send(
     *turns: Any,
     api: Format = CHAT,
     caller: Caller = ANYBODY,
-    kept: ConversationState | None = None,
+    continued: ConversationState | None = None,
     stated: Ask | None = None,
     **fields: Any,
 ) -> RoutedRequest:
     """Send what user and assistant said in turns; a mapping is a message as it stands."""
     messages = [
-        turn if isinstance(turn, dict) else {"role": ("user", "assistant")[place % 2], "content": turn}
-        for place, turn in enumerate(turns)
+        turn if isinstance(turn, dict) else {"role": ("user", "assistant")[index % 2], "content": turn}
+        for index, turn in enumerate(turns)
     ]
     request = api.parse(json.dumps({"model": "MoM", api.prompt_field: messages, **fields}).encode())
     if stated is not None:
         request = msgspec.structs.replace(request, ask=stated)
-    return await router.route(request, caller, continued=kept)
+    return await router.route(request, caller, continued=continued)
 
 
 def found(routed: RoutedRequest) -> tuple[str | None, Reason]:
@@ -78,7 +78,7 @@ def found(routed: RoutedRequest) -> tuple[str | None, Reason]:
 
 def known(routed: RoutedRequest) -> bool:
     """Whether something was remembered, and not only read from the request's own history."""
-    return routed.recalled is not None and routed.recalled.kept is not None
+    return routed.recalled is not None and routed.recalled.remembered is not None
 
 
 STUCK_TO_TECHNICAL = ("technical", Reason.STICKY)
@@ -154,8 +154,8 @@ async def test_a_conversation_does_not_end_where_the_ask_is_not_read_with_what_w
 async def test_where_nothing_is_known_of_what_was_before_nothing_is_read_with_it(router: Router) -> None:
     """As where vLLM has the history: that tells neither for a follow-up nor for a change."""
     alone = await router.reader.classify("blood and blood")
-    held = await router.reader.read_on(FollowUp("technical", "blood and blood"), alone, 0.0)
-    assert held.together == 0.5
+    follow_up = await router.reader.read_on(FollowUp("technical", "blood and blood"), alone, 0.0)
+    assert follow_up.together == 0.5
     assert (await router.reader.read_on(FollowUp("medical", "blood and blood"), alone, 0.0)).together is None
 
 
@@ -174,9 +174,9 @@ async def test_what_is_read_for_a_request_takes_no_longer_than_the_deadline(make
         alone, both = deadlines
         deadline = router.config.pointsman.classifier.deadline_ms / 1000
         assert (alone, both) == (None, deadline / 2)
-        held = FollowUp("technical", "blood and blood", "python", "python")
-        read_alone = await router.reader.classify(held.ask)
-        await router.reader.read_on(held, read_alone, time.perf_counter() - 0.9 * deadline)
+        follow_up = FollowUp("technical", "blood and blood", "python", "python")
+        read_alone = await router.reader.classify(follow_up.ask)
+        await router.reader.read_on(follow_up, read_alone, time.perf_counter() - 0.9 * deadline)
         left = deadlines[-1]
         assert left is not None
         assert 0 < left <= 0.1 * deadline
@@ -192,9 +192,9 @@ async def test_what_is_read_with_an_answer_in_another_language_tells_nothing(mak
 
         router.classifier.classify = classify  # type: ignore[method-assign, assignment]
         alone = await router.reader.classify("blood and blood")
-        held = FollowUp("technical", "blood and blood", "python\nSí", "python\nSí")
-        held = await router.reader.read_on(held, alone, time.perf_counter())
-    assert held.together == reading.UNKNOWN
+        follow_up = FollowUp("technical", "blood and blood", "python\nSí", "python\nSí")
+        follow_up = await router.reader.read_on(follow_up, alone, time.perf_counter())
+    assert follow_up.together == reading.UNKNOWN
 
 
 async def test_it_is_told_what_a_follow_up_was_judged_by(classifier: Classifier) -> None:
@@ -205,14 +205,14 @@ async def test_it_is_told_what_a_follow_up_was_judged_by(classifier: Classifier)
     messages = [user("python"), assistant("a"), user("blood and blood")]
     request = CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode())
     routed = await router.route(request)
-    assert routed.held is not None
-    together = routed.held.together
+    assert routed.follow_up is not None
+    together = routed.follow_up.together
     assert together is not None
-    assert routed.phases()["follow_up"] == routed.held.seconds > 0
+    assert routed.phases()["follow_up"] == routed.follow_up.seconds > 0
     assert request_line(Record("1", "/v1/chat/completions", routed=routed))["together"] == round(together, 4)
-    told = describe(router, request, routed)
-    assert told["conversation"]["together"] == together
-    assert f", {together:.3f} with what was before" in render(told)
+    description = describe(router, request, routed)
+    assert description["conversation"]["together"] == together
+    assert f", {together:.3f} with what was before" in render(description)
 
 
 async def test_after_a_greeting_the_next_ask_is_decided_as_a_first_one(classifier: Classifier) -> None:
@@ -636,24 +636,24 @@ async def test_few_earlier_turns_are_looked_at_for_content(
 
 
 async def test_a_response_that_is_continued_gives_its_category_on(router: Router) -> None:
-    kept = ConversationState("technical", 0.5)
-    assert found(await send(router, "thanks", api=RESPONSES, kept=kept)) == STUCK_TO_TECHNICAL
-    assert found(await send(router, "blood landlord", api=RESPONSES, kept=kept)) == STUCK_TO_TECHNICAL
+    continued = ConversationState("technical", 0.5)
+    assert found(await send(router, "thanks", api=RESPONSES, continued=continued)) == STUCK_TO_TECHNICAL
+    assert found(await send(router, "blood landlord", api=RESPONSES, continued=continued)) == STUCK_TO_TECHNICAL
     output = {"type": "function_call_output", "call_id": "c", "output": "5"}
-    assert found(await send(router, output, api=RESPONSES, kept=kept)) == STUCK_TO_TECHNICAL
-    switched = await send(router, "How high is my blood pressure?", api=RESPONSES, kept=kept)
-    assert switched.kept == ConversationState("medical", 0.5)
+    assert found(await send(router, output, api=RESPONSES, continued=continued)) == STUCK_TO_TECHNICAL
+    switched = await send(router, "How high is my blood pressure?", api=RESPONSES, continued=continued)
+    assert switched.remembered == ConversationState("medical", 0.5)
 
 
 async def test_a_response_without_a_class_gives_nothing_on_but_to_its_own_steps(router: Router) -> None:
-    kept = ConversationState(None, 0.5, unread=True)
+    continued = ConversationState(None, 0.5, unread=True)
     output = {"type": "function_call_output", "call_id": "c", "output": "5"}
-    assert found(await send(router, output, api=RESPONSES, kept=kept)) == (None, Reason.STICKY)
-    assert found(await send(router, "python", api=RESPONSES, kept=kept)) == ("technical", Reason.CLASSIFIED)
+    assert found(await send(router, output, api=RESPONSES, continued=continued)) == (None, Reason.STICKY)
+    assert found(await send(router, "python", api=RESPONSES, continued=continued)) == ("technical", Reason.CLASSIFIED)
 
 
 async def test_it_is_not_remembered_by_the_end_of_its_history_that_the_body_has(router: Router) -> None:
-    await send(router, "python landlord", api=RESPONSES, kept=ConversationState("technical", 0.5))
+    await send(router, "python landlord", api=RESPONSES, continued=ConversationState("technical", 0.5))
     routed = await send(router, "python landlord", "a", "and now?", api=RESPONSES)
     assert routed.decision.reason is not Reason.STICKY
 

@@ -98,9 +98,11 @@ def test_an_answer_may_end_with_its_connection(clock: VirtualLoop) -> None:
     assert asked.task.result() == b"{}"
 
 
-@pytest.mark.parametrize(("key_line", "told"), [(b"", "wants the key of vLLM's --api-key"), (KEY, "refuses the key")])
-def test_a_401_says_what_to_do_about_the_key(clock: VirtualLoop, key_line: bytes, told: str) -> None:
-    with pytest.raises(UpstreamError, match=told):
+@pytest.mark.parametrize(
+    ("key_line", "expected"), [(b"", "wants the key of vLLM's --api-key"), (KEY, "refuses the key")]
+)
+def test_a_401_says_what_to_do_about_the_key(clock: VirtualLoop, key_line: bytes, expected: str) -> None:
+    with pytest.raises(UpstreamError, match=expected):
         Question(clock, lambda state: client.models(state, key_line)).after(with_length(b"{}", "401 Unauthorized"))
 
 
@@ -265,15 +267,15 @@ def test_a_key_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_no_request_gets_the_connection_of_a_question(clock: VirtualLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is closed as soon as it is answered."""
-    kept: list[object] = []
-    monkeypatch.setattr(ConnectionPool, "put", lambda _, connection: kept.append(connection))
+    reusable: list[object] = []
+    monkeypatch.setattr(ConnectionPool, "put", lambda _, connection: reusable.append(connection))
     asked = Question(clock, lambda state: client.models(state, b""))
     assert asked.after(with_length(b"{}")) == b"{}"
-    assert kept == []
+    assert reusable == []
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("said", "expected"),
     [
         (b"\xffoops", "\N{REPLACEMENT CHARACTER}oops"),
         (b"x" * 301, "x" * 300),
@@ -282,5 +284,5 @@ def test_no_request_gets_the_connection_of_a_question(clock: VirtualLoop, monkey
         (b"[1]", "vLLM answers with status 500"),
     ],
 )
-def test_what_vllm_says_is_fit_for_a_line_of_the_log(said: bytes, told: str) -> None:
-    assert words(500, said) == told
+def test_what_vllm_says_is_fit_for_a_line_of_the_log(said: bytes, expected: str) -> None:
+    assert words(500, said) == expected

@@ -330,8 +330,8 @@ def test_a_connection_that_is_kept_does_not_keep_a_long_body(wire: Wire) -> None
     upstream.sends(OK)
     wire.client.sends(long_request())
     upstream.sends(OK)
-    (kept,) = wire.pooled
-    assert not kept._protocol._upload._left
+    (reusable,) = wire.pooled
+    assert not reusable._protocol._upload._left
 
 
 def test_nothing_is_written_for_a_client_that_left(wire: Wire) -> None:

@@ -159,8 +159,8 @@ def test_nor_where_a_long_one_is(form: Format | None) -> None:
     """Cut at each byte around the usage, and within escapes, where it is scanned."""
     answer = padded(RESPONSE, b'"a":"%b\\\\\\"",' % LONG, b',"user":"\\\\\\"\\\\"')
     text = answer if form is None else b'data: {"response":%b}\n\n' % answer
-    place = text.rindex(b'"usage"')
-    for at in [*range(place - 9, place + 350), *range(KEPT, KEPT + 60), *range(len(text) - 20, len(text))]:
+    position = text.rindex(b'"usage"')
+    for at in [*range(position - 9, position + 350), *range(KEPT, KEPT + 60), *range(len(text) - 20, len(text))]:
         assert tokens(form, text[:at], text[at:]) == (7, 3), at
         assert tokens(form, text[:KEPT], text[KEPT : at - 1], text[at - 1 : at], text[at:]) == (7, 3), at
 

@@ -20,10 +20,10 @@ from aiohttp import web
 from pointsman.api.one_request import request_route
 from pointsman.cli.main import main
 from pointsman.observability.find_request import Search
-from pointsman.observability.kept_rows import TextRecord
 from pointsman.observability.log import Log, stderr_log
 from pointsman.observability.log_line import LineEncoder
 from pointsman.observability.record import Record
+from pointsman.observability.text_records import TextRecord
 from pointsman.server.response import Response
 from support.config_files import MINIMAL, write
 from support.log import Memory
@@ -142,9 +142,9 @@ def test_each_form_of_the_log_is_read(
     path = tmp_path / "log"
     path.write_bytes(gzip.compress(content) if how == "compressed" else content)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
-    place = "-" if how == "standard input" else str(path)
-    assert main(["why", ID, place]) == 0
-    assert capsys.readouterr().out == f"log        {place}\n{TOLD}"
+    location = "-" if how == "standard input" else str(path)
+    assert main(["why", ID, location]) == 0
+    assert capsys.readouterr().out == f"log        {location}\n{TOLD}"
 
 
 def test_the_log_and_its_rotated_files_are_one(tmp_path: Path, capsys: Captured) -> None:
@@ -385,23 +385,23 @@ async def test_the_service_tells_the_lines_as_it_has_logged_them_at_once(journal
     made = Log("info", sink, LineEncoder(journal=journal))
     for name in ("other", ID, "third"):
         made.soon(ended(name, original_model='m\udc80"\x9b'))
-    status, told = await asked(made, f"id={ID}")
+    status, answer = await asked(made, f"id={ID}")
     written = [json.loads(one[one.index("{") :]) for one in sink.getvalue().splitlines()]
     assert status == 200
-    assert told["requests"] == [written[1]]
-    assert (told["ambiguous"], told["more"], told["since"]) == (False, False, written[0]["ts"])
+    assert answer["requests"] == [written[1]]
+    assert (answer["ambiguous"], answer["more"], answer["since"]) == (False, False, written[0]["ts"])
 
 
 async def test_the_service_keeps_the_newest_requests_within_eight_mib() -> None:
     made = Log("info", Memory())
     for number in range(12_000):
         made.soon(ended(f"request-{number}", error="e" * 1_000))
-    kept = made.requests()
-    assert 7 * 2**20 < sum(map(len, kept)) <= 8 * 2**20
+    newest = made.requests()
+    assert 7 * 2**20 < sum(map(len, newest)) <= 8 * 2**20
     assert (await asked(made, "id=request-11999"))[1]["requests"]
-    _, told = await asked(made, "id=request-0")
-    assert told["requests"] == []
-    assert told["since"].startswith("2026-09-21T")
+    _, answer = await asked(made, "id=request-0")
+    assert answer["requests"] == []
+    assert answer["since"].startswith("2026-09-21T")
 
 
 async def test_other_requests_go_on_while_many_lines_are_looked_through() -> None:
@@ -416,9 +416,9 @@ async def test_other_requests_go_on_while_many_lines_are_looked_through() -> Non
     for number in range(3_000):
         made.soon(ended(f"request-{number}"))
     task = asyncio.create_task(other())
-    _, told = await asked(made, "id=request-")
+    _, answer = await asked(made, "id=request-")
     task.cancel()
-    assert (len(told["requests"]), told["ambiguous"], told["more"]) == (10, True, True)
+    assert (len(answer["requests"]), answer["ambiguous"], answer["more"]) == (10, True, True)
     assert turns >= 3_000 / 256
 
 
@@ -426,26 +426,26 @@ async def test_other_requests_go_on_while_many_lines_are_looked_through() -> Non
     "query", ["", "id=", "id=a%20b", "id=a%0A", "id=" + "x" * 129, "id=a&b=c", "id=a&id=b", "name=a", "id"]
 )
 async def test_a_query_without_an_id_is_a_400(query: str) -> None:
-    status, told = await asked(Log("info", Memory()), query)
-    assert (status, told["error"]["code"]) == (400, "invalid_query")
+    status, answer = await asked(Log("info", Memory()), query)
+    assert (status, answer["error"]["code"]) == (400, "invalid_query")
 
 
 async def test_a_service_that_logs_no_requests_says_so() -> None:
     for level, requests, logged in (("info", True, True), ("info", False, False), ("warning", True, False)):
-        _, told = await asked(Log(level, Memory()), f"id={ID}", requests=requests)
-        assert (told["requests"], told["since"], told["logged"]) == ([], None, logged)
+        _, answer = await asked(Log(level, Memory()), f"id={ID}", requests=requests)
+        assert (answer["requests"], answer["since"], answer["logged"]) == ([], None, logged)
 
 
 def test_the_service_knows_where_its_log_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (tmp_path / "log").open("w") as file:
         monkeypatch.setattr(sys, "stderr", file)
-        for journal, place in ((True, "journal"), (False, str(tmp_path / "log"))):
+        for journal, location in ((True, "journal"), (False, str(tmp_path / "log"))):
             with stderr_log("info", journal=journal) as made:
-                assert made.place == place
+                assert made.location == location
     with Path("/dev/null").open("w") as nowhere:
         monkeypatch.setattr(sys, "stderr", nowhere)
         with stderr_log("info", journal=False) as made:
-            assert made.place is None
+            assert made.location is None
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -460,12 +460,12 @@ ANSWER: dict[str, Any] = {
 
 
 @asynccontextmanager
-async def answering(folder: Path, told: object, asked: list[str]) -> AsyncIterator[str]:
+async def answering(folder: Path, answer: object, asked: list[str]) -> AsyncIterator[str]:
     """Something at the admin address of the config, whose path is returned."""
 
     async def handle(request: web.Request) -> web.Response:
         asked.append(f"{request.method} {request.path_qs}")
-        return web.json_response(told)
+        return web.json_response(answer)
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handle)
@@ -478,10 +478,10 @@ async def answering(folder: Path, told: object, asked: list[str]) -> AsyncIterat
         await runner.cleanup()
 
 
-async def why(folder: Path, told: object, *arguments: str) -> tuple[int, list[str]]:
+async def why(folder: Path, answer: object, *arguments: str) -> tuple[int, list[str]]:
     """Run the command beside a service that tells this; return its exit code and what the service was asked."""
     heard: list[str] = []
-    async with answering(folder, told, heard) as config:
+    async with answering(folder, answer, heard) as config:
         code = await asyncio.to_thread(main, ["why", *arguments, "--config", config])
     return code, heard
 
@@ -498,7 +498,7 @@ async def test_with_a_log_it_is_not_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "answer"),
     [
         ({"log": "journal"}, f"others are in its log: `journalctl -u pointsman -o cat | pointsman why {ID} -`"),
         ({"log": "/var/log/p.log"}, f"others are in its log: `pointsman why {ID} /var/log/p.log`"),
@@ -509,12 +509,12 @@ async def test_with_a_log_it_is_not_asked(tmp_path: Path) -> None:
     ],
 )
 async def test_a_request_that_the_service_does_not_have_is_status_1_and_the_log_is_named(
-    fields: dict[str, Any], told: str, tmp_path: Path, capsys: Captured
+    fields: dict[str, Any], answer: str, tmp_path: Path, capsys: Captured
 ) -> None:
     assert (await why(tmp_path, ANSWER | {"requests": []} | fields, ID))[0] == 1
     err = capsys.readouterr().err
     assert f"no request {ID}: the service at unix:{tmp_path}/admin.sock " in err
-    assert told in err
+    assert answer in err
 
 
 async def test_several_requests_of_the_service_are_listed(tmp_path: Path, capsys: Captured) -> None:
@@ -523,9 +523,9 @@ async def test_several_requests_of_the_service_are_listed(tmp_path: Path, capsys
     assert "3c1f5e00bb  200  law-lora" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("told", [{}, [], {"requests": 1}, {"requests": [1]}, {"requests": [], "log": None}])
-async def test_an_answer_of_another_form_is_status_1(told: object, tmp_path: Path, capsys: Captured) -> None:
-    assert (await why(tmp_path, told, ID))[0] == 1
+@pytest.mark.parametrize("answer", [{}, [], {"requests": 1}, {"requests": [1]}, {"requests": [], "log": None}])
+async def test_an_answer_of_another_form_is_status_1(answer: object, tmp_path: Path, capsys: Captured) -> None:
+    assert (await why(tmp_path, answer, ID))[0] == 1
     assert "has another form: restart the service after an upgrade" in capsys.readouterr().err
 
 

@@ -100,9 +100,9 @@ def _point_at(config: Path, artifact: Path) -> None:
     """Replace the config by one that names another artifact."""
     tree: dict[str, Any] = yaml.safe_load(config.read_text())
     tree["classifier"]["category_model"]["model_id"] = str(artifact)
-    beside = config.with_suffix(".new")
-    beside.write_text(yaml.safe_dump(tree, sort_keys=False))
-    beside.replace(config)
+    replacement = config.with_suffix(".new")
+    replacement.write_text(yaml.safe_dump(tree, sort_keys=False))
+    replacement.replace(config)
 
 
 def _reload(admin_url: str) -> str:

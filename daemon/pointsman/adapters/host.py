@@ -33,7 +33,7 @@ class Host:
     """Names answered with 404 since the last `/v1/models` response."""
     withheld: set[str] = field(default_factory=set)
     """Adapters that have not answered a probe yet, or are being unloaded."""
-    held: set[str] = field(default_factory=set)
+    unloaded: set[str] = field(default_factory=set)
     """Adapters unloaded by an operator; they are not loaded again automatically."""
     failures: dict[str, LoadFailure] = field(default_factory=dict)
     loading: str | None = None

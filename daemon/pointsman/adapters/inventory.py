@@ -62,7 +62,7 @@ def _state(host: Host, name: str) -> str:
         return "served"
     if name in host.failures:
         return "failed"
-    return "unloaded" if name in host.held else "missing"
+    return "unloaded" if name in host.unloaded else "missing"
 
 
 def render(found: list[dict[str, Any]]) -> str:
@@ -79,13 +79,13 @@ def render(found: list[dict[str, Any]]) -> str:
 
 
 def _state_text(adapter: dict[str, Any]) -> str:
-    told = str(adapter["state"])
+    text = str(adapter["state"])
     if not adapter["configured"]:
-        told += ", not in the config"
+        text += ", not in the config"
     if adapter["error"]:
         again = "" if adapter["retry_in_s"] is None else f", next try in {adapter['retry_in_s']} s"
-        told += f": {adapter['error']} (failures: {adapter['failures']}{again})"
-    return told
+        text += f": {adapter['error']} (failures: {adapter['failures']}{again})"
+    return text
 
 
 def render_change(answer: dict[str, Any], action: str) -> str:

@@ -58,7 +58,7 @@ class Loader:
             if host.lists(lora.name):
                 wanted = lora.name in host.withheld  # loaded, but not probed yet
             else:
-                wanted = automatic and lora.path is not None and lora.name not in host.held
+                wanted = automatic and lora.path is not None and lora.name not in host.unloaded
             if wanted and self._serves(endpoint, base):
                 yield lora
 
@@ -113,7 +113,7 @@ class Loader:
             host = hosts[endpoint.name]
             if host.trouble:
                 raise UpstreamError(host.trouble)
-            host.held.discard(name)
+            host.unloaded.discard(name)
             await self._bring(endpoint, lora)
 
         return await _each(endpoints, bring)
@@ -145,7 +145,7 @@ class Loader:
         poller, name = self._poller, lora.name
         host = poller.hosts[endpoint.name]
         async with host.lock:
-            if name in host.held or (host.lists(name) and name not in host.withheld):
+            if name in host.unloaded or (host.lists(name) and name not in host.withheld):
                 return  # another call loaded or unloaded it while this one waited for the lock
             host.loading = name
             host.withheld.add(name)
@@ -196,13 +196,13 @@ class Loader:
     async def _take_away(self, endpoint: Endpoint, name: str) -> None:
         poller, host = self._poller, self._poller.hosts[endpoint.name]
         async with host.lock:
-            host.held.add(name)
+            host.unloaded.add(name)
             host.withheld.add(name)  # before vLLM refuses it, so that no request reaches vLLM too late
             poller.publish()
             try:
                 await self._vllm.unload(endpoint, name)
             except UpstreamError:
-                host.held.discard(name)
+                host.unloaded.discard(name)
                 raise
             finally:
                 await poller.poll(endpoint)

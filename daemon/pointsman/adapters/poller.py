@@ -37,8 +37,8 @@ class Poller:
         self.endpoints = endpoints
         self._fetch = fetch
         self._report = report
-        known = {_place(one): previous.hosts[one.name] for one in previous.endpoints} if previous else {}
-        self.hosts: dict[str, Host] = {one.name: known.get(_place(one)) or Host() for one in endpoints}
+        known = {_identity(one): previous.hosts[one.name] for one in previous.endpoints} if previous else {}
+        self.hosts: dict[str, Host] = {one.name: known.get(_identity(one)) or Host() for one in endpoints}
         self.served = ServedModels()
         self.answered = asyncio.Event()
         """Set once any endpoint has answered."""
@@ -75,15 +75,15 @@ class Poller:
             host.trouble = None
             host.refused.clear()
         if (host.cards, host.trouble) != before:
-            self._tell(endpoint.name, host, before[0] or ())
+            self._report_change(endpoint.name, host, before[0] or ())
         self.publish()
 
-    def _tell(self, endpoint: str, host: Host, before: tuple[ModelCard, ...]) -> None:
+    def _report_change(self, endpoint: str, host: Host, before: tuple[ModelCard, ...]) -> None:
         """Report the models that an endpoint has lost, unless unloaded from here, and those that it serves now."""
         if host.trouble is not None:
             self._report(endpoint, f"models unknown: {host.trouble}", False)
             return
-        lost = [card.id for card in before if not host.lists(card.id) and card.id not in host.withheld | host.held]
+        lost = [card.id for card in before if not host.lists(card.id) and card.id not in host.withheld | host.unloaded]
         if lost:
             self._report(endpoint, "no longer serves " + ", ".join(lost), False)
         self._report(endpoint, "serves " + ", ".join(card.id for card in host.cards or ()), True)
@@ -113,5 +113,5 @@ class Poller:
             self.answered.set()
 
 
-def _place(endpoint: Endpoint) -> tuple[str, str, int | None]:
+def _identity(endpoint: Endpoint) -> tuple[str, str, int | None]:
     return endpoint.name, endpoint.address, endpoint.port

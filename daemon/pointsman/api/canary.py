@@ -36,11 +36,11 @@ class CanaryStore(Protocol):
 def canary_routes(store: CanaryStore) -> list[Route]:
     """Return the routes `GET /canaries`, and `POST /canaries/promote`, `/rollback` and `/restart`."""
 
-    def told() -> Response:
+    def canaries_response() -> Response:
         return json_response({"canaries": store.canaries(), "trouble": store.trouble})
 
     async def listing(_: Request) -> Response:
-        return told()
+        return canaries_response()
 
     def change(verb: str) -> Handler:
         async def handler(request: Request) -> Response:
@@ -51,7 +51,7 @@ def canary_routes(store: CanaryStore) -> list[Route]:
                 return error_response(error)
             decided = _decided(verb, adapter)
             await store.change(lambda now: with_canary(now, category, decided), by=f"canary {verb}")
-            return told()
+            return canaries_response()
 
         return handler
 

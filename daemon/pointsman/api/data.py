@@ -16,10 +16,10 @@ from pointsman.api.caller import caller_of, origin_of, stated_ask
 from pointsman.api.decision_headers import decision_lines
 from pointsman.api.dry_run import dry_run
 from pointsman.api.health import Ready, health_routes, ping_routes
-from pointsman.api.kept_text import keep_text
 from pointsman.api.models import model_list, model_of_list
-from pointsman.api.queue_place import own_priority, take_place
+from pointsman.api.queue_priority import own_priority, set_priority
 from pointsman.api.realtime import check_offer
+from pointsman.api.text_recording import keep_text
 from pointsman.api.token_budget import reserve
 from pointsman.config import paths
 from pointsman.config.client_keys import ClientKeys
@@ -27,9 +27,9 @@ from pointsman.config.model import DIRECT, Config, PathOptions
 from pointsman.eager import continue_in_task
 from pointsman.errors import HttpError, NestedTooDeeply, RequestError
 from pointsman.long_body import Body, Received
-from pointsman.observability.kept_feedback import KeptFeedback
+from pointsman.observability.feedback_file import KeptFeedback
 from pointsman.observability.record import Record
-from pointsman.observability.texts import KeptTexts
+from pointsman.observability.texts_file import KeptTexts
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import ForwardPlan, forward_chosen
@@ -145,7 +145,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
         names = router.fields_of[form]
         usual = fields_at_once(body, names)
         fields = await router.step_scheduler.run(read_fields(body, names)) if usual is None else usual
-        exchange.priority = await take_place(router, exchange.key, own, fields)
+        exchange.priority = await set_priority(router, exchange.key, own, fields)
         model = model or fields.model
     record.original_model = model and model[:MAX_MODEL_NAME_CHARACTERS]
     continued = stored.NOTHING
@@ -176,7 +176,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     caller = caller_of(router, exchange.client, head, fields)
     origin = origin_of(router, exchange, form.path)
     routed = await router.route(
-        parsed, caller, continued=continued.kept, at=at, origin=origin, scope=scope, key=exchange.key
+        parsed, caller, continued=continued.remembered, at=at, origin=origin, scope=scope, key=exchange.key
     )
     record.decided(routed)
     exchange.hides_usage |= routed.edited.asks_usage
@@ -214,7 +214,7 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
     fields = await _fields(backend, body) if is_json else None
     if fields is not None:
         own = own_priority(backend.router, exchange.key, exchange.record.path)
-        exchange.priority = await take_place(backend.router, exchange.key, own, fields)
+        exchange.priority = await set_priority(backend.router, exchange.key, own, fields)
     model = None if fields is None else model_of(fields)
     if fields is None or model is None or not _means_default(backend, exchange, model):
         named: Body = body

@@ -13,7 +13,7 @@ import msgspec
 from pointsman import daemon_thread
 from pointsman.errors import HttpError, RequestError
 from pointsman.observability.latest import FIELDS, LatestRequests, RequestSummary
-from pointsman.observability.texts import KeptTexts
+from pointsman.observability.texts_file import KeptTexts
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
@@ -45,20 +45,20 @@ class _LatestTexts:
     Requests meanwhile wait for the same reading.
     """
 
-    def __init__(self, kept: Callable[[], KeptTexts | None]) -> None:
-        self._kept = kept
+    def __init__(self, file: Callable[[], KeptTexts | None]) -> None:
+        self._file = file
         self._reading: Future[dict[str, str]] | None = None
 
     async def of(self, decisions: Iterable[RequestSummary]) -> dict[str, str] | None:
         """Return the texts of decisions by hash, as far as they are known; None if no texts are stored."""
-        kept = self._kept()
-        if kept is None:
+        file = self._file()
+        if file is None:
             return None
         hashes = {one.text_hash for one in decisions if one.text_hash is not None}
         if not hashes:
             return {}
         if self._reading is None or self._reading.done():
-            self._reading = daemon_thread.start(kept.latest, "latest texts")
+            self._reading = daemon_thread.start(file.latest, "latest texts")
         try:
             async with asyncio.timeout(READ_SECONDS):
                 found = await asyncio.wrap_future(self._reading)
@@ -67,13 +67,13 @@ class _LatestTexts:
         return {name: found[name] for name in hashes if name in found}
 
 
-def decisions_route(latest: LatestRequests, kept: Callable[[], KeptTexts | None] = lambda: None) -> Route:
+def decisions_route(latest: LatestRequests, file: Callable[[], KeptTexts | None] = lambda: None) -> Route:
     """Return the route `GET /decisions`, which has the newest first.
 
-    `after` and `before` are numbers of decisions; to continue, ask for those after `latest`. `kept` returns the file of
+    `after` and `before` are numbers of decisions; to continue, ask for those after `latest`. `file` returns the file of
     texts, or None.
     """
-    texts = _LatestTexts(kept)
+    texts = _LatestTexts(file)
 
     async def handler(request: Request) -> Response:
         try:

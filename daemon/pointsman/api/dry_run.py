@@ -5,7 +5,7 @@ from __future__ import annotations
 from pointsman.api import stored
 from pointsman.api.auth import check_model
 from pointsman.api.caller import caller_of, origin_of, stated_ask
-from pointsman.api.queue_place import own_priority, take_place
+from pointsman.api.queue_priority import own_priority, set_priority
 from pointsman.config.model import DIRECT
 from pointsman.errors import UnknownResponse
 from pointsman.long_body import Received
@@ -33,7 +33,7 @@ async def dry_run(
     if exchange is None:
         fields.priority = own_priority(router, None, form.path)
     else:
-        await take_place(router, key, own_priority(router, key, form.path), fields)
+        await set_priority(router, key, own_priority(router, key, form.path), fields)
     continued = stored.Continuation()
     if form is RESPONSES and responses is not None:
         continued = _continued(router, fields, exchange, responses)
@@ -46,7 +46,14 @@ async def dry_run(
     if parsed.model is not None and parsed.model not in router.auto_names_of(key):
         check_model(key, parsed.model.removeprefix(DIRECT))
     routed = await router.route(
-        parsed, caller, continued=continued.kept, remember=False, at=continued.at, origin=origin, scope=scope, key=key
+        parsed,
+        caller,
+        continued=continued.remembered,
+        remember=False,
+        at=continued.at,
+        origin=origin,
+        scope=scope,
+        key=key,
     )
     return parsed, routed
 

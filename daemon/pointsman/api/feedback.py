@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from pointsman.errors import RequestError, TooBusy
 from pointsman.long_body import Received
-from pointsman.observability.kept_feedback import KeptFeedback
+from pointsman.observability.feedback_file import KeptFeedback
 
 MAX_FEEDBACK_BODY_BYTES = 16 * 2**10
 
@@ -28,13 +28,13 @@ _FORM = (
 )
 
 
-def take(kept: KeptFeedback | None, body: Received, author: str, now: float) -> dict[str, Any]:
+def take(feedback_file: KeptFeedback | None, body: Received, author: str, now: float) -> dict[str, Any]:
     """Store the feedback in a body, and return the response; raises RequestError or TooBusy."""
-    if kept is None:
+    if feedback_file is None:
         message = "this service takes no feedback; its operator can name a file in pointsman.log.feedback_file"
         raise RequestError(message, status=404, code="feedback_off")
     said = _said(body)
-    answer = kept.answers.find(said.request_id, author, now)
+    answer = feedback_file.answers.find(said.request_id, author, now)
     if answer is None:
         raise RequestError(
             "there is no answer to judge: the id must be the X-Request-Id of an answer that this client got in the "
@@ -46,9 +46,9 @@ def take(kept: KeptFeedback | None, body: Received, author: str, now: float) -> 
     if answer.judged:
         message = "there is feedback on this answer already, and it counts once"
         raise RequestError(message, status=409, code="feedback_given", param="request_id")
-    if not kept.keep(said.request_id, answer, _fields(said), now):
+    if not feedback_file.keep(said.request_id, answer, _fields(said), now):
         raise TooBusy("the disk of pointsman.log.feedback_file does not keep up")
-    kept.answers.judged(said.request_id, answer)
+    feedback_file.answers.judged(said.request_id, answer)
     return {"request_id": said.request_id, "kept": True}
 
 

@@ -37,8 +37,8 @@ def request_route(recorder: Callable[[], Recorder]) -> Route:
             message = f"the query cannot be used: {error}; it takes the id of a request, or its beginning: ?id=3c1f5e"
             return error_response(RequestError(message, status=400, code="invalid_query"))
         current = recorder()
-        kept = current.log.requests()
-        for lines in kept:
+        batches = current.log.requests()
+        for lines in batches:
             if search.needle in lines:
                 for line in lines.splitlines():
                     search.see(_json(line))
@@ -47,9 +47,9 @@ def request_route(recorder: Callable[[], Recorder]) -> Route:
             "requests": [msgspec.Raw(one.line) for one in search.found],
             "ambiguous": search.ambiguous,
             "more": search.more,
-            "since": _ended(kept[0]) if kept else None,
+            "since": _ended(batches[0]) if batches else None,
             "logged": current.requests and current.log.writes("info"),
-            "log": current.log.place,
+            "log": current.log.location,
         }
         return json_response(answer)
 

@@ -18,7 +18,7 @@ class Continuation(NamedTuple):
     """The response that another one continues: its endpoint, and the stored part of its decision."""
 
     at: Endpoint | None = None
-    kept: ConversationState | None = None
+    remembered: ConversationState | None = None
 
 
 NOTHING = Continuation()
@@ -35,7 +35,7 @@ def find(
     if entry is not None:
         for endpoint in config.vllm_endpoints:
             if endpoint.name == entry.endpoint:
-                return endpoint, entry.kept
+                return endpoint, entry.remembered
     raise UnknownResponse(response_id)
 
 

@@ -26,13 +26,13 @@ from pointsman.errors import CannotStart
 from pointsman.evaluation.worklist import FeedbackLine
 from pointsman.experiments.canary_monitor import CanaryMonitor
 from pointsman.observability.answers import Answer, Answers
-from pointsman.observability.kept_feedback import KeptFeedback
+from pointsman.observability.feedback_file import KeptFeedback
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import Level
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
 from pointsman.observability.spans import Spans
-from pointsman.observability.texts import KeptTexts
+from pointsman.observability.texts_file import KeptTexts
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.health_reporter import HealthReporter
@@ -89,7 +89,7 @@ class GenerationBuilder:
         config = prepared.config
         # These may fail; later steps take over shared parts and must not fail.
         limits = self._limits(config.pointsman.server)
-        texts, feedback = self._kept(config.pointsman.log, previous)
+        texts, feedback = self._data_files(config.pointsman.log, previous)
         self._key_limiter.know(key.name for key in prepared.keys or ())
         if previous is None or previous.classifier is not prepared.classifier:
             self._log_classifier(prepared.classifier)
@@ -197,7 +197,9 @@ class GenerationBuilder:
         tried = any(one.canary is not None for one in config.pointsman.routing.categories.values())
         return self.canary_monitor.observe if tried else None
 
-    def _kept(self, options: LogOptions, previous: Generation | None) -> tuple[KeptTexts | None, KeptFeedback | None]:
+    def _data_files(
+        self, options: LogOptions, previous: Generation | None
+    ) -> tuple[KeptTexts | None, KeptFeedback | None]:
         """Return the files of texts and of feedback; raises CannotStart, with no file left open."""
         texts = self._texts(options, previous)
         try:

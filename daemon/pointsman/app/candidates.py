@@ -104,7 +104,7 @@ class Candidates:
         if answer.error is not None:
             raise _refused(name, answer.error)
         other, policy = classification(answer), loaded.policy
-        share, tools = (0.0, False) if routed.kept is None else (routed.kept.share, routed.kept.tools)
+        share, tools = (0.0, False) if routed.remembered is None else (routed.remembered.share, routed.remembered.tools)
         scores = policy.scores(other.probabilities)
         labels = dict(zip(loaded.manifest.labels, other.probabilities, strict=True))
         return {

@@ -75,14 +75,14 @@ class Experiments:
         self._prices: Mapping[str, tuple[float, float]] = {}
         self._currency: str | None = None
         self._authors = RoutingOptions().verdict_authors
-        self._apart: frozenset[str] = frozenset()  # categories with a mode of their own
+        self._with_own_mode: frozenset[str] = frozenset()  # categories with a mode of their own
 
     def follow(self, config: Config, routing: RoutingOptions) -> None:
         """Follow the experiments of a config; `routing` includes the changes of commands and the service."""
         self._prices = prices_of(config)
         self._currency = next((one.pricing.currency for one in config.model_config.values() if one.pricing), None)
         self._authors = config.pointsman.routing.verdict_authors
-        self._apart = frozenset(name for name, one in routing.categories.items() if one.mode is not None)
+        self._with_own_mode = frozenset(name for name, one in routing.categories.items() if one.mode is not None)
         wanted = dict(_settings(config, routing))
         sides = max(2 * len(wanted), 1)
         bounds = MAX_KNOWN_CONVERSATIONS // sides, MAX_RATED_CONVERSATIONS // sides, MAX_AUTHORS // sides
@@ -137,7 +137,7 @@ class Experiments:
         tried = self._found.get(ExperimentKey(True, category))
         if tried is not None and tried.ran(at) and arm in (Arm.CANARY, Arm.STABLE):
             yield tried.sides[arm is Arm.STABLE]
-        shared = self._found.get(ExperimentKey(False, category if category in self._apart else None))
+        shared = self._found.get(ExperimentKey(False, category if category in self._with_own_mode else None))
         if shared is not None and shared.ran(at):
             yield shared.sides[arm is Arm.HOLDBACK]
 
@@ -169,11 +169,11 @@ def experiments_route(experiments: Experiments, metrics: Metrics) -> Route:
     async def handler(_: Request) -> Response:
         metrics.settle()
         withheld = sorted(metrics.withheld.items(), key=lambda item: -item[1])
-        told = [
+        rows = [
             {"reason": reason, "category": category, "model": model, "requests": int(count)}
             for (reason, category, model), count in withheld
         ]
-        return json_response(experiments.report() | {"withheld": told})
+        return json_response(experiments.report() | {"withheld": rows})
 
     return Route("GET", "/experiments", handler)
 

@@ -47,7 +47,7 @@ def _expiries(generation: Generation) -> dict[str, float]:
 def watch_listener(metrics: Metrics, data: Listener, budget: ByteBudget, arrivals: Sized) -> None:
     """Register gauges and counters for the data port and the bytes of its requests."""
     metrics.watch("connections", "Clients' connections to the data port.", lambda: len(data.connections))
-    metrics.watch("buffered_bytes", "Bytes of requests in memory, reserved or arrived.", lambda: budget.held)
+    metrics.watch("buffered_bytes", "Bytes of requests in memory, reserved or arrived.", lambda: budget.used)
     metrics.watch("bodies_arriving", "Requests whose bodies are not whole yet.", lambda: len(arrivals))
     metrics.watch("bodies_waiting", "Request bodies that wait unread for room in memory.", lambda: budget.waiting)
     evicted = "Idle connections closed to make room for others."
@@ -107,10 +107,10 @@ def _endpoints(metrics: Metrics, current: Callable[[], Mapping[str, EndpointStat
 
 
 def _adapters(metrics: Metrics, current: Callable[[], Generation]) -> None:
-    def each(place: int) -> Callable[[], dict[str, float]]:
+    def each(index: int) -> Callable[[], dict[str, float]]:
         def read() -> dict[str, float]:
             generation = current()
-            return {name: counted[place] for name, counted in counts(generation.config, generation.poller).items()}
+            return {name: counted[index] for name, counted in counts(generation.config, generation.poller).items()}
 
         return read
 

@@ -12,8 +12,8 @@ from pointsman.app.shadow import ShadowClassifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.certificate import Certificate
 from pointsman.config.model import Config
-from pointsman.observability.kept_feedback import KeptFeedback
-from pointsman.observability.texts import KeptTexts
+from pointsman.observability.feedback_file import KeptFeedback
+from pointsman.observability.texts_file import KeptTexts
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.recorder import Recorder
 from pointsman.proxy.timeouts import Timeouts

@@ -18,13 +18,13 @@ from pointsman.app.supervisor import Supervisor
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.config.overlay import NOTHING, Overlay
-from pointsman.observability.kept_feedback import KeptFeedback
+from pointsman.observability.feedback_file import KeptFeedback
 from pointsman.observability.latest import LatestRequests
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
 from pointsman.observability.spans import Spans
-from pointsman.observability.texts import KeptTexts
+from pointsman.observability.texts_file import KeptTexts
 from pointsman.observability.traffic import Traffic
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.stored_responses import StoredResponses
@@ -167,9 +167,9 @@ class Generations:
     def _end(self, generation: Generation) -> None:
         """Close the parts of a generation that no other generation uses."""
         self._in_use.pop(generation).timeouts.cancel()
-        kept = {part for other in self._in_use for part in _parts(other)}
+        still_used = {part for other in self._in_use for part in _parts(other)}
         for part in _parts(generation):
-            if part in kept:
+            if part in still_used:
                 continue
             if isinstance(part, EndpointState):
                 part.close()

@@ -53,7 +53,7 @@ class Improver:
         found: dict[str, Any] = {
             "texts_kept": config.pointsman.log.texts_file is not None,
             "categories": [category.name for category in config.categories],
-            "run": self._commands.told(),
+            "run": self._commands.status(),
             "items": [],
             "labels": {},
             "waiting": 0,
@@ -67,8 +67,8 @@ class Improver:
         counts: dict[str, int] = {}
         for one in labels:
             counts[one.label] = counts.get(one.label, 0) + 1
-        told = {"items": waiting[:MAX_SHOWN_TEXTS], "labels": counts, "waiting": len(waiting), "report": report}
-        return json_response(found | told | {"trouble": None})
+        details = {"items": waiting[:MAX_SHOWN_TEXTS], "labels": counts, "waiting": len(waiting), "report": report}
+        return json_response(found | details | {"trouble": None})
 
     async def label(self, text_hash: str, label: str) -> Response:
         """Label a text of the worklist; raises RequestError."""
@@ -79,12 +79,14 @@ class Improver:
             item = next((one for one in read_worklist(folder / WORKLIST) if one.hash == text_hash), None)
             if item is None:
                 raise EvaluationError("the worklist has no such text; collect it again")
-            kept = LabelledText(item.hash, item.text, label_of(label, categories), stamp(time.time()), item.request_id)
-            add_label(folder / LABELS, kept)
-            return kept
+            labelled = LabelledText(
+                item.hash, item.text, label_of(label, categories), stamp(time.time()), item.request_id
+            )
+            add_label(folder / LABELS, labelled)
+            return labelled
 
-        kept = await self._read(keep)
-        return json_response({"hash": kept.hash, "label": kept.label})
+        labelled = await self._read(keep)
+        return json_response({"hash": labelled.hash, "label": labelled.label})
 
     async def undo(self) -> Response:
         """Remove the last label; raises RequestError."""
@@ -102,12 +104,12 @@ class Improver:
             made = folder / "artifacts" / time.strftime("%Y%m%d-%H%M%S")
             arguments += ["--labelled", str(folder / LABELS), "-o", str(made), "--json", str(folder / REPORT)]
         self._commands.start(command, arguments, MAX_COMMAND_SECONDS[command])
-        return json_response(self._commands.told(), HTTPStatus.ACCEPTED)
+        return json_response(self._commands.status(), HTTPStatus.ACCEPTED)
 
     async def cancel(self) -> Response:
         """End the long command that runs; raises RequestError."""
         await self._commands.cancel()
-        return json_response(self._commands.told())
+        return json_response(self._commands.status())
 
     async def close(self) -> None:
         """End the running command."""

@@ -38,13 +38,13 @@ class CommandRunner:
         self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def told(self) -> dict[str, Any] | None:
+    def status(self) -> dict[str, Any] | None:
         """Return the command and its state, or None before the first."""
         if not self._command:
             return None
         seconds = time.monotonic() - self._began if self._state == "running" else self._seconds
-        told = {"command": self._command, "state": self._state, "seconds": round(seconds, 1)}
-        return told | {"said": list(self._said)}
+        fields = {"command": self._command, "state": self._state, "seconds": round(seconds, 1)}
+        return fields | {"said": list(self._said)}
 
     def start(self, command: str, arguments: list[str], seconds: float) -> None:
         """Start a command with a time limit; raises RequestError while one runs."""
@@ -83,8 +83,8 @@ class CommandRunner:
             self._seconds = time.monotonic() - self._began
             if self._state == "running":
                 self._state = "done" if code == 0 else "failed"
-            told = {"command": self._command, "state": self._state, "seconds": round(self._seconds, 1)}
-            self._log.write("info" if code == 0 else "warning", "improve", **told)
+            fields = {"command": self._command, "state": self._state, "seconds": round(self._seconds, 1)}
+            self._log.write("info" if code == 0 else "warning", "improve", **fields)
 
     async def _end_of(self, arguments: list[str]) -> int:
         """Return the exit status; the command's output is stored meanwhile."""

@@ -144,13 +144,13 @@ class OverlayStore:
             adapter=adapter, state="rolled_back", by="service", at=int(time.time()), why=why
         )
         self._generations.use(overlay.with_canary(self.current, category, decided))
-        self._spawn(self._kept(category, adapter, why))
+        self._spawn(self._save_rollback(category, adapter, why))
 
-    async def _kept(self, category: str, adapter: str, why: str) -> None:
+    async def _save_rollback(self, category: str, adapter: str, why: str) -> None:
         async with self._lock:
             self.trouble = await self._written()
-        told = {"category": category, "adapter": adapter, "state": "rolled_back", "message": why}
-        self._generations.log.write("warning", "canary", **told, error=self.trouble)
+        fields = {"category": category, "adapter": adapter, "state": "rolled_back", "message": why}
+        self._generations.log.write("warning", "canary", **fields, error=self.trouble)
 
     def _rolled_back(self) -> dict[str, float]:
         """Return for each canary whether the service, not a command, has rolled it back."""
@@ -177,12 +177,12 @@ class OverlayStore:
                 continue
             decided = self.current.canaries.get(name)
             holds = decided is not None and decided.adapter == one.canary.adapter
-            kept = now[name].canary
+            current = now[name].canary
             found.append(
                 {
                     "category": name,
                     "adapter": one.canary.adapter,
-                    "percent": one.canary.percent if kept is None else kept.percent,
+                    "percent": one.canary.percent if current is None else current.percent,
                     "state": decided.state if holds and decided is not None else "trial",
                     "by": decided.by if holds and decided is not None else None,
                     "why": decided.why if holds and decided is not None else None,

@@ -100,12 +100,12 @@ class Ports:
         server = generations.current.config.pointsman.server
         ready = readiness(generations.trouble, lambda: self.data.listener.draining)
         generations.metrics.watch("ready", "1 while `/ready` is 200.", lambda: ready() is None)
-        data = _places(server.listen, passed[""])
+        data = _binds(server.listen, passed[""])
         self.data = Port(self._data_listener(ready, data), data)
         self._budget = ByteBudget(4 * MAX_ADMIN_BODY_BYTES)
         reads = _open_routes(generations, ready)
         changes = [*_protected_routes(generations, reloader, overlay, ready), *more]
-        admin = _places([server.admin_listen], passed[ADMIN])
+        admin = _binds([server.admin_listen], passed[ADMIN])
         _refuse_strangers(admin, generations.current.admin_token)
         self.admin = [
             self._admin_port(Routes([*changes, *reads]), binds, token)
@@ -115,7 +115,7 @@ class Ports:
             )
             if binds
         ]
-        status = _places([server.status_listen], passed[STATUS])
+        status = _binds([server.status_listen], passed[STATUS])
         self.status = [self._admin_port(Routes(reads, _elsewhere), status, lambda: None)] if status else []
 
     def _data_listener(self, ready: Ready, binds: Sequence[BindAddress]) -> Listener:
@@ -221,7 +221,7 @@ def _refuse_strangers(admin: Iterable[BindAddress], token: bytes | None) -> None
             )
 
 
-def _places(addresses: Iterable[str | None], inherited: Iterable[socket.socket]) -> list[BindAddress]:
+def _binds(addresses: Iterable[str | None], inherited: Iterable[socket.socket]) -> list[BindAddress]:
     """Return the inherited sockets, or else the addresses."""
     passed = [BindAddress(_address(one), one) for one in inherited]
     return passed or [BindAddress(address, None) for address in addresses if address is not None]

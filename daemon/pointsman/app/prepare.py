@@ -88,8 +88,8 @@ def prepare(
     problems. `promoted` is the classifier that serves instead of the config's, if it still applies.
     """
     reads(path)
-    held, origin = text or (content(path), path)
-    loaded = load_text(decoded(held, origin), path, origin)
+    data, origin = text or (content(path), path)
+    loaded = load_text(decoded(data, origin), path, origin)
     config, promoted = with_classifier(loaded.config, promoted)
     loaded = dataclasses.replace(loaded, config=config)
     for file in config.pointsman.server.tls_files:
@@ -101,7 +101,7 @@ def prepare(
     findings = lint(loaded, labels, shadow=shadow.labels)
     if findings.errors:
         raise ConfigError(str(origin), findings.errors)
-    warnings = [] if promoted is None else [promoted.told()]
+    warnings = [] if promoted is None else [promoted.describe()]
     of_categories = thresholds(config, labels, found.calibration)
     about_thresholds = threshold_problems.problems(loaded, of_categories, found.calibration)
     warnings += [problem.render(str(origin)) for problem in (*findings.warnings, *shadow.warnings, *about_thresholds)]

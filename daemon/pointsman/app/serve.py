@@ -16,16 +16,16 @@ from pointsman.app.artifact_registry import ArtifactRegistry
 from pointsman.app.candidates import Candidates
 from pointsman.app.generations import Generations
 from pointsman.app.improver import Improver
-from pointsman.app.kept_answers import kept_answers
 from pointsman.app.overlay import OverlayStore
 from pointsman.app.ports import Ports
 from pointsman.app.prepare import PreparedConfig, refuse_strangers
 from pointsman.app.reload import Reloader
-from pointsman.app.remembered import remembered
+from pointsman.app.saved_answers import saved_answers
+from pointsman.app.saved_responses import saved_responses
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Systemd
 from pointsman.config import running as running_service
-from pointsman.config.told import remember_told, was_told
+from pointsman.config.threshold_notice import remember_notified, was_notified
 from pointsman.observability import loop_lag
 from pointsman.observability.library_log import adopt_library_log
 from pointsman.observability.log import Log
@@ -45,10 +45,10 @@ async def serve(
     config, server = prepared.config, prepared.config.pointsman.server
     for warning in prepared.warnings:
         log.write("warning", "config", message=warning)
-    if prepared.former is not None and config.pointsman.log.level != "error" and not was_told(source.state):
+    if prepared.former is not None and config.pointsman.log.level != "error" and not was_notified(source.state):
         log.write("warning", "config", message=prepared.former)
         with contextlib.suppress(OSError):  # then the next start reports it again
-            remember_told(source.state)
+            remember_notified(source.state)
     adopt_library_log(log)
     stop, interrupt = _signals()
     async with contextlib.AsyncExitStack() as stack:
@@ -85,7 +85,7 @@ async def serve(
 
         stack.push_async_callback(drain)
         await ports.data.open(server)
-        _tell_commands(stack, source, ports.admin[0].addresses[0], log)
+        _publish_admin_address(stack, source, ports.admin[0].addresses[0], log)
         log.write(
             "info",
             "ready",
@@ -103,10 +103,10 @@ async def serve(
         log.write("info", "stopping", in_flight=generations.metrics.in_flight)
 
 
-def _tell_commands(stack: contextlib.AsyncExitStack, source: ConfigSource, admin: str, log: Log) -> None:
+def _publish_admin_address(stack: contextlib.AsyncExitStack, source: ConfigSource, admin: str, log: Log) -> None:
     """Publish the address of the admin port for commands until the end; without it they use the config file."""
     try:
-        stack.enter_context(running_service.told(files.runtime_directory() or source.state, source.path, admin))
+        stack.enter_context(running_service.published(files.runtime_directory() or source.state, source.path, admin))
     except OSError as error:
         log.write("warning", "admin", message=f"commands go by the config file ({error.strerror or error})")
 
@@ -123,7 +123,10 @@ async def running(prepared: PreparedConfig, log: Log) -> AsyncIterator[Generatio
     generations.supervisor.start("traffic", generations.traffic.watch)
     generations.supervisor.start("models", generations.models.run)
     try:
-        async with remembered(generations.stored, generations.supervisor, log), kept_answers(generations.answers, log):
+        async with (
+            saved_responses(generations.stored, generations.supervisor, log),
+            saved_answers(generations.answers, log),
+        ):
             yield generations
     finally:
         await generations.close()
@@ -135,11 +138,11 @@ def _run_background(generations: Generations, reloader: Reloader, systemd: Syste
     return [
         start("reloader", reloader.run),
         start("watcher", reloader.watch),
-        start("systemd", lambda: _tell(generations, reloader, systemd)),
+        start("systemd", lambda: _notify_systemd(generations, reloader, systemd)),
     ]
 
 
-async def _tell(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
+async def _notify_systemd(generations: Generations, reloader: Reloader, systemd: Systemd) -> None:
     """Report readiness, then feed the watchdog and report the status; a blocked event loop misses its deadline."""
     generation = generations.current
     grace = GRACE_SECONDS if generation.config.pointsman.adapters.poll_interval_ms else 0
@@ -148,13 +151,13 @@ async def _tell(generations: Generations, reloader: Reloader, systemd: Systemd) 
             await generation.poller.answered.wait()
     systemd.notify.ready(reloader.status())
     interval = STATUS_SECONDS if systemd.watchdog_s is None else min(STATUS_SECONDS, systemd.watchdog_s / 3)
-    told = ""
+    reported = ""
     while True:
         if generations.current.classifier.healthy:
             systemd.notify.alive()
-        if (status := reloader.status()) != told:
+        if (status := reloader.status()) != reported:
             systemd.notify.status(status)
-            told = status
+            reported = status
         await asyncio.sleep(interval)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from pointsman.api.kept_text import keeping_contested
+from pointsman.api.text_recording import keeping_contested
 from pointsman.app.prepare import PreparedConfig
 from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classification, shadow_options
 from pointsman.app.supervisor import Supervisor
@@ -22,7 +22,7 @@ from pointsman.lru import Lru
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
-from pointsman.observability.texts import KeptTexts
+from pointsman.observability.texts_file import KeptTexts
 from pointsman.routing.opinion import Opinion, opinion
 from pointsman.routing.policy import Policy
 from pointsman.routing.router import RoutedRequest, Router
@@ -47,7 +47,7 @@ class _ShadowText(msgspec.Struct, frozen=True):
     router: Router
     share: float
     tools: bool
-    tell: Callable[[Opinion | None], object]
+    on_opinion: Callable[[Opinion | None], object]
     """Called with the second opinion, or None after a failure."""
     counts: bool
     differs: Callable[[str, str | None], object] | None
@@ -97,11 +97,11 @@ class ShadowClassifier:
             return
         self._known.put(found.text_hash, True)
 
-        def tell(opinion: Opinion | None) -> None:
+        def on_opinion(opinion: Opinion | None) -> None:
             record.shadow = opinion
 
         differs = None if texts is None else keeping_contested(texts, router, record, routed, found)
-        self._have_read(router, routed, found, tell, counts=True, differs=differs)
+        self._have_read(router, routed, found, on_opinion, counts=True, differs=differs)
 
     async def opinion(self, router: Router, routed: RoutedRequest) -> Opinion | None:
         """Return the second opinion on a text that somebody tries; None if it takes longer than ASKED_SECONDS.
@@ -113,11 +113,11 @@ class ShadowClassifier:
             return None
         answer: asyncio.Future[Opinion | None] = asyncio.get_running_loop().create_future()
 
-        def tell(told: Opinion | None) -> None:
+        def on_opinion(opinion: Opinion | None) -> None:
             if not answer.done():
-                answer.set_result(told)
+                answer.set_result(opinion)
 
-        self._have_read(router, routed, found, tell, counts=False)
+        self._have_read(router, routed, found, on_opinion, counts=False)
         try:
             async with asyncio.timeout(ASKED_SECONDS):
                 return await answer
@@ -129,14 +129,14 @@ class ShadowClassifier:
         router: Router,
         routed: RoutedRequest,
         found: Classification,
-        tell: Callable[[Opinion | None], object],
+        on_opinion: Callable[[Opinion | None], object],
         *,
         counts: bool,
         differs: Callable[[str, str | None], object] | None = None,
     ) -> None:
         text = router.classifier.read(routed.text)
-        share, tools = (0.0, False) if routed.kept is None else (routed.kept.share, routed.kept.tools)
-        self._waiting.append(_ShadowText(text, found, router, share, tools, tell, counts, differs))
+        share, tools = (0.0, False) if routed.remembered is None else (routed.remembered.share, routed.remembered.tools)
+        self._waiting.append(_ShadowText(text, found, router, share, tools, on_opinion, counts, differs))
         self._arrived.set()
 
     def start(self, supervisor: Supervisor) -> None:
@@ -173,19 +173,19 @@ class ShadowClassifier:
                 while self._waiting:
                     await _quiet(self._waiting[0].router.classifier)
                     text = self._waiting.popleft()
-                    self._told(text, policy, await process.ask(text.text))
+                    self._take_answer(text, policy, await process.ask(text.text))
         finally:
             await process.close()
 
-    def _told(self, text: _ShadowText, policy: Policy, answer: ShadowAnswer) -> None:
+    def _take_answer(self, text: _ShadowText, policy: Policy, answer: ShadowAnswer) -> None:
         if answer.error is not None:
-            text.tell(None)
+            text.on_opinion(None)
             if text.counts:
                 self._failed += 1
                 self._count("failed")
             return
         second = text.opinion(policy, classification(answer))
-        text.tell(second)
+        text.on_opinion(second)
         if text.counts:
             self._compare(text, second)
 

@@ -68,15 +68,15 @@ async def _start(served: StandInConfig) -> Process:
     # Ctrl-C must not reach it while responses drain, hence the session. -P: import nothing from the working directory.
     command = (sys.executable, "-P", "-m", "pointsman.cli.demo")
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, start_new_session=True)
-    told = b""
+    line = b""
     with contextlib.suppress(TimeoutError, ConnectionError):
         async with asyncio.timeout(START_SECONDS):
             _input(process).write(msgspec.json.encode(served) + b"\n")
-            told = await cast("asyncio.StreamReader", process.stdout).readline()
-    if told == READY:
+            line = await cast("asyncio.StreamReader", process.stdout).readline()
+    if line == READY:
         return process
     await _stop(process)
-    why = told.decode(errors="replace").strip() or "did not start"
+    why = line.decode(errors="replace").strip() or "did not start"
     raise CannotStart(f"the stand-in for vLLM {why}; if a vLLM runs there, start without --demo")
 
 

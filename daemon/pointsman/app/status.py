@@ -40,7 +40,7 @@ def status_route(generations: Generations, reloader: Reloader, ready: Callable[[
                     "rolled_back": msgspec.to_builtins(reloader.serving.rolled_back),
                 },
                 "in_flight": metrics.in_flight,
-                "held": metrics.held,
+                "held": metrics.waiting,
                 "models": _models(current.config),
                 "endpoints": _endpoints(current),
                 "classifier": _classifier(current.classifier),
@@ -103,10 +103,10 @@ def _models(config: Config) -> list[dict[str, str]]:
 def _endpoints(current: Generation) -> list[dict[str, Any]]:
     now = asyncio.get_running_loop().time()
     found = []
-    for told in inventory(current.config, current.poller, now):
-        state = current.balancer.all[told["endpoint"]]
+    for adapter in inventory(current.config, current.poller, now):
+        state = current.balancer.all[adapter["endpoint"]]
         found.append(
-            told
+            adapter
             | {
                 "up": state.healthy(now),
                 "reachable": state.reachable,

@@ -70,13 +70,13 @@ class Supervisor:
         while True:
             well = loop.call_later(WELL_SECONDS, health.reset)
             try:
-                told = await _failure(work)
+                trace = await _failure(work)
             finally:
                 well.cancel()
             health.failures += 1
             pause = min(MAX_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(health.failures - 1, 30))
             self._count(health.name)
-            self._log.write("error", "task_failed", task=health.name, **about, restart_in_s=pause, traceback=told)
+            self._log.write("error", "task_failed", task=health.name, **about, restart_in_s=pause, traceback=trace)
             await asyncio.sleep(pause)
 
 

@@ -65,19 +65,19 @@ class Systemd:
 
 def take(environment: MutableMapping[str, str]) -> Systemd:
     """Read systemd's variables and remove them from `environment`, so that no child process uses them."""
-    told = {name: environment.pop(name, "") for name in (*_LISTEN, *_WATCHDOG, _NOTIFY)}
+    values = {name: environment.pop(name, "") for name in (*_LISTEN, *_WATCHDOG, _NOTIFY)}
     own = str(os.getpid())
     listeners: list[tuple[str, socket.socket]] = []
-    if told["LISTEN_PID"] == own and told["LISTEN_FDS"].isdecimal():
-        names = told["LISTEN_FDNAMES"].split(":")
-        for number in range(int(told["LISTEN_FDS"])):
+    if values["LISTEN_PID"] == own and values["LISTEN_FDS"].isdecimal():
+        names = values["LISTEN_FDNAMES"].split(":")
+        for number in range(int(values["LISTEN_FDS"])):
             os.set_inheritable(_FIRST_FD + number, False)
             name = names[number] if number < len(names) else ""
             listeners.append((name, socket.socket(fileno=_FIRST_FD + number)))
-    watched = told["WATCHDOG_PID"] in {"", own} and told["WATCHDOG_USEC"].isdecimal()
+    watched = values["WATCHDOG_PID"] in {"", own} and values["WATCHDOG_USEC"].isdecimal()
     return Systemd(
-        Notifier(told[_NOTIFY] or None),
-        int(told["WATCHDOG_USEC"]) / 1e6 if watched else None,
+        Notifier(values[_NOTIFY] or None),
+        int(values["WATCHDOG_USEC"]) / 1e6 if watched else None,
         tuple(listeners),
         _is_journal(environment.get("JOURNAL_STREAM", "")),
     )

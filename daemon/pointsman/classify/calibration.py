@@ -42,11 +42,11 @@ class Calibration:
 def encode(probabilities: Floats, truth: Ints) -> bytes:
     """Return the file's content; if there are too many rows, evenly spaced ones."""
     form = _form(probabilities.shape[1])
-    kept = min(len(truth), MAX_CALIBRATION_ROWS, MAX_CALIBRATION_BYTES // form.itemsize)
-    places = np.linspace(0, len(truth) - 1, kept).astype(int)
-    rows = np.empty(kept, form)
-    rows["truth"] = truth[places]
-    rows["angles"] = (np.arcsin(np.sqrt(probabilities[places].clip(0, 1))) / _STEP).round()
+    count = min(len(truth), MAX_CALIBRATION_ROWS, MAX_CALIBRATION_BYTES // form.itemsize)
+    indices = np.linspace(0, len(truth) - 1, count).astype(int)
+    rows = np.empty(count, form)
+    rows["truth"] = truth[indices]
+    rows["angles"] = (np.arcsin(np.sqrt(probabilities[indices].clip(0, 1))) / _STEP).round()
     return rows.tobytes()
 
 

@@ -95,9 +95,9 @@ class SlowdownTracker:
     def observe(self, predicted: float, taken: float) -> None:
         """Record a run that took `taken` seconds, where the curve predicts `predicted`."""
         expected = self.factor * predicted
-        kept = math.exp(-expected / FADE_SECONDS)
-        self._taken = kept * self._taken + min(taken, SURPRISE * expected)
-        self._predicted = kept * self._predicted + predicted
+        decay = math.exp(-expected / FADE_SECONDS)
+        self._taken = decay * self._taken + min(taken, SURPRISE * expected)
+        self._predicted = decay * self._predicted + predicted
 
 
 def interpolate(points: Sequence[int], values: Sequence[float], at: int) -> float:

@@ -46,7 +46,7 @@ def state_folder() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "state") / "pointsman"
 
 
-def places(artifact: Artifact) -> tuple[Path, ...]:
+def folders(artifact: Artifact) -> tuple[Path, ...]:
     """Return the folders to try, in order; the package's own folder is never written to."""
     return (state_folder(),) if artifact.folder.resolve() == BUILTIN.resolve() else (artifact.folder, state_folder())
 

@@ -25,13 +25,13 @@ def hash_key(folder: Path | None) -> tuple[bytes, str | None]:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             files.write(path, key, replace=False, mode=0o600)
-        kept = read_key(path)
+        stored = read_key(path)
     except OSError as error:
         return key, (
             f"{path} cannot be used ({error.strerror}), so the text_hash of equal texts differs from process to "
             "process; check its permissions, or remove it and restart"
         )
-    return kept, None
+    return stored, None
 
 
 def read_key(path: Path) -> bytes:

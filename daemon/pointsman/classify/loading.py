@@ -127,7 +127,7 @@ def _measured(artifact: Artifact, engine: Engine, sample: _SampleRunner, threads
     """Return the host's cost curve, stored by an earlier start, or measured now and stored; and any problem."""
     threads = threads if engine.on_cpu else WORKERS
     max_tokens = sample.max_tokens if engine.on_cpu else max(sample.max_tokens, *BUCKETS)
-    places = curve_file.places(artifact)
+    folders = curve_file.folders(artifact)
     key = curve_file.key(
         artifact,
         runtime=engine.version,
@@ -136,10 +136,10 @@ def _measured(artifact: Artifact, engine: Engine, sample: _SampleRunner, threads
         threads=threads,
         max_tokens=max_tokens,
     )
-    if (stored := curve_file.load(places, key)) is not None:
+    if (stored := curve_file.load(folders, key)) is not None:
         return stored, []
     measured = measure(sample, threads=threads, wide=engine.has_wide, max_tokens=max_tokens)
     if measured.disturbed:
         return measured.curve, ["the host was busy while the classifier was measured; the next start measures again"]
-    note = curve_file.store(places, key, measured.curve)
+    note = curve_file.store(folders, key, measured.curve)
     return measured.curve, [] if note is None else [note]

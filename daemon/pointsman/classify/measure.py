@@ -67,17 +67,17 @@ def measure(run: Run, *, threads: int, wide: bool, max_tokens: int) -> CurveMeas
         if tokens > typical and begun - started + 2.5 * last > budget:  # twice the tokens, plus attention's growth
             break
         alone = _alone(run, tokens, wide=False)
-        beside = alone if workers == 1 else _side_by_side(run, tokens, workers, alone).seconds
-        rows.append((tokens, alone, beside))
+        concurrent = alone if workers == 1 else _side_by_side(run, tokens, workers, alone).seconds
+        rows.append((tokens, alone, concurrent))
         if wide:
             wide_s.append(_on_all_threads(run, tokens, alone))
         last = time.perf_counter() - begun
-    sizes, alone_s, beside_s = zip(*rows, strict=True)
+    sizes, alone_s, concurrent_s = zip(*rows, strict=True)
     curve = CostCurve(
         workers=workers,
         tokens=sizes,
         alone=tuple(accumulate(alone_s, max)),
-        beside=tuple(accumulate(beside_s, max)),
+        beside=tuple(accumulate(concurrent_s, max)),
         wide=tuple(accumulate(wide_s, max)),
     )
     return CurveMeasurement(curve, disturbed)
@@ -94,7 +94,7 @@ def _workers(run: Run, tokens: int, threads: int) -> tuple[int, bool]:
     found = {count: _side_by_side(run, tokens, count, alone) for count in counts}
     if found[threads].share < UNDISTURBED:
         return threads, True
-    rates = {count: count / beside.seconds for count, beside in found.items()}
+    rates = {count: count / concurrent.seconds for count, concurrent in found.items()}
     return max(count for count, rate in rates.items() if rate >= NEARLY_BEST * max(rates.values())), False
 
 

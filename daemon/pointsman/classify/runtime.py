@@ -103,7 +103,7 @@ def open_cpu(runtime: ModuleType, model: Path, threads: int, scratch: Path) -> C
         return CpuSessions(_session(runtime, model, 1), None)
     try:
         scratch.mkdir(parents=True, exist_ok=True)
-        _remove_left_behind(scratch)
+        _remove_leftovers(scratch)
         with tempfile.TemporaryDirectory(dir=scratch, prefix=WEIGHTS) as folder:
             prepared = Path(folder) / "model.onnx"
             options = _options(runtime, 1)
@@ -135,7 +135,7 @@ def _with_pool(runtime: ModuleType, model: Path, threads: int) -> Any:
         return starter.submit(_session, runtime, model, threads).result()
 
 
-def _remove_left_behind(scratch: Path) -> None:
+def _remove_leftovers(scratch: Path) -> None:
     for folder in scratch.glob(f"{WEIGHTS}*"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - folder.stat().st_mtime > LEFT_BEHIND_SECONDS:

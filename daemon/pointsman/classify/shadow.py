@@ -124,14 +124,14 @@ def main() -> int:
         _bound_memory(found)
         reader = _SingleThreadClassifier(options, found)
     except CannotStart as error:
-        _tell(answers, ShadowReady(error=str(error)))
+        _send(answers, ShadowReady(error=str(error)))
         return 1
     except Exception as error:  # noqa: BLE001 - the parent must know
-        _tell(answers, ShadowReady(error=repr(error)))
+        _send(answers, ShadowReady(error=repr(error)))
         return 1
-    _tell(answers, ShadowReady(tuple(found.manifest.labels)))
+    _send(answers, ShadowReady(tuple(found.manifest.labels)))
     for line in sys.stdin.buffer:
-        _tell(answers, reader.read(msgspec.json.decode(line, type=str)))
+        _send(answers, reader.read(msgspec.json.decode(line, type=str)))
     return 0
 
 
@@ -141,7 +141,7 @@ def _bound_memory(found: Artifact) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard_limit < 0 else min(limit, hard_limit), hard_limit))
 
 
-def _tell(answers: BinaryIO, answer: ShadowReady | ShadowAnswer) -> None:
+def _send(answers: BinaryIO, answer: ShadowReady | ShadowAnswer) -> None:
     answers.write(msgspec.json.encode(answer) + b"\n")
     answers.flush()
 

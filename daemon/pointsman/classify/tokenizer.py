@@ -76,6 +76,6 @@ def _fit(encoding: tokenizers.Encoding, window: TextWindow) -> EncodedText:
         return EncodedText(ids, cut=False)
     special = encoding.special_tokens_mask
     leading, trailing = special.index(0), special[::-1].index(0)
-    kept = window.max_tokens - leading - trailing
-    start = leading + round(kept * window.head_share)
+    room = window.max_tokens - leading - trailing
+    start = leading + round(room * window.head_share)
     return EncodedText(np.delete(ids, slice(start, start + surplus)), cut=True)

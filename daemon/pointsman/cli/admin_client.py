@@ -137,8 +137,8 @@ def show(options: argparse.Namespace, answer: Callable[[AdminPort], Any], lines:
     """
     port = AdminPort.of_service(options.config)
     with understood(port.address):
-        told = answer(port)
-        text = json.dumps(told, indent=2) if options.json else "\n".join(lines(told))
+        result = answer(port)
+        text = json.dumps(result, indent=2) if options.json else "\n".join(lines(result))
     print(text)
     return 0
 

@@ -19,13 +19,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _answer(port: AdminPort, options: argparse.Namespace) -> Any:
     if options.action == "list":
-        told = read(port, "GET", "/canaries")
+        result = read(port, "GET", "/canaries")
     else:
         if options.action == "promote" and not options.yes and at_a_terminal():
             _confirm(port, options.category)
-        told = ask(port, "POST", f"/canaries/{options.action}", {"category": options.category})
-    warn_of_trouble(told)
-    return told["canaries"]
+        result = ask(port, "POST", f"/canaries/{options.action}", {"category": options.category})
+    warn_of_trouble(result)
+    return result["canaries"]
 
 
 def _confirm(port: AdminPort, category: str) -> None:

@@ -26,7 +26,7 @@ from pointsman.config.lint import lint, lint_shadow, shadow_unread
 from pointsman.config.load import INSTALLED, LoadedConfig, content, default_path, in_order, load
 from pointsman.config.loops import is_local
 from pointsman.config.model import Category, Config
-from pointsman.config.told import was_told
+from pointsman.config.threshold_notice import was_notified
 from pointsman.config.words import Keys
 from pointsman.errors import ArtifactError, ConfigError, Problem
 from pointsman.evaluation.both_errors import HEAD, both_errors, cells
@@ -197,9 +197,9 @@ def _rolled_back(loaded: LoadedConfig, state: Path | None) -> Iterator[Problem]:
 
 def _about_thresholds(loaded: LoadedConfig, first: _ArtifactSummary, state: Path | None) -> Iterator[Problem]:
     yield from threshold_problems.problems(loaded, first.thresholds(loaded.config), first.calibration)
-    told = threshold_problems.former(loaded, first.manifest.labels, first.calibration)
-    if told is not None and not was_told(state):
-        yield told
+    notice = threshold_problems.former(loaded, first.manifest.labels, first.calibration)
+    if notice is not None and not was_notified(state):
+        yield notice
 
 
 def _columns(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

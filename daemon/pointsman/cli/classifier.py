@@ -27,24 +27,24 @@ def run(options: argparse.Namespace) -> int:
 
 def _answer(port: AdminPort, options: argparse.Namespace) -> dict[str, Any]:
     if options.action == "list":
-        told = read(port, "GET", "/classifiers")
+        listing = read(port, "GET", "/classifiers")
     else:
         name = options.artifact
         if name is not None and os.sep in name and options.action == "promote":
             name = str(Path(name).absolute())
         if options.action == "promote" and not options.yes and at_a_terminal():
             _confirm(read(port, "GET", "/classifiers"), name)
-        told = ask(port, "POST", f"/classifier/{options.action}", {} if name is None else {"artifact": name})
-    warn_of_trouble(told)
-    return told
+        listing = ask(port, "POST", f"/classifier/{options.action}", {} if name is None else {"artifact": name})
+    warn_of_trouble(listing)
+    return listing
 
 
-def _confirm(told: dict[str, Any], name: str | None) -> None:
+def _confirm(listing: dict[str, Any], name: str | None) -> None:
     """Ask whether to promote an artifact, by default the newest; the service refuses if there is none."""
-    artifacts = told["artifacts"]
+    artifacts = listing["artifacts"]
     found = next((one for one in artifacts if name in (None, one["name"], one["path"])), None)
     if name is not None or found is not None:
-        known = [f"in use: {told['in_use']}", worth(found or {"labelled": None})]
+        known = [f"in use: {listing['in_use']}", worth(found or {"labelled": None})]
         confirm(f"Let {name if found is None else found['name']} read all requests?", known)
 
 
@@ -63,13 +63,13 @@ def worth(one: dict[str, Any]) -> str:
     )
 
 
-def render(told: dict[str, Any]) -> Iterator[str]:
+def render(listing: dict[str, Any]) -> Iterator[str]:
     """Yield the classifiers as lines for a terminal."""
-    yield f"in use: {told['in_use']}"
-    if told["promoted"]:
-        when = moment(told["promoted"]["at"])
-        yield f"promoted at {when}, in place of {told['config']}, which the config names"
-    for one in told["artifacts"]:
+    yield f"in use: {listing['in_use']}"
+    if listing["promoted"]:
+        when = moment(listing["promoted"]["at"])
+        yield f"promoted at {when}, in place of {listing['config']}, which the config names"
+    for one in listing["artifacts"]:
         figures = ""
         if one["labelled"]:
             figures = f", right {one['right_before']} of {one['labelled']} before, {one['right_after']} after"

@@ -19,7 +19,7 @@ from pointsman.evaluation import log_lines, worklist
 from pointsman.evaluation.improve_files import labels_file, worklist_file
 from pointsman.evaluation.labelled import read_labels
 from pointsman.evaluation.worklist import WorklistItem
-from pointsman.observability import kept_rows, rotated_file
+from pointsman.observability import rotated_file, text_records
 
 SHOWN = 20
 WIDTH = 100
@@ -50,13 +50,13 @@ def _items(options: argparse.Namespace, log: LogOptions) -> list[WorklistItem]:
         raise EvaluationError("the config has no pointsman.log.texts_file, so there are no texts to label")
     texts = Path(log.texts_file)
     try:
-        differing = worklist.told(kept_rows.rows(texts))
+        differing = worklist.contested_rows(text_records.rows(texts))
         if options.log is not None:
             with log_lines.opened(options.log) as lines:
                 differing |= worklist.contested(log_lines.decisions(lines, worklist.DecisionLine))
         said = log_lines.decisions(_feedback(log.feedback_file), worklist.FeedbackLine, event="feedback")
         labelled = {one.hash for one in read_labels(options.labels or labels_file())}
-        return worklist.worklist(kept_rows.rows(texts), worklist.bad(said), differing, labelled, options.limit)
+        return worklist.worklist(text_records.rows(texts), worklist.bad(said), differing, labelled, options.limit)
     except FileNotFoundError as error:
         raise EvaluationError(f"{error.filename}: there is no such file; has the service stored a text yet?") from error
 

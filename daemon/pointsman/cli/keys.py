@@ -146,12 +146,12 @@ def _checked(path: Path, content: bytes, config: Config) -> bytes:
     return content
 
 
-def _show(name: str, secret: str, told: str, *, as_json: bool) -> None:
+def _show(name: str, secret: str, hint: str, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"name": name, "key": secret}))
         return
     print(secret)
-    print(told, file=sys.stderr)
+    print(hint, file=sys.stderr)
 
 
 def _list(path: Path, *, as_json: bool) -> None:
@@ -159,11 +159,11 @@ def _list(path: Path, *, as_json: bool) -> None:
     if as_json:
         shown = [msgspec.to_builtins(entry) for entry in found]
         hidden = ("sha256", "former_sha256")
-        told = [
+        listing = [
             {name: value for name, value in one.items() if name not in hidden} | {"secrets": _secrets(entry)}
             for one, entry in zip(shown, found, strict=True)
         ]
-        print(json.dumps(told, indent=2))
+        print(json.dumps(listing, indent=2))
         return
     rows = [("name", "models", "default", "secrets", "expires", "limits", "priority", "allowed fields", "created")]
     rows += [

@@ -56,26 +56,26 @@ def _ask(items: list[WorklistItem], categories: list[str], labels: Path) -> None
 
 
 def _ask_each(waiting: list[WorklistItem], categories: list[str], keys: dict[str, str], labels: Path) -> None:
-    place = 0
-    while place < len(waiting):
-        print("\n".join(_shown(waiting[place], place, len(waiting), categories)), flush=True)
+    position = 0
+    while position < len(waiting):
+        print("\n".join(_shown(waiting[position], position, len(waiting), categories)), flush=True)
         pressed = sys.stdin.read(1)
         if pressed in _ENDS:
             break
         if pressed in keys:
-            _keep(labels, waiting[place], keys[pressed])
-            place += 1
+            _keep(labels, waiting[position], keys[pressed])
+            position += 1
         elif pressed == SKIP:
-            place += 1
+            position += 1
         elif pressed == UNDO:
             taken = undo_label(labels, stamp(time.time()))
             print("nothing to take back" if taken is None else f"taken back: {taken.label}")
-            place = next((i for i, item in enumerate(waiting) if taken and item.hash == taken.hash), place)
+            position = next((i for i, item in enumerate(waiting) if taken and item.hash == taken.hash), position)
 
 
-def _shown(item: WorklistItem, place: int, count: int, categories: list[str]) -> Iterator[str]:
+def _shown(item: WorklistItem, position: int, count: int, categories: list[str]) -> Iterator[str]:
     yield ""
-    yield f"--- {place + 1} of {count}: {item.category or 'no category'} ({', '.join(item.why) or 'least sure'})"
+    yield f"--- {position + 1} of {count}: {item.category or 'no category'} ({', '.join(item.why) or 'least sure'})"
     yield printable(item.text)
     named = "  ".join(f"[{key}] {name}" for key, name in zip(_KEYS, categories, strict=False))
     yield f"{named}  [{NONE}] none of them  [{SKIP}] skip  [{UNDO}] undo  [{QUIT}] quit"
@@ -94,8 +94,10 @@ def _keys_without_enter() -> Iterator[None]:
 
 
 def _keep(labels: Path, item: WorklistItem, label: str) -> None:
-    kept = LabelledText(hash=item.hash, text=item.text, label=label, ts=stamp(time.time()), request_id=item.request_id)
-    add_label(labels, kept)
+    labelled = LabelledText(
+        hash=item.hash, text=item.text, label=label, ts=stamp(time.time()), request_id=item.request_id
+    )
+    add_label(labels, labelled)
     print(f"{item.id}: {label}")
 
 

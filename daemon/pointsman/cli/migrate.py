@@ -108,8 +108,8 @@ def _summary(notes: Iterable[Note], missing: int, warnings: int, output: Path | 
     where = "written to standard output" if output is None else f"written to {output}"
     if missing:
         return f"{counts}; {where}, but not complete: fill in {missing} missing, then run pointsman check"
-    told = f" with {warnings} warning{'' if warnings == 1 else 's'}" if warnings else ""
-    return f"{counts}; {where}: it passes pointsman check{told}"
+    suffix = f" with {warnings} warning{'' if warnings == 1 else 's'}" if warnings else ""
+    return f"{counts}; {where}: it passes pointsman check{suffix}"
 
 
 def _require_free(output: Path | None, force: bool) -> None:

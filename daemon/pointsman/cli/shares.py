@@ -37,10 +37,10 @@ def lines(loaded: LoadedConfig, state: Path | None) -> Iterator[str]:
 
 def _decided(found: Overlay, loaded: LoadedConfig, state: Path | None) -> Iterator[str]:
     if found.classifier is not None and found.classifier.over == loaded.config.classifier.category_model.model_id:
-        yield found.classifier.told()
+        yield found.classifier.describe()
     if found.timed is not None:
         then = found.mode or loaded.config.pointsman.routing.mode
-        yield f"set by `pointsman mode`, in {state}: {found.timed.told()}, then {then}"
+        yield f"set by `pointsman mode`, in {state}: {found.timed.describe()}, then {then}"
     elif found.mode is not None:
         yield f"set by `pointsman mode`, in {state}: {found.mode}"
     for name, decided in found.canaries.items():

@@ -53,8 +53,8 @@ def _service(status: dict[str, Any], address: str) -> Iterator[str]:
     config = status["config"]
     loaded = time.strftime("%Y-%m-%d %H:%M", time.localtime(config["loaded"]))
     yield f"pointsman {status['version']} at {address}, up {_duration(status['uptime_s'])}"
-    held = f", {status['held']:,} waiting for an endpoint" if status["held"] else ""
-    yield f"{status['trouble'] or 'ready'}; {status['in_flight']:,} in flight{held}"
+    waiting = f", {status['held']:,} waiting for an endpoint" if status["held"] else ""
+    yield f"{status['trouble'] or 'ready'}; {status['in_flight']:,} in flight{waiting}"
     failed = "; the last reload failed, see the log" if config["reload_failed"] else ""
     yield f"config {config['generation']}, read {loaded}{failed}"
     if config.get("rolled_back"):
@@ -114,12 +114,12 @@ def _shadow(shadow: dict[str, Any] | None) -> Iterator[str]:
     """Yield the comparison with the classifier in shadow, and its largest differences."""
     if shadow is None:
         return
-    told = f"SHADOW  {shadow['artifact']}, {shadow['state']}"
+    line = f"SHADOW  {shadow['artifact']}, {shadow['state']}"
     if shadow["compared"]:
         agreed = shadow["agreed"]
         low, high = 100 * agreed["low"], 100 * agreed["high"]
-        told += f"; agrees on {100 * agreed['share']:.1f} % ({low:.1f} to {high:.1f}) of {shadow['compared']:,} texts"
-    yield told
+        line += f"; agrees on {100 * agreed['share']:.1f} % ({low:.1f} to {high:.1f}) of {shadow['compared']:,} texts"
+    yield line
     if shadow["error"]:
         yield f"  {shadow['error']}"
     if shadow["compared"]:

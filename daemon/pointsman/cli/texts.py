@@ -12,7 +12,7 @@ from pointsman.config.load import default_path, load
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.improve_files import labels_file, report_file, worklist_file
 from pointsman.evaluation.labelled import LabelledText, forget_labels
-from pointsman.observability.kept_rows import TextRecord, forget, rows
+from pointsman.observability.text_records import TextRecord, forget, rows
 
 
 def run(options: argparse.Namespace) -> int:

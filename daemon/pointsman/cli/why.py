@@ -18,7 +18,7 @@ from pointsman.cli.request_text import listed, rendered
 from pointsman.config.load import default_path, load
 from pointsman.errors import CannotStart, CommandFailed, EvaluationError
 from pointsman.evaluation import log_lines
-from pointsman.observability import kept_rows
+from pointsman.observability import text_records
 from pointsman.observability.find_request import MAX_FOUND_LINES, MIN_BEGINNING_CHARACTERS, Search
 from pointsman.observability.log import JOURNAL
 from pointsman.routing.explain import plain
@@ -74,30 +74,30 @@ def _ask(wanted: str, config: Path | None) -> _FoundRequests:
     """Return the running service's lines; raises CommandFailed if there are none."""
     port = AdminPort.of_service(config)
     try:
-        told = read(port, "GET", f"/request?id={wanted}")
+        result = read(port, "GET", f"/request?id={wanted}")
     except NoService as error:
         raise CommandFailed(f"{error}, or name a log: `pointsman why {wanted} LOG`") from error
     with understood(port.address):
-        if not told["requests"]:
-            raise CommandFailed(plain(_not_kept(wanted, port.address, told)))
-        requests = [(f"service    {port.address}", dict(fields)) for fields in told["requests"]]
-        return _FoundRequests(requests, bool(told["ambiguous"]), bool(told["more"]))
+        if not result["requests"]:
+            raise CommandFailed(plain(_not_found(wanted, port.address, result)))
+        requests = [(f"service    {port.address}", dict(fields)) for fields in result["requests"]]
+        return _FoundRequests(requests, bool(result["ambiguous"]), bool(result["more"]))
 
 
-def _not_kept(wanted: str, address: str, told: dict[str, Any]) -> str:
+def _not_found(wanted: str, address: str, result: dict[str, Any]) -> str:
     """Return why the running service does not know a request, and which log may."""
-    log = told["log"]
+    log = result["log"]
     if log == JOURNAL:
         older = f"`journalctl -u pointsman -o cat | pointsman why {wanted} -`"
     else:
         older = f"`pointsman why {wanted} {log or 'LOG'}`, with its older files; LOG is the service's stderr"
-    if not told["logged"]:
-        kept = "writes no lines of requests now (log.requests or log.level)"
-    elif told["since"] is None:
-        kept = "has finished no request since it started"
+    if not result["logged"]:
+        state = "writes no lines of requests now (log.requests or log.level)"
+    elif result["since"] is None:
+        state = "has finished no request since it started"
     else:
-        kept = f"has the newest requests that have ended, from {told['since']} on"
-    return f"no request {wanted}{_short(wanted)}: the service at {address} {kept}; others are in its log: {older}"
+        state = f"has the newest requests that have ended, from {result['since']} on"
+    return f"no request {wanted}{_short(wanted)}: the service at {address} {state}; others are in its log: {older}"
 
 
 def _read(wanted: str, paths: Sequence[Path]) -> _FoundRequests:
@@ -123,12 +123,12 @@ def _read(wanted: str, paths: Sequence[Path]) -> _FoundRequests:
                 f"{plain(names)}: no line of a request in it; name the log of `pointsman serve` (its stderr), as "
                 "written, from journalctl, or compressed by gzip"
             )
-        told = f"no request {wanted}{_short(wanted)} in {names}, with requests that ended from {begin.decode()} to"
-        raise CommandFailed(plain(f"{told} {end.decode()}{broken}; name older or newer files of the log as well"))
+        message = f"no request {wanted}{_short(wanted)} in {names}, with requests that ended from {begin.decode()} to"
+        raise CommandFailed(plain(f"{message} {end.decode()}{broken}; name older or newer files of the log as well"))
     for trouble in troubles:
         print(plain(f"pointsman: warning: {trouble}"), file=sys.stderr)
     return _FoundRequests(
-        [(f"log        {one.place}", one.fields) for one in search.found], search.ambiguous, search.more
+        [(f"log        {one.location}", one.fields) for one in search.found], search.ambiguous, search.more
     )
 
 
@@ -150,7 +150,7 @@ def _texts(config: Path | None, requests: Sequence[dict[str, Any]]) -> dict[str,
     missing = {one["text_hash"] for one in requests if isinstance(one.get("text_hash"), str)}
     found: dict[str, str] = {}
     try:
-        for row in kept_rows.rows(Path(file)):
+        for row in text_records.rows(Path(file)):
             if row.hash in missing:
                 found[row.hash] = row.text[:MAX_TEXT_CHARACTERS]
                 missing.remove(row.hash)

@@ -162,7 +162,7 @@ class Walker:
     def _scalar(self, kind: Any, node: Node, where: Keys, limits: Mapping[str, Any]) -> Any:
         if isinstance(node, Scalar) and get_origin(kind) is Literal and node.text in get_args(kind):
             return node.text  # YAML reads `on` and `off` as true and false
-        if isinstance(node, Scalar) and _fits(kind, node.value) and _within(kind, node.value, limits):
+        if isinstance(node, Scalar) and _fits(kind, node.value) and _in_limits(kind, node.value, limits):
             return float(node.value) if kind is float else node.value  # type: ignore[arg-type]
         if isinstance(node, Scalar) and isinstance(node.value, int) and node.value > MAX_INTEGER:
             limits = {"maximum": MAX_INTEGER, **{name: x for name, x in limits.items() if x is not None}}
@@ -186,7 +186,7 @@ def _fits(kind: Any, value: object) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
-def _within(kind: Any, value: Any, limits: Mapping[str, Any]) -> bool:
+def _in_limits(kind: Any, value: Any, limits: Mapping[str, Any]) -> bool:
     if kind not in (int, float):
         return True
     low, high, above = (limits.get(name) for name in ("minimum", "maximum", "above"))
@@ -214,7 +214,7 @@ def _fix(kind: Any, node: Node, limits: Mapping[str, Any]) -> str:
     if kind is bool and node.text.lower() in _WORDS:
         return f"write {_WORDS[node.text.lower()]}, without quotes"
     number = _number(node.text)
-    if number is not None and _within(kind, number, limits):
+    if number is not None and _in_limits(kind, number, limits):
         if kind is float and isinstance(node.value, str):
             return f"write {number:.15g}, a number without quotes"
         if kind is int and number.is_integer():

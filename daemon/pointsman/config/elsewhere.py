@@ -37,8 +37,8 @@ def move(node: Node) -> str | None:
     shown = [_shown(path, here) for path in nearest[:MAX_PLACES]]
     if not shown:
         return None
-    places = " or ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
-    return f"move it to {places}" if shown[0] == _TOP else f"move it under {places}"
+    targets = " or ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
+    return f"move it to {targets}" if shown[0] == _TOP else f"move it under {targets}"
 
 
 def is_ours(node: Node) -> bool:
@@ -48,12 +48,12 @@ def is_ours(node: Node) -> bool:
 
 def _fits(node: Node) -> list[tuple[int, tuple[str, ...]]]:
     """Return the paths of the positions that know a key, and how well its value fits there."""
-    places = _places().get(str(node.keys[-1]), ())
-    return [(fits, place.path) for place in places if (fits := _fit(place.kind, node)) is not None]
+    locations = _locations_by_key().get(str(node.keys[-1]), ())
+    return [(fits, location.path) for location in locations if (fits := _fit(location.kind, node)) is not None]
 
 
 @cache
-def _places() -> Mapping[str, tuple[_KeyLocation, ...]]:
+def _locations_by_key() -> Mapping[str, tuple[_KeyLocation, ...]]:
     """Return the positions of each key."""
     found: dict[str, tuple[_KeyLocation, ...]] = {}
     for mapping, path in mappings(Config):
@@ -91,9 +91,9 @@ def _all(fits: list[int | None]) -> int | None:
 
 def _common(path: tuple[str, ...], here: Keys) -> int:
     """Return the number of keys that two paths from the root share."""
-    for place, (part, key) in enumerate(zip(path, here, strict=False)):
+    for depth, (part, key) in enumerate(zip(path, here, strict=False)):
         if part != key and part != (_NUMBER if isinstance(key, int) else _NAME):
-            return place
+            return depth
     return min(len(path), len(here))
 
 

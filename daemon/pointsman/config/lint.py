@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointsman import files
-from pointsman.config import kept_texts, rules
+from pointsman.config import rules, text_retention
 from pointsman.config.address import Tcp, listen
 from pointsman.config.certificate import BadCertificate, read_certificate
 from pointsman.config.labels import Coverage, cover
@@ -67,7 +67,7 @@ def lint(loaded: LoadedConfig, labels: Sequence[str], *, shadow: Sequence[str] =
         *_named_as_a_modality(loaded),
         *rules.warnings(loaded.config, loaded.source_map),
         *_key_aliases(loaded),
-        *kept_texts.warnings(loaded.config, loaded.source_map),
+        *text_retention.warnings(loaded.config, loaded.source_map),
     ]
     return Findings(in_order(errors), in_order(warnings))
 

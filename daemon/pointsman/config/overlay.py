@@ -59,7 +59,7 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     over: str
     at: int
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Return the consequence for the operator's config."""
         return (
             f"the classifier {self.path}, promoted at {moment(self.at)}, serves in place of {self.over}: it holds "
@@ -120,7 +120,7 @@ class TimedMode(msgspec.Struct, frozen=True, kw_only=True):
             return self
         return msgspec.structs.replace(self, boot_id=host.id, boot_until=host.seconds + left)
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Return the mode, and until when it applies."""
         return f"{self.mode} until {moment(self.until)}"
 
@@ -166,10 +166,10 @@ def read(folder: Path | None, now: float | None = None, host: Boot | None = None
     """
     if folder is None:
         return NOTHING, None
-    kept, trouble = _read(folder / NAME, decode, NOTHING)
+    stored, trouble = _read(folder / NAME, decode, NOTHING)
     timed, other = read_timed(folder)
     left = None if timed is None else timed.at(time.time() if now is None else now, host or boot())
-    return msgspec.structs.replace(kept, timed=left), "; ".join(filter(None, (trouble, other))) or None
+    return msgspec.structs.replace(stored, timed=left), "; ".join(filter(None, (trouble, other))) or None
 
 
 def read_timed(folder: Path) -> tuple[TimedMode | None, str | None]:
@@ -298,10 +298,10 @@ def with_canary(overlay: Overlay, category: str, decided: CanaryOutcome | None) 
 
 def shown(overlay: Overlay) -> dict[str, Any]:
     """Return the overlay as JSON, without its version."""
-    told: dict[str, Any] = msgspec.to_builtins(overlay)
+    fields: dict[str, Any] = msgspec.to_builtins(overlay)
     if overlay.timed is not None:
-        told["timed"] = {name: value for name, value in told["timed"].items() if not name.startswith("boot_")}
-    return {name: value for name, value in told.items() if name != "version" and value}
+        fields["timed"] = {name: value for name, value in fields["timed"].items() if not name.startswith("boot_")}
+    return {name: value for name, value in fields.items() if name != "version" and value}
 
 
 def as_yaml(overlay: Overlay) -> str:
@@ -314,7 +314,7 @@ def as_yaml(overlay: Overlay) -> str:
         base["loras"].append({"name": name, "path": one.path})
     if routing := dict(_keys(overlay)):
         found["pointsman"] = {"routing": routing}
-    comment = "" if overlay.timed is None else f"# not for good: mode {overlay.timed.told()}\n"
+    comment = "" if overlay.timed is None else f"# not for good: mode {overlay.timed.describe()}\n"
     return comment + yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
 
 

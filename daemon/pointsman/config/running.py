@@ -27,7 +27,7 @@ class _RunningService(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def told(folder: Path | None, config: Path, admin: str) -> Iterator[None]:
+def published(folder: Path | None, config: Path, admin: str) -> Iterator[None]:
     """Publish the address while the block runs; raises OSError if it cannot be written."""
     if folder is None:
         yield
@@ -68,11 +68,13 @@ def _running(path: Path) -> _RunningService | None:
     """Return the content of a running service's file, or None; raises OSError or MsgspecError."""
     with files.opened(path) as file:
         return (
-            msgspec.json.decode(file.read(MAX_RUNNING_BYTES), type=_RunningService) if _is_held(file.fileno()) else None
+            msgspec.json.decode(file.read(MAX_RUNNING_BYTES), type=_RunningService)
+            if _is_locked(file.fileno())
+            else None
         )
 
 
-def _is_held(handle: int) -> bool:
+def _is_locked(handle: int) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

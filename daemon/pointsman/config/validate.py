@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pointsman.config import kept_texts
+from pointsman.config import text_retention
 from pointsman.config.access import access_problems
 from pointsman.config.model import Config
 from pointsman.config.source_map import SourceMap
@@ -23,7 +23,7 @@ from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.errors import Problem
 
 SECTIONS = (endpoints, models, categories, aliases, server, relay, cors, adapters, rollout, routing)
-ELSEWHERE = (kept_texts.problems, access_problems, tracing_problems)
+ELSEWHERE = (text_retention.problems, access_problems, tracing_problems)
 """Checks that are next to other functions of these options."""
 
 

@@ -53,17 +53,17 @@ def decide(
         readings.append(read(texts))
         found |= zip(texts, results(readings[-1]), strict=True)
     reading = joined(readings)
-    position = {text: place for place, text in enumerate(found)}
-    places = np.array([-1 if one.classification is None else position[one.text] for one in routed])
-    classified = places >= 0
+    position = {text: index for index, text in enumerate(found)}
+    indices = np.array([-1 if one.classification is None else position[one.text] for one in routed])
+    classified = indices >= 0
     return RowDecisions(
         [one.decision.category for one in routed],
         [one.text for one in routed],
         replace(
             reading,
-            probabilities=np.where(classified[:, None], reading.probabilities[places], 0.0),
-            tokens=np.where(classified, reading.tokens[places], 0),
-            supported=~classified | reading.supported[places],
+            probabilities=np.where(classified[:, None], reading.probabilities[indices], 0.0),
+            tokens=np.where(classified, reading.tokens[indices], 0),
+            supported=~classified | reading.supported[indices],
         ),
     )
 
@@ -84,11 +84,11 @@ class PrecomputedClassifier:
         self.calibration = calibration
         self.texts: dict[str, None] = {}
         self._results = results or {}
-        self._none = _result((1 / len(labels),) * len(labels), 0, supported=False)
+        self._unclassified = _result((1 / len(labels),) * len(labels), 0, supported=False)
 
     async def classify(self, text: str, deadline: float | None = None, client: str = "") -> Classification:
         self.texts[text] = None
-        return self._results.get(text, self._none)
+        return self._results.get(text, self._unclassified)
 
 
 def _route(rows: Sequence[EvaluationRow], config: Config, known: PrecomputedClassifier) -> list[RoutedRequest]:

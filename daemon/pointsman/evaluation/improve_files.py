@@ -86,8 +86,8 @@ def prune_artifacts(keep: Iterable[Path]) -> list[Path]:
     named = [Path(one.path) for one in (known.classifier, *known.former) if one is not None]
     stay = {os.path.realpath(one) for one in (*named, *keep)}
     found = sorted((one for one in artifacts_folder().iterdir() if not one.name.startswith(".")), reverse=True)
-    old = [one for one in found[MAX_ARTIFACTS:] if os.path.realpath(one) not in stay]
-    old += artifacts_folder().glob(".*.discarded")
-    for one in old:
+    surplus = [one for one in found[MAX_ARTIFACTS:] if os.path.realpath(one) not in stay]
+    surplus += artifacts_folder().glob(".*.discarded")
+    for one in surplus:
         shutil.rmtree(one, ignore_errors=True)
-    return old
+    return surplus

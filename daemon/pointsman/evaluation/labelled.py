@@ -41,11 +41,11 @@ class _LabelLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def read_labels(path: Path) -> list[LabelledText]:
     """Return the labels that count, each text once, the latest last; none without a file. Raises EvaluationError."""
-    held: dict[str, LabelledText] = {}
+    latest: dict[str, LabelledText] = {}
     for one in _standing(path):
-        held.pop(one.hash, None)
-        held[one.hash] = one
-    return list(held.values())
+        latest.pop(one.hash, None)
+        latest[one.hash] = one
+    return list(latest.values())
 
 
 def add_label(path: Path, label: LabelledText) -> None:
@@ -70,13 +70,13 @@ def forget_labels(path: Path, gone: Callable[[LabelledText], bool]) -> int:
         if not path.exists():
             return 0
         with alone(path):
-            held = read_labels(path)
-            left = [one for one in held if not gone(one)]
+            labels = read_labels(path)
+            left = [one for one in labels if not gone(one)]
             files.write(path, b"".join(msgspec.json.encode(one) + b"\n" for one in left), replace=True, mode=0o600)
             files.hand_over(path)
     except OSError as error:
         raise EvaluationError(f"{path}: cannot be written ({error.strerror}); check path and permissions") from error
-    return len(held) - len(left)
+    return len(labels) - len(left)
 
 
 def label_of(given: str, categories: list[str]) -> str:

@@ -219,10 +219,10 @@ def _either(loaded: LoadedConfig) -> list[str]:
 
 
 def _texts_file(given: Path | None, config: Config | None) -> Path:
-    kept = None if config is None else config.pointsman.log.texts_file
-    if given is None and kept is None:
+    configured = None if config is None else config.pointsman.log.texts_file
+    if given is None and configured is None:
         raise EvaluationError("no texts to replay: give --texts FILE, or --config with pointsman.log.texts_file set")
-    return given or Path(str(kept))
+    return given or Path(str(configured))
 
 
 def _hash_key(file: Path | None) -> bytes:
@@ -239,7 +239,7 @@ def _judge(
 ) -> replay.ReplayDecider:
     """Return an artifact's classification of each line; each text is classified once."""
     position = {line.text_hash or "": 0 for line in lines}
-    position = {text_hash: place for place, text_hash in enumerate(position)}
+    position = {text_hash: index for index, text_hash in enumerate(position)}
     distinct = [texts[text_hash] for text_hash in position]
     read = _read(found, config, distinct)
     rows = [position[line.text_hash or ""] for line in lines]

@@ -91,7 +91,7 @@ def macro_f1(scores: Sequence[LabelScore]) -> float:
 
 def reliability(confidence: Floats, correct: Bools, bins: int = 15) -> list[ReliabilityBin]:
     """Return the mean confidence and the accuracy in `bins` bins of equal width."""
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    bin_of_row = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     return [
         ReliabilityBin(
             low=i / bins,
@@ -101,7 +101,7 @@ def reliability(confidence: Floats, correct: Bools, bins: int = 15) -> list[Reli
             accuracy=_mean(correct[inside]),
         )
         for i in range(bins)
-        for inside in [place == i]
+        for inside in [bin_of_row == i]
     ]
 
 
@@ -119,8 +119,8 @@ def coverage_curve(confidence: Floats, correct: Bools, thresholds: Sequence[floa
     """Return coverage and accuracy at each threshold."""
     points = []
     for threshold in thresholds:
-        kept = confidence >= threshold
-        points.append(CoveragePoint(threshold, _mean(kept) or 0.0, _mean(correct[kept])))
+        covered = confidence >= threshold
+        points.append(CoveragePoint(threshold, _mean(covered) or 0.0, _mean(correct[covered])))
     return points
 
 

@@ -47,7 +47,7 @@ class LoggedRequest(msgspec.Struct, frozen=True):
 
 
 class _ReplayedTurn(msgspec.Struct, frozen=True):
-    kept: ConversationState
+    remembered: ConversationState
     ask: str
 
 
@@ -99,12 +99,12 @@ class _ReplayRouters:
         said = [] if before is None or not before.ask else [("user", before.ask), ("assistant", "")]
         messages = [{"role": role, "content": content} for role, content in [*said, ("user", text)]]
         request = CHAT.parse(msgspec.json.encode({"messages": messages}), self._router.finder)
-        kept = ConversationState(None, one.share, unread=True) if before is None else before.kept
+        remembered = ConversationState(None, one.share, unread=True) if before is None else before.remembered
         origin = RequestOrigin({}, one.client, one.path, one.key)
-        routed = await self._router_for(one).route(request, continued=kept, remember=False, origin=origin)
-        if one.conversation is not None and routed.kept is not None:
+        routed = await self._router_for(one).route(request, continued=remembered, remember=False, origin=origin)
+        if one.conversation is not None and routed.remembered is not None:
             ask = before.ask if one.text is None and before is not None else text
-            self._turns.put(one.conversation, _ReplayedTurn(routed.kept, ask[:MAX_ASK_CHARACTERS]))
+            self._turns.put(one.conversation, _ReplayedTurn(routed.remembered, ask[:MAX_ASK_CHARACTERS]))
         return routed.decision
 
     def _router_for(self, one: LoggedRequest) -> Router:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pointsman.observability.kept_rows import NO_CATEGORY, TextRecord
+from pointsman.observability.text_records import NO_CATEGORY, TextRecord
 
 MAX_ITEMS = 5_000
 """The number of most useful texts that are compared for similarity."""
@@ -91,7 +91,7 @@ def contested(lines: Iterable[DecisionLine]) -> dict[str, str]:
     return found
 
 
-def told(rows: Iterable[TextRecord]) -> dict[str, str]:
+def contested_rows(rows: Iterable[TextRecord]) -> dict[str, str]:
     """Return the same from the file of texts."""
     return {row.hash: row.shadow for row in rows if row.shadow is not None}
 
@@ -188,25 +188,25 @@ def _item(row: TextRecord, disliked: Collection[str], differing: Mapping[str, st
 
 def _folded(items: list[WorklistItem]) -> list[WorklistItem]:
     """Return the items without near duplicates of earlier ones, which count them and become more useful."""
-    kept: list[tuple[WorklistItem, frozenset[int]]] = []
-    places: dict[tuple[int, ...], list[int]] = {}
+    unique: list[tuple[WorklistItem, frozenset[int]]] = []
+    by_band: dict[tuple[int, ...], list[int]] = {}
     alike: Counter[int] = Counter()
     for item in items:
         pairs = _pairs(item.text)
         bands = list(_bands(pairs))
-        near = {place for band in bands for place in places.get(band, ())}
-        same = next((place for place in sorted(near) if _likeness(pairs, kept[place][1]) >= ALIKE), None)
+        near = {index for band in bands for index in by_band.get(band, ())}
+        same = next((index for index in sorted(near) if _likeness(pairs, unique[index][1]) >= ALIKE), None)
         if same is None:
-            same = len(kept)
-            kept.append((item, pairs))
+            same = len(unique)
+            unique.append((item, pairs))
             for band in bands:
-                others = places.setdefault(band, [])
+                others = by_band.setdefault(band, [])
                 if len(others) < _MAX_BAND_ITEMS:
                     others.append(same)
         alike[same] += 1
     return [
-        msgspec.structs.replace(item, alike=alike[place], useful=round(item.useful + math.log2(alike[place]) / 4, 3))
-        for place, (item, _) in enumerate(kept)
+        msgspec.structs.replace(item, alike=alike[index], useful=round(item.useful + math.log2(alike[index]) / 4, 3))
+        for index, (item, _) in enumerate(unique)
     ]
 
 

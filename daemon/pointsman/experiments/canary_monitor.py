@@ -37,7 +37,7 @@ class CanaryMonitor:
     def observe(self, record: Record) -> None:
         """Count a request that has ended."""
         routed = record.routed
-        if routed is None or routed.kept is None or routed.kept.mixed or record.endpoint is None:
+        if routed is None or routed.remembered is None or routed.remembered.mixed or record.endpoint is None:
             return
         decision = routed.decision
         analysis = self._analyses.get(decision.category or "")
@@ -47,7 +47,7 @@ class CanaryMonitor:
         why = analysis.add(
             RequestOutcome(
                 arm=decision.arm,
-                draw=routed.kept.share,
+                draw=routed.remembered.share,
                 client=record.client,
                 failed=failed,
                 first_byte=record.first_byte,

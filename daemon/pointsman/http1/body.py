@@ -96,25 +96,25 @@ class CloseFraming:
 class ChunkedFraming:
     """A chunked body; `verbatim` preserves its framing with extensions and trailer, otherwise they are removed."""
 
-    __slots__ = ("_crlf", "_held", "_left", "_verbatim", "done", "surplus")
+    __slots__ = ("_crlf", "_left", "_partial_line", "_verbatim", "done", "surplus")
     ends_with_connection = False
 
     def __init__(self, *, verbatim: bool) -> None:
         self._verbatim = verbatim
         self._left = 0  # bytes of the chunk's data
         self._crlf = False  # whether the line end after a chunk's data is still to come
-        self._held = b""
+        self._partial_line = b""
         self.done = False
         self.surplus = b""
 
     def feed(self, data: bytes) -> bytes:
-        if not (self._left or self._crlf or self._held):
+        if not (self._left or self._crlf or self._partial_line):
             line = _SIZE_LINES.get(len(data))
             if line is not None and data.startswith(line) and data.endswith(b"\r\n"):  # one chunk, as vLLM sends events
                 return data if self._verbatim else data[len(line) : -2]
-        if self._held:
-            data = self._held + data
-            self._held = b""
+        if self._partial_line:
+            data = self._partial_line + data
+            self._partial_line = b""
         payload: list[bytes] = []
         at, end = 0, len(data)
         while at < end and not self.done:
@@ -128,7 +128,7 @@ class ChunkedFraming:
             else:
                 after = self._line(data, at)
                 if after == at:
-                    self._held = data[at:]
+                    self._partial_line = data[at:]
                     break
                 at = after
         if self.done:

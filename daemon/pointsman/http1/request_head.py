@@ -105,7 +105,7 @@ def read_head(data: bytes) -> tuple[RequestHead, int]:
     if len(data) > MAX_HEAD_BYTES:
         raise malformed("its head is too long")
     rest, length = _without_length(data)
-    head = (_read_kept if len(rest) <= _MAX_KEPT_HEAD_BYTES else _read)(rest)
+    head = (_read_cached if len(rest) <= _MAX_KEPT_HEAD_BYTES else _read)(rest)
     if length is None:
         length = head.values.get(b"content-length")
         return head, int(length or 0)
@@ -179,7 +179,7 @@ def _read(data: bytes) -> RequestHead:
     )
 
 
-_read_kept = functools.lru_cache(_KEPT_HEADS)(_read)
+_read_cached = functools.lru_cache(_KEPT_HEADS)(_read)
 
 
 def _asked(target: str, host: bytes | None, http_1_0: bool) -> tuple[str, str]:

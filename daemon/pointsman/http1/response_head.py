@@ -95,8 +95,8 @@ def read_head(data: bytes) -> ResponseHead:  # noqa: C901 - one loop on purpose:
         persistent = b"close" not in nominated and (persistent or b"keep-alive" in nominated)
         nominated -= _NEVER_NOMINATED
         lines = [line for line in lines if line.partition(b":")[0].lower() not in nominated]
-    kept = b"\r\n".join(lines)  # the last line is empty
-    return ResponseHead(int(status), reason, kept, length, bool(coding), content_type, persistent, retry_after)
+    forwarded = b"\r\n".join(lines)  # the last line is empty
+    return ResponseHead(int(status), reason, forwarded, length, bool(coding), content_type, persistent, retry_after)
 
 
 def _length(value: bytes) -> int:

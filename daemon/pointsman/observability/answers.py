@@ -70,7 +70,7 @@ class Answers:
     def find(self, request_id: str, author: str, now: float) -> Answer | None:
         """Return an answer of this client's from the last day, or None."""
         found = self._known.get(request_id)
-        return None if found is None or found.author != author or _is_old(found, now) else found
+        return None if found is None or found.author != author or _is_expired(found, now) else found
 
     def judged(self, request_id: str, answer: Answer) -> None:
         """Record that the client has judged an answer."""
@@ -78,12 +78,12 @@ class Answers:
 
     def entries(self, now: float) -> list[tuple[str, Answer]]:
         """Return the answers of the last day by request id, the oldest first."""
-        return [(name, one) for name, one in self._known.items() if not _is_old(one, now)]
+        return [(name, one) for name, one in self._known.items() if not _is_expired(one, now)]
 
     def restore(self, entries: Iterable[tuple[str, Answer]], now: float) -> None:
         """Restore the last day's answers of an earlier process."""
         for name, one in entries:
-            if not _is_old(one, now):
+            if not _is_expired(one, now):
                 self._known.put(name, one)
 
 
@@ -92,5 +92,5 @@ def _hash(key: bytes, rater: str) -> str:
     return hashlib.blake2b(rater.encode(), digest_size=8, key=key).hexdigest()
 
 
-def _is_old(answer: Answer, now: float) -> bool:
+def _is_expired(answer: Answer, now: float) -> bool:
     return now - answer.at > MAX_ANSWER_AGE_SECONDS

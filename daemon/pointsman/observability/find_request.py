@@ -13,13 +13,13 @@ _OF_REQUESTS = ("request", "routing_decision")
 
 
 class FoundLine(NamedTuple):
-    """A line of a request, raw and decoded; `time` is its `ts`, and `place` its origin."""
+    """A line of a request, raw and decoded; `time` is its `ts`, and `location` its origin."""
 
     time: str
     request_id: str
     line: bytes
     fields: dict[str, Any]
-    place: str
+    location: str
 
 
 class Search:
@@ -49,7 +49,7 @@ class Search:
         """Return whether there are more lines than `found` returns."""
         return self._best.count > MAX_FOUND_LINES
 
-    def see(self, line: bytes, place: str = "") -> None:
+    def see(self, line: bytes, location: str = "") -> None:
         """Take a line, which may be JSON from this log or anything else."""
         if self.needle not in line:
             return
@@ -63,7 +63,7 @@ class Search:
         name, time = fields.get("request_id"), fields.get("ts")
         if not isinstance(name, str):
             return
-        one = FoundLine(time if isinstance(time, str) else "", name, line, fields, place)
+        one = FoundLine(time if isinstance(time, str) else "", name, line, fields, location)
         if name == self._wanted:
             self._whole.add(one)
         elif len(self._wanted) >= MIN_BEGINNING_CHARACTERS and name.startswith(self._wanted):

@@ -66,7 +66,7 @@ class LineWriter:
         self._closing = False
         self._until = math.inf
         """The time at which failing writes are given up, by the monotonic clock."""
-        self._untold = 0
+        self._unreported = 0
         """Lines dropped since `lost` was last called."""
         self._error: str | None = None
         self.dropped = 0
@@ -80,9 +80,9 @@ class LineWriter:
             if self._size + len(data) > (REQUESTS_BYTES if requests else QUEUE_BYTES):
                 lines = data.count(b"\n")
                 self.dropped += lines
-                self._untold += lines
+                self._unreported += lines
                 return False
-            self._tell_dropped()
+            self._report_dropped()
             self._push(data)
             self._changed.notify()
             return True
@@ -100,12 +100,12 @@ class LineWriter:
         self._queue.append(data)
         self._size += len(data)
 
-    def _tell_dropped(self) -> None:
-        if self._untold:
-            told = self._lost(self._untold, self._error)
-            self._untold, self._error = 0, None
-            if told:
-                self._push(told)
+    def _report_dropped(self) -> None:
+        if self._unreported:
+            report = self._lost(self._unreported, self._error)
+            self._unreported, self._error = 0, None
+            if report:
+                self._push(report)
 
     def _run(self) -> None:
         while data := self._take():
@@ -117,7 +117,7 @@ class LineWriter:
         """Wait for lines and return the next; empty once the writer is closed and everything is written."""
         with self._changed:
             while not self._queue:
-                self._tell_dropped()
+                self._report_dropped()
                 if self._queue or self._closing:
                     break
                 self._changed.wait()

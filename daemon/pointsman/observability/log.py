@@ -43,16 +43,18 @@ class Sink(Protocol):
 class Log:
     """A log of lines in a sink. Only the thread that made it writes lines of requests; any may write others."""
 
-    def __init__(self, level: str, sink: Sink, encoder: LineEncoder | None = None, *, place: str | None = None) -> None:
+    def __init__(
+        self, level: str, sink: Sink, encoder: LineEncoder | None = None, *, location: str | None = None
+    ) -> None:
         self.set_level(level)
-        self.place = place
+        self.location = location
         """The place where an operator reads the log: JOURNAL, the path of a file, or None if unknown."""
         self._sink = sink
         self._encoder = encoder or LineEncoder()
-        self._held: list[Record] = []
+        self._pending: list[Record] = []
         self._due: asyncio.TimerHandle | None = None  # while lines are held
-        self._kept: deque[bytes] = deque()
-        self._kept_bytes = 0
+        self._newest: deque[bytes] = deque()
+        self._newest_bytes = 0
         self._thread = threading.get_ident()
 
     @property
@@ -92,10 +94,10 @@ class Log:
         """
         if not self.writes("info"):
             return
-        self._held.append(record)
+        self._pending.append(record)
         if self._due is None:
             self._due = asyncio.get_running_loop().call_later(HELD_SECONDS, self.flush)
-        elif len(self._held) >= MAX_HELD_LINES:
+        elif len(self._pending) >= MAX_HELD_LINES:
             self.flush()
 
     def flush(self) -> None:
@@ -103,22 +105,22 @@ class Log:
         if self._due is not None:
             self._due.cancel()
             self._due = None
-        if self._held:
-            held, self._held = self._held, []
-            lines = self._encoder.encode_info(list(map(request_line, held)))
+        if self._pending:
+            pending, self._pending = self._pending, []
+            lines = self._encoder.encode_info(list(map(request_line, pending)))
             self._sink.put(lines, requests=True)
             self._keep(lines)
 
     def requests(self) -> list[bytes]:
         """Return the newest lines of requests, the oldest first, several in each part; at most MAX_NEWEST_BYTES."""
         self.flush()
-        return list(self._kept)
+        return list(self._newest)
 
     def _keep(self, lines: bytes) -> None:
-        self._kept.append(lines)
-        self._kept_bytes += len(lines)
-        while self._kept_bytes > MAX_NEWEST_BYTES:
-            self._kept_bytes -= len(self._kept.popleft())
+        self._newest.append(lines)
+        self._newest_bytes += len(lines)
+        while self._newest_bytes > MAX_NEWEST_BYTES:
+            self._newest_bytes -= len(self._newest.popleft())
 
 
 @contextlib.contextmanager
@@ -132,7 +134,7 @@ def stderr_log(level: str, *, journal: bool) -> Iterator[Log]:
         return log.encoded("warning", "log", {"message": message, "dropped": lines, "error": error})
 
     writer = LineWriter(file, "log", lost)
-    log = Log(level, writer, LineEncoder(journal=journal), place=JOURNAL if journal else _path_of(file))
+    log = Log(level, writer, LineEncoder(journal=journal), location=JOURNAL if journal else _path_of(file))
     try:
         yield log
     finally:

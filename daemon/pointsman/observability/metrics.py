@@ -44,8 +44,8 @@ class Metrics(Instruments):
         ProcessCollector(registry=self.registry)
         self.recent = RecentCounts(self._totals)
         self.in_flight = 0
-        self.held = 0
-        self.watch("requests_held", "Requests that wait for an endpoint (relay.hold_ms).", lambda: self.held)
+        self.waiting = 0
+        self.watch("requests_held", "Requests that wait for an endpoint (relay.hold_ms).", lambda: self.waiting)
         self.watch("requests_in_flight", "Requests in flight.", lambda: self.in_flight)
 
     def know(self, models: frozenset[str]) -> None:
@@ -106,15 +106,15 @@ class Metrics(Instruments):
         for (model, kind, _), count in self.tokens.items():
             tokens[model, kind] += int(count)
         first_bytes, wholes = self.model_first_byte_seconds.by_name(), self.model_request_seconds.by_name()
-        none = (0.0,) * (len(self.model_request_seconds.bounds) + 1)
+        zeros = (0.0,) * (len(self.model_request_seconds.bounds) + 1)
         return {
             name: ModelTotals(
                 count,
                 failed[name],
                 tokens[name, "prompt"],
                 tokens[name, "completion"],
-                first_bytes.get(name, none),
-                wholes.get(name, none),
+                first_bytes.get(name, zeros),
+                wholes.get(name, zeros),
             )
             for name, count in requests.items()
         }

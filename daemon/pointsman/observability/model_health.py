@@ -99,7 +99,7 @@ class ModelJudge:
     def asked_but_for(self, endpoints: Collection[str]) -> list[str]:
         """Return these models, and those for which other endpoints have kept clients waiting until they left."""
         known = dict.fromkeys(self.but_for(endpoints))
-        return list(known | {name: None for name in self._left if self._places(name).difference(endpoints)})
+        return list(known | {name: None for name in self._left if self._endpoints_of(name).difference(endpoints)})
 
     # --- failing -----------------------------------------------------------------------------------------------------
 
@@ -145,8 +145,8 @@ class ModelJudge:
                 if name in self._comparable
                 and (ill := self._slow_then(name, one) if slow else _failed_then(one)) is not None
             }
-        told = self._ill[key]
-        return 2 * (sum(told.values()) - told.get(model, False)) > len(told) - (model in told)
+        verdicts = self._ill[key]
+        return 2 * (sum(verdicts.values()) - verdicts.get(model, False)) > len(verdicts) - (model in verdicts)
 
     def all_failing(self, endpoint: str) -> Finding:
         """Judge an endpoint: it is to blame if most of its models fail, and these are at least two."""
@@ -166,15 +166,17 @@ class ModelJudge:
 
     def slow(self, model: str, without: Collection[str] = ()) -> Finding:
         """Judge a model by its first byte, as `failing` does by its errors."""
-        places, streams = self._places(model), self._streams(model)
-        usual = self._usual(model, places, streams)
+        endpoints, streams = self._endpoints_of(model), self._streams(model)
+        usual = self._usual(model, endpoints, streams)
         min_seconds = None if usual is None else usual.seconds
-        found = self._of(model, places, streams, min_seconds)
+        found = self._of(model, endpoints, streams, min_seconds)
         if found is None:
             return Finding(bad=False, fine=True, why="")  # nothing is known any more from few requests
         if usual is None:
             return Finding(bad=False, fine=found.seconds < FACTOR_OVER * MIN_SLOWER_SECONDS, why="")
-        counted = found if places.isdisjoint(without) else self._of(model, places - set(without), streams, min_seconds)
+        counted = (
+            found if endpoints.isdisjoint(without) else self._of(model, endpoints - set(without), streams, min_seconds)
+        )
         # A queue that the others have not seen is no fault of the model.
         waiting = usual.waiting(found.in_flight)
         bad = (
@@ -228,12 +230,12 @@ class ModelJudge:
             return True
         return None if self._slower(found._replace(size=0.0, tokens=0.0), usual, FACTOR_OVER) else False
 
-    def _usual(self, model: str, places: frozenset[str], streams: bool) -> ComparableMedians | None:
+    def _usual(self, model: str, endpoints: frozenset[str], streams: bool) -> ComparableMedians | None:
         """Return the figures that a model is compared with: of the same endpoints and its base model if possible."""
         base = self._bases[model]
         if base is None:
             return None
-        for where in (places, self._endpoints):
+        for where in (endpoints, self._endpoints):
             if base != model and (found := self._of(base, where, streams)) is not None:
                 return found
             others = [one for name, one in self._of_base(base, where, streams) if name != model]
@@ -241,31 +243,31 @@ class ModelJudge:
                 return _middle(others)
         return None
 
-    def _of_base(self, base: str, places: frozenset[str], streams: bool) -> list[tuple[str, ComparableMedians]]:
-        key = base, places, streams
+    def _of_base(self, base: str, endpoints: frozenset[str], streams: bool) -> list[tuple[str, ComparableMedians]]:
+        key = base, endpoints, streams
         if key not in self._siblings:
-            found = ((name, self._of(name, places, streams)) for name, its in self._bases.items() if its == base)
+            found = ((name, self._of(name, endpoints, streams)) for name, its in self._bases.items() if its == base)
             self._siblings[key] = [(name, one) for name, one in found if one is not None]
         return self._siblings[key]
 
-    def _middle_of(self, base: str, places: frozenset[str], streams: bool) -> ComparableMedians | None:
-        key = base, places, streams
+    def _middle_of(self, base: str, endpoints: frozenset[str], streams: bool) -> ComparableMedians | None:
+        key = base, endpoints, streams
         if key not in self._middles:
-            found = [one for _, one in self._of_base(base, places, streams)]
+            found = [one for _, one in self._of_base(base, endpoints, streams)]
             self._middles[key] = _middle(found) if found else None
         return self._middles[key]
 
     def _of(
-        self, model: str, places: frozenset[str], streams: bool, min_seconds: float | None = None
+        self, model: str, endpoints: frozenset[str], streams: bool, min_seconds: float | None = None
     ) -> ComparableMedians | None:
         """Return the typical times of a model; by clients that left alone only if they waited for `min_seconds`."""
         left = self._left_of(model, streams)
-        key = model, places, streams, min_seconds if left else None
+        key = model, endpoints, streams, min_seconds if left else None
         if key not in self._typical:
             samples: Iterable[AnsweredRequest] = self._recent.get(model, ())
-            if places != self._endpoints:
-                samples = [sample for sample in samples if sample.endpoint in places]
-                left = [one for one in left if one.endpoint in places]
+            if endpoints != self._endpoints:
+                samples = [sample for sample in samples if sample.endpoint in endpoints]
+                left = [one for one in left if one.endpoint in endpoints]
             self._typical[key] = typical(samples, streams, left, min_seconds)
         return self._typical[key]
 
@@ -302,7 +304,7 @@ class ModelJudge:
             self._kinds[model] = 2 * sum(kinds) >= len(kinds)
         return self._kinds[model]
 
-    def _places(self, model: str) -> frozenset[str]:
+    def _endpoints_of(self, model: str) -> frozenset[str]:
         answered, left = self._recent.get(model, ()), self._left.get(model, ())
         return frozenset([one.endpoint for one in answered] + [one.endpoint for one in left])
 
@@ -326,8 +328,8 @@ class ModelJudge:
                 known.append(name)
         return self._alike(endpoint, known, bad, "are slow")
 
-    def _crawls(self, model: str, places: frozenset[str], streams: bool, usual: ComparableMedians) -> bool:
-        found = self._of(model, places, streams, usual.seconds)
+    def _crawls(self, model: str, endpoints: frozenset[str], streams: bool, usual: ComparableMedians) -> bool:
+        found = self._of(model, endpoints, streams, usual.seconds)
         # Five requests cannot tell if all their clients have left.
         enough = found is not None and (not found.left or found.requests >= MIN_TIMED_REQUESTS)
         return found is not None and enough and self._slower(found, usual, 1.0)

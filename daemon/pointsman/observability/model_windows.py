@@ -107,7 +107,7 @@ class ModelWindows:
                 self._slots.setdefault((record.endpoint, slot), {}).setdefault(name, left)
                 continue
             tokens = 0 if record.tokens is None else record.tokens[1]
-            told = at if record.failed or record.answered is None else record.started + record.answered
+            known_at = at if record.failed or record.answered is None else record.started + record.answered
             answered = AnsweredRequest(
                 at,
                 record.endpoint,
@@ -117,7 +117,7 @@ class ModelWindows:
                 record.sent_bytes,
                 tokens,
                 record.in_flight,
-                int(told / SLOT_SECONDS),
+                int(known_at / SLOT_SECONDS),
             )
             window.answered.append(answered)
             self._slots.setdefault((record.endpoint, answered.slot), {}).setdefault(name, answered)

@@ -38,17 +38,17 @@ class ModelTotals(NamedTuple):
     first_bytes: tuple[float, ...]
     wholes: tuple[float, ...]
 
-    def since(self, old: ModelTotals) -> ModelTotals:
+    def since(self, earlier: ModelTotals) -> ModelTotals:
         """Return the difference from the former counts."""
         first_bytes, wholes = (
             tuple(new - before for new, before in zip(*pair, strict=True))
-            for pair in ((self.first_bytes, old.first_bytes), (self.wholes, old.wholes))
+            for pair in ((self.first_bytes, earlier.first_bytes), (self.wholes, earlier.wholes))
         )
         return ModelTotals(
-            self.requests - old.requests,
-            self.failed - old.failed,
-            self.prompt_tokens - old.prompt_tokens,
-            self.completion_tokens - old.completion_tokens,
+            self.requests - earlier.requests,
+            self.failed - earlier.failed,
+            self.prompt_tokens - earlier.prompt_tokens,
+            self.completion_tokens - earlier.completion_tokens,
             first_bytes,
             wholes,
         )
@@ -75,8 +75,12 @@ class RecentCounts:
 
     def summary(self, now: float | None = None) -> dict[str, Any]:
         """Return the counts since the oldest reading as JSON, the most frequent first."""
-        (since, old), new = self._taken[0], self._read()
-        decisions, statuses, runs = new.decisions - old.decisions, new.statuses - old.statuses, new.runs - old.runs
+        (since, earlier), new = self._taken[0], self._read()
+        decisions, statuses, runs = (
+            new.decisions - earlier.decisions,
+            new.statuses - earlier.statuses,
+            new.runs - earlier.runs,
+        )
         return {
             "seconds": round((time.monotonic() if now is None else now) - since),
             "requests": statuses.total(),
@@ -89,14 +93,16 @@ class RecentCounts:
                 for status, count in statuses.most_common()
                 if int(status) >= 400
             ],
-            "models": _models(new, old),
+            "models": _models(new, earlier),
             "run_ms": {"p50": _quantile(runs, 0.5), "p95": _quantile(runs, 0.95)},
         }
 
 
-def _models(new: Totals, old: Totals) -> list[dict[str, Any]]:
+def _models(new: Totals, earlier: Totals) -> list[dict[str, Any]]:
     """Return the requests, errors and times by model, the most frequent model first."""
-    found = {name: one.since(old.models[name]) if name in old.models else one for name, one in new.models.items()}
+    found = {
+        name: one.since(earlier.models[name]) if name in earlier.models else one for name, one in new.models.items()
+    }
     return [
         {
             "model": name,

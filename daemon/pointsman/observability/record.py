@@ -31,7 +31,7 @@ class Record(msgspec.Struct, gc=False):
     """True if the service, not the client, has made the request id."""
     key: str | None = None
     """The name of the client's key."""
-    old_secret: bool = False
+    former_secret: bool = False
     """True if the client has sent the older of the key's two secrets."""
     trace: Trace | None = None
     """The request's position in a trace, if requests are traced."""
@@ -132,7 +132,7 @@ def _add_request(line: Line, record: Record) -> None:
         line["client"] = record.client
     if record.key is not None:
         line["key"] = record.key
-    if record.old_secret:
+    if record.former_secret:
         line["old_secret"] = True
     if record.trace is not None:
         line["trace_id"] = record.trace.name
@@ -181,8 +181,8 @@ def _add_experiment(line: Line, arm: Arm, routed: RoutedRequest) -> None:
 
 def draw_of(routed: RoutedRequest) -> str | None:
     """Return the identity of the conversation that was drawn, or None if it is on several arms."""
-    kept = routed.kept
-    return None if kept is None or kept.mixed else _number(kept.share)
+    remembered = routed.remembered
+    return None if remembered is None or remembered.mixed else _number(remembered.share)
 
 
 def _number(share: float) -> str:
@@ -190,14 +190,14 @@ def _number(share: float) -> str:
 
 
 def _add_ask(line: Line, routed: RoutedRequest) -> None:
-    if routed.kept is not None and routed.recalled is not None:
-        line["conversation"], line["turn"] = _number(routed.kept.share), routed.recalled.turns
+    if routed.remembered is not None and routed.recalled is not None:
+        line["conversation"], line["turn"] = _number(routed.remembered.share), routed.recalled.turns
     if routed.ask.kind not in (AskKind.MESSAGE, AskKind.NONE):
         line["ask"] = routed.ask.kind
     if routed.ask.steps:
         line["ask_spans"] = [[step.what, step.start, step.end] for step in routed.ask.steps]
-    if routed.held is not None and routed.held.together is not None:
-        line["together"] = round(routed.held.together, 4)
+    if routed.follow_up is not None and routed.follow_up.together is not None:
+        line["together"] = round(routed.follow_up.together, 4)
     if (found := routed.classification) is not None:
         _add_classification(line, routed, found)
 

@@ -51,8 +51,8 @@ class Redactor:
 
 
 def _without(text: str, found: Sequence[tuple[int, int]]) -> str:
-    kept, place = [], 0
+    parts, position = [], 0
     for start, end in found:
-        kept += [text[place:start], OTHER]
-        place = end
-    return "".join([*kept, text[place:]])
+        parts += [text[position:start], OTHER]
+        position = end
+    return "".join([*parts, text[position:]])

@@ -35,7 +35,7 @@ class RotatedFile:
     def make_room(self, size: int) -> None:
         """Begin another file if this one would be too large, or is no longer at its path; raises OSError."""
         with alone(self._path):
-            if not self.is_in_place():
+            if not self.is_current_file():
                 self._begin()
             if os.fstat(self.descriptor).st_size + size > self._max_bytes:
                 self._shift()
@@ -44,7 +44,7 @@ class RotatedFile:
     def close(self) -> None:
         os.close(self.descriptor)
 
-    def is_in_place(self) -> bool:
+    def is_current_file(self) -> bool:
         """Return whether the open file is still the one at its path; raises OSError."""
         try:
             return os.path.samestat(self._path.stat(), os.fstat(self.descriptor))

@@ -106,14 +106,14 @@ class Spans:
             sent = self._exporter.export([span_of(*one, self._resource) for one in ended]) is SpanExportResult.SUCCESS
         except Exception as error:  # noqa: BLE001 - whatever a library raises, the next spans are tried
             sent = False
-            self._tell(failing=True, error=repr(error))
+            self._report(failing=True, error=repr(error))
         else:
-            self._tell(failing=not sent)
+            self._report(failing=not sent)
         if not sent:
             for _ in ended:
                 self._count_dropped()
 
-    def _tell(self, *, failing: bool, error: str | None = None) -> None:
+    def _report(self, *, failing: bool, error: str | None = None) -> None:
         if failing == self._failing:
             return
         self._failing = failing

@@ -83,8 +83,8 @@ class _ColumnCounts:
         found = self._found
         if self._layout.width > len(found):
             found.extend([0.0] * (self._layout.width - len(found)))
-        for place, count in enumerate(counts, start):
-            found[place] += count
+        for index, count in enumerate(counts, start):
+            found[index] += count
 
     def array(self) -> NDArray[np.int64]:
         """Return all counts."""
@@ -103,10 +103,10 @@ class _RingBuffer:
         """Count at a time in seconds since the epoch."""
         self._grow(len(counts))
         number = int(at // self.seconds)
-        place = number % len(self._rows)
-        if self._numbers[place] != number:
-            self._numbers[place], self._rows[place] = number, 0
-        self._rows[place, : len(counts)] += counts.astype(np.uint32)
+        index = number % len(self._rows)
+        if self._numbers[index] != number:
+            self._numbers[index], self._rows[index] = number, 0
+        self._rows[index, : len(counts)] += counts.astype(np.uint32)
 
     def _grow(self, width: int) -> None:
         slots, columns = self._rows.shape
@@ -119,21 +119,21 @@ class _RingBuffer:
         """Return this many slots up to now, the oldest first."""
         newest = int(now // self.seconds)
         numbers = np.arange(newest - slots + 1, newest + 1)
-        places = numbers % len(self._rows)
-        for number, place in zip(numbers, places, strict=True):
-            if self._numbers[place] != number:
-                self._numbers[place], self._rows[place] = number, 0
-        return _SlotWindow(int(numbers[0]) * self.seconds, self._rows, places)
+        indices = numbers % len(self._rows)
+        for number, index in zip(numbers, indices, strict=True):
+            if self._numbers[index] != number:
+                self._numbers[index], self._rows[index] = number, 0
+        return _SlotWindow(int(numbers[0]) * self.seconds, self._rows, indices)
 
 
 class _SlotWindow:
     """The counts of some slots, the first of which began at `start`; read before anything is added."""
 
-    def __init__(self, start: int, rows: Rows, places: NDArray[np.int64]) -> None:
+    def __init__(self, start: int, rows: Rows, indices: NDArray[np.int64]) -> None:
         self.start = start
-        self._rows, self._places = rows, places
+        self._rows, self._indices = rows, indices
         # A day of many models has much to add up, and more to copy.
-        self._totals: NDArray[np.int64] = (rows if len(places) == len(rows) else rows[places]).sum(
+        self._totals: NDArray[np.int64] = (rows if len(indices) == len(rows) else rows[indices]).sum(
             axis=0, dtype=np.int64
         )
 
@@ -144,7 +144,7 @@ class _SlotWindow:
 
     def slots(self, start: int, width: int = 1) -> Rows:
         """Return the counts of some columns by slot."""
-        return self._rows[self._places, start : start + width]
+        return self._rows[self._indices, start : start + width]
 
 
 class Traffic:
@@ -292,12 +292,12 @@ def _medians_ms(bounds: tuple[float, ...], rows: Rows) -> list[float | None]:
     All at once: one by one, a day's would take 15 ms, during which no request proceeds.
     """
     edges = np.array([0.0, *bounds, bounds[-1]])
-    within = rows.cumsum(axis=1, dtype=np.int64)
-    wanted = within[:, -1] / 2
-    places = (within >= wanted[:, None]).argmax(axis=1)
+    cumulative = rows.cumsum(axis=1, dtype=np.int64)
+    wanted = cumulative[:, -1] / 2
+    buckets = (cumulative >= wanted[:, None]).argmax(axis=1)
     slots = np.arange(len(rows))
-    counts = rows[slots, places]
-    before = within[slots, places] - counts
+    counts = rows[slots, buckets]
+    before = cumulative[slots, buckets] - counts
     parts = (wanted - before) / np.maximum(counts, 1)
-    found = np.round(1000 * (edges[places] + (edges[places + 1] - edges[places]) * parts), 3).tolist()
+    found = np.round(1000 * (edges[buckets] + (edges[buckets + 1] - edges[buckets]) * parts), 3).tolist()
     return [value if any_ else None for value, any_ in zip(found, wanted.tolist(), strict=True)]

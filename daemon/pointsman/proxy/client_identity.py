@@ -16,11 +16,11 @@ _MAX_KEPT_BYTES = 1024
 def client_identity(head: RequestHead) -> str:
     """Return a hash of a client's credentials; empty for all clients that send none."""
     sent = b"\n".join(filter(None, map(head.values.get, _CREDENTIALS)))
-    return (_kept if len(sent) <= _MAX_KEPT_BYTES else _identity)(sent)
+    return (_cached_identity if len(sent) <= _MAX_KEPT_BYTES else _identity)(sent)
 
 
 def _identity(sent: bytes) -> str:
     return hashlib.blake2b(sent, digest_size=16).hexdigest() if sent else ""
 
 
-_kept = functools.lru_cache(_KEPT_IDENTITIES)(_identity)
+_cached_identity = functools.lru_cache(_KEPT_IDENTITIES)(_identity)

@@ -95,7 +95,7 @@ class Exchange:
         """Charge the client's key; raises RateLimited (429) if the key has reached a limit."""
         self.key = key
         self.record.key = key.name
-        self.record.old_secret = key.by_former
+        self.record.former_secret = key.by_former
         if key.max_body_bytes is not None:
             self.request.limit_to(key.max_body_bytes)
         if key.limits is not None:

@@ -9,7 +9,7 @@ from pointsman.config.model import Endpoint
 from pointsman.errors import RequestError, UpstreamUnreachable
 from pointsman.long_body import Body
 from pointsman.proxy.exchange import Exchange
-from pointsman.proxy.forwarded_request import ForwardedRequest, Instead
+from pointsman.proxy.forwarded_request import ForwardedRequest, OnUnknownModel
 from pointsman.proxy.outage_queue import OutageQueue
 from pointsman.proxy.quarantine import Quarantine
 from pointsman.proxy.tunnel import Tunnel
@@ -31,18 +31,18 @@ class Forwarder:
         body: Body,
         lines: bytes = b"",
         model: str = "",
-        instead: Instead | None = None,
+        on_unknown_model: OnUnknownModel | None = None,
     ) -> Coroutine[None, None, None]:
         """Send a request to one of `candidates`; the response goes to the client with the header lines `lines`.
 
         Raises UpstreamError if no endpoint accepts a connection in time. After sending, the request is the writer's
-        job, which ends the exchange. If vLLM does not know `model`, the one in the body, `instead` continues; without
-        it the other candidates are asked, and the last answer counts.
+        job, which ends the exchange. If vLLM does not know `model`, the one in the body, `on_unknown_model` continues;
+        without it the other candidates are asked, and the last answer counts.
         """
         if self.outage_queue is None:
-            return self.attempt(exchange, candidates, body, lines, model, instead)
+            return self.attempt(exchange, candidates, body, lines, model, on_unknown_model)
         return self.outage_queue.send(
-            exchange, candidates, lambda: self.attempt(exchange, candidates, body, lines, model, instead)
+            exchange, candidates, lambda: self.attempt(exchange, candidates, body, lines, model, on_unknown_model)
         )
 
     def attempt(
@@ -52,14 +52,16 @@ class Forwarder:
         body: Body,
         lines: bytes,
         model: str,
-        instead: Instead | None,
+        on_unknown_model: OnUnknownModel | None,
     ) -> Coroutine[None, None, None]:
         """Send a request as `forward` does, but without waiting for an endpoint."""
         quarantine = self.upstreams.quarantine
         if quarantine is not None and not quarantine.empty:
             self._check(quarantine, exchange, body)
         upstream = self._chosen(candidates)
-        return ForwardedRequest(self.upstreams, exchange, candidates, body, lines, model, instead).send(upstream)
+        return ForwardedRequest(self.upstreams, exchange, candidates, body, lines, model, on_unknown_model).send(
+            upstream
+        )
 
     def tunnel(self, exchange: Exchange, candidates: tuple[Endpoint, ...]) -> Coroutine[None, None, None]:
         """Send a request that offers a websocket as `forward` does, and pass bytes both ways if vLLM accepts."""

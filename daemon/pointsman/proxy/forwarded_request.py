@@ -29,7 +29,7 @@ from pointsman.upstream.endpoint_state import EndpointState
 RESTART_SECONDS = 5
 _IN_STREAM = {form.path: form.usage_in_stream for form in FORMATS}
 
-Instead = Callable[[UnknownModel, Sequence[str]], Coroutine[None, None, None]]
+OnUnknownModel = Callable[[UnknownModel, Sequence[str]], Coroutine[None, None, None]]
 """A callback that continues a request whose model vLLM does not know; endpoints of these names were asked."""
 
 
@@ -42,7 +42,7 @@ class ForwardedRequest(ResponseStream):
         "_candidates",
         "_endpoint",
         "_exchange",
-        "_instead",
+        "_on_unknown_model",
         "_request_lines",
         "_tried",
         "_upstreams",
@@ -58,7 +58,7 @@ class ForwardedRequest(ResponseStream):
         body: Body,
         lines: bytes,
         model: str,
-        instead: Instead | None,
+        on_unknown_model: OnUnknownModel | None,
     ) -> None:
         request, record = exchange.request, exchange.record
         id_line = b"X-Request-Id: %b\r\n" % record.request_id.encode()
@@ -73,7 +73,7 @@ class ForwardedRequest(ResponseStream):
         self._candidates = candidates
         self._body = body
         self._tried: list[str] = []
-        self._instead = instead
+        self._on_unknown_model = on_unknown_model
         self._broke = False
         key = exchange.key
         key_line = upstreams.key_line if key is None else key.upstream or upstreams.key_line
@@ -88,9 +88,9 @@ class ForwardedRequest(ResponseStream):
         framing, line = super()._frame(head, request)
         exchange, lease = self._exchange, self._exchange.lease
         if (lease is not None and lease.reserved) or (exchange.hides_usage and head.streams):
-            places = _IN_STREAM.get(self._record.path, TOP_LEVEL) if head.streams else None
+            usage_paths = _IN_STREAM.get(self._record.path, TOP_LEVEL) if head.streams else None
             chunked = not request.head.http_1_0 and not isinstance(framing, LengthFraming)
-            self.tail = exchange.answer = counted = TokenCountingTail(places, lease, chunked=chunked)
+            self.tail = exchange.answer = counted = TokenCountingTail(usage_paths, lease, chunked=chunked)
             if exchange.hides_usage and head.streams and isinstance(framing, ChunkedFraming):
                 framing = counted.hidden = HiddenUsage(chunked=not request.head.http_1_0)
         return framing, line
@@ -133,14 +133,14 @@ class ForwardedRequest(ResponseStream):
         few = self._upstreams.quarantine is not None and self._endpoint.in_flight <= MAX_SUSPECTS
         needed = few and size <= MAX_SUSPECT_BODY_BYTES
         if not needed and upstream is not None and upstream.sent:
-            self._body, self._instead = b"", None
+            self._body, self._on_unknown_model = b"", None
             self._record.drop_body()
             self._request.release()
 
     def _stored(self, response_id: str) -> None:
         routed = self._record.routed
-        kept = None if routed is None else routed.kept
-        self._upstreams.stored.add(response_id, self._exchange.client, self._endpoint.name, kept)
+        remembered = None if routed is None else routed.remembered
+        self._upstreams.stored.add(response_id, self._exchange.client, self._endpoint.name, remembered)
 
     def ended(self, error: UpstreamError | None) -> None:
         exchange, endpoint = self._exchange, self._endpoint
@@ -169,13 +169,13 @@ class ForwardedRequest(ResponseStream):
             other = self._other()
             return other is not None and other.healthy(self._loop.time())
         self._upstreams.catalog.refused(self._endpoint.name, declined.model)
-        return self._instead is not None or self._other() is not None
+        return self._on_unknown_model is not None or self._other() is not None
 
     def _move(self, declined: UpstreamDeclined) -> None:
         """Send the request elsewhere, which is safe: nothing has begun."""
         exchange, other = self._exchange, self._other()
-        if self._instead is not None and isinstance(declined, UnknownModel):
-            self._writer.run(exchange.settle(self._instead(declined, self._tried)))
+        if self._on_unknown_model is not None and isinstance(declined, UnknownModel):
+            self._writer.run(exchange.settle(self._on_unknown_model(declined, self._tried)))
         elif other is not None:
             exchange.retried(self._endpoint.name, declined.why, declined)
             self._broke = False

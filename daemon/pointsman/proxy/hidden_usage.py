@@ -31,14 +31,14 @@ class HiddenUsage:
     The removed event has usage and no choice; vLLM sends it before the last, `[DONE]`.
     """
 
-    __slots__ = ("_chunked", "_held", "_inner", "done", "usage")
+    __slots__ = ("_chunked", "_inner", "_partial_event", "done", "usage")
     ends_with_connection = False
 
     def __init__(self, *, chunked: bool) -> None:
         """Take `chunked`: the client gets chunks, unless it speaks HTTP/1.0."""
         self._inner = ChunkedFraming(verbatim=False)
         self._chunked = chunked
-        self._held = b""
+        self._partial_event = b""
         self.done = False
         self.usage = b""
         """The event that was removed."""
@@ -50,18 +50,20 @@ class HiddenUsage:
     def feed(self, data: bytes) -> bytes:
         """Return the part of the data to pass on; raises MalformedBody."""
         passed = self._inner.feed(data)
-        if self._held or _USAGE in passed or not passed.endswith(_ENDS):  # most data are complete events without usage
-            passed = self._without(self._held + passed)
+        if (
+            self._partial_event or _USAGE in passed or not passed.endswith(_ENDS)
+        ):  # most data are complete events without usage
+            passed = self._without(self._partial_event + passed)
         self.done = self._inner.done
         if self.done:
-            passed, self._held = passed + self._held, b""
+            passed, self._partial_event = passed + self._partial_event, b""
         if not self._chunked:
             return passed
         return (chunk(passed) if passed else b"") + (b"0\r\n\r\n" if self.done else b"")
 
     def _without(self, data: bytes) -> bytes:
         """Return the complete events without the usage; buffer what may still become one."""
-        kept: list[bytes] = []
+        events: list[bytes] = []
         at = 0
         for end in _END.finditer(data):
             event = data[at : end.end()]
@@ -69,12 +71,12 @@ class HiddenUsage:
             if _is_usage(event):
                 self.usage = event
             else:
-                kept.append(event)
-        self._held = data[at:]
-        if len(self._held) > MAX_EVENT_BYTES:
-            kept.append(self._held)
-            self._held = b""
-        return b"".join(kept)
+                events.append(event)
+        self._partial_event = data[at:]
+        if len(self._partial_event) > MAX_EVENT_BYTES:
+            events.append(self._partial_event)
+            self._partial_event = b""
+        return b"".join(events)
 
     def interrupted(self, text: bytes) -> bytes:
         return chunk(text) if self._chunked else text

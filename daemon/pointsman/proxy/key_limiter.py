@@ -136,8 +136,8 @@ class KeyLimiter:
 
     def know(self, names: Iterable[str]) -> None:
         """Remove the keys with other names, unless they have a request in flight."""
-        kept = frozenset(names)
-        self._uses = {name: use for name, use in self._uses.items() if name in kept or use.in_flight}
+        known = frozenset(names)
+        self._uses = {name: use for name, use in self._uses.items() if name in known or use.in_flight}
 
     def enter(self, key: ClientKey) -> KeyLease | None:
         """Begin a request of a key; return None for a key without limits; raises RateLimited (429)."""

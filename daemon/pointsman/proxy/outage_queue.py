@@ -28,7 +28,7 @@ class OutageQueue:
         self._up = up
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
-        self._held = WaitQueue()
+        self._queue = WaitQueue()
         self._released: dict[WaitingRequest, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -39,30 +39,30 @@ class OutageQueue:
 
         `endpoints` are those that may take the request. UpstreamUnreachable from `send` means that nothing was sent.
         """
-        held: WaitingRequest | None = None
+        request: WaitingRequest | None = None
         until = 0.0
         while True:
             try:
                 return await send()
             except UpstreamUnreachable:
-                if held is None:
+                if request is None:
                     names = frozenset(endpoint.name for endpoint in endpoints)
-                    held, until = WaitingRequest(exchange.client, names), self._loop.time() + self._seconds
+                    request, until = WaitingRequest(exchange.client, names), self._loop.time() + self._seconds
                 else:
-                    self._held.refused()
-                if not await self._wait(exchange, held, until):
+                    self._queue.refused()
+                if not await self._wait(exchange, request, until):
                     raise
 
-    async def _wait(self, exchange: Exchange, held: WaitingRequest, until: float) -> bool:
+    async def _wait(self, exchange: Exchange, request: WaitingRequest, until: float) -> bool:
         """Return True once the request may be sent again, False if the request cannot wait, or no longer."""
-        if self._metrics.held >= self._max_held:
+        if self._metrics.waiting >= self._max_held:
             return False
         await continue_in_task()
         record, began = exchange.record, time.perf_counter()
         record.phase = "hold"
-        self._metrics.held += 1
-        self._held.add(held)
-        self._released[held] = released = self._loop.create_future()
+        self._metrics.waiting += 1
+        self._queue.add(request)
+        self._released[request] = released = self._loop.create_future()
         if self._timer is None:
             self._timer = self._loop.call_later(STEP_SECONDS, self._step)
         try:
@@ -71,17 +71,17 @@ class OutageQueue:
         except TimeoutError:
             return False
         finally:  # also if the client leaves
-            self._metrics.held -= 1
-            self._held.remove(held)
-            del self._released[held]
+            self._metrics.waiting -= 1
+            self._queue.remove(request)
+            del self._released[request]
             record.phases["hold"] = record.phases.get("hold", 0.0) + time.perf_counter() - began
         return True
 
     def _step(self) -> None:
-        for held in self._held.release(self._up()):
-            if not self._released[held].done():
-                self._released[held].set_result(None)
-        self._timer = self._loop.call_later(STEP_SECONDS, self._step) if self._held else None
+        for request in self._queue.release(self._up()):
+            if not self._released[request].done():
+                self._released[request].set_result(None)
+        self._timer = self._loop.call_later(STEP_SECONDS, self._step) if self._queue else None
 
 
 def configured_outage_queue(options: Options, balancer: LoadBalancer, metrics: Metrics) -> OutageQueue | None:

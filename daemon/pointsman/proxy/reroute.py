@@ -55,9 +55,9 @@ async def _attempt(
         now = (*rejected, *((endpoint, decision.model) for endpoint in asked))
         await forward_chosen(forwarder, exchange, again(_without(catalog.served, now)), again, now)
 
-    model, instead = (decision.model, unknown) if decision.adapter else ("", None)
+    model, on_unknown_model = (decision.model, unknown) if decision.adapter else ("", None)
     try:
-        await forwarder.attempt(exchange, decision.endpoints, plan.body, plan.lines, model, instead)
+        await forwarder.attempt(exchange, decision.endpoints, plan.body, plan.lines, model, on_unknown_model)
     except UpstreamUnreachable as error:
         if not decision.adapter:
             raise

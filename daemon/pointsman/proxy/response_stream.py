@@ -102,9 +102,9 @@ class ResponseStream(abc.ABC):
             and BufferedErrorReceiver.applies(head, self._model)
         ):
             self._holds = False
-            held = BufferedErrorReceiver(self, head, self._model)
-            self._upstream.divert(held)
-            return held.head(head)
+            buffered = BufferedErrorReceiver(self, head, self._model)
+            self._upstream.divert(buffered)
+            return buffered.head(head)
         request, record = self._request, self._record
         record.phase = "stream"
         record.phases["upstream"] = time.perf_counter() - self._started

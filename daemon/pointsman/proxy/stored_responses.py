@@ -21,14 +21,14 @@ KEPT_SECONDS = 30 * 86_400.0
 class StoredResponse(NamedTuple):
     """A stored response: `client` is the hash of its credentials, `since` is in seconds since the epoch.
 
-    `kept` is the part of the decision that a continuation reuses; None if the client chose the model.
+    `remembered` is the part of the decision that a continuation reuses; None if the client chose the model.
     """
 
     id: str
     client: str
     endpoint: str
     since: float
-    kept: ConversationState | None = None
+    remembered: ConversationState | None = None
 
 
 class StoredResponses:
@@ -47,10 +47,10 @@ class StoredResponses:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, response_id: str, client: str, endpoint: str, kept: ConversationState | None = None) -> None:
+    def add(self, response_id: str, client: str, endpoint: str, remembered: ConversationState | None = None) -> None:
         """Remember a response, and drop the oldest if there is no room."""
         now = self._clock()
-        entry = StoredResponse(response_id, client, endpoint, now, kept)
+        entry = StoredResponse(response_id, client, endpoint, now, remembered)
         self._put(entry)
         while (oldest := next(iter(self._entries.values()))).since + KEPT_SECONDS < now:
             self._forget(oldest)

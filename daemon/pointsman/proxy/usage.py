@@ -76,15 +76,15 @@ class TokenCountingTail(ResponseTail):
 
     __slots__ = ("_framing", "_lease", "_reader", "hidden", "produced")
 
-    def __init__(self, places: tuple[JsonPath, ...] | None, lease: KeyLease | None, *, chunked: bool) -> None:
-        """Take `places` as `UsageReader` does; `chunked`: the body comes with its framing."""
+    def __init__(self, usage_paths: tuple[JsonPath, ...] | None, lease: KeyLease | None, *, chunked: bool) -> None:
+        """Take `usage_paths` as `UsageReader` does; `chunked`: the body comes with its framing."""
         super().__init__()
-        self._reader = UsageReader(places)
+        self._reader = UsageReader(usage_paths)
         self._framing = ChunkedFraming(verbatim=False) if chunked else None
-        self._lease = None if places is None else lease
+        self._lease = None if usage_paths is None else lease
         self.hidden: HiddenUsage | None = None
         # An answer that is not a stream comes when all of it is generated.
-        self.produced = lease.reserved - lease.prompt if lease is not None and places is None else 0
+        self.produced = lease.reserved - lease.prompt if lease is not None and usage_paths is None else 0
 
     def tokens(self) -> tuple[int, int] | None:
         hidden = None if self.hidden is None else _tokens(self.hidden.usage)

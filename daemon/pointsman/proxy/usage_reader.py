@@ -45,15 +45,15 @@ _DECODER = Decoder(_UsageObject)
 class UsageReader:
     """A reader of a complete answer, or of a stream by events; among several usages, the last numbers count."""
 
-    __slots__ = ("_completion", "_places", "_prompt", "_streams", "_text")
+    __slots__ = ("_completion", "_prompt", "_streams", "_text", "_usage_paths")
 
-    def __init__(self, places: tuple[JsonPath, ...] | None = None) -> None:
-        """Take `places` of the usage in the events of a stream; None for an answer that is not a stream."""
-        self._streams = places is not None
-        self._places = places or TOP_LEVEL
+    def __init__(self, usage_paths: tuple[JsonPath, ...] | None = None) -> None:
+        """Take `usage_paths` of the usage in the events of a stream; None for an answer that is not a stream."""
+        self._streams = usage_paths is not None
+        self._usage_paths = usage_paths or TOP_LEVEL
         self._prompt: int | None = None
         self._completion: int | None = None
-        self._text: _JsonText | None = None if self._streams else _JsonText(self._places)
+        self._text: _JsonText | None = None if self._streams else _JsonText(self._usage_paths)
         """The unfinished answer, or line of a stream."""
 
     def tokens(self) -> tuple[int, int] | None:
@@ -81,14 +81,14 @@ class UsageReader:
             end = data.find(b"\n", found)
             if end < 0:
                 break
-            self._take_all(_members(data[max(at, data.rfind(b"\n", at, found) + 1) : end], self._places, _DATA))
+            self._take_all(_members(data[max(at, data.rfind(b"\n", at, found) + 1) : end], self._usage_paths, _DATA))
             at = end + 1
         if not data.endswith(b"\n"):
             self._open(data[max(at, data.rfind(b"\n") + 1) :])
 
     def _open(self, data: bytes) -> None:
         if self._text is None:
-            self._text = _JsonText(self._places, _DATA)
+            self._text = _JsonText(self._usage_paths, _DATA)
         self._text.feed(data)
 
     def _end(self) -> None:
@@ -110,14 +110,14 @@ class UsageReader:
             self._completion = self._completion if completion is None else completion
 
 
-def _members(text: bytes, places: tuple[JsonPath, ...], prefix: bytes = b"") -> list[bytes]:
+def _members(text: bytes, usage_paths: tuple[JsonPath, ...], prefix: bytes = b"") -> list[bytes]:
     """Return the values at the positions in a complete text."""
     if _USAGE not in text or not text.startswith(prefix):
         return []
     found = []
-    for place in places:
+    for path in usage_paths:
         value: msgspec.Raw | None = msgspec.Raw(text[len(prefix) :])
-        for name in place:
+        for name in path:
             value = decode(value, {}, object_decoder((name,))).get(name)
         if value is not None:
             found.append(bytes(value))
@@ -127,40 +127,40 @@ def _members(text: bytes, places: tuple[JsonPath, ...], prefix: bytes = b"") -> 
 class _JsonText:
     """One JSON text that comes in pieces, after a prefix."""
 
-    __slots__ = ("_kept", "_places", "_prefix", "_scan")
+    __slots__ = ("_buffer", "_prefix", "_scan", "_usage_paths")
 
-    def __init__(self, places: tuple[JsonPath, ...], prefix: bytes = b"") -> None:
-        self._places = places
+    def __init__(self, usage_paths: tuple[JsonPath, ...], prefix: bytes = b"") -> None:
+        self._usage_paths = usage_paths
         self._prefix = prefix
-        self._kept = bytearray()
+        self._buffer = bytearray()
         self._scan: _ObjectScanner | None = None
 
     def feed(self, data: bytes) -> None:
         if self._scan is not None:
             self._scan.feed(data)
             return
-        self._kept += data
-        if len(self._kept) > MAX_KEPT_BYTES:
-            known = self._kept.startswith(self._prefix)
-            self._scan = _ObjectScanner(self._places if known else ())
-            self._scan.feed(bytes(self._kept[len(self._prefix) :]))
-            self._kept.clear()
+        self._buffer += data
+        if len(self._buffer) > MAX_KEPT_BYTES:
+            known = self._buffer.startswith(self._prefix)
+            self._scan = _ObjectScanner(self._usage_paths if known else ())
+            self._scan.feed(bytes(self._buffer[len(self._prefix) :]))
+            self._buffer.clear()
 
     def usages(self) -> list[bytes]:
         """Return the values at the positions."""
         if self._scan is not None:
             return self._scan.found
-        return _members(bytes(self._kept), self._places, self._prefix)
+        return _members(bytes(self._buffer), self._usage_paths, self._prefix)
 
 
 class _ObjectScanner:
     """A finder of the objects at the positions in a JSON text that comes in pieces; stores only these."""
 
-    __slots__ = ("_before", "_deepest", "_keys", "_level", "_places", "_structure", "_unread", "_usage", "found")
+    __slots__ = ("_before", "_deepest", "_keys", "_level", "_structure", "_unread", "_usage", "_usage_paths", "found")
 
-    def __init__(self, places: tuple[JsonPath, ...]) -> None:
-        self._places = places
-        self._deepest = max(map(len, places), default=0)
+    def __init__(self, usage_paths: tuple[JsonPath, ...]) -> None:
+        self._usage_paths = usage_paths
+        self._deepest = max(map(len, usage_paths), default=0)
         self._structure = StructureScanner(brackets=True)
         self._unread = b""
         """A backslash whose character is still to come."""
@@ -184,21 +184,21 @@ class _ObjectScanner:
         # There are few of these, whatever the values contain.
         near = (what == _OBJECT) & (depth <= self._deepest + 1) | _CLOSING[what] & (depth <= self._deepest)
         text, start = self._before + piece, len(self._before)
-        kept = start
+        begin = start
         brackets = zip(where[near].tolist(), what[near].tolist(), depth[near].tolist(), strict=True)
         for position, kind, level in brackets:
             at = start + position
             if kind == _OBJECT:
                 key = _KEY.search(text, max(0, at - _MAX_KEY_BYTES), at)
                 self._keys = (*self._keys[: level - 2], None if key is None else key[1].decode())
-                if self._usage is None and self._keys in self._places:
-                    self._usage, self._level, kept = bytearray(), level, at
+                if self._usage is None and self._keys in self._usage_paths:
+                    self._usage, self._level, begin = bytearray(), level, at
             elif self._usage is not None and level < self._level:
-                self._keep(text[kept : at + 1])
-                self.found = [*self.found, bytes(self._usage)][-len(self._places) :]
+                self._keep(text[begin : at + 1])
+                self.found = [*self.found, bytes(self._usage)][-len(self._usage_paths) :]
                 self._usage = None
         if self._usage is not None:
-            self._keep(text[kept:])
+            self._keep(text[begin:])
         self._before = text[-_MAX_KEY_BYTES:]
 
     def _keep(self, text: bytes) -> None:

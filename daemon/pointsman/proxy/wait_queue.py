@@ -30,16 +30,16 @@ class WaitQueue:
     def __bool__(self) -> bool:
         return bool(self._of)
 
-    def add(self, held: WaitingRequest) -> None:
+    def add(self, request: WaitingRequest) -> None:
         """Let a request wait, after those of its client."""
-        self._of.setdefault(held.client, {})[held] = None
+        self._of.setdefault(request.client, {})[request] = None
 
-    def remove(self, held: WaitingRequest) -> None:
+    def remove(self, request: WaitingRequest) -> None:
         """Drop a request; do nothing if it was released."""
-        own = self._of.get(held.client, {})
-        own.pop(held, None)
+        own = self._of.get(request.client, {})
+        own.pop(request, None)
         if not own:
-            self._of.pop(held.client, None)
+            self._of.pop(request.client, None)
 
     def refused(self) -> None:
         """Begin the ramp anew: a request that was released was not accepted."""
@@ -48,13 +48,13 @@ class WaitQueue:
     def release(self, up: Collection[str]) -> list[WaitingRequest]:
         """Return the requests that may be sent now to one of the endpoints in `up`: one, then two, four, and so on."""
         rounds = zip_longest(
-            *([held for held in own if not held.endpoints.isdisjoint(up)] for own in self._of.values())
+            *([request for request in own if not request.endpoints.isdisjoint(up)] for own in self._of.values())
         )
-        released = [held for held in chain.from_iterable(rounds) if held is not None][: self._batch]
+        released = [request for request in chain.from_iterable(rounds) if request is not None][: self._batch]
         self._batch = 2 * self._batch if released else 1
-        for held in released:
-            own = self._of.pop(held.client)
-            del own[held]
+        for request in released:
+            own = self._of.pop(request.client)
+            del own[request]
             if own:
-                self._of[held.client] = own  # after the clients that were not served
+                self._of[request.client] = own  # after the clients that were not served
         return released

@@ -14,41 +14,42 @@ from pointsman.routing.conversation_keys import ConversationKeys
 class ConversationState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The decision that later turns reuse: the category, and the position in [0, 1) by which `split` chooses a model.
 
-    `instead` is the category that answered the turn itself, and answers its further steps, if that is another; empty
-    for the default model. `tools`: the turn began with tools. `unread`: nothing was known before, and the turn was not
-    classified, so this counts for its further steps alone. `mixed`: the conversation drew anew after a turn that it
-    shared with others, so the conversation is on more than one side.
+    `answered_by` is the category that answered the turn itself, and answers its further steps, if that is another;
+    empty for the default model. `tools`: the turn began with tools. `unread`: nothing was known before, and the turn
+    was not classified, so this counts for its further steps alone. `mixed`: the conversation drew anew after a turn
+    that it shared with others, so the conversation is on more than one side.
     """
 
     category: str | None
     share: float
-    instead: str | None = None
+    answered_by: str | None = None
     tools: bool = False
     unread: bool = False
     mixed: bool = False
 
 
 class ConversationRecall(msgspec.Struct, frozen=True, gc=False):
-    """The result of looking up a request with this number of user turns; `kept` is None if nothing was found.
+    """The result of looking up a request with this number of user turns; `remembered` is None if nothing was found.
 
-    `within`: the request is a further step of its newest turn.
+    `same_turn`: the request is a further step of its newest turn.
     """
 
     turns: int
-    within: bool
-    kept: ConversationState | None
+    same_turn: bool
+    remembered: ConversationState | None
 
 
 class ConversationLookup(msgspec.Struct, frozen=True, gc=False):
-    """The position of a request in its conversation: `kept` is None if the conversation begins or is not known here.
+    """The position of a request in its conversation: `remembered` is None if the conversation begins or is not known
+    here.
 
-    `share` is the conversation's position in a split, remembered or drawn. `within`: `kept` is that of the request's
-    own turn, and the request is a further step of that turn. `mixed` is that of `ConversationState`.
+    `share` is the conversation's position in a split, remembered or drawn. `same_turn`: `remembered` is that of the
+    request's own turn, and the request is a further step of that turn. `mixed` is that of `ConversationState`.
     """
 
-    kept: ConversationState | None
+    remembered: ConversationState | None
     share: float
-    within: bool = False
+    same_turn: bool = False
     mixed: bool = False
 
 
@@ -59,7 +60,7 @@ class _ConversationEntry(msgspec.Struct, frozen=True, gc=False):
     known so far, which may be a probe or a helper task.
     """
 
-    kept: ConversationState
+    remembered: ConversationState
     since: float
     shared: bool
     began: bytes
@@ -87,22 +88,24 @@ class ConversationStore:
             return ConversationLookup(None, self._draw())
         own = self._get(conversation.own)
         if own is not None and conversation.continues:
-            return ConversationLookup(own.kept, own.kept.share, within=True, mixed=own.kept.mixed)
+            return ConversationLookup(own.remembered, own.remembered.share, same_turn=True, mixed=own.remembered.mixed)
         if conversation.previous is None:  # a repeated first turn keeps its model, but its category is judged afresh
-            return ConversationLookup(None, self._draw() if own is None else own.kept.share)
-        if own is not None and not own.kept.unread:
-            return ConversationLookup(own.kept, own.kept.share, mixed=own.kept.mixed)
+            return ConversationLookup(None, self._draw() if own is None else own.remembered.share)
+        if own is not None and not own.remembered.unread:
+            return ConversationLookup(own.remembered, own.remembered.share, mixed=own.remembered.mixed)
         before = self._get(conversation.previous)
         found = before or self._get(conversation.session)
         if found is None:
-            return ConversationLookup(None, self._draw() if own is None else own.kept.share)
-        share = self._draw() if found.shared else found.kept.share
-        mixed = found.shared or found.kept.mixed
-        if found.kept.unread or found.once:
+            return ConversationLookup(None, self._draw() if own is None else own.remembered.share)
+        share = self._draw() if found.shared else found.remembered.share
+        mixed = found.shared or found.remembered.mixed
+        if found.remembered.unread or found.once:
             return ConversationLookup(None, share, mixed=mixed)
-        return ConversationLookup(found.kept, share, within=before is None and conversation.continues, mixed=mixed)
+        return ConversationLookup(
+            found.remembered, share, same_turn=before is None and conversation.continues, mixed=mixed
+        )
 
-    def put(self, conversation: ConversationKeys, kept: ConversationState) -> None:
+    def put(self, conversation: ConversationKeys, remembered: ConversationState) -> None:
         """Remember a decision about the newest turn.
 
         A session takes the decision of the conversation that it began with, not that of a sub-agent; but after a single
@@ -116,12 +119,14 @@ class ConversationStore:
         began = self._began(conversation, own, session)
         # A first turn that many conversations share draws anew after its lifetime, however often it comes.
         since = own.since if own is not None and first else now
-        self._entries.put(conversation.own, _ConversationEntry(kept, since, shared, began))
-        once = first and not kept.tools
+        self._entries.put(conversation.own, _ConversationEntry(remembered, since, shared, began))
+        once = first and not remembered.tools
         if conversation.session is not None and (
             session is None or session.began == began or (session.once and not once)
         ):
-            self._entries.put(conversation.session, _ConversationEntry(kept, now, shared=False, began=began, once=once))
+            self._entries.put(
+                conversation.session, _ConversationEntry(remembered, now, shared=False, began=began, once=once)
+            )
 
     def _began(
         self, conversation: ConversationKeys, own: _ConversationEntry | None, session: _ConversationEntry | None

@@ -79,7 +79,7 @@ def _decision(router: Router, request: ParsedRequest, routed: RoutedRequest) -> 
         "would": None if decision.would is None else structs.asdict(decision.would),
         "reasoning": routed.edited.reasoning,
         "system_prompt": routed.system_prompt,
-        "tools": request.tools if routed.kept is None else routed.kept.tools,
+        "tools": request.tools if routed.remembered is None else routed.remembered.tools,
     }
 
 
@@ -116,36 +116,36 @@ def _message(request: ParsedRequest) -> str | None:
 
 def _conversation(router: Router, routed: RoutedRequest) -> dict[str, Any] | None:
     """Return what was remembered of the conversation and what will be, or None if no conversation counts."""
-    recalled, kept = routed.recalled, routed.kept
-    if recalled is None or kept is None:
+    recalled, remembered = routed.recalled, routed.remembered
+    if recalled is None or remembered is None:
         return None
-    before = None if recalled.kept is None else recalled.kept.category
+    before = None if recalled.remembered is None else recalled.remembered.category
     if not router.config.pointsman.routing.sticky:
         outcome, why = "off", "routing.sticky is off"
-    elif recalled.kept is None and recalled.turns < 2:
+    elif recalled.remembered is None and recalled.turns < 2:
         outcome, why = "first", "it is a first turn"
-    elif recalled.kept is None:
+    elif recalled.remembered is None:
         outcome, why = "unknown", "its earlier turns are not known here"
     elif before is None:
         outcome, why = "unsettled", "no earlier turn had a category"
-    elif kept.category == before:
-        outcome, why = "kept", _why_kept(router, routed, before, within=recalled.within)
+    elif remembered.category == before:
+        outcome, why = "kept", _why_unchanged(router, routed, before, same_turn=recalled.same_turn)
     else:
         outcome, why = "released", "the ask is surely about something else"
     return {
         "outcome": outcome,
         "why": why,
         "turns": recalled.turns,
-        "known": recalled.kept is not None,
+        "known": recalled.remembered is not None,
         "category": before,
-        "next_category": kept.category,
-        "together": None if routed.held is None else routed.held.together,
+        "next_category": remembered.category,
+        "together": None if routed.follow_up is None else routed.follow_up.together,
     }
 
 
-def _why_kept(router: Router, routed: RoutedRequest, before: str, *, within: bool) -> str:
+def _why_unchanged(router: Router, routed: RoutedRequest, before: str, *, same_turn: bool) -> str:
     if routed.classification is None:
-        if within:
+        if same_turn:
             return "the request goes on with a turn"
         if routed.decision.reason in (Reason.AMBIGUOUS, Reason.MIXED_PROMPTS):
             return "the ask has parts of several categories"
@@ -272,9 +272,9 @@ def _language(text: dict[str, Any] | None) -> list[str]:
 def _remembered(conversation: dict[str, Any] | None) -> list[str]:
     if conversation is None:
         return []
-    told = f"remembered {conversation['category'] or '-'} ({conversation['outcome']}: {conversation['why']})"
+    text = f"remembered {conversation['category'] or '-'} ({conversation['outcome']}: {conversation['why']})"
     together = conversation.get("together")  # missing in a service of an earlier release
-    return [told if together is None else f"{told}, {together:.3f} with what was before"]
+    return [text if together is None else f"{text}, {together:.3f} with what was before"]
 
 
 def _in_shadow(opinion: dict[str, Any] | None) -> list[str]:

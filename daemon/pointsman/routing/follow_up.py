@@ -128,7 +128,7 @@ def leans(text: str) -> bool:
 def _from_first(text: str) -> list[str]:
     """Return the words of an English text after its filler words."""
     words = _ENGLISH.findall(text)
-    start = next((place for place, word in enumerate(words) if word not in _FILLING), len(words))
+    start = next((index for index, word in enumerate(words) if word not in _FILLING), len(words))
     return words[start:]
 
 

@@ -123,7 +123,7 @@ class HistoryReader:
         turns: list[tuple[_MessageDigest, list[_MessageDigest]]] = []
         continues = False
         time_slice, scan_budget = TimeSlice(), ScanBudget()
-        for place, message in enumerate(reversed(messages)):
+        for index, message in enumerate(reversed(messages)):
             role = message.role
             if message is asked_in:
                 said = self._said_in(ask, client)
@@ -140,7 +140,7 @@ class HistoryReader:
                 turns.append((said, []))
             elif not turns:
                 continues = continues or role not in _NO_STEP
-            if place & _TURNS == _TURNS:
+            if index & _TURNS == _TURNS:
                 yield from time_slice.pause()
         answer = next((said.excerpt for said in turns[0][1] if said.excerpt), "") if turns else ""
         return History(tuple([_turn(*turn) for turn in turns]), continues, messages, answer)

@@ -95,19 +95,19 @@ def without_escape(piece: bytes) -> int:
     return len(piece) - slashes % 2
 
 
-def members(data: Text, names: tuple[str, ...], within: ByteSpan | None = None) -> Steps[dict[str, ByteSpan] | None]:
+def members(data: Text, names: tuple[str, ...], span: ByteSpan | None = None) -> Steps[dict[str, ByteSpan] | None]:
     """Return the members of an object with these names, the last of duplicates; None if it is no object.
 
-    Raises JsonError. `within` is a value in the text; by default the object is the whole text.
+    Raises JsonError. `span` is a value in the text; by default the object is the whole text.
     """
-    at, behind = within or (0, len(data))
-    at = yield from _first(data, at, behind)
+    at, stop = span or (0, len(data))
+    at = yield from _first(data, at, stop)
     if data[at] != _OBJECT:
         return None
     wanted = {b'"%b"' % name.encode(): name for name in names}
     found: dict[str, ByteSpan] = {}
     start, colon, position = at + 1, -1, at
-    for position, what in _separators(data, at, behind):
+    for position, what in _separators(data, at, stop):
         if what == _PAUSE:
             yield
         elif what == _COLON and colon < 0:
@@ -119,7 +119,7 @@ def members(data: Text, names: tuple[str, ...], within: ByteSpan | None = None) 
             start, colon = position + 1, -1
         elif what == _COLON or start > at + 1 or not (yield from _blank(data, start, position)):
             raise JsonError("expected `,`" if what == _COLON else "expected `:`", position)
-    if within is None and not (yield from _blank(data, position + 1, behind)):
+    if span is None and not (yield from _blank(data, position + 1, stop)):
         raise JsonError("expected the end of the text", position + 1)
     return found
 
@@ -148,13 +148,13 @@ def elements(data: Text, array: ByteSpan, max_elements: int) -> Steps[list[ByteS
     return found
 
 
-def _structure(data: Text, at: int, behind: int) -> Iterator[tuple[Positions, Bytes, Positions]]:
+def _structure(data: Text, at: int, stop: int) -> Iterator[tuple[Positions, Bytes, Positions]]:
     """Yield the results of `StructureScanner.read`, chunk by chunk; raises JsonDepthError."""
     text, structure = np.frombuffer(data, dtype=np.uint8), StructureScanner()
-    while at < behind:
-        end = min(at + CHUNK, behind)
+    while at < stop:
+        end = min(at + CHUNK, stop)
         piece = bytes(data[at:end])
-        if end < behind:
+        if end < stop:
             end = at + without_escape(piece)
         where, what, depth = structure.read(piece, text[at:end])
         if len(depth) and int(depth.max()) > MAX_NESTED_LEVELS:
@@ -181,9 +181,9 @@ def _end(depth: Positions) -> int:
     return closed if len(depth) and depth[closed] <= 0 else len(depth)
 
 
-def _separators(data: Text, at: int, behind: int) -> Iterator[tuple[int, int]]:
+def _separators(data: Text, at: int, stop: int) -> Iterator[tuple[int, int]]:
     """Yield position and byte of each colon and comma between the members of an object, and of its end, with pauses."""
-    for where, what, depth in _structure(data, at, behind):
+    for where, what, depth in _structure(data, at, stop):
         closed = _end(depth)
         separates = (depth[:closed] == 1) & ((what[:closed] == _COLON) | (what[:closed] == _COMMA))
         for turn, found in enumerate(
@@ -196,7 +196,7 @@ def _separators(data: Text, at: int, behind: int) -> Iterator[tuple[int, int]]:
             yield int(where[closed]), int(what[closed])
             return
         yield 0, _PAUSE
-    raise JsonError("the text ends too early", behind)
+    raise JsonError("the text ends too early", stop)
 
 
 def _key(data: Text, start: int, end: int) -> bytes:
@@ -211,10 +211,10 @@ def _key(data: Text, start: int, end: int) -> bytes:
         raise JsonError("a key is not a valid string", start) from None
 
 
-def _first(data: Text, at: int, behind: int) -> Steps[int]:
+def _first(data: Text, at: int, stop: int) -> Steps[int]:
     """Return the first byte that is not white space."""
-    while at < behind:
-        piece = bytes(data[at : min(at + CHUNK, behind)])
+    while at < stop:
+        piece = bytes(data[at : min(at + CHUNK, stop)])
         rest = len(piece.lstrip(SPACES))
         if rest:
             return at + len(piece) - rest

@@ -10,12 +10,12 @@ _UNSPACED = "\u2e80"
 
 def has_keyword(text: str, keyword: str) -> bool:
     """Return whether a text has a word or phrase with no letter or digit directly before or after it."""
-    place = text.find(keyword)
-    while place >= 0:
-        end = place + len(keyword)
-        if not _joined(text[place - 1 : place], keyword[0]) and not _joined(text[end : end + 1], keyword[-1]):
+    start = text.find(keyword)
+    while start >= 0:
+        end = start + len(keyword)
+        if not _joined(text[start - 1 : start], keyword[0]) and not _joined(text[end : end + 1], keyword[-1]):
             return True
-        place = text.find(keyword, place + 1)
+        start = text.find(keyword, start + 1)
     return False
 
 

@@ -86,8 +86,8 @@ class Matcher:
         takes: list[tuple[int, CharStep]] = []
         found = 0
         while waiting:
-            number, place = waiting.pop()
-            step = self._programs[number].steps[place]
+            number, position = waiting.pop()
+            step = self._programs[number].steps[position]
             if isinstance(step, CharStep):
                 takes.append((number, step))
             elif isinstance(step, MatchStep):
@@ -119,16 +119,16 @@ def spans(program: RegexProgram, text: str) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     starts: dict[int, int] = {}
     kinds = [_START, *(_WORD if is_class("w", char) else _OTHER for char in text), _END]
-    for place in range(len(text) + 1):
-        takes, ends = _reached(program, {program.begin: place} | starts, kinds[place], kinds[place + 1])
-        ended = min(ends, default=place)
-        if ended < place:
+    for position in range(len(text) + 1):
+        takes, ends = _reached(program, {program.begin: position} | starts, kinds[position], kinds[position + 1])
+        ended = min(ends, default=position)
+        if ended < position:
             while found and found[-1][1] >= ended:
                 ended = min(ended, found.pop()[0])
-            found.append((ended, place))
+            found.append((ended, position))
         starts = {}
-        for step, start in takes if place < len(text) else ():
-            if step.chars.has(text[place], fold=program.fold):
+        for step, start in takes if position < len(text) else ():
+            if step.chars.has(text[position], fold=program.fold):
                 starts[step.to] = min(start, starts.get(step.to, start))
     return found
 

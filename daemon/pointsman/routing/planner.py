@@ -103,7 +103,7 @@ class Planner:
         category = None if choice.category is None else self._categories[choice.category]
         drawn = self._drawn(category.model_scores, share, scope) if self._splits and category is not None else None
         if choice.model is not None:
-            target = self._within([choice.model], served, tools, scope, never)
+            target = self._target_in_scope([choice.model], served, tools, scope, never)
             return _decision(choice, _CategoryPlan(target, Edits(model=target.model)))
         plan = self._plan(category, drawn, served, tools, scope, never, choice.canary)
         barred = plan.target.fallback is Reason.RULE
@@ -124,7 +124,7 @@ class Planner:
         if category is None or not entries:
             default = self._config.default_model if scope is None else scope.default
             wanted = [default] if category is None else [entry.target for entry in category.model_scores]
-            target = self._within(wanted, served, tools, scope, never)
+            target = self._target_in_scope(wanted, served, tools, scope, never)
             return _CategoryPlan(target, Edits(model=target.model))
         entries = self._ranked(entries, drawn)
         if canary is not None:
@@ -134,7 +134,7 @@ class Planner:
         entry = next((entry for entry in entries if entry.target == target.wanted), entries[0])
         return _CategoryPlan(target, Edits(target.model, self._reasoning(entry), _system_prompt(category, tools)))
 
-    def _within(
+    def _target_in_scope(
         self, wanted: list[str], served: ServedModels, tools: bool, scope: KeyScope | None, never: Mapping[str, str]
     ) -> _ModelTarget:
         """Return the target for models that may be outside `scope`, whose default answers then."""
@@ -182,12 +182,12 @@ class Planner:
             return None
         point = share * sum(entry.score for entry in entries)
         ends = accumulate(entry.score for entry in entries)
-        return next((place for place, end in enumerate(ends) if point < end), len(entries) - 1)
+        return next((index for index, end in enumerate(ends) if point < end), len(entries) - 1)
 
     def _ranked(self, entries: tuple[ModelScore, ...], drawn: int | None) -> tuple[ModelScore, ...]:
         """Return the entries by score, highest first, after the drawn one; ties keep the config's order."""
-        places = sorted(range(len(entries)), key=lambda place: (place != drawn, -entries[place].score))
-        return tuple(entries[place] for place in places)
+        order = sorted(range(len(entries)), key=lambda index: (index != drawn, -entries[index].score))
+        return tuple(entries[index] for index in order)
 
     def _reasoning(self, entry: ModelScore) -> ReasoningEdit | None:
         model = self._config.model_config.get(entry.model)

@@ -95,16 +95,16 @@ class Policy:
         score = probabilities.__getitem__
         return {name: sum(map(score, labels)) for name, labels in self._covered.items()}
 
-    def choose(self, probabilities: Sequence[float], held: FollowUp | None = None) -> CategoryChoice:
-        """Return the best category, or the conversation's own (`held`) or the fallback.
+    def choose(self, probabilities: Sequence[float], follow_up: FollowUp | None = None) -> CategoryChoice:
+        """Return the best category, or the conversation's own (`follow_up`) or the fallback.
 
         Without a conversation, the fallback is used if the best category does not reach its threshold.
         """
         known = tuple(probabilities)
-        if held is not None:
+        if follow_up is not None:
             scores = self._known_scores(known)
-            if held.category in scores and not self._ends(held, scores):
-                return CategoryChoice(held.category, scores[held.category], Reason.STICKY)
+            if follow_up.category in scores and not self._ends(follow_up, scores):
+                return CategoryChoice(follow_up.category, scores[follow_up.category], Reason.STICKY)
         return self._known_choice(known)
 
     def _afresh(self, probabilities: tuple[float, ...]) -> CategoryChoice:
@@ -121,46 +121,48 @@ class Policy:
         missed = MissedThreshold(best, threshold.value)
         return CategoryChoice(self.fallback, score, Reason.LOW_CONFIDENCE, missed, threshold=threshold, near=near)
 
-    def evidence(self, held: FollowUp, scores: dict[str, float]) -> Features:
+    def evidence(self, follow_up: FollowUp, scores: dict[str, float]) -> Features:
         """Return the evidence whether an ask with these scores is about something else."""
-        other, score = self._best_other(scores, held.category)
-        together = 1.0 if held.together is None else held.together
-        return evidence_of(held.ask, held.before, score, together, rest=other is None or other == self.rest)
+        other, score = self._best_other(scores, follow_up.category)
+        together = 1.0 if follow_up.together is None else follow_up.together
+        return evidence_of(follow_up.ask, follow_up.before, score, together, rest=other is None or other == self.rest)
 
-    def _best_other(self, scores: dict[str, float], held: str) -> tuple[str | None, float]:
+    def _best_other(self, scores: dict[str, float], category: str) -> tuple[str | None, float]:
         """Return the best other category and its score; None stands for no category."""
         others: list[tuple[str | None, float]] = [(None, 1.0 - sum(scores.values()))]
-        others += [(name, score) for name, score in scores.items() if name != held]
+        others += [(name, score) for name, score in scores.items() if name != category]
         return max(others, key=lambda other: other[1])
 
-    def _ends(self, held: FollowUp, scores: dict[str, float]) -> bool:
+    def _ends(self, follow_up: FollowUp, scores: dict[str, float]) -> bool:
         """Return whether an ask is so surely about something else that its conversation changes its category.
 
         An ask that was not read with what was before is not sure.
         """
-        if scores[held.category] > self._best_other(scores, held.category)[1]:
-            return scores[held.category] >= self.threshold(held.category)
+        if scores[follow_up.category] > self._best_other(scores, follow_up.category)[1]:
+            return scores[follow_up.category] >= self.threshold(follow_up.category)
         return (
-            held.together is not None and self._leads(held, scores) and self._judge.changed(self.evidence(held, scores))
+            follow_up.together is not None
+            and self._leads(follow_up, scores)
+            and self._judge.changed(self.evidence(follow_up, scores))
         )
 
-    def may_end(self, probabilities: Sequence[float], held: FollowUp) -> bool:
+    def may_end(self, probabilities: Sequence[float], follow_up: FollowUp) -> bool:
         """Return whether an ask may be about something else, and must be read with what was before."""
         scores = self._known_scores(tuple(probabilities))
-        return held.category in scores and self._leads(held, scores)
+        return follow_up.category in scores and self._leads(follow_up, scores)
 
-    def _leads(self, held: FollowUp, scores: dict[str, float]) -> bool:
+    def _leads(self, follow_up: FollowUp, scores: dict[str, float]) -> bool:
         """Return whether another category leads.
 
         It must reach its threshold, or the common one if no category covers the ask; and any but the rest category must
         lead by the margin.
         """
-        own = scores[held.category]
-        other, score = self._best_other(scores, held.category)
+        own = scores[follow_up.category]
+        other, score = self._best_other(scores, follow_up.category)
         if own > score or score < self.threshold(other):
             return False
         rest = other is None or other == self.rest
-        margin = self._config.pointsman.routing.switch_margin * (1 + min(1.0, held.size / LONG_HISTORY))
+        margin = self._config.pointsman.routing.switch_margin * (1 + min(1.0, follow_up.size / LONG_HISTORY))
         return rest or score - own > margin
 
     @property

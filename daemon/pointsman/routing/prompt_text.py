@@ -117,10 +117,10 @@ def _ends(strings: list[memoryview]) -> Steps[list[str]]:
     halves: list[list[str]] = [[], []]
     left = list(strings)
     time_slice = TimeSlice()
-    for half, place in zip(halves, (0, -1), strict=True):
+    for half, index in zip(halves, (0, -1), strict=True):
         room = END_BYTES
         while left and room > 0:
-            half.append(_string(left.pop(place)))
+            half.append(_string(left.pop(index)))
             room -= len(half[-1])
             yield from time_slice.pause()
     return [text for text in halves[0] + halves[1][::-1] if text]

@@ -29,7 +29,7 @@ class AskClassification(msgspec.Struct, frozen=True, gc=False):
     """The text that the classifier read, and the result; neither result nor failure if nothing had to be read.
 
     `follows` is the category of the earlier asks, if these had to be read. `greets`: neither they nor the ask, if there
-    are any, say something. `beside`: the text is the material or line of the ask, and counts instead of the ask;
+    are any, say something. `supplement`: the text is the material or line of the ask, and counts instead of the ask;
     `surely`: above a higher threshold.
     """
 
@@ -38,18 +38,18 @@ class AskClassification(msgspec.Struct, frozen=True, gc=False):
     failed: Reason | None = None
     follows: str | None = None
     greets: bool = False
-    beside: AskSupplement | None = None
+    supplement: AskSupplement | None = None
     surely: bool = False
 
     @property
     def by_material(self) -> bool:
         """Return whether the material that the ask points to counts."""
-        return self.beside is not None and self.beside.material
+        return self.supplement is not None and self.supplement.material
 
     @property
     def by_line(self) -> bool:
         """Return whether the ask's own line that asks counts."""
-        return self.beside is not None and not self.beside.material
+        return self.supplement is not None and not self.supplement.material
 
 
 UNREAD = AskClassification("")
@@ -85,50 +85,52 @@ class TextReader:
         return TextReader(self._classifier, policy, sticky=self._sticky, deadline=self._deadline, client=client)
 
     async def read(
-        self, text: str, history: History, lookup: ConversationLookup, beside: AskSupplement | None = None
+        self, text: str, history: History, lookup: ConversationLookup, supplement: AskSupplement | None = None
     ) -> AskClassification:
         """Classify what is needed: nothing in the middle of a turn, nor of a follow-up that says nothing of its own.
 
         If the earlier turns are not known here, they are read as well, and tell the subject of the conversation. If
         none does, the ask's material, or only its line that asks, is read as well.
         """
-        kept = lookup.kept
-        if kept is not None and kept.category is not None:
-            beside = None
-        if lookup.within or (kept is not None and beside is None and content_free(text)):
+        remembered = lookup.remembered
+        if remembered is not None and remembered.category is not None:
+            supplement = None
+        if lookup.same_turn or (remembered is not None and supplement is None and content_free(text)):
             return AskClassification(text)
         if not text or text.isspace():
             return AskClassification(text, failed=Reason.NO_TEXT)
         try:
-            begins = kept is None and self._sticky
+            begins = remembered is None and self._sticky
             free, earlier = (content_free(text), _subjects(history)) if begins else (False, "")
             if earlier and not free:
                 return await self._read_both(text, earlier)
-            if beside is not None and not earlier:
-                return await self._read_beside(text, beside, greets=free)
+            if supplement is not None and not earlier:
+                return await self._read_with_supplement(text, supplement, greets=free)
             read = earlier or text
             found = await self.classify(read)
             return AskClassification(read, found, greets=free and not earlier)
         except ClassifierError as error:
             return AskClassification(text, failed=Reason(error.reason))
 
-    async def read_on(self, held: FollowUp, alone: Classification, began: float) -> FollowUp:
+    async def read_on(self, follow_up: FollowUp, alone: Classification, began: float) -> FollowUp:
         """Read an ask with what was before, if it may be about something else: most asks are read once.
 
         `began` is when the request was first read, by `time.perf_counter`. The first reading may wait for half of the
         deadline, and then runs; this one takes at most half of it, as a busy classifier can do without.
         """
-        if not alone.supported or not self._policy.may_end(alone.probabilities, held):
-            return held
-        if not held.before:
-            return msgspec.structs.replace(held, together=UNKNOWN)
+        if not alone.supported or not self._policy.may_end(alone.probabilities, follow_up):
+            return follow_up
+        if not follow_up.before:
+            return msgspec.structs.replace(follow_up, together=UNKNOWN)
         started = time.perf_counter()
         left = None if self._deadline is None else min(self._deadline / 2, self._deadline - (started - began))
-        both = None if left is not None and left <= 0 else await self.tried(f"{held.context}\n{held.ask}", left)
+        both = (
+            None if left is not None and left <= 0 else await self.tried(f"{follow_up.context}\n{follow_up.ask}", left)
+        )
         together = None
         if both is not None:
-            together = self._policy.scores(both.probabilities)[held.category] if both.supported else UNKNOWN
-        return msgspec.structs.replace(held, together=together, seconds=time.perf_counter() - started)
+            together = self._policy.scores(both.probabilities)[follow_up.category] if both.supported else UNKNOWN
+        return msgspec.structs.replace(follow_up, together=together, seconds=time.perf_counter() - started)
 
     async def classify(self, text: str, deadline: float | None = None) -> Classification:
         """Classify a text; raises ClassifierError."""
@@ -141,9 +143,9 @@ class TextReader:
         except ClassifierError:
             return None
 
-    def choose(self, found: Classification, held: FollowUp | None = None) -> CategoryChoice:
+    def choose(self, found: Classification, follow_up: FollowUp | None = None) -> CategoryChoice:
         """Return the choice for a classified text, with or without a conversation that has a category."""
-        return judged(self._policy, found, held)
+        return judged(self._policy, found, follow_up)
 
     async def differ(self, read: Classification, candidates: tuple[str, ...]) -> bool:
         """Return whether a further candidate for the ask surely belongs to another category than the text read."""
@@ -156,38 +158,38 @@ class TextReader:
     async def _read_both(self, text: str, earlier: str) -> AskClassification:
         """Classify an ask, and concurrently the earlier ones that it follows."""
         await continue_in_task()
-        beside = asyncio.ensure_future(self.tried(earlier))
+        pending = asyncio.ensure_future(self.tried(earlier))
         try:
             alone = await self.classify(text)
-            before = await beside
+            before = await pending
         finally:
-            beside.cancel()
+            pending.cancel()
         choice = CategoryChoice(None, None, Reason.DEADLINE) if before is None else self.choose(before)
         return AskClassification(text, alone, follows=choice.category if choice.reason is Reason.CLASSIFIED else None)
 
-    async def _read_beside(self, text: str, beside: AskSupplement, *, greets: bool) -> AskClassification:
+    async def _read_with_supplement(self, text: str, supplement: AskSupplement, *, greets: bool) -> AskClassification:
         """Classify an ask and concurrently its material or line, which counts if the ask alone has no category.
 
         A separate line also counts against the ask's category, if it is as sure as an ask with material must be.
         """
         await continue_in_task()
-        other = asyncio.ensure_future(self.tried(beside.text))
+        other = asyncio.ensure_future(self.tried(supplement.text))
         try:
             alone = await self.classify(text)
             own = self.choose(alone)
-            undecided = self._is_undecided(own, beside)
-            found = await other if undecided or beside.apart else None
+            undecided = self._is_undecided(own, supplement)
+            found = await other if undecided or supplement.separate else None
         finally:
             other.cancel()
-        surely = beside.material or not undecided
+        surely = supplement.material or not undecided
         if found is not None and self._counts(found, own, surely=surely):
-            return AskClassification(beside.text, found, beside=beside, surely=surely)
+            return AskClassification(supplement.text, found, supplement=supplement, surely=surely)
         return AskClassification(text, alone, greets=greets)
 
-    def _is_undecided(self, own: CategoryChoice, beside: AskSupplement) -> bool:
+    def _is_undecided(self, own: CategoryChoice, supplement: AskSupplement) -> bool:
         """Return whether an ask has no category but the rest; its line may be in another language."""
         rest = own.reason is Reason.CLASSIFIED and own.category == self._policy.rest
-        foreign = own.reason is Reason.UNSUPPORTED_LANGUAGE and not beside.material
+        foreign = own.reason is Reason.UNSUPPORTED_LANGUAGE and not supplement.material
         return rest or foreign or own.reason in _UNDECIDED
 
     def _counts(self, found: Classification, own: CategoryChoice, *, surely: bool) -> bool:
@@ -203,17 +205,17 @@ class TextReader:
         return choice.confidence is not None and choice.confidence >= (raised(threshold) if surely else threshold)
 
 
-def judged(policy: Policy, found: Classification, held: FollowUp | None = None) -> CategoryChoice:
+def judged(policy: Policy, found: Classification, follow_up: FollowUp | None = None) -> CategoryChoice:
     """Return the choice of a policy for a classified text, with or without a conversation that has a category.
 
     Nothing is known of a text in another language, not even whether it is about the same category; a short one most
     likely has no content.
     """
-    if not found.supported and held is not None and is_short(held.ask):
-        return CategoryChoice(held.category, None, Reason.STICKY)
+    if not found.supported and follow_up is not None and is_short(follow_up.ask):
+        return CategoryChoice(follow_up.category, None, Reason.STICKY)
     if not found.supported:
         return CategoryChoice(policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
-    return policy.choose(found.probabilities, held)
+    return policy.choose(found.probabilities, follow_up)
 
 
 def raised(threshold: float) -> float:

@@ -39,20 +39,20 @@ MAX_MODEL_NAME_CHARACTERS = 256
 class RoutedRequest(msgspec.Struct, frozen=True, gc=False):
     """A routed request; `decide` is the time for the decision and the edits in seconds, without classification.
 
-    `recalled` is what earlier turns left, and `kept` what later ones reuse; both are None if no conversation counts, as
-    when the client named the model. `choice` is the input of the decision, `held` the category that a follow-up was
-    judged by.
+    `recalled` is what earlier turns left, and `remembered` what later ones reuse; both are None if no conversation
+    counts, as when the client named the model. `choice` is the input of the decision, `follow_up` the category that a
+    follow-up was judged by.
     """
 
     decision: Decision
     edited: EditedBody
     decide: float
     reading: AskClassification = UNREAD
-    kept: ConversationState | None = None
+    remembered: ConversationState | None = None
     ask: Ask = NO_ASK
     recalled: ConversationRecall | None = None
     choice: CategoryChoice | None = None
-    held: FollowUp | None = None
+    follow_up: FollowUp | None = None
 
     @property
     def text(self) -> str:
@@ -89,8 +89,8 @@ class RoutedRequest(msgspec.Struct, frozen=True, gc=False):
         if read is not None and read.source != "hit":
             timing = read.timing
             phases = {"queue": timing.queue, "tokenize": timing.tokenize, "infer": timing.infer}
-        if self.held is not None and self.held.seconds:
-            phases["follow_up"] = self.held.seconds
+        if self.follow_up is not None and self.follow_up.seconds:
+            phases["follow_up"] = self.follow_up.seconds
         phases["decide"] = self.decide
         return phases
 
@@ -201,30 +201,30 @@ class Router:
         conversation, lookup = self._lookup(history, caller, continued)
         reading, began = AskClassification(request.text), time.perf_counter()
         if not ruled:
-            reading = await reader.read(request.text, history, lookup, request.ask.beside)
+            reading = await reader.read(request.text, history, lookup, request.ask.supplement)
         if request.ask.others:
             reading = await self._unless_mixed(request, reading, reader)
-        held = _held(request.text, reading, history, lookup)
-        if held is not None and reading.classification is not None:
-            held = await reader.read_on(held, reading.classification, began)
+        follow_up = _follow_up(request.text, reading, history, lookup)
+        if follow_up is not None and reading.classification is not None:
+            follow_up = await reader.read_on(follow_up, reading.classification, began)
         started = time.perf_counter()
-        choice = ruled or rule_result.on(self._choice(reading, lookup, held, reader))
-        tools = request.tools or (lookup.within and lookup.kept is not None and lookup.kept.tools)
+        choice = ruled or rule_result.on(self._choice(reading, lookup, follow_up, reader))
+        tools = request.tools or (lookup.same_turn and lookup.remembered is not None and lookup.remembered.tools)
         decision = self._decide(choice, tools, lookup.share, self.served(), at, scope)
-        kept = self._kept(choice, reading, lookup, tools=tools)
+        remembered = self._to_remember(choice, reading, lookup, tools=tools)
         if remember and conversation is not None:
-            self._conversations.put(conversation, kept)
+            self._conversations.put(conversation, remembered)
         edited = _edited(request, decision)
         return RoutedRequest(
             decision,
             edited,
             time.perf_counter() - started,
             reading,
-            kept,
+            remembered,
             request.ask,
-            ConversationRecall(len(history.turns), lookup.within, lookup.kept),
+            ConversationRecall(len(history.turns), lookup.same_turn, lookup.remembered),
             choice,
-            held,
+            follow_up,
         )
 
     async def _judged(
@@ -257,7 +257,9 @@ class Router:
     ) -> RoutedRequest:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
         choice = routed.choice or CategoryChoice(None, None, routed.decision.reason)
-        tools, share = (request.tools, 0.0) if routed.kept is None else (routed.kept.tools, routed.kept.share)
+        tools, share = (
+            (request.tools, 0.0) if routed.remembered is None else (routed.remembered.tools, routed.remembered.share)
+        )
         decision = self._decide(choice, tools, share, served, at, scope)
         return msgspec.structs.replace(routed, decision=decision, edited=_edited(request, decision))
 
@@ -298,14 +300,14 @@ class Router:
         """Return the conversation (None if it must not be remembered here) and what is known of it."""
         if continued is not None:  # its history is in vLLM, and the body has only the end
             conversation, mixed = None, continued.mixed
-            lookup = ConversationLookup(continued, continued.share, within=history.continues, mixed=mixed)
-            if continued.unread and not lookup.within:
+            lookup = ConversationLookup(continued, continued.share, same_turn=history.continues, mixed=mixed)
+            if continued.unread and not lookup.same_turn:
                 lookup = ConversationLookup(None, lookup.share, mixed=mixed)
         else:
             conversation = conversation_of(history, caller)
             lookup = self._conversations.find(conversation)
-        if lookup.kept is not None:
-            named = filter(None, (lookup.kept.category, lookup.kept.instead))
+        if lookup.remembered is not None:
+            named = filter(None, (lookup.remembered.category, lookup.remembered.answered_by))
             if not self._sticky or not all(map(self.policy.knows, named)):
                 lookup = ConversationLookup(None, lookup.share, mixed=lookup.mixed)
         return conversation, lookup
@@ -337,44 +339,48 @@ class Router:
         return decision if at is None else _bound(decision, at)
 
     def _withheld(
-        self, decision: Decision, instead: CategoryChoice, served: ServedModels, scope: KeyScope | None, *, tools: bool
+        self, decision: Decision, choice: CategoryChoice, served: ServedModels, scope: KeyScope | None, *, tools: bool
     ) -> Decision:
         """Return the decision for the default model, with the one that it replaces."""
-        default = self.planner.decide(instead, 0.0, served, tools=tools, scope=scope)
+        default = self.planner.decide(choice, 0.0, served, tools=tools, scope=scope)
         would = Counterfactual(decision.model, decision.reason)
         return msgspec.structs.replace(default, category=decision.category, rule=decision.rule, would=would)
 
     def _choice(
-        self, reading: AskClassification, lookup: ConversationLookup, held: FollowUp | None, reader: TextReader
+        self, reading: AskClassification, lookup: ConversationLookup, follow_up: FollowUp | None, reader: TextReader
     ) -> CategoryChoice:
         if reading.failed in (Reason.AMBIGUOUS, Reason.MIXED_PROMPTS):
             return CategoryChoice(None, None, reading.failed)
         if reading.classification is None:
             return CategoryChoice(self._stay(lookup), None, reading.failed or Reason.STICKY)
-        return reader.choose(reading.classification, held)
+        return reader.choose(reading.classification, follow_up)
 
     def _stay(self, lookup: ConversationLookup) -> str | None:
         """Return the category of a turn that is not judged: its own in a further step, else the conversation's."""
-        kept = lookup.kept
-        if kept is not None and kept.instead is not None and (lookup.within or kept.category is None):
-            return kept.instead or None
-        return self.policy.fallback if kept is None or kept.category is None else kept.category
+        remembered = lookup.remembered
+        if (
+            remembered is not None
+            and remembered.answered_by is not None
+            and (lookup.same_turn or remembered.category is None)
+        ):
+            return remembered.answered_by or None
+        return self.policy.fallback if remembered is None or remembered.category is None else remembered.category
 
-    def _kept(
+    def _to_remember(
         self, choice: CategoryChoice, reading: AskClassification, lookup: ConversationLookup, *, tools: bool
     ) -> ConversationState:
         """Return what later turns reuse: the category that answers an unsure ask, or a greeting, is not reused."""
-        kept, reason = lookup.kept, choice.reason
-        if lookup.within and kept is not None:
-            return msgspec.structs.replace(kept, tools=tools, mixed=lookup.mixed)
-        category, instead, unread = choice.category, None, False
+        remembered, reason = lookup.remembered, choice.reason
+        if lookup.same_turn and remembered is not None:
+            return msgspec.structs.replace(remembered, tools=tools, mixed=lookup.mixed)
+        category, answered_by, unread = choice.category, None, False
         if reason is not Reason.RULE or category is None:
             if reading.classification is None or reason is Reason.UNSUPPORTED_LANGUAGE:
-                known, unread = None if kept is None else kept.category, kept is None
-                category, instead = known, _instead(category, known)
+                known, unread = None if remembered is None else remembered.category, remembered is None
+                category, answered_by = known, _answered_by(category, known)
             elif reading.greets or reason is Reason.LOW_CONFIDENCE:
-                category, instead = None, _instead(category, None)
-        return ConversationState(category, lookup.share, instead, tools, unread, lookup.mixed)
+                category, answered_by = None, _answered_by(category, None)
+        return ConversationState(category, lookup.share, answered_by, tools, unread, lookup.mixed)
 
 
 def is_plain(model: str) -> bool:
@@ -389,9 +395,9 @@ def _unread(request: ParsedRequest) -> Reason | None:
     return Reason.HELPER_TASK if request.ask.kind is AskKind.HELPER_TASK else None
 
 
-def _held(text: str, reading: AskClassification, history: History, lookup: ConversationLookup) -> FollowUp | None:
+def _follow_up(text: str, reading: AskClassification, history: History, lookup: ConversationLookup) -> FollowUp | None:
     """Return the conversation's category for an ask, or None."""
-    category = reading.follows if lookup.kept is None else lookup.kept.category
+    category = reading.follows if lookup.remembered is None else lookup.remembered.category
     if category is None or reading.classification is None:
         return None
     return FollowUp(category, text, history.before, history.context, history.size)
@@ -402,7 +408,7 @@ def _edited(request: ParsedRequest, decision: Decision) -> EditedBody:
     return request.apply(decision.edits, counted=decision.arm is not None)
 
 
-def _instead(answered: str | None, known: str | None) -> str | None:
+def _answered_by(answered: str | None, known: str | None) -> str | None:
     """Return the category that answers a turn, if that is not its conversation's, as in `ConversationState`."""
     return None if answered == known else answered or ""
 

@@ -150,7 +150,7 @@ class _RuleMatcher:
             (not rule.paths or facts.origin.path in rule.paths)
             and (not rule.keys or facts.origin.key in rule.keys)
             and all(_sent(facts.origin.headers, name, value) for name, value in self._headers)
-            and (not self._networks or self._within(facts.origin.address))
+            and (not self._networks or self._in_networks(facts.origin.address))
             and rule.tools in (None, facts.tools)
             and (not self._reads or self._asks(facts))
             and (rule.images is None or rule.images is facts.images)
@@ -168,7 +168,7 @@ class _RuleMatcher:
             return any(found)
         return all(found) if self.rule.keywords_match == "all" else not any(found)
 
-    def _within(self, address: str) -> bool:
+    def _in_networks(self, address: str) -> bool:
         try:
             found = ipaddress.ip_address(address)
         except ValueError:  # a Unix socket

@@ -67,7 +67,7 @@ class SessionIds:
         """Return everything that the client says about its session, or an empty text."""
         if self._any_header.isdisjoint(headers) and self._any_field.isdisjoint(fields.values):
             return ""  # as for most clients
-        found = [told.decode("latin-1")[:MAX_ID_CHARACTERS] for name in self._headers if (told := headers.get(name))]
+        found = [raw.decode("latin-1")[:MAX_ID_CHARACTERS] for name in self._headers if (raw := headers.get(name))]
         sent = {field: _decoded(value) for field in self.fields if (value := fields.get(field)) is not None}
         for field, inner in self._paths:
             value = sent.get(field)

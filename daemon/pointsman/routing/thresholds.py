@@ -137,14 +137,14 @@ def _fit(confidence: Floats, right: Bools, lower: float, precision: float) -> tu
 
     With too few rows, return `lower`.
     """
-    kept = confidence >= lower
-    if kept.sum() < MIN_ROWS:
+    above = confidence >= lower
+    if above.sum() < MIN_ROWS:
         return lower, ThresholdOrigin.FEW_ROWS
-    found, origin = suggest_threshold(confidence[kept], right[kept], precision), ThresholdOrigin.FITTED
+    found, origin = suggest_threshold(confidence[above], right[above], precision), ThresholdOrigin.FITTED
     if found is None:
-        values, shares = _precisions(confidence[kept], right[kept])
+        values, shares = _precisions(confidence[above], right[above])
         found, origin = float(values[shares == shares.max()].min()), ThresholdOrigin.NOT_REACHED
-    return (lower if found == confidence[kept].min() else found), origin
+    return (lower if found == confidence[above].min() else found), origin
 
 
 def _rounded(scores: Floats) -> Floats:

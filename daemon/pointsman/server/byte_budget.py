@@ -35,7 +35,7 @@ class ByteBudget:
         self._grant()
 
     @property
-    def held(self) -> int:
+    def used(self) -> int:
         """The bytes reserved now."""
         return self._bodies + self._unparsed
 

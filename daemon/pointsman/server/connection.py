@@ -209,11 +209,11 @@ class ClientConnection(asyncio.Protocol):
             self.close()
         else:
             self.peer.idle[self] = None
-            if reader.kept and not reader.held:
+            if reader.unparsed and not reader.paused:
                 self._timer.head_began()  # the answer's time does not count against the client
             else:
                 self._timer.since = self._loop.time()
-            if reader.held:
+            if reader.paused:
                 reader.read_on()
 
     def _go_on(self) -> None:
@@ -221,7 +221,7 @@ class ClientConnection(asyncio.Protocol):
         reader = self._reader
         if reader.ahead and not self.choked:
             self.begin(reader.ahead.popleft())
-        if reader.held and not reader.ahead:
+        if reader.paused and not reader.ahead:
             reader.read_on()
 
     def read_on(self) -> None:

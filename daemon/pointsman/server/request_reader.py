@@ -61,8 +61,8 @@ class RequestReader:
         "_watch",
         "ahead",
         "deaf",
-        "held",
-        "kept",
+        "paused",
+        "unparsed",
     )
 
     def __init__(
@@ -83,9 +83,9 @@ class RequestReader:
         """Requests that wait until those before them are answered."""
         self.deaf = False
         """True if the client's further bytes are ignored."""
-        self.kept = b""
+        self.unparsed = b""
         """Bytes not parsed yet; they count in the budget."""
-        self.held = False
+        self.paused = False
         """True while parsing waits until all requests are answered."""
         self._incoming: Request | None = None  # the request whose body is incomplete
         self._watch: SocketWatch | None = None  # while the socket is not read from
@@ -96,8 +96,8 @@ class RequestReader:
         if self.deaf:
             self._take_turns(data)
             return
-        if self.kept:
-            data = self.kept + data
+        if self.unparsed:
+            data = self.unparsed + data
             self._forget()
         if self._sink is not None:
             self._take_turns(data)
@@ -122,7 +122,7 @@ class RequestReader:
 
     def read_on(self) -> None:
         """Schedule reading in another turn of the event loop, beginning with the stored bytes."""
-        self.held = False
+        self.paused = False
         self._loop.call_soon(self.resume)
 
     def switch(self, sink: Callable[[bytes], None]) -> None:
@@ -151,7 +151,7 @@ class RequestReader:
         self.deaf = True
         self._sink = None
         self._incoming = None  # its body may be long, and the connection lingers
-        if self.kept:
+        if self.unparsed:
             self._forget()
         self._stop_watching()
 
@@ -255,19 +255,19 @@ class RequestReader:
             self._connection.transport.pause_reading()
             self._loop.call_soon(self.resume)  # all were answered at once: let other connections run first
         else:
-            self.held = True
+            self.paused = True
             self.pause()
 
     def _keep(self, data: bytes) -> None:
         """Store bytes that cannot be parsed yet; raises BuffersFull."""
         if not self._client_budget.keep(len(data)):
             raise BuffersFull
-        self.kept = data
+        self.unparsed = data
 
     def _forget(self) -> None:
         """Drop the stored bytes."""
-        self._client_budget.drop(len(self.kept))
-        self.kept = b""
+        self._client_budget.drop(len(self.unparsed))
+        self.unparsed = b""
 
     def _stop_watching(self) -> None:
         watch, self._watch = self._watch, None

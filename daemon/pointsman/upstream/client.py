@@ -61,7 +61,7 @@ async def ask(
     try:
         async with asyncio.timeout(seconds):
             # Not kept: otherwise a request could get the connection before `abort` below.
-            connection = await pool.connect(kept=False)
+            connection = await pool.connect(reusable=False)
             collector = _ResponseCollector()
             connection.request(head, body or b"", collector)
             answer = await collector.done

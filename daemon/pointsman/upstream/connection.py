@@ -79,11 +79,11 @@ class UpstreamConnection(asyncio.Protocol):
         "_feeder",
         "_framing",
         "_head",
-        "_kept",
         "_loop",
         "_owner",
         "_persistent",
         "_receiver",
+        "_reusable",
         "_transport",
         "_turns",
         "_unsent",
@@ -93,10 +93,10 @@ class UpstreamConnection(asyncio.Protocol):
         "switches",
     )
 
-    def __init__(self, owner: ConnectionOwner, *, kept: bool) -> None:
-        """Take the connection's options; `kept`: another request may use it after an answer."""
+    def __init__(self, owner: ConnectionOwner, *, reusable: bool) -> None:
+        """Take the connection's options; `reusable`: another request may use it after an answer."""
         self._owner = owner
-        self._kept = kept
+        self._reusable = reusable
         self._loop = asyncio.get_running_loop()
         self._turns = read_turns()
         self.reused = False
@@ -280,7 +280,7 @@ class UpstreamConnection(asyncio.Protocol):
         receiver, self._receiver = self._receiver, None
         transport = self._transport
         # vLLM may answer before it has read the whole body: unwritten bytes must not precede another request.
-        if self._kept and self._persistent and not framing.surplus and self.sent:
+        if self._reusable and self._persistent and not framing.surplus and self.sent:
             self._owner.put(self)
         else:
             transport.abort()

@@ -56,10 +56,10 @@ class ConnectionPool:
                 return connection
         return None
 
-    async def connect(self, *, kept: bool = True) -> UpstreamConnection:
-        """Open a connection, `kept` after its answer or not; raises UpstreamUnreachable or OutOfFileDescriptors."""
+    async def connect(self, *, reusable: bool = True) -> UpstreamConnection:
+        """Open a connection, `reusable` after its answer or not; raises UpstreamUnreachable or OutOfFileDescriptors."""
         loop = self._loop
-        make = functools.partial(UpstreamConnection, self, kept=kept)
+        make = functools.partial(UpstreamConnection, self, reusable=reusable)
         try:
             async with asyncio.timeout(self.connect_timeout):
                 if self.endpoint.socket_path is not None:

@@ -52,7 +52,7 @@ def run(
     done = 0
     batches = _batches(prompts)
     for batch in batches:
-        some = [prompts[place] for place in batch]
+        some = [prompts[index] for index in batch]
         feed = packing.pack(some, multiple) if packed else _stacked(some)
         values = session.run(list(outputs), {name: feed[name] for name in inputs})
         if any(one.ndim != 2 for one in values):
@@ -60,7 +60,7 @@ def run(
         found.append(values)
         done += len(batch)
         progress(done)
-    order = [place for batch in batches for place in batch]
+    order = [index for batch in batches for index in batch]
     return [_ordered(np.concatenate(parts), order) for parts in zip(*found, strict=True)]
 
 
@@ -73,13 +73,13 @@ def _ordered(rows: Floats, order: list[int]) -> Floats:
 def _batches(prompts: Sequence[Ids]) -> list[list[int]]:
     """Group the prompts' indices into batches of one length, with at most _MAX_BATCH_TOKENS tokens together."""
     by_length: dict[int, list[int]] = {}
-    for place, prompt in enumerate(prompts):
-        by_length.setdefault(len(prompt), []).append(place)
+    for index, prompt in enumerate(prompts):
+        by_length.setdefault(len(prompt), []).append(index)
     return [
-        places[start : start + size]
-        for length, places in sorted(by_length.items())
+        indices[start : start + size]
+        for length, indices in sorted(by_length.items())
         for size in [max(1, _MAX_BATCH_TOKENS // length)]
-        for start in range(0, len(places), size)
+        for start in range(0, len(indices), size)
     ]
 
 

@@ -44,6 +44,6 @@ def correct_by(options: argparse.Namespace, output: Path) -> str:
         named = (model_id,) if shadow is None else (model_id, shadow)
         prune_artifacts([base, *(artifact.resolve(one, loaded.folder) for one in named)])
     if options.json is not None:  # it contains what people wrote
-        told = msgspec.to_builtins(report) | {"before": report.before, "after": report.after, "artifact": str(output)}
-        files.write(options.json, msgspec.json.format(msgspec.json.encode(told)) + b"\n", replace=True, mode=0o600)
+        data = msgspec.to_builtins(report) | {"before": report.before, "after": report.after, "artifact": str(output)}
+        files.write(options.json, msgspec.json.format(msgspec.json.encode(data)) + b"\n", replace=True, mode=0o600)
     return report.table()

@@ -78,9 +78,9 @@ def with_labelled(rows: Calibration | None, scores: Floats, allowed: Bools) -> C
     latest = len(scores) - added(rows, len(scores))
     truth = np.where(allowed, scores, -1.0).argmax(axis=1)[latest:]
     left = min(len(rows.truth), _max_rows(rows) - len(truth))
-    places = np.linspace(0, len(rows.truth) - 1, left).astype(int)
+    indices = np.linspace(0, len(rows.truth) - 1, left).astype(int)
     return Calibration(
-        np.concatenate([rows.probabilities[places], scores[latest:]]), np.concatenate([rows.truth[places], truth])
+        np.concatenate([rows.probabilities[indices], scores[latest:]]), np.concatenate([rows.truth[indices], truth])
     )
 
 

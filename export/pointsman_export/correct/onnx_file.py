@@ -96,34 +96,34 @@ def _parts(message: memoryview, wanted: int) -> Iterator[memoryview]:
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Yield the fields of a message; raises IndexError if it ends inside one."""
-    place = 0
-    while place < len(message):
-        key, place = _varint(message, place)
+    offset = 0
+    while offset < len(message):
+        key, offset = _varint(message, offset)
         kind = key & 7
         if kind == _VARINT:
-            value, place = _varint(message, place)
+            value, offset = _varint(message, offset)
             yield key >> 3, value
             continue
         if kind == _BYTES:
-            size, place = _varint(message, place)
+            size, offset = _varint(message, offset)
         elif kind in (_FIXED64, _FIXED32):
             size = 8 if kind == _FIXED64 else 4
         else:
             raise IndexError(f"a field of kind {kind}")
-        if place + size > len(message):
+        if offset + size > len(message):
             raise IndexError("it ends too early")
-        yield key >> 3, message[place : place + size]
-        place += size
+        yield key >> 3, message[offset : offset + size]
+        offset += size
 
 
-def _varint(message: memoryview, place: int) -> tuple[int, int]:
+def _varint(message: memoryview, offset: int) -> tuple[int, int]:
     value = shift = 0
     while True:
-        byte = message[place]
+        byte = message[offset]
         value |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
+        offset, shift = offset + 1, shift + 7
         if byte < 0x80:
-            return value, place
+            return value, offset
         if shift > 63:
             raise IndexError("a number is too long")
 

@@ -25,7 +25,7 @@ from pointsman.evaluation.labelled import LabelledText
 from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.scheme import CategoryScheme
 from pointsman.lru import Lru
-from pointsman.observability.kept_rows import TextRecord, rows
+from pointsman.observability.text_records import TextRecord, rows
 from pointsman_export.common import destination, session
 from pointsman_export.common.answers import hashes, write_manifest
 from pointsman_export.common.base import load_base
@@ -73,13 +73,13 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
     trained = progress.step("training", 1)
     scale = FeatureScaler.of(common.features, theirs.features, ours.features)
     stays = ~training.free(ours, groups, theirs, scale)
-    held = TextFeatures(
+    anchors = TextFeatures(
         np.concatenate([common.features, theirs.features[stays]]),
         np.concatenate([common.logits, theirs.logits[stays]]),
     )
     folds = training.folds_of(groups)
-    strength, left_out = training.choose(ours, allowed, held, folds, scale)
-    correction = training.correct(ours, allowed, held, strength, scale)
+    strength, left_out = training.choose(ours, allowed, anchors, folds, scale)
+    correction = training.correct(ours, allowed, anchors, strength, scale)
     trained(1)
     labels, unseen = base.manifest.labels, softmax(left_out)
     before, own = base.calibration, own_rows(base)

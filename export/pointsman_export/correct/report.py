@@ -14,7 +14,7 @@ from pointsman.evaluation.dataset import OUT_OF_SCOPE
 from pointsman.evaluation.labelled import LabelledText
 from pointsman.evaluation.metrics import Bools, Floats, Ints, accuracy_interval
 from pointsman.evaluation.scheme import CategoryScheme
-from pointsman.observability.kept_rows import TextRecord
+from pointsman.observability.text_records import TextRecord
 from pointsman.routing.thresholds import ThresholdOrigin
 from pointsman_export.correct.labels import MIN_LABELS
 from pointsman_export.correct.levels import ThresholdChange
@@ -147,22 +147,22 @@ def changes(
         return ()
     scheme, models = schemes[0], schemes[0].models()
     one, other = (how.chosen(scores, supported) for how, scores in zip(schemes, (before, after), strict=True))
-    differing = [place for place in range(len(traffic)) if models[one[place]] != models[other[place]]]
-    pairs = Counter((int(one[place]), int(other[place])) for place in differing)
+    differing = [index for index in range(len(traffic)) if models[one[index]] != models[other[index]]]
+    pairs = Counter((int(one[index]), int(other[index])) for index in differing)
     return tuple(
         RoutingChange(
             scheme.names[first],
             scheme.names[second],
             models[second],
             count,
-            _samples(traffic, [place for place in differing if (one[place], other[place]) == (first, second)]),
+            _samples(traffic, [index for index in differing if (one[index], other[index]) == (first, second)]),
         )
         for (first, second), count in pairs.most_common(MAX_CHANGES)
     )
 
 
-def _samples(traffic: Sequence[TextRecord], places: Sequence[int]) -> tuple[str, ...]:
-    return tuple(traffic[place].text[:1_000] for place in places[:: max(1, len(places) // SAMPLES)][:SAMPLES])
+def _samples(traffic: Sequence[TextRecord], indices: Sequence[int]) -> tuple[str, ...]:
+    return tuple(traffic[index].text[:1_000] for index in indices[:: max(1, len(indices) // SAMPLES)][:SAMPLES])
 
 
 def right(scheme: CategoryScheme, labelled: Sequence[LabelledText], scores: Floats, supported: Bools) -> Bools:
@@ -183,9 +183,9 @@ def right_by_fold(
     """Return which texts are decided rightly, those of each fold by a scheme of its own."""
     found = np.zeros(len(labelled), dtype=bool)
     for fold in set(folds.tolist()):
-        places = np.flatnonzero(folds == fold).tolist()
-        some = [labelled[place] for place in places]
-        found[places] = right(scheme_of(fold), some, scores[places], supported[places])
+        indices = np.flatnonzero(folds == fold).tolist()
+        some = [labelled[index] for index in indices]
+        found[indices] = right(scheme_of(fold), some, scores[indices], supported[indices])
     return found
 
 

@@ -68,17 +68,17 @@ class FeatureScaler:
 
 
 def correct(
-    labelled: TextFeatures, allowed: Bools, held: TextFeatures, strength: float, scale: FeatureScaler
+    labelled: TextFeatures, allowed: Bools, anchors: TextFeatures, strength: float, scale: FeatureScaler
 ) -> Correction:
-    """Return the correction by labeled texts, of which `allowed` [n, labels] may be right; `held` must not change.
+    """Return the correction by labeled texts, of which `allowed` [n, labels] may be right; `anchors` must not change.
 
-    Those in `held` weigh as much, together, as the labeled ones.
+    Those in `anchors` weigh as much, together, as the labeled ones.
     """
-    rows, kept = len(labelled.features), len(held.features)
-    features = np.concatenate([scale.apply(labelled.features), scale.apply(held.features)]).astype(np.float32)
-    logits = np.concatenate([labelled.logits, held.logits]).astype(np.float64)
-    weights = np.concatenate([np.ones(rows), np.full(kept, rows / max(kept, 1))])
-    targets = softmax(held.logits.astype(np.float64))
+    rows, anchor_count = len(labelled.features), len(anchors.features)
+    features = np.concatenate([scale.apply(labelled.features), scale.apply(anchors.features)]).astype(np.float32)
+    logits = np.concatenate([labelled.logits, anchors.logits]).astype(np.float64)
+    weights = np.concatenate([np.ones(rows), np.full(anchor_count, rows / max(anchor_count, 1))])
+    targets = softmax(anchors.logits.astype(np.float64))
     start = np.zeros(features.shape[1] * logits.shape[1])
     found = minimise(_objective(features, logits, weights, allowed, targets, strength), start)
     folded = found.reshape(features.shape[1], -1) / scale.deviation
@@ -86,7 +86,7 @@ def correct(
 
 
 def choose(
-    labelled: TextFeatures, allowed: Bools, held: TextFeatures, folds: Ints, scale: FeatureScaler
+    labelled: TextFeatures, allowed: Bools, anchors: TextFeatures, folds: Ints, scale: FeatureScaler
 ) -> tuple[float, Vector]:
     """Return the strength under which left-out texts are likeliest, and their logits under it."""
     found = np.empty((len(STRENGTHS), *labelled.logits.shape))
@@ -94,9 +94,9 @@ def choose(
         out = folds == fold
         if not out.any():
             continue
-        for place, strength in enumerate(STRENGTHS):
-            correction = correct(labelled.at(~out), allowed[~out], held, strength, scale)
-            found[place, out] = correction.corrected(labelled.at(out))
+        for index, strength in enumerate(STRENGTHS):
+            correction = correct(labelled.at(~out), allowed[~out], anchors, strength, scale)
+            found[index, out] = correction.corrected(labelled.at(out))
     losses = [-np.log(np.maximum(1e-9, (softmax(one) * allowed).sum(axis=1))).mean() for one in found]
     best = int(np.argmin(losses))
     return STRENGTHS[best], found[best]
@@ -130,8 +130,8 @@ def _objective(
         scores = softmax(logits + features @ matrix.astype(np.float32))
         mass = np.maximum((scores[:rows] * allowed).sum(axis=1), 1e-12)
         wanted = np.concatenate([scores[:rows] * allowed / mass[:, None], targets])
-        kept = -(targets * np.log(np.maximum(scores[rows:], 1e-12))).sum(axis=1)
-        losses = np.concatenate([-np.log(mass), kept])
+        anchor_losses = -(targets * np.log(np.maximum(scores[rows:], 1e-12))).sum(axis=1)
+        losses = np.concatenate([-np.log(mass), anchor_losses])
         loss = (weights * losses).sum() / total + strength / 2 * (matrix**2).sum() / total
         error = (scores - wanted) * (weights / total)[:, None]
         slope = features.T @ error.astype(np.float32) + strength / total * matrix
@@ -148,7 +148,7 @@ def _units(features: Vector) -> Vector:
 def folds_of(groups: Ints) -> Ints:
     """Return the fold of each text; each has a similar share of each group."""
     order: Sequence[int] = np.random.default_rng(_SEED).permutation(len(groups)).tolist()
-    order = sorted(order, key=lambda place: groups[place])
+    order = sorted(order, key=lambda index: groups[index])
     folds = np.empty(len(groups), dtype=np.int64)
     folds[order] = np.arange(len(groups)) % FOLDS
     return folds

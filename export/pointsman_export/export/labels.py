@@ -33,11 +33,11 @@ def read_labels(config_path: Path, config: dict[str, Any], outputs: int, given: 
                 f"  {other.name}: {', '.join(names)}\nfix the file that does not have the labels of the training"
             )
     if len(set(labels)) < len(labels):
-        raise CheckpointError(f"{path}: a label occurs twice in {', '.join(labels)}; fix {_place(path, given)}")
+        raise CheckpointError(f"{path}: a label occurs twice in {', '.join(labels)}; fix {_source_key(path, given)}")
     if len(labels) != outputs:
         raise CheckpointError(
             f"{path}: names {len(labels)} labels ({', '.join(labels)}), the classifier has {outputs} outputs; "
-            f"fix {_place(path, given)}"
+            f"fix {_source_key(path, given)}"
         )
     return labels
 
@@ -60,7 +60,7 @@ def _named(config_path: Path, config: dict[str, Any], given: Path | None) -> dic
     }
 
 
-def _place(path: Path, given: Path | None) -> str:
+def _source_key(path: Path, given: Path | None) -> str:
     return "its lines" if path == given else "id2label" if path.name != MAPPING else "idx_to_category"
 
 

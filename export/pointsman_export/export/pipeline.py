@@ -31,7 +31,7 @@ from pointsman_export.export.labelled import LabelledPrompts, read_labelled
 from pointsman_export.export.proof import BaselineGraph, VerificationInputs, prove
 from pointsman_export.export.recipe import OpenVinoRecipe, Recipe, choose_recipe
 from pointsman_export.export.report import ExportReport
-from pointsman_export.export.selection import quantize_within, sample
+from pointsman_export.export.selection import quantize_to_max_error, sample
 from pointsman_export.export.texts import BUILT_IN, read_texts
 from pointsman_export.export.torch_model import load_model
 from pointsman_export.export.weight_files import sha256_of_all
@@ -95,7 +95,7 @@ def export(request: ExportRequest, progress: Callable[[str], None]) -> ExportRep
         selection = rival = None
         if request.target != "gpu":
             progress("quantizing to int8")
-            selection = quantize_within(recipe, model, paths, inputs.prompts, request.max_error, progress)
+            selection = quantize_to_max_error(recipe, model, paths, inputs.prompts, request.max_error, progress)
             if request.target == OPENVINO:
                 rival = _rival(checkpoint, request, model, inputs.prompts, work, progress)
         else:
@@ -127,7 +127,7 @@ def _rival(
     paths = {"float": work / "rival-float.onnx", "int8": work / "rival.onnx"}
     recipe.write_float(paths["float"])
     return BaselineGraph(
-        paths["int8"], quantize_within(recipe, model, paths, prompts, request.max_error, progress).error
+        paths["int8"], quantize_to_max_error(recipe, model, paths, prompts, request.max_error, progress).error
     )
 
 

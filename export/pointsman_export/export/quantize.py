@@ -75,10 +75,10 @@ class _GraphPass:
         self._replace()
 
     def _is_linear(self, node: NodeProto) -> bool:
-        return place_of_weight(node, self._names, self._weights) == _OF_LINEAR
+        return weight_input_index(node, self._names, self._weights) == _OF_LINEAR
 
     def _is_embedding(self, node: NodeProto) -> bool:
-        return place_of_weight(node, self._names, self._weights) == _OF_EMBEDDING
+        return weight_input_index(node, self._names, self._weights) == _OF_EMBEDDING
 
     def _prepare(self) -> None:
         self._constant("int8/zero_point", np.array(MAX_INT8 + 1, np.uint8))
@@ -147,23 +147,23 @@ class _GraphPass:
         return output
 
     def _replace(self) -> None:
-        kept = [tensor for tensor in self._graph.initializer if tensor.name not in self._replaced]
+        unchanged = [tensor for tensor in self._graph.initializer if tensor.name not in self._replaced]
         del self._graph.node[:], self._graph.initializer[:]
         self._graph.node.extend(self._nodes)
-        self._graph.initializer.extend([*kept, *self._constants.values()])
+        self._graph.initializer.extend([*unchanged, *self._constants.values()])
 
 
-def place_of_weight(node: NodeProto, names: Collection[str], weights: Collection[str]) -> int | None:
+def weight_input_index(node: NodeProto, names: Collection[str], weights: Collection[str]) -> int | None:
     """Return which input of a linear layer or embedding among `names` is its weight; None for any other node."""
-    place = {"MatMul": _OF_LINEAR, "Gather": _OF_EMBEDDING}.get(node.op_type)
-    if place is None or layer_of(node) not in names or node.input[place] not in weights:
+    input_index = {"MatMul": _OF_LINEAR, "Gather": _OF_EMBEDDING}.get(node.op_type)
+    if input_index is None or layer_of(node) not in names or node.input[input_index] not in weights:
         return None
-    return place
+    return input_index
 
 
 def check_layers(nodes: Iterable[NodeProto], names: Collection[str], weights: Collection[str]) -> None:
     """Raise GraphError unless each of the checkpoint's layers, `names`, is in a graph once."""
-    found = [layer_of(node) for node in nodes if place_of_weight(node, names, weights) is not None]
+    found = [layer_of(node) for node in nodes if weight_input_index(node, names, weights) is not None]
     if sorted(found) != sorted(names):
         raise GraphError(
             f"the graph has {len(found)} linear layers and token embeddings, expected the {len(names)} of the "

@@ -185,15 +185,15 @@ class ExportReport:
             speeds = ", ".join(f"{ratio:.2f} at {tokens} tokens" for tokens, ratio in by_tokens.items())
             yield "OpenVINO", f"speed-up over ONNX Runtime {_on(threads)}: {speeds}"
         yield "error", f"{_percents(self.selection.error)}, on ONNX Runtime {_percents(self.rival.error)}"
-        kept = self.agreement
-        yield "labels", f"{kept.agreeing} of {kept.texts} as in float, on ONNX Runtime {self.rival.agreeing}"
+        agreement = self.agreement
+        yield "labels", f"{agreement.agreeing} of {agreement.texts} as in float, on ONNX Runtime {self.rival.agreeing}"
 
 
 def faster(ratios: Mapping[int, Collection[float]]) -> str:
     """Name the engine that is clearly faster at every length; `ratios` are OpenVINO's speed-ups by threads."""
     found = {threads: _faster(some) for threads, some in ratios.items()}
-    told = ", ".join(f"{_on(threads)} {engine}" for threads, engine in found.items())
-    return f"{told}; export without --target openvino" if set(found.values()) == {"ONNX Runtime"} else told
+    engines = ", ".join(f"{_on(threads)} {engine}" for threads, engine in found.items())
+    return f"{engines}; export without --target openvino" if set(found.values()) == {"ONNX Runtime"} else engines
 
 
 def _faster(ratios: Collection[float]) -> str:

@@ -56,7 +56,7 @@ def sample(prompts: Sequence[Ids]) -> list[Ids]:
     return spread(prompts, _MEASURED, _MEASURED_TOKENS)
 
 
-def quantize_within(
+def quantize_to_max_error(
     recipe: Recipe,
     model: Any,
     paths: dict[str, Path],
@@ -77,7 +77,7 @@ def quantize_within(
         return logit_error(expected, alone(recipe.open_int8(int8_path), measured))
 
     int8_error = error(())
-    kept: list[str] = []
+    float_layers: list[str] = []
     if int8_error > bound:
         progress(f"measuring what int8 does to each of {len(recipe.layers)} layers")
         ranked = rank(
@@ -88,12 +88,12 @@ def quantize_within(
             recipe.roundings,
         )
         progress("looking for the fewest layers to keep in float")
-        kept = ranked[: _fewest(len(ranked), lambda count: error(ranked[:count]) <= bound)]
+        float_layers = ranked[: _fewest(len(ranked), lambda count: error(ranked[:count]) <= bound)]
     return Selection(
-        float_layers=kept,
+        float_layers=float_layers,
         layers=len(recipe.layers),
         texts=len(measured),
-        error=error(kept) if kept else int8_error,
+        error=error(float_layers) if float_layers else int8_error,
         int8_error=int8_error,
         bound=bound,
     )

@@ -53,13 +53,13 @@ def load_model(checkpoint: Checkpoint) -> Any:
         ) from error
     if loading["missing_keys"]:
         raise CheckpointError(
-            f"{_place(checkpoint)}: holds no {', '.join(sorted(loading['missing_keys']))}; "
+            f"{_source(checkpoint)}: holds no {', '.join(sorted(loading['missing_keys']))}; "
             "export a checkpoint that was saved whole"
         )
     for name, tensor in model.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise CheckpointError(
-                f"{_place(checkpoint)}: {name} holds NaN or infinity, so the training diverged or float16 overflowed; "
+                f"{_source(checkpoint)}: {name} holds NaN or infinity, so the training diverged or float16 overflowed; "
                 "export an earlier checkpoint"
             )
     if model.num_parameters() > MAX_PARAMETERS:
@@ -117,5 +117,5 @@ def export_float(model: Any, path: Path) -> None:
     export(model, DistilBertOnnxConfig(model.config, task="text-classification"), path)
 
 
-def _place(checkpoint: Checkpoint) -> Path:
+def _source(checkpoint: Checkpoint) -> Path:
     return checkpoint.weights[0] if len(checkpoint.weights) == 1 else checkpoint.folder

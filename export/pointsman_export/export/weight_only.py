@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, helper, numpy_helper
 
-from pointsman_export.export.quantize import check_layers, layer_of, place_of_weight, symmetric
+from pointsman_export.export.quantize import check_layers, layer_of, symmetric, weight_input_index
 
 
 def compress(source: Path, target: Path, names: Collection[str], float_layers: Collection[str] = ()) -> None:
@@ -29,16 +29,16 @@ def compress(source: Path, target: Path, names: Collection[str], float_layers: C
     check_layers(graph.node, names, weights)
     nodes: list[NodeProto] = []
     for node in graph.node:
-        place = place_of_weight(node, names, weights)
-        if place is not None and layer_of(node) not in float_layers:
-            name = node.input[place]
+        input_index = weight_input_index(node, names, weights)
+        if input_index is not None and layer_of(node) not in float_layers:
+            name = node.input[input_index]
             # Columns are a linear layer's outputs, and rows are tokens.
-            values, scale = symmetric(numpy_helper.to_array(weights.pop(name)), axis=1 - place)
+            values, scale = symmetric(numpy_helper.to_array(weights.pop(name)), axis=1 - input_index)
             parts = {"int8": values, "scale": scale.reshape(-1), "zero": np.zeros(scale.size, np.int8)}
             for part, value in parts.items():
                 weights[f"{name}/{part}"] = numpy_helper.from_array(value, f"{name}/{part}")
             inputs = [f"{name}/{part}" for part in parts]
-            nodes.append(helper.make_node("DequantizeLinear", inputs, [name], name=name, axis=place))
+            nodes.append(helper.make_node("DequantizeLinear", inputs, [name], name=name, axis=input_index))
         nodes.append(node)
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)

@@ -60,7 +60,7 @@ def read_descriptions(path: Path) -> TrainingRows:
 
 
 def _read(path: Path, min_rows: int, enough: int) -> TrainingRows:
-    kept: dict[str, tuple[int, _TrainingRow]] = {}
+    unique: dict[str, tuple[int, _TrainingRow]] = {}
     faults: list[str] = []
     repeated: list[int] = []
     for number, line in enumerate(_lines(path), 1):
@@ -71,7 +71,7 @@ def _read(path: Path, min_rows: int, enough: int) -> TrainingRows:
         except ValueError as error:
             faults.append(f"{path}:{number}: {error}")
             continue
-        first, earlier = kept.setdefault(text_key(row.text), (number, row))
+        first, earlier = unique.setdefault(text_key(row.text), (number, row))
         if earlier.label != row.label:
             faults.append(
                 f"{path}:{number}: is labeled {row.label!r}, and the same text is labeled {earlier.label!r} in line "
@@ -79,8 +79,8 @@ def _read(path: Path, min_rows: int, enough: int) -> TrainingRows:
             )
         elif first != number:
             repeated.append(number)
-    rows = [row for _, row in kept.values()]
-    faults = faults or _alike(path, kept.values()) or _thin(path, rows, min_rows)
+    rows = [row for _, row in unique.values()]
+    faults = faults or _alike(path, unique.values()) or _thin(path, rows, min_rows)
     if faults:
         raise FitDataError(_shown(faults))
     return _rows(rows, repeated, enough)
@@ -123,11 +123,11 @@ def _parse(line: str) -> _TrainingRow:
     return row
 
 
-def _alike(path: Path, kept: Iterable[tuple[int, _TrainingRow]]) -> list[str]:
+def _alike(path: Path, unique: Iterable[tuple[int, _TrainingRow]]) -> list[str]:
     """Return the lines whose label is another spelling of an earlier one: a config would take both for the same."""
     spellings: dict[str, tuple[int, str]] = {}
     faults = []
-    for number, row in kept:
+    for number, row in unique:
         first, label = spellings.setdefault(fold(row.label), (number, row.label))
         if label != row.label:
             faults.append(

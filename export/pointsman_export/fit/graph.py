@@ -55,12 +55,12 @@ def with_head(model: ModelProto, name: str, head: Head, output: str) -> ModelPro
     changed = ModelProto()
     changed.CopyFrom(model)
     graph = changed.graph
-    kept = [node for node in graph.node if output not in node.output]
+    remaining = [node for node in graph.node if output not in node.output]
     node = helper.make_node("Gemm", [name, _WEIGHTS, _BIAS], [output], name="/fit/classifier/Gemm", transB=1)
     tensors = [tensor for tensor in graph.initializer if tensor.name not in (_WEIGHTS, _BIAS)]
     weights, bias = head.weights.astype(np.float32), head.bias.astype(np.float32)
     del graph.node[:], graph.initializer[:]
-    graph.node.extend([*kept, node])
+    graph.node.extend([*remaining, node])
     graph.initializer.extend(
         [*tensors, numpy_helper.from_array(weights, _WEIGHTS), numpy_helper.from_array(bias, _BIAS)]
     )

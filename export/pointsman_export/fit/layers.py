@@ -39,12 +39,12 @@ def _steps_to_mean(model: ModelProto, norm: str, mean: str) -> list[tuple[NodePr
     makers = {name: node for node in model.graph.node for name in node.output}
     steps: list[tuple[NodeProto, int]] = []
     name = mean
-    for kind, place in (("Div", 0), ("MatMul", 1)):
+    for kind, input_index in (("Div", 0), ("MatMul", 1)):
         node = makers.get(name)
         if node is None or node.op_type != kind:
             return []
-        steps.insert(0, (node, place))
-        name = node.input[place]
+        steps.insert(0, (node, input_index))
+        name = node.input[input_index]
     while (node := makers.get(name)) is not None and node.op_type in _SAME_VALUES:
         steps.insert(0, (node, 0))
         name = node.input[0]
@@ -53,9 +53,9 @@ def _steps_to_mean(model: ModelProto, norm: str, mean: str) -> list[tuple[NodePr
 
 def _pooled(model: ModelProto, name: str, steps: list[tuple[NodeProto, int]]) -> str:
     """Add the same steps for another tensor; return the name of their result."""
-    for number, (node, place) in enumerate(steps):
+    for number, (node, input_index) in enumerate(steps):
         copy = model.graph.node.add()
         copy.CopyFrom(node)
-        copy.input[place] = name
+        copy.input[input_index] = name
         name = copy.name = copy.output[0] = f"{_FEATURES}/{number}"
     return name

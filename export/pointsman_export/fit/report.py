@@ -166,10 +166,10 @@ class FitReport:
 
     def _examples(self, label: str) -> list[str]:
         number = self.rows.labels.index(label)
-        places = np.flatnonzero((self.rows.truth == number) & (self.predicted != number))[:_EXAMPLES]
+        indices = np.flatnonzero((self.rows.truth == number) & (self.predicted != number))[:_EXAMPLES]
         return [
-            f"{_short(self.rows.texts[place])!r} (taken for {self.rows.labels[self.predicted[place]]})"
-            for place in places
+            f"{_short(self.rows.texts[index])!r} (taken for {self.rows.labels[self.predicted[index]]})"
+            for index in indices
         ]
 
     def _warnings(self) -> list[str]:

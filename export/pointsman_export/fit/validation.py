@@ -61,8 +61,8 @@ def choose(features: Floats, truth: Ints, labels: int, folds: int = FOLDS) -> St
     logits = np.empty((len(STRENGTHS), len(truth), labels))
     for number in range(folds):
         out = numbers == number
-        for place, head in enumerate(fit_heads(features[~out], truth[~out], labels, STRENGTHS)):
-            logits[place, out] = head.logits(features[out])
+        for index, head in enumerate(fit_heads(features[~out], truth[~out], labels, STRENGTHS)):
+            logits[index, out] = head.logits(features[out])
     losses = [negative_log_likelihood(values / fit_temperature(values, truth), truth) for values in logits]
     best = int(np.argmin(losses))
     return StrengthChoice(STRENGTHS[best], logits[best])

@@ -71,12 +71,12 @@ def _taken(output: Path) -> str:
 def _summary(served: VllmInventory, planned: InitPlan, endpoint: Endpoint, output: Path) -> Iterator[str]:
     version = f" {served.version}" if served.version else ""
     yield f"{output}: written for vLLM{version} at {endpoint.address}"
-    told = {category.adapter: f"{category.name}: {', '.join(category.labels)}" for category in planned.categories}
-    told |= {x: f"commented out: same domain as {c.adapter.name}" for c in planned.categories for x in c.others}
-    told |= dict.fromkeys(planned.unknown, "commented out: neither its name nor its path tells its domain")
+    comments = {category.adapter: f"{category.name}: {', '.join(category.labels)}" for category in planned.categories}
+    comments |= {x: f"commented out: same domain as {c.adapter.name}" for c in planned.categories for x in c.others}
+    comments |= dict.fromkeys(planned.unknown, "commented out: neither its name nor its path tells its domain")
     for base in served.bases:
         yield f"  {_shown(base)}" + ("  (default)" if base == served.default else "")
-        yield from (f"    {_shown(adapter.name)}  {_shown(told[adapter])}" for adapter in served.of(base))
+        yield from (f"    {_shown(adapter.name)}  {_shown(comments[adapter])}" for adapter in served.of(base))
     if not served.adapters:
         yield "no adapter is served, so the base model answers everything: start vLLM with --enable-lora --lora-modules"
     yield f"next: `pointsman check {output}`, then `{_command(output)}`"

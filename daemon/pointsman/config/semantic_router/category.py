@@ -34,10 +34,10 @@ def from_scores(root: Table, labels: Sequence[str], models: Models, notes: Notes
     listed = domain.known(root, labels, notes)
     claims = domain.covered(listed, (), labels)
     made = [_scored(node, listed, claims, models, notes) for node in tables(root, "categories")]
-    kept = [one for one in made if one is not None]
+    usable = [one for one in made if one is not None]
     fallback = text(root, *_FALLBACK)
-    found = changed(root, {"categories": items(root.entries.get("categories", root), kept)})
-    return found if fallback is None else _with_fallback(found, _named(kept, fallback), notes)
+    found = changed(root, {"categories": items(root.entries.get("categories", root), usable)})
+    return found if fallback is None else _with_fallback(found, _named(usable, fallback), notes)
 
 
 def from_decisions(root: Table, labels: Sequence[str], models: Models, notes: Notes) -> Table:
@@ -121,8 +121,8 @@ def _decided(
         notes.changed(one.node, f'in "{one.name}" these conditions never match here: {listing(signals)}')
     name = _name(one, won, claims) if won or unsure else _unclaimed(one.name, labels)
     written = items(one.node, [scalar(one.node, label) for label in won]) if won else None
-    kept = {key: node for key, node in one.node.entries.items() if key not in _OWN}
-    made = {"name": scalar(find(one.node, "name") or one.node, name), **kept, "mmlu_categories": written}
+    rest = {key: node for key, node in one.node.entries.items() if key not in _OWN}
+    made = {"name": scalar(find(one.node, "name") or one.node, name), **rest, "mmlu_categories": written}
     _note_algorithm(one, notes)
     return table(one.node, {**made, **_prompt(one.node, notes), "model_scores": one.answers})
 

@@ -17,11 +17,11 @@ _SCHEME_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The kept endpoints: `kept` maps each name of the file to the kept endpoint, `kinds` each name to its API."""
+    """The kept endpoints: `migrated` maps each name of the file to the kept endpoint, `kinds` each name to its API."""
 
     root: Table
     made: Items
-    kept: Mapping[str, str]
+    migrated: Mapping[str, str]
     kinds: Mapping[str, str]
 
 
@@ -34,7 +34,7 @@ def rewrite(root: Table, notes: Notes) -> Endpoints:
         notes.dropped(profiles, "endpoints are vLLM servers, which need no profile")
     made = items(root.entries.get("vllm_endpoints", root), reader.made)
     rest = changed(root, {"vllm_endpoints": None, "provider_profiles": None})
-    return Endpoints(rest, made, reader.kept, reader.kinds)
+    return Endpoints(rest, made, reader.migrated, reader.kinds)
 
 
 class _EndpointReader:
@@ -43,7 +43,7 @@ class _EndpointReader:
         self._notes = notes
         self._by_address: dict[tuple[str, int | None], Table] = {}
         self.made: list[Table] = []
-        self.kept: dict[str, str] = {}
+        self.migrated: dict[str, str] = {}
         self.kinds: dict[str, str] = {}
 
     def read(self, node: Node) -> None:
@@ -72,15 +72,15 @@ class _EndpointReader:
         same = self._by_address.get((address, port))
         if same is not None:
             self._note_same(node, same)
-            self.kept.setdefault(name, text(same, "name") or "")
+            self.migrated.setdefault(name, text(same, "name") or "")
             return
         unique = _unique(name, {text(one, "name") or "" for one in self.made})
         if unique != name:
             self._notes.changed(node, f'renamed to "{unique}": another endpoint has the name "{name}"')
-        made = table(node, {**self._rest(node), "name": scalar(node, unique)} | _place(node, address, port))
+        made = table(node, {**self._rest(node), "name": scalar(node, unique)} | _address_fields(node, address, port))
         self._by_address[address, port] = made
         self.made.append(made)
-        self.kept.setdefault(name, unique)
+        self.migrated.setdefault(name, unique)
 
     def _note_same(self, node: Table, same: Table) -> None:
         shown = text(same, "name")
@@ -120,7 +120,7 @@ def _address(node: Table) -> tuple[str, int | None]:
     return f"{scheme}://{shown}" + (f":{port}" if port else "") + (f"/{prefix}" if prefix else ""), None
 
 
-def _place(node: Table, address: str, port: int | None) -> dict[str, Node | None]:
+def _address_fields(node: Table, address: str, port: int | None) -> dict[str, Node | None]:
     at = find(node, "address") or node
     return {"address": scalar(at, address), "port": None if port is None else scalar(find(node, "port") or at, port)}
 

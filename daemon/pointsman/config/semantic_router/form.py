@@ -43,8 +43,8 @@ def _wrapped(root: Table) -> str | None:
         return "config"
     data = find(root, "data")
     texts = data.entries if isinstance(data, Table) else {}
-    held = (key for key, node in texts.items() if isinstance(node, Scalar) and "\n" in node.text)
-    named = next(held, None)
+    multiline = (key for key, node in texts.items() if isinstance(node, Scalar) and "\n" in node.text)
+    named = next(multiline, None)
     return None if named is None or not named.endswith((".yaml", ".yml")) else f'data."{named}"'
 
 

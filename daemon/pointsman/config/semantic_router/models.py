@@ -82,18 +82,18 @@ class Models:
 
     def _read(self, name: str, node: Table) -> None:
         preferred = children(node, "preferred_endpoints")
-        kept = [one for node_ in preferred if (one := self._endpoints.kept.get(text(node_) or ""))]
+        migrated = [one for node_ in preferred if (one := self._endpoints.migrated.get(text(node_) or ""))]
         api = (text(node, "api_format") or "openai").lower()
-        if api != "openai" or (preferred and not kept):
+        if api != "openai" or (preferred and not migrated):
             why = f"it needs the API of {api}" if api != "openai" else "none of its endpoints is kept"
             self._notes.dropped(node, f'the model "{name}": {why}')
             self._served[name] = None
-            self._idle |= set(kept)
+            self._idle |= set(migrated)
             return
         served = self._name(name, node, [text(one) or "" for one in preferred])
         self._served[name] = served
         self._note_keys(node)
-        merged = self._merged(served, node, list(dict.fromkeys(kept)))
+        merged = self._merged(served, node, list(dict.fromkeys(migrated)))
         self.made[served] = changed(merged, dict.fromkeys((*_OWN, *_CARD)))
         for lora in self._loras(served):
             self._adapters.setdefault(lora, ModelReference(served, lora))
@@ -119,14 +119,16 @@ class Models:
             message = f"{', '.join(described)}: descriptions that routing does not use"
             self._notes.dropped(node, message)
 
-    def _merged(self, served: str, node: Table, kept: list[str]) -> Table:
+    def _merged(self, served: str, node: Table, migrated: list[str]) -> Table:
         """Return the model, merged with another one of the same name if there is one."""
         before = self.made.get(served)
         if before is not None:
             self._notes.changed(node, f'merged with the other model "{served}"')
-            kept = list(dict.fromkeys([*(text(x) or "" for x in children(before, "preferred_endpoints")), *kept]))
+            migrated = list(
+                dict.fromkeys([*(text(x) or "" for x in children(before, "preferred_endpoints")), *migrated])
+            )
         at = find(node, "preferred_endpoints") or node
-        preferred = items(at, [scalar(at, name) for name in kept]) if kept else None
+        preferred = items(at, [scalar(at, name) for name in migrated]) if migrated else None
         family = None if text(node, "reasoning_family") == _NO_FAMILY else find(node, "reasoning_family")
         made = changed(node, {"preferred_endpoints": preferred, "reasoning_family": family})
         if before is None:

@@ -22,9 +22,9 @@ class Note:
 
     def render(self, file: str) -> str:
         """Return `fate  file:line: key.path: text`, one line without control characters."""
-        place = file if self.line is None else f"{file}:{self.line}"
+        location = file if self.line is None else f"{file}:{self.line}"
         key = f"{self.key}: " if self.key else ""
-        line = f"{self.fate:<8} {place}: {key}{self.text}"
+        line = f"{self.fate:<8} {location}: {key}{self.text}"
         return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
 

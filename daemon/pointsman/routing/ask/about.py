@@ -34,7 +34,7 @@ def with_about(ask: Ask, text: str) -> Ask:
         return ask
     longest = max(material, key=lambda step: step.end - step.start)
     read = AskStep("about", longest.start, min(longest.end, longest.start + MAX_MATERIAL_CHARACTERS))
-    about = _told(text[read.start : read.end])
+    about = _statements(text[read.start : read.end])
     if len(about) < _MIN_MATERIAL_CHARACTERS:
         return ask
     steps = tuple([read if step is longest else step for step in ask.steps])
@@ -56,7 +56,7 @@ def only_points(question: str) -> bool:
     return points(found) or not _THESE.isdisjoint(listed) or _names_material(listed)
 
 
-def _told(material: str) -> str:
+def _statements(material: str) -> str:
     """Return the informative sentences of material, without questions, orders, and text that is not prose."""
     sentences = [sentence.strip() for sentence in _SENTENCE.split(_TAG.sub("\n", material))]
     return " ".join(filter(_tells, sentences))

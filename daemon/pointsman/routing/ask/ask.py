@@ -33,12 +33,12 @@ class AskStep(msgspec.Struct, frozen=True, gc=False):
 class AskSupplement(msgspec.Struct, frozen=True, gc=False):
     """A second text for an ask, which may have a category if the ask has none.
 
-    `material`: the ask with the material that it points to. `apart`: it may be right where the ask is wrong.
+    `material`: the ask with the material that it points to. `separate`: it may be right where the ask is wrong.
     """
 
     text: str
     material: bool = False
-    apart: bool = False
+    separate: bool = False
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
@@ -46,7 +46,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
 
     `others` are further candidates: if they belong to other categories, the decision is ambiguous. `about` is the
     beginning of the material, if the ask only points to it. `line` is the line that asks, if there are other lines
-    before it, which may not belong to the ask; `apart`: most of the text seems not to.
+    before it, which may not belong to the ask; `separate`: most of the text seems not to.
     """
 
     text: str
@@ -55,17 +55,17 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     steps: tuple[AskStep, ...] = ()
     about: str = ""
     line: str = ""
-    apart: bool = False
+    separate: bool = False
 
     @property
-    def beside(self) -> AskSupplement | None:
+    def supplement(self) -> AskSupplement | None:
         """Return the second text for the ask, or None."""
         if self.others or not (self.about or self.line):
             return None
         return (
             AskSupplement(f"{self.text}\n\n{self.about}", material=True)
             if self.about
-            else AskSupplement(self.line, apart=self.apart)
+            else AskSupplement(self.line, separate=self.separate)
         )
 
 

@@ -44,11 +44,11 @@ def enclosed(blocks: list[TextBlock], rules: list[tuple[str, int]]) -> list[Text
             left = None
         else:
             left = rule
-    place = 0
+    index = 0
     for block in blocks if ranges else ():
-        while place < len(ranges) and ranges[place][1] <= block.start:
-            place += 1
-        if place < len(ranges) and ranges[place][0] <= block.start:
+        while index < len(ranges) and ranges[index][1] <= block.start:
+            index += 1
+        if index < len(ranges) and ranges[index][0] <= block.start:
             block.inside = True
             if block.name.role is PartRole.FREE and block.look() is BlockForm.PROSE:
                 block.form = BlockForm.ENCLOSED

@@ -123,9 +123,9 @@ class AskFinder:
         key = hash((self._client, system, *given)), len(system) + len(whole)
         found = self._known.get(key)
         if found is None:
-            told = instruction(whole)
-            line = None if told is None else whole[told[0] :].partition("\n")[0]
-            found = _HELPER if is_helper(whole, system, line) else (yield from self._search(given, whole, told))
+            span = instruction(whole)
+            line = None if span is None else whole[span[0] :].partition("\n")[0]
+            found = _HELPER if is_helper(whole, system, line) else (yield from self._search(given, whole, span))
             found = self._with_line(found)
             if found.kind is AskKind.MESSAGE and not found.others:
                 self._known.put(key, msgspec.structs.replace(found, text="") if found.line else _WHOLE)
@@ -148,7 +148,7 @@ class AskFinder:
     def _with_line(self, ask: Ask) -> Ask:
         """Return an ask with its line that asks, if its first line does not.
 
-        The line is `apart` if the message also does not begin with a person's words, and is much longer.
+        The line is `separate` if the message also does not begin with a person's words, and is much longer.
         """
         text = ask.text
         if self.mode != "ask" or "\n" not in text or ask.about or ask.others:
@@ -158,18 +158,18 @@ class AskFinder:
             return ask
         if len(text) > 2 * LINE_CHARACTERS:
             text = f"{text[:LINE_CHARACTERS]}\n{text[-LINE_CHARACTERS:]}"
-        place = asking_line(text, self._name_of, fields=False, min_score=1)
-        if place is None:
+        span = asking_line(text, self._name_of, fields=False, min_score=1)
+        if span is None:
             return ask
-        line = text[slice(*place)]
-        apart = not first and len(ask.text) > len(line) + _AROUND and asks_first(line) >= ASKS
-        return msgspec.structs.replace(ask, line=line, apart=apart)
+        line = text[slice(*span)]
+        separate = not first and len(ask.text) > len(line) + _AROUND and asks_first(line) >= ASKS
+        return msgspec.structs.replace(ask, line=line, separate=separate)
 
-    def _search(self, given: list[str], whole: str, told: tuple[int, int] | None) -> Steps[Ask]:
+    def _search(self, given: list[str], whole: str, span: tuple[int, int] | None) -> Steps[Ask]:
         if is_retry(whole):
             return NO_ASK
-        if told is not None:
-            return _told(whole, told)
+        if span is not None:
+            return _ask_of_instruction(whole, span)
         parts = given if len(given) <= MAX_SEPARATE_PARTS and len(whole) <= 2 * END_CHARACTERS else [whole]
         parts = [of_html(part, END_CHARACTERS) for part in parts]  # each tag becomes a line of its own
         shown = " ".join(parts)
@@ -181,16 +181,16 @@ class AskFinder:
             found = _moved(found, head, tail - head - 1)
         if found is None:
             return Ask(whole, AskKind.MESSAGE)
-        told = instruction(found.text)
-        return found if told is None else Ask(found.text[slice(*told)], AskKind.ASK, steps=found.steps)
+        span = instruction(found.text)
+        return found if span is None else Ask(found.text[slice(*span)], AskKind.ASK, steps=found.steps)
 
     def _found(self, parts: list[str]) -> Steps[Ask | None]:
         """Return the ask in the parts of a message; None if it is the whole message."""
-        found = yield from self._within(parts, 0, widest=True)
+        found = yield from self._ask_in(parts, 0, widest=True)
         if (found is None or not found.text) and any("</" in part for part in parts):
             # An apparent block of material may be several blocks, with the ask between them.
             yield
-            other = yield from self._within(parts, 0, widest=False)
+            other = yield from self._ask_in(parts, 0, widest=False)
             found = other if other is not None and other.text else found
         text = " ".join(parts)
         if found is not None and found.text:
@@ -202,11 +202,11 @@ class AskFinder:
     def _line(self, text: str, *, fields: bool) -> Ask | None:
         """Return the line that asks, such as a field of a form, if nothing else asks."""
         line = asking_line(text, self._name_of, fields=fields)
-        if line is None or _is_beside_code([text[slice(*line)]], text):
+        if line is None or _accompanies_code([text[slice(*line)]], text):
             return None
         return Ask(text[slice(*line)], AskKind.ASK, steps=(AskStep("taken", *line),))
 
-    def _within(self, parts: list[str], depth: int, *, widest: bool) -> Steps[Ask | None]:
+    def _ask_in(self, parts: list[str], depth: int, *, widest: bool) -> Steps[Ask | None]:
         """Return the ask in a text; None if it is the whole text."""
         text = " ".join(parts)
         if depth == _MAX_NESTED_ASKS or (len(parts) == 1 and _is_one_line(text)):
@@ -216,14 +216,14 @@ class AskFinder:
             return (yield from self._inner(text, *turn, "turn", depth, widest=widest))
         member = payload.ask_in(text, self._name_of)
         if member is not None:
-            found = yield from self._within([member], depth + 1, widest=widest)
+            found = yield from self._ask_in([member], depth + 1, widest=widest)
             return Ask(
                 found.text if found and found.text else member, AskKind.ASK, steps=(AskStep("json", 0, len(text)),)
             )
         twice = said_twice(text) if len(text) > _MIN_TWICE_CHARACTERS else None
         if twice is not None:
             return (yield from self._inner(text, *twice, "taken", depth, widest=widest))
-        blocks = self._blocks(text, parts, within=depth > 0, widest=widest)
+        blocks = self._blocks(text, parts, nested=depth > 0, widest=widest)
         scored: list[ScoredBlock] = []
         for block in blocks:
             yield
@@ -235,7 +235,7 @@ class AskFinder:
             return Ask(text, AskKind.MESSAGE, others) if others and not depth else None
         section = labelled(scored)
         if section is not None:
-            start, end = turns.behind_speaker(text, section[0].block.start), section[-1].block.end
+            start, end = turns.after_speaker(text, section[0].block.start), section[-1].block.end
             found = yield from self._inner(text, start, end, "taken", depth, widest=widest)
             starts = _starts(section)
             removed = [_step(one) for one in scored if one.block.start not in starts]
@@ -251,36 +251,36 @@ class AskFinder:
 
     def _free(self, text: str, scored: list[ScoredBlock]) -> Ask | None:
         """Return the ask among paragraphs that no label names as one; None if it is the whole text."""
-        kept = free(text, scored)
-        if kept is None:
+        selected = free(text, scored)
+        if selected is None:
             return None
-        if kept and not _ask(kept) and not _encloses(text):
+        if selected and not _ask(selected) and not _encloses(text):
             line = self._line(text, fields=False)
             if line is not None:
                 return line
-        starts = _starts(kept)
+        starts = _starts(selected)
         steps = tuple([_step(one, taken=one.block.start in starts) for one in scored[:MAX_STEPS]])
-        if not kept:
+        if not selected:
             return msgspec.structs.replace(NO_ASK, steps=steps)
-        alone = len(kept) == 1
-        pieces = [said(text, one) if alone else text[one.block.start : one.block.end].strip() for one in kept]
-        if all(one.block.name.rank < _TAG_RANK for one in scored) and _is_beside_code(pieces, text):
+        alone = len(selected) == 1
+        pieces = [said(text, one) if alone else text[one.block.start : one.block.end].strip() for one in selected]
+        if all(one.block.name.rank < _TAG_RANK for one in scored) and _accompanies_code(pieces, text):
             return None
         asked = "\n\n".join([unquoted(without_pointers(piece)) for piece in pieces])
-        return Ask(asked.rstrip(" :："), AskKind.ASK, rivals(text, scored, kept), steps)
+        return Ask(asked.rstrip(" :："), AskKind.ASK, rivals(text, scored, selected), steps)
 
     def _inner(self, text: str, start: int, end: int, what: str, depth: int, *, widest: bool) -> Steps[Ask]:
         """Return the ask in a part of a text: all of the part unless it has wrappers of its own."""
         inner = text[start:end].strip()
-        found = yield from self._within([inner], depth + 1, widest=widest)
+        found = yield from self._ask_in([inner], depth + 1, widest=widest)
         if found is None or not found.text:
             return Ask(unquoted(without_pointers(inner)), AskKind.ASK, steps=(AskStep(what, start, end),))
         begin = text.index(inner, start)
         steps = [AskStep(step.what, step.start + begin, step.end + begin) for step in found.steps]
         return Ask(found.text, AskKind.ASK, steps=tuple(steps))
 
-    def _blocks(self, text: str, parts: list[str], *, within: bool, widest: bool) -> list[TextBlock]:
-        """Return the blocks of a text; `within`: the text is inside an ask's tag or label, else the whole message."""
+    def _blocks(self, text: str, parts: list[str], *, nested: bool, widest: bool) -> list[TextBlock]:
+        """Return the blocks of a text; `nested`: the text is inside an ask's tag or label, else the whole message."""
         reader = BlockParser(text, self._name_of)
         start = 0
         for part in parts:
@@ -299,7 +299,7 @@ class AskFinder:
                 if start + tag.start < at:
                     continue
                 reader.read(at, start + tag.start)
-                plain = within and tag.name.lower() in payload.PLAIN
+                plain = nested and tag.name.lower() in payload.PLAIN
                 guess = (tag.role is None or plain) and looks_asked(part[tag.inner : tag.inner_end])
                 name = GUESS if guess else tag.role or OTHER
                 if name.role is PartRole.USER and part.count(" ", tag.inner, tag.inner_end) < _MIN_SPACES:
@@ -308,17 +308,17 @@ class AskFinder:
                     name = name._replace(rank=name.rank + _TAG_RANK)  # a tag is surer than a label
                 reader.opaque(start + tag.start, start + tag.end, name, (start + tag.inner, start + tag.inner_end))
                 at = start + tag.end
-            for place in opaque:
-                at = _pasted(reader, at, start, place)
+            for span in opaque:
+                at = _pasted(reader, at, start, span)
             reader.read(at, start + len(part))
             reader.part(start + len(part))
             start += len(part) + 1
         return reader.done()
 
 
-def _pasted(reader: BlockParser, at: int, start: int, place: tuple[int, int]) -> int:
+def _pasted(reader: BlockParser, at: int, start: int, span: tuple[int, int]) -> int:
     """Read the text before something pasted, and return where the pasted text ends."""
-    begin, end = start + place[0], start + place[1]
+    begin, end = start + span[0], start + span[1]
     if begin < at:
         return at
     reader.read(at, begin)
@@ -342,14 +342,14 @@ def _encloses(text: str) -> bool:
     return any(map(text.__contains__, _ENCLOSING))
 
 
-def _is_beside_code(pieces: Sequence[str], text: str) -> bool:
+def _accompanies_code(pieces: Sequence[str], text: str) -> bool:
     """Return whether an ask in another language is next to code, which then tells the subject."""
     return not any(map(may_be_english, pieces)) and mostly_code(text)
 
 
-def _ask(kept: list[ScoredBlock]) -> bool:
+def _ask(selected: list[ScoredBlock]) -> bool:
     """Return whether blocks together ask, and state a subject."""
-    return max([one.score for one in kept]) > 1 and sum([one.content for one in kept]) > 1
+    return max([one.score for one in selected]) > 1 and sum([one.content for one in selected]) > 1
 
 
 def _starts(scored: Iterable[ScoredBlock]) -> set[int]:
@@ -361,9 +361,9 @@ def _step(one: ScoredBlock, *, taken: bool = False) -> AskStep:
     return AskStep("taken" if taken else left, one.block.start, one.block.end)
 
 
-def _told(text: str, told: tuple[int, int]) -> Ask:
+def _ask_of_instruction(text: str, span: tuple[int, int]) -> Ask:
     """Return the instruction in a text about its other parts, which are material."""
-    begin, end = told
+    begin, end = span
     material = AskStep("material", end, len(text)) if not begin else AskStep("material", 0, begin)
     taken = AskStep("taken", begin, end)
     return Ask(text[begin:end], AskKind.ASK, steps=(taken, material) if not begin else (material, taken))

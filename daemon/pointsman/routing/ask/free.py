@@ -60,20 +60,20 @@ def free(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock] | None:
         return [] if marked or framed or BlockForm.ENCLOSED in forms else None
     if not marked and (best < 1 or sum(one.content for one in person) < 2):
         return None
-    kept = _without_scraps(_best_groups(scored))
+    selected = _without_scraps(_best_groups(scored))
     if marked:
-        return kept
-    found = prose.words_in(_beginning(text, kept))
+        return selected
+    found = prose.words_in(_beginning(text, selected))
     if _is_about(found, _beginning(text, [one for one in scored if one.kind is BlockKind.MATERIAL])):
         return None
-    if material and sum([one.content for one in kept]) < 3 and prose.points(found):
+    if material and sum([one.content for one in selected]) < 3 and prose.points(found):
         return None  # "what is wrong with it?" asks about the text around
-    return kept
+    return selected
 
 
-def rivals(text: str, scored: list[ScoredBlock], kept: list[ScoredBlock]) -> tuple[str, ...]:
+def rivals(text: str, scored: list[ScoredBlock], selected: list[ScoredBlock]) -> tuple[str, ...]:
     """Return the asks before and after material if each could stand alone: they may be about different things."""
-    taken = {one.block.start for one in kept}
+    taken = {one.block.start for one in selected}
     groups: list[list[ScoredBlock]] = [[]]
     for one in scored:
         if one.block.start in taken:
@@ -107,22 +107,22 @@ def _without_leads(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return paragraphs that introduce the material below, such as "My code so far:", as frames if others ask."""
     asked = any(one.kind is BlockKind.USER_TEXT and one.score >= 2 for one in scored)
     found = list(scored)
-    for place, (one, after) in enumerate(pairwise(scored)):
+    for index, (one, after) in enumerate(pairwise(scored)):
         if one.kind is BlockKind.USER_TEXT and after.kind is BlockKind.MATERIAL and one.score < 1 + asked:
-            found[place] = one.become(BlockKind.FRAME) if leads_on(text, one) else one
+            found[index] = one.become(BlockKind.FRAME) if leads_on(text, one) else one
     return found
 
 
 def _without_stories(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return long paragraphs as material if a short question at an end needs none of them."""
-    for one, beside in ((scored[0], scored[1:2]), (scored[-1], scored[-2:-1])):
+    for one, neighbors in ((scored[0], scored[1:2]), (scored[-1], scored[-2:-1])):
         if one.kind is not BlockKind.USER_TEXT or one.score < 2 or one.content < 3 or one.size >= _STORY:
             continue
-        ruled = any(_is_ruled(text, one, other) for other in beside)
+        ruled = any(_is_ruled(text, one, other) for other in neighbors)
         if ruled or not (prose.points(one.words) or prose.refers(one.words)):
-            told = [other for other in scored if other.kind is BlockKind.USER_TEXT and other.score < 2]
-            min_size = 0 if ruled or sum([other.size for other in told]) > 2 * _STORY else _STORY
-            stories = {other.block.start for other in told if other.size > min_size}
+            statements = [other for other in scored if other.kind is BlockKind.USER_TEXT and other.score < 2]
+            min_size = 0 if ruled or sum([other.size for other in statements]) > 2 * _STORY else _STORY
+            stories = {other.block.start for other in statements if other.size > min_size}
             return [other.become(BlockKind.MATERIAL) if other.block.start in stories else other for other in scored]
     return scored
 
@@ -156,14 +156,14 @@ def _best_groups(scored: list[ScoredBlock]) -> list[ScoredBlock]:
     return [one for group in groups for one in group]
 
 
-def _without_scraps(kept: list[ScoredBlock]) -> list[ScoredBlock]:
+def _without_scraps(selected: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return the blocks without short ones that say nothing, such as "Ok, here we go:"."""
-    if not any(one.score >= 2 and one.content >= 2 for one in kept):
-        return kept
-    following = [*kept[1:], None]
+    if not any(one.score >= 2 and one.content >= 2 for one in selected):
+        return selected
+    following = [*selected[1:], None]
     return [
         one
-        for one, after in zip(kept, following, strict=True)
+        for one, after in zip(selected, following, strict=True)
         if one.kind is not BlockKind.USER_TEXT
         or one.score >= 2
         or one.content >= 2
@@ -181,25 +181,25 @@ def _content(groups: list[list[ScoredBlock]]) -> int:
 
 def _tail(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return the last few paragraphs under a label of material, from one that asks: they may not be material."""
-    for place in range(1, min(_MAX_TAIL_PARAGRAPHS, len(scored)) + 1):
-        one = scored[-place]
+    for distance in range(1, min(_MAX_TAIL_PARAGRAPHS, len(scored)) + 1):
+        one = scored[-distance]
         if one.size > _STORY or one.block.section != scored[-1].block.section:
             break
         if _asks(text, one):
-            return _led(text, scored, place) or scored[-place:]
+            return _led(text, scored, distance) or scored[-distance:]
     return []
 
 
 def _led(text: str, scored: list[ScoredBlock], asked: int) -> list[ScoredBlock]:
     """Return the last paragraphs from one such as "I have this query:" and its code on, or none."""
-    for place in range(asked + 1, min(_MAX_TAIL_PARAGRAPHS, len(scored)) + 1):
-        one = scored[-place]
+    for distance in range(asked + 1, min(_MAX_TAIL_PARAGRAPHS, len(scored)) + 1):
+        one = scored[-distance]
         if one.block.section != scored[-1].block.section:
             break
-        lead, below = (text[each.block.start : each.block.end].strip() for each in (one, scored[1 - place]))
+        lead, below = (text[each.block.start : each.block.end].strip() for each in (one, scored[1 - distance]))
         mine = lead.endswith(":") and ". " not in lead and not _SELF.isdisjoint(prose.words_in(lead).listed[:1])
         if mine and not below.endswith(_ENDS) and not below.startswith(_BULLETS):
-            return [as_written(text, written) for written in scored[-place:]]
+            return [as_written(text, written) for written in scored[-distance:]]
     return []
 
 

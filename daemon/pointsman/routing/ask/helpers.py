@@ -109,20 +109,20 @@ _EXAMPLE = re.compile(r"\[[^\[\]\n]{0,200}+\]|\([^()\n]{0,200}+\)")
 _CHOICES = re.compile(r"\b[\w-]{1,20}(?:, [\w-]{1,20}){1,6},? or [\w-]{1,20}")
 
 
-def is_helper(text: str, system: str, told: str | None = None) -> bool:
-    """Return whether a message, with its system prompt, is a helper task; `told`: the message without material."""
+def is_helper(text: str, system: str, ask: str | None = None) -> bool:
+    """Return whether a message, with its system prompt, is a helper task; `ask`: the message without material."""
     if len(text) < 40 and text.strip().lower().rstrip(":") in _PLACES and system:
         return True  # nothing but the place of the answer: everything is in the system prompt
-    return _opens(text, told or text, system=False) or _closes(text) or _opens(system, system, system=True)
+    return _opens(text, ask or text, system=False) or _closes(text) or _opens(system, system, system=True)
 
 
-def _opens(text: str, told: str, *, system: bool) -> bool:
-    """Return whether a text begins with the instruction of a helper task, which is in `told`."""
+def _opens(text: str, ask: str, *, system: bool) -> bool:
+    """Return whether a text begins with the instruction of a helper task, which is in `ask`."""
     if len(text) < _MIN_TEMPLATE_CHARACTERS:
         return False
     if _is_known(text[:_OPENING].lower(), text, system=system):
         return True
-    begin = _before_material(told[:_OPENING].lower())
+    begin = _before_material(ask[:_OPENING].lower())
     if not system:
         blank = begin.find("\n\n", _FIRST)
         begin = begin if blank < 0 else begin[:blank]
@@ -131,13 +131,13 @@ def _opens(text: str, told: str, *, system: bool) -> bool:
         return True
     if tasks.ABOUT.isdisjoint(listed):
         return False
-    behind = None if system else _behind(text, told, len(begin))
-    return _is_task(begin, listed, told, behind, place=_ends_with_place(text))
+    after = None if system else _text_after(text, ask, len(begin))
+    return _is_task(begin, listed, ask, after, answer_slot=_ends_with_answer_slot(text))
 
 
-def _behind(text: str, told: str, size: int) -> str:
-    """Return the text after this many characters of `told`, with which the text begins or ends."""
-    at = size if text.startswith(told) else text.rfind(told) + size
+def _text_after(text: str, ask: str, size: int) -> str:
+    """Return the text after this many characters of `ask`, with which the text begins or ends."""
+    at = size if text.startswith(ask) else text.rfind(ask) + size
     return text[at : at + _LOOKED_AT]
 
 
@@ -157,7 +157,7 @@ def _closes(text: str) -> bool:
         listed = spaced(line, _LETTERS).split()
         if _is_known(line, text) or _is_foreign(line, line):
             return True
-        if _is_task(line, listed, end, place=_ends_with_place(end)):
+        if _is_task(line, listed, end, answer_slot=_ends_with_answer_slot(end)):
             return True
     return False
 
@@ -185,41 +185,41 @@ def _is_known(begin: str, text: str, *, system: bool = False) -> bool:
     if foreign > len(goes_on) or not words.PERSONAL.isdisjoint(_words(line)):
         return False
     long, lines = size >= _LONG_WORDS, "\n" in text.strip()
-    if sure or (long and lines) or _ends_with_place(text):
+    if sure or (long and lines) or _ends_with_answer_slot(text):
         return True
     return (long or lines or system) and _answers(text) >= _MIN_ANSWER_PHRASES
 
 
-def _is_task(begin: str, listed: list[str], text: str, behind: str | None = None, *, place: bool) -> bool:
+def _is_task(begin: str, listed: list[str], text: str, after: str | None = None, *, answer_slot: bool) -> bool:
     """Return whether a lower-case instruction of these words is a helper task's; `text` tells how to answer.
 
-    `behind` is the text after the instruction, None if that is another message or nothing. `place`: the text ends with
-    the answer's place.
+    `after` is the text after the instruction, None if that is another message or nothing. `answer_slot`: the text ends
+    with the answer's place.
     """
     if tasks.VERBS.isdisjoint(listed):
         return False
     sentences = [_words(sentence) for sentence in _SENTENCE.split(_unmarked(_without_asides(begin), _MARKUP))]
     if any(map(_is_answered, sentences)):
         return False
-    if not _operates(sentences, behind) or not (place or _answers(begin)):
+    if not _operates(sentences, after) or not (answer_slot or _answers(begin)):
         if not any(map(_orders, sentences)) and not any(map(_judges, sentences)):
             return False
-        if _answers(text) + place < _MIN_ANSWER_PHRASES:
+        if _answers(text) + answer_slot < _MIN_ANSWER_PHRASES:
             return False
     return _ASKED_BELOW.search(text[max(_FIRST, len(text) - _LAST_CHARACTERS) :].lower()) is None
 
 
-def _without_asides(told: str) -> str:
+def _without_asides(ask: str) -> str:
     """Return the text without parts that may name a subject of their own: examples and choices."""
-    if "[" in told or "(" in told:
-        told = _EXAMPLE.sub("", told)
-    return _CHOICES.sub("", told) if " or " in told and ", " in told else told
+    if "[" in ask or "(" in ask:
+        ask = _EXAMPLE.sub("", ask)
+    return _CHOICES.sub("", ask) if " or " in ask and ", " in ask else ask
 
 
 def _is_foreign(begin: str, text: str) -> bool:
     """Return whether the beginning of a lower-case text orders such a task in a language other than English."""
-    told = f"{begin}\n{text[-_END_CHARACTERS:].lower()}"
-    if not any(map(told.__contains__, _ASCII_LIMITS if told.isascii() else tasks.FOREIGN[0])):
+    searched = f"{begin}\n{text[-_END_CHARACTERS:].lower()}"
+    if not any(map(searched.__contains__, _ASCII_LIMITS if searched.isascii() else tasks.FOREIGN[0])):
         return False
     orders = _ASCII_ORDERS if begin.isascii() else _FOREIGN_ORDERS
     return any(all(any(map(begin.__contains__, group)) for group in groups) for groups in orders)
@@ -245,11 +245,11 @@ def _orders(listed: list[str]) -> bool:
     """Return whether a sentence orders something that only helper tasks make, and names no subject of its own."""
     if listed[:1] in _CHECKS and not tasks.CHECKS.isdisjoint(listed):
         return _is_neutral(listed)
-    for place, verb in enumerate(listed):
+    for index, verb in enumerate(listed):
         if verb not in tasks.THINGS:
             continue
         things = tasks.THINGS[verb]
-        for last, word in pairwise(listed[place : place + _REACH]):
+        for last, word in pairwise(listed[index : index + _REACH]):
             if last != "no" and (word in things or f"{last} {word}" in things):
                 return _is_neutral(listed) and words.OWN.isdisjoint(listed)
             if word in tasks.ANSWERED:
@@ -268,12 +268,12 @@ def _judges(listed: list[str]) -> bool:
 def _speaks_of_users(listed: list[str]) -> bool:
     """Return whether words speak of a user's message."""
     return any(
-        word in tasks.SPEAKERS and not tasks.SAYINGS.isdisjoint(listed[place + 1 : place + 3])
-        for place, word in enumerate(listed)
+        word in tasks.SPEAKERS and not tasks.SAYINGS.isdisjoint(listed[index + 1 : index + 3])
+        for index, word in enumerate(listed)
     )
 
 
-def _operates(sentences: list[list[str]], behind: str | None) -> bool:
+def _operates(sentences: list[list[str]], after: str | None) -> bool:
     """Return whether a text begins with an order without subject to process the following text, such as to grade it.
 
     Only a program calls somebody a user, and inserts questions and conversations under their names.
@@ -284,7 +284,7 @@ def _operates(sentences: list[list[str]], behind: str | None) -> bool:
     named = tasks.RESOURCES.isdisjoint(listed)
     if not _is_neutral(listed) or not any(_begins_to_operate(one, named=named) for one in sentences):
         return False
-    if behind is None or _SLOT.search(behind) is not None:
+    if after is None or _SLOT.search(after) is not None:
         return True
     return _speaks_of_users(listed) and any(_begins_to_operate(one, named=False) for one in sentences)
 
@@ -296,10 +296,10 @@ def _begins_to_operate(listed: list[str], *, named: bool) -> bool:
     if not tasks.ASKED_ABOUT.isdisjoint(first) or (first == ["do"] and listed[1:2] == ["these"]):
         return (said or "message" in listed) and listed[1:2] != ["you"]
     given = not tasks.GIVENS.isdisjoint(first)
-    for place, (last, word) in enumerate(zip(["then", *listed], listed, strict=False)):
+    for index, (last, word) in enumerate(zip(["then", *listed], listed, strict=False)):
         if word in tasks.OPERATIONS and (last in tasks.BEFORE or given or (last == "to" and first == ["your"])):
             about = said or (word in tasks.DECIDES and "message" in listed)
-            return about and tasks.ANSWERED.isdisjoint(listed[place : place + 4])
+            return about and tasks.ANSWERED.isdisjoint(listed[index : index + 4])
     return False
 
 
@@ -329,11 +329,11 @@ def _answers(text: str) -> int:
     """Return the number of phrases that say how to answer; "label only" is one, though "only" is another elsewhere."""
     looked_at = text[:_LOOKED_AT].lower()
     found = [phrase for phrase in tasks.STRICT if phrase in looked_at]
-    within = [phrase for phrase in found if any(phrase in other for other in found if other != phrase)]
-    return len(found) - len(within) + (_CHOICE.search(looked_at) is not None)
+    contained = [phrase for phrase in found if any(phrase in other for other in found if other != phrase)]
+    return len(found) - len(contained) + (_CHOICE.search(looked_at) is not None)
 
 
-def _ends_with_place(text: str) -> bool:
+def _ends_with_answer_slot(text: str) -> bool:
     """Return whether a text ends at the place of the answer."""
     return text.rstrip(_PLACE).endswith(":")
 

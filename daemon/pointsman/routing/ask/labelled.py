@@ -32,19 +32,19 @@ def labelled(scored: list[ScoredBlock]) -> Section | None:
     labels = [section[0].block for section in sections]
     asks: list[int] = []
     answered: dict[int, int] = {}
-    for place, label in enumerate(labels):
+    for index, label in enumerate(labels):
         if label.name.role in _ASKING:
-            asks.append(place)
+            asks.append(index)
         elif label.name.role is PartRole.ANSWER and asks and (label is not labels[-1] or sections[-1][-1].size > _CUE):
-            answered.setdefault(asks[-1], place)
-    asks = [place for place in asks if not _says_nothing(sections[place])]
-    asks = [place for place in asks if labels[place].name.rank >= 0] or asks
+            answered.setdefault(asks[-1], index)
+    asks = [index for index in asks if not _says_nothing(sections[index])]
+    asks = [index for index in asks if labels[index].name.rank >= 0] or asks
     if not asks:
         return None
-    left = [place for place in asks if place not in answered] or asks[-1:]
-    min_rank = min(1, max(labels[place].name.rank for place in left))
-    left = [place for place in left if labels[place].name.rank >= min_rank]
-    outside = [place for place in left if not labels[place].inside]
+    left = [index for index in asks if index not in answered] or asks[-1:]
+    min_rank = min(1, max(labels[index].name.rank for index in left))
+    left = [index for index in left if labels[index].name.rank >= min_rank]
+    outside = [index for index in left if not labels[index].inside]
     guessed = min_rank < 0
     if guessed and len(left) > 1:
         return None
@@ -74,19 +74,19 @@ def _of_several(
     early, lead = _before_material(sections, known)
     if early:
         strong = labels[early[0]].strong
-        early = [place for place in early if labels[place].strong or not strong]
-        return max(early, key=lambda place: (labels[place].name.rank, -place))
+        early = [index for index in early if labels[index].strong or not strong]
+        return max(early, key=lambda index: (labels[index].name.rank, -index))
     for example, answer in answered.items():
         others = any(label.name.role is PartRole.OTHER for label in labels[example:answer])
         if others and labels[example].name.role is PartRole.ASK and example not in known:
-            return next((place for place in asks if place > example), asks[-1])
+            return next((index for index in asks if index > example), asks[-1])
     first = labels[asks[0]]
-    behind = any(one.kind is BlockKind.MATERIAL for section in sections[: asks[0]] for one in section)
+    after_material = any(one.kind is BlockKind.MATERIAL for section in sections[: asks[0]] for one in section)
     min_score = 1 if any(label.name.role is PartRole.OTHER for label in labels[: asks[0]]) else 2
     begins = sum(one.content for one in lead if one.kind is BlockKind.USER_TEXT) >= 3 and any(
         one.score >= min_score for one in lead
     )
-    if begins and behind and (not first.strong or first.inside):
+    if begins and after_material and (not first.strong or first.inside):
         return None
     return asks[-1]
 
@@ -96,10 +96,10 @@ def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int]
     early: list[int] = []
     lead: list[ScoredBlock] = []
     begun = material = False
-    for place, section in enumerate(sections):
-        if place in asks:
+    for index, section in enumerate(sections):
+        if index in asks:
             if not begun and section[0].role is PartRole.ASK:
-                early.append(place)
+                early.append(index)
             continue
         for one in section:
             if one.role is not PartRole.FREE or one.kind is BlockKind.MATERIAL:
@@ -122,15 +122,17 @@ def _says_nothing(section: Section) -> bool:
 
 def _trimmed(section: Section) -> Section:
     """Return a section without frames and material at its end, or without the text that only follows the material."""
-    kept = list(section)
-    for at, one in enumerate(kept):
+    remaining = list(section)
+    for at, one in enumerate(remaining):
         if one.kind is BlockKind.MATERIAL or (
-            one.kind is BlockKind.FRAME and kept[-1].block.end - one.block.start > _MATERIAL
+            one.kind is BlockKind.FRAME and remaining[-1].block.end - one.block.start > _MATERIAL
         ):
-            if any(map(stands_alone, kept[:at])) and not any(map(stands_alone, kept[at:])):
-                kept = kept[:at]
+            if any(map(stands_alone, remaining[:at])) and not any(map(stands_alone, remaining[at:])):
+                remaining = remaining[:at]
             break
     asking = any(one.score and one.content for one in section[:-1])
-    while len(kept) > 1 and (kept[-1].kind is BlockKind.FRAME or (asking and kept[-1].kind is BlockKind.MATERIAL)):
-        kept.pop()
-    return kept
+    while len(remaining) > 1 and (
+        remaining[-1].kind is BlockKind.FRAME or (asking and remaining[-1].kind is BlockKind.MATERIAL)
+    ):
+        remaining.pop()
+    return remaining

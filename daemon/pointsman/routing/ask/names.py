@@ -100,7 +100,7 @@ def name_of(name: str, free: bool) -> RankedRole | None:
     """
     found = words_of(name)
     if free:
-        found = next((found[:place] for place, word in enumerate(found) if place and word in ("from", "by")), found)
+        found = next((found[:index] for index, word in enumerate(found) if index and word in ("from", "by")), found)
         if _is_about(found):
             return OTHER  # "Documents for your question"
     if found and found[-1] in _SAYS:
@@ -133,8 +133,8 @@ def _by_word(word: str, found: tuple[str, ...]) -> RankedRole | None:
     if word in words.OTHERS:
         return OTHER
     if word in words.ANSWERS and word == found[-1]:
-        old = len(found) > 3 or not words.OLD.isdisjoint(found)
-        return OTHER if old else RankedRole(PartRole.ANSWER)
+        is_earlier = len(found) > 3 or not words.OLD.isdisjoint(found)
+        return OTHER if is_earlier else RankedRole(PartRole.ANSWER)
     if word in words.USERS and len(found) <= 2:
         return RankedRole(PartRole.USER, 2)
     if any(part in word for part in words.ASKS_INSIDE):

@@ -105,10 +105,10 @@ def relayed(text: str) -> tuple[int, int] | None:
     inner = text[begin + 1 : max(end, begin)]
     if ("\n" not in inner and len(inner) < _LONG) or f"{marks[1]}\n" in inner:
         return None
-    before, behind = text[:begin].strip(), text[end + 1 :].strip()
+    before, after = text[:begin].strip(), text[end + 1 :].strip()
     if before.endswith((":", "：")) or text[end + 1 :].partition("\n")[0].strip(" .;"):
         return None
-    languages = [prose.is_english(one, prose.words_in(one)) for one in (before, behind)]
+    languages = [prose.is_english(one, prose.words_in(one)) for one in (before, after)]
     if False not in languages or True in languages:
         return None
     asked = any(map(_asks_in_english, inner.split("\n\n", _MAX_PARAGRAPHS)[:_MAX_PARAGRAPHS]))

@@ -230,23 +230,23 @@ def instruction(text: str) -> tuple[int, int] | None:
     return (begin, last) if found and _is_about_text(found) else None
 
 
-def _takes(found: list[str], between: str, behind: str) -> bool:
+def _takes(found: list[str], between: str, after: str) -> bool:
     """Return whether an instruction is about a short text after it, in the same line or below."""
     if "\n" in between:
         return _is_about_text(found)
-    if "\n" in behind.strip():
+    if "\n" in after.strip():
         return False
     first = _first(found)
-    return first in words.RENDERS or (first in words.DIGESTS and not behind.rstrip().endswith("?"))
+    return first in words.RENDERS or (first in words.DIGESTS and not after.rstrip().endswith("?"))
 
 
-def _instruction_words(told: str) -> list[str]:
+def _instruction_words(text: str) -> list[str]:
     """Return the words of an instruction that decides by itself, whatever text it applies to."""
-    ordered = _ordered(told)
-    if not _transforms(ordered) or "?" in ordered[:-1] or (told.endswith("?") and ordered == told):
+    ordered = _ordered(text)
+    if not _transforms(ordered) or "?" in ordered[:-1] or (text.endswith("?") and ordered == text):
         return []
     found = words_in(ordered).listed
-    return found if told.lstrip(_LEAD)[0].isalpha() and _ASKED.isdisjoint(found) else []
+    return found if text.lstrip(_LEAD)[0].isalpha() and _ASKED.isdisjoint(found) else []
 
 
 def _is_about_text(found: list[str]) -> bool:
@@ -258,13 +258,13 @@ def _transforms(ordered: str) -> bool:
     return _first(listed) in words.TRANSFORMS or not _RESULTS.isdisjoint(listed[:2])
 
 
-def _ordered(told: str) -> str:
+def _ordered(text: str) -> str:
     """Return an instruction without a first sentence that says who answers, and without courtesies."""
-    request = _REQUEST.match(told)
-    if request is None and _PERSONA.match(told[:60].lower()) is not None:
-        told = told.partition(". ")[2]
-        request = _REQUEST.match(told)
-    return told if request is None else told[request.end() :]
+    request = _REQUEST.match(text)
+    if request is None and _PERSONA.match(text[:60].lower()) is not None:
+        text = text.partition(". ")[2]
+        request = _REQUEST.match(text)
+    return text if request is None else text[request.end() :]
 
 
 def leads(line: str) -> bool:

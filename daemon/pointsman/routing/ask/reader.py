@@ -39,7 +39,7 @@ class BlockParser:
         self._keys = 0
         self._field: tuple[bool, bool] | None = None
         """Inside the form field with the ask: whether the names of fields are bold, and whether others are above."""
-        self._within: tuple[int, str] | None = None
+        self._other_label: tuple[int, str] | None = None
         """The indent and mark of the strong label of material above, if any."""
         self._spoken = False
         """A transcript began before any such label."""
@@ -73,7 +73,7 @@ class BlockParser:
         if self._fence is not None:
             return
         outer = self._name, self._style, self._used
-        inside = self._within is not None or self._name.role is PartRole.OTHER
+        inside = self._other_label is not None or self._name.role is PartRole.OTHER
         self._section += 1
         if name.role is PartRole.OTHER:
             self.blocks.append(TextBlock(start, end, name, BlockForm.TAGGED, self._section))
@@ -83,7 +83,7 @@ class BlockParser:
         self._used = outer[2]
         if name.role is PartRole.OTHER and outer[0].role is PartRole.OTHER and outer[2]:
             self._enter(FREE, LabelStyle())  # here the tag, not the heading, names the material
-            self._within = None
+            self._other_label = None
         self._after_opaque()
         self._used = True
 
@@ -100,7 +100,7 @@ class BlockParser:
         self._endless.clear()
         if self._used:
             self._enter(FREE, LabelStyle())
-            self._within = None
+            self._other_label = None
 
     def waits(self) -> bool:
         """Return whether a label names material that has not come yet."""
@@ -114,7 +114,7 @@ class BlockParser:
         if plain.startswith(_FENCES) and plain.count(plain[:3]) == 1 and not (line[0] in " \t" and plain[0] in "\"'"):
             self._flush(at)
             self._fence = at, plain[:3], _fence_of(plain)
-        elif "```" in plain and (marks := _behind(line)):  # "The code: ```python"
+        elif "```" in plain and (marks := _fences_after_words(line)):  # "The code: ```python"
             before = line[: marks[-1]]
             self._line(before, before.strip(), at)
             self._flush(at + len(before))
@@ -153,13 +153,13 @@ class BlockParser:
         if (name := self._underlined(plain)) is not None:
             self._begun, self._lines = None, []
             self._enter(name, LabelStyle("#", 1 + plain.startswith("-")))
-            self._within = (0, "#") if name.role is PartRole.OTHER else None
+            self._other_label = (0, "#") if name.role is PartRole.OTHER else None
             return
         self._flush(at)
         self._rules.append((plain, at))
         if self._name.role is not PartRole.FREE and self._used:
             self._enter(FREE, LabelStyle())
-            self._within = None
+            self._other_label = None
 
     def _underlined(self, plain: str) -> RankedRole | None:
         """Return the name in a line above a rule."""
@@ -193,13 +193,13 @@ class BlockParser:
         self._keys += len(line) < _SHORT
         role = None if label.name is None else label.name.role
         mark, speaks = label.style.mark, role is PartRole.USER or role is PartRole.ANSWER
-        if self._within is None:
+        if self._other_label is None:
             self._spoken = self._spoken or (speaks and not mark)
         if mark:
-            if self._within is None or self._within[1] == mark:
-                self._within = (_indent(line), mark) if role is PartRole.OTHER else None
-        elif self._within is not None and ((speaks and self._spoken) or _indent(line) < self._within[0]):
-            self._within = None
+            if self._other_label is None or self._other_label[1] == mark:
+                self._other_label = (_indent(line), mark) if role is PartRole.OTHER else None
+        elif self._other_label is not None and ((speaks and self._spoken) or _indent(line) < self._other_label[0]):
+            self._other_label = None
         content = line[label.content :].strip()
         field = (
             label.name == OTHER
@@ -217,13 +217,15 @@ class BlockParser:
             ends = (self._begun is None or label.style.level != 1) and label.style.ends(self._style)
             return not ends or self._name.role is not PartRole.ASK or not (self._used or self._begun is not None)
         if label.name is None:
-            return (not self._style.mark or self._style.level > 0) and self._within is None
+            return (not self._style.mark or self._style.level > 0) and self._other_label is None
         if self._name.role is not PartRole.OTHER:
             return False
         level, mine = label.style.level, self._style.level
         if not label.style.mark:
-            told = label.name.role is PartRole.OTHER or (label.name.role is PartRole.ANSWER and not self._spoken)
-            return label.style.inline and self._within is not None and told
+            other_speaker = label.name.role is PartRole.OTHER or (
+                label.name.role is PartRole.ANSWER and not self._spoken
+            )
+            return label.style.inline and self._other_label is not None and other_speaker
         return 0 < mine < level and self._used and not own(plain)
 
     def _is_field(self, plain: str) -> bool:
@@ -266,7 +268,7 @@ class BlockParser:
     def _add(self, start: int, end: int, form: BlockForm | None, lines: Sequence[str] = ()) -> None:
         self._used = True
         mark = self._style.mark
-        inside = self._within is not None and self._within[1] != mark
+        inside = self._other_label is not None and self._other_label[1] != mark
         self.blocks.append(TextBlock(start, end, self._name, form, self._section, bool(mark), inside, lines))
 
 
@@ -274,7 +276,7 @@ def _fence_of(plain: str) -> BlockForm:
     return BlockForm.FILE if "." in plain else BlockForm.FENCE
 
 
-def _behind(line: str) -> list[int]:
+def _fences_after_words(line: str) -> list[int]:
     """Return the positions of fence marks at the end of a line after words, the last first: they begin a fence."""
     found: list[int] = []
     end = len(line.rstrip())

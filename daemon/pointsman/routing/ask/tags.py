@@ -56,10 +56,10 @@ def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[TaggedBlock]:
     at = line_end = 0
     for name, start, inner in opened:
         closings = closed.get(name.lower(), [])
-        place = bisect.bisect_left(closings, (inner,))
-        if start < at or place == len(closings):
+        index = bisect.bisect_left(closings, (inner,))
+        if start < at or index == len(closings):
             continue
-        (first, first_end), (last, last_end) = closings[place], closings[-1]
+        (first, first_end), (last, last_end) = closings[index], closings[-1]
         if line_end < inner:  # each line's end is looked for once
             line_end = text.find("\n", inner)
             line_end = len(text) if line_end < 0 else line_end

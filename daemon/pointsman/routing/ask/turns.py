@@ -27,15 +27,15 @@ def last_user_turn(text: str) -> tuple[int, int] | None:
         return _inline(text)
     turn: tuple[int, int] | None = None
     tokens = [*_TOKEN.finditer(text)]
-    for place, match in enumerate(tokens):
-        begin = _begins(text, match, tokens[place - 1] if place else None)
-        end = tokens[place + 1].start() if place + 1 < len(tokens) else len(text)
+    for index, match in enumerate(tokens):
+        begin = _begins(text, match, tokens[index - 1] if index else None)
+        end = tokens[index + 1].start() if index + 1 < len(tokens) else len(text)
         if begin is not None and text[begin:end].strip():
             turn = begin, end
     return turn
 
 
-def behind_speaker(text: str, start: int) -> int:
+def after_speaker(text: str, start: int) -> int:
     """Return the start of a speaker's words, if a speaker's name is at `start`.
 
     A name is a speaker's if it occurs in the text before, and after a text that ends with the name of a person who
@@ -66,8 +66,8 @@ def _inline(text: str) -> tuple[int, int] | None:
     said = text.rstrip()
     if not said.endswith(_PLACES):
         return None
-    before, _, place = said.rpartition(" ")
-    if place not in _PLACES:
+    before, _, marker = said.rpartition(" ")
+    if marker not in _PLACES:
         return None
     turns = [match.end() for match in _INLINE.finditer(before)]
     return (turns[-1], len(before)) if turns else None

@@ -31,5 +31,5 @@ class ChatFormat(Format):
         if not ours:
             message = msgspec.json.encode({"role": "system", "content": prompt.text})
             return (BodyEdit("messages", (message, b","), begin, begin),)
-        behind = fields.data.find(b"{", begin) + 1
-        return (BodyEdit("messages", (b'"content":', *combined(None, prompt), b","), behind, behind),)
+        after_brace = fields.data.find(b"{", begin) + 1
+        return (BodyEdit("messages", (b'"content":', *combined(None, prompt), b","), after_brace, after_brace),)

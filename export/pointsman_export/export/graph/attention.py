@@ -136,19 +136,19 @@ class PromptAttention:
         begins = op("Unsqueeze", op("Range", writer.integer(0), end, writer.integer(size)), writer.integers(1))
         inside, around = np.arange(size), np.arange(-size, 2 * size)
 
-        def blocks(tensor: str, places: str, rows: int) -> str:
-            return op("Reshape", op("Gather", tensor, places, axis=1), writer.integers(-1, rows, self._width))
+        def blocks(tensor: str, positions: str, rows: int) -> str:
+            return op("Reshape", op("Gather", tensor, positions, axis=1), writer.integers(-1, rows, self._width))
 
-        query_places = op("Min", op("Add", begins, writer.constant(f"band/{window}/inside", inside)), before_end)
+        query_positions = op("Min", op("Add", begins, writer.constant(f"band/{window}/inside", inside)), before_end)
         wanted = op("Add", begins, writer.constant(f"band/{window}/around", around))
-        places = op("Max", op("Min", wanted, before_end), writer.integers(0))
-        exists = op("Unsqueeze", op("Equal", wanted, places), writer.integers(1, 2))
+        positions = op("Max", op("Min", wanted, before_end), writer.integers(0))
+        exists = op("Unsqueeze", op("Equal", wanted, positions), writer.integers(1, 2))
         visible = np.abs(inside[:, None] - around) <= window
         bias = op("Where", exists, writer.constant(f"band/{window}/bias", _bias(visible)), writer.number(_MASKED))
         found = self._attention(
-            blocks(query, query_places, size),
-            blocks(key, places, 3 * size),
-            blocks(value, places, 3 * size),
+            blocks(query, query_positions, size),
+            blocks(key, positions, 3 * size),
+            blocks(value, positions, 3 * size),
             bias,
         )
         return self._cut(op("Reshape", found, writer.integers(1, -1, self._width)), writer.integers(0), length)
@@ -156,8 +156,8 @@ class PromptAttention:
     def _window_bias(self, length: str, window: int) -> str:
         """Return the bias [n, n]; it is the same for every prompt, so it is cut from a stored one."""
         writer = self._writer
-        places = np.arange(BANDED_ABOVE)
-        visible = np.abs(places[:, None] - places) <= window
+        positions = np.arange(BANDED_ABOVE)
+        visible = np.abs(positions[:, None] - positions) <= window
         stored = writer.constant(f"window/{window}/bias", _bias(visible))
         both = writer.op("Concat", length, length, axis=0)
         return writer.op("Slice", stored, writer.integers(0, 0), both)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pointsman.adapters.catalog import ServedModels
-from pointsman.api.kept_text import keep_text, keeping_contested
+from pointsman.api.text_recording import keep_text, keeping_contested
 from pointsman.classify.classifier import Classifier
 from pointsman.cli.main import main
 from pointsman.config.lint import lint
@@ -23,12 +23,12 @@ from pointsman.config.model import LogOptions
 from pointsman.errors import CannotStart, ConfigError
 from pointsman.evaluation.labelled import LabelledText, add_label, read_labels, undo_label
 from pointsman.evaluation.replay import read_texts
-from pointsman.observability.kept_rows import TextRecord, forget, rows
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record
 from pointsman.observability.redaction import Redactor
 from pointsman.observability.rotated_file import alone
-from pointsman.observability.texts import KeptTexts
+from pointsman.observability.text_records import TextRecord, forget, rows
+from pointsman.observability.texts_file import KeptTexts
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
 from support.config_files import MINIMAL, loaded
@@ -55,7 +55,7 @@ def settle(texts: KeptTexts) -> None:
     asyncio.run(eventually(lambda: not texts._writer._size, "it is written"))
 
 
-def kept(path: Path) -> list[dict[str, Any]]:
+def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
@@ -82,13 +82,13 @@ def test_each_text_is_kept_once_by_a_process(path: Path) -> None:
     for text_hash, text in (("a", "two\nlines é"), ("b", "x"), ("a", "two\nlines é")):
         offer(texts, text_hash, text)
     texts.close()
-    assert kept(path) == [{"hash": "a", "text": "two\nlines é"}, {"hash": "b", "text": "x"}]
+    assert rows_of(path) == [{"hash": "a", "text": "two\nlines é"}, {"hash": "b", "text": "x"}]
 
 
 def test_a_restart_appends_to_the_texts(path: Path) -> None:
     for text in ("x", "y"):
         written(path, TextRecord(hash=text, text=text))
-    assert [row["text"] for row in kept(path)] == ["x", "y"]
+    assert [row["text"] for row in rows_of(path)] == ["x", "y"]
 
 
 def test_only_the_owner_reads_the_texts(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_keys_and_addresses_are_never_kept(path: Path) -> None:
         "is x@y a decorator, and a sk-8 board a secret?": "is x@y a decorator, and a sk-8 board a secret?",
     }
     written(path, *(TextRecord(hash=str(number), text=text) for number, text in enumerate(secrets)))
-    assert [row["text"] for row in kept(path)] == list(secrets.values())
+    assert [row["text"] for row in rows_of(path)] == list(secrets.values())
 
 
 def test_what_the_operators_patterns_match_is_redacted_all_of_it(path: Path) -> None:
@@ -220,8 +220,8 @@ def test_a_file_that_others_have_renamed_or_removed_is_begun_anew(path: Path) ->
         elif text == "two":
             path.unlink()
     texts.close()
-    assert [row["text"] for row in kept(path)] == ["three"]
-    assert [row["text"] for row in kept(path.with_suffix(".old"))] == ["one"]
+    assert [row["text"] for row in rows_of(path)] == ["three"]
+    assert [row["text"] for row in rows_of(path.with_suffix(".old"))] == ["one"]
 
 
 # --- what is removed --------------------------------------------------------------------------------------------
@@ -323,7 +323,7 @@ def test_the_beginnings_of_the_latest_texts_are_at_hand_as_they_are_in_the_file(
     offer(texts, "0" * 8, f"{'long ' * 200}")
     offer(texts, "1" * 8, "write to ann@example.org")
     settle(texts)
-    assert texts.latest() == {"0" * 8: ("long " * 200)[:500], "1" * 8: kept(path)[1]["text"]}
+    assert texts.latest() == {"0" * 8: ("long " * 200)[:500], "1" * 8: rows_of(path)[1]["text"]}
     assert texts.latest()["1" * 8] == "write to [e-mail]"
     for number in range(2_100):
         texts.keep(TextRecord(hash=f"{number:08x}", text="x"))
@@ -360,12 +360,12 @@ def test_what_the_shadow_says_does_not_bring_back_what_was_removed(path: Path) -
     settle(texts)
     texts.keep(TextRecord(hash="0" * 8, text="mine", shadow="law"))
     settle(texts)
-    assert len(kept(path)) == 2
+    assert len(rows_of(path)) == 2
     forget(path, lambda row: True)
     texts.keep(TextRecord(hash="0" * 8, text="mine", shadow="law"))
     texts.keep(TextRecord(hash="1" * 8, text="theirs"))
     texts.close()
-    assert [row["text"] for row in kept(path)] == ["theirs"]
+    assert [row["text"] for row in rows_of(path)] == ["theirs"]
 
 
 async def test_what_the_shadow_says_of_a_text_of_an_earlier_file_is_not_kept(
@@ -387,7 +387,7 @@ async def test_what_the_shadow_says_of_a_text_of_an_earlier_file_is_not_kept(
     await eventually(lambda: not texts._writer._size, "another file has begun")
     keep("My landlord", "medical")
     texts.close()
-    assert [row["text"] for row in kept(path)] == ["other"]
+    assert [row["text"] for row in rows_of(path)] == ["other"]
 
 
 def test_texts_that_begin_a_new_file_are_at_hand(path: Path) -> None:
@@ -462,7 +462,7 @@ def test_no_request_waits_for_a_disk_that_hangs_and_texts_beyond_4_mib_are_dropp
         hangs.set()
         settle(texts)
         texts.close()
-    found = kept(path)
+    found = rows_of(path)
     assert [row["hash"] for row in found] == [str(number) for number in range(500 - len(dropped))]
     (line,) = [json.loads(line) for line in log.getvalue().splitlines()]
     assert (line["level"], line["event"], line["dropped"]) == ("warning", "texts_file", len(dropped))
@@ -475,4 +475,4 @@ def test_a_text_that_was_dropped_is_kept_when_it_comes_again(path: Path, monkeyp
         offer(texts, "a", "x")
     offer(texts, "a", "x")
     texts.close()
-    assert kept(path) == [{"hash": "a", "text": "x"}]
+    assert rows_of(path) == [{"hash": "a", "text": "x"}]

@@ -11,11 +11,11 @@ import msgspec
 from pointsman.config.model import LogOptions
 from pointsman.errors import CannotStart
 from pointsman.lru import Lru
-from pointsman.observability.kept_rows import TextRecord
 from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log
 from pointsman.observability.redaction import Redactor
 from pointsman.observability.rotated_file import RotatedFile
+from pointsman.observability.text_records import TextRecord
 
 # Hashes of texts already in the file, at most 15 MB in memory; a text whose hash was evicted may be written twice.
 KEPT_TEXTS = 100_000
@@ -42,7 +42,7 @@ class KeptTexts:
         self._count_dropped = count_dropped
         self._below = round(options.texts_share * 2**32)
         self._redactor = Redactor(options.texts_redact)
-        self._kept: Lru[str, bool] = Lru(KEPT_TEXTS)
+        self._known_hashes: Lru[str, bool] = Lru(KEPT_TEXTS)
         self._begun = 0
         self._redacted_rows: list[TextRecord] = []
         self._latest: Lru[str, str] = Lru(LATEST_TEXTS)
@@ -60,13 +60,13 @@ class KeptTexts:
         """Return whether a text is known to be in the file."""
         if self._begun != self._file.begun:  # the file was rotated, so its texts are new
             self._begun = self._file.begun
-            self._kept = Lru(KEPT_TEXTS)
-        return self._kept.get(text_hash) is not None
+            self._known_hashes = Lru(KEPT_TEXTS)
+        return self._known_hashes.get(text_hash) is not None
 
     def keep(self, row: TextRecord) -> None:
         """Append a text soon; drop it if too many wait for the disk."""
         if self._writer.put(msgspec.json.encode(row) + b"\n"):
-            self._kept.put(row.hash, True)
+            self._known_hashes.put(row.hash, True)
         else:
             self._count_dropped()
 
@@ -76,7 +76,7 @@ class KeptTexts:
         None are left once the file was replaced, as by `pointsman texts delete`, or rotated.
         """
         with self._latest_lock:
-            self._empty_latest(self._file.is_in_place())
+            self._empty_latest(self._file.is_current_file())
             return dict(self._latest.items())
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class KeptTexts:
     def _redacted(self, data: bytes) -> bytes:
         """Redact the rows in some lines; runs in the thread that writes."""
         found = [msgspec.json.decode(line, type=TextRecord) for line in data.splitlines()]
-        if not self._in_place():  # the shadow's opinion of a removed text must not bring it back
+        if not self._is_current_file():  # the shadow's opinion of a removed text must not bring it back
             found = [row for row in found if row.shadow is None]
         self._redacted_rows = [msgspec.structs.replace(row, text=self._redactor.redact(row.text)) for row in found]
         return msgspec.json.Encoder().encode_lines(self._redacted_rows)
@@ -100,16 +100,16 @@ class KeptTexts:
             for row in self._redacted_rows:
                 self._latest.put(row.hash, row.text[:LATEST_CHARACTERS])
 
-    def _empty_latest(self, in_place: bool) -> None:
+    def _empty_latest(self, current_file: bool) -> None:
         """Clear the latest texts if the file was rotated since, or is not at its path."""
         begun = self._file.begun
-        if begun != self._latest_begun or not in_place:
+        if begun != self._latest_begun or not current_file:
             self._latest_begun = begun
             self._latest = Lru(LATEST_TEXTS)
 
-    def _in_place(self) -> bool:
+    def _is_current_file(self) -> bool:
         try:
-            return self._file.is_in_place()
+            return self._file.is_current_file()
         except OSError:  # reported when the rows are written
             return True
 

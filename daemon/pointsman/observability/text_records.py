@@ -59,18 +59,20 @@ def _forget(path: Path, gone: Callable[[TextRecord], bool]) -> int:
         found = os.fstat(file.fileno())
         shorter = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with os.fdopen(os.open(shorter, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as kept:
+            with os.fdopen(
+                os.open(shorter, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb"
+            ) as output:
                 for line in file:
                     row = _row(line)
                     if row is not None and not gone(row):
-                        kept.write(line)
+                        output.write(line)
                     elif row is not None:
                         removed += 1
-                kept.flush()
+                output.flush()
                 with contextlib.suppress(PermissionError):  # only root gives files away
-                    os.fchown(kept.fileno(), found.st_uid, found.st_gid)
-                os.fchmod(kept.fileno(), stat.S_IMODE(found.st_mode))
-                os.fsync(kept.fileno())
+                    os.fchown(output.fileno(), found.st_uid, found.st_gid)
+                os.fchmod(output.fileno(), stat.S_IMODE(found.st_mode))
+                os.fsync(output.fileno())
             if removed:
                 shorter.replace(path)
         finally:

@@ -31,7 +31,7 @@ class _AnswersFile(msgspec.Struct):
 
 
 @contextlib.asynccontextmanager
-async def kept_answers(answers: Answers, log: Log) -> AsyncIterator[None]:
+async def saved_answers(answers: Answers, log: Log) -> AsyncIterator[None]:
     """Restore the answers of an earlier process, and store them at the end."""
     folder = files.state_directory()
     if folder is None:

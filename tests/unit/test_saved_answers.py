@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pointsman import daemon_thread
-from pointsman.app.kept_answers import kept_answers
+from pointsman.app.saved_answers import saved_answers
 from pointsman.observability.answers import Answer, Answers
 from pointsman.observability.log import Log
 from support.disk import Disk
@@ -52,7 +52,7 @@ class Life:
     def find(self, name: str, author: str = "ann") -> Answer | None:
         return self.answers.find(name, author, time.time())
 
-    def told(self) -> list[Any]:
+    def logged(self) -> list[Any]:
         return [json.loads(line) for line in self.log.getvalue().splitlines()]
 
 
@@ -60,10 +60,10 @@ class Life:
 def life(clock: VirtualLoop) -> Iterator[Life]:
     made = Life()
     log = Log("info", made.log)
-    kept = kept_answers(made.answers, log)
-    clock.run_until_complete(kept.__aenter__())
+    restored = saved_answers(made.answers, log)
+    clock.run_until_complete(restored.__aenter__())
     yield made
-    leaving = clock.create_task(kept.__aexit__(None, None, None))
+    leaving = clock.create_task(restored.__aexit__(None, None, None))
     clock.advance(2.0)
     assert leaving.done()
     leaving.result()
@@ -84,7 +84,7 @@ def test_an_answer_of_before_a_restart_can_be_judged(clock: VirtualLoop, disk: D
         assert other is not None
         assert (found.arm, found.draw, found.judged, other.judged) == ("canary", "0a", False, True)
         assert second.find("a", "ben") is None
-    assert second.told() == []
+    assert second.logged() == []
 
 
 def test_it_can_be_for_a_day_however_often_the_service_restarts(clock: VirtualLoop, disk: Disk, file: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_disk_that_hangs_does_not_hold_up_the_end(clock: VirtualLoop, disk: Di
     disk.hangs = True
     with life(clock) as service:
         service.get("a")
-    (line,) = service.told()
+    (line,) = service.logged()
     assert (line["level"], line["event"]) == ("warning", "feedback")
     assert line["message"] == "the answers that can be judged were not stored: it took longer than 2 s"
 
@@ -156,7 +156,7 @@ def test_an_end_that_cannot_write_is_told(clock: VirtualLoop, disk: Disk, file: 
     file.parent.write_bytes(b"no folder")
     with life(clock) as service:
         service.get("a")
-    assert [line["message"].partition(":")[0] for line in service.told()][-1] == (
+    assert [line["message"].partition(":")[0] for line in service.logged()][-1] == (
         "the answers that can be judged were not stored"
     )
 
@@ -181,7 +181,7 @@ def test_a_file_that_cannot_be_read_is_told_of_and_left_behind(
     file.write_bytes(content)
     with life(clock) as service:
         service.get("a")
-    (line,) = service.told()
+    (line,) = service.logged()
     assert str(file) in line["message"]
     assert "cannot be judged" in line["message"]
     with life(clock) as after:

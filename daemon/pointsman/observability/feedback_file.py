@@ -63,11 +63,11 @@ class KeptFeedback:
             "author": answer.rater or None,
             "text_hash": answer.text_hash,
         }
-        told = {name: value for name, value in (line | said).items() if value is not None}
-        kept = self._writer.put(msgspec.json.encode(told) + b"\n")
-        if kept:
+        fields = {name: value for name, value in (line | said).items() if value is not None}
+        accepted = self._writer.put(msgspec.json.encode(fields) + b"\n")
+        if accepted:
             self._rated(answer, said)
-        return kept
+        return accepted
 
     def close(self) -> None:
         """Write everything queued and close the file; waits for the disk, at most CLOSE_SECONDS."""

@@ -14,7 +14,7 @@ def own_priority(router: Router, key: ClientKey | None, path: str) -> int | None
     return router.priorities.get(path) if key is None or key.priority is None else key.priority
 
 
-async def take_place(router: Router, key: ClientKey | None, own: int | None, fields: BodyFields) -> int | None:
+async def set_priority(router: Router, key: ClientKey | None, own: int | None, fields: BodyFields) -> int | None:
     """Return the priority for the body, by default its `own`; None if it is unchanged. Raises RequestError."""
     if queue_fields.chooses(fields):
         allowed = {*router.config.pointsman.access.allowed_fields, *(() if key is None else key.allowed_fields)}

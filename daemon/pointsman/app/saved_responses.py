@@ -17,7 +17,7 @@ CLOSE_SECONDS = 2.0
 
 
 @contextlib.asynccontextmanager
-async def remembered(responses: StoredResponses, supervisor: Supervisor, log: Log) -> AsyncIterator[None]:
+async def saved_responses(responses: StoredResponses, supervisor: Supervisor, log: Log) -> AsyncIterator[None]:
     """Restore the responses of an earlier process, and update the file until the end."""
     folder = files.state_directory()
     if folder is None:
