@@ -210,15 +210,15 @@ ROLLBACKS: dict[str, tuple[float, float, float]] = {
 def rolled_back_at(seed: int, percent: float, canary: float, stable: float, slower: float) -> int | None:
     """Return after how many of its conversations a simulated canary is rolled back, None if it stays."""
     dice = random.Random(seed)
-    trial = CanaryAnalysis(Canary(adapter="new", percent=percent))
+    analysis = CanaryAnalysis(Canary(adapter="new", percent=percent))
     tried = 0
     for number in range(CONVERSATIONS):
         arm = Arm.CANARY if dice.random() < percent / 100 else Arm.STABLE
         tried += arm is Arm.CANARY
         failed = dice.random() < (canary if arm is Arm.CANARY else stable)
         first = math.exp(dice.gauss(-1.0, 0.5)) * (slower if arm is Arm.CANARY else 1.0)
-        ended = RequestOutcome(arm, float(number), str(number % 5), failed, first, arm, "vllm", 10.0 * number)
-        if trial.add(ended) is not None:
+        outcome = RequestOutcome(arm, float(number), str(number % 5), failed, first, arm, "vllm", 10.0 * number)
+        if analysis.add(outcome) is not None:
             return tried
     return None
 

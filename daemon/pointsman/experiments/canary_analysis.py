@@ -78,20 +78,20 @@ class _CanaryArm:
         self._known: Lru[float, _CanaryConversation] = Lru(MAX_CONVERSATIONS)
         self._clients: dict[str, _CanaryClient] = {}
 
-    def add(self, ended: RequestOutcome, *, warm: bool) -> None:
+    def add(self, outcome: RequestOutcome, *, warm: bool) -> None:
         """Count a request; its conversation fails once, and has the first byte of its first warm request."""
-        one = self._known.get(ended.draw)
+        one = self._known.get(outcome.draw)
         if one is None:
-            name = ended.client if len(self._clients) < MAX_CLIENTS or ended.client in self._clients else OTHERS
+            name = outcome.client if len(self._clients) < MAX_CLIENTS or outcome.client in self._clients else OTHERS
             one = _CanaryConversation(self._clients.setdefault(name, _CanaryClient()))
             one.client.conversations += 1
-        self._known.put(ended.draw, one)
-        if ended.failed:
+        self._known.put(outcome.draw, one)
+        if outcome.failed:
             one.client.failed += not one.failed
             one.failed = True
-        elif warm and ended.first_byte and not one.timed:
+        elif warm and outcome.first_byte and not one.timed:
             one.timed = True
-            one.client.first_bytes.add(math.log(ended.first_byte))
+            one.client.first_bytes.add(math.log(outcome.first_byte))
 
     def conversations(self) -> int:
         """Return how many there are."""
@@ -147,30 +147,30 @@ class CanaryAnalysis:
         self._asked: dict[tuple[str, str], float] = {}
         self._judged = -math.inf
 
-    def add(self, ended: RequestOutcome) -> str | None:
+    def add(self, outcome: RequestOutcome) -> str | None:
         """Count a request that has ended; return why the canary must be rolled back, None if it need not.
 
         That is judged at most once in PAUSE_SECONDS.
         """
-        self._started = ended.at if self._started is None else self._started
-        if (hours := int((ended.at - self._started) // HOUR_SECONDS) + 1) != self._hours:
+        self._started = outcome.at if self._started is None else self._started
+        if (hours := int((outcome.at - self._started) // HOUR_SECONDS) + 1) != self._hours:
             self._hour, self._hours = _CanaryTest(), hours
-        warm = self._warm(ended)
+        warm = self._warm(outcome)
         for test in (self._whole, self._hour):
-            test.sides[ended.arm].add(ended, warm=warm)
-        if ended.at - self._judged < PAUSE_SECONDS:
+            test.sides[outcome.arm].add(outcome, warm=warm)
+        if outcome.at - self._judged < PAUSE_SECONDS:
             return None
-        self._judged = ended.at
+        self._judged = outcome.at
         # The sum of 1 / (n * (n + 1)) over all hours is 1.
         hourly = ALPHA / 2 / (self._hours * (self._hours + 1))
         return self._whole.verdict(self.canary, ALPHA / 2) or self._hour.verdict(self.canary, hourly)
 
-    def _warm(self, ended: RequestOutcome) -> bool:
+    def _warm(self, outcome: RequestOutcome) -> bool:
         """Return whether the model was in use at the endpoint; of those there are few."""
-        key = ended.model, ended.endpoint
+        key = outcome.model, outcome.endpoint
         before = self._asked.get(key)
-        self._asked[key] = ended.at
-        return before is not None and ended.at - before < COLD_SECONDS
+        self._asked[key] = outcome.at
+        return before is not None and outcome.at - before < COLD_SECONDS
 
     def counts(self) -> dict[str, int]:
         """Return the number of conversations of each arm."""

@@ -52,9 +52,9 @@ def at_most_half(parts: Collection[tuple[float, ...]]) -> list[float]:
 def shares_differ(first: Share, second: Share, alpha: float = ALPHA) -> bool:
     """Return whether two shares certainly differ."""
     hits, rows = first[0] + second[0], first[1] + second[1]
-    apart = _mixture(*first) + _mixture(*second)
+    separate = _mixture(*first) + _mixture(*second)
     together = _times_log(hits, rows) + _times_log(rows - hits, rows)
-    return apart - together > math.log(1 / alpha)
+    return separate - together > math.log(1 / alpha)
 
 
 def _mixture(hits: float, rows: int) -> float:
