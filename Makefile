@@ -10,7 +10,7 @@ SOAK_SECONDS ?= 1800
 # Tests that run at the same time: those that compute, and those that mostly wait for processes. TIMED wait as well, but
 # their bounds are times.
 WORKERS ?= 3
-WAITERS ?= 4
+WAITERS ?= 6
 WAITING = tests/e2e tests/packaging tests/relay
 TIMED = tests/e2e/test_overload.py $(addprefix tests/relay/test_,bodies.py large_answers.py places.py)
 COMPUTING = tests/export tests/fit tests/training tests/unit $(TIMED)
@@ -38,6 +38,8 @@ data = $(if $(DATA),$(foreach each,$1,$(if $(wildcard $(DATA)/$(each).jsonl),,$(
 # What some targets cannot do without: a prerequisite needs-NAME stops before anything is installed.
 ABOUT_ARTIFACT = (a fine-tuned checkpoint, or what `pointsman export --target gpu` wrote)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# As images of containers set it: each worker would compile all tests anew, in 8 s of CPU.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run run-vllm test test-long nightly unit lint wheel docs coverage durations flaky mutants faults
 .PHONY: lock lock-check matrix export-bounds install-check

@@ -160,6 +160,7 @@ async def test_each_control_has_a_name_and_the_page_its_landmarks(browser: Brows
     assert next(name for role, name in shown if role == "heading") == "Now"
 
 
+@pytest.mark.long
 async def test_a_long_run_does_not_grow(browser: Browser, daemon: Daemon) -> None:
     """Coming back to the page asks anew, as its timers do."""
     await ask(daemon, chat(TECHNICAL), {"model": 7})

@@ -144,6 +144,7 @@ async def longest(browser: Browser, url: str) -> float:
     return found
 
 
+@pytest.mark.long
 async def test_ten_thousand_decisions_are_shown_in_parts_without_a_stall(browser: Browser, port: PagePort) -> None:
     """The shortest of three runs counts, as other processes have their share of the time."""
     port.count(many(10_000))
@@ -443,6 +444,7 @@ async def test_texts_are_shown_as_text_where_they_are_kept_and_else_there_is_no_
     texts_file.close()
 
 
+@pytest.mark.long
 async def test_a_long_run_does_not_grow(browser: Browser, port: PagePort) -> None:
     await browser.open(f"{port.url}/#decisions")
     found = []

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from support import toy_artifact
 from support.lora_vllm import BASE
 from support.scripted_rollout import BAD, GOOD, STABLE, play, question
@@ -27,6 +29,7 @@ def bodies() -> Iterator[bytes]:
         yield json.dumps(chat(wrapper.format(ask=question(number)))).encode()
 
 
+@pytest.mark.long
 async def test_a_rollout_from_shadow_to_a_bad_canary(tmp_path: Path) -> None:
     artifact = toy_artifact.build_measured(tmp_path / "toy")
 

@@ -64,6 +64,7 @@ def unigram() -> Tokenizer:
     return tokenizer
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [bpe, unigram])
 def test_it_is_exported_and_served(tmp_path: Path, export: Export, make: Callable[[], Tokenizer]) -> None:
     """The whole proof passes, the embeddings are int8, and the daemon tokenizes and classifies other scripts."""
