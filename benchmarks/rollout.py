@@ -274,7 +274,7 @@ def rendered(result: dict[str, Any]) -> list[str]:
         "",
         *table(["", "runs with a verdict", "conversations until then, median"], runs),
         "",
-        f"Simulated canaries with the default bounds, {result['runs'] // FEWER:,} runs of {CONVERSATIONS:,}",
+        f"Simulated canaries with the default bounds, {result.get('rollback_runs', 0):,} runs of {CONVERSATIONS:,}",
         "conversations of five clients, one in ten seconds: runs with a rollback, and the median of the canary's",
         "conversations until then.",
         "",
@@ -318,7 +318,7 @@ def main() -> None:
         if options.only in (None, "simulated"):
             result |= {"runs": options.runs, "simulated": simulate(options.runs)}
         if options.only in (None, "rollbacks"):
-            result["rollbacks"] = rollbacks(options.runs // FEWER)
+            result |= {"rollback_runs": options.runs // FEWER, "rollbacks": rollbacks(options.runs // FEWER)}
     publish(path, result, rendered(result))
     for fault in (found := faults(result["script"])):
         print(f"fault: {fault}", file=sys.stderr)

@@ -68,8 +68,8 @@ async def test_both_sides_are_shown_with_what_is_certain(browser: Browser, port:
     assert rows["Authors of feedback"] == ["3", "3"]
     assert rows["Feedback"] == ["0 good, 400 bad", "400 good, 0 bad"]
     assert rows["Score, mean"] == ["0.00 (0.00 to 0.00)", "1.00 (1.00 to 1.00)"]
-    assert rows["Labelled odd"] == ["50.0 % (45.1 % to 54.9 %)", "100.0 % (98.1 % to 100.0 %)"]
-    assert rows["Labelled constructor"] == ["100.0 % (99.0 % to 100.0 %)", "0.0 % (0.0 % to 1.9 %)"]
+    assert rows["Labeled odd"] == ["50.0 % (45.1 % to 54.9 %)", "100.0 % (98.1 % to 100.0 %)"]
+    assert rows["Labeled constructor"] == ["100.0 % (99.0 % to 100.0 %)", "0.0 % (0.0 % to 1.9 %)"]
     assert "stable is scored higher than canary" in shown
     assert rows["First byte, mean"][1] == "200 ms (200 ms to 200 ms)"
     assert (await cells(browser, "Kept back by shadow and holdback"))[0][:3] == [HOSTILE, "legal", "holdback"]

@@ -18,7 +18,7 @@ from pointsman.config.model import LogOptions
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record
 from pointsman.observability.text_records import TextRecord
-from pointsman.observability.texts_file import KeptTexts
+from pointsman.observability.texts_file import TextsFile
 from pointsman.routing.ask import Ask, AskKind, AskStep
 from pointsman.routing.decision import CategoryChoice, Decision, MissedThreshold, Reason
 from pointsman.routing.edits import EditedBody, Edits
@@ -377,7 +377,7 @@ async def test_it_fits_and_what_matters_first_is_in_sight(
     browser: Browser, port: PagePort, tmp_path: Path, width: int, *, texts: bool
 ) -> None:
     if texts:
-        port.texts = KeptTexts(LogOptions(texts_file=str(tmp_path / "texts")), Log("info", Memory()), lambda: None)
+        port.texts = TextsFile(LogOptions(texts_file=str(tmp_path / "texts")), Log("info", Memory()), lambda: None)
         port.texts.keep(TextRecord(hash="0" * 8, text=f"{LONG} " * 20))
     record = decided(LONG, LONG, Reason.LOW_CONFIDENCE, key=LONG, error=LONG, endpoint=LONG, seconds=1.5)
     assert record.routed is not None
@@ -432,7 +432,7 @@ async def test_texts_are_shown_as_text_where_they_are_kept_and_else_there_is_no_
     await browser.open(f"{port.url}/#decisions")
     await shows(browser, "1 of the last 1")
     assert "Text" not in await shown_columns(browser)
-    port.texts = KeptTexts(LogOptions(texts_file=str(tmp_path / "texts")), Log("info", Memory()), lambda: None)
+    port.texts = TextsFile(LogOptions(texts_file=str(tmp_path / "texts")), Log("info", Memory()), lambda: None)
     record = with_text("id-on")
     texts_file = port.texts
     await eventually(lambda: not texts_file._writer._size, "it is written")

@@ -36,9 +36,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def called(folder: Path, call: str) -> str:
-    return run(
-        sys.executable, "-c", CALL.format(call), PYTHONPATH=str(folder / "packaging"), PYTHONDONTWRITEBYTECODE="1"
-    )
+    return run(sys.executable, "-c", CALL.format(call), PYTHONPATH=str(folder / "packaging"))
 
 
 def built(folder: Path) -> str:
@@ -54,7 +52,7 @@ def commit(folder: Path) -> str:
 def sources(tmp_path: Path) -> Path:
     """Of 0.2.0, without a repository."""
     folder = tmp_path / "sources"
-    for name in (MODULE, "packaging/version.py", *BUILT):
+    for name in (MODULE, "packaging/version.py", ".gitignore", *BUILT):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     module = folder / MODULE

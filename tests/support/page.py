@@ -19,7 +19,7 @@ from pointsman.observability.latest import LatestRequests
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
-from pointsman.observability.texts_file import KeptTexts
+from pointsman.observability.texts_file import TextsFile
 from pointsman.observability.traffic import Traffic
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client import TrustedProxies
@@ -66,7 +66,7 @@ class PagePort:
     traffic: Traffic
     latest: LatestRequests
     experiments: Experiments = field(default_factory=Experiments)
-    texts: KeptTexts | None = None
+    texts: TextsFile | None = None
     log: Log = field(default_factory=lambda: Log("info", Memory()))
     logged: bool = True
     status: dict[str, Any] = field(default_factory=lambda: dict(STATUS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -248,6 +249,33 @@ def test_a_good_canary_stays(wire: Wire, tmp_path: Path, monkeypatch: pytest.Mon
     assert canary["state"] == "trial"
     assert rolled_back(wire) == 0
     assert min(canary["conversations"].values()) >= 50
+
+
+def test_a_restart_of_a_running_trial_and_another_stable_arm_begin_it_anew(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000_000.0]
+    monkeypatch.setattr("pointsman.observability.record.time.time", lambda: now[0])
+    store = wire.clock.do(lambda: OverlayStore(None, wire.generations))
+    restart: Any = canary_routes(store)[-1]
+    numbers = itertools.count()
+
+    def conversations(asked: int) -> int:
+        for _ in range(asked):
+            now[0] += 2.0
+            asks(wire, next(numbers), OK)
+        return sum(store.canaries()[0]["conversations"].values())
+
+    assert conversations(20) == 20
+    wire.clock.run_until_complete(restart.handler(Asked("technical")))
+    assert conversations(10) == 10
+    config = wire.generations.current.config
+    other = [replace(one, model_scores=one.model_scores[::-1] + one.model_scores[:1]) for one in config.categories]
+    monitor, routing = wire.generations.canary_monitor, wire.generations.current.backend.router.routing
+    monitor.follow(config, routing)
+    assert conversations(10) == 20
+    monitor.follow(replace(config, categories=tuple(other)), routing)
+    assert conversations(0) == 0
 
 
 class Asked:

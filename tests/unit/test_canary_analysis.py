@@ -142,6 +142,31 @@ def test_one_client_among_others_counts_for_no_more_than_half() -> None:
     assert first(played.add(Arm.CANARY, 200, failed=True)) is not None
 
 
+def test_where_one_client_has_nearly_all_few_others_are_too_few() -> None:
+    """Two failures of two others are 2 of 4 conversations that count, and may be one short trouble."""
+    played = Played(replace(CANARY, max_failures=0.05))
+    played.add(Arm.STABLE, 1_000)
+    played.add(Arm.CANARY, 100, client="loud")
+    assert first(played.add(Arm.CANARY, 2, failed=True)) is None
+
+
+def test_a_client_that_comes_late_counts_as_others_do() -> None:
+    """A canary that turns bad after thousands of clients shows its whole share of failures."""
+    played = Played()
+    played.both(2_000, {}, {})
+    said = []
+    for number in range(3_000):
+        said += played.add(Arm.STABLE) + played.add(Arm.CANARY, failed=number % 6 == 0)
+    assert first(said) is not None
+
+
+def test_a_clock_that_is_set_back_stops_no_judging() -> None:
+    played = Played()
+    played.both(5, {"failed": True}, {})
+    played.now -= 7_200.0
+    assert first(played.both(20, {"failed": True}, {})) is not None
+
+
 def test_nor_do_its_first_bytes() -> None:
     played = Played()
     played.add(Arm.STABLE, 200)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import sys
 from pathlib import Path
 
@@ -109,16 +107,6 @@ def test_the_shares_are_shown_as_they_will_be(tmp_path: Path, monkeypatch: pytes
         f"set by `pointsman mode`, in {tmp_path}: off",
         "nothing is routed (mode off): base answers everything",
     ]
-
-    over = hashlib.sha256((tmp_path / "config.yaml").read_bytes()).hexdigest()
-    pin = {"sha256": "b" * 64, "at": 0, "over": over}
-    (tmp_path / "overlay.json").write_text(json.dumps({"version": 1, "config": pin}))
-    file, kept = tmp_path / "config.yaml", tmp_path / "configs" / f"0-{'b' * 64}.yaml"
-    code, out = checked(tmp_path, text)
-    assert code == 0
-    assert f"warning: {file}: this file is not served, but {kept}, by" in out
-    assert f"`cp {kept} {file}` makes that one the config" in out
-    assert "is not served" not in checked(tmp_path, f"{text}# changed\n")[1]
 
     (tmp_path / "overlay.json").write_text("{")
     code, out = checked(tmp_path, text)

@@ -91,7 +91,9 @@ def test_in_place_of_tensorrt_it_is_cuda_with_a_warning(tmp_path: Path, chosen: 
     assert [(one.path, one.line) for one in made.warnings] == [
         (f"pointsman.classifier.providers[{place}]", 11) for place in places
     ]
-    assert {one.fix for one in made.warnings} == {"write cuda, which counts in its place"}
+    fixes = [one.fix for one in made.warnings]
+    first = "remove it" if "cuda" in texts else "write cuda, which counts in its place"
+    assert fixes == [first, *["remove it"] * (len(fixes) - 1)]
 
 
 def test_a_service_that_chose_tensorrt_starts_on_what_else_the_config_names(tmp_path: Path) -> None:

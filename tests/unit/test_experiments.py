@@ -24,7 +24,7 @@ from pointsman.evaluation.comparison import ArmResults, prices_of, read, verdict
 from pointsman.evaluation.tally import Tally
 from pointsman.evaluation.worklist import FeedbackLine
 from pointsman.observability.answers import Answer, Answers
-from pointsman.observability.feedback_file import KeptFeedback
+from pointsman.observability.feedback_file import FeedbackFile
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.formats import CHAT
@@ -147,7 +147,7 @@ async def test_what_clients_say_is_counted_by_side_as_the_file_of_feedback_has_i
     records = await conversations(Router(config, classifier, ServedModels), 300)
     experiments, answers = followed(config), Answers()
     path = tmp_path / "said.jsonl"
-    feedback = KeptFeedback(
+    feedback = FeedbackFile(
         path,
         Log("info", Memory()),
         answers,

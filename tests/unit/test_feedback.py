@@ -21,7 +21,7 @@ from pointsman.config.model import Canary, CategoryRollout, LogOptions, Lora, Mo
 from pointsman.errors import CannotStart, RequestError
 from pointsman.observability import feedback_file
 from pointsman.observability.answers import Answer, Answers
-from pointsman.observability.feedback_file import KeptFeedback
+from pointsman.observability.feedback_file import FeedbackFile
 from pointsman.observability.log import Log
 from support.client_keys import bearer, line
 from support.config_files import MINIMAL, loaded
@@ -282,7 +282,7 @@ def test_a_file_that_is_full_is_renamed_and_replaces_the_one_before(
     monkeypatch.setattr(feedback_file, "FILE_BYTES", 3_000)
     monkeypatch.setattr(os, "write", lambda file, data: write(file, data[: len(data) // 2 + 1]))
     path, before = tmp_path / "feedback", tmp_path / "feedback.1"
-    made = KeptFeedback(path, Log("info", Memory()), Answers())
+    made = FeedbackFile(path, Log("info", Memory()), Answers())
     for number in range(60):
         assert made.keep(str(number), LIKE, {"comment": "x" * 100}, 0.0)
         asyncio.run(eventually(lambda: not made._writer._size, "it is written"))
@@ -320,7 +320,7 @@ def test_while_the_disk_hangs_feedback_is_refused_and_can_be_given_later(
 
 def test_a_file_that_cannot_be_written_keeps_the_service_from_starting(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match=r"pointsman\.log\.feedback_file: .*nowhere/feedback cannot be written"):
-        KeptFeedback(tmp_path / "nowhere" / "feedback", Log("info", Memory()), Answers())
+        FeedbackFile(tmp_path / "nowhere" / "feedback", Log("info", Memory()), Answers())
 
 
 def test_the_file_is_relative_to_the_config(tmp_path: Path) -> None:

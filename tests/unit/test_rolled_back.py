@@ -23,6 +23,7 @@ from pointsman.app.reload import Reloader
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Notifier
 from pointsman.cli.main import main
+from pointsman.errors import CannotStart
 from pointsman.observability.log import Log
 from support import toy_artifact
 from support.config_files import MINIMAL, category
@@ -102,7 +103,7 @@ async def started(folder: Path) -> AsyncIterator[Service]:
     generations = Generations(prepared, Log("info", Memory()))
     reloader = Reloader(source, prepared, generations, Notifier(None))
     overlay = OverlayStore(source.state, generations)
-    reloader.applied = lambda: overlay.keep_rollback(source.rolled_back)
+    reloader.applied = lambda: overlay.keep_rollback(source.applied())
     task = asyncio.create_task(reloader.run())
     try:
         yield Service(reloader, overlay)
@@ -169,6 +170,23 @@ async def test_a_file_that_changed_while_the_service_was_down_ends_it(host: Host
         await eventually(lambda: host.rollback is None, "it is forgotten")
 
 
+async def test_a_file_that_is_refused_after_it_was_read_does_not_end_it(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise CannotStart("it cannot be served")
+
+    async with started(host.folder) as service:
+        with monkeypatch.context() as patch:
+            patch.setattr("pointsman.app.reload.refuse_loops", refuse)
+            host.file.write_bytes(text("0.3"))
+            assert (await service.reloader.ask("file")).error is not None
+        host.file.write_bytes(text("0.2"))
+        await service.reloader.ask("file")
+        assert service.threshold == 0.1
+    assert host.rollback is not None
+
+
 async def test_a_faulty_file_does_not_end_it(host: Host) -> None:
     async with started(host.folder) as service:
         host.file.write_bytes(text("2"))
@@ -212,8 +230,25 @@ async def test_no_config_is_kept(host: Host) -> None:
     assert host.state().keys() == {"overlay.json"}
 
 
-def test_the_former_command_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_says_that_the_file_is_served_where_the_other_is_gone(
+    host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(host.folder / "state"))
+    assert main(["check", str(host.file)]) == 0
+    assert "`cp " in capsys.readouterr().out
+    host.kept.unlink()
+    assert main(["check", str(host.file)]) == 0
+    out = capsys.readouterr().out
+    assert "this file is served" in out
+    assert "`cp " not in out
+    host.file.write_bytes(text("0.3"))
+    assert main(["check", str(host.file)]) == 0
+    assert "former release" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["rollback", "2"], ["list"], ["follow"]])
+def test_the_former_commands_say_what_to_do(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["config", "rollback", "2"])
+        main(["config", *arguments])
     assert ended.value.code == 2
     assert "restore the file from version control or a copy" in capsys.readouterr().err

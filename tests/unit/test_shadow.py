@@ -39,7 +39,7 @@ from pointsman.observability import text_records
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
-from pointsman.observability.texts_file import KeptTexts
+from pointsman.observability.texts_file import TextsFile
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import RoutedRequest, Router
 from support import toy_artifact
@@ -172,7 +172,7 @@ async def test_what_it_decides_otherwise_is_kept_with_the_texts(make_world: Any,
     """Once more, with its category, and of the share that is kept alone; nothing where the two agree."""
     path = tmp_path / "texts.jsonl"
     async with make_world(folder) as world:
-        texts = KeptTexts(LogOptions(texts_file=str(path)), Log("info", Memory()), lambda: None)
+        texts = TextsFile(LogOptions(texts_file=str(path)), Log("info", Memory()), lambda: None)
         for number, text in enumerate(("Fix my python", "My landlord", "the landlord and I")):
             record = Record(f"r{number}", "/v1/chat/completions")
             routed = await world.route(text)

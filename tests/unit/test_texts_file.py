@@ -28,7 +28,7 @@ from pointsman.observability.record import Record
 from pointsman.observability.redaction import Redactor
 from pointsman.observability.rotated_file import alone
 from pointsman.observability.text_records import TextRecord, forget, rows
-from pointsman.observability.texts_file import KeptTexts
+from pointsman.observability.texts_file import TextsFile
 from pointsman.routing.formats import CHAT
 from pointsman.routing.router import Router
 from support.config_files import MINIMAL, loaded
@@ -41,17 +41,17 @@ OLDEST, NEWEST = "2026-01-01T00:00:00.000+00:00", "2026-11-01T00:00:00.000+00:00
 
 def opened(
     path: Path, log: Memory | None = None, dropped: Callable[[], object] = lambda: None, **how: Any
-) -> KeptTexts:
-    return KeptTexts(LogOptions(texts_file=str(path), **how), Log("info", log or Memory()), dropped)
+) -> TextsFile:
+    return TextsFile(LogOptions(texts_file=str(path), **how), Log("info", log or Memory()), dropped)
 
 
-def offer(texts: KeptTexts, text_hash: str, text: str, **facts: Any) -> None:
+def offer(texts: TextsFile, text_hash: str, text: str, **facts: Any) -> None:
     """As a request does."""
     if texts.wants(text_hash):
         texts.keep(TextRecord(hash=text_hash, text=text, **facts))
 
 
-def settle(texts: KeptTexts) -> None:
+def settle(texts: TextsFile) -> None:
     asyncio.run(eventually(lambda: not texts._writer._size, "it is written"))
 
 
@@ -177,7 +177,7 @@ def test_a_pattern_that_cannot_be_used_or_is_too_large_is_refused(tmp_path: Path
 # --- how much is kept -------------------------------------------------------------------------------------------
 
 
-def many(path: Path, count: int, **how: Any) -> KeptTexts:
+def many(path: Path, count: int, **how: Any) -> TextsFile:
     """Rows of which one fits into a file."""
     texts = opened(path, texts_file_bytes=15_000, **how)
     for number in range(count):

@@ -30,6 +30,7 @@ class CanaryStore(Protocol):
     @property
     def trouble(self) -> str | None: ...
     async def change(self, edit: Callable[[Overlay], Overlay], by: str) -> None: ...
+    def forget_trial(self, category: str) -> None: ...
     def canaries(self) -> list[dict[str, Any]]: ...
 
 
@@ -50,6 +51,8 @@ def canary_routes(store: CanaryStore) -> list[Route]:
             except HttpError as error:
                 return error_response(error)
             decided = _decided(verb, adapter)
+            if verb == "restart":
+                store.forget_trial(category)
             await store.change(lambda now: with_canary(now, category, decided), by=f"canary {verb}")
             return canaries_response()
 

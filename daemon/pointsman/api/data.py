@@ -27,9 +27,9 @@ from pointsman.config.model import DIRECT, Config, PathOptions
 from pointsman.eager import continue_in_task
 from pointsman.errors import HttpError, NestedTooDeeply, RequestError
 from pointsman.long_body import Body, Received
-from pointsman.observability.feedback_file import KeptFeedback
+from pointsman.observability.feedback_file import FeedbackFile
 from pointsman.observability.record import Record
-from pointsman.observability.texts_file import KeptTexts
+from pointsman.observability.texts_file import TextsFile
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import ForwardPlan, forward_chosen
@@ -57,10 +57,10 @@ class Backend:
     router: Router
     poller: Poller
     forwarder: Forwarder
-    texts: KeptTexts | None
+    texts: TextsFile | None
     started: float
     keys: ClientKeys | None = None
-    feedback: KeptFeedback | None = None
+    feedback: FeedbackFile | None = None
     compare: Callable[[RoutedRequest, Record], None] | None = None
     """Called with each routed request once it was sent, to compare a second classifier with the first."""
 

@@ -13,7 +13,7 @@ import msgspec
 from pointsman import daemon_thread
 from pointsman.errors import HttpError, RequestError
 from pointsman.observability.latest import FIELDS, LatestRequests, RequestSummary
-from pointsman.observability.texts_file import KeptTexts
+from pointsman.observability.texts_file import TextsFile
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route
@@ -45,7 +45,7 @@ class _LatestTexts:
     Requests meanwhile wait for the same reading.
     """
 
-    def __init__(self, file: Callable[[], KeptTexts | None]) -> None:
+    def __init__(self, file: Callable[[], TextsFile | None]) -> None:
         self._file = file
         self._reading: Future[dict[str, str]] | None = None
 
@@ -67,7 +67,7 @@ class _LatestTexts:
         return {name: found[name] for name in hashes if name in found}
 
 
-def decisions_route(latest: LatestRequests, file: Callable[[], KeptTexts | None] = lambda: None) -> Route:
+def decisions_route(latest: LatestRequests, file: Callable[[], TextsFile | None] = lambda: None) -> Route:
     """Return the route `GET /decisions`, which has the newest first.
 
     `after` and `before` are numbers of decisions; to continue, ask for those after `latest`. `file` returns the file of

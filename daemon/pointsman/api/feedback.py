@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from pointsman.errors import RequestError, TooBusy
 from pointsman.long_body import Received
-from pointsman.observability.feedback_file import KeptFeedback
+from pointsman.observability.feedback_file import FeedbackFile
 
 MAX_FEEDBACK_BODY_BYTES = 16 * 2**10
 
@@ -28,7 +28,7 @@ _FORM = (
 )
 
 
-def take(feedback_file: KeptFeedback | None, body: Received, author: str, now: float) -> dict[str, Any]:
+def take(feedback_file: FeedbackFile | None, body: Received, author: str, now: float) -> dict[str, Any]:
     """Store the feedback in a body, and return the response; raises RequestError or TooBusy."""
     if feedback_file is None:
         message = "this service takes no feedback; its operator can name a file in pointsman.log.feedback_file"

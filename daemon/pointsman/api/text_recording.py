@@ -11,7 +11,7 @@ from pointsman.classify.classifier import Classification
 from pointsman.observability.log_line import cut, stamp
 from pointsman.observability.record import MAX_NAME_BYTES, Record
 from pointsman.observability.text_records import NO_CATEGORY, TextRecord
-from pointsman.observability.texts_file import KeptTexts
+from pointsman.observability.texts_file import TextsFile
 from pointsman.routing.decision import Decision
 from pointsman.routing.router import RoutedRequest, Router
 
@@ -19,7 +19,7 @@ from pointsman.routing.router import RoutedRequest, Router
 SCORES = 2
 
 
-def keep_text(texts: KeptTexts, router: Router, record: Record, routed: RoutedRequest) -> None:
+def keep_text(texts: TextsFile, router: Router, record: Record, routed: RoutedRequest) -> None:
     """Store the text that the classifier read, if any, and if this text is wanted."""
     read = routed.classification
     if read is not None and texts.wants(read.text_hash):
@@ -28,7 +28,7 @@ def keep_text(texts: KeptTexts, router: Router, record: Record, routed: RoutedRe
 
 
 def keeping_contested(
-    texts: KeptTexts, router: Router, record: Record, routed: RoutedRequest, read: Classification
+    texts: TextsFile, router: Router, record: Record, routed: RoutedRequest, read: Classification
 ) -> Callable[[str, str | None], object] | None:
     """Return a function that stores a text again, with the other category of the classifier in shadow.
 

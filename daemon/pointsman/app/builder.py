@@ -26,13 +26,13 @@ from pointsman.errors import CannotStart
 from pointsman.evaluation.worklist import FeedbackLine
 from pointsman.experiments.canary_monitor import CanaryMonitor
 from pointsman.observability.answers import Answer, Answers
-from pointsman.observability.feedback_file import KeptFeedback
+from pointsman.observability.feedback_file import FeedbackFile
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import Level
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
 from pointsman.observability.spans import Spans
-from pointsman.observability.texts_file import KeptTexts
+from pointsman.observability.texts_file import TextsFile
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.health_reporter import HealthReporter
@@ -163,7 +163,7 @@ class GenerationBuilder:
         )
         return Forwarder(upstreams, configured_outage_queue(options, balancer, self._metrics))
 
-    def _recorder(self, config: Config, feedback: KeptFeedback | None, previous: Generation | None) -> Recorder:
+    def _recorder(self, config: Config, feedback: FeedbackFile | None, previous: Generation | None) -> Recorder:
         return Recorder(
             self._metrics,
             self._log,
@@ -199,7 +199,7 @@ class GenerationBuilder:
 
     def _data_files(
         self, options: LogOptions, previous: Generation | None
-    ) -> tuple[KeptTexts | None, KeptFeedback | None]:
+    ) -> tuple[TextsFile | None, FeedbackFile | None]:
         """Return the files of texts and of feedback; raises CannotStart, with no file left open."""
         texts = self._texts(options, previous)
         try:
@@ -209,17 +209,17 @@ class GenerationBuilder:
                 texts.close()
             raise
 
-    def _texts(self, options: LogOptions, previous: Generation | None) -> KeptTexts | None:
+    def _texts(self, options: LogOptions, previous: Generation | None) -> TextsFile | None:
         """Return the file of texts, which stays open if its options are the same; raises CannotStart."""
         if previous is not None and _about_texts(previous.config.pointsman.log) == _about_texts(options):
             return previous.texts
-        return None if options.texts_file is None else KeptTexts(options, self._log, self._metrics.texts_dropped.add)
+        return None if options.texts_file is None else TextsFile(options, self._log, self._metrics.texts_dropped.add)
 
-    def _feedback(self, file: str | None, previous: Generation | None) -> KeptFeedback | None:
+    def _feedback(self, file: str | None, previous: Generation | None) -> FeedbackFile | None:
         """Return the file of feedback, which stays open if it is the same; raises CannotStart."""
         if previous is not None and previous.config.pointsman.log.feedback_file == file:
             return previous.feedback
-        return None if file is None else KeptFeedback(Path(file), self._log, self.answers, self._rated)
+        return None if file is None else FeedbackFile(Path(file), self._log, self.answers, self._rated)
 
     def _rated(self, answer: Answer, said: Mapping[str, object]) -> None:
         self.rated(answer, msgspec.convert({"event": "feedback"} | dict(said), FeedbackLine))

@@ -56,7 +56,7 @@ class Candidates:
     async def judge(self, name: str, router: Router, routed: RoutedRequest) -> dict[str, Any]:
         """Return what an artifact decides about the classified text alone, with the scores; raises HttpError.
 
-        None if no text was classified.
+        `decision` is None if no text was classified.
         """
         if self._waiting >= MAX_WAITING_CALLERS:
             raise TooBusy(f"{MAX_WAITING_CALLERS} texts wait for a candidate already")

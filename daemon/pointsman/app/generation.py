@@ -12,8 +12,8 @@ from pointsman.app.shadow import ShadowClassifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.certificate import Certificate
 from pointsman.config.model import Config
-from pointsman.observability.feedback_file import KeptFeedback
-from pointsman.observability.texts_file import KeptTexts
+from pointsman.observability.feedback_file import FeedbackFile
+from pointsman.observability.texts_file import TextsFile
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.recorder import Recorder
 from pointsman.proxy.timeouts import Timeouts
@@ -45,11 +45,11 @@ class Generation:
         return self.backend.router.classifier
 
     @property
-    def texts(self) -> KeptTexts | None:
+    def texts(self) -> TextsFile | None:
         return self.backend.texts
 
     @property
-    def feedback(self) -> KeptFeedback | None:
+    def feedback(self) -> FeedbackFile | None:
         return self.backend.feedback
 
     def status(self) -> str:

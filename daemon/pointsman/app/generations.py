@@ -18,13 +18,13 @@ from pointsman.app.supervisor import Supervisor
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.config.overlay import NOTHING, Overlay
-from pointsman.observability.feedback_file import KeptFeedback
+from pointsman.observability.feedback_file import FeedbackFile
 from pointsman.observability.latest import LatestRequests
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
 from pointsman.observability.spans import Spans
-from pointsman.observability.texts_file import KeptTexts
+from pointsman.observability.texts_file import TextsFile
 from pointsman.observability.traffic import Traffic
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.stored_responses import StoredResponses
@@ -97,7 +97,7 @@ class Generations:
     def _follow(self, generation: Generation) -> None:
         """Watch the experiments of a config, as commands and the service have changed them."""
         self.metrics.settle()  # requests that have ended belong to the experiments before
-        self.canary_monitor.follow(generation.backend.router.routing)
+        self.canary_monitor.follow(generation.config, generation.backend.router.routing)
         self.experiments.follow(generation.config, generation.backend.router.routing)
         self.models.follow(generation.config)
 
@@ -186,7 +186,7 @@ class _GenerationState:
     requests: int = 0
 
 
-def _parts(generation: Generation) -> Iterator[Classifier | EndpointState | KeptTexts | KeptFeedback | Spans]:
+def _parts(generation: Generation) -> Iterator[Classifier | EndpointState | TextsFile | FeedbackFile | Spans]:
     """Yield the parts that must be closed and may be shared between generations."""
     yield generation.classifier
     yield from generation.balancer.all.values()

@@ -161,6 +161,10 @@ class OverlayStore:
         if config != self.current.config:
             self._spawn(self.change(lambda now: msgspec.structs.replace(now, config=config), by="changed file"))
 
+    def forget_trial(self, category: str) -> None:
+        """Let a canary that is on trial be judged by what comes after the next change."""
+        self._generations.canary_monitor.forget(category)
+
     async def keep_adapters(self) -> None:
         """Store the data by which adapters unloaded by hand can be loaded again; drop the oldest."""
         known = list(self._generations.unloaded.items())[-overlay.MAX_ADAPTERS :]

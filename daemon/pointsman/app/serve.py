@@ -60,7 +60,7 @@ async def serve(
         stack.callback(signal.signal, signal.SIGHUP, signal.SIG_IGN)
         overlay = OverlayStore(source.state, generations)
         generations.supervisor.start("mode", overlay.watch)
-        reloader.applied = lambda: overlay.keep_rollback(source.rolled_back)
+        reloader.applied = lambda: overlay.keep_rollback(source.applied())
         improver = Improver(source, lambda: generations.current.config, log)
         stack.push_async_callback(improver.close)
         registry = ArtifactRegistry(source, reloader, overlay)

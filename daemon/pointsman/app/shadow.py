@@ -22,7 +22,7 @@ from pointsman.lru import Lru
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
-from pointsman.observability.texts_file import KeptTexts
+from pointsman.observability.texts_file import TextsFile
 from pointsman.routing.opinion import Opinion, opinion
 from pointsman.routing.policy import Policy
 from pointsman.routing.router import RoutedRequest, Router
@@ -83,7 +83,7 @@ class ShadowClassifier:
         """Return whether this can be reused for a config: the same two classifiers, and the same categories."""
         return self.state != "stopped" and _basis(self._serves) == _basis(prepared)
 
-    def offer(self, router: Router, routed: RoutedRequest, record: Record, texts: KeptTexts | None = None) -> None:
+    def offer(self, router: Router, routed: RoutedRequest, record: Record, texts: TextsFile | None = None) -> None:
         """Queue the text of a decision, if there is time and the text was not read before.
 
         If texts are stored, the file is told about those with another category.

@@ -9,6 +9,7 @@ from pointsman.app.prepare import PreparedConfig, prepare
 from pointsman.config import overlay
 from pointsman.config.load import content
 from pointsman.config.overlay import Promotion
+from pointsman.config.rolled_back import RolledBack
 from pointsman.errors import CannotStart
 from pointsman.observability.log_line import Level
 
@@ -36,6 +37,8 @@ class ConfigSource:
         self.rolled_back = found.config
         """The config that is served in place of the file, until the file has changed."""
         self.promoted = found.classifier
+        self._changed = False
+        """True if the file has changed since the rollback, by what was read last."""
         self._vllm = vllm
         self._log_level = log_level
         self._hash_key = hash_key
@@ -61,10 +64,9 @@ class ConfigSource:
         self._seen = seen
         seen[self.path] = _stamp(self.path)
         file, rolled_back = content(self.path), self.rolled_back
-        if rolled_back is None or self.state is None or not rolled_back.holds(file):
-            found = self._prepared(previous, seen, (file, self.path), promoted)
-            self.rolled_back = None
-            return found
+        self._changed = rolled_back is not None and not rolled_back.holds(file)
+        if rolled_back is None or self.state is None or self._changed:
+            return self._prepared(previous, seen, (file, self.path), promoted)
         try:
             found = self._prepared(previous, seen, rolled_back.read(self.state), promoted)
             warning = rolled_back.problem(self.state, self.path).render(str(self.path))
@@ -75,6 +77,12 @@ class ConfigSource:
             found = self._prepared(previous, seen, (file, self.path), promoted)
             warning = f"{self.path} is served, though a former release has gone back to another config: {error}"
             return replace(found, warnings=(warning, *found.warnings))
+
+    def applied(self) -> RolledBack | None:
+        """Return the rollback that stays in effect, now that what was read last is served."""
+        if self._changed:
+            self.rolled_back = None
+        return self.rolled_back
 
     def _prepared(
         self, previous: PreparedConfig | None, seen: Stamps, text: tuple[bytes, Path], promoted: Promotion | None

@@ -157,7 +157,7 @@ class Classifier:
         return self.curve.workers * max(1, self._batch_tokens // TYPICAL)
 
     async def classify(self, text: str, deadline: float | None = None, client: str = "") -> Classification:
-        """Classify a text; raises DeadlineMissed, Overloaded, or ClassifierError. May be cancelled.
+        """Classify a text; raises DeadlineMissed, Overloaded, or ClassifierError. May be canceled.
 
         `deadline` is in seconds; by default it follows from the text's predicted run. `client` is whose text it is:
         what others have sent counts for none of its texts.

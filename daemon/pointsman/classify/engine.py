@@ -22,6 +22,9 @@ from pointsman.classify.runtime import ProviderUnavailable, import_runtime, open
 from pointsman.classify.tokenizer import Ids
 from pointsman.errors import ArtifactError, CannotStart
 
+# Attention takes memory for each row.
+MAX_ROWS = 32
+
 Logits = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float32]
 
@@ -129,7 +132,7 @@ class Engine:
             self._open_cuda(name, device)
 
     def _start_runtime(self, provider: str) -> str:
-        """Import ONNX Runtime, and return its name of the provider; raises CannotStart or Unavailable."""
+        """Import ONNX Runtime, and return its name of the provider; raises CannotStart or ProviderUnavailable."""
         self._runtime = import_runtime()
         self.version = self._runtime.__version__
         self._run_options = self._runtime.RunOptions()
@@ -185,15 +188,17 @@ class Engine:
 
 
 def _by_length(call: Callable[[dict[str, Ids]], Logits], batch: Sequence[Ids], *, masked: bool) -> Logits:
-    """Run a graph that takes rectangular inputs: prompts of equal length share a call."""
+    """Run a graph that takes rectangular inputs: prompts of equal length share a call, up to MAX_ROWS of them."""
     positions: defaultdict[int, list[int]] = defaultdict(list)
     for position, ids in enumerate(batch):
         positions[len(ids)].append(position)
     logits: dict[int, Logits] = {}
     for same in positions.values():
-        input_ids = np.stack([batch[position] for position in same])
-        feed = {"input_ids": input_ids} | ({"attention_mask": np.ones_like(input_ids)} if masked else {})
-        logits |= zip(same, call(feed), strict=True)
+        for start in range(0, len(same), MAX_ROWS):
+            some = same[start : start + MAX_ROWS]
+            input_ids = np.stack([batch[position] for position in some])
+            feed = {"input_ids": input_ids} | ({"attention_mask": np.ones_like(input_ids)} if masked else {})
+            logits |= zip(some, call(feed), strict=True)
     return np.stack([logits[position] for position in range(len(batch))])
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import zipfile
+import time
 from array import array
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,10 @@ CANDIDATES = LANGUAGES - ALIASES.keys()
 BLOCK = 32
 """Numbers of a table that are compared at once; with 16 a fifth less is left, and finding them takes twice as long."""
 STORED = "languages-{}.npz"
+FORMAT = 1
+"""Of the stored arrays."""
 MAX_STORED_BYTES = 64 << 20
+OLD_SECONDS = 3_600.0
 
 Arrays = dict[str, Any]
 
@@ -64,18 +68,19 @@ class FoldedTable:
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> FoldedTable:
         """Return the table that `arrays` came from."""
-        return cls(*(array("I", arrays[name].tobytes()) for name in ("cells", "blocks")))
+        return cls(*(array(arrays[name].dtype.char, arrays[name].tobytes()) for name in ("cells", "blocks")))
 
 
 @cache
 def load_identifier() -> LanguageIdentifier:
     """Return the identifier, which all gates share and several threads may use."""
     model = (MODEL_DIR / MODEL_FILE).read_bytes()
-    key = hashlib.sha256(model + repr((sorted(CANDIDATES), BLOCK)).encode()).hexdigest()
-    stored = state_folder() / STORED.format(key[:12])
-    with contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    form = FORMAT, metadata.version("py3langid"), sorted(CANDIDATES), BLOCK
+    stored = state_folder() / STORED.format(hashlib.sha256(model + repr(form).encode()).hexdigest()[:12])
+    try:
         return _identifier(dict(np.load(io.BytesIO(files.read(stored, MAX_STORED_BYTES)), allow_pickle=False)))
-    arrays = _unpacked()
+    except Exception:  # noqa: BLE001 - a damaged file raises whatever zipfile and numpy make of it
+        arrays = _unpacked()
     with contextlib.suppress(OSError):  # without the file, the next start takes longer
         _store(stored, arrays)
     return _identifier(arrays)
@@ -112,6 +117,7 @@ def _store(path: Path, arrays: Arrays) -> None:
     np.savez(content, **arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write(path, content.getvalue(), replace=True)
-    for former in path.parent.glob(STORED.format("*")):
-        if former != path:
+    for former in (*path.parent.glob(STORED.format("*")), *path.parent.glob(f".{STORED.format('*')}.*")):
+        # A temporary file that is old was left by a process that was killed.
+        if former != path and (not former.name.startswith(".") or time.time() - former.stat().st_mtime > OLD_SECONDS):
             former.unlink(missing_ok=True)

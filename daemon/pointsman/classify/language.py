@@ -20,7 +20,7 @@ def _split(words: str) -> frozenset[str]:
 
 
 CERTAIN = 20.0
-"""The factor by which the best of the declared languages must be more likely than the best other, or less."""
+"""The factor by which the best declared language must be more or less likely than the best of the others."""
 HEAD, TAIL = 400, 200
 """Characters of a text that are read."""
 MAX_READ_CHARACTERS = 150

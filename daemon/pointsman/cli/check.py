@@ -28,7 +28,7 @@ from pointsman.config.loops import is_local
 from pointsman.config.model import Category, Config
 from pointsman.config.threshold_notice import was_notified
 from pointsman.config.words import Keys
-from pointsman.errors import ArtifactError, ConfigError, Problem
+from pointsman.errors import ArtifactError, CannotStart, ConfigError, Problem
 from pointsman.evaluation.both_errors import HEAD, both_errors, cells
 from pointsman.routing import threshold_problems
 from pointsman.routing.thresholds import Threshold, at_precision, thresholds
@@ -192,7 +192,13 @@ def _rolled_back(loaded: LoadedConfig, state: Path | None) -> Iterator[Problem]:
     """Yield that the service serves another config, to which a former release has gone back."""
     found = overlay.read(state)[0].config
     if found is not None and state is not None and found.holds(content(loaded.path)):
-        yield found.problem(state, loaded.path)
+        try:
+            found.read(state)
+        except CannotStart as error:
+            message = f"this file is served, though a former release has gone back to another config: {error}"
+            yield Problem(path="", line=None, message=message, fix="change the file, if only a comment, to end this")
+        else:
+            yield found.problem(state, loaded.path)
 
 
 def _about_thresholds(loaded: LoadedConfig, first: _ArtifactSummary, state: Path | None) -> Iterator[Problem]:

@@ -364,8 +364,8 @@ def _lasting(text: str) -> int:
 
 
 def _no_rollback(text: str) -> str:
-    if text == "rollback":
-        raise argparse.ArgumentTypeError("configs are kept no more; restore the file from version control or a copy")
+    if text in {"list", "rollback", "follow"}:
+        raise argparse.ArgumentTypeError("configs are no longer kept; restore the file from version control or a copy")
     return text
 
 

@@ -101,7 +101,7 @@ def _not_found(wanted: str, address: str, result: dict[str, Any]) -> str:
 
 
 def _read(wanted: str, paths: Sequence[Path]) -> _FoundRequests:
-    """Return the lines in logs; raises CommandFailed if there are none, _Unreadable if that is unknown."""
+    """Return the lines in logs; raises CommandFailed if there are none, _UnreadableLog if that is unknown."""
     search, begin, end = Search(wanted), b"", b""
     troubles = []
     for path in paths:

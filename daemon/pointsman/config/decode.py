@@ -147,7 +147,8 @@ class Walker:
             if not isinstance(item, Scalar) or (now := removed.VALUES.get((node.keys, item.text))) is None:
                 yield item
                 continue
-            self.warnings.append(_at(item, "this choice was removed", f"write {now}, which counts in its place"))
+            fix = "remove it" if now in texts else f"write {now}, which counts in its place"
+            self.warnings.append(_at(item, "this choice was removed", fix))
             if now not in texts:
                 texts.add(now)
                 yield dataclasses.replace(item, value=now, text=now)

@@ -263,7 +263,7 @@ def _after(category: CategoryRollout, decided: CanaryOutcome | None) -> Category
 
 
 def with_classifier(config: Config, promoted: Promotion | None) -> tuple[Config, Promotion | None]:
-    """Return the config with the classifier that replaces its own, and that, or None."""
+    """Return the config with the classifier that replaces its own, and the promotion; None without one."""
     model = config.classifier.category_model
     if promoted is None or promoted.over != model.model_id:
         return config, None

@@ -1,4 +1,4 @@
-"""List what a config of an earlier release may have that does nothing any more; it still serves, with a warning."""
+"""List what a config of an earlier release may still have; it serves, with a warning."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ OTHERS = "*"
 
 
 class Tally:
-    """A `Side` without its conversations, of which the last `max_conversations` that had requests are remembered.
+    """An `ArmResults` without its conversations; the last `max_conversations` that had requests are remembered.
 
     One that comes back later counts as another. The feedback of the last `max_rated` is remembered, and `max_authors`
     are counted separately: all others count as one.

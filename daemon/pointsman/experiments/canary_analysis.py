@@ -21,17 +21,15 @@ SCALE = 0.2
 """Differences of the logarithm of the first byte that matter: a fifth."""
 # Fewer conversations of an arm may have met the same short trouble.
 MIN_CONVERSATIONS = 10
-# Conversations of each arm that are known to count once, and clients that are told apart; 300 bytes each.
+# Conversations of each arm that are known to count once, and groups of clients by their hash; 300 bytes each.
 MAX_CONVERSATIONS = 2_000
-MAX_CLIENTS = 500
+MAX_CLIENTS = 512
 HOUR_SECONDS = 3_600.0
 # A model that an endpoint was not asked for so long may have to be loaded first.
 COLD_SECONDS = 300.0
-# To judge takes half a millisecond at worst.
+# To judge takes a millisecond at worst.
 PAUSE_SECONDS = 1.0
 
-OTHERS = "*"
-"""All clients after the first MAX_CLIENTS."""
 _ARMS = (Arm.CANARY, Arm.STABLE)
 
 
@@ -52,7 +50,7 @@ class RequestOutcome(NamedTuple):
 
 
 class _CanaryClient:
-    """The conversations of one client: how many there are, how many failed, and the logarithms of their first bytes."""
+    """Conversations of one client, or of few: how many, how many failed, and the logarithms of their first bytes."""
 
     __slots__ = ("conversations", "failed", "first_bytes")
 
@@ -76,15 +74,17 @@ class _CanaryArm:
 
     def __init__(self) -> None:
         self._known: Lru[float, _CanaryConversation] = Lru(MAX_CONVERSATIONS)
-        self._clients: dict[str, _CanaryClient] = {}
+        self._clients: dict[int, _CanaryClient] = {}
+        self.conversations = 0
 
     def add(self, outcome: RequestOutcome, *, warm: bool) -> None:
         """Count a request; its conversation fails once, and has the first byte of its first warm request."""
         one = self._known.get(outcome.draw)
         if one is None:
-            name = outcome.client if len(self._clients) < MAX_CLIENTS or outcome.client in self._clients else OTHERS
-            one = _CanaryConversation(self._clients.setdefault(name, _CanaryClient()))
-            one.client.conversations += 1
+            client = self._clients.setdefault(hash(outcome.client) % MAX_CLIENTS, _CanaryClient())
+            one = _CanaryConversation(client)
+            client.conversations += 1
+            self.conversations += 1
         self._known.put(outcome.draw, one)
         if outcome.failed:
             one.client.failed += not one.failed
@@ -92,10 +92,6 @@ class _CanaryArm:
         elif warm and outcome.first_byte and not one.timed:
             one.timed = True
             one.client.first_bytes.add(math.log(outcome.first_byte))
-
-    def conversations(self) -> int:
-        """Return how many there are."""
-        return sum([one.conversations for one in self._clients.values()])
 
     def failures(self) -> Share:
         """Return how many conversations failed, and how many there are, of those that count."""
@@ -118,9 +114,11 @@ class _CanaryTest:
     def verdict(self, canary: Canary, alpha: float) -> str | None:
         """Return why the canary must be rolled back; a wrong answer has at most the probability `alpha`."""
         sides = [self.sides[arm] for arm in _ARMS]
-        if min(side.conversations() for side in sides) < MIN_CONVERSATIONS:
+        if min(side.conversations for side in sides) < MIN_CONVERSATIONS:
             return None
         found, usual = (side.failures() for side in sides)
+        if min(found[1], usual[1]) < MIN_CONVERSATIONS:
+            return None
         if _share(found) - _share(usual) > canary.max_failures and shares_differ(found, usual, alpha / 2):
             return f"{_share(found):.1%} of {found[1]} conversations failed, of the stable arm {_share(usual):.1%}"
         slow, quick = (side.first_bytes() for side in sides)
@@ -136,7 +134,7 @@ def _share(found: Share) -> float:
 
 
 class CanaryAnalysis:
-    """The conversations of both arms of one canary: all of them, and those that began in the current hour."""
+    """The conversations of both arms of one canary: all of them, and those with a request in the current hour."""
 
     def __init__(self, canary: Canary) -> None:
         self.canary = canary
@@ -153,12 +151,12 @@ class CanaryAnalysis:
         That is judged at most once in PAUSE_SECONDS.
         """
         self._started = outcome.at if self._started is None else self._started
-        if (hours := int((outcome.at - self._started) // HOUR_SECONDS) + 1) != self._hours:
+        if (hours := int(max(0.0, outcome.at - self._started) // HOUR_SECONDS) + 1) != self._hours:
             self._hour, self._hours = _CanaryTest(), hours
         warm = self._warm(outcome)
         for test in (self._whole, self._hour):
             test.sides[outcome.arm].add(outcome, warm=warm)
-        if outcome.at - self._judged < PAUSE_SECONDS:
+        if 0.0 <= outcome.at - self._judged < PAUSE_SECONDS:  # less than 0: the clock was set back
             return None
         self._judged = outcome.at
         # The sum of 1 / (n * (n + 1)) over all hours is 1.
@@ -174,4 +172,4 @@ class CanaryAnalysis:
 
     def counts(self) -> dict[str, int]:
         """Return the number of conversations of each arm."""
-        return {arm.value: side.conversations() for arm, side in self._whole.sides.items()}
+        return {arm.value: side.conversations for arm, side in self._whole.sides.items()}

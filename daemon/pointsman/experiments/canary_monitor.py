@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pointsman.config.model import RoutingOptions
+from pointsman.config.model import Config, ModelScore, RoutingOptions
 from pointsman.experiments.canary_analysis import CanaryAnalysis, RequestOutcome
 from pointsman.observability.record import Record
 from pointsman.routing.canaries import Arm
@@ -18,21 +18,24 @@ class CanaryMonitor:
 
     def __init__(self) -> None:
         self._analyses: dict[str, CanaryAnalysis] = {}
+        self._stable: dict[str, tuple[ModelScore, ...]] = {}
         self.roll_back: Callable[[str, str, str], None] = lambda *_: None
         """Called with the category, the adapter, and why."""
 
-    def follow(self, routing: RoutingOptions) -> None:
-        """Watch the canaries of these options; a trial continues while its canary is the same."""
-        wanted = {
-            name: one.canary
-            for name, one in routing.categories.items()
-            if one.canary is not None and 0 < one.canary.percent < 100
-        }
-        known = self._analyses
-        self._analyses = {
-            name: known[name] if name in known and known[name].canary == canary else CanaryAnalysis(canary)
-            for name, canary in wanted.items()
-        }
+    def follow(self, config: Config, routing: RoutingOptions) -> None:
+        """Watch the canaries of these options; a trial continues while its canary and the stable arm are the same."""
+        stable = {one.name: one.model_scores for one in config.categories}
+        found = {}
+        for name, one in routing.categories.items():
+            if one.canary is not None and 0 < one.canary.percent < 100:
+                known = self._analyses.get(name)
+                same = known is not None and known.canary == one.canary and self._stable.get(name) == stable.get(name)
+                found[name] = known if known is not None and same else CanaryAnalysis(one.canary)
+        self._analyses, self._stable = found, stable
+
+    def forget(self, category: str) -> None:
+        """Let the trial of a category begin anew with the next `follow`."""
+        self._analyses.pop(category, None)
 
     def observe(self, record: Record) -> None:
         """Count a request that has ended."""

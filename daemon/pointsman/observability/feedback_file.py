@@ -20,7 +20,7 @@ FILE_BYTES = 64 * 2**20
 CLOSE_SECONDS = 1.0
 
 
-class KeptFeedback:
+class FeedbackFile:
     """The file of feedback, readable by its owner only: JSON lines, each with the decision that it is about.
 
     `answers` are those that clients may judge; `rated` is called with an answer and its feedback.

@@ -55,7 +55,7 @@ class Histogram(Collector):
         self.add_all((value,), *labels)
 
     def add_all(self, values: Sequence[float], *labels: str) -> None:
-        """Observe values of the series with these label values, of which `first` comes first."""
+        """Observe values of the series with these label values."""
         if not values:
             return
         try:

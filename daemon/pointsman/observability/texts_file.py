@@ -25,7 +25,7 @@ CLOSE_SECONDS = 1.0
 LATEST_TEXTS, LATEST_CHARACTERS = 2_000, 500
 
 
-class KeptTexts:
+class TextsFile:
     """The file of classified texts, readable by its owner only: JSON lines, each a `TextRecord`."""
 
     def __init__(self, options: LogOptions, log: Log, count_dropped: Callable[[], object]) -> None:

@@ -91,7 +91,7 @@ class StoredFile:
             self._new.append(entry)
 
     def _next_write(self) -> Callable[[], None]:
-        """Return the text that updates the file: the new lines or, if there is no room for more, a snapshot."""
+        """Return a function that updates the file: by the new lines or if no room is left, by a snapshot."""
         new, self._new = self._new, []
         if self._room:
             return lambda: self._add(new)

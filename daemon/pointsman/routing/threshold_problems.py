@@ -45,7 +45,7 @@ def problems(
 
 
 def former(loaded: LoadedConfig, labels: Sequence[str], calibration: Calibration | None) -> Problem | None:
-    """Return what keeps the routes of when thresholds were fitted unasked.
+    """Return the settings that keep the routes from when thresholds were fitted by default.
 
     None where the config has `thresholds` or `precision`, or no adapter's threshold is different.
     """

@@ -36,7 +36,7 @@ class ThresholdChange(msgspec.Struct, frozen=True):
     after: float
     labelled: int
     origin: str
-    """The value of an `Origin`."""
+    """The value of a `ThresholdOrigin`."""
     few: bool
     """True if these texts are too few, so that no labeled text counts for the category."""
 

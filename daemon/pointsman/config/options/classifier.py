@@ -87,7 +87,7 @@ class ClassifierOptions:
         minimum=8,
     )
     head_share: float = option(
-        "Share of `max_tokens` taken from the head of a longer prompt; the others are taken from its tail.",
+        "Share of `max_tokens` taken from the head of a longer prompt; the rest is taken from its tail.",
         0.5,
         minimum=0,
         maximum=1,

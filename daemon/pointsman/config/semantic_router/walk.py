@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pointsman.config import removed
 from pointsman.config.declared import hints
 from pointsman.config.decode import Walker
 from pointsman.config.semantic_router.note import Notes
@@ -22,7 +23,7 @@ class LenientWalker(Walker):
         names = set(hints(kind))
         for name, node in table.entries.items():
             if name not in names:
-                self._notes.dropped(node, "Pointsman has no such key")
+                self._notes.dropped(node, removed.KEYS.get(node.keys, "Pointsman has no such key"))
         return {name: node for name, node in table.entries.items() if name in names}
 
     def _missing(self, annotation: Any, table: Table, where: Keys) -> None:

@@ -23,7 +23,7 @@ _NOT_SMALL = (BlockForm.ENCLOSED, BlockForm.FILE, BlockForm.TABLE)
 
 
 class BlockKind(enum.StrEnum):
-    """The kind of a block, as shown in steps."""
+    """The kind of a block, as shown in steps, except USER_TEXT."""
 
     USER_TEXT = "user_text"
     """A person's text. If it was not taken as the ask, steps call it `other`."""

@@ -62,7 +62,7 @@ function experiment(one, currency) {
         rated ? ["Authors of feedback", side => count(side.authors)] : null,
         rated ? ["Feedback", side => `${count(side.good)} good, ${count(side.bad)} bad`] : null,
         rated ? ["Score, mean", side => range(side.score, value => value.toFixed(2))] : null,
-        ...labels.map(name => [`Labelled ${name === "*" ? "otherwise" : name}`,
+        ...labels.map(name => [`Labeled ${name === "*" ? "otherwise" : name}`,
             side => range(side.labels[name], value => percent(value, 1))]),
     ].filter(Boolean);
     const ratio = one.first_byte_ratio;

@@ -16,7 +16,7 @@ const WHY = {
 };
 // By the sign test, a smaller difference can be chance, even if no text is decided worse.
 const MIN_DIFFERENCE = 6;
-const NOT_KEPT = "No texts are kept: name a file in pointsman.log.texts_file to see doubtful prompts here.";
+const NOT_KEPT = "No texts are stored: name a file in pointsman.log.texts_file to see doubtful prompts here.";
 
 export function open(main) {
     let told = null, serving = null, skipped = new Set(), busy = false;
