@@ -83,9 +83,10 @@ coverage:
 		>benchmarks/results/coverage.md
 
 # What takes minutes: a Debian that boots, real clients, two vLLMs, adapters that come and go, an export at
-# ModernBERT-base's shape.
+# ModernBERT-base's shape. Several real vLLMs and booting Debians at a time starve each other: with six workers it takes
+# longer than with three, and tests miss their time.
 test-long: wheel .venv-vllm
-	.venv-test/bin/python -m pytest -n $(WAITERS) $(RERUNS) -m long
+	.venv-test/bin/python -m pytest -n $(WORKERS) $(RERUNS) -m long
 
 # What checks in full what .ci/run checks in short: any three marks that the readers of messages know, all large bodies, a
 # minute of chaos, fifty reloads, each Python with each set of dependencies. Two hours of CPU; one test takes more than
