@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from pointsman.classify import artifact
-from pointsman.classify.engine import Engine, softmax
+from pointsman.classify.engine import Engine, _by_length, softmax
 from pointsman.classify.packing import INPUTS
 from pointsman.classify.providers import default_providers
 from pointsman.classify.runtime import PROVIDERS
@@ -301,3 +301,16 @@ def test_softmax_sums_to_one_and_does_not_overflow() -> None:
 def test_softmax_is_over_the_last_axis_of_however_many() -> None:
     assert softmax(np.zeros(4, dtype=np.float32)).tolist() == [0.25] * 4
     assert softmax(np.zeros((2, 1, 4), dtype=np.float32)).tolist() == [[[0.25] * 4]] * 2
+
+
+def test_a_rectangular_run_has_at_most_32_rows() -> None:
+    """Attention takes memory for each; the answers keep the order of the texts."""
+    rows: list[int] = []
+
+    def call(feed: dict[str, Any]) -> Any:
+        rows.append(len(feed["input_ids"]))
+        return feed["input_ids"][:, :1].astype(np.float32)
+
+    batch = [np.full(5 + number % 2, number, dtype=np.int64) for number in range(150)]
+    assert _by_length(call, batch, masked=False)[:, 0].tolist() == list(range(150))
+    assert (max(rows), sum(rows)) == (32, 150)

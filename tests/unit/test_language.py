@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from pathlib import Path
 
@@ -198,9 +199,13 @@ def test_the_file_of_another_version_goes_and_where_nothing_can_be_stored_it_wor
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
-    (tmp_path / "languages-0.npz").write_bytes(b"former")
+    """What a killed process has left goes after an hour, as another process may still write it."""
+    for name in ("languages-0.npz", ".languages-1.npz.left", ".languages-1.npz.new"):
+        (tmp_path / name).write_bytes(b"former")
+    os.utime(tmp_path / ".languages-1.npz.left", (0, 0))
     identifier.load_identifier.__wrapped__()
     assert len([*tmp_path.glob("languages-*")]) == 1
+    assert [one.name for one in tmp_path.glob(".*")] == [".languages-1.npz.new"]
     (tmp_path / "file").touch()
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file"))
     assert identifier.load_identifier.__wrapped__().rank("Guten Morgen")[0][0] == "de"

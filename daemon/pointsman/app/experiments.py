@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pointsman.config.model import Config, RoutingOptions
-from pointsman.evaluation.comparison import EACH, FAILURES, MAX_LABELS, SCALE, prices_of, verdicts
+from pointsman.evaluation.comparison import EACH, MAX_LABELS, SCALE, prices_of, verdicts
 from pointsman.evaluation.tally import Tally
 from pointsman.evaluation.worklist import FeedbackLine
+from pointsman.experiments.failure import has_failed
 from pointsman.experiments.sequential import difference
 from pointsman.observability.answers import Answer
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, draw_of
 from pointsman.routing.canaries import Arm
-from pointsman.routing.decision import Reason
 from pointsman.routing.router import RoutedRequest
 from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
@@ -115,13 +115,11 @@ class Experiments:
         if draw is None:
             return
         category = routed.decision.category
-        failed = (
-            record.status in FAILURES or record.error is not None or routed.decision.reason is Reason.ADAPTER_MISSING
-        )
         first = None if record.first_byte is None else record.first_byte * 1000
         prompt, completion = record.tokens or (0, 0)
         price = self._prices.get(routed.decision.model, _NO_PRICE)
         cost = prompt * price[0] + completion * price[1]
+        failed = has_failed(record.status, record.error, routed.decision.reason)
         for side in self._sides(category, arm):
             side.add(f"{category} {draw}", failed=failed, first_byte=first, tokens=completion, cost=cost)
 

@@ -15,6 +15,7 @@ from pointsman.errors import EvaluationError
 from pointsman.evaluation.log_lines import MAX_LOG_LINE_BYTES
 from pointsman.evaluation.metrics import accuracy_interval
 from pointsman.evaluation.table import columns
+from pointsman.experiments.failure import has_failed
 from pointsman.experiments.sequential import ALPHA, Sample, Share, counted, difference, shares_differ
 
 # For each side; more would take more than 200 MB.
@@ -25,7 +26,6 @@ EACH = ALPHA / 4
 SCALE = 0.2
 MAX_LABELS = 5
 ROUTED = frozenset({"routed", "canary", "stable"})
-FAILURES = frozenset({500, 502, 503, 504})
 
 
 T = TypeVar("T")
@@ -186,7 +186,7 @@ def _of_conversation(
 
 def _add(side: ArmResults, line: _LoggedOutcome, prices: Mapping[str, tuple[float, float]]) -> None:
     found = _of_conversation(side, side.conversations, line, ConversationOutcome)
-    failed = line.status in FAILURES or line.error is not None or line.why == "adapter_missing"
+    failed = has_failed(line.status, line.error, line.why)
     side.requests += 1
     found.failed |= failed
     if found.first_byte is None and not failed:

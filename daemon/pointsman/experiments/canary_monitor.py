@@ -6,11 +6,9 @@ from collections.abc import Callable
 
 from pointsman.config.model import Config, ModelScore, RoutingOptions
 from pointsman.experiments.canary_analysis import CanaryAnalysis, RequestOutcome
+from pointsman.experiments.failure import has_failed
 from pointsman.observability.record import Record
 from pointsman.routing.canaries import Arm
-from pointsman.routing.decision import Reason
-
-_FAILURES = frozenset({500, 502, 503, 504})
 
 
 class CanaryMonitor:
@@ -46,13 +44,12 @@ class CanaryMonitor:
         analysis = self._analyses.get(decision.category or "")
         if analysis is None or decision.arm not in (Arm.CANARY, Arm.STABLE) or record.status == 499:
             return
-        failed = record.status in _FAILURES or record.error is not None or decision.reason is Reason.ADAPTER_MISSING
         why = analysis.add(
             RequestOutcome(
                 arm=decision.arm,
                 draw=routed.remembered.share,
                 client=record.client,
-                failed=failed,
+                failed=has_failed(record.status, record.error, decision.reason),
                 first_byte=record.first_byte,
                 model=decision.model,
                 endpoint=record.endpoint,
