@@ -32,9 +32,11 @@ def main() -> None:
     for number in range(1, RUNS + 1):
         one = run(result["files"])
         result["runs"].append(one)
-        failed.update(one["failed"])
+        failed.update(one["failed"].keys())
         RESULT.with_name("flaky.json").write_text(json.dumps(result | {"failed": failed}, indent=2) + "\n")
-        print(number, f"{one['tests']} tests, {one['seconds']} s", *one["failed"], flush=True)
+        print(number, f"{one['tests']} tests, {one['seconds']} s", flush=True)
+        for test, reason in one["failed"].items():
+            print("   ", test, reason, flush=True)
     sys.exit(1 if failed else 0)
 
 
@@ -50,14 +52,15 @@ def waits(path: Path) -> bool:
 
 
 def run(tests: list[str]) -> dict[str, Any]:
-    """Run these files once; return how many tests that were, the seconds, and those that failed."""
+    """Run these files once; return how many tests that were, the seconds, and why which failed."""
     command = [sys.executable, "-m", "pytest", "-q", "-rfE", "-n", WORKERS, "-p", "no:rerunfailures", "-m", CHOSEN]
     started = time.monotonic()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["COLUMNS"] = "1000"  # pytest cuts a reason at the width
     done = subprocess.run([*command, *tests], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     seconds = round(time.monotonic() - started)
     passed = re.search(r"^.*\b(\d+) passed", done.stdout, re.MULTILINE)
-    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    failed = dict(re.findall(r"^(?:FAILED|ERROR) (\S+)(?: - (.*))?$", done.stdout, re.MULTILINE))
     if passed is None or (done.returncode != 0) != bool(failed):
         raise SystemExit(done.stdout + done.stderr)
     return {"tests": int(passed[1]) + len(failed), "seconds": seconds, "failed": failed}

@@ -53,7 +53,8 @@ class Before:
         url = self.daemon.base_url
         async with probing(url) as health, probing(url, post(chat())) as small:
             yield delays
-        assert min(len(health), len(small)) > 10
+        assert health
+        assert small
         delays += health + small
 
 
