@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.config.load import load
-from pointsman.config.patterns import name_in
+from pointsman.config.routing import name_in
 from pointsman.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.config.certificate import BadCertificate, read_certificate
 from pointsman.config.model import TlsOptions
+from pointsman.config.tls import BadCertificate, read_certificate
 from support import certificates
 from support.certificates import Pair
 

@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import pytest
 
-from pointsman.config.declared import hints, mappings, without_none
 from pointsman.config.model import Config, Options
-from pointsman.config.semantic_router.foreign import ignored
+from pointsman.config.option import hints, mappings, without_none
+from pointsman.config.semantic_router import ignored
 from support.config_files import MINIMAL, REPOSITORY, plain, problems, the_problem
 
 SCALARS = {str: "x", bool: True, int: 1, float: 0.5}

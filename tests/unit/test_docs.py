@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import pointsman
-from pointsman.config.semantic_router.foreign import NEWER
+from pointsman.config.semantic_router import NEWER
 from pointsman.routing.decision import Reason
 
 DOCS = Path(__file__).parents[2] / "docs"

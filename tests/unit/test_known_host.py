@@ -11,8 +11,8 @@ import pytest
 
 from pointsman.api.known_host import for_known_hosts
 from pointsman.app.data_handler import data_handler
+from pointsman.config.access import AccessOptions
 from pointsman.config.model import Options
-from pointsman.config.options.access import AccessOptions
 from pointsman.errors import RequestError
 from pointsman.http1.request_head import read_head
 from pointsman.server.client import Client

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "daemon/pointsman"
 FLOORS = (
     {"arguments", "errors", "files", "lru", "eager", "daemon_thread", "long_body", "read_turns", "http1", "assets"},
     {"config"},
-    {"classify", "server", "upstream"},
+    {"classify", "migration", "server", "upstream"},
     {"adapters"},
     {"routing"},
     {"observability"},

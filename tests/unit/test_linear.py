@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from pointsman.classify import code
-from pointsman.config.options.rules import Rule
+from pointsman.config.rules import Rule
 from pointsman.errors import RequestError
 from pointsman.observability.redaction import Redactor
 from pointsman.routing import json_scan

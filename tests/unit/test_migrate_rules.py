@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pointsman.config import yaml_tree as tree
-from pointsman.config.semantic_router.rule import confidence, others
+from pointsman.migration.rule import confidence, others
 
 
 def rule(text: str) -> tree.Node:

@@ -24,8 +24,8 @@ from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.shadow import ShadowOptions
-from pointsman.config.certificate import Certificate
 from pointsman.config.model import Config
+from pointsman.config.tls import Certificate
 from pointsman.errors import CannotStart, ConfigError, Problem
 from pointsman.observability.log import Log
 from support.log import Memory

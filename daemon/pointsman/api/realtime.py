@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pointsman.api.auth import check_model
-from pointsman.config.options.cors import CorsOptions
+from pointsman.config.cors import CorsOptions
 from pointsman.errors import UpgradeRequired, UsageUnknown
 from pointsman.proxy.exchange import Exchange
 from pointsman.server.cors import check_origin

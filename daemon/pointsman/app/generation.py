@@ -10,8 +10,8 @@ from pointsman.adapters.poller import Poller
 from pointsman.api.data import Backend
 from pointsman.app.shadow import ShadowClassifier
 from pointsman.classify.classifier import Classifier
-from pointsman.config.certificate import Certificate
 from pointsman.config.model import Config
+from pointsman.config.tls import Certificate
 from pointsman.observability.feedback_file import FeedbackFile
 from pointsman.observability.texts_file import TextsFile
 from pointsman.proxy.admission import Admission

@@ -16,10 +16,9 @@ from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.classifier import Classifier, load_classifier
 from pointsman.classify.time_limit import in_time
-from pointsman.config.access import KEEP_OUT, REACHABLE, serves_anybody
 from pointsman.config.admin_address import with_admin_address
-from pointsman.config.certificate import BadCertificate, Certificate, read_certificate
 from pointsman.config.client_keys import ClientKeys, KeyFile, load_keys
+from pointsman.config.cross_checks import KEEP_OUT, REACHABLE, serves_anybody
 from pointsman.config.lint import lint, lint_shadow, shadow_unread
 from pointsman.config.load import LoadedConfig, content, decoded, load_text
 from pointsman.config.loops import is_local, own_listener
@@ -27,6 +26,7 @@ from pointsman.config.model import ClassifierOptions, Config, Endpoint, TlsOptio
 from pointsman.config.overlay import Promotion, with_classifier
 from pointsman.config.rolled_back import RolledBack
 from pointsman.config.secret import read_secret
+from pointsman.config.tls import BadCertificate, Certificate, read_certificate
 from pointsman.errors import ArtifactError, CannotStart, ConfigError, Problem
 from pointsman.observability import spans
 from pointsman.observability.log_line import Level

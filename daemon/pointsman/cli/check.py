@@ -19,8 +19,8 @@ from pointsman.classify.shadow import ShadowOptions, proven
 from pointsman.cli import shares
 from pointsman.cli.lookup import unresolved
 from pointsman.config import overlay
-from pointsman.config.access import KEEP_OUT, REACHABLE, serves_anybody
 from pointsman.config.client_keys import load_keys
+from pointsman.config.cross_checks import KEEP_OUT, REACHABLE, serves_anybody
 from pointsman.config.labels import cover
 from pointsman.config.lint import lint, lint_shadow, shadow_unread
 from pointsman.config.load import INSTALLED, LoadedConfig, content, default_path, in_order, load

@@ -16,12 +16,12 @@ from pointsman.classify import artifact
 from pointsman.config import yaml_tree as tree
 from pointsman.config.lint import lint
 from pointsman.config.load import LoadedConfig, load_text, read
-from pointsman.config.semantic_router import form
-from pointsman.config.semantic_router.classifier import BUILTIN, AvailableClassifier
-from pointsman.config.semantic_router.emit import emit
-from pointsman.config.semantic_router.migration import migrate
-from pointsman.config.semantic_router.note import Note
 from pointsman.errors import ArtifactError, CannotStart, ConfigError, Problem
+from pointsman.migration import form
+from pointsman.migration.classifier import BUILTIN, AvailableClassifier
+from pointsman.migration.emit import emit
+from pointsman.migration.migrate import migrate
+from pointsman.migration.note import Note
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import TypeAlias, get_args
 
 from pointsman import __version__
 from pointsman.arguments import ArgumentParser
-from pointsman.config.options.access import QueueField
+from pointsman.config.access import QueueField
 
 VERSION = f"pointsman {__version__}"
 WHERE = "/etc/pointsman/config.yaml if it exists, else config/config.yaml"

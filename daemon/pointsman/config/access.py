@@ -1,52 +1,37 @@
-"""Check access: options that contradict client keys, and addresses at which strangers would be served. Pure."""
+"""Define the access of clients."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
-from pointsman.config.loops import is_local
-from pointsman.config.model import Config
-from pointsman.config.source_map import SourceMap
-from pointsman.config.words import Keys
-from pointsman.errors import Problem
+from pointsman.config.option import option
 
-REACHABLE = (
-    "is beyond the loopback: everyone who reaches it would be served with the key in pointsman.relay.api_key_file"
-)
-KEEP_OUT = (
-    "name a file of client keys in pointsman.access.keys_file (`pointsman keys add` writes it), listen on 127.0.0.1 or "
-    "a Unix socket, or say pointsman.access.allow_anonymous: true"
-)
+QueueField = Literal["priority", "kv_transfer_params", "ec_transfer_params"]
+"""A field of a body by which a client chooses its position in vLLM's queue, or the source of its cache."""
 
 
-def access_problems(config: Config, source_map: SourceMap) -> Iterator[Problem]:
-    """Yield the problems of `access`, and of options that contradict it."""
-    yield from _contradictions(config, source_map)
-    if not serves_anybody(config):
-        return
-    for i, text in enumerate(config.pointsman.server.listen):
-        keys: Keys = ("pointsman", "server", "listen", i)
-        with contextlib.suppress(ValueError):
-            if source_map.known(*keys) and not is_local(text):
-                yield source_map.problem(keys, f'"{text}" {REACHABLE}', KEEP_OUT)
-
-
-def _contradictions(config: Config, source_map: SourceMap) -> Iterator[Problem]:
-    options = config.pointsman
-    if options.access.keys_file is None:
-        return
-    if options.access.allow_anonymous:
-        message = "with keys_file every client needs a key, so none is anonymous"
-        yield source_map.problem(("pointsman", "access", "allow_anonymous"), message, "remove one of the two")
-    if options.relay.forward_authorization:
-        message = "with pointsman.access.keys_file the clients' keys are this service's, and vLLM never gets them"
-        fix = "remove it, and name the file with vLLM's own key in api_key_file"
-        yield source_map.problem(("pointsman", "relay", "forward_authorization"), message, fix)
-
-
-def serves_anybody(config: Config) -> bool:
-    """Return whether everyone who reaches the data port is served with our key, without an explicit setting."""
-    options = config.pointsman
-    with_our_key = options.relay.api_key_file is not None
-    return with_our_key and options.access.keys_file is None and not options.access.allow_anonymous
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessOptions:
+    keys_file: str | None = option(
+        "File (relative to this one) with the clients' keys, which `pointsman keys` writes; every request needs one of "
+        "them then. Read again when it changes.",
+        None,
+    )
+    allow_anonymous: bool = option(
+        "Listen beyond the loopback with vLLM's key (`relay.api_key_file`) and without client keys: everyone who "
+        "reaches the address is served.",
+        False,
+    )
+    allowed_fields: tuple[QueueField, ...] = option(
+        "Fields of a body by which every client may choose its place in vLLM's queue (`priority`), or from where vLLM "
+        "takes its cache; else they are refused. A key may have `allowed_fields` of its own.",
+        (),
+    )
+    reserved_answer_tokens: int = option(
+        "Where a key's tokens are limited: how many are reserved for each answer of a request that does not say how "
+        "long it may be. An answer that becomes longer is not cut; what is beyond the limit is owed.",
+        1024,
+        minimum=1,
+        maximum=2**31 - 1,
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pointsman.config.address import Unix, listen
 from pointsman.config.loops import is_local
-from pointsman.config.options.server import DEFAULT_ADMIN, DEFAULT_PORT, ServerOptions
+from pointsman.config.server import DEFAULT_ADMIN, DEFAULT_PORT, ServerOptions
 
 SOCKET_NAME = "admin.sock"
 # The RuntimeDirectory= of the installed unit.

@@ -23,10 +23,10 @@ from typing import NamedTuple
 import msgspec
 
 from pointsman import files
+from pointsman.config.access import QueueField
 from pointsman.config.decode import MAX_INTEGER
 from pointsman.config.model import Config
-from pointsman.config.options.access import QueueField
-from pointsman.config.options.relay import MAX_PRIORITY, PRIORITY_FIX, PRIORITY_IGNORED
+from pointsman.config.relay import MAX_PRIORITY, PRIORITY_FIX, PRIORITY_IGNORED
 from pointsman.config.secret import read_secret
 from pointsman.config.words import choose
 from pointsman.errors import CannotStart, Problem

@@ -10,9 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from pointsman.config import elsewhere, removed
-from pointsman.config.declared import hints, required, without_none
-from pointsman.config.semantic_router import foreign
+from pointsman.config import elsewhere, removed, semantic_router
+from pointsman.config.option import hints, required, without_none
 from pointsman.config.source_map import SourceLocation, SourceMap
 from pointsman.config.words import Keys, closest, listing, show
 from pointsman.config.yaml_tree import Items, Node, Scalar, Table, describe
@@ -86,7 +85,7 @@ class Walker:
             if fix is not None:
                 self.warnings.append(_at(node, "this key was removed and has no effect", fix))
                 continue
-            fix = foreign.ignored(kind, name)
+            fix = semantic_router.ignored(kind, name)
             if fix is not None:
                 self.warnings.append(_at(node, "a key of semantic-router that is ignored here", fix))
                 continue

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from pointsman.config.declared import hints, mappings, without_none
 from pointsman.config.model import Config
+from pointsman.config.option import hints, mappings, without_none
 from pointsman.config.words import Keys, show
 from pointsman.config.yaml_tree import Items, Node, Scalar
 

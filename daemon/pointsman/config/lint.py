@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointsman import files
-from pointsman.config import rules, text_retention
 from pointsman.config.address import Tcp, listen
-from pointsman.config.certificate import BadCertificate, read_certificate
 from pointsman.config.labels import Coverage, cover
 from pointsman.config.load import LoadedConfig, in_order
 from pointsman.config.loops import is_local
-from pointsman.config.options.server import DEFAULT_ADMIN
 from pointsman.config.secret import others_can_read
+from pointsman.config.server import DEFAULT_ADMIN
+from pointsman.config.tls import BadCertificate, read_certificate
+from pointsman.config.validation import log, rules
 from pointsman.config.words import Keys, choose, closest, fold, listing
 from pointsman.errors import Problem
 
@@ -67,7 +67,7 @@ def lint(loaded: LoadedConfig, labels: Sequence[str], *, shadow: Sequence[str] =
         *_named_as_a_modality(loaded),
         *rules.warnings(loaded.config, loaded.source_map),
         *_key_aliases(loaded),
-        *text_retention.warnings(loaded.config, loaded.source_map),
+        *log.warnings(loaded.config, loaded.source_map),
     ]
     return Findings(in_order(errors), in_order(warnings))
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pointsman import files
+from pointsman.config import semantic_router
 from pointsman.config import yaml_tree as tree
 from pointsman.config.decode import Walker
 from pointsman.config.model import Config, TlsOptions
-from pointsman.config.semantic_router import decisions, foreign
 from pointsman.config.source_map import SourceMap
 from pointsman.config.validate import validate
 from pointsman.errors import ConfigError, Problem
@@ -53,10 +53,10 @@ def load_text(text: str, path: Path, origin: Path | None = None) -> LoadedConfig
     """Load the text of a config file, which problems call `origin`; raises ConfigError with all of them."""
     shown = str(origin or path)
     parsed = tree.parse(text)
-    newer = foreign.newer_form(parsed.root) if parsed.root else None
+    newer = semantic_router.newer_form(parsed.root) if parsed.root else None
     if parsed.root is None or newer is not None:
         raise ConfigError(shown, (newer,) if newer else parsed.problems)
-    rewritten = decisions.rewrite(parsed.root)
+    rewritten = semantic_router.rewrite(parsed.root)
     walker = Walker()
     config: Config = walker.build(Config, rewritten.root)
     source_map = walker.source_map

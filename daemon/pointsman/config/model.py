@@ -13,22 +13,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pointsman.config.options.access import AccessOptions
-from pointsman.config.options.adapters import AdapterOptions
-from pointsman.config.options.base_model import BUILTIN_FAMILIES, Effort, Lora, Model, Pricing, ReasoningFamily
-from pointsman.config.options.category import Category, ModelScore
-from pointsman.config.options.classifier import CategoryModel, ClassifierOptions, ClassifierSection
-from pointsman.config.options.cors import CorsOptions
-from pointsman.config.options.endpoint import Endpoint
-from pointsman.config.options.log import LogOptions
-from pointsman.config.options.option import EMPTY, option
-from pointsman.config.options.relay import PathOptions, RelayOptions
-from pointsman.config.options.rollout import Canary, CategoryRollout, Mode
-from pointsman.config.options.routing import AskOptions, RoutingOptions
-from pointsman.config.options.rules import Rule
-from pointsman.config.options.server import ServerOptions
-from pointsman.config.options.tls import TlsOptions
-from pointsman.config.options.tracing import TracingOptions
+from pointsman.config.access import AccessOptions
+from pointsman.config.adapters import AdapterOptions
+from pointsman.config.base_model import BUILTIN_FAMILIES, Effort, Lora, Model, Pricing, ReasoningFamily
+from pointsman.config.category import Category, ModelScore
+from pointsman.config.classifier import CategoryModel, ClassifierOptions, ClassifierSection
+from pointsman.config.cors import CorsOptions
+from pointsman.config.endpoint import Endpoint
+from pointsman.config.log import LogOptions
+from pointsman.config.option import EMPTY, option
+from pointsman.config.relay import PathOptions, RelayOptions
+from pointsman.config.rollout import Canary, CategoryRollout, Mode
+from pointsman.config.routing import AskOptions, RoutingOptions
+from pointsman.config.rules import Rule
+from pointsman.config.server import ServerOptions
+from pointsman.config.tls import TlsOptions
+from pointsman.config.tracing import TracingOptions
 
 __all__ = [
     "BUILTIN_FAMILIES",

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pointsman.config.declared import hints, mappings, required, without_none
 from pointsman.config.decode import MAX_INTEGER, expected
 from pointsman.config.labels import COMMON
 from pointsman.config.model import BUILTIN_FAMILIES, Category, Config, Options
-from pointsman.config.semantic_router.foreign import IGNORED
+from pointsman.config.option import hints, mappings, required, without_none
+from pointsman.config.semantic_router import IGNORED
 
 SCHEMA = "config/schema.json"
 REFERENCE = "docs/configuration.md"
@@ -26,7 +26,7 @@ REFERENCE = "docs/configuration.md"
 _INTRO = """\
 # Configuration
 
-Generated from `daemon/pointsman/config/options/` by `python -m pointsman.config.reference`; do not edit.
+Generated from `daemon/pointsman/config/` by `python -m pointsman.config.reference`; do not edit.
 
 One YAML file. Outside `pointsman:` the keys are vLLM Semantic Router's, so a file written for it can be used as
 it is. `pointsman check FILE` reports every problem of a file, with line and fix, and shows which model would answer

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from pointsman.config import text_retention
-from pointsman.config.access import access_problems
+from pointsman.config.cross_checks import access_problems
 from pointsman.config.model import Config
 from pointsman.config.source_map import SourceMap
-from pointsman.config.tracing import tracing_problems
 from pointsman.config.validation import (
     adapters,
     aliases,
     categories,
     cors,
     endpoints,
+    log,
     models,
     relay,
     rollout,
     routing,
     server,
+    tracing,
 )
 from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.errors import Problem
 
 SECTIONS = (endpoints, models, categories, aliases, server, relay, cors, adapters, rollout, routing)
-ELSEWHERE = (text_retention.problems, access_problems, tracing_problems)
+ELSEWHERE = (log.problems, access_problems, tracing.tracing_problems)
 """Checks that are next to other functions of these options."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pointsman import __version__
-from pointsman.config.options.tracing import TracingOptions
+from pointsman.config.tracing import TracingOptions
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import cut
 from pointsman.observability.record import MAX_ERROR_BYTES, MAX_NAME_BYTES, Record, draw_of

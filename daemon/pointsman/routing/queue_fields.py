@@ -8,7 +8,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec.json import Decoder
 
-from pointsman.config.options.access import QueueField
+from pointsman.config.access import QueueField
 from pointsman.errors import RequestError
 from pointsman.routing import json_scan
 from pointsman.routing.body import BodyFields, Value, decode, given, kind, view

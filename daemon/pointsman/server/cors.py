@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 
-from pointsman.config.options.cors import CorsOptions
+from pointsman.config.cors import CorsOptions
 from pointsman.errors import RequestError
 from pointsman.http1.request_head import RequestHead
 from pointsman.server.request import Handler, Request

@@ -12,7 +12,7 @@ from pointsman.cli.init.plan import InitPlan, PlannedCategory
 from pointsman.cli.init.served import Adapter, VllmInventory
 from pointsman.config.loops import own_listener
 from pointsman.config.model import Endpoint, ServerOptions
-from pointsman.config.options.server import DEFAULT_ADMIN
+from pointsman.config.server import DEFAULT_ADMIN
 
 ENDPOINT = "vllm"
 

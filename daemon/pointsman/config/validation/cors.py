@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pointsman.config import origins
+from pointsman.config import cors as origins
 from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.config.words import Keys
 from pointsman.errors import Problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pointsman.config import paths
-from pointsman.config.options.relay import PRIORITY_FIX, PRIORITY_IGNORED
+from pointsman.config.relay import PRIORITY_FIX, PRIORITY_IGNORED
 from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.config.words import Keys, choose
 from pointsman.errors import Problem

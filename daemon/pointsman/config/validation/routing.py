@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pointsman.config import rules
-from pointsman.config.patterns import name_in
+from pointsman.config.routing import name_in
+from pointsman.config.validation import rules
 from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.config.words import Keys, choose
 from pointsman.errors import Problem

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pointsman.config import address
 from pointsman.config.loops import is_local
-from pointsman.config.options.server import DEFAULT_ADMIN
+from pointsman.config.server import DEFAULT_ADMIN
 from pointsman.config.validation.subject import ValidatedConfig
 from pointsman.config.words import Keys
 from pointsman.errors import Problem

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from pointsman.config.patterns import MAX_NAME_CHARACTERS, name_in
+from pointsman.config.routing import MAX_NAME_CHARACTERS, name_in
 from pointsman.routing.ask import words
 
 _PATH = re.compile(r"[/@]|.\.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pointsman.config.patterns import MAX_NAME_CHARACTERS
+from pointsman.config.routing import MAX_NAME_CHARACTERS
 from pointsman.routing.ask.forms import looks_asked
 from pointsman.routing.ask.names import NameOf, PartRole, words_of
 

@@ -1,1 +1,0 @@
-"""Define the sections of the config file, one noun a module."""

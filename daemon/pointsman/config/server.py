@@ -1,0 +1,122 @@
+"""Define the listeners, and the limits on clients."""
+
+# ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pointsman.config.option import option
+from pointsman.config.tls import TlsOptions
+
+DEFAULT_PORT = 9190
+DEFAULT_ADMIN = f"127.0.0.1:{DEFAULT_PORT}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    listen: tuple[str, ...] = option("Addresses of the data port: `host:port` or `unix:/path`.", ("127.0.0.1:8080",))
+    tls: TlsOptions | None = option("TLS 1.2 and 1.3 at the TCP addresses of the data port, and at those only.", None)
+    admin_tls: TlsOptions | None = option("TLS at the TCP addresses of `admin_listen` and `status_listen`.", None)
+    admin_listen: str | None = option(
+        "Address of the admin port: `host:port` or `unix:/path`. By default `unix:/run/pointsman/admin.sock` under "
+        "systemd, else `status_listen` if that is on the loopback interface, else `127.0.0.1:9190`, or 9191 where that "
+        "has 9190.",
+        None,
+    )
+    status_listen: str | None = option(
+        "Address where `/metrics`, `/health` and `/ready` alone are served, for Prometheus and load balancers. By "
+        "default `127.0.0.1:9190` where `admin_listen` is the default's Unix socket, else none.",
+        None,
+    )
+    admin_token_file: str | None = option(
+        "File (relative to this one) with the token that the admin port wants where it is TCP, but for `/metrics`, "
+        "`/health` and `/ready`; required beyond the loopback interface.",
+        None,
+    )
+    unix_socket_mode: str = option(
+        "Permissions of the Unix sockets, in octal and in quotes; every user who may write may connect.", "0660"
+    )
+    unix_socket_group: str | None = option(
+        "Group of the Unix sockets, of which the service's user must be a member; by default its own group.", None
+    )
+    allowed_hosts: tuple[str, ...] = option(
+        "Names or IP addresses (without a port) that may be in the `Host` of a request to the admin port, "
+        "and to a data port that only this host reaches, in addition to `localhost`, this host's name and the names "
+        "of the addresses.",
+        (),
+    )
+    max_in_flight: int = option(
+        "Maximum requests in flight, each from the last byte of its body until the last byte of its response; more are "
+        "refused with 503.",
+        1_024,
+        minimum=1,
+    )
+    max_in_flight_per_client: int = option(
+        "Maximum requests in flight of one client address (an IPv6 /64), with those whose bodies are still arriving; "
+        "more are refused with 429. 0 means no limit. "
+        "Clients of a Unix socket have none; a request through `trusted_proxies` counts for the client that they name.",
+        0,
+        minimum=0,
+    )
+    max_connections: int = option(
+        "Maximum client connections; for another one an idle connection of the client that has most is closed, or it "
+        "is refused with 503. Half of them may have a body that is still arriving. Lower where the process may open "
+        "fewer files.",
+        2_048,
+        minimum=1,
+    )
+    max_connections_per_client: int = option(
+        "Maximum connections of one client address (an IPv6 /64); more are refused with 429. 0 means no limit. "
+        "Clients of a Unix socket and `trusted_proxies` have none.",
+        0,
+        minimum=0,
+    )
+    trusted_proxies: tuple[str, ...] = option(
+        "Networks of reverse proxies, such as `127.0.0.1` or `10.0.0.0/8`, or `unix` for the peers of Unix sockets. "
+        "Their `X-Forwarded-For` names the client, and what they say about it (`X-Forwarded-*`, `Forwarded`, "
+        "`X-Real-IP`) reaches vLLM; anybody else's is dropped. One address there is many clients, so its connections "
+        "have no limit.",
+        (),
+    )
+    header_timeout_ms: int = option("Timeout for receiving a request head; answered with 408.", 10_000, minimum=1)
+    max_body_bytes: int = option("A larger request body is refused with 413.", 32 * 1024 * 1024, minimum=1024)
+    body_timeout_ms: int = option("Timeout for receiving a request body; answered with 408.", 30_000, minimum=1)
+    min_body_rate: int = option(
+        "Minimum bytes per second of a request body, averaged over each 10 s; a slower one is answered with 408. 0 "
+        "means no limit.",
+        4_096,
+        minimum=0,
+    )
+    max_buffered_bytes: int | None = option(
+        "Maximum bytes of requests in memory, from a body's announcement until it is needed no more; at least four "
+        "times `max_body_bytes`, as one client may hold a quarter. A body without room waits unread for up to 10 s, "
+        "then 503. By default 256 MiB, or eight times `max_body_bytes` if that is more. Edited copies of "
+        "bodies of up to 1 MiB come on top, at worst as much again.",
+        None,
+        minimum=16 * 1024 * 1024,
+    )
+    send_timeout_ms: int = option(
+        "Timeout for a client that does not read its response: the connection is closed, and vLLM stops generating.",
+        60_000,
+        minimum=1,
+    )
+    drain_timeout_ms: int = option("Time for responses in progress to finish at shutdown.", 30_000, minimum=0)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return all addresses where this service listens."""
+        admin = self.admin_listen or (None if self.status_listen else DEFAULT_ADMIN)
+        return (*self.listen, *filter(None, (admin, self.status_listen)))
+
+    @property
+    def tls_files(self) -> tuple[str, ...]:
+        """Return the files of all certificates and keys."""
+        ports = filter(None, (self.tls, self.admin_tls))
+        named = [(one.certificate_file, one.key_file, one.client_ca_file) for one in ports]
+        return tuple(file for files in named for file in files if file is not None)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Return `max_buffered_bytes`, or its default."""
+        return self.max_buffered_bytes or max(256 * 1024 * 1024, 8 * self.max_body_bytes)
