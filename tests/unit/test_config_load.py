@@ -284,12 +284,29 @@ def test_names_with_dots_are_quoted_in_key_paths(tmp_path: Path) -> None:
     assert the_problem(tmp_path, text).path == 'model_config."Qwen/Qwen3-1.7B".colour'
 
 
-def test_the_key_file_is_found_beside_the_config(tmp_path: Path) -> None:
-    """A relative api_key_file is relative to the config's folder, not to where the service was started."""
-    found = loaded(tmp_path, MINIMAL + "pointsman: {relay: {api_key_file: vllm.key}}\n")
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ("relay", "api_key_file"),
+        ("access", "keys_file"),
+        ("log", "texts_file"),
+        ("log", "feedback_file"),
+        ("server", "admin_token_file"),
+    ],
+)
+def test_a_file_is_found_beside_the_config(tmp_path: Path, section: str, key: str) -> None:
+    """A relative path is relative to the config's folder, not to where the service was started."""
+    found = loaded(tmp_path, MINIMAL + f"pointsman: {{{section}: {{{key}: named}}}}\n")
 
-    assert found.config.pointsman.relay.api_key_file == os.fspath(tmp_path / "vllm.key")
+    assert getattr(getattr(found.config.pointsman, section), key) == os.fspath(tmp_path / "named")
     assert found.folder == tmp_path
+
+
+def test_a_certificates_files_are_found_beside_the_config(tmp_path: Path) -> None:
+    given = "{certificate_file: a.pem, key_file: /b.pem, client_ca_file: c/d.pem}"
+    found = loaded(tmp_path, MINIMAL + f"pointsman: {{server: {{tls: {given}}}}}\n").config.pointsman.server
+
+    assert found.tls_files == (os.fspath(tmp_path / "a.pem"), "/b.pem", os.fspath(tmp_path / "c/d.pem"))
 
 
 def test_the_guide_loads_as_it_is_printed() -> None:

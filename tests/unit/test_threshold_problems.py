@@ -19,10 +19,9 @@ from pointsman.classify import artifact
 from pointsman.cli.check import check
 from pointsman.config.load import LoadedConfig
 from pointsman.config.model import Config
-from pointsman.config.threshold_notice import remember_notified, was_notified
 from pointsman.errors import ConfigError, Problem
 from pointsman.routing.policy import Policy
-from pointsman.routing.threshold_problems import former, problems
+from pointsman.routing.threshold_problems import former, problems, remember_notified, was_notified
 from pointsman.routing.thresholds import thresholds
 from support import toy_artifact
 from support.config_files import MINIMAL, category, loaded, plain, write

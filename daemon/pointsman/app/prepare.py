@@ -18,10 +18,10 @@ from pointsman.classify.classifier import Classifier, load_classifier
 from pointsman.classify.time_limit import in_time
 from pointsman.config.admin_address import with_admin_address
 from pointsman.config.client_keys import ClientKeys, KeyFile, load_keys
-from pointsman.config.cross_checks import KEEP_OUT, REACHABLE, serves_anybody
+from pointsman.config.cross_checks import KEEP_OUT, REACHABLE, serves_strangers
 from pointsman.config.lint import lint, lint_shadow, shadow_unread
 from pointsman.config.load import LoadedConfig, content, decoded, load_text
-from pointsman.config.loops import is_local, own_listener
+from pointsman.config.loops import own_listener
 from pointsman.config.model import ClassifierOptions, Config, Endpoint, TlsOptions
 from pointsman.config.overlay import Promotion, with_classifier
 from pointsman.config.rolled_back import RolledBack
@@ -175,10 +175,9 @@ def _keys(config: Config, reads: Callable[[Path], object]) -> KeyFile | None:
 
 def refuse_strangers(config: Config, addresses: Iterable[str]) -> None:
     """Raise CannotStart if anyone who reaches one of our listeners' `addresses` would be served with vLLM's key."""
-    if serves_anybody(config):
-        for text in addresses:
-            if not is_local(text):
-                raise CannotStart(f"{text} {REACHABLE}; {KEEP_OUT}")
+    for text in addresses:
+        if serves_strangers(config, text):
+            raise CannotStart(f"{text} {REACHABLE}; {KEEP_OUT}")
 
 
 def _artifact(model_id: str, loaded: LoadedConfig) -> Artifact:

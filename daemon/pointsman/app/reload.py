@@ -6,7 +6,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -26,8 +26,6 @@ from pointsman.server.response import Response, error_response, json_response
 WATCH_SECONDS = 1.0
 # Between two reloads: reading a config takes 20 ms of a core, and requests meanwhile share one reload.
 PAUSE_SECONDS = 0.1
-# Options of sockets that are made at the start.
-BOUND = ("listen", "admin_listen", "status_listen", "unix_socket_mode", "unix_socket_group")
 # A line of the log that names more changed keys is hard to read.
 MAX_SHOWN_KEYS = 20
 
@@ -217,7 +215,7 @@ class Reloader:
 def _with_bound_addresses(before: PreparedConfig, read: PreparedConfig) -> tuple[PreparedConfig, tuple[str, ...]]:
     """Restore the bound addresses; return the adjusted config and the changed keys that need a restart."""
     bound, wanted = before.config.pointsman.server, read.config.pointsman.server
-    server = replace(wanted, **{key: getattr(bound, key) for key in BOUND})
+    server = replace(wanted, **{one.name: getattr(bound, one.name) for one in fields(bound) if one.metadata["restart"]})
     config = replace(read.config, pointsman=replace(read.config.pointsman, server=server))
     waiting = tuple(change.path for change in changes(server, wanted, "pointsman.server"))
     return replace(read, config=config), waiting

@@ -25,10 +25,10 @@ from pointsman.app.saved_responses import saved_responses
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Systemd
 from pointsman.config import running as running_service
-from pointsman.config.threshold_notice import remember_notified, was_notified
 from pointsman.observability import loop_lag
 from pointsman.observability.library_log import adopt_library_log
 from pointsman.observability.log import Log
+from pointsman.routing.threshold_problems import remember_notified, was_notified
 
 # Maximum delay of READY=1 while no vLLM answers; vLLM may take minutes to load its model.
 GRACE_SECONDS = 5.0

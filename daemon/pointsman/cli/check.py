@@ -20,17 +20,16 @@ from pointsman.cli import shares
 from pointsman.cli.lookup import unresolved
 from pointsman.config import overlay
 from pointsman.config.client_keys import load_keys
-from pointsman.config.cross_checks import KEEP_OUT, REACHABLE, serves_anybody
+from pointsman.config.cross_checks import KEEP_OUT, REACHABLE, serves_strangers
 from pointsman.config.labels import cover
 from pointsman.config.lint import lint, lint_shadow, shadow_unread
 from pointsman.config.load import INSTALLED, LoadedConfig, content, default_path, in_order, load
-from pointsman.config.loops import is_local
 from pointsman.config.model import Category, Config
-from pointsman.config.threshold_notice import was_notified
 from pointsman.config.words import Keys
 from pointsman.errors import ArtifactError, CannotStart, ConfigError, Problem
 from pointsman.evaluation.both_errors import HEAD, both_errors, cells
 from pointsman.routing import threshold_problems
+from pointsman.routing.threshold_problems import was_notified
 from pointsman.routing.thresholds import Threshold, at_precision, thresholds
 
 LOOK_UP_SECONDS = 3.0
@@ -145,10 +144,9 @@ def _unavailable(loaded: LoadedConfig, manifest: Manifest) -> Iterator[Problem]:
 
 
 def _strangers(loaded: LoadedConfig, addresses: Iterable[str]) -> Iterator[Problem]:
-    if serves_anybody(loaded.config):
-        for text in addresses:
-            if not is_local(text):
-                yield Problem(path="", line=None, message=f"the inherited socket {text} {REACHABLE}", fix=KEEP_OUT)
+    for text in addresses:
+        if serves_strangers(loaded.config, text):
+            yield Problem(path="", line=None, message=f"the inherited socket {text} {REACHABLE}", fix=KEEP_OUT)
 
 
 def _keys(loaded: LoadedConfig, out: TextIO) -> int:

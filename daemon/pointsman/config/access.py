@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from pointsman.config.option import option
+from pointsman.config.source_map import SourceMap
+from pointsman.errors import Problem
 
 QueueField = Literal["priority", "kv_transfer_params", "ec_transfer_params"]
 """A field of a body by which a client chooses its position in vLLM's queue, or the source of its cache."""
@@ -17,6 +20,7 @@ class AccessOptions:
         "File (relative to this one) with the clients' keys, which `pointsman keys` writes; every request needs one of "
         "them then. Read again when it changes.",
         None,
+        file=True,
     )
     allow_anonymous: bool = option(
         "Listen beyond the loopback with vLLM's key (`relay.api_key_file`) and without client keys: everyone who "
@@ -35,3 +39,10 @@ class AccessOptions:
         minimum=1,
         maximum=2**31 - 1,
     )
+
+
+def problems(options: AccessOptions, source_map: SourceMap) -> Iterator[Problem]:
+    """Yield the problem that clients need a key and need none."""
+    if options.keys_file is not None and options.allow_anonymous:
+        message = "with keys_file every client needs a key, so none is anonymous"
+        yield source_map.problem(("allow_anonymous",), message, "remove one of the two")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pointsman.config.option import EMPTY, option
+from pointsman.config.source_map import SourceMap
+from pointsman.errors import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +38,10 @@ class AdapterOptions:
         "entry or the base model.",
         EMPTY,
     )
+
+
+def problems(options: AdapterOptions, source_map: SourceMap) -> Iterator[Problem]:
+    """Yield the problem that adapters are to be loaded without polls."""
+    if options.load and not options.poll_interval_ms and source_map.known():
+        message = "adapters are loaded when a poll finds them missing, but poll_interval_ms is 0, so there are no polls"
+        yield source_map.problem(("load",), message, "remove poll_interval_ms or load")

@@ -3,11 +3,15 @@
 # ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pointsman.config.base_model import Effort
 from pointsman.config.option import option
+from pointsman.config.source_map import SourceMap
+from pointsman.config.words import Keys, fold
+from pointsman.errors import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +51,40 @@ class Category:
         "replace",
     )
     model_scores: tuple[ModelScore, ...] = option("Models that may answer; at least one.")
+
+
+def problems(categories: Sequence[Category], source_map: SourceMap) -> Iterator[Problem]:
+    """Yield the problems of each category, except for what its entries name."""
+    yield from source_map.names((((i, "name"), one.name) for i, one in enumerate(categories)), str.casefold)
+    for i, category in enumerate(categories):
+        if not category.model_scores and source_map.known(i, "model_scores"):
+            fix = "add an entry with model, and lora_name for an adapter"
+            yield source_map.problem((i, "model_scores"), "no model answers this category", fix)
+        both = {fold(x) for x in category.labels}, {fold(x) for x in category.mmlu_categories}
+        if all(both) and both[0] != both[1]:
+            message = "labels and mmlu_categories mean the same but list different labels"
+            yield source_map.problem((i, "labels"), message, "keep one of the two")
+
+
+def warnings(categories: Sequence[Category], source_map: SourceMap) -> Iterator[Problem]:
+    """Yield what semantic-router would refuse, and what deletes clients' system prompts; each once."""
+    missing: list[Keys] = [
+        (i, "model_scores", j, "use_reasoning")
+        for i, category in enumerate(categories)
+        for j in range(len(category.model_scores))
+        if not source_map.has(i, "model_scores", j, "use_reasoning")
+    ]
+    if missing:
+        others = "" if len(missing) == 1 else f", nor in {len(missing) - 1} more entries"
+        message = f"use_reasoning is not set here{others}; false is assumed, but semantic-router would refuse the file"
+        yield source_map.problem(missing[0], message, "add `use_reasoning: false`")
+    replacing = [
+        i
+        for i, category in enumerate(categories)
+        if category.system_prompt and category.system_prompt_enabled and category.system_prompt_mode == "replace"
+    ]
+    if replacing:
+        others = "" if len(replacing) == 1 else f", and in {len(replacing) - 1} more categories"
+        message = f"this category deletes the client's own system prompt (`replace`, the default){others}"
+        fix = "write `system_prompt_mode: insert`, which keeps it"
+        yield source_map.problem((replacing[0], "system_prompt_mode"), message, fix)

@@ -3,10 +3,19 @@
 # ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from pointsman import files
 from pointsman.config.option import option
+from pointsman.config.source_map import SourceMap
+from pointsman.config.words import listing
+from pointsman.errors import Problem
+
+MAX_MAPPING_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,3 +101,39 @@ class ClassifierOptions:
         minimum=0,
         maximum=1,
     )
+
+
+def mapping_findings(
+    options: CategoryModel, folder: Path, labels: Sequence[str], source_map: SourceMap
+) -> tuple[list[Problem], list[Problem]]:
+    """Return the errors and warnings about `category_mapping_path`, relative to `folder`, for a classifier's labels."""
+    where = ("category_mapping_path",)
+    if options.category_mapping_path is None:
+        return [], []
+    path = folder / options.category_mapping_path
+    fix = "remove the key: the classifier's artifact has its own labels"
+    try:
+        said = _read_mapping(files.read(path, MAX_MAPPING_BYTES))
+    except FileNotFoundError:
+        return [], [source_map.problem(where, f"the file {path} does not exist, and none is needed", fix)]
+    except OSError as error:
+        return [source_map.problem(where, f"{path} cannot be read ({error.strerror})", fix)], []
+    except (ValueError, RecursionError):
+        message = f'{path} is not of the form {{"category_to_idx": {{"LABEL": 0, …}}}}'
+        return [source_map.problem(where, message, fix)], []
+    if said == list(labels):
+        return [], []
+    message = f"{path} differs from the classifier's labels, or lists them in another order: {listing(said)}"
+    return [source_map.problem(where, message, f"{fix}: {listing(labels)}")], []
+
+
+def _read_mapping(text: bytes) -> list[str]:
+    """Return the labels by index; raises ValueError for any other format."""
+    content = json.loads(text)
+    index = content.get("category_to_idx") if isinstance(content, dict) else None
+    if not isinstance(index, dict) or not all(isinstance(value, int) for value in index.values()):
+        raise ValueError("no mapping of labels to numbers")
+    labels = sorted(index, key=lambda label: int(index[label]))
+    if [index[label] for label in labels] != list(range(len(labels))):
+        raise ValueError("the numbers are not 0 and up")
+    return labels

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pointsman import files
 from pointsman.config import semantic_router
 from pointsman.config import yaml_tree as tree
 from pointsman.config.decode import Walker
-from pointsman.config.model import Config, TlsOptions
+from pointsman.config.model import Config
 from pointsman.config.source_map import SourceMap
 from pointsman.config.validate import validate
 from pointsman.errors import ConfigError, Problem
@@ -56,7 +58,7 @@ def load_text(text: str, path: Path, origin: Path | None = None) -> LoadedConfig
     newer = semantic_router.newer_form(parsed.root) if parsed.root else None
     if parsed.root is None or newer is not None:
         raise ConfigError(shown, (newer,) if newer else parsed.problems)
-    rewritten = semantic_router.rewrite(parsed.root)
+    rewritten = semantic_router.rewrite_decisions(parsed.root)
     walker = Walker()
     config: Config = walker.build(Config, rewritten.root)
     source_map = walker.source_map
@@ -72,7 +74,8 @@ def load_text(text: str, path: Path, origin: Path | None = None) -> LoadedConfig
     if problems:
         raise ConfigError(shown, in_order(problems))
     warnings = [*rewritten.warnings, *walker.warnings]
-    return LoadedConfig(_anchored(config, path.resolve().parent), in_order(warnings), path, source_map)
+    config = dataclasses.replace(config, pointsman=_anchored(config.pointsman, path.resolve().parent))
+    return LoadedConfig(config, in_order(warnings), path, source_map)
 
 
 def in_order(problems: list[Problem]) -> tuple[Problem, ...]:
@@ -80,37 +83,16 @@ def in_order(problems: list[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: problem.line or 0))
 
 
-def _anchored(config: Config, folder: Path) -> Config:
-    """Return the config with absolute file paths, so that their readers need not know its folder."""
-    options = config.pointsman
-    relay = replace(options.relay, api_key_file=_absolute(options.relay.api_key_file, folder))
-    access = replace(options.access, keys_file=_absolute(options.access.keys_file, folder))
-    log = replace(
-        options.log,
-        texts_file=_absolute(options.log.texts_file, folder),
-        feedback_file=_absolute(options.log.feedback_file, folder),
-    )
-    server = replace(
-        options.server,
-        admin_token_file=_absolute(options.server.admin_token_file, folder),
-        tls=_anchored_tls(options.server.tls, folder),
-        admin_tls=_anchored_tls(options.server.admin_tls, folder),
-    )
-    return replace(config, pointsman=replace(options, server=server, relay=relay, access=access, log=log))
-
-
-def _anchored_tls(tls: TlsOptions | None, folder: Path) -> TlsOptions | None:
-    if tls is None:
-        return None
-    return TlsOptions(
-        certificate_file=str(folder / tls.certificate_file),
-        key_file=str(folder / tls.key_file),
-        client_ca_file=_absolute(tls.client_ca_file, folder),
-    )
-
-
-def _absolute(path: str | None, folder: Path) -> str | None:
-    return None if path is None else str(folder / path)
+def _anchored(options: Any, folder: Path) -> Any:
+    """Return options with absolute file paths, so that their readers need not know the config's folder."""
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if dataclasses.is_dataclass(value):
+            changed[field.name] = _anchored(value, folder)
+        elif field.metadata["file"] and value is not None:
+            changed[field.name] = str(folder / value)
+    return dataclasses.replace(options, **changed)
 
 
 def read(path: Path) -> str:

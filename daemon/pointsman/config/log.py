@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from pointsman.config.option import option
+from pointsman.config.rules import pattern_problems
+from pointsman.config.source_map import SourceMap
+from pointsman.errors import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +21,7 @@ class LogOptions:
         "log's lines and what was decided, for `pointsman collect` and `replay`. It contains what users wrote; by "
         "default no text is stored.",
         None,
+        file=True,
     )
     texts_file_bytes: int = option(
         "Size at which `texts_file` is renamed to `FILE.1`, and older ones to `FILE.2` and so on.",
@@ -37,4 +42,19 @@ class LogOptions:
         "it is about, for `pointsman compare`. It contains what users wrote. With 64 MiB it is renamed to `FILE.1`, "
         "which is replaced. By default feedback is refused.",
         None,
+        file=True,
     )
+
+
+def problems(options: LogOptions, source_map: SourceMap) -> Iterator[Problem]:
+    """Yield the patterns that cannot be used."""
+    redact = source_map.below("texts_redact")
+    yield from pattern_problems((((i,), pattern) for i, pattern in enumerate(options.texts_redact)), redact)
+
+
+def warnings(options: LogOptions, source_map: SourceMap) -> Iterator[Problem]:
+    """Yield the warning that texts are stored, which nobody should find out by chance."""
+    if options.texts_file is not None:
+        message = f"what people write is stored in {options.texts_file}"
+        fix = "tell them, let nobody else read it, and remove what is old: `pointsman texts delete --older-than 30d`"
+        yield source_map.problem(("texts_file",), message, fix)

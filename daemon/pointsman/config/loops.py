@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from pointsman.config.address import Tcp, Unix, listen
-from pointsman.config.model import Endpoint
+from pointsman.config.endpoint import Endpoint
 
 _LOOPBACK = ("127.0.0.1", "::1")
 _ANY_IPV4, _ANY = "0.0.0.0", "::"  # noqa: S104 - recognized here, not bound

@@ -18,9 +18,14 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     above: float | None = None,
+    file: bool = False,
+    restart: bool = False,
 ) -> Any:
-    """Return a field with its line for the reference; without a default the key is required."""
-    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "above": above}
+    """Return a field with its line for the reference; without a default the key is required.
+
+    A `file` is relative to that of the config. A changed key of `server` with `restart` waits for the next start.
+    """
+    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "above": above, "file": file, "restart": restart}
     if isinstance(default, Mapping) or (dataclasses.is_dataclass(default) and not isinstance(default, type)):
         return dataclasses.field(default_factory=lambda: default, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

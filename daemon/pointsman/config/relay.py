@@ -1,13 +1,18 @@
-"""Define how requests are sent to vLLM."""
+"""Define how requests are sent to vLLM, and check the paths that clients can reach."""
 
 # ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pointsman.config import paths
 from pointsman.config.option import EMPTY, option
+from pointsman.config.secret import secret_warnings
+from pointsman.config.source_map import SourceMap
+from pointsman.config.words import choose
+from pointsman.errors import Problem
 
 MAX_PRIORITY = 1_000_000
 """For a path or a key, and as far below 0."""
@@ -63,7 +68,7 @@ class RelayOptions:
         minimum=0,
     )
     api_key_file: str | None = option(
-        "File (relative to this one) with vLLM's API key, sent as `Authorization: Bearer`.", None
+        "File (relative to this one) with vLLM's API key, sent as `Authorization: Bearer`.", None, file=True
     )
     quarantine: bool = option(
         "Refuse a client's request for a minute with 422 if an endpoint died twice while it was in flight there.", True
@@ -75,3 +80,28 @@ class RelayOptions:
         "fcfs",
     )
     forward_authorization: bool = option("Forward the client's `Authorization` header to vLLM.", False)
+
+
+def problems(options: RelayOptions, source_map: SourceMap) -> Iterator[Problem]:
+    """Yield the problems of the paths that are added, removed and have a priority."""
+    for key, texts, parse in (
+        ("add", options.paths.add, paths.added),
+        ("remove", options.paths.remove, paths.removed),
+    ):
+        for i, text in enumerate(texts):
+            try:
+                parse(text)
+            except ValueError as error:
+                yield source_map.problem(("paths", key, i), f'expected a path, found "{text}"', str(error))
+    forwarded = (*map(str, (*paths.ROUTED, *paths.RELAYED)), *options.paths.add)
+    for text in options.paths.priorities:
+        keys = ("paths", "priorities", text)
+        if text not in forwarded:
+            yield source_map.problem(keys, f'expected a path to vLLM, found "{text}"', choose(text, forwarded))
+        elif options.scheduling_policy == "fcfs" and source_map.known("scheduling_policy"):
+            yield source_map.problem(keys, PRIORITY_IGNORED, PRIORITY_FIX)
+
+
+def warnings(options: RelayOptions, source_map: SourceMap) -> Iterator[Problem]:
+    """Yield the problems of the file with vLLM's key."""
+    yield from secret_warnings(options.api_key_file, source_map.below("api_key_file"), "the key in it")

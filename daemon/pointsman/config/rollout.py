@@ -3,10 +3,13 @@
 # ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from pointsman.config.option import option
+from pointsman.config.source_map import SourceMap
+from pointsman.errors import Problem
 
 Mode = Literal["off", "shadow", "percent", "on"]
 
@@ -39,3 +42,14 @@ class CategoryRollout:
         "`routing.percent` for this category, with its own `mode: percent`.", None, minimum=0, maximum=100
     )
     canary: Canary | None = option("An adapter on trial.", None)
+
+
+def problems(mode: str | None, percent: float | None, source_map: SourceMap) -> Iterator[Problem]:
+    """Yield a mode without its share, or a share without its mode."""
+    if not source_map.known("mode") or not source_map.known("percent"):
+        return
+    if mode == "percent" and percent is None:
+        yield source_map.problem(("mode",), "the share is missing", "add `percent:` from 0 to 100")
+    if mode != "percent" and percent is not None:
+        message = "percent has no effect without `mode: percent`"
+        yield source_map.problem(("percent",), message, "write `mode: percent`, or remove it")

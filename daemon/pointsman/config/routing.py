@@ -4,13 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pointsman.config import rollout, rules
 from pointsman.config.option import EMPTY, option
 from pointsman.config.rollout import CategoryRollout, Mode
 from pointsman.config.rules import Rule
+from pointsman.config.source_map import SourceMap
+from pointsman.errors import Problem
+
+MAX_NAME_CHARACTERS = 60
+# Fields of the request formats that cannot be the field of an ask.
+_TAKEN = frozenset({"model", "messages", "input", "prompt", "system", "instructions", "tools", "stream"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +101,26 @@ class RoutingOptions:
     )
 
 
-MAX_NAME_CHARACTERS = 60
+def problems(options: RoutingOptions, source_map: SourceMap) -> Iterator[Problem]:
+    """Yield the problems of the modes, the rules and the ask."""
+    yield from rollout.problems(options.mode, options.percent, source_map)
+    for name, own in options.categories.items():
+        yield from rollout.problems(own.mode, own.percent, source_map.below("categories", name))
+    yield from rules.problems(options.rules, source_map.below("rules"))
+    yield from _ask(options.ask, source_map.below("ask"))
+
+
+def _ask(options: AskOptions, source_map: SourceMap) -> Iterator[Problem]:
+    for key, patterns in (("strip", options.strip), ("take", options.take)):
+        for i, pattern in enumerate(patterns):
+            if source_map.known(key, i) and name_in(pattern) is None:
+                message = f"`{pattern}` is not the name of a tag, a label or a heading"
+                fix = "write `<name>`, `[name]`, `Name:` or `# Name`, of at most 60 characters; `*` stands for anything"
+                yield source_map.problem((key, i), message, fix)
+    field = options.body_field
+    if field is not None and (not field.strip() or field in _TAKEN):
+        message = f"`{field}` is a field of the API, or empty"
+        yield source_map.problem(("body_field",), message, "name a field that no API has, such as `pointsman_ask`")
 
 
 def name_in(pattern: str) -> str | None:

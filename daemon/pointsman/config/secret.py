@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from pointsman import files
-from pointsman.errors import CannotStart
+from pointsman.config.source_map import SourceMap
+from pointsman.errors import CannotStart, Problem
 
 MAX_SECRET_BYTES = 4096
 
@@ -23,9 +25,21 @@ def read_secret(file: str, named_by: str) -> bytes:
     return secret.encode()
 
 
-def others_can_read(file: str) -> bool:
-    """Return whether every user of this host can read a file; False if it is missing."""
+def secret_warnings(file: str | None, source_map: SourceMap, content: str) -> Iterator[Problem]:
+    """Yield the problems of a file that should have `content`, at its option."""
+    if file is not None and not Path(file).is_file():
+        fix = f"create it before the service starts, with {content}"
+        yield source_map.problem((), f"the file {file} does not exist", fix)
+    elif file is not None:
+        yield from exposure_warnings(file, source_map)
+
+
+def exposure_warnings(file: str, source_map: SourceMap) -> Iterator[Problem]:
+    """Warn about a secret that everybody can read, at its option."""
     try:
-        return bool(Path(file).stat().st_mode & stat.S_IROTH)
+        mode = Path(file).stat().st_mode
     except OSError:
-        return False
+        return
+    if mode & stat.S_IROTH:
+        message = f"every user of this host can read {file}"
+        yield source_map.problem((), message, f"chmod 640 {file}, with the group of the service's user")

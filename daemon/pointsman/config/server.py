@@ -1,13 +1,22 @@
-"""Define the listeners, and the limits on clients."""
+"""Define the listeners, and the limits on clients; check the addresses, and who reaches them."""
 
 # ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named
 
 from __future__ import annotations
 
+import contextlib
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pointsman.config import address, tls
+from pointsman.config.loops import is_local
 from pointsman.config.option import option
+from pointsman.config.secret import secret_warnings
+from pointsman.config.source_map import SourceMap
 from pointsman.config.tls import TlsOptions
+from pointsman.config.words import Keys
+from pointsman.errors import Problem
 
 DEFAULT_PORT = 9190
 DEFAULT_ADMIN = f"127.0.0.1:{DEFAULT_PORT}"
@@ -15,7 +24,9 @@ DEFAULT_ADMIN = f"127.0.0.1:{DEFAULT_PORT}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    listen: tuple[str, ...] = option("Addresses of the data port: `host:port` or `unix:/path`.", ("127.0.0.1:8080",))
+    listen: tuple[str, ...] = option(
+        "Addresses of the data port: `host:port` or `unix:/path`.", ("127.0.0.1:8080",), restart=True
+    )
     tls: TlsOptions | None = option("TLS 1.2 and 1.3 at the TCP addresses of the data port, and at those only.", None)
     admin_tls: TlsOptions | None = option("TLS at the TCP addresses of `admin_listen` and `status_listen`.", None)
     admin_listen: str | None = option(
@@ -23,22 +34,29 @@ class ServerOptions:
         "systemd, else `status_listen` if that is on the loopback interface, else `127.0.0.1:9190`, or 9191 where that "
         "has 9190.",
         None,
+        restart=True,
     )
     status_listen: str | None = option(
         "Address where `/metrics`, `/health` and `/ready` alone are served, for Prometheus and load balancers. By "
         "default `127.0.0.1:9190` where `admin_listen` is the default's Unix socket, else none.",
         None,
+        restart=True,
     )
     admin_token_file: str | None = option(
         "File (relative to this one) with the token that the admin port wants where it is TCP, but for `/metrics`, "
         "`/health` and `/ready`; required beyond the loopback interface.",
         None,
+        file=True,
     )
     unix_socket_mode: str = option(
-        "Permissions of the Unix sockets, in octal and in quotes; every user who may write may connect.", "0660"
+        "Permissions of the Unix sockets, in octal and in quotes; every user who may write may connect.",
+        "0660",
+        restart=True,
     )
     unix_socket_group: str | None = option(
-        "Group of the Unix sockets, of which the service's user must be a member; by default its own group.", None
+        "Group of the Unix sockets, of which the service's user must be a member; by default its own group.",
+        None,
+        restart=True,
     )
     allowed_hosts: tuple[str, ...] = option(
         "Names or IP addresses (without a port) that may be in the `Host` of a request to the admin port, "
@@ -120,3 +138,100 @@ class ServerOptions:
     def buffered_bytes(self) -> int:
         """Return `max_buffered_bytes`, or its default."""
         return self.max_buffered_bytes or max(256 * 1024 * 1024, 8 * self.max_body_bytes)
+
+
+def problems(options: ServerOptions, source_map: SourceMap) -> Iterator[Problem]:
+    """Yield the problems of the addresses, of the reachability of the ports, and of the limits on clients."""
+    yield from _listeners(options, source_map)
+    yield from _admin(options, source_map)
+    yield from _clients(options, source_map)
+
+
+def _listeners(options: ServerOptions, source_map: SourceMap) -> Iterator[Problem]:
+    if not options.listen and source_map.known("listen"):
+        yield source_map.problem(("listen",), "no address is given", 'write ["127.0.0.1:8080"]')
+    wanted: list[tuple[Keys, str]] = [(("listen", i), text) for i, text in enumerate(options.listen)]
+    if options.admin_listen is not None or options.status_listen is None:
+        wanted.append((("admin_listen",), options.admin_listen or DEFAULT_ADMIN))
+    if options.status_listen is not None:
+        wanted.append((("status_listen",), options.status_listen))
+    taken: set[address.Tcp | address.Unix] = set()
+    for keys, text in wanted:
+        if not source_map.known(*keys):
+            continue
+        try:
+            found = address.listen(text)
+        except ValueError as error:
+            yield source_map.problem(keys, f'expected an address, found "{text}"', str(error))
+            continue
+        if found in taken and not (isinstance(found, address.Tcp) and found.port == 0):
+            yield source_map.problem(keys, f'the address "{text}" is given twice', "use another port")
+        taken.add(found)
+
+
+def _admin(options: ServerOptions, source_map: SourceMap) -> Iterator[Problem]:
+    """Check who reaches the admin port and the Unix sockets, and by which names."""
+    with contextlib.suppress(ValueError):
+        if not is_local(options.admin_listen or DEFAULT_ADMIN) and options.admin_token_file is None:
+            message = f'everyone who reaches "{options.admin_listen}" could change the service: it requires no token'
+            fix = (
+                "name a file with a token in admin_token_file, or write unix:/path here and this address in "
+                "status_listen, which serves /metrics, /health and /ready alone"
+            )
+            yield source_map.problem(("admin_listen",), message, fix)
+    if not re.fullmatch("0?[0-7]{3}", options.unix_socket_mode) and source_map.known("unix_socket_mode"):
+        message = f'expected permissions in octal, found "{options.unix_socket_mode}"'
+        yield source_map.problem(("unix_socket_mode",), message, 'write "0660", or "0666" for everyone')
+    for i, name in enumerate(options.allowed_hosts):
+        try:
+            address.check_host(name)
+        except ValueError as error:
+            message = f'expected a host, found "{name}"'
+            yield source_map.problem(("allowed_hosts", i), message, f"{error}, without a port")
+
+
+def _clients(options: ServerOptions, source_map: SourceMap) -> Iterator[Problem]:
+    """Check the limits on clients."""
+    for i, text in enumerate(options.trusted_proxies):
+        try:
+            if text != address.UNIX_PEERS:
+                address.network(text)
+        except ValueError as error:
+            yield source_map.problem(("trusted_proxies", i), f'expected a network, found "{text}"', str(error))
+    if options.buffered_bytes < 4 * options.max_body_bytes:
+        message = (
+            f"one client may hold a quarter of {options.buffered_bytes} bytes, which is less than one body of "
+            f"max_body_bytes ({options.max_body_bytes})"
+        )
+        fix = f"write at least {4 * options.max_body_bytes}, or lower max_body_bytes"
+        yield source_map.problem(("max_buffered_bytes",), message, fix)
+
+
+def findings(options: ServerOptions, source_map: SourceMap) -> tuple[list[Problem], list[Problem]]:
+    """Return the errors and warnings about the token, the certificates, and who can read and change what."""
+    errors: list[Problem] = []
+    advice = "the token in it: openssl rand -hex 32"
+    warnings = list(secret_warnings(options.admin_token_file, source_map.below("admin_token_file"), advice))
+    if (
+        options.admin_listen is not None
+        and options.admin_token_file is None
+        and isinstance(address.listen(options.admin_listen), address.Tcp)
+    ):
+        message = (
+            f"every user of this host can change the service at {options.admin_listen}: the port requires no token"
+        )
+        fix = (
+            "name a file with a token in admin_token_file, or write unix:/path here, and this address in status_listen "
+            "for Prometheus"
+        )
+        warnings.append(source_map.problem(("admin_listen",), message, fix))
+    for key, port in (("tls", options.tls), ("admin_tls", options.admin_tls)):
+        if port is not None:
+            found = tls.findings(port, source_map.below(key))
+            errors += found[0]
+            warnings += found[1]
+    if not is_local(options.admin_listen or DEFAULT_ADMIN) and options.admin_tls is None:
+        message = f"the token is sent to {options.admin_listen} without encryption, so anyone on the way can read it"
+        fix = "set admin_tls, or listen at a loopback address or a Unix socket"
+        warnings.append(source_map.problem(("admin_listen",), message, fix))
+    return errors, warnings

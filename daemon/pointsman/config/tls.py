@@ -12,26 +12,29 @@ from typing import NamedTuple
 
 from pointsman import files
 from pointsman.config.option import option
-from pointsman.errors import PointsmanError
+from pointsman.config.secret import exposure_warnings
+from pointsman.config.source_map import SourceMap
+from pointsman.errors import PointsmanError, Problem
+
+MAX_PEM_BYTES = 4 * 2**20  # a file of all public authorities has less than 1 MiB
+SOON_SECONDS = 14 * 86_400
+_VERSION, _UTC_TIME = 0xA0, 0x17
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
     certificate_file: str = option(
         "File (relative to this one) with the certificate in PEM form, followed by those that sign it. This and the "
-        "other files are read again when they change."
+        "other files are read again when they change.",
+        file=True,
     )
-    key_file: str = option("File with its private key in PEM form, without a passphrase.")
+    key_file: str = option("File with its private key in PEM form, without a passphrase.", file=True)
     client_ca_file: str | None = option(
         "File with the certificates of authorities; a client must then present a certificate that one of them signed.",
         None,
+        file=True,
     )
-
-
-MAX_PEM_BYTES = 4 * 2**20  # a file of all public authorities has less than 1 MiB
-SOON_SECONDS = 14 * 86_400
-_VERSION, _UTC_TIME = 0xA0, 0x17
-_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
 class BadCertificate(PointsmanError):
@@ -91,6 +94,16 @@ def read_certificate(options: TlsOptions) -> Certificate:
         context.verify_mode = ssl.CERT_REQUIRED
     digest = hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in (certificate, key, clients))).digest()
     return Certificate(context, digest, begins, ends)
+
+
+def findings(options: TlsOptions, source_map: SourceMap) -> tuple[list[Problem], list[Problem]]:
+    """Return the errors and warnings about the files of a port."""
+    try:
+        trouble = read_certificate(options).trouble(time.time())
+    except BadCertificate as error:
+        return [source_map.problem((error.option,), error.message, error.fix)], []
+    found = [] if trouble is None else [source_map.problem(("certificate_file",), *trouble)]
+    return [], [*found, *exposure_warnings(options.key_file, source_map.below("key_file"))]
 
 
 def _read(option: str, file: str, mark: bytes, what: str) -> bytes:

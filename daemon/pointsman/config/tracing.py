@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pointsman.config.address import check_url
 from pointsman.config.option import option
+from pointsman.config.source_map import SourceMap
+from pointsman.errors import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,3 +25,16 @@ class TracingOptions:
         minimum=0,
         maximum=1,
     )
+
+
+def problems(options: TracingOptions, source_map: SourceMap) -> Iterator[Problem]:
+    """Yield the problems of the collector's URL."""
+    if options.endpoint is None:
+        return
+    try:
+        check_url(options.endpoint)
+    except ValueError as error:
+        secret = "@" in options.endpoint
+        shown = "one with credentials" if secret else f'"{options.endpoint}"'
+        fix = "remove them; OTEL_EXPORTER_OTLP_HEADERS in the environment is their place" if secret else str(error)
+        yield source_map.problem(("endpoint",), f"expected a URL of a collector, found {shown}", fix)

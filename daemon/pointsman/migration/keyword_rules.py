@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from pointsman.config import regex
 from pointsman.config.regex import MAX_STEPS_IN_ALL
-from pointsman.config.validation.rules import MAX_KEYWORDS, MAX_RULES
+from pointsman.config.rules import MAX_KEYWORDS, MAX_RULES
 from pointsman.config.yaml_tree import Node, Table
 from pointsman.migration.keyword_signals import MATCHES, usable
 from pointsman.migration.listener import set_options

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 
 from pointsman.config import regex
-from pointsman.config.validation.rules import MAX_KEYWORD_CHARACTERS, MAX_RULES
+from pointsman.config.rules import MAX_KEYWORD_CHARACTERS, MAX_RULES
 from pointsman.config.words import fold
 from pointsman.config.yaml_tree import Node, Scalar, Table
 from pointsman.migration.nodes import children, find, items, scalar, text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pointsman.config import removed
 from pointsman.config.decode import Walker
 from pointsman.config.option import hints
 from pointsman.config.words import Keys
@@ -23,7 +22,7 @@ class LenientWalker(Walker):
         names = set(hints(kind))
         for name, node in table.entries.items():
             if name not in names:
-                self._notes.dropped(node, removed.KEYS.get(node.keys, "Pointsman has no such key"))
+                self._notes.dropped(node, "Pointsman has no such key")
         return {name: node for name, node in table.entries.items() if name in names}
 
     def _missing(self, annotation: Any, table: Table, where: Keys) -> None:

@@ -1,13 +1,16 @@
-"""Report problems with a config's thresholds, and settings that preserve former routes; pure functions."""
+"""Report problems with a config's thresholds, and settings that preserve former routes, which are told once."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import yaml
 
+from pointsman import files
 from pointsman.classify.calibration import Calibration
 from pointsman.config.load import LoadedConfig
 from pointsman.config.model import Config
@@ -17,6 +20,8 @@ from pointsman.routing.thresholds import Threshold, ThresholdOrigin, answered_al
 
 FORMER_THRESHOLD, FORMER_PRECISION = 0.6, 0.95
 """The former default threshold, and the precision to which thresholds were once fitted by default."""
+NOTICE_FILE = "told-thresholds"
+"""In the state directory once the operator was told."""
 _COMMON: Keys = ("classifier", "category_model", "threshold")
 _ROUTING: Keys = ("pointsman", "routing")
 
@@ -67,6 +72,17 @@ def former(loaded: LoadedConfig, labels: Sequence[str], calibration: Calibration
     message = f"{now:g} is now the threshold of each category, where {was} before: more prompts reach their adapter"
     fix = f"set {' and '.join(todo)} to keep the former routes, or `pointsman.routing.precision` to null"
     return loaded.source_map.problem(_COMMON, message, f"{fix} to keep these without this warning")
+
+
+def was_notified(state: Path | None) -> bool:
+    """Return whether an earlier start has told the operator; False if the state directory is missing or unreadable."""
+    return state is not None and os.path.lexists(state / NOTICE_FILE)
+
+
+def remember_notified(state: Path | None) -> None:
+    """Remember that the operator was told; raises OSError."""
+    if state is not None:
+        files.write(state / NOTICE_FILE, b"", replace=True)
 
 
 def as_before(config: Config, *, keeps_common: bool) -> Config:

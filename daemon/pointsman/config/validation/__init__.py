@@ -1,1 +1,0 @@
-"""Check the config beyond types, by its sections: references between names, addresses, weights; pure."""
