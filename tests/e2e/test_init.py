@@ -284,8 +284,8 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(
 
 
 async def test_nobody_at_the_address_is_told(init: Init) -> None:
-    assert "is vLLM running there?" in await init.refused(f"http://127.0.0.1:{reserve_port()}")
-    assert "is vLLM running there?" in await init.refused("unix:/nowhere/vllm.sock")
+    assert "is a server running there?" in await init.refused(f"http://127.0.0.1:{reserve_port()}")
+    assert "is a server running there?" in await init.refused("unix:/nowhere/vllm.sock")
     with deaf_port() as port:
         assert "did not answer in time" in await init.refused(f"http://127.0.0.1:{port}")
 

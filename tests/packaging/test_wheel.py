@@ -88,6 +88,7 @@ def test_the_runtime_needs_neither_torch_nor_transformers() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
     assert {"torch", "transformers", "optimum", "onnx"}.isdisjoint(done.stdout.split())
+    assert "aiohttp" not in done.stdout.split(), "it is for commands that call a service, and takes 13 MB"
 
 
 def test_the_changelog_names_this_version() -> None:

@@ -110,6 +110,8 @@ async def health(upstream: EndpointState, key_line: bytes) -> str | None:
     return f"`/health` answers with status {status}" if status >= 500 else None
 
 
-def read_key(file: str | None, named_by: str = "pointsman.relay.api_key_file") -> bytes:
-    """Return the header line with the key in a file, empty without a file; raises CannotStart."""
-    return b"" if file is None else b"Authorization: Bearer %b\r\n" % read_secret(file, named_by)
+def read_key(file: str | None) -> bytes:
+    """Return the header line with the key in `relay.api_key_file`, empty without a file; raises CannotStart."""
+    if file is None:
+        return b""
+    return b"Authorization: Bearer %b\r\n" % read_secret(file, "pointsman.relay.api_key_file")

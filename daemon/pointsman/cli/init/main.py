@@ -15,8 +15,8 @@ from pointsman.cli.init.served import InitError, VllmInventory, ask_vllm
 from pointsman.cli.init.text import ENDPOINT, render
 from pointsman.config import admin_address, load
 from pointsman.config.model import Endpoint
-from pointsman.errors import CannotStart, UpstreamError
-from pointsman.upstream.client import read_key
+from pointsman.config.secret import read_secret
+from pointsman.errors import CannotStart, CommandFailed
 
 UNIT = "pointsman.service"
 # Of packages and `make install`, and of operators.
@@ -27,9 +27,8 @@ def init(vllm: str, output: Path | None, key_file: Path | None, *, force: bool, 
     """Write a config for the vLLM at an address; return 0, or 1 with one line on `err` that says why."""
     try:
         _run(vllm, output or _default_output(), key_file, force=force, out=out)
-    except (InitError, UpstreamError, CannotStart) as error:
-        why = error.in_full if isinstance(error, UpstreamError) else error
-        print(f"pointsman init: {why}", file=err)
+    except (CommandFailed, CannotStart) as error:
+        print(f"pointsman init: {error}", file=err)
         return 1
     return 0
 
@@ -46,7 +45,8 @@ def _run(vllm: str, output: Path, key_file: Path | None, *, force: bool, out: Te
     # An OpenAI client's base URL ends in /v1, but request paths already begin with it.
     endpoint = Endpoint(name=ENDPOINT, address=vllm.rstrip("/").removesuffix("/v1"))
     key = None if key_file is None else str(key_file.absolute())  # preserve links: rotating a key replaces one
-    served = asyncio.run(ask_vllm(endpoint, read_key(key, "--api-key-file")))
+    secret = None if key is None else read_secret(key, "--api-key-file")
+    served = asyncio.run(ask_vllm(endpoint, secret))
     planned = plan(served, read_manifest(BUILTIN).labels)
     text = render(served, planned, endpoint, key)
     load.load_text(text, output)

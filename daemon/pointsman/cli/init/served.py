@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pointsman.config.model import Endpoint, RelayOptions
-from pointsman.errors import PointsmanError, UpstreamError
-from pointsman.upstream.client import ask
-from pointsman.upstream.endpoint_state import EndpointState
+from pointsman.cli.http_client import CallFailed, HttpClient, connected
+from pointsman.config.model import Endpoint
+from pointsman.errors import CommandFailed
 
 MAX_MODELS = 1_000
 MAX_NAME_CHARACTERS = 500
@@ -18,7 +17,7 @@ _ROUTED_NAMES = {"MoM", "auto"}
 """Model names that Pointsman itself answers by default; no vLLM has a model of such a name."""
 
 
-class InitError(PointsmanError):
+class InitError(CommandFailed):
     """No config can be written; the message says why."""
 
 
@@ -63,18 +62,15 @@ class _Version(msgspec.Struct):
     version: str
 
 
-async def ask_vllm(endpoint: Endpoint, key_line: bytes) -> VllmInventory:
-    """Query the models and the version; raises InitError, or UpstreamError if vLLM does not answer."""
-    upstream = EndpointState(endpoint, RelayOptions())
-    try:
-        status, body = await ask(upstream, "/v1/models", key_line)
+async def ask_vllm(endpoint: Endpoint, key: bytes | None) -> VllmInventory:
+    """Query the models and the version; raises InitError, or CallFailed if vLLM does not answer."""
+    async with connected(endpoint, key) as vllm:
+        status, body = await vllm.ask("/v1/models")
         if status in {401, 403}:
-            raise InitError(_key(endpoint, status, bool(key_line)))
+            raise InitError(_key(endpoint, status, key is not None))
         if status != 200:
             raise InitError(f"{endpoint.address} answers `/v1/models` with status {status}; is this vLLM's address?")
-        return read(endpoint.address, body, await _version(upstream, key_line))
-    finally:
-        upstream.close()
+        return read(endpoint.address, body, await _version(vllm))
 
 
 def _key(endpoint: Endpoint, status: int, given: bool) -> str:
@@ -86,12 +82,12 @@ def _key(endpoint: Endpoint, status: int, given: bool) -> str:
     )
 
 
-async def _version(upstream: EndpointState, key_line: bytes) -> str | None:
+async def _version(vllm: HttpClient) -> str | None:
     """Return the version, or None if there is none: not every OpenAI-compatible server has this path."""
     try:
-        status, body = await ask(upstream, "/version", key_line)
+        status, body = await vllm.ask("/version")
         found = msgspec.json.decode(body, type=_Version).version if status == 200 else ""
-    except (UpstreamError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (CallFailed, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return found if re.fullmatch(r"[\w.+-]{1,40}", found, re.ASCII) else None
 
