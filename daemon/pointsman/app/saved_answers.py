@@ -26,8 +26,11 @@ CLOSE_SECONDS = 2.0
 
 
 class _AnswersFile(msgspec.Struct):
+    """The content of the file: a former release refuses answers with a `rater`, so raters are separate."""
+
     version: Literal[1]
     answers: list[tuple[str, Answer]]
+    raters: dict[str, str] = {}
 
 
 @contextlib.asynccontextmanager
@@ -51,7 +54,9 @@ def _restore(path: Path, answers: Answers) -> str | None:
     try:
         content = files.read(path, MAX_FILE_BYTES)
         path.unlink()
-        answers.restore(msgspec.json.decode(content, type=_AnswersFile).answers, time.time())
+        found = msgspec.json.decode(content, type=_AnswersFile)
+        entries = [(name, one._replace(rater=found.raters.get(name, one.rater))) for name, one in found.answers]
+        answers.restore(entries, time.time())
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -76,4 +81,10 @@ async def _keep(path: Path, answers: Answers, log: Log) -> None:
 
 def _write(path: Path, entries: list[tuple[str, Answer]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write(path, msgspec.json.encode(_AnswersFile(1, entries)), replace=True, mode=0o600)
+    without = Answer._fields.index("rater")
+    content = {
+        "version": 1,
+        "answers": [(name, one[:without]) for name, one in entries],
+        "raters": {name: one.rater for name, one in entries if one.rater},
+    }
+    files.write(path, msgspec.json.encode(content), replace=True, mode=0o600)
