@@ -41,7 +41,8 @@ from pointsman.classify.classifier import Classifier
 from pointsman.config.load import load
 from pointsman.config.model import Config
 from pointsman.evaluation.provenance import file_id, identify
-from pointsman.routing.formats import CHAT
+from pointsman.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import Router
 from pointsman.routing.threshold_problems import as_before
 from pointsman.routing.thresholds import thresholds
@@ -130,7 +131,7 @@ def judged(rows: Sequence[LabelledPrompt], choices: Sequence[LabelChoice], categ
 async def chosen(config: Config, classifier: Classifier, rows: Sequence[LabelledPrompt]) -> list[LabelChoice]:
     """Return what each row gets where it is a request of its own."""
     router, where = Router(config, classifier, ServedModels), targets_of_labels(config, classifier.labels)
-    parsed = [CHAT.parse(row.body, router.finder) for row in rows]
+    parsed = [parse_request(CHAT, row.body, router.finder) for row in rows]
     routed = [await router.route(one, remember=False) for one in parsed]
     return [choice(row, one.decision, where) for row, one in zip(rows, routed, strict=True)]
 

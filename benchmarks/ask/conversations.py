@@ -28,12 +28,13 @@ from pointsman.adapters.catalog import ServedModels
 from pointsman.app.prepare import prepare
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
+from pointsman.formats import CHAT
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.conversation_keys import ANYBODY, Caller, conversation_of
 from pointsman.routing.conversations import ConversationState, ConversationStore
 from pointsman.routing.follow_up import content_free
-from pointsman.routing.formats import CHAT, ParsedRequest
 from pointsman.routing.history import HistoryReader
+from pointsman.routing.parsed_request import ParsedRequest, parse_request
 from pointsman.routing.router import Router
 from pointsman.routing.steps import finish
 from pointsman.routing.subject import ANSWER_CHARACTERS, ASK_CHARACTERS
@@ -249,7 +250,7 @@ async def model_of(router: Router, messages: Sequence[ChatMessage], caller: Call
 
 def request(messages: Sequence[ChatMessage]) -> ParsedRequest:
     said = [{"role": message.role, "content": message.content} for message in messages]
-    return CHAT.parse(json.dumps({"model": "MoM", "messages": said}).encode())
+    return parse_request(CHAT, json.dumps({"model": "MoM", "messages": said}).encode())
 
 
 async def outcome(router: Router, row: FollowUpRow) -> RoutedModels:

@@ -13,12 +13,13 @@ from pointsman.adapters.catalog import ServedModels
 from pointsman.app.prepare import prepare
 from pointsman.classify import artifact
 from pointsman.config.model import Config
+from pointsman.formats import ROUTED
 from pointsman.routing.ask import AskFinder
-from pointsman.routing.formats import FORMATS
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import Router
 
 CONFIG = Path(__file__).parents[2] / "config" / "config.yaml"
-BY_NAME = {form.path.rsplit("/", 1)[1] if form.path != "/v1/chat/completions" else "chat": form for form in FORMATS}
+BY_NAME = {form.path.rsplit("/", 1)[1] if form.path != "/v1/chat/completions" else "chat": form for form in ROUTED}
 PATIENT = "\npointsman:\n  classifier:\n    deadline_ms: 60000\n"
 
 
@@ -47,7 +48,7 @@ class SampleRouter:
 
         `material` may tell the subject, and the `line` that asks.
         """
-        request = BY_NAME[form].parse(body, finder or self._router.finder)
+        request = parse_request(BY_NAME[form], body, finder or self._router.finder)
         if not material:
             request = replace(request, ask=replace(request.ask, about=""))
         if not line:

@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 
 from pointsman.config.model import PathOptions
+from pointsman.formats import ROUTED
 from pointsman.observability.record import Record
-from pointsman.routing.formats import FORMATS
 from support.client_keys import bearer, line
 from support.playbook import OK, Wire, playing, post, with_length
 from support.toy_config import BASE
@@ -145,7 +145,7 @@ def test_a_request_that_has_begun_keeps_its_key(wire: Wire) -> None:
 # --- the scope -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.path)
+@pytest.mark.parametrize("form", ROUTED, ids=lambda form: form.path)
 def test_a_model_outside_of_the_scope_is_refused_in_every_format(wire: Wire, form: Any) -> None:
     for model in (BASE, "technical-lora", "not-there"):
         send(wire, "ann", {"model": model, "prompt": "x", "input": "x", "messages": []}, form.path)

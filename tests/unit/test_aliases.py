@@ -16,8 +16,9 @@ from pointsman.classify.classifier import Classifier
 from pointsman.config.client_keys import parse_keys
 from pointsman.config.lint import lint
 from pointsman.config.model import Options, RoutingOptions
+from pointsman.formats import CHAT
 from pointsman.routing.decision import Reason
-from pointsman.routing.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import Router
 from support.client_keys import bearer, line
 from support.config_files import LABELS, MINIMAL, category, loaded, the_problem
@@ -45,7 +46,9 @@ def router(classifier: Classifier) -> Router:
 
 
 def asked(model: str) -> Any:
-    return CHAT.parse(json.dumps({"model": model, "messages": [{"role": "user", "content": "python"}]}).encode())
+    return parse_request(
+        CHAT, json.dumps({"model": model, "messages": [{"role": "user", "content": "python"}]}).encode()
+    )
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", BASE, "legal-lora", "MoM", "auto"])

@@ -10,6 +10,7 @@ from ask.routes import BY_NAME
 from ask.wrapper import Wrapper, materials, wrappers
 
 from pointsman.routing.ask import AskFinder, AskKind
+from pointsman.routing.parsed_request import parse_request
 
 ASKS = (
     "Why does my Python script eat more and more memory when it reads a large CSV file line by line?",
@@ -34,7 +35,7 @@ def passages() -> dict[str, str]:
 
 def finds(kind: Wrapper, ask: str, passages: dict[str, str]) -> bool:
     """Whether exactly the ask is found, or that the request is a helper task."""
-    found = BY_NAME[kind.format].parse(kind.filled(ask, passages[kind.material]), AskFinder()).ask
+    found = parse_request(BY_NAME[kind.format], kind.filled(ask, passages[kind.material]), AskFinder()).ask
     if kind.expect == "default":
         return found.kind is AskKind.HELPER_TASK
     return found.text.split() == ask.split()

@@ -12,7 +12,9 @@ from support.playbook import Wire
 
 LONG, COUNT = 4096, 6
 """The shortest body that may wait for a turn."""
-READ = [path.path for path in (*paths.ROUTED, *paths.OWN) if path.method == "POST" and path.path != "/v1/feedback"]
+READ = [
+    path.path for path in (*paths.ROUTED, *paths.OWN.values()) if path.method == "POST" and path.path != "/v1/feedback"
+]
 
 
 def answered_in_each_turn(wire: Wire, path: str, size: int, *, whole: bool) -> list[int]:

@@ -13,11 +13,12 @@ import pytest
 from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import RoutingOptions
+from pointsman.formats import CHAT
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.ask import AskFinder, AskKind
 from pointsman.routing.decision import Reason
 from pointsman.routing.explain import describe, render
-from pointsman.routing.formats import CHAT, ParsedRequest
+from pointsman.routing.parsed_request import ParsedRequest, parse_request
 from pointsman.routing.router import RoutedRequest, Router
 from support import toy_artifact
 from support.toy_config import config
@@ -34,7 +35,7 @@ def message(line: str = LINE, material: str = TOLD) -> str:
 
 
 def asked(text: str) -> ParsedRequest:
-    return CHAT.parse(json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode())
+    return parse_request(CHAT, json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode())
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ import pytest
 from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import RoutingOptions
+from pointsman.formats import CHAT, COMPLETIONS
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.decision import Reason
 from pointsman.routing.explain import describe, render
-from pointsman.routing.formats import CHAT, COMPLETIONS, ParsedRequest
+from pointsman.routing.parsed_request import ParsedRequest, parse_request
 from pointsman.routing.router import RoutedRequest, Router
 from support.gate import Gate
 from support.toy_config import category, config
@@ -32,7 +33,7 @@ def router(classifier: Classifier) -> Router:
 def asked(question: str = QUESTION, document: str = LEASE, *before: str) -> ParsedRequest:
     turns = [*before, f"<document>\n{document}\n</document>\n\n{question}"]
     messages = [{"role": ("user", "assistant")[index % 2], "content": turn} for index, turn in enumerate(turns)]
-    return CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode())
+    return parse_request(CHAT, json.dumps({"model": "MoM", "messages": messages}).encode())
 
 
 def outcome(routed: RoutedRequest) -> tuple[str | None, Reason, bool]:
@@ -93,7 +94,7 @@ async def test_it_must_come_half_of_the_way_from_the_threshold_to_certainty(
 
 async def test_a_conversation_that_has_a_category_asks_no_material(router: Router) -> None:
     said = ("Fix my Python", "Done.")
-    await router.route(CHAT.parse(json.dumps({"messages": [{"role": "user", "content": said[0]}]}).encode()))
+    await router.route(parse_request(CHAT, json.dumps({"messages": [{"role": "user", "content": said[0]}]}).encode()))
     routed = await router.route(asked(QUESTION, LEASE, *said))
     assert outcome(routed) == ("technical", Reason.STICKY, False)
 
@@ -111,18 +112,18 @@ def follow_up(text: str) -> ParsedRequest:
         {"role": "assistant", "content": "Yes."},
         {"role": "user", "content": text},
     ]
-    return CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode())
+    return parse_request(CHAT, json.dumps({"model": "MoM", "messages": messages}).encode())
 
 
 async def test_after_a_greeting_it_may_tell_even_of_a_question_without_content(router: Router) -> None:
-    await router.route(CHAT.parse(json.dumps({"messages": [{"role": "user", "content": "Hi"}]}).encode()))
+    await router.route(parse_request(CHAT, json.dumps({"messages": [{"role": "user", "content": "Hi"}]}).encode()))
     routed = await router.route(asked("Is this right?", LEASE, "Hi", "Hello."))
     assert outcome(routed) == ("legal", Reason.CLASSIFIED, True)
 
 
 async def test_of_several_prompts_no_material_is_read(router: Router) -> None:
     prompts = [f"<document>\n{LEASE}\n</document>\n\n{question}" for question in (QUESTION, "Is this one valid?")]
-    routed = await router.route(COMPLETIONS.parse(json.dumps({"prompt": prompts}).encode()))
+    routed = await router.route(parse_request(COMPLETIONS, json.dumps({"prompt": prompts}).encode()))
     assert not routed.reading.by_material
 
 

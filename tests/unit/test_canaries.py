@@ -20,10 +20,11 @@ from pointsman.config import overlay
 from pointsman.config.client_keys import KeyScope
 from pointsman.config.model import Canary, CategoryRollout, Config, Lora, Model, RoutingOptions
 from pointsman.config.overlay import CanaryOutcome, Overlay, with_canary
+from pointsman.formats import CHAT
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.canaries import Arm
 from pointsman.routing.decision import Reason
-from pointsman.routing.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import RoutedRequest, Router
 from support.config_files import MINIMAL, category, loaded, problems
 from support.metrics import Metrics
@@ -44,7 +45,7 @@ def config_of(percent: float = 30.0, **routing: Any) -> Config:
 
 async def send(router: Router, *turns: str) -> RoutedRequest:
     messages = [{"role": ("user", "assistant")[index % 2], "content": turn} for index, turn in enumerate(turns)]
-    return await router.route(CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode()))
+    return await router.route(parse_request(CHAT, json.dumps({"model": "MoM", "messages": messages}).encode()))
 
 
 # --- shares ---------------------------------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ async def test_a_client_that_may_not_have_a_canary_is_on_no_arm(classifier: Clas
     """Nor is it counted for the stable arm, where it would always be."""
     body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "python"}]}).encode()
     scope = KeyScope(frozenset({BASE, "technical-lora"}), BASE)
-    routed = await Router(config_of(percent), classifier, ServedModels).route(CHAT.parse(body), scope=scope)
+    routed = await Router(config_of(percent), classifier, ServedModels).route(parse_request(CHAT, body), scope=scope)
     assert (routed.decision.model, routed.decision.arm) == ("technical-lora", None)
 
 

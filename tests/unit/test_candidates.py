@@ -25,8 +25,9 @@ from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.classify.shadow import ShadowAnswer, ShadowOptions
 from pointsman.errors import HttpError, RequestError, TooBusy
+from pointsman.formats import CHAT
 from pointsman.proxy.stored_responses import StoredResponses
-from pointsman.routing.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import RoutedRequest, Router
 from support import toy_artifact
 from support.config_files import LABELS
@@ -61,7 +62,7 @@ class World:
     candidates: Candidates
 
     async def route(self, text: str, model: str = "MoM") -> RoutedRequest:
-        return await self.router.route(CHAT.parse(chat(text, model), self.router.finder))
+        return await self.router.route(parse_request(CHAT, chat(text, model), self.router.finder))
 
     async def judge(self, name: str, text: str, model: str = "MoM") -> dict[str, Any]:
         return await self.candidates.judge(name, self.router, await self.route(text, model))

@@ -9,9 +9,10 @@ import pytest
 
 from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier
+from pointsman.formats import CHAT, MESSAGES, RESPONSES, Format
 from pointsman.routing.conversation_keys import Caller
 from pointsman.routing.decision import Reason
-from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import RoutedRequest, Router
 from support.toy_config import config
 
@@ -69,7 +70,7 @@ def said(text: str) -> dict[str, Any]:
 
 async def send(router: Router, *messages: Any, api: Format = CHAT, caller: Caller = ME, **fields: Any) -> RoutedRequest:
     body = {"model": "MoM", api.prompt_field: messages, **fields}
-    return await router.route(api.parse(json.dumps(body).encode()), caller)
+    return await router.route(parse_request(api, json.dumps(body).encode()), caller)
 
 
 async def begin(router: Router, caller: Caller = ME) -> None:

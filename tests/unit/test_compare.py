@@ -15,8 +15,9 @@ from pointsman.config.model import Canary, CategoryRollout, Lora, Model, Pricing
 from pointsman.errors import EvaluationError
 from pointsman.evaluation import comparison
 from pointsman.evaluation.comparison import label_verdicts, prices_of, read, render, verdicts
+from pointsman.formats import CHAT
 from pointsman.observability.record import Record, request_line
-from pointsman.routing.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import Router
 from support.config_files import ENDPOINTS, write
 from support.toy_config import BASE, config
@@ -282,7 +283,7 @@ async def test_the_log_has_what_is_read(classifier: Classifier) -> None:
         made = config(routing=RoutingOptions(**options), base=Model(loras=loras))
         body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode()
         done = Record("id", "/v1/chat/completions", status=200, endpoint="a", first_byte=0.25)
-        done.decided(await Router(made, classifier, ServedModels).route(CHAT.parse(body)))
+        done.decided(await Router(made, classifier, ServedModels).route(parse_request(CHAT, body)))
         output = json.loads(json.dumps(request_line(done), default=str))
         assert output.get("arm") == arm
         assert ("draw" in output, output["ms"].get("first_byte")) == (arm is not None, None if arm is None else 250.0)

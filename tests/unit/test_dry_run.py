@@ -12,11 +12,11 @@ from pointsman.adapters.catalog import ServedModels
 from pointsman.api.admin import dry_run_route
 from pointsman.api.dry_run import dry_run
 from pointsman.classify.classifier import Classifier
+from pointsman.formats import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Format
 from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.conversations import ConversationState
 from pointsman.routing.decision import Reason
 from pointsman.routing.explain import render
-from pointsman.routing.formats import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Format
 from pointsman.routing.opinion import Opinion
 from pointsman.routing.router import RoutedRequest, Router
 from support.toy_config import A, config

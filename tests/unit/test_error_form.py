@@ -9,7 +9,7 @@ import pytest
 
 from pointsman.config.model import ServerOptions
 from pointsman.errors import RequestError
-from pointsman.proxy.error_form import error_body
+from pointsman.formats import error_form_of
 from support.playbook import LAST, STREAM, Wire, chunk, event, playing, post
 
 OPENAI = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]
@@ -133,7 +133,7 @@ def test_so_has_one_that_the_request_is_the_cause_of(wire: Wire, request_: bytes
 )
 def test_each_status_has_anthropics_type(status: int, kind: str) -> None:
     error = RequestError("no", status=status, code="ours")
-    assert error_body(error, "/v1/messages")["error"] == {"type": kind, "message": "no", "code": "ours"}
+    assert error_form_of("/v1/messages").body(error)["error"] == {"type": kind, "message": "no", "code": "ours"}
 
 
 def test_and_one_of_a_service_that_has_too_many() -> None:

@@ -17,7 +17,8 @@ from pointsman.config.model import RoutingOptions
 from pointsman.evaluation.dataset import EvaluationRow
 from pointsman.evaluation.decisions import RowDecisions, decide
 from pointsman.evaluation.reader import ArtifactRunner, TextPredictions
-from pointsman.routing.formats import CHAT
+from pointsman.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import Router
 from support.config_files import LABELS
 from support.toy_config import category, config
@@ -86,7 +87,7 @@ def test_a_follow_up_is_read_with_what_was_before_as_in_the_service(toy_folder: 
     assert len(set(read)) == len(read)
     assert [text.count("\n") for text in read].count(2) == len(rows)
     router = Router(options, classifier, ServedModels)
-    serve = [router.route(CHAT.parse(row.body), remember=False) for row in rows]
+    serve = [router.route(parse_request(CHAT, row.body), remember=False) for row in rows]
     assert [asyncio.run(one).decision.category for one in serve] == found.categories
 
 
@@ -119,6 +120,6 @@ def test_they_are_the_decisions_of_the_service(toy_folder: Path, classifier: Cla
 
     async def served() -> list[str | None]:
         bodies = [EvaluationRow(1, text, None).body for text in texts]
-        return [(await router.route(CHAT.parse(body, router.finder))).decision.category for body in bodies]
+        return [(await router.route(parse_request(CHAT, body, router.finder))).decision.category for body in bodies]
 
     assert decided(toy_folder, *(EvaluationRow(1, text, None) for text in texts)).categories == asyncio.run(served())

@@ -23,11 +23,12 @@ from pointsman.config.overlay import CanaryOutcome, Overlay, laid_over, with_can
 from pointsman.evaluation.comparison import ArmResults, prices_of, read, verdicts
 from pointsman.evaluation.tally import Tally
 from pointsman.evaluation.worklist import FeedbackLine
+from pointsman.formats import CHAT
 from pointsman.observability.answers import Answer, Answers
 from pointsman.observability.feedback_file import FeedbackFile
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record, request_line
-from pointsman.routing.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import RoutedRequest, Router
 from support.log import Memory
 from support.playbook import OK, Wire, playing
@@ -57,7 +58,7 @@ def canary(percent: float = 50.0, adapter: str = "technical-v2") -> dict[str, Ca
 
 async def send(router: Router, *turns: str) -> RoutedRequest:
     messages = [{"role": ("user", "assistant")[index % 2], "content": turn} for index, turn in enumerate(turns)]
-    return await router.route(CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode()))
+    return await router.route(parse_request(CHAT, json.dumps({"model": "MoM", "messages": messages}).encode()))
 
 
 def ended(routed: RoutedRequest, **fields: Any) -> Record:

@@ -14,15 +14,16 @@ from pointsman.adapters.catalog import ModelCard, ServedModels
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier, Timing
 from pointsman.config.model import Config, RoutingOptions
+from pointsman.formats import CHAT
 from pointsman.routing.decision import Reason
 from pointsman.routing.explain import describe, render
-from pointsman.routing.formats import CHAT, ParsedRequest
+from pointsman.routing.parsed_request import ParsedRequest, parse_request
 from pointsman.routing.router import Router
 from support.toy_config import BASE, A, B, category, config, entry
 
 
 def request(text: str, model: str | None = "MoM") -> ParsedRequest:
-    return CHAT.parse(json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode())
+    return parse_request(CHAT, json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode())
 
 
 async def explained(classifier: Classifier, asked: ParsedRequest, made: Config | None = None) -> dict[str, Any]:
@@ -288,7 +289,7 @@ def test_a_terminal_shows_what_was_remembered_in_a_line() -> None:
 
 def turns(*said: str) -> ParsedRequest:
     messages = [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(said)]
-    return CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode())
+    return parse_request(CHAT, json.dumps({"model": "MoM", "messages": messages}).encode())
 
 
 LAW, CODE = "my landlord keeps the deposit, is this lawful?", "Fix my Python"

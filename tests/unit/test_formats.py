@@ -11,24 +11,14 @@ from typing import Any
 import pytest
 
 from pointsman.errors import RequestError
-from pointsman.routing import steps
+from pointsman.formats import CHAT, COMPLETIONS, MESSAGES, RESPONSES, ROUTED, Format
+from pointsman.routing import message_list, steps
 from pointsman.routing.ask import Ask, AskFinder, AskKind
 from pointsman.routing.body import BodyFields, fields_at_once, model_at_once, model_of, read_fields
-from pointsman.routing.edits import Edits, ReasoningEdit, SystemPrompt, sides
-from pointsman.routing.formats import (
-    CHAT,
-    COMPLETIONS,
-    FORMATS,
-    MESSAGES,
-    RESPONSES,
-    Format,
-    ParsedRequest,
-    format_of,
-    message_list,
-    with_model,
-)
-from pointsman.routing.formats.format import inside
-from pointsman.routing.formats.responses import storage_of
+from pointsman.routing.edits import Edits, ReasoningEdit, SystemPrompt, sides, with_model
+from pointsman.routing.format_edits import inside
+from pointsman.routing.parsed_request import ParsedRequest, format_of, known_request, parse_request, read_request
+from pointsman.routing.response_storage import storage_of
 from pointsman.routing.steps import Steps, finish
 
 THINK = ReasoningEdit("chat_template_kwargs", "enable_thinking", "medium")
@@ -56,7 +46,7 @@ def system(content: Any, role: str = "system") -> dict[str, Any]:
 
 
 def request(api: Format = CHAT, **fields: Any) -> ParsedRequest:
-    return api.parse(json.dumps(fields).encode())
+    return parse_request(api, json.dumps(fields).encode())
 
 
 def chat(*messages: Any, **fields: Any) -> ParsedRequest:
@@ -92,30 +82,30 @@ def test_a_body_with_another_model_keeps_all_else_as_it_came() -> None:
 )
 def test_what_is_no_json_object_is_the_clients_fault(body: bytes) -> None:
     with pytest.raises(RequestError) as caught:
-        CHAT.parse(body)
+        parse_request(CHAT, body)
     assert (caught.value.status, caught.value.code) == (400, "invalid_json")
 
 
 @pytest.mark.parametrize("value", ["5", "true", "[]", '["MoM"]', "{}", "1e999", "NaN", r'"\udc00"'])
 def test_a_model_that_is_no_string_is_the_clients_fault(value: str) -> None:
     with pytest.raises(RequestError) as caught:
-        CHAT.parse(b'{"model":%s}' % value.encode())
+        parse_request(CHAT, b'{"model":%s}' % value.encode())
     assert (caught.value.status, caught.value.param) == (400, "model")
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model":""}'])
 def test_no_model_null_and_an_empty_one_all_ask_for_none(body: bytes) -> None:
-    assert CHAT.parse(body).model is None
+    assert parse_request(CHAT, body).model is None
 
 
 def test_names_and_values_are_read_through_their_escapes() -> None:
     body = rb'{"mod\u0065l":"M\u006fM","messages":[{"role":"user","content":"\ud83d\ude00 \u00e9"}]}'
-    asked = CHAT.parse(body)
+    asked = parse_request(CHAT, body)
     assert (asked.model, asked.text) == ("MoM", "😀 é")
 
 
 def test_of_duplicate_keys_the_last_counts() -> None:
-    asked = CHAT.parse(b'{"model":"a","model":"b"}')
+    asked = parse_request(CHAT, b'{"model":"a","model":"b"}')
     assert asked.model == "b"
 
 
@@ -242,7 +232,7 @@ def test_others_run_between_the_searches_for_an_ask(
     """Each takes microseconds or milliseconds, and that in a long message has steps of its own."""
     monkeypatch.setattr(steps, "perf_counter", itertools.count().__next__)
     read = finish(read_fields(json.dumps(fields).encode()))
-    assert sum(1 for _ in api.read(read, AskFinder())) >= pauses
+    assert sum(1 for _ in read_request(api, read, AskFinder())) >= pauses
 
 
 class Counting(AskFinder):
@@ -260,7 +250,7 @@ def test_of_all_messages_of_a_request_four_mebibytes_are_looked_at_in_which_a_li
     """That is more than a model reads, and a second of work at most."""
     asked, material = user("What is a tort?"), [user(f"{MATERIAL}{number}") for number in range(1_000)]
     finder = Counting()
-    read = CHAT.parse(json.dumps({"messages": [asked, *material]}).encode(), finder)
+    read = parse_request(CHAT, json.dumps({"messages": [asked, *material]}).encode(), finder)
     assert 110 < finder.searches < 130
     assert (read.text, read.asked) == (f"{MATERIAL}999", None)
     assert chat(asked, *material[:100]).text == "What is a tort?"
@@ -306,9 +296,9 @@ def test_a_prompt_of_nothing_but_a_harness_stays_whole() -> None:
 def test_an_ask_that_the_client_states_wins_over_all() -> None:
     body = json.dumps({"messages": [user("question")], "ask_here": "stated"}).encode()
     read = finish(read_fields(body, ("model", "messages", "ask_here")))
-    assert finish(CHAT.read(read)).text == "question"
-    assert finish(CHAT.read(read, AskFinder(body_field="ask_here"))).ask == Ask("stated", AskKind.STATED)
-    assert finish(CHAT.read(read, AskFinder(body_field="ask_here"), "in the header")).text == "in the header"
+    assert finish(read_request(CHAT, read)).text == "question"
+    assert finish(read_request(CHAT, read, AskFinder(body_field="ask_here"))).ask == Ask("stated", AskKind.STATED)
+    assert finish(read_request(CHAT, read, AskFinder(body_field="ask_here"), "in the header")).text == "in the header"
 
 
 @pytest.mark.parametrize(
@@ -322,7 +312,7 @@ def test_an_ask_that_the_client_states_wins_over_all() -> None:
 def test_the_mode_says_what_is_read(mode: Any, text: str) -> None:
     turns = [system("Be brief."), user("first"), assistant("no"), user(f"{REMINDER}\n\nWhat is a tort?")]
     body = json.dumps({"messages": turns}).encode()
-    assert CHAT.parse(body, AskFinder(mode)).text == text
+    assert parse_request(CHAT, body, AskFinder(mode)).text == text
 
 
 # --- edits -----------------------------------------------------------------------------------------------------
@@ -337,7 +327,7 @@ ODD = (
 
 def test_without_edits_the_very_same_bytes_leave() -> None:
     body = b' \n{"model" : "MoM", "model":"auto" ,"messages": [ ] }\r\n'
-    result = CHAT.parse(body).apply(Edits())
+    result = parse_request(CHAT, body).apply(Edits())
     assert result.body is body
     assert result.changed == ()
 
@@ -348,14 +338,14 @@ def test_an_edit_to_what_the_client_asked_for_is_none() -> None:
 
 
 def test_only_the_model_differs_after_an_edit_of_the_model() -> None:
-    result = CHAT.parse(ODD).apply(Edits(model="technical-lora"))
+    result = parse_request(CHAT, ODD).apply(Edits(model="technical-lora"))
     assert result.body == ODD.replace(b'"MoM"', b'"technical-lora"')
     assert result.changed == ("model",)
 
 
-@pytest.mark.parametrize("api", FORMATS)
+@pytest.mark.parametrize("api", ROUTED)
 def test_other_fields_and_values_survive_every_edit(api: Format) -> None:
-    sent = bytes(api.parse(ODD).apply(Edits(model="x", reasoning=THINK, system_prompt=REPLACE)).body)
+    sent = bytes(parse_request(api, ODD).apply(Edits(model="x", reasoning=THINK, system_prompt=REPLACE)).body)
     for value in (b'"z":1.50e0,"model":"x","a":[1.0, 1E5,-0,  0.1000000000000000055511151231257827]', b'"seed":1e400'):
         assert value in sent
     assert rb'{"role":"user","content":"\u00e9\/ \ud83d\ude00 \u0041\n"}' in sent
@@ -364,13 +354,13 @@ def test_other_fields_and_values_survive_every_edit(api: Format) -> None:
 
 @pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model":""}'])
 def test_a_missing_model_is_filled_in(body: bytes) -> None:
-    assert CHAT.parse(body).apply(Edits(model="base")).body == b'{"model":"base"}'
+    assert parse_request(CHAT, body).apply(Edits(model="base")).body == b'{"model":"base"}'
 
 
 def test_of_duplicate_keys_the_last_is_edited() -> None:
     """vLLM reads the last one, too."""
     body = b'{"model":"a","top_k":1,"model":"MoM","top_k":2}'
-    assert CHAT.parse(body).apply(Edits(model="x")).body == body.replace(b"MoM", b"x")
+    assert parse_request(CHAT, body).apply(Edits(model="x")).body == body.replace(b"MoM", b"x")
 
 
 @pytest.mark.parametrize("padding", [0, 5000])
@@ -378,7 +368,7 @@ def test_of_duplicate_keys_the_last_is_edited() -> None:
 @pytest.mark.parametrize("behind", [b',"user":"MoM"', b',"stop":["MoM"]', b""])
 def test_a_value_is_edited_where_its_field_has_it_and_nowhere_else(before: bytes, behind: bytes, padding: int) -> None:
     body = b'{%b"model":"MoM"%b,"n":"%b"}' % (before, behind, b"x" * padding)
-    edited = CHAT.parse(body).apply(Edits(model="x"))
+    edited = parse_request(CHAT, body).apply(Edits(model="x"))
     assert edited.body == body.replace(b'"model":"MoM"', b'"model":"x"')
 
 
@@ -424,7 +414,7 @@ def test_reasoning_in_chat_template_kwargs(api: Format, kwargs: Any, reasoning: 
 
 
 def test_kwargs_are_merged_without_respelling_them() -> None:
-    asked = CHAT.parse(rb'{"chat_template_kwargs":{"a":1.50e0,"b":"\u00e9"}}')
+    asked = parse_request(CHAT, rb'{"chat_template_kwargs":{"a":1.50e0,"b":"\u00e9"}}')
     result = asked.apply(Edits(reasoning=THINK))
     assert result.body == rb'{"chat_template_kwargs":{"a":1.50e0,"b":"\u00e9","enable_thinking":true}}'
     assert result.changed == ("chat_template_kwargs",)
@@ -570,7 +560,7 @@ def test_the_system_prompt_of_forms_that_have_a_field_for_it(
 def test_a_request_says_which_stored_response_it_continues_and_whether_its_own_is_stored(
     asked: dict[str, Any], expected: tuple[str | None, bool]
 ) -> None:
-    assert storage_of(finish(read_fields(json.dumps(asked).encode(), RESPONSES.own_fields))) == expected
+    assert storage_of(finish(read_fields(json.dumps(asked).encode(), RESPONSES.more_fields))) == expected
 
 
 def test_a_completion_has_no_place_for_a_system_prompt() -> None:
@@ -581,7 +571,7 @@ def test_a_completion_has_no_place_for_a_system_prompt() -> None:
 def test_a_body_nested_some_hundred_deep_passes() -> None:
     depth = sys.getrecursionlimit() // 4
     body = b'{"model":"MoM","tools":' + b"[" * depth + b"]" * depth + b"}"
-    assert CHAT.parse(body).apply(Edits(model="x")).body == body.replace(b"MoM", b"x")
+    assert parse_request(CHAT, body).apply(Edits(model="x")).body == body.replace(b"MoM", b"x")
 
 
 def test_each_format_has_its_path() -> None:
@@ -591,7 +581,7 @@ def test_each_format_has_its_path() -> None:
         "/v1/responses",
         "/v1/messages",
     ]
-    assert {form.path for form in FORMATS} >= {"/v1/chat/completions", "/v1/messages"}
+    assert {form.path for form in ROUTED} >= {"/v1/chat/completions", "/v1/messages"}
 
 
 @pytest.mark.parametrize("body", [b'{"messages": []}', b'{"model": null}', b'{"model": ""}'])
@@ -633,7 +623,7 @@ def test_of_an_odd_or_large_or_faulty_body_no_model_is_found_at_once(body: bytes
 
 def test_a_field_of_ours_in_an_empty_body_needs_no_comma_whatever_follows() -> None:
     for body in (b"{}\n", b"{ }", b"{\n} "):
-        edited = CHAT.parse(body).apply(Edits(model="base")).body
+        edited = parse_request(CHAT, body).apply(Edits(model="base")).body
         assert json.loads(bytes(edited)) == {"model": "base"}
 
 
@@ -649,9 +639,9 @@ def test_a_request_whose_last_message_is_remembered_is_read_in_no_steps(api: For
     body = json.dumps({"model": "MoM", "messages": messages[api is MESSAGES :], **more}).encode()
     read, finder = fields_at_once(body, ("model", "messages", "system", "tools")), AskFinder()
     assert read is not None
-    assert api.known(read, finder) is None
-    stepped = finish(api.read(read, finder))
-    assert api.known(read, finder) == stepped
+    assert known_request(api, read, finder) is None
+    stepped = finish(read_request(api, read, finder))
+    assert known_request(api, read, finder) == stepped
 
 
 def test_an_ask_that_the_body_states_or_that_is_all_messages_is_read_in_steps() -> None:
@@ -659,8 +649,8 @@ def test_an_ask_that_the_body_states_or_that_is_all_messages_is_read_in_steps() 
     for finder in (AskFinder(body_field="ask"), AskFinder("all")):
         read = fields_at_once(body, ("messages", "ask"))
         assert read is not None
-        finish(CHAT.read(read, finder))
-        assert CHAT.known(read, finder) is None
+        finish(read_request(CHAT, read, finder))
+        assert known_request(CHAT, read, finder) is None
 
 
 def test_more_messages_than_are_read_are_not_remembered() -> None:
@@ -668,5 +658,5 @@ def test_more_messages_than_are_read_are_not_remembered() -> None:
     for count in (1, 4097):
         read = fields_at_once(json.dumps({"messages": [user("monad")] * count}).encode(), ("messages",))
         assert read is not None
-        finish(CHAT.read(read, finder))
-        assert (CHAT.known(read, finder) is None) == (count > 1)
+        finish(read_request(CHAT, read, finder))
+        assert (known_request(CHAT, read, finder) is None) == (count > 1)

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from pointsman.formats import CHAT, MESSAGES, RESPONSES, Format
 from pointsman.routing import steps, subject
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.conversation_keys import ANYBODY, Caller, ConversationKeys, conversation_of
-from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format, ParsedRequest
 from pointsman.routing.history import History, HistoryReader
+from pointsman.routing.parsed_request import ParsedRequest, parse_request
 from pointsman.routing.steps import Steps, finish
 
 KIB = 1024
@@ -43,11 +44,11 @@ def body(*messages: Any, api: Format = CHAT) -> bytes:
 
 
 def parsed(*messages: Any, api: Format = CHAT) -> ParsedRequest:
-    return api.parse(body(*messages, api=api))
+    return parse_request(api, body(*messages, api=api))
 
 
 def read(*messages: Any, api: Format = CHAT, reader: HistoryReader | None = None) -> History:
-    request = api.parse(body(*messages, api=api), Unwrapping())
+    request = parse_request(api, body(*messages, api=api), Unwrapping())
     return finish((reader or HistoryReader(Unwrapping())).read(request.messages, request.ask, request.asked))
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from pointsman.errors import RequestError
+from pointsman.formats import CHAT, COMPLETIONS, MESSAGES, RESPONSES, ROUTED, Format
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.body import FIELDS, fields_at_once, read_fields
 from pointsman.routing.conversation_keys import Caller, conversation_of
 from pointsman.routing.edits import Edits, ReasoningEdit, SystemPrompt
-from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format, ParsedRequest
-from pointsman.routing.formats.responses import storage_of
 from pointsman.routing.history import HistoryReader
+from pointsman.routing.parsed_request import ParsedRequest, read_request
+from pointsman.routing.response_storage import storage_of
 from pointsman.routing.session_ids import SessionIds
 from pointsman.routing.steps import finish
 
@@ -167,7 +168,7 @@ def _prompted(theirs: Any, prompt: SystemPrompt) -> Any:
 
 def parsed(api: Format, body: bytes, *, at_once: bool) -> ParsedRequest:
     fields = (fields_at_once(body, NAMES) if at_once else None) or finish(read_fields(body, NAMES))
-    request = finish(api.read(fields, AskFinder()))
+    request = finish(read_request(api, fields, AskFinder()))
     history = finish(HistoryReader(AskFinder()).read(request.messages, request.ask, request.asked))
     conversation_of(history, Caller("c", SESSIONS.find({b"x-session-id": b"\xff" * 8000}, fields)))
     return request
@@ -179,7 +180,7 @@ def spelled(value: Any) -> str:
 
 
 def forms() -> Iterable[tuple[Format, bool]]:
-    return [(api, at_once) for api in FORMATS for at_once in (True, False)]
+    return [(api, at_once) for api in ROUTED for at_once in (True, False)]
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in (1, 2, 3))])

@@ -14,12 +14,13 @@ import pytest
 from pointsman.adapters.catalog import ServedModels
 from pointsman.api.decisions import decisions_route
 from pointsman.classify.classifier import Classifier
+from pointsman.formats import CHAT
 from pointsman.observability.latest import LatestRequests
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
 from pointsman.routing.decision import Reason
-from pointsman.routing.formats import CHAT
 from pointsman.routing.opinion import Opinion
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import Router
 from pointsman.server.response import Response
 from support.process import eventually
@@ -49,7 +50,7 @@ def test_errors_are_told_the_newest_first_and_a_client_that_left_is_none() -> No
 
 async def route(classifier: Classifier, text: str = SECRET, model: str = "MoM") -> Any:
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    return await Router(config(), classifier, ServedModels).route(CHAT.parse(json.dumps(body).encode()))
+    return await Router(config(), classifier, ServedModels).route(parse_request(CHAT, json.dumps(body).encode()))
 
 
 def asked(found: LatestRequests, query: str = "", texts_file: Any = None) -> tuple[int, Any]:

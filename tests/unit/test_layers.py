@@ -11,7 +11,19 @@ PACKAGE = Path(__file__).parents[2] / "daemon/pointsman"
 
 # Each floor may import from its own and from those before it; docs/architecture.md draws them.
 FLOORS = (
-    {"arguments", "errors", "files", "lru", "eager", "daemon_thread", "long_body", "read_turns", "http1", "assets"},
+    {
+        "arguments",
+        "errors",
+        "files",
+        "lru",
+        "eager",
+        "daemon_thread",
+        "long_body",
+        "read_turns",
+        "formats",
+        "http1",
+        "assets",
+    },
     {"config"},
     {"classify", "migration", "server", "upstream"},
     {"adapters"},

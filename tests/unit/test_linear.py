@@ -19,13 +19,14 @@ import pytest
 from pointsman.classify import code
 from pointsman.config.rules import Rule
 from pointsman.errors import RequestError
+from pointsman.formats import CHAT
 from pointsman.observability.redaction import Redactor
 from pointsman.routing import json_scan
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.body import FIELDS, fields_at_once, read_fields
 from pointsman.routing.conversation_keys import ANYBODY, conversation_of
-from pointsman.routing.formats import CHAT
 from pointsman.routing.history import HistoryReader
+from pointsman.routing.parsed_request import parse_request, read_request
 from pointsman.routing.rules import NO_ORIGIN, Rules
 from pointsman.routing.steps import Steps, finish, time_sliced
 from support import marks
@@ -61,7 +62,7 @@ def reading(body: bytes) -> Steps[object]:
     """All that is read of a request before it is classified."""
     finder = AskFinder()
     fields = fields_at_once(body, FIELDS) or (yield from read_fields(body))
-    request = yield from CHAT.read(fields, finder)
+    request = yield from read_request(CHAT, fields, finder)
     yield from RULES.judge(request, NO_ORIGIN)
     history = yield from HistoryReader(finder).read(request.messages, request.ask, request.asked)
     return conversation_of(history, ANYBODY)
@@ -90,7 +91,7 @@ def messages(text: str) -> Work:
 
 
 def ruled(text: str) -> Work:
-    request = CHAT.parse(body_of([text], "user"))
+    request = parse_request(CHAT, body_of([text], "user"))
     return lambda: finish(RULES.judge(request, NO_ORIGIN))
 
 

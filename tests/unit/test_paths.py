@@ -268,7 +268,9 @@ def test_the_table_of_vllms_paths_says_what_the_service_does() -> None:
     """What vLLM has not, our own paths, has no row."""
     table = vllm_paths_table.rows()
     documented = {here: {path for path, found in table.items() if found == here} for here in set(table.values())}
-    own = {str(path) for path in paths.OWN} | {f"{method} /ping" for method in ("GET", "POST")} | {"GET /health"}
+    own = (
+        {str(path) for path in paths.OWN.values()} | {f"{method} /ping" for method in ("GET", "POST")} | {"GET /health"}
+    )
     assert documented["routed"] == {str(path) for path in paths.ROUTED}
     others = {"GET /version", f"WEBSOCKET {paths.REALTIME.path}"}
     assert documented["relayed"] == {str(path) for path in (*paths.RELAYED, *paths.STORED)} | others

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from pointsman.formats import CHAT, COMPLETIONS, RESPONSES
 from pointsman.routing import steps
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.body import read_fields
 from pointsman.routing.edits import Edits, SystemPrompt
-from pointsman.routing.formats import CHAT, COMPLETIONS, RESPONSES, ParsedRequest
+from pointsman.routing.parsed_request import ParsedRequest, parse_request
 from pointsman.routing.prompt_text import texts_of
 from pointsman.routing.steps import finish
 
@@ -25,7 +26,9 @@ def user(content: Any) -> dict[str, Any]:
 
 
 def chat(*messages: Any, ascii_only: bool = True, **fields: Any) -> ParsedRequest:
-    return CHAT.parse(json.dumps({"model": "MoM", "messages": messages} | fields, ensure_ascii=ascii_only).encode())
+    return parse_request(
+        CHAT, json.dumps({"model": "MoM", "messages": messages} | fields, ensure_ascii=ascii_only).encode()
+    )
 
 
 def text(content: Any, *, ascii_only: bool = True) -> str:
@@ -85,7 +88,7 @@ def test_a_question_beside_large_images_is_read() -> None:
 def test_a_large_body_is_read_without_a_copy_of_it() -> None:
     body = json.dumps({"messages": [user("a" * 8 * MIB)], "model": "MoM"}).encode()
     tracemalloc.start()
-    assert CHAT.parse(body).text
+    assert parse_request(CHAT, body).text
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * MIB
@@ -102,7 +105,7 @@ def test_a_large_body_is_read_without_a_copy_of_it() -> None:
 )
 def test_half_a_surrogate_pair_is_left_for_vllm_to_judge(raw: bytes, expected: str) -> None:
     body = b'{"model":"MoM","messages":[{"role":"user","content":%b}]}' % raw
-    asked = CHAT.parse(body)
+    asked = parse_request(CHAT, body)
     assert asked.text == expected
     assert asked.apply(Edits(model="x")).body == body.replace(b"MoM", b"x")
 
@@ -121,7 +124,7 @@ def test_more_than_4096_messages_are_not_read(message: Any) -> None:
 def test_more_than_4096_parts_are_not_read(part: Any) -> None:
     assert chat(user([part] * 4096)).readable
     assert not chat(user([part] * 4097)).readable
-    assert not COMPLETIONS.parse(json.dumps({"prompt": [part] * 4097}).encode()).readable
+    assert not parse_request(COMPLETIONS, json.dumps({"prompt": [part] * 4097}).encode()).readable
 
 
 def test_a_short_part_is_no_step_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +138,7 @@ def test_a_short_part_is_no_step_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_token_ids_are_no_parts() -> None:
-    asked = COMPLETIONS.parse(json.dumps({"prompt": list(range(300_000))}).encode())
+    asked = parse_request(COMPLETIONS, json.dumps({"prompt": list(range(300_000))}).encode())
     assert (asked.readable, asked.text) == (True, "")
 
 
@@ -151,7 +154,7 @@ def test_parts_of_which_one_is_no_json_have_no_text(part: str) -> None:
     """A body of more than 64 KiB is not checked inside of its values, and vLLM refuses it."""
     content = f'[{{"type":"text","text":"tort"}},{part}]'
     messages = f'[{{"role":"user","content":{content}}}]'
-    asked = CHAT.parse(f'{{"model":"MoM","messages":{messages},"user":"{"a" * 64 * KIB}"}}'.encode())
+    asked = parse_request(CHAT, f'{{"model":"MoM","messages":{messages},"user":"{"a" * 64 * KIB}"}}'.encode())
     assert (asked.readable, asked.text) == (True, "")
 
 
@@ -163,7 +166,7 @@ def test_parts_of_which_one_is_no_json_have_no_text(part: str) -> None:
 def test_a_body_of_any_size_and_encoding_is_edited_in_place(size: int, encoding: str) -> None:
     fields = {"messages": [{"role": "system", "content": "Theirs."}, user("tort" + "a" * size)], "model": "MoM"}
     body = json.dumps(fields).encode(encoding)
-    result = CHAT.parse(body).apply(Edits(model="x", system_prompt=SystemPrompt("Ours.", "insert")))
+    result = parse_request(CHAT, body).apply(Edits(model="x", system_prompt=SystemPrompt("Ours.", "insert")))
     expected = json.dumps(fields | {"model": "x"}).replace("Theirs.", r"Ours.\n\nTheirs.")
     assert bytes(result.body) == expected.encode()
 
@@ -172,8 +175,8 @@ def test_a_body_of_any_size_and_encoding_is_edited_in_place(size: int, encoding:
 def test_white_space_is_no_message(messages: bytes) -> None:
     body = b'{"messages":%b,"instructions":%b}' % (messages, messages)
     prompt = SystemPrompt("Ours.", "insert")
-    assert CHAT.parse(body).apply(Edits(system_prompt=prompt)).body is body
-    edited = RESPONSES.parse(body).apply(Edits(system_prompt=prompt)).body
+    assert parse_request(CHAT, body).apply(Edits(system_prompt=prompt)).body is body
+    edited = parse_request(RESPONSES, body).apply(Edits(system_prompt=prompt)).body
     assert json.loads(bytes(edited))["instructions"] == "Ours."
 
 
@@ -208,6 +211,6 @@ def test_wherever_it_is_cut_no_escape_is_divided(unit: str, extra: int) -> None:
 
 def test_where_all_is_read_the_beginning_is_enough() -> None:
     messages = [user(f"{number} " + "a" * 30 * KIB) for number in range(100)]
-    found = CHAT.parse(json.dumps({"messages": messages}).encode(), AskFinder("all")).text
+    found = parse_request(CHAT, json.dumps({"messages": messages}).encode(), AskFinder("all")).text
     assert found.startswith("0 a")
     assert 256 * KIB <= len(found) < 300 * KIB

@@ -12,10 +12,11 @@ from msgspec import structs
 
 from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier, Timing
+from pointsman.formats import CHAT
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.recent import RecentCounts, Totals
 from pointsman.observability.record import Record
-from pointsman.routing.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import RoutedRequest, Router
 from support.toy_config import config
 from support.virtual_loop import VirtualLoop
@@ -25,7 +26,7 @@ MINUTE = 60.0
 
 async def route(classifier: Classifier, text: str, model: str = "MoM") -> RoutedRequest:
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    return await Router(config(), classifier, ServedModels).route(CHAT.parse(json.dumps(body).encode()))
+    return await Router(config(), classifier, ServedModels).route(parse_request(CHAT, json.dumps(body).encode()))
 
 
 def count(metrics: Metrics, routed: RoutedRequest | None = None, status: int = 200) -> None:

@@ -12,12 +12,13 @@ from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import CategoryRollout, RoutingOptions
 from pointsman.config.overlay import Overlay
+from pointsman.formats import CHAT
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.decision import Counterfactual, Reason
 from pointsman.routing.draws import drawn
 from pointsman.routing.explain import describe, render
-from pointsman.routing.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.rollout import Rollout, rollout_of
 from pointsman.routing.router import RoutedRequest, Router
 from support.toy_config import BASE, category, config
@@ -29,7 +30,9 @@ def router_of(classifier: Classifier, **routing: Any) -> Router:
 
 async def send(router: Router, *turns: str, **fields: Any) -> RoutedRequest:
     messages = [{"role": ("user", "assistant")[index % 2], "content": turn} for index, turn in enumerate(turns)]
-    return await router.route(CHAT.parse(json.dumps({"model": "MoM", "messages": messages, **fields}).encode()))
+    return await router.route(
+        parse_request(CHAT, json.dumps({"model": "MoM", "messages": messages, **fields}).encode())
+    )
 
 
 def model(routed: RoutedRequest) -> str:
@@ -80,7 +83,9 @@ async def test_a_withheld_request_that_is_planned_anew_stays_withheld(classifier
     """As where the default model is an adapter that vLLM turns out not to serve."""
     made = config(default_model="medical-lora", routing=RoutingOptions(mode="shadow"))
     router = Router(made, classifier, ServedModels)
-    request = CHAT.parse(json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "python"}]}).encode())
+    request = parse_request(
+        CHAT, json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "python"}]}).encode()
+    )
     routed = await router.route(request)
     served = ServedModels({"a": (ModelCard(BASE), ModelCard("technical-lora", BASE))})
 
@@ -147,7 +152,7 @@ async def test_off_classifies_nothing(classifier: Classifier) -> None:
 
 async def test_off_leaves_alone_who_names_a_model(classifier: Classifier) -> None:
     router = router_of(classifier, mode="off")
-    request = CHAT.parse(b'{"model": "legal-lora", "messages": []}')
+    request = parse_request(CHAT, b'{"model": "legal-lora", "messages": []}')
     assert (await router.route(request)).decision.reason is Reason.EXPLICIT_MODEL
 
 
@@ -198,7 +203,9 @@ async def test_headers_log_metrics_and_explain_tell_what_would_have_answered(cla
     labels = {"reason": "shadow", "category": "technical", "model": "technical-lora"}
     assert metrics.registry.get_sample_value("pointsman_withheld_total", labels) == 1
 
-    asked = CHAT.parse(json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "python"}]}).encode())
+    asked = parse_request(
+        CHAT, json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "python"}]}).encode()
+    )
     description = describe(router, asked, routed)
     assert description["decision"]["would"] == {"model": "technical-lora", "reason": "classified"}
     assert "would be   technical-lora (classified)" in render(description)

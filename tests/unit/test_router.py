@@ -19,8 +19,9 @@ from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import AskOptions, Config, RoutingOptions, Rule
 from pointsman.errors import ClassifierError, Overloaded
+from pointsman.formats import CHAT, COMPLETIONS, RESPONSES, Format
 from pointsman.routing.decision import Reason
-from pointsman.routing.formats import CHAT, COMPLETIONS, RESPONSES, Format, ParsedRequest
+from pointsman.routing.parsed_request import ParsedRequest, parse_request
 from pointsman.routing.router import RoutedRequest, Router
 from support import toy_artifact
 from support.gate import Gate
@@ -61,7 +62,7 @@ def request(*turns: Any, model: str | None = "MoM", api: Format = CHAT, **fields
         turn if isinstance(turn, dict) else {"role": ("user", "assistant")[position % 2], "content": turn}
         for position, turn in enumerate(turns)
     ]
-    return api.parse(json.dumps({"model": model, "messages": messages} | fields).encode())
+    return parse_request(api, json.dumps({"model": model, "messages": messages} | fields).encode())
 
 
 def known(routed: RoutedRequest) -> bool:
@@ -146,7 +147,7 @@ async def test_a_helper_task_goes_to_the_default_model_and_leaves_the_conversati
 async def test_prompts_of_different_categories_go_to_the_default_model(
     router: Router, prompts: list[str], reason: Reason
 ) -> None:
-    asked = COMPLETIONS.parse(json.dumps({"model": "MoM", "prompt": prompts}).encode())
+    asked = parse_request(COMPLETIONS, json.dumps({"model": "MoM", "prompt": prompts}).encode())
     routed = await router.route(asked)
     assert routed.decision.reason is reason
     assert (routed.decision.model == BASE) is (reason is Reason.MIXED_PROMPTS)
@@ -166,7 +167,7 @@ async def test_the_config_says_what_of_a_message_is_classified(classifier: Class
     assert "ask_here" in router.fields
     message = "Ticket notes:\nthe landlord of the flat, and the landlord's law\n\nCaller says: Fix my Python"
     body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": message}]}).encode()
-    routed = await router.route(CHAT.parse(body, router.finder))
+    routed = await router.route(parse_request(CHAT, body, router.finder))
     assert (routed.ask.text, routed.decision.category) == ("Fix my Python", "technical")
 
 
@@ -351,7 +352,7 @@ async def test_a_tools_result_keeps_the_last_decision_without_a_look_at_the_text
 async def test_a_function_call_of_the_responses_api_keeps_the_last_decision(router: Router) -> None:
     def asked(*items: Any) -> ParsedRequest:
         first = {"role": "user", "content": "python"}
-        return RESPONSES.parse(json.dumps({"model": "MoM", "input": [first, *items]}).encode())
+        return parse_request(RESPONSES, json.dumps({"model": "MoM", "input": [first, *items]}).encode())
 
     await router.route(asked())
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}

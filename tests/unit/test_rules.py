@@ -13,11 +13,12 @@ from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
 from pointsman.config.client_keys import ClientKey
 from pointsman.config.model import AdapterOptions, Options, RoutingOptions, Rule
+from pointsman.formats import CHAT, MESSAGES, RESPONSES, Format
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.decision import Counterfactual, Reason
 from pointsman.routing.explain import describe, render
-from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format, ParsedRequest
 from pointsman.routing.images import has_images
+from pointsman.routing.parsed_request import ParsedRequest, parse_request
 from pointsman.routing.router import RoutedRequest, Router
 from pointsman.routing.rules import RequestOrigin
 from support.toy_config import BASE, category, config
@@ -31,7 +32,7 @@ def request(*turns: Any, api: Format = CHAT, **fields: Any) -> ParsedRequest:
         turn if isinstance(turn, dict) else {"role": ("user", "assistant")[index % 2], "content": turn}
         for index, turn in enumerate(turns)
     ]
-    return api.parse(json.dumps({"model": "MoM", api.prompt_field: messages, **fields}).encode())
+    return parse_request(api, json.dumps({"model": "MoM", api.prompt_field: messages, **fields}).encode())
 
 
 def router_of(classifier: Classifier, *rules: Rule, **routing: Any) -> Router:
@@ -105,7 +106,7 @@ async def test_the_first_rule_that_matches_decides(classifier: Classifier) -> No
 
 async def test_a_model_that_the_client_names_is_not_ruled_over(classifier: Classifier) -> None:
     router = router_of(classifier, Rule(name="all", default=True))
-    named = CHAT.parse(b'{"model": "legal-lora", "messages": []}')
+    named = parse_request(CHAT, b'{"model": "legal-lora", "messages": []}')
     assert (await router.route(named)).decision.reason is Reason.EXPLICIT_MODEL
 
 
@@ -330,5 +331,5 @@ def test_of_more_than_a_mebibyte_of_messages_no_older_one_is_searched_for_images
     image = [{"type": "image_url", "image_url": {"url": "x"}}]
     text = [{"type": "text", "text": "x" * 70_000}]
     old, new = ([{"role": "user", "content": content} for content in (image, *[text] * count)] for count in (20, 2))
-    assert has_images(CHAT.parse(json.dumps({"messages": new}).encode()).messages)
-    assert not has_images(CHAT.parse(json.dumps({"messages": old}).encode()).messages)
+    assert has_images(parse_request(CHAT, json.dumps({"messages": new}).encode()).messages)
+    assert not has_images(parse_request(CHAT, json.dumps({"messages": old}).encode()).messages)

@@ -35,12 +35,13 @@ from pointsman.cli.check import check
 from pointsman.config.model import Category, ClassifierOptions, Config, LogOptions
 from pointsman.evaluation.main import main as evaluate
 from pointsman.evaluation.replay import read_texts
+from pointsman.formats import CHAT
 from pointsman.observability import text_records
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
 from pointsman.observability.texts_file import TextsFile
-from pointsman.routing.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import RoutedRequest, Router
 from support import toy_artifact
 from support.config_files import LABELS, MINIMAL, category
@@ -76,7 +77,7 @@ class World:
 
     async def route(self, text: str, model: str = "MoM") -> RoutedRequest:
         body = json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode()
-        return await self.router.route(CHAT.parse(body, self.router.finder))
+        return await self.router.route(parse_request(CHAT, body, self.router.finder))
 
     async def ask(self, text: str) -> Record:
         """Decide about a text, and offer it as the data port does."""
@@ -198,7 +199,7 @@ async def test_what_the_first_one_did_not_read_is_not_read(make_world: Any, fold
     async with make_world(folder) as world:
         body = json.dumps({"model": "legal-lora", "messages": [{"role": "user", "content": "landlord"}]}).encode()
         record = Record("id", "/v1/chat/completions")
-        record.decided(await world.router.route(CHAT.parse(body, world.router.finder)))
+        record.decided(await world.router.route(parse_request(CHAT, body, world.router.finder)))
         world.shadow.offer(world.router, record.routed, record)
         await world.ask("blood")
         report = await world.compared(1)
@@ -442,7 +443,7 @@ async def offer(generations: Generations, text: str) -> None:
     """Decide about a text as the data port does, which then offers it."""
     backend = generations.current.backend
     body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode()
-    routed = await backend.router.route(CHAT.parse(body, backend.router.finder))
+    routed = await backend.router.route(parse_request(CHAT, body, backend.router.finder))
     assert backend.compare is not None
     backend.compare(routed, Record("id", "/"))
 

@@ -19,11 +19,12 @@ from pointsman.adapters.catalog import ServedModels
 from pointsman.app.gauges import _classifier as watch_classifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Canary, CategoryRollout, Lora, Model, RoutingOptions
+from pointsman.formats import CHAT
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.decision import Counterfactual, Reason
-from pointsman.routing.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.reading import UNREAD
 from pointsman.routing.router import RoutedRequest, Router
 from support.log import Memory
@@ -42,7 +43,7 @@ def asked(model: str, text: str) -> bytes:
 
 
 async def route(classifier: Classifier, model: str = "MoM", text: str = SECRET) -> RoutedRequest:
-    return await Router(config(), classifier, ServedModels).route(CHAT.parse(asked(model, text)))
+    return await Router(config(), classifier, ServedModels).route(parse_request(CHAT, asked(model, text)))
 
 
 def record(routed: RoutedRequest | None = None, upstream: float | None = None, **fields: Any) -> Record:
@@ -163,7 +164,7 @@ async def test_the_line_tells_how_the_system_prompt_was_set(
 ) -> None:
     made = config(category("technical", system_prompt="Ours."), category("legal"))
     body = {"model": "MoM", "messages": [{"role": "user", "content": "Fix my Python"}], "tools": tools}
-    routed = await Router(made, classifier, ServedModels).route(CHAT.parse(json.dumps(body).encode()))
+    routed = await Router(made, classifier, ServedModels).route(parse_request(CHAT, json.dumps(body).encode()))
     assert line_of(record(routed))["system_prompt"] == mode
 
 
@@ -343,7 +344,7 @@ async def test_requests_first_bytes_and_tokens_are_counted_by_model_and_arm(
     classifier: Classifier, routing: dict[str, Any], arm: str, model: str
 ) -> None:
     made = config(routing=RoutingOptions(**routing), base=Model(loras=LORAS))
-    routed = await Router(made, classifier, ServedModels).route(CHAT.parse(asked("MoM", SECRET)))
+    routed = await Router(made, classifier, ServedModels).route(parse_request(CHAT, asked("MoM", SECRET)))
     metrics = Metrics(made.models)
     metrics.count(record(routed, tokens=(7, 3), first_byte=0.25))
     reason = str(routed.decision.reason)

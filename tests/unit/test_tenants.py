@@ -14,9 +14,10 @@ import pytest
 from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classification, Classifier, Timing
 from pointsman.config.client_keys import ClientKey
+from pointsman.formats import CHAT
 from pointsman.routing.ask import Ask, AskFinder
-from pointsman.routing.formats import CHAT, ParsedRequest
 from pointsman.routing.history import HistoryReader
+from pointsman.routing.parsed_request import ParsedRequest, parse_request
 from pointsman.routing.policy import Policy
 from pointsman.routing.router import Router
 from pointsman.routing.steps import Steps, finish
@@ -89,7 +90,7 @@ def messages(*said: str) -> dict[str, Any]:
 
 
 def asked(*said: str) -> ParsedRequest:
-    return CHAT.parse(json.dumps({"model": "MoM"} | messages(*said)).encode())
+    return parse_request(CHAT, json.dumps({"model": "MoM"} | messages(*said)).encode())
 
 
 def send(wire: Wire, path: str, body: dict[str, Any], key: str) -> None:
@@ -121,7 +122,7 @@ def test_an_ask_is_searched_for_anew_for_each_client(monkeypatch: pytest.MonkeyP
     searched = searches(monkeypatch)
     body = json.dumps(messages("Why?")).encode()
 
-    asks = [CHAT.parse(body, finder.of(client)).ask for client in ("ann", "bob", "", "ann", "bob", "")]
+    asks = [parse_request(CHAT, body, finder.of(client)).ask for client in ("ann", "bob", "", "ann", "bob", "")]
 
     assert searched == ["Why?"] * 3
     assert len(set(asks)) == 1

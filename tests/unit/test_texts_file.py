@@ -23,13 +23,14 @@ from pointsman.config.model import LogOptions
 from pointsman.errors import CannotStart, ConfigError
 from pointsman.evaluation.labelled import LabelledText, add_label, read_labels, undo_label
 from pointsman.evaluation.replay import read_texts
+from pointsman.formats import CHAT
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record
 from pointsman.observability.redaction import Redactor
 from pointsman.observability.rotated_file import alone
 from pointsman.observability.text_records import TextRecord, forget, rows
 from pointsman.observability.texts_file import TextsFile
-from pointsman.routing.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import Router
 from support.config_files import MINIMAL, loaded
 from support.log import Memory
@@ -373,7 +374,7 @@ async def test_what_the_shadow_says_of_a_text_of_an_earlier_file_is_not_kept(
 ) -> None:
     body = {"model": "MoM", "messages": [{"role": "user", "content": "My landlord"}]}
     router, record = Router(config(), classifier, ServedModels), Record("r1", "/v1/chat/completions")
-    routed = await router.route(CHAT.parse(json.dumps(body).encode()))
+    routed = await router.route(parse_request(CHAT, json.dumps(body).encode()))
     read = routed.classification
     assert read is not None
     texts = opened(path)

@@ -10,9 +10,10 @@ import pytest
 from pointsman.adapters.catalog import ModelCard, ServedModels
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import AdapterOptions, Config, Options, RoutingOptions
+from pointsman.formats import CHAT, COMPLETIONS, MESSAGES, RESPONSES, ROUTED, Format
 from pointsman.routing.decision import CategoryChoice, Decision, Reason
 from pointsman.routing.edits import SystemPrompt
-from pointsman.routing.formats import CHAT, COMPLETIONS, FORMATS, MESSAGES, RESPONSES, Format
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.planner import Planner
 from pointsman.routing.router import Router
 from support.toy_config import BASE, category, config, entry
@@ -27,7 +28,7 @@ def body(**fields: Any) -> bytes:
     return json.dumps({"model": "MoM", "messages": turns, **fields}).encode()
 
 
-@pytest.mark.parametrize("api", FORMATS)
+@pytest.mark.parametrize("api", ROUTED)
 @pytest.mark.parametrize(
     ("fields", "carried"),
     [
@@ -50,7 +51,7 @@ def body(**fields: Any) -> bytes:
 def test_a_request_carries_tools_where_it_names_one_or_chooses_one(
     api: Format, fields: dict[str, Any], carried: bool
 ) -> None:
-    assert api.parse(body(**fields)).tools is carried
+    assert parse_request(api, body(**fields)).tools is carried
 
 
 def with_tools(*categories: Any, routing: RoutingOptions | None = None, **fields: Any) -> Config:
@@ -123,8 +124,8 @@ async def test_what_is_sent_keeps_the_clients_prompt_and_the_decision_says_so(
 ) -> None:
     made = config(category("technical", system_prompt="Ours."), category("legal"))
     router = Router(made, classifier, ServedModels)
-    carrying = await router.route(api.parse(body(tools=[TOOL], **fields)))
-    plain = await router.route(api.parse(body(**fields)))
+    carrying = await router.route(parse_request(api, body(tools=[TOOL], **fields)))
+    plain = await router.route(parse_request(api, body(**fields)))
     assert prompt(json.loads(bytes(carrying.edited.body))) == "Ours.\n\nTheirs."
     assert prompt(json.loads(bytes(plain.edited.body))) == "Ours."
     assert (carrying.system_prompt, plain.system_prompt) == ("insert", "replace")
@@ -132,19 +133,21 @@ async def test_what_is_sent_keeps_the_clients_prompt_and_the_decision_says_so(
 
 async def test_a_form_without_a_system_prompt_tells_of_none(classifier: Classifier) -> None:
     router = Router(config(category("technical", system_prompt="Ours."), category("legal")), classifier, ServedModels)
-    routed = await router.route(COMPLETIONS.parse(json.dumps({"model": "MoM", "prompt": "Fix my Python"}).encode()))
+    routed = await router.route(
+        parse_request(COMPLETIONS, json.dumps({"model": "MoM", "prompt": "Fix my Python"}).encode())
+    )
     assert (routed.decision.category, routed.system_prompt) == ("technical", None)
 
 
 async def test_a_client_that_names_an_adapter_gets_it_with_tools(classifier: Classifier) -> None:
     router = Router(with_tools(category("legal")), classifier, ServedModels)
-    routed = await router.route(CHAT.parse(body(tools=[TOOL], model="legal-lora")))
+    routed = await router.route(parse_request(CHAT, body(tools=[TOOL], model="legal-lora")))
     assert (routed.decision.model, routed.decision.reason) == ("legal-lora", Reason.EXPLICIT_MODEL)
 
 
 async def test_a_request_that_is_decided_anew_still_carries_its_tools(classifier: Classifier) -> None:
     made = with_tools(category("technical", entry("third-lora", 1.0), entry("legal-lora", 0.5)), category("legal"))
     router = Router(made, classifier, ServedModels)
-    asked = CHAT.parse(body(tools=[TOOL]))
+    asked = parse_request(CHAT, body(tools=[TOOL]))
     again = router.again(asked, await router.route(asked), ServedModels().without("a", "third-lora"))
     assert (again.decision.model, again.decision.reason) == (BASE, Reason.ADAPTER_MISSING)

@@ -11,10 +11,11 @@ import pytest
 
 from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier
+from pointsman.formats import CHAT
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
 from pointsman.observability.traffic import Traffic
-from pointsman.routing.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import RoutedRequest, Router
 from support.toy_config import config
 from support.virtual_loop import VirtualLoop
@@ -30,7 +31,7 @@ def metrics() -> Metrics:
 
 async def route(classifier: Classifier, text: str = "Fix my Python", model: str = "MoM") -> RoutedRequest:
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    return await Router(config(), classifier, ServedModels).route(CHAT.parse(json.dumps(body).encode()))
+    return await Router(config(), classifier, ServedModels).route(parse_request(CHAT, json.dumps(body).encode()))
 
 
 def count(metrics: Metrics, routed: RoutedRequest | None = None, status: int = 200, **fields: Any) -> None:

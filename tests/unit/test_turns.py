@@ -20,6 +20,7 @@ from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classification, Classifier
 from pointsman.config.model import AdapterOptions, Options, RoutingOptions
 from pointsman.errors import ClassifierError, DeadlineMissed, Overloaded
+from pointsman.formats import CHAT, MESSAGES, RESPONSES, Format
 from pointsman.observability.record import Record, request_line
 from pointsman.routing import reading
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
@@ -28,8 +29,8 @@ from pointsman.routing.conversations import ConversationState
 from pointsman.routing.decision import Reason
 from pointsman.routing.explain import describe, render
 from pointsman.routing.follow_up import content_free
-from pointsman.routing.formats import CHAT, MESSAGES, RESPONSES, Format
 from pointsman.routing.history import HistoryReader
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.policy import FollowUp
 from pointsman.routing.router import RoutedRequest, Router
 from pointsman.routing.steps import Steps
@@ -66,7 +67,7 @@ async def send(
         turn if isinstance(turn, dict) else {"role": ("user", "assistant")[index % 2], "content": turn}
         for index, turn in enumerate(turns)
     ]
-    request = api.parse(json.dumps({"model": "MoM", api.prompt_field: messages, **fields}).encode())
+    request = parse_request(api, json.dumps({"model": "MoM", api.prompt_field: messages, **fields}).encode())
     if stated is not None:
         request = msgspec.structs.replace(request, ask=stated)
     return await router.route(request, caller, continued=continued)
@@ -203,7 +204,7 @@ async def test_it_is_told_what_a_follow_up_was_judged_by(classifier: Classifier)
     assert "together" not in request_line(Record("1", "/v1/chat/completions", routed=first))
     assert "follow_up" not in first.phases()
     messages = [user("python"), assistant("a"), user("blood and blood")]
-    request = CHAT.parse(json.dumps({"model": "MoM", "messages": messages}).encode())
+    request = parse_request(CHAT, json.dumps({"model": "MoM", "messages": messages}).encode())
     routed = await router.route(request)
     assert routed.follow_up is not None
     together = routed.follow_up.together
@@ -346,7 +347,7 @@ async def test_a_tool_loop_without_tools_in_its_last_step_keeps_its_model(classi
     assert (first.decision.model, first.decision.reason) == (BASE, Reason.ADAPTER_WITHOUT_TOOLS)
     last = await send(router, *said)
     assert last.decision.model == BASE
-    assert router.again(CHAT.parse(b'{"messages": []}'), last, ServedModels()).decision.model == BASE
+    assert router.again(parse_request(CHAT, b'{"messages": []}'), last, ServedModels()).decision.model == BASE
     assert (await send(router, *said, assistant("a"), user("thanks"))).decision.model == "technical-lora"
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from pointsman.formats import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Format
 from pointsman.http1.body import ChunkedFraming
 from pointsman.proxy.usage import TokenCountingTail
 from pointsman.proxy.usage_reader import UsageReader
-from pointsman.routing.formats import CHAT, COMPLETIONS, MESSAGES, RESPONSES, Format
 from support.playbook import LAST, chunk
 
 KEPT = 64 * 1024

@@ -26,6 +26,7 @@ from pointsman.config.client_keys import ClientKeys
 from pointsman.config.model import DIRECT, Config, PathOptions
 from pointsman.eager import continue_in_task
 from pointsman.errors import HttpError, NestedTooDeeply, RequestError
+from pointsman.formats import RESPONSES, ROUTED, Format, by_path
 from pointsman.long_body import Body, Received
 from pointsman.observability.feedback_file import FeedbackFile
 from pointsman.observability.record import Record
@@ -36,9 +37,9 @@ from pointsman.proxy.reroute import ForwardPlan, forward_chosen
 from pointsman.routing import queue_fields
 from pointsman.routing.body import BodyFields, fields_at_once, model_at_once, model_of, read_fields
 from pointsman.routing.decision import CategoryChoice, Reason
-from pointsman.routing.edits import PRIORITY_FIELD, edited
+from pointsman.routing.edits import PRIORITY_FIELD, edited, with_model
 from pointsman.routing.explain import describe
-from pointsman.routing.formats import FORMATS, MESSAGES, RESPONSES, Format, ParsedRequest, with_model
+from pointsman.routing.parsed_request import ParsedRequest, known_request, read_request
 from pointsman.routing.router import MAX_MODEL_NAME_CHARACTERS, RoutedRequest, Router, is_plain
 from pointsman.routing.steps import StepScheduler
 from pointsman.server.request import Handler, Request
@@ -65,9 +66,6 @@ class Backend:
     """Called with each routed request once it was sent, to compare a second classifier with the first."""
 
 
-# Its answer depends on the routing that the request would get.
-COUNTED = "/v1/messages/count_tokens"
-
 # Reading a shorter body takes at most 0.3 ms.
 MIN_TURN_BYTES = 4096
 
@@ -89,12 +87,22 @@ def routes(
     options: PathOptions = PathOptions(),  # noqa: B008 - it is frozen
 ) -> Routes:
     """Return all routes of the data port; `not_routed` answers requests for any other path or method."""
+    own: dict[str, Work] = {
+        "models": _models,
+        "model": _model,
+        "version": _version,
+        "load": _load,
+        "dry run": _dry_run,
+        "feedback": _feedback,
+        "intent": _intent,
+        "intents": _batch,
+    }
     table: dict[paths.DataPath, Work] = {
-        **{paths.DataPath("POST", form.path): functools.partial(_routed, form) for form in FORMATS},
+        **{paths.DataPath("POST", form.path): functools.partial(_routed, form) for form in ROUTED},
         **dict.fromkeys((*paths.RELAYED, *map(paths.added, options.add)), _relayed),
         **dict.fromkeys(paths.STORED, _stored),
         paths.REALTIME: _realtime,
-        **dict(zip(paths.OWN, (_models, _model, _version, _load, _dry_run, _feedback, _intent, _batch), strict=True)),
+        **{path: own[name] for name, path in paths.OWN.items()},
     }
     for path in map(paths.removed, options.remove):
         del table[path]
@@ -142,7 +150,7 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     own = own_priority(router, exchange.key, form.path)
     model = None if own is not None else model_at_once(body)
     if model is None or model in auto_names or form is RESPONSES:
-        names = router.fields_of[form]
+        names = router.fields
         usual = fields_at_once(body, names)
         fields = await router.step_scheduler.run(read_fields(body, names)) if usual is None else usual
         exchange.priority = await set_priority(router, exchange.key, own, fields)
@@ -170,8 +178,8 @@ async def _routed(form: Format, backend: Backend, exchange: Exchange) -> Respons
     head, scope = exchange.request.head, exchange.scope
     stated = stated_ask(head)
     finder = router.finder_of(exchange.key)
-    known = None if stated else form.known(fields, finder)
-    parsed = await router.step_scheduler.run(form.read(fields, finder, stated)) if known is None else known
+    known = None if stated else known_request(form, fields, finder)
+    parsed = await router.step_scheduler.run(read_request(form, fields, finder, stated)) if known is None else known
     record.phase = "classify"
     caller = caller_of(router, exchange.client, head, fields)
     origin = origin_of(router, exchange, form.path)
@@ -228,8 +236,9 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
         await forwarder.forward(exchange, endpoints, named, model=model or "")
         return None
 
-    if exchange.record.path == COUNTED:
-        await _counted(backend, exchange, body)
+    counted_as = by_path(exchange.record.path).counted_as
+    if counted_as is not None:
+        await _counted(counted_as, backend, exchange, body)
         return None
 
     def plan(served: ServedModels) -> ForwardPlan:  # vLLM has no model of this name
@@ -240,14 +249,16 @@ async def _relayed(backend: Backend, exchange: Exchange) -> Response | None:
     return None
 
 
-async def _counted(backend: Backend, exchange: Exchange, body: Received) -> None:
+async def _counted(form: Format, backend: Backend, exchange: Exchange, body: Received) -> None:
     """Have the tokens counted that the request would have, with the system prompt of its category."""
     router, head, scope = backend.router, exchange.request.head, exchange.scope
-    fields = await router.step_scheduler.run(read_fields(body, router.fields_of[MESSAGES]))
-    parsed = await router.step_scheduler.run(MESSAGES.read(fields, router.finder_of(exchange.key), stated_ask(head)))
+    fields = await router.step_scheduler.run(read_fields(body, router.fields))
+    parsed = await router.step_scheduler.run(
+        read_request(form, fields, router.finder_of(exchange.key), stated_ask(head))
+    )
     exchange.record.phase = "classify"
     caller = caller_of(router, exchange.client, head, fields)
-    origin = origin_of(router, exchange, MESSAGES.path)
+    origin = origin_of(router, exchange, form.path)
     routed = await router.route(parsed, caller, remember=False, origin=origin, scope=scope, key=exchange.key)
 
     def again(served: ServedModels) -> ForwardPlan:

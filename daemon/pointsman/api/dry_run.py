@@ -8,13 +8,14 @@ from pointsman.api.caller import caller_of, origin_of, stated_ask
 from pointsman.api.queue_priority import own_priority, set_priority
 from pointsman.config.model import DIRECT
 from pointsman.errors import UnknownResponse
+from pointsman.formats import RESPONSES
 from pointsman.long_body import Received
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.body import BodyFields, read_fields
 from pointsman.routing.conversation_keys import ANYBODY
-from pointsman.routing.formats import RESPONSES, ParsedRequest, format_of
-from pointsman.routing.formats.responses import storage_of
+from pointsman.routing.parsed_request import ParsedRequest, format_of, read_request
+from pointsman.routing.response_storage import storage_of
 from pointsman.routing.router import RoutedRequest, Router
 from pointsman.routing.rules import RequestOrigin
 
@@ -27,7 +28,7 @@ async def dry_run(
     `exchange` is that of the asking client: its conversations and stored responses are looked up, its key counts, and
     rules read its headers. By default there is none, and an unknown response counts as none.
     """
-    fields = await router.step_scheduler.run(read_fields(body, router.fields_of[RESPONSES]))
+    fields = await router.step_scheduler.run(read_fields(body, router.fields))
     form = format_of(fields)
     key = None if exchange is None else exchange.key
     if exchange is None:
@@ -42,7 +43,7 @@ async def dry_run(
         head, scope = exchange.request.head, exchange.scope
         origin = origin_of(router, exchange, form.path)
         stated, caller = stated_ask(head), caller_of(router, exchange.client, head, fields)
-    parsed = await router.step_scheduler.run(form.read(fields, router.finder_of(key), stated))
+    parsed = await router.step_scheduler.run(read_request(form, fields, router.finder_of(key), stated))
     if parsed.model is not None and parsed.model not in router.auto_names_of(key):
         check_model(key, parsed.model.removeprefix(DIRECT))
     routed = await router.route(

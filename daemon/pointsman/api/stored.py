@@ -11,7 +11,7 @@ from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.body import BodyFields
 from pointsman.routing.conversations import ConversationState
-from pointsman.routing.formats.responses import storage_of
+from pointsman.routing.response_storage import storage_of
 
 
 class Continuation(NamedTuple):

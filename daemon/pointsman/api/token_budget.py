@@ -5,15 +5,14 @@ from __future__ import annotations
 from msgspec.json import Decoder
 
 from pointsman.config.decode import MAX_INTEGER
-from pointsman.config.paths import BATCH, GENERATE_NOTHING
 from pointsman.errors import NestedTooDeeply, RequestError, UsageUnknown
+from pointsman.formats import FORMATS, by_path
 from pointsman.long_body import Received
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.key_limiter import KeyLease
 from pointsman.routing import json_scan, stream_usage
 from pointsman.routing.body import BodyFields, Value, decode, fields_at_once, given, kind, read_fields
 from pointsman.routing.edits import edited
-from pointsman.routing.formats import CHAT, FORMATS
 from pointsman.routing.json_scan import ByteSpan, JsonError
 from pointsman.routing.steps import Steps, StepScheduler
 
@@ -21,10 +20,8 @@ from pointsman.routing.steps import Steps, StepScheduler
 BYTES_PER_TOKEN = 4
 # More prompts than these are not counted: all that may be reserved is.
 MAX_PROMPTS = 1000
-_LENGTHS = {form.path: form.length_fields for form in FORMATS} | {BATCH: CHAT.length_fields}
-_ALL_LENGTHS = tuple(dict.fromkeys(name for names in _LENGTHS.values() for name in names))
-_PROMPTS = {form.path: form.prompts_fields for form in FORMATS} | {BATCH: ("messages",)}
-_ALL_PROMPTS = tuple(dict.fromkeys(name for names in _PROMPTS.values() for name in names))
+_ALL_LENGTHS = tuple(dict.fromkeys(name for form in FORMATS for name in form.length_fields))
+_ALL_PROMPTS = tuple(dict.fromkeys(name for form in FORMATS for name in form.prompts_fields))
 _ANSWERS = ("n", "best_of")
 _FIELDS = (*_ALL_LENGTHS, *_ANSWERS, "background", *stream_usage.FIELDS)
 _NUMBER, _FLAG = Decoder(int), Decoder(bool)
@@ -48,8 +45,8 @@ async def reserve(
     """
     if not is_json:
         raise UsageUnknown("your key has a limit of tokens, and those of this request are not known: send JSON")
-    path, prompt = exchange.record.path, len(body) // BYTES_PER_TOKEN
-    lists = _PROMPTS.get(path, _ALL_PROMPTS)
+    form, prompt = by_path(exchange.record.path), len(body) // BYTES_PER_TOKEN
+    lists = form.prompts_fields if form.length_fields else _ALL_PROMPTS
     names = _FIELDS + lists
     usual = fields_at_once(body, names)
     try:
@@ -63,21 +60,20 @@ async def reserve(
     if given(background) and decode(background, True, _FLAG):
         raise UsageUnknown("your key has a limit of tokens, and those of a response in the background are not known")
     answers = 0
-    if path not in GENERATE_NOTHING:
+    if form.generates:
         prompts = await step_scheduler.run(_prompts(fields, lists)) if lists else 1
-        answers = prompts * max(1, _greatest(fields, _ANSWERS)) * _longest(fields, path, usual_answer)
+        answers = prompts * max(1, _greatest(fields, _ANSWERS)) * _longest(fields, form.length_fields, usual_answer)
     lease.reserve(prompt, answers)
     # A long body is not copied for this.
-    if path not in stream_usage.PATHS or not isinstance(body, bytes):
+    if not form.usage_on_request or not isinstance(body, bytes):
         return body
     asking = stream_usage.asking(fields)
     exchange.hides_usage = bool(asking)
     return bytes(edited(fields, asking).body) if asking else body
 
 
-def _longest(fields: BodyFields, path: str, usual: int) -> int:
+def _longest(fields: BodyFields, names: tuple[str, ...], usual: int) -> int:
     """Return the most tokens that one answer may have, as far as the client says."""
-    names = _LENGTHS.get(path)
     said = _greatest(fields, names or _ALL_LENGTHS)
     # On a path of unknown format, nobody knows whether a field counts there.
     return said if names and said > 0 else max(said, usual)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from pointsman.formats import FORMATS, RESPONSES
+
 
 class DataPath(NamedTuple):
     """A method and a path; `{id}` stands for one segment, `{name}` for one or more."""
@@ -16,53 +18,23 @@ class DataPath(NamedTuple):
         return f"{self.method} {self.path}"
 
 
-BATCH = "/v1/chat/completions/batch"
-"""Several chats in one request."""
-ROUTED = tuple(
-    DataPath("POST", path) for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
-)
-# Paths that clients of an inference host use. vLLM has more, some of which its --api-key does not protect.
-RELAYED = tuple(
-    DataPath("POST", path)
-    for path in (
-        BATCH,
-        "/v1/chat/completions/render",
-        "/v1/completions/render",
-        "/v1/messages/render",
-        "/v1/responses/render",
-        "/v1/messages/count_tokens",
-        "/v1/embeddings",
-        "/v1/audio/transcriptions",
-        "/v1/audio/translations",
-        "/v1/score",
-        "/score",
-        "/v1/rerank",
-        "/v2/rerank",
-        "/rerank",
-        "/pooling",
-        "/classify",
-        "/generative_scoring",
-        "/v1/decisions",
-        "/tokenize",
-        "/detokenize",
-    )
-)
-GENERATE_NOTHING = frozenset(one.path for one in RELAYED if one.path != BATCH and "/audio/" not in one.path)
-"""Paths whose cost is only their prompt."""
-STORED = (DataPath("GET", "/v1/responses/{id}"), DataPath("POST", "/v1/responses/{id}/cancel"))
+ROUTED = tuple(DataPath("POST", form.path) for form in FORMATS if form.routed)
+RELAYED = tuple(DataPath("POST", form.path) for form in FORMATS if not form.routed)
+STORED = (DataPath("GET", f"{RESPONSES.path}/{{id}}"), DataPath("POST", f"{RESPONSES.path}/{{id}}/cancel"))
 REALTIME = DataPath("GET", "/v1/realtime")
 """A websocket."""
-OWN = (
-    DataPath("GET", "/v1/models"),
-    DataPath("GET", "/v1/models/{name}"),
-    DataPath("GET", "/version"),
-    DataPath("GET", "/load"),
-    DataPath("POST", "/v1/route"),
-    DataPath("POST", "/v1/feedback"),
-    DataPath("POST", "/api/v1/classify/intent"),
-    DataPath("POST", "/api/v1/classify/batch"),
-)
-ALL = (*ROUTED, *RELAYED, *STORED, REALTIME, *OWN)
+OWN = {
+    "models": DataPath("GET", "/v1/models"),
+    "model": DataPath("GET", "/v1/models/{name}"),
+    "version": DataPath("GET", "/version"),
+    "load": DataPath("GET", "/load"),
+    "dry run": DataPath("POST", "/v1/route"),
+    "feedback": DataPath("POST", "/v1/feedback"),
+    "intent": DataPath("POST", "/api/v1/classify/intent"),
+    "intents": DataPath("POST", "/api/v1/classify/batch"),
+}
+"""Paths with a handler of their own."""
+ALL = (*ROUTED, *RELAYED, *STORED, REALTIME, *OWN.values())
 """All paths except those that tell whether the service is up, which cannot be removed."""
 KEPT = ("/health", "/ready", "/ping")
 

@@ -13,11 +13,12 @@ from pointsman.config.regex import MAX_STEPS_IN_ALL
 from pointsman.config.source_map import SourceMap
 from pointsman.config.words import Keys, choose
 from pointsman.errors import Problem
+from pointsman.formats import ROUTED
 
 MAX_RULES = 200
 MAX_KEYWORDS = 2_000
 MAX_KEYWORD_CHARACTERS = 200
-PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages")
+PATHS = tuple(form.path for form in ROUTED)
 OUTCOMES = ("category", "adapter", "default", "never")
 
 

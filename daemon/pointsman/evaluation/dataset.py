@@ -13,8 +13,9 @@ from pointsman import files
 from pointsman.config.words import choose, closest, fold
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.scheme import LabelScheme, Scheme
+from pointsman.formats import CHAT
 from pointsman.routing.ask import AskFinder
-from pointsman.routing.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 
 OUT_OF_SCOPE = "out_of_scope"
 """Label of a row that belongs to no domain, unless a class has this name."""
@@ -163,7 +164,7 @@ def _last(messages: object) -> str:
     """Return the text of the user's last message that has text; raises ValueError if none has."""
     text = ""
     if isinstance(messages, list):
-        text = CHAT.parse(msgspec.json.encode({"messages": messages}), AskFinder("last_user")).text
+        text = parse_request(CHAT, msgspec.json.encode({"messages": messages}), AskFinder("last_user")).text
     if not text:
         raise ValueError('"messages" must be a list with a text of the role "user", as in a chat completion')
     return text

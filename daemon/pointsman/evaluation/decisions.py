@@ -15,7 +15,8 @@ from pointsman.classify.classifier import Classification, Classifier, Timing
 from pointsman.config.model import Config
 from pointsman.evaluation.dataset import EvaluationRow
 from pointsman.evaluation.reader import TextPredictions, joined
-from pointsman.routing.formats import CHAT
+from pointsman.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import RoutedRequest, Router
 
 # An ask may be read with the text before once it is known; the third pass needs no more. One to spare.
@@ -96,7 +97,7 @@ def _route(rows: Sequence[EvaluationRow], config: Config, known: PrecomputedClas
     router = Router(config, cast(Classifier, known), ServedModels)
 
     async def route() -> list[RoutedRequest]:
-        return [await router.route(CHAT.parse(row.body, router.finder), remember=False) for row in rows]
+        return [await router.route(parse_request(CHAT, row.body, router.finder), remember=False) for row in rows]
 
     return asyncio.run(route())
 

@@ -14,7 +14,8 @@ from pointsman import files
 from pointsman.classify.artifact import Artifact
 from pointsman.errors import ArtifactError, EvaluationError
 from pointsman.evaluation.dataset import EvaluationRow, text_key
-from pointsman.routing.formats import CHAT
+from pointsman.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 
 FITTED_ROWS = "fitted_rows.bin"
 MAX_FITTED_ROWS = 100_000
@@ -33,7 +34,9 @@ def unseen(rows: Sequence[EvaluationRow], found: Artifact) -> list[EvaluationRow
     """
     known = _read(found)
     # The service would classify the ask, so a fit on the ask is a fit on the row.
-    left = [row for row in rows if known.isdisjoint(map(_hash, (row.text, CHAT.parse(row.body).text or row.text)))]
+    left = [
+        row for row in rows if known.isdisjoint(map(_hash, (row.text, parse_request(CHAT, row.body).text or row.text)))
+    ]
     if not left:
         raise EvaluationError(
             f"all {len(rows):,} rows were used to fit this artifact, which says nothing about new prompts; give it "

@@ -28,7 +28,8 @@ from pointsman.evaluation.provenance import file_id, provenance
 from pointsman.evaluation.reader import ArtifactRunner, TextPredictions
 from pointsman.evaluation.replayed import replayable
 from pointsman.evaluation.scheme import CategoryScheme, LabelScheme, Scheme
-from pointsman.routing.formats import CHAT
+from pointsman.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 
 _DESCRIPTION = """\
 Measure a classifier on labeled requests, or show what another classifier or threshold would change for
@@ -137,7 +138,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     rows = unseen(every, found)
     decided: list[str | None] = []
     if config is None:
-        reading = _read(found, None, [CHAT.parse(row.body).text or row.text for row in rows])
+        reading = _read(found, None, [parse_request(CHAT, row.body).text or row.text for row in rows])
     else:
         made = decide(rows, config, labels, lambda texts: _read(found, config, texts), found.calibration)
         reading, decided = made.reading, made.categories

@@ -13,10 +13,11 @@ from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import AskOptions, Config, Rule
 from pointsman.evaluation.decisions import PrecomputedClassifier
+from pointsman.formats import CHAT
 from pointsman.lru import Lru
 from pointsman.routing.conversations import ConversationState
 from pointsman.routing.decision import Decision
-from pointsman.routing.formats import CHAT
+from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import Router
 from pointsman.routing.rules import RequestOrigin
 
@@ -98,7 +99,7 @@ class _ReplayRouters:
         text = _SAYS_NOTHING if one.text is None else one.text
         said = [] if before is None or not before.ask else [("user", before.ask), ("assistant", "")]
         messages = [{"role": role, "content": content} for role, content in [*said, ("user", text)]]
-        request = CHAT.parse(msgspec.json.encode({"messages": messages}), self._router.finder)
+        request = parse_request(CHAT, msgspec.json.encode({"messages": messages}), self._router.finder)
         remembered = ConversationState(None, one.share, unread=True) if before is None else before.remembered
         origin = RequestOrigin({}, one.client, one.path, one.key)
         routed = await self._router_for(one).route(request, continued=remembered, remember=False, origin=origin)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pointsman import __version__
 from pointsman.config.tracing import TracingOptions
+from pointsman.formats import by_path
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import cut
 from pointsman.observability.record import MAX_ERROR_BYTES, MAX_NAME_BYTES, Record, draw_of
@@ -29,14 +30,6 @@ EXPORT_SECONDS = 5
 """For one export with all its repetitions."""
 CLOSE_SECONDS = 1.0
 """Time for the collector to take spans after the end; later ones are lost."""
-# By GenAI's semantic conventions; other paths have no name there.
-_OPERATIONS = {
-    "/v1/chat/completions": "chat",
-    "/v1/responses": "chat",
-    "/v1/messages": "chat",
-    "/v1/completions": "text_completion",
-    "/v1/embeddings": "embeddings",
-}
 
 
 def installed() -> bool:
@@ -133,7 +126,7 @@ def span_of(record: Record, trace: Trace, resource: Resource) -> ReadableSpan:
         return SpanContext(trace.trace_id, span_id, remote, TraceFlags(TraceFlags.SAMPLED))
 
     ended = int(record.ended * 1e9)
-    operation = _OPERATIONS.get(record.path)
+    operation = by_path(record.path).operation
     failed = Status(StatusCode.ERROR, record.error) if record.status >= 500 else Status()
     return ReadableSpan(
         _name(record, operation),

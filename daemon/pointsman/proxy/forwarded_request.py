@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pointsman.config.model import Endpoint
 from pointsman.eager import continue_in_task
 from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamUnreachable
+from pointsman.formats import by_path
 from pointsman.http1.body import ChunkedFraming, Framing, LengthFraming
 from pointsman.http1.response_head import ResponseHead
 from pointsman.long_body import Body
@@ -19,7 +20,6 @@ from pointsman.proxy.response_stream import ResponseStream
 from pointsman.proxy.upstream_request import header_lines, request_head
 from pointsman.proxy.upstreams import Upstreams
 from pointsman.proxy.usage import TokenCountingTail
-from pointsman.routing.formats import FORMATS, TOP_LEVEL
 from pointsman.server.byte_budget import SMALL_BYTES
 from pointsman.server.request import Request
 from pointsman.upstream.connection import StaleConnection
@@ -27,7 +27,6 @@ from pointsman.upstream.endpoint_state import EndpointState
 
 # vLLM takes at least this long to start; a client that retries sooner does so in vain.
 RESTART_SECONDS = 5
-_IN_STREAM = {form.path: form.usage_in_stream for form in FORMATS}
 
 OnUnknownModel = Callable[[UnknownModel, Sequence[str]], Coroutine[None, None, None]]
 """A callback that continues a request whose model vLLM does not know; endpoints of these names were asked."""
@@ -88,7 +87,7 @@ class ForwardedRequest(ResponseStream):
         framing, line = super()._frame(head, request)
         exchange, lease = self._exchange, self._exchange.lease
         if (lease is not None and lease.reserved) or (exchange.hides_usage and head.streams):
-            usage_paths = _IN_STREAM.get(self._record.path, TOP_LEVEL) if head.streams else None
+            usage_paths = by_path(self._record.path).usage_in_stream if head.streams else None
             chunked = not request.head.http_1_0 and not isinstance(framing, LengthFraming)
             self.tail = exchange.answer = counted = TokenCountingTail(usage_paths, lease, chunked=chunked)
             if exchange.hides_usage and head.streams and isinstance(framing, ChunkedFraming):

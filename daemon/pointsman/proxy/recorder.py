@@ -15,13 +15,13 @@ from pointsman.errors import (
     Unauthorized,
     UpstreamError,
 )
+from pointsman.formats import error_form_of
 from pointsman.http1.forwarded_headers import request_id
 from pointsman.observability.answers import Answers
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
 from pointsman.observability.spans import Spans
-from pointsman.proxy.error_form import error_body
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response
 
@@ -74,7 +74,7 @@ class Recorder:
             self.metrics.refused.add("bodies")
         elif error.code == "request_timeout":
             self.metrics.refused.add("body_timeout")
-        response = error_response(error, error_body(error, path or record.path))
+        response = error_response(error, error_form_of(path or record.path).body(error))
         response.headers.append(("X-Request-Id", record.request_id))
         return response
 

@@ -7,12 +7,12 @@ import re
 import time
 
 from pointsman.errors import HttpError, UpstreamError, UpstreamTimeout
+from pointsman.formats import by_path, error_form_of
 from pointsman.http1.body import ChunkedFraming, CloseFraming, Framing, LengthFraming
 from pointsman.http1.response_head import ResponseHead
 from pointsman.long_body import Body
 from pointsman.observability.record import Record
 from pointsman.proxy.declined import BufferedErrorReceiver, UpstreamDeclined
-from pointsman.proxy.error_form import RESPONSES, error_event
 from pointsman.proxy.timeouts import Timeouts
 from pointsman.proxy.usage import ResponseTail
 from pointsman.server.request import Request
@@ -21,8 +21,6 @@ from pointsman.upstream.connection import UpstreamConnection
 # vLLM sends keep-alive comments even when its engine is dead, so comments do not count as progress. The pattern matches
 # lines that are comments, empty, or a chunk's size; the last line may be incomplete. Nothing is tried twice.
 _COMMENTS = re.compile(rb"(?:(?::[^\n]*+|[0-9a-f]*+\r?+)\n)*+(?::[^\n]*+|[0-9a-f]*+\r?+)", re.IGNORECASE)
-# vLLM sends these events of /v1/responses before it has begun to generate. The text of an event has no line ends.
-_GENERATED = re.compile(rb"^event: (?!response\.(?:created|in_progress|queued)\s)", re.MULTILINE)
 # With this many responses in progress, complete ones that come in one turn of the event loop are written together at
 # its end. With fewer, the end of the turn costs more than it saves.
 MANY = 4
@@ -176,7 +174,8 @@ class ResponseStream(abc.ABC):
     def _answers(self, data: bytes) -> None:
         """Record the time of the first byte of the answer, unless these data precede the answer."""
         now, record = time.perf_counter(), self._record
-        if self.streams and record.path == RESPONSES and not _GENERATED.search(data):
+        generated = by_path(record.path).generated
+        if self.streams and generated is not None and not generated.search(data):
             return
         record.first_byte, record.answered = now - record.started, now - self._started
 
@@ -244,7 +243,7 @@ class ResponseStream(abc.ABC):
     def _break_off(self, error: HttpError) -> None:
         """Mark an incomplete response so that the client can tell."""
         self._request.keep_alive = False
-        text = error_event(error, self._record.path, self.tail.content()) if self.streams else b""
+        text = error_form_of(self._record.path).event(error, self.tail.content()) if self.streams else b""
         framing = self._framing
         if self._pending:
             self._writer.write(self._pending)

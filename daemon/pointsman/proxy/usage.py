@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
+from pointsman.formats import JsonPath
 from pointsman.http1.body import ChunkedFraming
 from pointsman.proxy.hidden_usage import HiddenUsage
 from pointsman.proxy.key_limiter import KeyLease
 from pointsman.proxy.usage_reader import UsageReader
-from pointsman.routing.formats.format import JsonPath
 
 # `usage` is the last field of a response or of a stream's last event; 4 KiB are more than enough for it.
 TAIL_BYTES = 4096

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 from msgspec.json import Decoder
 
+from pointsman.formats import TOP_LEVEL, JsonPath
 from pointsman.routing.body import decode, object_decoder
-from pointsman.routing.formats.format import TOP_LEVEL, JsonPath
 from pointsman.routing.json_scan import CHUNK, StructureScanner, without_escape
 
 # A text in pieces is buffered up to this size and decoded; of a longer one, only the usage is stored.

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from msgspec.json import Decoder
 
+from pointsman import formats
 from pointsman.errors import NestedTooDeeply, RequestError
 from pointsman.long_body import Received
 from pointsman.routing import json_scan
@@ -42,13 +43,8 @@ ABSENT = msgspec.Raw()
 
 FIELDS = (
     "model",
-    "messages",
-    "input",
-    "prompt",
-    "system",
-    "instructions",
+    *formats.FIELDS,
     "chat_template_kwargs",
-    "reasoning",
     "reasoning_effort",
     "tools",
     "functions",

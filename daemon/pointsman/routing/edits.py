@@ -44,8 +44,6 @@ class Edits:
     system_prompt: SystemPrompt | None = None
 
 
-PROMPT_FIELDS = frozenset({"messages", "system", "instructions"})
-"""The fields for a system prompt, in all request formats."""
 USAGE_FIELD = "stream_options"
 """The field by which a client asks for the usage of a stream."""
 
@@ -77,22 +75,19 @@ class EditedBody(msgspec.Struct, gc=False):
     """The body to send, the changes, and the names of the top-level fields that were `changed`.
 
     `reasoning`: whether the body turns the model's reasoning on or off, if the category sets reasoning; else None.
+    `prompted`: the system prompt was changed.
     """
 
     body: Body
     changes: tuple[BodyEdit, ...] = ()
     changed: tuple[str, ...] = ()
     reasoning: bool | None = None
+    prompted: bool = False
 
     @property
     def asks_usage(self) -> bool:
         """Return whether the service asked for the usage of a stream, which the client must not get."""
         return USAGE_FIELD in self.changed
-
-    @property
-    def prompted(self) -> bool:
-        """Return whether the system prompt was changed."""
-        return not PROMPT_FIELDS.isdisjoint(self.changed)
 
     def drop_body(self) -> None:
         """Release everything that is or shows a part of a body that has been sent."""
@@ -105,12 +100,12 @@ def changed(fields: BodyFields, name: str, new: Pieces) -> BodyEdit:
     return BodyEdit(name, new) if old is None else BodyEdit(name, new, *fields.span(old))
 
 
-def edited(fields: BodyFields, changes: Sequence[BodyEdit], reasoning: bool | None = None) -> EditedBody:
+def edited(fields: BodyFields, changes: Sequence[BodyEdit]) -> EditedBody:
     """Return the body with these changes and its priority, and every other byte as it was; new fields come first."""
     if fields.priority is not None:
         changes = (*changes, changed(fields, PRIORITY_FIELD, (b"%d" % fields.priority,)))
     if not changes:
-        return EditedBody(fields.body, reasoning=reasoning)
+        return EditedBody(fields.body)
     data = fields.data
     shown: Piece = bytes(data) if len(data) <= _COPIED_BYTES else memoryview(data)
     inside: list[tuple[int, int, Pieces]] = []
@@ -135,7 +130,12 @@ def edited(fields: BodyFields, changes: Sequence[BodyEdit], reasoning: bool | No
         at = end
     pieces.append(shown[at:])
     body = EditedLongBody(pieces) if len(data) > _JOINED_BYTES else b"".join(pieces)
-    return EditedBody(body, tuple(changes), tuple(names), reasoning)
+    return EditedBody(body, tuple(changes), tuple(names))
+
+
+def with_model(fields: BodyFields, model: str) -> Body:
+    """Return the body with another `model`."""
+    return edited(fields, (changed(fields, "model", (msgspec.json.encode(model),)),)).body
 
 
 def sides(fields: BodyFields, change: BodyEdit) -> tuple[Pieces | None, Pieces]:

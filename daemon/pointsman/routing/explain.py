@@ -11,7 +11,7 @@ from pointsman.classify.classifier import Classification
 from pointsman.routing.decision import Reason
 from pointsman.routing.edits import Pieces, sides
 from pointsman.routing.follow_up import content_free
-from pointsman.routing.formats import ParsedRequest
+from pointsman.routing.parsed_request import ParsedRequest
 from pointsman.routing.prompt_text import texts_of
 from pointsman.routing.reading import raised
 from pointsman.routing.router import RoutedRequest, Router

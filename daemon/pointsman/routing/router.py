@@ -22,8 +22,8 @@ from pointsman.routing.conversation_keys import ANYBODY, Caller, ConversationKey
 from pointsman.routing.conversations import ConversationLookup, ConversationRecall, ConversationState, ConversationStore
 from pointsman.routing.decision import CategoryChoice, Counterfactual, Decision, Reason, RunnerUp
 from pointsman.routing.edits import EditedBody, Edits
-from pointsman.routing.formats import FORMATS, Format, ParsedRequest
 from pointsman.routing.history import History, HistoryReader
+from pointsman.routing.parsed_request import ParsedRequest
 from pointsman.routing.planner import Planner
 from pointsman.routing.policy import FollowUp, Policy
 from pointsman.routing.reading import UNREAD, AskClassification, TextReader, raised
@@ -127,8 +127,6 @@ class Router:
         read = (*FIELDS, *queue_fields.FIELDS, *sorted(parameters), *stated, *counted, *self.session_ids.fields)
         self.fields = tuple(dict.fromkeys(read))
         """The top-level fields of a body that routing reads or edits."""
-        self.fields_of: dict[Format, tuple[str, ...]] = {form: self.fields + form.own_fields for form in FORMATS}
-        """The same for each format."""
         priorities = config.pointsman.relay.paths.priorities
         self.priorities = {text.partition(" ")[2]: number for text, number in priorities.items()}
         """The priorities in vLLM's queue, by path."""

@@ -13,10 +13,10 @@ from pointsman.config.model import Rule
 from pointsman.config.regex import compiled
 from pointsman.routing.ask import AskKind
 from pointsman.routing.decision import CategoryChoice, Reason
-from pointsman.routing.formats import ParsedRequest
 from pointsman.routing.images import has_images
 from pointsman.routing.keywords import has_keyword, one_line
 from pointsman.routing.matcher import Matcher
+from pointsman.routing.parsed_request import ParsedRequest
 from pointsman.routing.steps import Steps, TimeSlice
 
 # Search both ends of a longer ask for keywords and patterns.

@@ -13,8 +13,6 @@ from pointsman.routing.edits import USAGE_FIELD, BodyEdit, changed
 
 FIELDS = ("stream", USAGE_FIELD)
 """The top-level fields that are read."""
-PATHS = frozenset({"/v1/chat/completions", "/v1/completions"})
-"""The APIs whose streams have no usage unless the client asks for it."""
 MAX_OPTIONS_BYTES = 1024
 _FLAG = Decoder(bool | None, strict=False)
 _OPTIONS: Decoder[dict[str, Any]] = Decoder(dict[str, Any])

@@ -1,4 +1,4 @@
-"""OpenAI's Responses API."""
+"""Read what a request to the Responses API says about stored responses."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import NamedTuple
 from msgspec.json import Decoder
 
 from pointsman.errors import RequestError
-from pointsman.routing.body import BodyFields, Value, decode, given
-from pointsman.routing.edits import SystemPrompt, changed
-from pointsman.routing.formats.format import Changes, Format, ParsedRequest, combined, inside, set_inside
+from pointsman.routing.body import BodyFields, decode, given
 
 _FLAG: Decoder[bool | None] = Decoder(bool | None)
 _ID: Decoder[str | None] = Decoder(str | None)
@@ -34,21 +32,3 @@ def storage_of(fields: BodyFields) -> ResponseStorage:
             param="request_id",
         )
     return ResponseStorage(decode(fields.get("previous_response_id"), None, _ID), stores)
-
-
-class ResponsesFormat(Format):
-    path = "/v1/responses"
-    prompt_field = "input"
-    system_field = "instructions"
-    length_fields = ("max_output_tokens",)
-    usage_in_stream = (("response", "usage"),)
-    own_fields = ("previous_response_id", "request_id", "store")
-
-    def effort_changes(self, fields: BodyFields, parameter: str, effort: str) -> Changes:
-        return set_inside(fields, "reasoning", "effort", effort)
-
-    def own_effort(self, fields: BodyFields, parameter: str) -> Value | None:
-        return inside(fields, "reasoning", "effort")
-
-    def system_prompt_changes(self, request: ParsedRequest, prompt: SystemPrompt) -> Changes:
-        return (changed(request.fields, "instructions", combined(request.fields.get("instructions"), prompt)),)
