@@ -27,11 +27,11 @@ from target import at_most, ratio
 from pointsman.api.data import routes
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import PreparedConfig, prepare
-from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import LineEncoder
 from pointsman.server.connection import ClientConnection
 from pointsman.server.listener import Listener
+from pointsman.store.line_writer import LineWriter
 from pointsman.upstream.connection import UpstreamConnection
 
 KIB = 1024

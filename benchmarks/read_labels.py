@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from pointsman.config.model import Config
-from pointsman.evaluation.metrics import accuracy_interval, expected_calibration_error
+from pointsman.evaluation.metrics import expected_calibration_error
 from pointsman.evaluation.scheme import CategoryScheme
+from pointsman.intervals import share_interval
 from pointsman.routing.decision import Decision, Reason
 
 PROMPTS = Path(__file__).parents[1] / "tests" / "data" / "prompts.jsonl"
@@ -156,7 +157,7 @@ def share(part: int, whole: int) -> dict[str, float] | None:
     """Return a share with Wilson's 95 % interval; None of no rows."""
     if not whole:
         return None
-    low, high = accuracy_interval(part, whole)
+    low, high = share_interval(part, whole)
     return {"part": part, "whole": whole, "share": part / whole, "low": low, "high": high}
 
 

@@ -37,10 +37,10 @@ from target import difference
 from pointsman.app.prepare import PreparedConfig, prepare
 from pointsman.classify.artifact import load, resolve
 from pointsman.config.model import Canary, CategoryRollout, LogOptions, RoutingOptions, Rule
-from pointsman.evaluation.comparison import EACH, SCALE
 from pointsman.experiments.canary_analysis import CanaryAnalysis, RequestOutcome
 from pointsman.experiments.sequential import Sample, shares_differ
 from pointsman.experiments.sequential import difference as between
+from pointsman.experiments.verdicts import EACH, SCALE
 from pointsman.routing.canaries import Arm
 from support.lora_vllm import BASE
 from support.scripted_rollout import BAD, GOOD, STABLE, Chosen, Played, play, question

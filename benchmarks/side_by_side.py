@@ -11,9 +11,9 @@ from path import connected
 
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import PreparedConfig
-from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import LineEncoder
+from pointsman.store.line_writer import LineWriter
 
 ROUND_SECONDS = 0.02
 

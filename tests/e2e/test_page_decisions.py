@@ -15,10 +15,9 @@ import pytest_asyncio
 
 from pointsman.classify.classifier import Classification, Timing
 from pointsman.config.model import LogOptions
+from pointsman.improve.texts_file import TextRecord, TextsFile
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record
-from pointsman.observability.text_records import TextRecord
-from pointsman.observability.texts_file import TextsFile
 from pointsman.routing.ask import Ask, AskKind, AskStep
 from pointsman.routing.decision import CategoryChoice, Decision, MissedThreshold, Reason
 from pointsman.routing.edits import EditedBody, Edits

@@ -14,11 +14,10 @@ import pytest
 import pytest_asyncio
 
 from pointsman.api.improve import improve_routes
-from pointsman.app import long_command
-from pointsman.app.improver import Improver
-from pointsman.app.source import ConfigSource
 from pointsman.config.load import load
-from pointsman.evaluation.labelled import read_labels
+from pointsman.improve import long_command
+from pointsman.improve.improver import Improver
+from pointsman.improve.labels_file import read_labels
 from pointsman.observability.log import Log
 from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
@@ -77,9 +76,9 @@ class Improving:
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(tmp_path: Path) -> AsyncIterator[Improving]:
     log = "pointsman: {log: {texts_file: texts.jsonl}}\n"
-    (tmp_path / "config.yaml").write_text(f"{MINIMAL}categories:\n{category('law')}{category('math')}{log}")
-    source = ConfigSource(tmp_path / "config.yaml", state=tmp_path / "state")
-    improver = Improver(source, lambda: load(tmp_path / "config.yaml").config, Log("info", Memory()))
+    config = tmp_path / "config.yaml"
+    config.write_text(f"{MINIMAL}categories:\n{category('law')}{category('math')}{log}")
+    improver = Improver(tmp_path / "state", config, lambda: load(config).config, Log("info", Memory()))
     found = Improving("", tmp_path / "state")
     found.classifiers = {"in_use": "builtin", "config": "builtin", "promoted": None, "former": [], "artifacts": []}
     found.classifiers["shadow"] = None

@@ -29,7 +29,7 @@ from pointsman.classify.manifest import Manifest
 from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.config.load import load
 from pointsman.evaluation.fitted_rows import pack
-from pointsman.evaluation.labelled import LabelledText, add_label
+from pointsman.improve.labels_file import LabelledText, add_label
 from pointsman_export.common.errors import GraphError
 from pointsman_export.correct import command as correct_command
 from pointsman_export.correct import onnx_file, training

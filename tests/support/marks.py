@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
-from pointsman.observability import redaction
+from pointsman.improve import redaction
 from pointsman.routing import ask
 from pointsman.routing.ask import names, words
 from support import attacks

@@ -14,12 +14,12 @@ from pointsman.api.decisions import decisions_route
 from pointsman.api.one_request import request_route
 from pointsman.api.page.files import page_routes
 from pointsman.api.traffic import traffic_routes
-from pointsman.app.experiments import Experiments, experiments_route
+from pointsman.experiments.running import Experiments, experiments_route
+from pointsman.improve.texts_file import TextsFile
 from pointsman.observability.latest import LatestRequests
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
-from pointsman.observability.texts_file import TextsFile
 from pointsman.observability.traffic import Traffic
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client import TrustedProxies

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.evaluation.agreement import ClassifierAgreement
+from pointsman.routing.agreement import ClassifierAgreement
 from pointsman.routing.decision import Reason
 from pointsman.routing.opinion import Opinion
 

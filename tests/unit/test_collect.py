@@ -13,17 +13,10 @@ from typing import Any
 import pytest
 
 from pointsman.cli.main import main
-from pointsman.evaluation.labelled import LabelledText, add_label
-from pointsman.evaluation.worklist import (
-    DecisionLine,
-    FeedbackLine,
-    WorklistItem,
-    bad,
-    contested,
-    contested_rows,
-    worklist,
-)
-from pointsman.observability.text_records import TextRecord
+from pointsman.improve.labels_file import LabelledText, add_label
+from pointsman.improve.texts_file import TextRecord
+from pointsman.improve.worklist import DecisionLine, WorklistItem, bad, contested, contested_rows, worklist
+from pointsman.observability.feedback_file import FeedbackLine
 from support.config_files import MINIMAL
 
 WORDS = ("rust", "borrow", "lease", "fever", "court", "loop", "dose", "clause", "thread", "rash", "index", "fine")

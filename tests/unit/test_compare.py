@@ -10,11 +10,14 @@ import pytest
 
 from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classifier
+from pointsman.cli.compare import render
 from pointsman.cli.main import main
 from pointsman.config.model import Canary, CategoryRollout, Lora, Model, Pricing, RoutingOptions
 from pointsman.errors import EvaluationError
-from pointsman.evaluation import comparison
-from pointsman.evaluation.comparison import label_verdicts, prices_of, read, render, verdicts
+from pointsman.experiments import comparison
+from pointsman.experiments.arms import prices_of
+from pointsman.experiments.comparison import label_verdicts, read
+from pointsman.experiments.verdicts import verdicts
 from pointsman.formats import CHAT
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.parsed_request import parse_request

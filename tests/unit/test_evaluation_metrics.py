@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pointsman.evaluation import metrics
+from pointsman.intervals import share_interval
 
 TRUTH = np.array([0, 0, 0, 1, 1, 2])
 PREDICTED = np.array([0, 0, 1, 1, 0, 0])
@@ -24,7 +25,7 @@ CORRECT = np.array([True, True, False, True])
     ],
 )
 def test_the_interval_is_wilsons(correct: int, n: int, low: float, high: float) -> None:
-    assert metrics.accuracy_interval(correct, n) == pytest.approx((low, high), abs=1e-4)
+    assert share_interval(correct, n) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_a_confusion_matrix_has_the_truth_in_its_rows() -> None:

@@ -16,16 +16,17 @@ import msgspec
 import pytest
 
 from pointsman.adapters.catalog import ServedModels
-from pointsman.app.experiments import Experiments, experiments_route
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Canary, CategoryRollout, Config, Lora, Model, RoutingOptions
 from pointsman.config.overlay import CanaryOutcome, Overlay, laid_over, with_canary
-from pointsman.evaluation.comparison import ArmResults, prices_of, read, verdicts
-from pointsman.evaluation.tally import Tally
-from pointsman.evaluation.worklist import FeedbackLine
+from pointsman.experiments.arms import prices_of
+from pointsman.experiments.comparison import ArmResults, read
+from pointsman.experiments.running import Experiments, experiments_route
+from pointsman.experiments.tally import Tally
+from pointsman.experiments.verdicts import verdicts
 from pointsman.formats import CHAT
 from pointsman.observability.answers import Answer, Answers
-from pointsman.observability.feedback_file import FeedbackFile
+from pointsman.observability.feedback_file import FeedbackFile, FeedbackLine
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.parsed_request import parse_request

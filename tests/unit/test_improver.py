@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 
 from pointsman.api.improve import improve_routes
-from pointsman.app import improver as module
-from pointsman.app import long_command
-from pointsman.app.improver import Improver
-from pointsman.app.source import ConfigSource
 from pointsman.config.load import load
-from pointsman.evaluation.labelled import read_labels
+from pointsman.improve import improver as module
+from pointsman.improve import long_command
+from pointsman.improve.improver import Improver
+from pointsman.improve.labels_file import read_labels
 from pointsman.observability.log import Log
 from support.config_files import MINIMAL, category
 from support.log import Memory
@@ -81,8 +80,8 @@ def folder(tmp_path: Path) -> Path:
 @contextlib.asynccontextmanager
 async def opened(folder: Path, *, state: bool = True) -> AsyncIterator[Port]:
     log = Memory()
-    source = ConfigSource(folder / "config.yaml", state=folder / "state" if state else None)
-    improver = Improver(source, lambda: load(folder / "config.yaml").config, Log("info", log))
+    config = folder / "config.yaml"
+    improver = Improver(folder / "state" if state else None, config, lambda: load(config).config, Log("info", log))
     try:
         yield Port(improver, log)
     finally:

@@ -15,8 +15,8 @@ import pytest
 
 from pointsman.cli.main import main
 from pointsman.errors import EvaluationError
-from pointsman.evaluation import labelled
-from pointsman.evaluation.labelled import LabelledText, add_label, read_labels, undo_label
+from pointsman.improve import labels_file
+from pointsman.improve.labels_file import LabelledText, add_label, read_labels, undo_label
 from support.config_files import MINIMAL
 
 CATEGORIES = """\
@@ -80,7 +80,7 @@ def test_a_torn_line_loses_no_other(tmp_path: Path) -> None:
 
 
 def test_the_file_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labelled, "MAX_LINES", 2)
+    monkeypatch.setattr(labels_file, "MAX_LINES", 2)
     path = tmp_path / "labels"
     for name in "ab":
         add_label(path, one(name, "law"))

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 PACKAGE = Path(__file__).parents[2] / "daemon/pointsman"
 
 # Each floor may import from its own and from those before it; docs/architecture.md draws them.
 FLOORS = (
-    {
-        "arguments",
-        "errors",
-        "files",
-        "lru",
-        "eager",
-        "daemon_thread",
-        "long_body",
-        "read_turns",
-        "formats",
-        "http1",
-        "assets",
-    },
+    {"arguments", "errors", "files", "intervals", "lru", "eager", "daemon_thread", "long_body", "read_turns"}
+    | {"assets", "formats", "http1", "store"},
     {"config"},
     {"classify", "migration", "server", "upstream"},
     {"adapters"},
     {"routing"},
     {"observability"},
-    {"proxy", "experiments"},
+    {"proxy", "improve", "experiments"},
     {"api", "evaluation"},
     {"app"},
     {"cli"},
 )
+OFFLINE = {"evaluation", "migration"}
+# The commands of the process that serves; the parser reads options for all.
+OF_SERVE = {f"pointsman.cli{name}" for name in ("", ".main", ".parser", ".serve", ".since")}
 HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
 
 
@@ -92,6 +88,37 @@ def test_there_is_no_import_cycle() -> None:
         for module in free:
             del left[module]
     assert sorted(left) == []
+
+
+def offline(modules: set[str]) -> set[str]:
+    """Those that only commands other than `serve` need."""
+    return {name for name in modules if name.split(".")[1:2] and name.split(".")[1] in OFFLINE} | {
+        name for name in modules if name.startswith("pointsman.cli") and name not in OF_SERVE
+    }
+
+
+def test_no_module_that_serves_imports_what_is_offline() -> None:
+    """In no function either, which would load it while requests wait."""
+    found: set[str] = set()
+    left = {"pointsman.__main__", "pointsman.cli.serve"}
+    while left:
+        module = left.pop()
+        found.add(module)
+        left |= imports().get(module, set()) - found
+
+    assert {"pointsman.app.serve", "pointsman.experiments.tally", "pointsman.improve.improver"} <= found
+    assert offline(found) == set()
+
+
+@pytest.mark.heavy
+def test_the_process_that_serves_has_nothing_in_memory_that_is_offline(tmp_path: Path) -> None:
+    """Whoever imports it, by whatever means: once it reads its config, all is imported."""
+    code = "import sys; from pointsman.cli.main import main; main(['serve', '--config', 'none']); print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    loaded = {name for name in ran.stdout.split() if name.startswith("pointsman")}
+
+    assert "pointsman.app.serve" in loaded
+    assert offline(loaded) == set()
 
 
 def reached(package: str, arrows: set[tuple[str, str]]) -> set[str]:

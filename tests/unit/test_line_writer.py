@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log, stderr_log
 from pointsman.observability.record import Record
+from pointsman.store.line_writer import LineWriter
 from support.process import PATIENCE_SECONDS
 
 LINE = b'{"number": %6d}' + b" " * 1000 + b"\n"

@@ -20,7 +20,7 @@ from pointsman.classify import code
 from pointsman.config.rules import Rule
 from pointsman.errors import RequestError
 from pointsman.formats import CHAT
-from pointsman.observability.redaction import Redactor
+from pointsman.improve.redaction import Redactor
 from pointsman.routing import json_scan
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.body import FIELDS, fields_at_once, read_fields

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pointsman.errors import EvaluationError
-from pointsman.evaluation import log_lines
 from pointsman.evaluation.replay import LoggedDecision, read_log
+from pointsman.observability import log_reader
 
 OWN = {
     "ts": "2026-11-26T12:00:00.000+00:00",
@@ -68,7 +68,7 @@ def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_line_without_end_is_skipped_and_takes_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("{" + "x" * 5_000_000 + written(1) + "\n" + written(2) + "\n")
-    with log_lines.opened(path) as lines:
+    with log_reader.opened(path) as lines:
         assert max(map(len, lines)) < 1_000
     assert [line.text_hash for line in read_log([path])] == ["02"]
 
@@ -80,11 +80,11 @@ def test_a_log_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     packed = gzip.compress("".join(map(written, range(1000))).encode())
     damaged.write_bytes(packed[:200] + bytes(100) + packed[300:])
     for path in (tmp_path / "nowhere", torn, damaged, tmp_path):
-        with pytest.raises(EvaluationError, match=str(path)), log_lines.opened(path) as lines:
-            list(log_lines.decisions(lines, LoggedDecision))
+        with pytest.raises(EvaluationError, match=str(path)), log_reader.opened(path) as lines:
+            list(log_reader.decisions(lines, LoggedDecision))
 
 
 def test_a_closed_standard_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(EvaluationError, match="-: cannot be read"), log_lines.opened(Path("-")):
+    with pytest.raises(EvaluationError, match="-: cannot be read"), log_reader.opened(Path("-")):
         pass

@@ -25,7 +25,7 @@ from pointsman.app.systemd import Notifier
 from pointsman.cli.classifier import render
 from pointsman.config import overlay
 from pointsman.errors import RequestError
-from pointsman.evaluation.improve_files import artifacts_folder, prune_artifacts
+from pointsman.improve.folder import artifacts_folder, prune_artifacts
 from pointsman.observability.log import Log
 from support import toy_artifact
 from support.config_files import MINIMAL, category
@@ -254,7 +254,7 @@ async def test_one_that_cannot_be_removed_is_told_and_is_gone_for_all_else(
     def refused(path: Path) -> None:  # as for what root has made
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr("pointsman.evaluation.improve_files.shutil", SimpleNamespace(rmtree=refused))
+    monkeypatch.setattr("pointsman.improve.folder.shutil", SimpleNamespace(rmtree=refused))
     async with started(folder) as service:
         for name in ("old", "new", "old"):
             await service.promote(artifact=name)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pointsman import daemon_thread
-from pointsman.app.saved_answers import saved_answers
+from pointsman.app.persistence import persisted_answers
 from pointsman.observability.answers import Answer, Answers
 from pointsman.observability.log import Log
 from support.disk import Disk
@@ -60,7 +60,7 @@ class Life:
 def life(clock: VirtualLoop) -> Iterator[Life]:
     made = Life()
     log = Log("info", made.log)
-    restored = saved_answers(made.answers, log)
+    restored = persisted_answers(made.answers, log)
     clock.run_until_complete(restored.__aenter__())
     yield made
     leaving = clock.create_task(restored.__aexit__(None, None, None))

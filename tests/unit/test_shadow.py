@@ -21,7 +21,6 @@ import pytest
 from onnx import helper
 
 from pointsman.adapters.catalog import ServedModels
-from pointsman.api.text_recording import keep_text
 from pointsman.app import shadow_process
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import PreparedConfig, prepare
@@ -36,11 +35,12 @@ from pointsman.config.model import Category, ClassifierOptions, Config, LogOptio
 from pointsman.evaluation.main import main as evaluate
 from pointsman.evaluation.replay import read_texts
 from pointsman.formats import CHAT
-from pointsman.observability import text_records
+from pointsman.improve import texts_file
+from pointsman.improve.text_recording import keep_text
+from pointsman.improve.texts_file import TextsFile
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
-from pointsman.observability.texts_file import TextsFile
 from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import RoutedRequest, Router
 from support import toy_artifact
@@ -185,7 +185,7 @@ async def test_what_it_decides_otherwise_is_kept_with_the_texts(make_world: Any,
         texts.close()
 
     assert report["pairs"] == [{"category": "legal", "shadow": "medical", "texts": 2}]
-    found = [(row.text, row.category, row.shadow) for row in text_records.rows(path)]
+    found = [(row.text, row.category, row.shadow) for row in texts_file.rows(path)]
     assert found == [
         ("Fix my python", "technical", None),
         ("My landlord", "legal", None),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pointsman import daemon_thread
-from pointsman.app.saved_responses import saved_responses
+from pointsman.app.persistence import persisted_responses
 from pointsman.app.supervisor import Supervisor
 from pointsman.observability.log import Log
 from pointsman.proxy.stored_responses import StoredResponse, StoredResponses
@@ -59,7 +59,7 @@ def running(clock: VirtualLoop) -> Iterator[Service]:
     service = Service(clock, StoredResponses(lambda: NOW), log)
     written = Log("info", log)
     supervisor = Supervisor(written, lambda _: None)
-    restored = saved_responses(service.responses, supervisor, written)
+    restored = persisted_responses(service.responses, supervisor, written)
     clock.run_until_complete(restored.__aenter__())
     clock.advance(0.0)
     yield service

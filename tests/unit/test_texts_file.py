@@ -15,23 +15,22 @@ from typing import Any
 import pytest
 
 from pointsman.adapters.catalog import ServedModels
-from pointsman.api.text_recording import keep_text, keeping_contested
 from pointsman.classify.classifier import Classifier
 from pointsman.cli.main import main
 from pointsman.config.lint import lint
 from pointsman.config.model import LogOptions
 from pointsman.errors import CannotStart, ConfigError
-from pointsman.evaluation.labelled import LabelledText, add_label, read_labels, undo_label
 from pointsman.evaluation.replay import read_texts
 from pointsman.formats import CHAT
+from pointsman.improve.labels_file import LabelledText, add_label, read_labels, undo_label
+from pointsman.improve.redaction import Redactor
+from pointsman.improve.text_recording import keep_text, keeping_contested
+from pointsman.improve.texts_file import TextRecord, TextsFile, forget, rows
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record
-from pointsman.observability.redaction import Redactor
-from pointsman.observability.rotated_file import alone
-from pointsman.observability.text_records import TextRecord, forget, rows
-from pointsman.observability.texts_file import TextsFile
 from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import Router
+from pointsman.store.rotated_file import alone
 from support.config_files import MINIMAL, loaded
 from support.log import Memory
 from support.process import eventually

@@ -19,11 +19,11 @@ from aiohttp import web
 
 from pointsman.api.one_request import request_route
 from pointsman.cli.main import main
+from pointsman.improve.texts_file import TextRecord
 from pointsman.observability.find_request import Search
 from pointsman.observability.log import Log, stderr_log
 from pointsman.observability.log_line import LineEncoder
 from pointsman.observability.record import Record
-from pointsman.observability.text_records import TextRecord
 from pointsman.server.response import Response
 from support.config_files import MINIMAL, write
 from support.log import Memory

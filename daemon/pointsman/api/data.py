@@ -19,7 +19,6 @@ from pointsman.api.health import Ready, health_routes, ping_routes
 from pointsman.api.models import model_list, model_of_list
 from pointsman.api.queue_priority import own_priority, set_priority
 from pointsman.api.realtime import check_offer
-from pointsman.api.text_recording import keep_text
 from pointsman.api.token_budget import reserve
 from pointsman.config import paths
 from pointsman.config.client_keys import ClientKeys
@@ -27,10 +26,11 @@ from pointsman.config.model import DIRECT, Config, PathOptions
 from pointsman.eager import continue_in_task
 from pointsman.errors import HttpError, NestedTooDeeply, RequestError
 from pointsman.formats import RESPONSES, ROUTED, Format, by_path
+from pointsman.improve.text_recording import keep_text
+from pointsman.improve.texts_file import TextsFile
 from pointsman.long_body import Body, Received
 from pointsman.observability.feedback_file import FeedbackFile
 from pointsman.observability.record import Record
-from pointsman.observability.texts_file import TextsFile
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.reroute import ForwardPlan, forward_chosen

@@ -12,8 +12,8 @@ import msgspec
 
 from pointsman import daemon_thread
 from pointsman.errors import HttpError, RequestError
+from pointsman.improve.texts_file import TextsFile
 from pointsman.observability.latest import FIELDS, LatestRequests, RequestSummary
-from pointsman.observability.texts_file import TextsFile
 from pointsman.server.request import Request
 from pointsman.server.response import Response, error_response, json_response
 from pointsman.server.routes import Route

@@ -23,7 +23,7 @@ from pointsman.config import overlay
 from pointsman.config.overlay import Overlay, Promotion
 from pointsman.daemon_thread import SerialExecutor
 from pointsman.errors import ArtifactError, RequestError
-from pointsman.evaluation.improve_files import discard
+from pointsman.improve.folder import discard
 from pointsman.server.response import Response, json_response
 
 T = TypeVar("T")

@@ -23,16 +23,15 @@ from pointsman.config.address import UNIX_PEERS, network
 from pointsman.config.model import Config, LogOptions, ServerOptions, TracingOptions
 from pointsman.config.overlay import UnloadedAdapter
 from pointsman.errors import CannotStart
-from pointsman.evaluation.worklist import FeedbackLine
 from pointsman.experiments.canary_monitor import CanaryMonitor
+from pointsman.improve.texts_file import TextsFile
 from pointsman.observability.answers import Answer, Answers
-from pointsman.observability.feedback_file import FeedbackFile
+from pointsman.observability.feedback_file import FeedbackFile, FeedbackLine
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import Level
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
 from pointsman.observability.spans import Spans
-from pointsman.observability.texts_file import TextsFile
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.forward import Forwarder
 from pointsman.proxy.health_reporter import HealthReporter

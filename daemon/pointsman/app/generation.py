@@ -12,8 +12,8 @@ from pointsman.app.shadow import ShadowClassifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.config.tls import Certificate
+from pointsman.improve.texts_file import TextsFile
 from pointsman.observability.feedback_file import FeedbackFile
-from pointsman.observability.texts_file import TextsFile
 from pointsman.proxy.admission import Admission
 from pointsman.proxy.recorder import Recorder
 from pointsman.proxy.timeouts import Timeouts

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from pointsman.api.data import Backend
 from pointsman.app.builder import GenerationBuilder
-from pointsman.app.experiments import Experiments
 from pointsman.app.generation import Generation
 from pointsman.app.model_watch import ModelWatch
 from pointsman.app.prepare import PreparedConfig
@@ -18,13 +17,14 @@ from pointsman.app.supervisor import Supervisor
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
 from pointsman.config.overlay import NOTHING, Overlay
+from pointsman.experiments.running import Experiments
+from pointsman.improve.texts_file import TextsFile
 from pointsman.observability.feedback_file import FeedbackFile
 from pointsman.observability.latest import LatestRequests
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
 from pointsman.observability.spans import Spans
-from pointsman.observability.texts_file import TextsFile
 from pointsman.observability.traffic import Traffic
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.stored_responses import StoredResponses

@@ -24,7 +24,6 @@ from pointsman.api.traffic import traffic_routes
 from pointsman.app import gauges
 from pointsman.app.data_handler import data_handler
 from pointsman.app.descriptors import ADMIN_CONNECTIONS
-from pointsman.app.experiments import experiments_route
 from pointsman.app.generations import Generations
 from pointsman.app.overlay import OverlayStore
 from pointsman.app.reload import Reloader
@@ -32,6 +31,7 @@ from pointsman.app.status import status_route
 from pointsman.config.loops import is_local
 from pointsman.config.model import ServerOptions
 from pointsman.errors import CannotStart, RequestError
+from pointsman.experiments.running import experiments_route
 from pointsman.routing.opinion import Opinion
 from pointsman.routing.router import RoutedRequest, Router
 from pointsman.server.byte_budget import ByteBudget

@@ -15,16 +15,15 @@ from pointsman.app import gauges, stand_in
 from pointsman.app.artifact_registry import ArtifactRegistry
 from pointsman.app.candidates import Candidates
 from pointsman.app.generations import Generations
-from pointsman.app.improver import Improver
 from pointsman.app.overlay import OverlayStore
+from pointsman.app.persistence import persisted_answers, persisted_responses
 from pointsman.app.ports import Ports
 from pointsman.app.prepare import PreparedConfig, refuse_strangers
 from pointsman.app.reload import Reloader
-from pointsman.app.saved_answers import saved_answers
-from pointsman.app.saved_responses import saved_responses
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Systemd
 from pointsman.config import running as running_service
+from pointsman.improve.improver import Improver
 from pointsman.observability import loop_lag
 from pointsman.observability.library_log import adopt_library_log
 from pointsman.observability.log import Log
@@ -61,7 +60,7 @@ async def serve(
         overlay = OverlayStore(source.state, generations)
         generations.supervisor.start("mode", overlay.watch)
         reloader.applied = lambda: overlay.keep_rollback(source.applied())
-        improver = Improver(source, lambda: generations.current.config, log)
+        improver = Improver(source.state, source.path, lambda: generations.current.config, log)
         stack.push_async_callback(improver.close)
         registry = ArtifactRegistry(source, reloader, overlay)
         candidates = Candidates(registry.folder_of)
@@ -124,8 +123,8 @@ async def running(prepared: PreparedConfig, log: Log) -> AsyncIterator[Generatio
     generations.supervisor.start("models", generations.models.run)
     try:
         async with (
-            saved_responses(generations.stored, generations.supervisor, log),
-            saved_answers(generations.answers, log),
+            persisted_responses(generations.stored, generations.supervisor, log),
+            persisted_answers(generations.answers, log),
         ):
             yield generations
     finally:

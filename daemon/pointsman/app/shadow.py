@@ -10,19 +10,19 @@ from typing import Any, Literal
 
 import msgspec
 
-from pointsman.api.text_recording import keeping_contested
 from pointsman.app.prepare import PreparedConfig
 from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classification, shadow_options
 from pointsman.app.supervisor import Supervisor
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.classifier import Classification, Classifier
 from pointsman.classify.shadow import ShadowAnswer
-from pointsman.evaluation.agreement import ClassifierAgreement
+from pointsman.improve.text_recording import keeping_contested
+from pointsman.improve.texts_file import TextsFile
 from pointsman.lru import Lru
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record
-from pointsman.observability.texts_file import TextsFile
+from pointsman.routing.agreement import ClassifierAgreement
 from pointsman.routing.opinion import Opinion, opinion
 from pointsman.routing.policy import Policy
 from pointsman.routing.router import RoutedRequest, Router

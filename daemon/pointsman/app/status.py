@@ -16,7 +16,7 @@ from pointsman.app.generations import Generations
 from pointsman.app.reload import Reloader
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config
-from pointsman.evaluation.both_errors import ThresholdErrors, both_errors
+from pointsman.routing.threshold_errors import ThresholdErrors, both_errors
 from pointsman.server.request import Request
 from pointsman.server.response import Response, json_response
 from pointsman.server.routes import Route

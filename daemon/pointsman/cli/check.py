@@ -27,8 +27,8 @@ from pointsman.config.load import INSTALLED, LoadedConfig, content, default_path
 from pointsman.config.model import Category, Config
 from pointsman.config.words import Keys
 from pointsman.errors import ArtifactError, CannotStart, ConfigError, Problem
-from pointsman.evaluation.both_errors import HEAD, both_errors, cells
 from pointsman.routing import threshold_problems
+from pointsman.routing.threshold_errors import HEAD, both_errors, cells
 from pointsman.routing.threshold_problems import was_notified
 from pointsman.routing.thresholds import Threshold, at_precision, thresholds
 

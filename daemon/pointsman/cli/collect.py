@@ -15,11 +15,13 @@ from pointsman import files
 from pointsman.config.load import default_path, load
 from pointsman.config.model import LogOptions
 from pointsman.errors import EvaluationError
-from pointsman.evaluation import log_lines, worklist
-from pointsman.evaluation.improve_files import labels_file, worklist_file
-from pointsman.evaluation.labelled import read_labels
-from pointsman.evaluation.worklist import WorklistItem
-from pointsman.observability import rotated_file, text_records
+from pointsman.improve import texts_file, worklist
+from pointsman.improve.folder import labels_path, worklist_path
+from pointsman.improve.labels_file import read_labels
+from pointsman.improve.worklist import WorklistItem
+from pointsman.observability import log_reader
+from pointsman.observability.feedback_file import FeedbackLine
+from pointsman.store import rotated_file
 
 SHOWN = 20
 WIDTH = 100
@@ -31,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     Raises EvaluationError and ConfigError.
     """
     config = load(options.config or default_path()).config
-    path = options.output or worklist_file()
+    path = options.output or worklist_path()
     try:
         items = _items(options, config.pointsman.log)
         content = b"".join(msgspec.json.encode(item) + b"\n" for item in items)
@@ -50,13 +52,13 @@ def _items(options: argparse.Namespace, log: LogOptions) -> list[WorklistItem]:
         raise EvaluationError("the config has no pointsman.log.texts_file, so there are no texts to label")
     texts = Path(log.texts_file)
     try:
-        differing = worklist.contested_rows(text_records.rows(texts))
+        differing = worklist.contested_rows(texts_file.rows(texts))
         if options.log is not None:
-            with log_lines.opened(options.log) as lines:
-                differing |= worklist.contested(log_lines.decisions(lines, worklist.DecisionLine))
-        said = log_lines.decisions(_feedback(log.feedback_file), worklist.FeedbackLine, event="feedback")
-        labelled = {one.hash for one in read_labels(options.labels or labels_file())}
-        return worklist.worklist(text_records.rows(texts), worklist.bad(said), differing, labelled, options.limit)
+            with log_reader.opened(options.log) as lines:
+                differing |= worklist.contested(log_reader.decisions(lines, worklist.DecisionLine))
+        said = log_reader.decisions(_feedback(log.feedback_file), FeedbackLine, event="feedback")
+        labelled = {one.hash for one in read_labels(options.labels or labels_path())}
+        return worklist.worklist(texts_file.rows(texts), worklist.bad(said), differing, labelled, options.limit)
     except FileNotFoundError as error:
         raise EvaluationError(f"{error.filename}: there is no such file; has the service stored a text yet?") from error
 

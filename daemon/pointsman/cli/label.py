@@ -14,10 +14,9 @@ from pathlib import Path
 from pointsman.cli.collect import printable
 from pointsman.config.load import default_path, load
 from pointsman.errors import EvaluationError
-from pointsman.evaluation.dataset import OUT_OF_SCOPE
-from pointsman.evaluation.improve_files import labels_file, read_worklist, worklist_file
-from pointsman.evaluation.labelled import LabelledText, add_label, label_of, read_labels, undo_label
-from pointsman.evaluation.worklist import WorklistItem
+from pointsman.improve.folder import labels_path, read_worklist, worklist_path
+from pointsman.improve.labels_file import OUT_OF_SCOPE, LabelledText, add_label, label_of, read_labels, undo_label
+from pointsman.improve.worklist import WorklistItem
 from pointsman.observability.log_line import stamp
 
 NONE, SKIP, UNDO, QUIT = "n", "s", "u", "q"
@@ -29,11 +28,11 @@ def run(options: argparse.Namespace) -> int:
     """Label texts; return 1 if there is nothing to undo. Raises EvaluationError and ConfigError."""
     if (options.id is None) is not (options.label is None):
         options.parser.error("--id and --label belong together")
-    labels = options.labels or labels_file()
+    labels = options.labels or labels_path()
     if options.undo:
         return _undone(labels)
     categories = [category.name for category in load(options.config or default_path()).config.categories]
-    items = read_worklist(options.file or worklist_file())
+    items = read_worklist(options.file or worklist_path())
     if options.id is None:
         _ask(items, categories, labels)
     else:

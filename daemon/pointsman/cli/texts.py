@@ -10,9 +10,9 @@ from pathlib import Path
 from pointsman.cli.since import since
 from pointsman.config.load import default_path, load
 from pointsman.errors import EvaluationError
-from pointsman.evaluation.improve_files import labels_file, report_file, worklist_file
-from pointsman.evaluation.labelled import LabelledText, forget_labels
-from pointsman.observability.text_records import TextRecord, forget, rows
+from pointsman.improve.folder import labels_path, report_path, worklist_path
+from pointsman.improve.labels_file import LabelledText, forget_labels
+from pointsman.improve.texts_file import TextRecord, forget, rows
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,16 +38,16 @@ def run(options: argparse.Namespace) -> int:
 
         forget(path, is_meant)
         removed = len(found)
-        labelled = forget_labels(labels_file(), is_meant)
+        labelled = forget_labels(labels_path(), is_meant)
         if removed or labelled:  # these contain texts as well, and can be made again
-            worklist_file().unlink(missing_ok=True)
-            report_file().unlink(missing_ok=True)
+            worklist_path().unlink(missing_ok=True)
+            report_path().unlink(missing_ok=True)
     except OSError as error:
         print(f"pointsman: {error.filename}: {error.strerror}; run this as root or the service's user", file=sys.stderr)
         return 1
     print(f"removed {removed:,} text{'' if removed == 1 else 's'} from {path} and its older files")
     if labelled:
-        print(f"removed {labelled:,} label{'' if labelled == 1 else 's'} from {labels_file()}")
+        print(f"removed {labelled:,} label{'' if labelled == 1 else 's'} from {labels_path()}")
     if options.request_id and not removed + labelled:
         hint = (
             "a text is stored once, for the first request that had it: --text-hash takes that of the request's log line"

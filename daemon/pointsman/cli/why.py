@@ -17,8 +17,8 @@ from pointsman.cli.admin_client import AdminPort, NoService, read, understood
 from pointsman.cli.request_text import listed, rendered
 from pointsman.config.load import default_path, load
 from pointsman.errors import CannotStart, CommandFailed, EvaluationError
-from pointsman.evaluation import log_lines
-from pointsman.observability import text_records
+from pointsman.improve import texts_file
+from pointsman.observability import log_reader
 from pointsman.observability.find_request import MAX_FOUND_LINES, MIN_BEGINNING_CHARACTERS, Search
 from pointsman.observability.log import JOURNAL
 from pointsman.routing.explain import plain
@@ -106,8 +106,8 @@ def _read(wanted: str, paths: Sequence[Path]) -> _FoundRequests:
     troubles = []
     for path in paths:
         try:
-            with log_lines.opened(path) as lines:
-                for line in log_lines.own(lines, b"request_id"):
+            with log_reader.opened(path) as lines:
+                for line in log_reader.own(lines, b"request_id"):
                     if (own := _OWN.match(line)) is not None:
                         begin, end = min(begin or own[1], own[1]), max(end, own[1])
                         search.see(line, str(path))
@@ -150,7 +150,7 @@ def _texts(config: Path | None, requests: Sequence[dict[str, Any]]) -> dict[str,
     missing = {one["text_hash"] for one in requests if isinstance(one.get("text_hash"), str)}
     found: dict[str, str] = {}
     try:
-        for row in text_records.rows(Path(file)):
+        for row in texts_file.rows(Path(file)):
             if row.hash in missing:
                 found[row.hash] = row.text[:MAX_TEXT_CHARACTERS]
                 missing.remove(row.hash)

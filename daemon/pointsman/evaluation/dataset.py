@@ -14,10 +14,10 @@ from pointsman.config.words import choose, closest, fold
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.scheme import LabelScheme, Scheme
 from pointsman.formats import CHAT
+from pointsman.improve.labels_file import OUT_OF_SCOPE
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.parsed_request import parse_request
 
-OUT_OF_SCOPE = "out_of_scope"
 """Label of a row that belongs to no domain, unless a class has this name."""
 
 MAX_SHOWN_FAULTS = 20

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pointsman.evaluation import metrics
-from pointsman.evaluation.dataset import OUT_OF_SCOPE, EvaluationRow
+from pointsman.evaluation.dataset import EvaluationRow
 from pointsman.evaluation.metrics import CoveragePoint, Floats, Ints, LabelScore, ReliabilityBin
 from pointsman.evaluation.provenance import Provenance
 from pointsman.evaluation.reader import TextPredictions
 from pointsman.evaluation.scheme import CategoryScheme, Scheme
+from pointsman.improve.labels_file import OUT_OF_SCOPE
+from pointsman.intervals import share_interval
 
 MAX_MISTAKES = 50
 STEPS = 100  # of the curve's thresholds, from 0 to 1
@@ -157,7 +159,7 @@ def evaluate(
 
 def share(part: int, whole: int) -> Proportion:
     """Return a share of at least one row, with its interval."""
-    return Proportion(part, whole, part / whole, *metrics.accuracy_interval(part, whole))
+    return Proportion(part, whole, part / whole, *share_interval(part, whole))
 
 
 def _part(part: int, whole: int) -> Proportion | None:

@@ -6,7 +6,6 @@ probability) and `correct` (bool) have shape [n].
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
 Bools = npt.NDArray[np.bool_]
-
-# 97.5 % quantile of the normal distribution, for two-sided 95 %.
-_Z = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +46,6 @@ class CoveragePoint:
     threshold: float
     coverage: float
     accuracy: float | None
-
-
-def accuracy_interval(correct: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share, also valid for few rows and near 0 and 1; (0, 1) without rows."""
-    if n == 0:
-        return 0.0, 1.0
-    share = correct / n
-    spread = _Z**2 / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = _Z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def confusion(truth: Ints, predicted: Ints, labels: int) -> npt.NDArray[np.int64]:

@@ -15,7 +15,6 @@ from pointsman.classify.artifact import Artifact
 from pointsman.classify.classifier import text_key
 from pointsman.config.model import Config
 from pointsman.errors import EvaluationError
-from pointsman.evaluation import log_lines
 from pointsman.evaluation.dataset import read_lines, text_of
 from pointsman.evaluation.decisions import PrecomputedClassifier
 from pointsman.evaluation.evaluate import Proportion, share
@@ -24,8 +23,9 @@ from pointsman.evaluation.provenance import FileId, Provenance
 from pointsman.evaluation.replayed import LoggedRequest, decide
 from pointsman.evaluation.scheme import DEFAULT_THRESHOLD, NONE, CategoryScheme, LabelScheme
 from pointsman.evaluation.table import artifact_line, columns, interval, percent
-from pointsman.observability.rotated_file import parts
+from pointsman.observability import log_reader
 from pointsman.routing.explain import plain
+from pointsman.store.rotated_file import parts
 
 UNSURE = "(unsure)"
 """The decision below the threshold, or for a text in another language, if no config names the model."""
@@ -190,8 +190,8 @@ def read_log(paths: Sequence[Path]) -> list[LoggedDecision]:
     """Return the decisions of logs that can be replayed; `-` is standard input. Raises EvaluationError."""
     found: list[LoggedDecision] = []
     for path in paths:
-        with log_lines.opened(path) as lines:
-            found += [line for line in log_lines.decisions(lines, LoggedDecision) if line.replayable]
+        with log_reader.opened(path) as lines:
+            found += [line for line in log_reader.decisions(lines, LoggedDecision) if line.replayable]
     if not any(line.text_hash for line in found):
         names = ", ".join(map(str, paths))
         raise EvaluationError(

@@ -13,7 +13,7 @@ from pointsman.config.labels import cover
 from pointsman.config.model import CategoryModel, Config
 from pointsman.config.words import fold
 from pointsman.evaluation.metrics import Bools, Floats, Ints
-from pointsman.observability.text_records import NO_CATEGORY
+from pointsman.improve.texts_file import NO_CATEGORY
 from pointsman.routing.decision import CategoryChoice, Reason
 from pointsman.routing.planner import Planner
 from pointsman.routing.policy import Policy

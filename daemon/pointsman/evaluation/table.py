@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pointsman.evaluation.dataset import OUT_OF_SCOPE
 from pointsman.evaluation.evaluate import EvaluationReport, InScopeMetrics, Proportion, Thresholds
 from pointsman.evaluation.metrics import CoveragePoint
 from pointsman.evaluation.provenance import ArtifactId
+from pointsman.improve.labels_file import OUT_OF_SCOPE
 
 MAX_CONFUSIONS = 10
 MAX_CHOSEN_MODELS = 6

@@ -9,15 +9,36 @@ import msgspec
 
 from pointsman.errors import CannotStart
 from pointsman.observability.answers import Answer, Answers
-from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import stamp
-from pointsman.observability.rotated_file import RotatedFile
+from pointsman.store.line_writer import LineWriter
+from pointsman.store.rotated_file import RotatedFile
 
 # The file before has this size, too.
 FILE_BYTES = 64 * 2**20
 # A slow disk must not delay the end of the service: what it has not taken by then is lost.
 CLOSE_SECONDS = 1.0
+_BAD_LABELS = frozenset({"bad", "wrong", "down", "dislike", "negative", "thumbs_down"})
+_GOOD_LABELS = frozenset({"good", "right", "up", "like", "positive", "thumbs_up"})
+
+
+class FeedbackLine(msgspec.Struct, frozen=True):
+    """The fields of a line of the file of feedback that are read."""
+
+    event: str
+    request_id: str = ""
+    text_hash: str | None = None
+    score: float | None = None
+    label: str | None = None
+
+    @property
+    def is_bad(self) -> bool:
+        return (self.score is not None and self.score < 0.5) or (self.label or "").casefold() in _BAD_LABELS
+
+    @property
+    def is_good(self) -> bool:
+        liked = (self.score is not None and self.score >= 0.5) or (self.label or "").casefold() in _GOOD_LABELS
+        return liked and not self.is_bad
 
 
 class FeedbackFile:

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log_line import Level, Line, LineEncoder, cut, known, stamp
 from pointsman.observability.record import Record, request_line
+from pointsman.store.line_writer import LineWriter
 
 _SEVERITY = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # Lines of requests are held for this long, or until MAX_HELD_LINES wait, so that one system call writes several.

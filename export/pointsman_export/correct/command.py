@@ -13,7 +13,7 @@ from pointsman.classify import artifact
 from pointsman.config.lint import lint
 from pointsman.config.load import default_path, load
 from pointsman.errors import ConfigError
-from pointsman.evaluation.improve_files import artifacts_folder, prune_artifacts
+from pointsman.improve.folder import artifacts_folder, prune_artifacts
 from pointsman_export.correct.pipeline import CorrectionRequest, correct
 from pointsman_export.fit.progress import Progress
 

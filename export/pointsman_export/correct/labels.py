@@ -11,9 +11,8 @@ import numpy as np
 from pointsman.config.labels import cover
 from pointsman.config.model import Config
 from pointsman.errors import EvaluationError
-from pointsman.evaluation.dataset import OUT_OF_SCOPE
-from pointsman.evaluation.labelled import LabelledText, read_labels
 from pointsman.evaluation.metrics import Bools, Ints
+from pointsman.improve.labels_file import OUT_OF_SCOPE, LabelledText, read_labels
 from pointsman_export.common.errors import FitDataError
 
 MIN_LABELS = 10

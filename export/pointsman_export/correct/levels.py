@@ -18,9 +18,9 @@ import numpy as np
 from pointsman.classify import artifact
 from pointsman.classify.calibration import MAX_CALIBRATION_BYTES, MAX_CALIBRATION_ROWS, Calibration
 from pointsman.config.model import Config
-from pointsman.evaluation.labelled import LabelledText
 from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.scheme import CategoryScheme
+from pointsman.improve.labels_file import LabelledText
 from pointsman.routing.thresholds import thresholds
 from pointsman_export.correct.labels import MIN_LABELS
 

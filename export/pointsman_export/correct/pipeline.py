@@ -21,11 +21,11 @@ from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKE
 from pointsman.classify.tokenizer import Ids, TextWindow, Tokenizer
 from pointsman.config.model import Config
 from pointsman.evaluation.fitted_rows import FITTED_ROWS, pack
-from pointsman.evaluation.labelled import LabelledText
 from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.scheme import CategoryScheme
+from pointsman.improve.labels_file import LabelledText
+from pointsman.improve.texts_file import TextRecord, rows
 from pointsman.lru import Lru
-from pointsman.observability.text_records import TextRecord, rows
 from pointsman_export.common import destination, session
 from pointsman_export.common.answers import hashes, write_manifest
 from pointsman_export.common.base import load_base

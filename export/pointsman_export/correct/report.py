@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pointsman.evaluation.dataset import OUT_OF_SCOPE
-from pointsman.evaluation.labelled import LabelledText
-from pointsman.evaluation.metrics import Bools, Floats, Ints, accuracy_interval
+from pointsman.evaluation.metrics import Bools, Floats, Ints
 from pointsman.evaluation.scheme import CategoryScheme
-from pointsman.observability.text_records import TextRecord
+from pointsman.improve.labels_file import OUT_OF_SCOPE, LabelledText
+from pointsman.improve.texts_file import TextRecord
+from pointsman.intervals import share_interval
 from pointsman.routing.thresholds import ThresholdOrigin
 from pointsman_export.correct.labels import MIN_LABELS
 from pointsman_export.correct.levels import ThresholdChange
@@ -190,5 +190,5 @@ def right_by_fold(
 
 
 def _share(part: int, whole: int) -> str:
-    low, high = accuracy_interval(part, whole)
+    low, high = share_interval(part, whole)
     return f"{part} of {whole}, {100 * part / whole:.0f} % ({100 * low:.0f} to {100 * high:.0f})"

@@ -13,9 +13,10 @@ from pointsman.classify.calibration import NO_LABEL
 from pointsman.classify.tokenizer import Ids
 from pointsman.config.words import choose, fold
 from pointsman.errors import EvaluationError
-from pointsman.evaluation.dataset import OUT_OF_SCOPE, KnownLabels, read_lines, text_key, text_of
+from pointsman.evaluation.dataset import KnownLabels, read_lines, text_key, text_of
 from pointsman.evaluation.metrics import Ints
 from pointsman.evaluation.scheme import LabelScheme
+from pointsman.improve.labels_file import OUT_OF_SCOPE
 from pointsman_export.common.errors import RowsError
 from pointsman_export.export.runtime import Logits
 

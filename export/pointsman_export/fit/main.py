@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pointsman import files
 from pointsman.errors import CannotStart
-from pointsman.evaluation.improve_files import artifacts_folder, labels_file
+from pointsman.improve.folder import artifacts_folder, labels_path
 from pointsman_export.common.command import languages, run
 
 _DESCRIPTION = """\
@@ -95,7 +95,7 @@ def command_parser() -> argparse.ArgumentParser:
         "--labelled",
         type=Path,
         nargs="?",
-        const=labels_file(),
+        const=labels_path(),
         metavar="FILE",
         help="labels of `pointsman label`; without FILE, those in the state directory",
     )

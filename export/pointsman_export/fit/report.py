@@ -9,14 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pointsman.evaluation.metrics import (
-    Ints,
-    LabelScore,
-    accuracy_interval,
-    confusion,
-    label_scores,
-    macro_f1,
-)
+from pointsman.evaluation.metrics import Ints, LabelScore, confusion, label_scores, macro_f1
+from pointsman.intervals import share_interval
 from pointsman_export.common.shares import percent
 from pointsman_export.fit.data import TrainingRows
 
@@ -103,7 +97,7 @@ class FitReport:
         return float((predicted == self.rows.truth).mean())
 
     def _interval(self) -> tuple[float, float]:
-        return accuracy_interval(int((self.predicted == self.rows.truth).sum()), len(self.predicted))
+        return share_interval(int((self.predicted == self.rows.truth).sum()), len(self.predicted))
 
     def _confusion(self) -> npt.NDArray[np.int64]:
         return confusion(self.rows.truth, self.predicted, len(self.rows.labels))

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from pointsman.evaluation.comparison import ConversationOutcome, Rating
-from pointsman.evaluation.metrics import accuracy_interval
-from pointsman.evaluation.worklist import FeedbackLine
+from pointsman.experiments.arms import ConversationOutcome, Rating
 from pointsman.experiments.sequential import Moments, Sample, Share
+from pointsman.intervals import share_interval
 from pointsman.lru import Lru
+from pointsman.observability.feedback_file import FeedbackLine
 
 # Clients may make up any number of labels; later ones are counted together, and so are further authors.
 MAX_KNOWN_LABELS = 20
@@ -129,7 +129,7 @@ class Tally:
 def _share(part: int, whole: int) -> dict[str, float] | None:
     if not whole:
         return None
-    low, high = accuracy_interval(part, whole)
+    low, high = share_interval(part, whole)
     return {"value": part / whole, "low": low, "high": high}
 
 

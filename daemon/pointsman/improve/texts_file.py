@@ -1,28 +1,55 @@
-"""Store classified texts in a file, if the operator enables it. No request waits for the disk."""
+"""Store classified texts in a file, if the operator enables it, and read and remove them.
+
+No request waits for the disk.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
+from pointsman import files
 from pointsman.config.model import LogOptions
 from pointsman.errors import CannotStart
+from pointsman.improve.redaction import Redactor
 from pointsman.lru import Lru
-from pointsman.observability.line_writer import LineWriter
 from pointsman.observability.log import Log
-from pointsman.observability.redaction import Redactor
-from pointsman.observability.rotated_file import RotatedFile
-from pointsman.observability.text_records import TextRecord
+from pointsman.store.line_writer import LineWriter
+from pointsman.store.rotated_file import RotatedFile, alone, lines, parts
 
+NO_CATEGORY = "(none)"
 # Hashes of texts already in the file, at most 15 MB in memory; a text whose hash was evicted may be written twice.
 KEPT_TEXTS = 100_000
 # A slow disk must not delay the end of the service: what it has not taken by then is lost.
 CLOSE_SECONDS = 1.0
 # The beginnings of the latest texts, which the page shows; at most 5 MB in memory.
 LATEST_TEXTS, LATEST_CHARACTERS = 2_000, 500
+
+
+class TextRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of the file: a text, with the request that had it first and the decision about it.
+
+    Lines of earlier releases have only hash and text. A text has a further line if the classifier in shadow differs.
+    """
+
+    hash: str
+    text: str
+    ts: str = ""
+    request_id: str = ""
+    model: str | None = None
+    category: str | None = None
+    confidence: float | None = None
+    reason: str | None = None
+    scores: dict[str, float] = {}
+    """The scores of the two best categories."""
+    shadow: str | None = None
+    """The category by the classifier in shadow if it differs; NO_CATEGORY stands for none."""
 
 
 class TextsFile:
@@ -121,3 +148,54 @@ class TextsFile:
     def _failing(self, error: str) -> None:
         message = f"{self._path} cannot be written; it is tried again, and texts that cannot wait are dropped"
         self._log.write("warning", "texts_file", message=message, error=error)
+
+
+def rows(path: Path) -> Iterator[TextRecord]:
+    """Yield the rows of all parts, the oldest first, without invalid lines; raises OSError."""
+    for line in lines(path):
+        if (row := _row(line)) is not None:
+            yield row
+
+
+def forget(path: Path, gone: Callable[[TextRecord], bool]) -> int:
+    """Remove rows from all parts, and return their number; raises OSError.
+
+    A part is replaced as a whole; a running service continues in the new one. An unreadable line is removed with the
+    first row of its part: nobody can say what it contains.
+    """
+    with alone(path):
+        return sum(_forget(one, gone) for one in parts(path))
+
+
+def _forget(path: Path, gone: Callable[[TextRecord], bool]) -> int:
+    removed = 0
+    with files.opened(path) as file:
+        found = os.fstat(file.fileno())
+        shorter = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with os.fdopen(
+                os.open(shorter, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb"
+            ) as output:
+                for line in file:
+                    row = _row(line)
+                    if row is not None and not gone(row):
+                        output.write(line)
+                    elif row is not None:
+                        removed += 1
+                output.flush()
+                with contextlib.suppress(PermissionError):  # only root gives files away
+                    os.fchown(output.fileno(), found.st_uid, found.st_gid)
+                os.fchmod(output.fileno(), stat.S_IMODE(found.st_mode))
+                os.fsync(output.fileno())
+            if removed:
+                shorter.replace(path)
+        finally:
+            shorter.unlink(missing_ok=True)
+    return removed
+
+
+def _row(line: bytes) -> TextRecord | None:
+    try:
+        return msgspec.json.decode(line, type=TextRecord)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pointsman import files
-from pointsman.observability.line_writer import open_lines
+from pointsman.store.line_writer import open_lines
 
 MAX_OLDER_FILES = 100
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from pointsman.evaluation.metrics import accuracy_interval
+from pointsman.intervals import share_interval
 from pointsman.routing.thresholds import SHOWN_PRECISION, Threshold, ThresholdCounts, ThresholdOrigin
 
 
@@ -67,4 +67,4 @@ def _errors(threshold: Threshold) -> ThresholdErrors:
 
 
 def _part(part: int, whole: int) -> RowProportion:
-    return RowProportion(part, whole, *accuracy_interval(part, whole))
+    return RowProportion(part, whole, *share_interval(part, whole))

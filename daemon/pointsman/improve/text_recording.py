@@ -8,10 +8,9 @@ from collections.abc import Callable
 import msgspec
 
 from pointsman.classify.classifier import Classification
+from pointsman.improve.texts_file import NO_CATEGORY, TextRecord, TextsFile
 from pointsman.observability.log_line import cut, stamp
 from pointsman.observability.record import MAX_NAME_BYTES, Record
-from pointsman.observability.text_records import NO_CATEGORY, TextRecord
-from pointsman.observability.texts_file import TextsFile
 from pointsman.routing.decision import Decision
 from pointsman.routing.router import RoutedRequest, Router
 

@@ -1,11 +1,8 @@
-"""Preserve across a restart which answers can be judged, if there is a state directory.
-
-They are written once, at the end, and the file is removed once it is read: a crash loses them, so that none can be
-judged twice.
-"""
+"""Preserve stored responses' owners and the answers that can be judged across restarts, in the state directory."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -15,17 +12,20 @@ from typing import Literal
 import msgspec
 
 from pointsman import daemon_thread, files
+from pointsman.app.supervisor import Supervisor
 from pointsman.observability.answers import Answer, Answers
 from pointsman.observability.log import Log
+from pointsman.proxy.responses_file import ResponsesFile
+from pointsman.proxy.stored_responses import StoredResponses
 
-NAME = "answers.json"
+ANSWERS = "answers.json"
 # As many answers as are remembered, each with the longest names.
-MAX_FILE_BYTES = 64 * 2**20
-# A disk that hangs does not delay the exit.
+MAX_ANSWERS_BYTES = 64 * 2**20
+# Time for the last write. A disk that hangs does not delay the exit.
 CLOSE_SECONDS = 2.0
 
 
-class _AnswersFile(msgspec.Struct):
+class _AnswersDocument(msgspec.Struct):
     """The content of the file: a former release refuses answers with a `rater`, so raters are separate."""
 
     version: Literal[1]
@@ -34,13 +34,38 @@ class _AnswersFile(msgspec.Struct):
 
 
 @contextlib.asynccontextmanager
-async def saved_answers(answers: Answers, log: Log) -> AsyncIterator[None]:
-    """Restore the answers of an earlier process, and store them at the end."""
+async def persisted_responses(responses: StoredResponses, supervisor: Supervisor, log: Log) -> AsyncIterator[None]:
+    """Restore the responses of an earlier process, and update the file until the end."""
     folder = files.state_directory()
     if folder is None:
         yield
         return
-    path = folder / NAME
+    file = ResponsesFile(folder, responses)
+    if (trouble := file.load()) is not None:
+        log.write("warning", "stored_responses", message=trouble)
+    supervisor.start("stored_responses", file.run)
+    try:
+        yield
+    finally:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await file.save()
+        except (OSError, TimeoutError) as error:
+            why = getattr(error, "strerror", None) or f"it took longer than {CLOSE_SECONDS:g} s"
+            log.write("warning", "stored_responses", message=f"the last responses were not stored: {why}")
+
+
+@contextlib.asynccontextmanager
+async def persisted_answers(answers: Answers, log: Log) -> AsyncIterator[None]:
+    """Restore the answers of an earlier process, and store them at the end.
+
+    The file is removed once it is read: a crash loses them, so that none can be judged twice.
+    """
+    folder = files.state_directory()
+    if folder is None:
+        yield
+        return
+    path = folder / ANSWERS
     if (trouble := _restore(path, answers)) is not None:
         log.write("warning", "feedback", message=trouble)
     try:
@@ -52,9 +77,9 @@ async def saved_answers(answers: Answers, log: Log) -> AsyncIterator[None]:
 def _restore(path: Path, answers: Answers) -> str | None:
     """Restore and remove the file; return a message for the operator if it cannot be used."""
     try:
-        content = files.read(path, MAX_FILE_BYTES)
+        content = files.read(path, MAX_ANSWERS_BYTES)
         path.unlink()
-        found = msgspec.json.decode(content, type=_AnswersFile)
+        found = msgspec.json.decode(content, type=_AnswersDocument)
         entries = [(name, one._replace(rater=found.raters.get(name, one.rater))) for name, one in found.answers]
         answers.restore(entries, time.time())
     except FileNotFoundError:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pointsman.config.model import Config, RoutingOptions
-from pointsman.evaluation.comparison import EACH, MAX_LABELS, SCALE, prices_of, verdicts
-from pointsman.evaluation.tally import Tally
-from pointsman.evaluation.worklist import FeedbackLine
+from pointsman.experiments.arms import MAX_LABELS, prices_of
 from pointsman.experiments.failure import has_failed
 from pointsman.experiments.sequential import difference
+from pointsman.experiments.tally import Tally
+from pointsman.experiments.verdicts import EACH, SCALE, verdicts
 from pointsman.observability.answers import Answer
+from pointsman.observability.feedback_file import FeedbackLine
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, draw_of
 from pointsman.routing.canaries import Arm

@@ -10,10 +10,11 @@ import msgspec
 
 from pointsman import files
 from pointsman.errors import EvaluationError
-from pointsman.evaluation.dataset import OUT_OF_SCOPE
-from pointsman.observability.line_writer import open_lines
-from pointsman.observability.rotated_file import alone
+from pointsman.store.line_writer import open_lines
+from pointsman.store.rotated_file import alone
 
+OUT_OF_SCOPE = "out_of_scope"
+"""The label of a text that no category is for."""
 MAX_LINES = 50_000
 MAX_LABELS_BYTES = 256 << 20
 

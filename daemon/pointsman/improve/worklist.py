@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pointsman.observability.text_records import NO_CATEGORY, TextRecord
+from pointsman.improve.texts_file import NO_CATEGORY, TextRecord
+from pointsman.observability.feedback_file import FeedbackLine
 
 MAX_ITEMS = 5_000
 """The number of most useful texts that are compared for similarity."""
@@ -25,8 +26,6 @@ ALIKE = 0.7
 """Texts that share this part of their pairs of words are listed once."""
 _WEIGHTS = {"bad_feedback": 2.0, "shadow_disagrees": 1.0, "ambiguous": 1.0, "abstained": 0.7, "close": 0.3}
 _ABSTAINED = {"low_confidence": "abstained", "ambiguous": "ambiguous"}
-_BAD_LABELS = frozenset({"bad", "wrong", "down", "dislike", "negative", "thumbs_down"})
-_GOOD_LABELS = frozenset({"good", "right", "up", "like", "positive", "thumbs_up"})
 _WORD = re.compile(r"\w+")
 _BANDS, _IN_BAND = 8, 2
 _MAX_BAND_ITEMS = 50
@@ -61,25 +60,6 @@ class DecisionLine(msgspec.Struct, frozen=True):
     text_hash: str = ""
     category: str | None = None
     shadow: dict[str, Any] | None = None
-
-
-class FeedbackLine(msgspec.Struct, frozen=True):
-    """The fields of a line of the file of feedback that are read."""
-
-    event: str
-    request_id: str = ""
-    text_hash: str | None = None
-    score: float | None = None
-    label: str | None = None
-
-    @property
-    def is_bad(self) -> bool:
-        return (self.score is not None and self.score < 0.5) or (self.label or "").casefold() in _BAD_LABELS
-
-    @property
-    def is_good(self) -> bool:
-        liked = (self.score is not None and self.score >= 0.5) or (self.label or "").casefold() in _GOOD_LABELS
-        return liked and not self.is_bad
 
 
 def contested(lines: Iterable[DecisionLine]) -> dict[str, str]:

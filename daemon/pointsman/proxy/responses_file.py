@@ -31,7 +31,7 @@ class _Snapshot(msgspec.Struct):
     responses: list[StoredResponse]
 
 
-class StoredFile:
+class ResponsesFile:
     """The file of `responses` in a state directory; only its owner can read it."""
 
     def __init__(self, folder: Path, responses: StoredResponses) -> None:

@@ -15,15 +15,13 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from pointsman import files
-from pointsman.app.long_command import CommandRunner
-from pointsman.app.overlay import WRITE_SECONDS
-from pointsman.app.source import ConfigSource
 from pointsman.config.model import Config
 from pointsman.daemon_thread import SerialExecutor
 from pointsman.errors import EvaluationError, RequestError
-from pointsman.evaluation.improve_files import read_worklist
-from pointsman.evaluation.labelled import LabelledText, add_label, label_of, read_labels, undo_label
-from pointsman.evaluation.worklist import WorklistItem
+from pointsman.improve.folder import read_worklist
+from pointsman.improve.labels_file import LabelledText, add_label, label_of, read_labels, undo_label
+from pointsman.improve.long_command import CommandRunner
+from pointsman.improve.worklist import WorklistItem
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import stamp
 from pointsman.server.response import Response, json_response
@@ -31,6 +29,8 @@ from pointsman.server.response import Response, json_response
 T = TypeVar("T")
 Command = Literal["collect", "fit"]
 MAX_COMMAND_SECONDS: dict[Command, float] = {"collect": 300.0, "fit": 3_600.0}
+# A disk that hangs delays no request for longer.
+DISK_SECONDS = 5.0
 MAX_TEXTS = 200
 MAX_SHOWN_TEXTS = 50
 MAX_REPORT_BYTES = 4 << 20
@@ -39,10 +39,12 @@ WORKLIST, LABELS, REPORT = "worklist.jsonl", "labels.jsonl", "report.json"
 
 
 class Improver:
-    """The worklist, the labels and the fit of a service; `current` is the config that it serves."""
+    """The worklist, the labels and the fit of a service."""
 
-    def __init__(self, source: ConfigSource, current: Callable[[], Config], log: Log) -> None:
-        self._source = source
+    def __init__(self, state: Path | None, config_file: Path, current: Callable[[], Config], log: Log) -> None:
+        """Take the state directory, and `current`, which returns the config that the service serves."""
+        self._state = state
+        self._config_file = config_file
         self._current = current
         self._disk = SerialExecutor("improve")
         self._commands = CommandRunner(log)
@@ -59,7 +61,7 @@ class Improver:
             "waiting": 0,
             "report": None,
         }
-        if self._source.state is None:
+        if self._state is None:
             return json_response(found | {"trouble": NOWHERE})
         items, labels, report = await self._read(self._on_disk)
         known = {one.hash for one in labels}
@@ -97,7 +99,7 @@ class Improver:
     async def start(self, command: Command) -> Response:
         """Start a long command unless one runs; raises RequestError."""
         folder = self._folder()
-        arguments = ["--config", str(self._source.path)]
+        arguments = ["--config", str(self._config_file)]
         if command == "collect":
             arguments += ["-o", str(folder / WORKLIST), "--labels", str(folder / LABELS), "--limit", str(MAX_TEXTS)]
         else:
@@ -128,17 +130,17 @@ class Improver:
         return items, read_labels(folder / LABELS), report
 
     def _folder(self) -> Path:
-        if self._source.state is None:
+        if self._state is None:
             raise RequestError(NOWHERE, status=HTTPStatus.CONFLICT, code="improve_off")
-        return self._source.state / "improve"
+        return self._state / "improve"
 
     async def _read(self, work: Callable[[], T]) -> T:
         """Run disk work, which may hang, in a thread; one at a time. Raises RequestError."""
         try:
-            return await self._disk.run(work, WRITE_SECONDS)
+            return await self._disk.run(work, DISK_SECONDS)
         except EvaluationError as error:
             raise RequestError(str(error), status=HTTPStatus.CONFLICT, code="improve_refused") from error
         except (OSError, TimeoutError) as error:
-            why = getattr(error, "strerror", None) or f"it took longer than {WRITE_SECONDS:g} s"
+            why = getattr(error, "strerror", None) or f"it took longer than {DISK_SECONDS:g} s"
             message = f"the files of the state directory cannot be used: {why}"
             raise RequestError(message, status=HTTPStatus.CONFLICT, code="improve_refused") from error

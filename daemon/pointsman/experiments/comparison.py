@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from pointsman.config.model import Config
 from pointsman.errors import EvaluationError
-from pointsman.evaluation.log_lines import MAX_LOG_LINE_BYTES
-from pointsman.evaluation.metrics import accuracy_interval
-from pointsman.evaluation.table import columns
+from pointsman.experiments.arms import ConversationOutcome, Rating
 from pointsman.experiments.failure import has_failed
-from pointsman.experiments.sequential import ALPHA, Sample, Share, counted, difference, shares_differ
+from pointsman.experiments.sequential import Sample, Share, counted
+from pointsman.experiments.verdicts import order
+from pointsman.observability.log_reader import MAX_LOG_LINE_BYTES
 
 # For each side; more would take more than 200 MB.
 MAX_CONVERSATIONS = 500_000
-# Failures, the first byte, scores and one label are judged: each gets an equal part of the error probability.
-EACH = ALPHA / 4
-# Differences of the first byte that matter: a fifth.
-SCALE = 0.2
-MAX_LABELS = 5
 ROUTED = frozenset({"routed", "canary", "stable"})
 
 
@@ -50,27 +44,6 @@ class _LoggedOutcome(msgspec.Struct, frozen=True):
     author: str = ""
     score: float | None = None
     label: str | None = None
-
-
-@dataclass(slots=True)
-class ConversationOutcome:
-    """The facts about a conversation on one side."""
-
-    failed: bool = False
-    first_byte: float | None = None
-    """In milliseconds, of its first request that was answered."""
-    tokens: int = 0
-    cost: float = 0.0
-
-
-@dataclass(slots=True)
-class Rating:
-    """One author's feedback on a conversation's answers on one side."""
-
-    author: str = ""
-    scores: int = 0
-    total: float = 0.0
-    labels: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -197,122 +170,10 @@ def _add(side: ArmResults, line: _LoggedOutcome, prices: Mapping[str, tuple[floa
     found.cost += tokens[0] * price[0] + tokens[1] * price[1]
 
 
-def prices_of(config: Config) -> dict[str, tuple[float, float]]:
-    """Return the price of a prompt token and of a completion token, by model and adapter."""
-    found: dict[str, tuple[float, float]] = {}
-    for base, model in config.model_config.items():
-        if model.pricing is not None:
-            price = model.pricing.prompt_per_1m / 1e6, model.pricing.completion_per_1m / 1e6
-            found |= dict.fromkeys((base, *(lora.name for lora in model.loras)), price)
-    return found
-
-
-class ArmStatistics(Protocol):
-    """A side to judge; its methods are those of `ArmResults`."""
-
-    @property
-    def name(self) -> str: ...
-    def failures(self) -> tuple[int, int]: ...
-    def first_bytes(self) -> Sample: ...
-    def scored(self) -> Collection[Share]: ...
-
-
-C = TypeVar("C", bound=ArmStatistics)
-
-
-def verdicts(first: ArmStatistics, second: ArmStatistics, authors: int) -> list[str]:
-    """Return what is certain, whenever and however often it is computed; empty if nothing is.
-
-    Feedback is certain only if this many `authors` have given some on each side.
-    """
-    found = []
-    if (order := _order(first, second, lambda side: side.failures())) is not None:
-        found.append(f"{order[1]} fails less often than {order[0]}")
-    times = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
-    if times is not None and times.certain:
-        faster, slower = (second, first) if times.value > 0 else (first, second)
-        found.append(f"{faster.name} begins to answer sooner than {slower.name}")
-    if (order := _order(first, second, lambda side: counted(side.scored(), authors))) is not None:
-        found.append(f"{order[0]} is scored higher than {order[1]}")
-    return found
-
-
 def label_verdicts(first: ArmResults, second: ArmResults, authors: int, label: str) -> list[str]:
     """Return the verdicts on a label.
 
     The label must be chosen in advance: choosing it by the results would make false verdicts more frequent.
     """
-    order = _order(first, second, lambda side: counted(side.labelled_by(label), authors))
-    return [] if order is None else [f"{order[0]} is labeled {label} more often than {order[1]}"]
-
-
-def _order(first: C, second: C, share: Callable[[C], Share]) -> tuple[str, str] | None:
-    """Return the sides' names, the one with the greater share first; None if the shares do not certainly differ."""
-    (part, rows), (other, others) = share(first), share(second)
-    if not shares_differ((part, rows), (other, others), alpha=EACH):
-        return None
-    return (first.name, second.name) if part / rows > other / others else (second.name, first.name)
-
-
-def render(
-    first: ArmResults, second: ArmResults, authors: int, currency: str | None, label: str | None = None
-) -> Iterator[str]:
-    """Yield the comparison as lines for a terminal; `authors` as in `verdicts`, and `label` is one to judge."""
-    yield from columns([("", first.name, second.name), *_figures((first, second), currency, label)])
-    yield ""
-    times = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
-    if times is not None:
-        low, middle, high = (math.exp(value) for value in (times.low, times.value, times.high))
-        ratio = f"{middle:.2f} ({low:.2f} to {high:.2f} at all times together)"
-        yield f"first byte, {first.name} over {second.name}: {ratio}"
-    found = verdicts(first, second, authors)
-    found += [] if label is None else label_verdicts(first, second, authors, label)
-    yield from (f"verdict: {verdict}" for verdict in found)
-    if not found:
-        yield "verdict: not enough yet; no difference is certain"
-
-
-def _figures(
-    sides: tuple[ArmResults, ArmResults], currency: str | None, label: str | None
-) -> Iterator[tuple[str, ...]]:
-    yield "requests", *(f"{side.requests:,}" for side in sides)
-    yield "conversations", *(f"{len(side.conversations):,}" for side in sides)
-    yield "failed", *(_share(*side.failures()) for side in sides)
-    yield "first byte, geometric mean", *(_time(side.first_bytes()) for side in sides)
-    yield "completion tokens", *(_mean(side.mean(lambda one: one.tokens), "{:,.0f}") for side in sides)
-    if currency is not None:
-        costs = (_mean(side.mean(lambda one: 1_000 * one.cost), "{:,.2f}") for side in sides)
-        yield f"{currency} for 1,000", *costs
-    yield from _feedback(sides, label)
-
-
-def _feedback(sides: tuple[ArmResults, ArmResults], label: str | None) -> Iterator[tuple[str, ...]]:
-    """Yield the authors, the mean score, and the shares of the judged label and of the most frequent, if any."""
-    if any(side.ratings for side in sides):
-        yield "authors of feedback", *(f"{side.authors():,}" for side in sides)
-    if any(side.scores().rows for side in sides):
-        yield "score", *(_mean(side.scores(), "{:.2f}") for side in sides)
-    frequent = (sides[0].labels() + sides[1].labels()).most_common(MAX_LABELS)
-    for name in dict.fromkeys([*([] if label is None else [label]), *(name for name, _ in frequent)]):
-        yield f"labeled {name}", *(_share(*side.labelled(name)) for side in sides)
-
-
-def _share(part: int, whole: int) -> str:
-    if not whole:
-        return "-"
-    low, high = accuracy_interval(part, whole)
-    return f"{100 * part / whole:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def _time(sample: Sample) -> str:
-    if sample.rows < 2:
-        return "-"
-    low, high = sample.interval()
-    return f"{math.exp(sample.mean):,.0f} ms ({math.exp(low):,.0f} to {math.exp(high):,.0f})"
-
-
-def _mean(sample: Sample, form: str) -> str:
-    if sample.rows < 2:
-        return "-"
-    low, high = sample.interval()
-    return f"{form.format(sample.mean)} ({form.format(max(0.0, low))} to {form.format(high)})"
+    sides = order(first, second, lambda side: counted(side.labelled_by(label), authors))
+    return [] if sides is None else [f"{sides[0]} is labeled {label} more often than {sides[1]}"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from pointsman.evaluation.metrics import accuracy_interval
+from pointsman.intervals import share_interval
 from pointsman.routing.opinion import Opinion
 
 Pair = tuple[str | None, str | None]
@@ -61,5 +61,5 @@ class ClassifierAgreement:
 def _share(part: int, whole: int) -> dict[str, Any]:
     if not whole:
         return {"texts": part, "share": None, "low": None, "high": None}
-    low, high = accuracy_interval(part, whole)
+    low, high = share_interval(part, whole)
     return {"texts": part, "share": round(part / whole, 4), "low": round(low, 4), "high": round(high, 4)}

@@ -16,7 +16,7 @@ from pointsman.config import overlay
 from pointsman.errors import EvaluationError
 
 if TYPE_CHECKING:
-    from pointsman.evaluation.worklist import WorklistItem
+    from pointsman.improve.worklist import WorklistItem
 
 MAX_FILE_BYTES = 256 << 20
 # The names of artifacts are times.
@@ -24,17 +24,17 @@ MAX_ARTIFACTS = 10
 REPORT = "report.json"
 
 
-def worklist_file() -> Path:
+def worklist_path() -> Path:
     """Return the file of texts that a person should label."""
     return files.service_state() / "improve" / "worklist.jsonl"
 
 
-def labels_file() -> Path:
+def labels_path() -> Path:
     """Return the file of the labels that were given."""
     return files.service_state() / "improve" / "labels.jsonl"
 
 
-def report_file() -> Path:
+def report_path() -> Path:
     """Return the file of the report on the last fit that the admin port has started."""
     return files.service_state() / "improve" / REPORT
 
@@ -46,7 +46,7 @@ def artifacts_folder() -> Path:
 
 def read_worklist(path: Path) -> list[WorklistItem]:
     """Return the texts in a worklist; raises EvaluationError."""
-    from pointsman.evaluation.worklist import WorklistItem  # imports numpy, and `fit` must set its threads first
+    from pointsman.improve.worklist import WorklistItem  # imports numpy, and `fit` must set its threads first
 
     try:
         lines = files.read(path, MAX_FILE_BYTES).splitlines()

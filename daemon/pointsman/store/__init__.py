@@ -1,0 +1,1 @@
+"""Keep files of rows and documents: bounded, and readable by their owner only."""
