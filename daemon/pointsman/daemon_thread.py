@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -35,8 +37,20 @@ def start(work: Callable[[], T], name: str) -> Future[T]:
 
 async def run(work: Callable[[], T], name: str, seconds: float) -> T:
     """Run `work` as `start` does, and return its result; raises TimeoutError if it takes longer."""
-    async with asyncio.timeout(seconds):
+    async with within(seconds):
         return await asyncio.wrap_future(start(work, name))
+
+
+@contextlib.asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """Raise TimeoutError, whose `strerror` says so, if this takes longer."""
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise TimeoutError(errno.ETIMEDOUT, f"it took longer than {seconds:g} s") from error
 
 
 class SerialExecutor:
@@ -48,7 +62,7 @@ class SerialExecutor:
 
     async def run(self, work: Callable[[], T], seconds: float) -> T:
         """Return the result of `work`; raises TimeoutError if it, with the work before it, takes longer."""
-        async with asyncio.timeout(seconds):
+        async with within(seconds):
             while self._running is not None and not self._running.done():
                 await asyncio.gather(asyncio.wrap_future(self._running), return_exceptions=True)
             self._running = running = start(work, self._name)

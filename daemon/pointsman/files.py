@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 
 
-def _open(path: str, flags: int) -> int:
+def open_regular(path: str | Path, flags: int, mode: int = 0o600) -> int:
     """Open without blocking on a pipe that has no writer; raises OSError for anything but a file or folder."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # `open` itself refuses a folder
+    descriptor = os.open(path, flags | os.O_NONBLOCK, mode)
+    found = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(found) or stat.S_ISDIR(found):  # `open` itself refuses a folder
         return descriptor
     os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", path)
+    raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
     """Open a regular file; raises OSError, whose `strerror` names the cause."""
-    with open(path, "rb", opener=_open) as file:
+    with open(path, "rb", opener=open_regular) as file:
         yield file
 
 
@@ -89,22 +89,28 @@ def hand_over_folder(path: Path) -> None:
 
 
 def write(
-    path: Path, content: bytes, *, replace: bool, mode: int = 0o644, owner: tuple[int, int] | None = None
+    path: Path,
+    content: bytes | Iterable[bytes],
+    *,
+    replace: bool,
+    mode: int = 0o644,
+    owner: tuple[int, int] | None = None,
 ) -> None:
     """Write a file atomically, readable by the service's user; a replaced file keeps its mode.
 
-    `owner` is a user and a group, by default those of this process. Raises OSError: FileExistsError if the file exists
-    and `replace` is false.
+    `owner` is a user and a group, by default those of this process; others need root. Raises OSError: FileExistsError
+    if the file exists and `replace` is false.
     """
     if replace and path.exists():
         mode = stat.S_IMODE(path.stat().st_mode)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             if owner is not None:
-                os.fchown(file.fileno(), *owner)
+                with contextlib.suppress(PermissionError):
+                    os.fchown(file.fileno(), *owner)
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         if replace:

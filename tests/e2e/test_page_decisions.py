@@ -383,7 +383,7 @@ async def test_it_fits_and_what_matters_first_is_in_sight(
     read = Classification((1.0,), 1, False, Timing(), "run", text_hash="0" * 8)
     record.routed = msgspec.structs.replace(record.routed, reading=AskClassification("", read))
     if (texts_file := port.texts) is not None:
-        await eventually(lambda: not texts_file._writer._size, "it is written")
+        await eventually(lambda: not texts_file._file._writer._size, "it is written")
     port.count([record])
     await browser.show(width)
     await browser.open(f"{port.url}/#decisions")
@@ -434,7 +434,7 @@ async def test_texts_are_shown_as_text_where_they_are_kept_and_else_there_is_no_
     port.texts = TextsFile(LogOptions(texts_file=str(tmp_path / "texts")), Log("info", Memory()), lambda: None)
     record = with_text("id-on")
     texts_file = port.texts
-    await eventually(lambda: not texts_file._writer._size, "it is written")
+    await eventually(lambda: not texts_file._file._writer._size, "it is written")
     port.count([record])
     shown = await shows(browser, f"id-on asks: {HOSTILE}")
     assert "ann@" not in shown

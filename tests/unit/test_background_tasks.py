@@ -132,9 +132,7 @@ TASKS = [
     pytest.param("loop_lag", "pointsman.observability.loop_lag:max", False, id="loop_lag"),
     pytest.param("recent", "pointsman.observability.recent:RecentCounts.take", False, id="recent"),
     pytest.param("traffic", "pointsman.observability.traffic:Traffic.take", False, id="traffic"),
-    pytest.param(
-        "stored_responses", "pointsman.proxy.responses_file:ResponsesFile._write", False, id="stored_responses"
-    ),
+    pytest.param("stored_responses", "pointsman.store.rows_file:RowsFile.replace", False, id="stored_responses"),
 ]
 
 

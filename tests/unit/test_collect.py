@@ -15,7 +15,8 @@ import pytest
 from pointsman.cli.main import main
 from pointsman.improve.labels_file import LabelledText, add_label
 from pointsman.improve.texts_file import TextRecord
-from pointsman.improve.worklist import DecisionLine, WorklistItem, bad, contested, contested_rows, worklist
+from pointsman.improve.worklist import DecisionLine, bad, contested, contested_rows, worklist
+from pointsman.improve.worklist_file import WorklistItem
 from pointsman.observability.feedback_file import FeedbackLine
 from support.config_files import MINIMAL
 
@@ -144,13 +145,16 @@ def test_of_very_many_texts_the_work_and_the_memory_stay_bounded() -> None:
     ],
 )
 def test_bad_feedback_is_a_low_score_or_a_label_that_says_so(said: dict[str, Any], is_bad: bool) -> None:
-    assert FeedbackLine("feedback", "r", "h", **said).is_bad is is_bad
+    assert FeedbackLine(event="feedback", **said).is_bad is is_bad
 
 
 def test_feedback_is_about_the_text_of_its_request() -> None:
-    assert bad(
-        [FeedbackLine("feedback", "r1", "h1", 0.0), FeedbackLine("feedback", "r2", None, 0.0), FeedbackLine("", "r3")]
-    ) == {*("r1", "h1", "r2")}
+    lines = [
+        FeedbackLine(event="feedback", request_id="r1", text_hash="h1", score=0.0),
+        FeedbackLine(event="feedback", request_id="r2", score=0.0),
+        FeedbackLine(event="feedback", request_id="r3"),
+    ]
+    assert bad(lines) == {"r1", "h1", "r2"}
 
 
 def test_the_shadow_disagrees_where_its_category_is_another() -> None:

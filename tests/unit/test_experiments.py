@@ -10,7 +10,7 @@ import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -149,15 +149,7 @@ async def test_what_clients_say_is_counted_by_side_as_the_file_of_feedback_has_i
     records = await conversations(Router(config, classifier, ServedModels), 300)
     experiments, answers = followed(config), Answers()
     path = tmp_path / "said.jsonl"
-    feedback = FeedbackFile(
-        path,
-        Log("info", Memory()),
-        answers,
-        lambda answer, said: experiments.rate(
-            answer,
-            FeedbackLine("feedback", score=cast("float | None", said["score"]), label=cast("str", said["label"])),
-        ),
-    )
+    feedback = FeedbackFile(path, Log("info", Memory()), answers, experiments.rate)
     good = bad = 0
     for number, record in enumerate(records):
         record.issued, record.request_id, record.ended = True, f"r{number}", time.time()
@@ -168,7 +160,7 @@ async def test_what_clients_say_is_counted_by_side_as_the_file_of_feedback_has_i
         arm = str(record.routed and record.routed.decision.arm)
         score = R.choice((0.0, 0.2)) if arm == names[1] else R.choice((0.9, 1.0, None))
         label = R.choice((None, "good", "bad", "odd"))
-        assert feedback.keep(f"r{number}", answer, {"score": score, "label": label, "comment": None}, time.time())
+        assert feedback.keep(f"r{number}", answer, time.time(), score=score, label=label)
         if names[0] in (arm, "routed") and arm != "holdback":
             disliked = label == "bad" or (score is not None and score < 0.5)
             bad += disliked
@@ -193,7 +185,7 @@ async def test_feedback_on_answers_of_another_experiment_counts_for_none(classif
     config = made(categories=canary())
     experiments = followed(config)
     answer = Answer("ann", time.time() - 60, "/", "technical-v2", "technical", "classified", "canary", "00")
-    said = FeedbackLine("feedback", score=0.0)
+    said = FeedbackLine(event="feedback", score=0.0)
     experiments.rate(answer, said)  # from before
     for arm, draw in ((None, "00"), ("canary", None)):
         experiments.rate(answer._replace(at=time.time(), arm=arm, draw=draw), said)
@@ -222,7 +214,7 @@ def test_feedback_decides_where_it_is_of_enough_authors(authors: int, min_author
         arm = ("canary", "stable")[number % 2]
         author = f"{number // 2 % authors}"
         answer = Answer("ann", time.time(), "/", "technical-v2", "technical", "classified", arm, f"{number}")
-        experiments.rate(answer._replace(rater=author), FeedbackLine("feedback", score=float(arm == "stable")))
+        experiments.rate(answer._replace(rater=author), FeedbackLine(event="feedback", score=float(arm == "stable")))
     (experiment,) = experiments.report()["experiments"]
     assert experiment["verdicts"] == (["stable is scored higher than canary"] if certain else [])
     assert [side["authors"] for side in experiment["sides"]] == [authors, authors]

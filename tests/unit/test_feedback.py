@@ -18,10 +18,8 @@ from pointsman.api.feedback import _said
 from pointsman.app.generations import Generations
 from pointsman.classify.classifier import text_key
 from pointsman.config.model import Canary, CategoryRollout, LogOptions, Lora, Model, RoutingOptions
-from pointsman.errors import CannotStart, RequestError
-from pointsman.observability import feedback_file
+from pointsman.errors import RequestError
 from pointsman.observability.answers import Answer, Answers
-from pointsman.observability.feedback_file import FeedbackFile
 from pointsman.observability.log import Log
 from support.client_keys import bearer, line
 from support.config_files import MINIMAL, loaded
@@ -274,26 +272,6 @@ def test_of_answers_50_000_are_remembered() -> None:
     assert [answers.find(name, "ann", 1_000.0) is not None for name in ("9", "10", "50009")] == [False, True, True]
 
 
-def test_a_file_that_is_full_is_renamed_and_replaces_the_one_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between two lines, also where the disk takes a line in pieces."""
-    write = os.write
-    monkeypatch.setattr(feedback_file, "FILE_BYTES", 3_000)
-    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[: len(data) // 2 + 1]))
-    path, before = tmp_path / "feedback", tmp_path / "feedback.1"
-    made = FeedbackFile(path, Log("info", Memory()), Answers())
-    for number in range(60):
-        assert made.keep(str(number), LIKE, {"comment": "x" * 100}, 0.0)
-        asyncio.run(eventually(lambda: not made._writer._size, "it is written"))
-    made.close()
-    names = [int(json.loads(line)["request_id"]) for file in (before, path) for line in file.read_bytes().splitlines()]
-    assert 10 < len(names) < 40
-    assert names == list(range(60))[-len(names) :], "what is kept is the latest, and whole"
-    assert max(file.stat().st_size for file in (before, path)) <= 3_000
-    assert {file.stat().st_mode & 0o777 for file in (before, path)} == {0o600}
-
-
 def test_while_the_disk_hangs_feedback_is_refused_and_can_be_given_later(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,17 +288,12 @@ def test_while_the_disk_hangs_feedback_is_refused_and_can_be_given_later(
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", slow)
         for size in (100_000, 1):
-            while kept_now.keep("a", LIKE, {"comment": "x" * size}, 0.0):
+            while kept_now.keep("a", LIKE, 0.0, comment="x" * size):
                 pass
         assert judge(wire, name) == (503, "overloaded")
         hangs.set()
-        asyncio.run(eventually(lambda: not kept_now._writer._size, "it is written"))
+        asyncio.run(eventually(lambda: not kept_now._file._writer._size, "it is written"))
     assert judge(wire, name) == KEPT
-
-
-def test_a_file_that_cannot_be_written_keeps_the_service_from_starting(tmp_path: Path) -> None:
-    with pytest.raises(CannotStart, match=r"pointsman\.log\.feedback_file: .*nowhere/feedback cannot be written"):
-        FeedbackFile(tmp_path / "nowhere" / "feedback", Log("info", Memory()), Answers())
 
 
 def test_the_file_is_relative_to_the_config(tmp_path: Path) -> None:

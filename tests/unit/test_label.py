@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 
 from pointsman.cli.main import main
-from pointsman.errors import EvaluationError
-from pointsman.improve import labels_file
 from pointsman.improve.labels_file import LabelledText, add_label, read_labels, undo_label
 from support.config_files import MINIMAL
 
@@ -68,33 +66,6 @@ def test_undo_takes_labels_back_one_after_the_other_and_the_former_hold_again(tm
         taken = undo_label(path, "")
         left.append((taken and taken.label, {found.hash: found.label for found in read_labels(path)}))
     assert left == [("math", {"a": "law", "b": "math"}), ("math", {"a": "law"}), ("law", {}), (None, {})]
-
-
-def test_a_torn_line_loses_no_other(tmp_path: Path) -> None:
-    path = tmp_path / "labels"
-    add_label(path, one("a", "law"))
-    with path.open("ab") as file:
-        file.write(b'{"hash": "b", "te')
-    add_label(path, one("c", "law"))
-    assert [found.hash for found in read_labels(path)] == ["a", "c"]
-
-
-def test_the_file_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labels_file, "MAX_LINES", 2)
-    path = tmp_path / "labels"
-    for name in "ab":
-        add_label(path, one(name, "law"))
-    with pytest.raises(EvaluationError, match="begin another file"):
-        add_label(path, one("c", "law"))
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_what_root_writes_belongs_to_the_owner_of_the_state_directory(tmp_path: Path) -> None:
-    """Else the service could not read it."""
-    os.chown(tmp_path, 12_345, 54_321)
-    path = tmp_path / "improve" / "labels"
-    add_label(path, one("a", "law"))
-    assert {(found.stat().st_uid, found.stat().st_gid) for found in (path.parent, path)} == {(12_345, 54_321)}
 
 
 # --- by arguments -----------------------------------------------------------------------------------------------

@@ -107,14 +107,6 @@ async def test_a_file_that_cannot_be_read_is_told_and_holds_for_nothing(
     await generations.close()
 
 
-def test_a_file_of_more_than_a_mebibyte_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "overlay.json").write_bytes(b" " * (2**20 + 1))
-    found, trouble = overlay.read(tmp_path)
-    assert found == Overlay()
-    assert trouble is not None
-    assert "larger than" in trouble
-
-
 async def test_without_a_state_directory_it_holds_until_a_restart_and_says_so(prepared: PreparedConfig) -> None:
     generations = generations_of(prepared)
     store = OverlayStore(None, generations)

@@ -25,7 +25,7 @@ from pointsman.app.systemd import Notifier
 from pointsman.cli.classifier import render
 from pointsman.config import overlay
 from pointsman.errors import RequestError
-from pointsman.improve.folder import artifacts_folder, prune_artifacts
+from pointsman.improve.folder import prune_artifacts
 from pointsman.observability.log import Log
 from support import toy_artifact
 from support.config_files import MINIMAL, category
@@ -345,7 +345,7 @@ def test_of_the_artifacts_of_fits_the_newest_10_are_kept_and_those_that_may_serv
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
-    made = artifacts_folder()
+    made = tmp_path / "improve" / "artifacts"
     for number in range(15):
         (made / f"20260101-0000{number:02}").mkdir(parents=True)
     now = overlay.NOTHING

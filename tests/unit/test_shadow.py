@@ -35,14 +35,14 @@ from pointsman.config.model import Category, ClassifierOptions, Config, LogOptio
 from pointsman.evaluation.main import main as evaluate
 from pointsman.evaluation.replay import read_texts
 from pointsman.formats import CHAT
-from pointsman.improve import texts_file
 from pointsman.improve.text_recording import keep_text
-from pointsman.improve.texts_file import TextsFile
+from pointsman.improve.texts_file import TextRecord, TextsFile
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import RoutedRequest, Router
+from pointsman.store import rotated_file
 from support import toy_artifact
 from support.config_files import LABELS, MINIMAL, category
 from support.gate import Gate
@@ -185,7 +185,7 @@ async def test_what_it_decides_otherwise_is_kept_with_the_texts(make_world: Any,
         texts.close()
 
     assert report["pairs"] == [{"category": "legal", "shadow": "medical", "texts": 2}]
-    found = [(row.text, row.category, row.shadow) for row in texts_file.rows(path)]
+    found = [(row.text, row.category, row.shadow) for row in rotated_file.rows(path, TextRecord)]
     assert found == [
         ("Fix my python", "technical", None),
         ("My landlord", "legal", None),

@@ -19,18 +19,18 @@ from pointsman.classify.classifier import Classifier
 from pointsman.cli.main import main
 from pointsman.config.lint import lint
 from pointsman.config.model import LogOptions
-from pointsman.errors import CannotStart, ConfigError
+from pointsman.errors import ConfigError
 from pointsman.evaluation.replay import read_texts
 from pointsman.formats import CHAT
 from pointsman.improve.labels_file import LabelledText, add_label, read_labels, undo_label
 from pointsman.improve.redaction import Redactor
 from pointsman.improve.text_recording import keep_text, keeping_contested
-from pointsman.improve.texts_file import TextRecord, TextsFile, forget, rows
+from pointsman.improve.texts_file import TextRecord, TextsFile
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record
 from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import Router
-from pointsman.store.rotated_file import alone
+from pointsman.store.rotated_file import alone, remove, rows
 from support.config_files import MINIMAL, loaded
 from support.log import Memory
 from support.process import eventually
@@ -52,11 +52,19 @@ def offer(texts: TextsFile, text_hash: str, text: str, **facts: Any) -> None:
 
 
 def settle(texts: TextsFile) -> None:
-    asyncio.run(eventually(lambda: not texts._writer._size, "it is written"))
+    asyncio.run(eventually(lambda: not texts._file._writer._size, "it is written"))
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def read(path: Path) -> list[TextRecord]:
+    return list(rows(path, TextRecord))
+
+
+def forget(path: Path, gone: Callable[[TextRecord], bool]) -> int:
+    return remove(path, TextRecord, gone)
 
 
 def written(path: Path, *given: TextRecord, **how: Any) -> Path:
@@ -89,19 +97,6 @@ def test_a_restart_appends_to_the_texts(path: Path) -> None:
     for text in ("x", "y"):
         written(path, TextRecord(hash=text, text=text))
     assert [row["text"] for row in rows_of(path)] == ["x", "y"]
-
-
-def test_only_the_owner_reads_the_texts(tmp_path: Path) -> None:
-    """Also where the file was there and open to others, and whatever the umask."""
-    new, old = tmp_path / "new.jsonl", tmp_path / "old.jsonl"
-    old.touch(0o644)
-    before = os.umask(0)
-    try:
-        for path in (new, old):
-            opened(path).close()
-    finally:
-        os.umask(before)
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (new, old)] == [0o600, 0o600]
 
 
 def test_a_share_of_the_texts_is_kept_the_same_each_time(path: Path) -> None:
@@ -186,18 +181,10 @@ def many(path: Path, count: int, **how: Any) -> TextsFile:
     return texts
 
 
-def test_a_full_file_is_renamed_and_so_many_older_ones_are_kept(path: Path) -> None:
+def test_as_many_older_files_are_kept_as_the_config_says_and_a_replay_reads_them_all(path: Path) -> None:
     many(path, 5, texts_files=2).close()
-    assert [row.hash for row in rows(path)] == ["2", "3", "4"]
-    assert sorted(one.name for one in path.parent.iterdir()) == ["texts.jsonl", "texts.jsonl.1", "texts.jsonl.2"]
-    assert {stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()} == {0o600}
-    assert len(read_texts(path)) == 3, "a replay reads them all"
-
-    many(path, 1, texts_files=1).close()
-    assert sorted(one.name for one in path.parent.iterdir()) == ["texts.jsonl", "texts.jsonl.1"], "fewer are wanted now"
-
-    many(path, 2, texts_files=0).close()
-    assert [row.hash for row in rows(path)] == ["1"]
+    assert [row.hash for row in read(path)] == ["2", "3", "4"]
+    assert len(read_texts(path)) == 3
 
 
 def test_a_text_is_kept_again_in_a_new_file(path: Path) -> None:
@@ -205,23 +192,8 @@ def test_a_text_is_kept_again_in_a_new_file(path: Path) -> None:
     texts = many(path, 1)
     assert not texts.wants("0")
     texts.keep(TextRecord(hash="1", text="x" * 11_000))
-    texts._writer.close(10)
+    texts._file._writer.close(10)
     assert texts.wants("0")
-
-
-def test_a_file_that_others_have_renamed_or_removed_is_begun_anew(path: Path) -> None:
-    """As logrotate does, without a signal."""
-    texts = opened(path)
-    for text, after in (("one", path.with_suffix(".old")), ("two", None), ("three", None)):
-        texts.keep(TextRecord(hash=text, text=text))
-        settle(texts)
-        if after is not None:
-            path.rename(after)
-        elif text == "two":
-            path.unlink()
-    texts.close()
-    assert [row["text"] for row in rows_of(path)] == ["three"]
-    assert [row["text"] for row in rows_of(path.with_suffix(".old"))] == ["one"]
 
 
 # --- what is removed --------------------------------------------------------------------------------------------
@@ -253,7 +225,7 @@ def test_texts_are_removed_by_request_hash_and_age(
     config = path.with_name("config.yaml")
     config.write_text(MINIMAL + "pointsman: {log: {texts_file: texts.jsonl}}\n")
     assert main(["texts", "delete", "--config", str(config), *arguments]) == 0
-    assert [row.hash for row in rows(path)] == left
+    assert [row.hash for row in read(path)] == left
     assert f"removed {4 - len(left)} text" in capsys.readouterr().out
     assert {stat.S_IMODE(one.stat().st_mode) for one in path.parent.glob("texts*")} == {0o600}
 
@@ -264,7 +236,7 @@ def test_all_rows_of_a_request_s_text_are_removed_and_counted_as_one_text(
     """The row with what the shadow says may be of a later request."""
     written(path, *GIVEN, TextRecord(hash="a", text="one", ts=NEWEST, request_id="r9", shadow="law"))
     assert main(["texts", "delete", "--file", str(path), "--request-id", "r1"]) == 0
-    assert [row.hash for row in rows(path)] == ["b", "c", "d"]
+    assert [row.hash for row in read(path)] == ["b", "c", "d"]
     assert "removed 1 text from" in capsys.readouterr().out
 
 
@@ -290,7 +262,7 @@ def test_a_request_without_a_text_is_told(path: Path, capsys: pytest.CaptureFixt
     written(path, *GIVEN)
     assert main(["texts", "delete", "--file", str(path), "--request-id", "r9"]) == 1
     assert "--text-hash" in capsys.readouterr().err
-    assert len(list(rows(path))) == 4
+    assert len(read(path)) == 4
 
 
 def test_nothing_said_no_file_and_no_texts_are_clear_errors(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -310,12 +282,12 @@ def test_a_running_service_does_not_bring_back_what_was_removed(path: Path) -> N
     texts = many(path, 2)
     with alone(path):  # nobody renames a file that is being read
         texts.keep(TextRecord(hash="2", text="x" * 11_000))
-        assert [row.hash for row in rows(path)] == ["0", "1"]
+        assert [row.hash for row in read(path)] == ["0", "1"]
     settle(texts)
     assert forget(path, lambda row: row.hash in ("0", "2")) == 2
     texts.keep(TextRecord(hash="3", text="new"))
     texts.close()
-    assert [row.hash for row in rows(path)] == ["1", "3"]
+    assert [row.hash for row in read(path)] == ["1", "3"]
 
 
 def test_the_beginnings_of_the_latest_texts_are_at_hand_as_they_are_in_the_file(path: Path) -> None:
@@ -381,10 +353,10 @@ async def test_what_the_shadow_says_of_a_text_of_an_earlier_file_is_not_kept(
     keep_text(texts, router, record, routed)
     keep = keeping_contested(texts, router, record, routed, read)
     assert keep is not None
-    await eventually(lambda: not texts._writer._size, "it is written")
+    await eventually(lambda: not texts._file._writer._size, "it is written")
     forget(path, lambda row: True)
     texts.keep(TextRecord(hash="other", text="other"))
-    await eventually(lambda: not texts._writer._size, "another file has begun")
+    await eventually(lambda: not texts._file._writer._size, "another file has begun")
     keep("My landlord", "medical")
     texts.close()
     assert [row["text"] for row in rows_of(path)] == ["other"]
@@ -396,50 +368,7 @@ def test_texts_that_begin_a_new_file_are_at_hand(path: Path) -> None:
     texts.close()
 
 
-def test_nobody_renames_or_replaces_the_files_while_somebody_does(path: Path) -> None:
-    entered = threading.Event()
-
-    def enter() -> None:
-        with alone(path):
-            entered.set()
-
-    with alone(path):
-        other = threading.Thread(target=enter)
-        other.start()
-        assert not entered.wait(0.2)
-    assert entered.wait(10)
-    other.join()
-
-
-def test_a_line_that_nobody_can_read_goes_with_the_first_row(path: Path) -> None:
-    written(path, *GIVEN)
-    with path.open("ab") as file:
-        file.write(b"{torn")
-    assert forget(path, lambda row: False) == 0
-    assert path.read_bytes().endswith(b"{torn")
-    assert forget(path, lambda row: row.hash == "a") == 1
-    assert b"{torn" not in path.read_bytes()
-
-
 # --- the disk ---------------------------------------------------------------------------------------------------
-
-
-def test_a_file_of_texts_that_cannot_be_written_keeps_the_service_from_starting(tmp_path: Path) -> None:
-    with pytest.raises(CannotStart, match=r"pointsman\.log\.texts_file: .*nowhere/texts.jsonl cannot be written"):
-        opened(tmp_path / "nowhere" / "texts.jsonl")
-
-
-@pytest.mark.parametrize("read", [True, False])
-def test_texts_go_to_no_pipe_or_device(tmp_path: Path, read: bool) -> None:
-    """Whose reader could hold the service up, from the moment when it is opened."""
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if read else None
-    for texts in (path, Path("/dev/null")):
-        with pytest.raises(CannotStart, match="cannot be written"):
-            opened(texts)
-    if reader is not None:
-        os.close(reader)
 
 
 @pytest.mark.thorough
@@ -471,7 +400,7 @@ def test_no_request_waits_for_a_disk_that_hangs_and_texts_beyond_4_mib_are_dropp
 def test_a_text_that_was_dropped_is_kept_when_it_comes_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = opened(path)
     with monkeypatch.context() as patched:
-        patched.setattr(texts._writer, "put", lambda _: False)
+        patched.setattr(texts._file._writer, "put", lambda _: False)
         offer(texts, "a", "x")
     offer(texts, "a", "x")
     texts.close()

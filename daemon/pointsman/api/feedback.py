@@ -46,14 +46,10 @@ def take(feedback_file: FeedbackFile | None, body: Received, author: str, now: f
     if answer.judged:
         message = "there is feedback on this answer already, and it counts once"
         raise RequestError(message, status=409, code="feedback_given", param="request_id")
-    if not feedback_file.keep(said.request_id, answer, _fields(said), now):
+    if not feedback_file.keep(said.request_id, answer, now, score=said.score, label=said.label, comment=said.comment):
         raise TooBusy("the disk of pointsman.log.feedback_file does not keep up")
     feedback_file.answers.judged(said.request_id, answer)
     return {"request_id": said.request_id, "kept": True}
-
-
-def _fields(said: _FeedbackRequest) -> dict[str, object]:
-    return {"score": said.score, "label": said.label, "comment": said.comment}
 
 
 def _said(body: Received) -> _FeedbackRequest:
@@ -61,7 +57,7 @@ def _said(body: Received) -> _FeedbackRequest:
         said = _FEEDBACK.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(f"{error}; {_FORM}", status=400, code="invalid_feedback") from error
-    if all(value is None for value in _fields(said).values()):
+    if said.score is None and said.label is None and said.comment is None:
         message = f"a score, a label or a comment is missing; {_FORM}"
         raise RequestError(message, status=400, code="invalid_feedback")
     return said

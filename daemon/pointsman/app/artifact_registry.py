@@ -23,12 +23,11 @@ from pointsman.config import overlay
 from pointsman.config.overlay import Overlay, Promotion
 from pointsman.daemon_thread import SerialExecutor
 from pointsman.errors import ArtifactError, RequestError
-from pointsman.improve.folder import discard
+from pointsman.improve.folder import ARTIFACTS, discard
 from pointsman.server.response import Response, json_response
 
 T = TypeVar("T")
 MAX_LISTED_ARTIFACTS = 100
-FOLDER = Path("improve") / "artifacts"
 
 
 class ArtifactRegistry:
@@ -90,14 +89,15 @@ class ArtifactRegistry:
             if name not in [one["name"] for one in await self._artifacts()]:
                 message = f"{name!r} is no name in `pointsman classifier list`; only artifacts of fits can be discarded"
                 raise RequestError(message, status=HTTPStatus.NOT_FOUND, code="no_artifact")
-            folder = cast("Path", self._source.state) / FOLDER / name
+            state = cast("Path", self._source.state)
+            folder = state / ARTIFACTS / name
             used = list(self._used())
             await self._on_disk(lambda: _refuse_used(folder, used), f"{folder} cannot be read")
             # First: a rollback must not reach a half-deleted artifact.
             if any(one.path == str(folder) for one in self._overlay.current.former):
                 await self._overlay.change(lambda now: overlay.without_former(now, str(folder)), "classifier discard")
             failed = f"{folder} is not all gone; remove it, or what is left in .{name}.discarded beside it, by hand"
-            await self._on_disk(lambda: discard(folder), failed, "discard_failed")
+            await self._on_disk(lambda: discard(folder, state), failed, "discard_failed")
             return json_response(await self._described())
 
     def _used(self) -> Iterator[tuple[Path, str]]:
@@ -149,7 +149,7 @@ class ArtifactRegistry:
         if state is None or Path(name).name != name or name in ("", ".."):
             message = f"{name!r} is neither a name in `pointsman classifier list` nor the path of a folder"
             raise RequestError(message, status=HTTPStatus.NOT_FOUND, code="no_artifact")
-        return state / FOLDER / name
+        return state / ARTIFACTS / name
 
     async def _described(self) -> dict[str, Any]:
         serving, now = self._reloader.serving, self._overlay.current
@@ -169,15 +169,14 @@ class ArtifactRegistry:
         state = self._source.state
         if state is None:
             return []
-        return await self._on_disk(lambda: _listed(state / FOLDER), f"{state / FOLDER} cannot be read")
+        return await self._on_disk(lambda: _listed(state / ARTIFACTS), f"{state / ARTIFACTS} cannot be read")
 
     async def _on_disk(self, work: Callable[[], T], failed: str, code: str = "no_artifact") -> T:
         """Run disk work, which may hang, in a thread; raises RequestError."""
         try:
             return await self._disk.run(work, WRITE_SECONDS)
-        except (OSError, TimeoutError) as error:
-            why = getattr(error, "strerror", None) or f"it took longer than {WRITE_SECONDS:g} s"
-            raise RequestError(f"{failed}: {why}", status=HTTPStatus.CONFLICT, code=code) from error
+        except OSError as error:
+            raise RequestError(f"{failed}: {error.strerror}", status=HTTPStatus.CONFLICT, code=code) from error
 
 
 def _refuse_used(folder: Path, used: list[tuple[Path, str]]) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
-
-import msgspec
 
 from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
@@ -218,10 +216,7 @@ class GenerationBuilder:
         """Return the file of feedback, which stays open if it is the same; raises CannotStart."""
         if previous is not None and previous.config.pointsman.log.feedback_file == file:
             return previous.feedback
-        return None if file is None else FeedbackFile(Path(file), self._log, self.answers, self._rated)
-
-    def _rated(self, answer: Answer, said: Mapping[str, object]) -> None:
-        self.rated(answer, msgspec.convert({"event": "feedback"} | dict(said), FeedbackLine))
+        return None if file is None else FeedbackFile(Path(file), self._log, self.answers, self.rated)
 
     def _spans(self, options: TracingOptions, previous: Generation | None) -> Spans | None:
         """Return the exporter of spans, which is reused if its options are the same."""

@@ -160,8 +160,10 @@ class Candidates:
 
         try:
             return await self._disk.run(work, READ_SECONDS)
-        except (ArtifactError, OSError, TimeoutError) as error:
-            raise _refused(name, str(error) or f"it could not be read within {READ_SECONDS:g} s") from error
+        except TimeoutError as error:
+            raise _refused(name, f"it could not be read within {READ_SECONDS:g} s") from error
+        except (ArtifactError, OSError) as error:
+            raise _refused(name, str(error)) from error
 
 
 async def _started(loaded: _CandidateProcess) -> ShadowProcess:

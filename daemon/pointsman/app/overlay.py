@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 
-from pointsman import daemon_thread, files
+from pointsman import daemon_thread
 from pointsman.app.generations import Generations
 from pointsman.config import overlay
 from pointsman.config.overlay import Boot, Overlay, Override
 from pointsman.config.rolled_back import RolledBack
 from pointsman.observability.log_line import Level
+from pointsman.store import document
 
 # A disk that hangs delays no command for longer.
 WRITE_SECONDS = 5.0
@@ -201,9 +202,8 @@ class OverlayStore:
         path = self._folder / overlay.NAME
         try:
             await daemon_thread.run(lambda: self._write(path), "overlay", WRITE_SECONDS)
-        except (OSError, TimeoutError) as error:
-            why = getattr(error, "strerror", None) or f"it took longer than {WRITE_SECONDS:g} s"
-            return f"{path} cannot be written ({why}), so a restart forgets it"
+        except OSError as error:
+            return f"{path} cannot be written ({error.strerror}), so a restart forgets it"
         return None
 
     def describe(self) -> dict[str, Any]:
@@ -213,10 +213,9 @@ class OverlayStore:
     def _write(self, path: Path) -> None:
         """Write the present overlay: a write that hung must not bring back an older one."""
         with self._disk:
-            path.parent.mkdir(parents=True, exist_ok=True)
             found, timed = self.current, path.with_name(overlay.TIMED_NAME)
-            files.write(path, overlay.encode(found), replace=True, mode=0o600)
+            document.write(path, overlay.encode(found))
             if found.timed is None:
                 timed.unlink(missing_ok=True)
             else:
-                files.write(timed, overlay.encode_timed(found.timed), replace=True, mode=0o600)
+                document.write(timed, overlay.encode_timed(found.timed))

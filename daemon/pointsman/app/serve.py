@@ -16,7 +16,7 @@ from pointsman.app.artifact_registry import ArtifactRegistry
 from pointsman.app.candidates import Candidates
 from pointsman.app.generations import Generations
 from pointsman.app.overlay import OverlayStore
-from pointsman.app.persistence import persisted_answers, persisted_responses
+from pointsman.app.persistence import persisted
 from pointsman.app.ports import Ports
 from pointsman.app.prepare import PreparedConfig, refuse_strangers
 from pointsman.app.reload import Reloader
@@ -122,10 +122,7 @@ async def running(prepared: PreparedConfig, log: Log) -> AsyncIterator[Generatio
     generations.supervisor.start("traffic", generations.traffic.watch)
     generations.supervisor.start("models", generations.models.run)
     try:
-        async with (
-            persisted_responses(generations.stored, generations.supervisor, log),
-            persisted_answers(generations.answers, log),
-        ):
+        async with persisted(generations.stored, generations.answers, generations.supervisor, log):
             yield generations
     finally:
         await generations.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -15,6 +14,9 @@ from pointsman import files
 from pointsman.classify import cpu
 from pointsman.classify.artifact import BUILTIN, Artifact
 from pointsman.classify.cost_model import CostCurve
+from pointsman.store import document
+
+MAX_FILE_BYTES = 2**20
 
 Key = Mapping[str, str | int]
 
@@ -54,8 +56,8 @@ def folders(artifact: Artifact) -> tuple[Path, ...]:
 def load(folders: Iterable[Path], wanted: Key) -> CostCurve | None:
     """Return the curve stored for this key; None if it is missing, damaged, or has another key."""
     for folder in folders:
-        with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            content = msgspec.json.decode((folder / _name(wanted)).read_bytes(), type=_CurveFile)
+        with contextlib.suppress(OSError):
+            content = document.read(folder / _name(wanted), _CurveFile, MAX_FILE_BYTES)
             if content.key == wanted:
                 return content.curve
     return None
@@ -67,25 +69,12 @@ def store(folders: Iterable[Path], wanted: Key, curve: CostCurve) -> str | None:
     tried = []
     for folder in folders:
         try:
-            _write(folder, _name(wanted), content)
+            document.write(folder / _name(wanted), content)
         except OSError as error:
             tried.append(f"{folder} ({error.strerror})")
         else:
             return None
     return f"the measured cost curve was not stored, the next start measures again: cannot write to {', '.join(tried)}"
-
-
-def _write(folder: Path, name: str, content: bytes) -> None:
-    """Write a file atomically, even with concurrent readers and writers."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(folder / name)
-    except BaseException:  # also on Ctrl-C
-        Path(temporary).unlink()
-        raise
 
 
 def _name(wanted: Key) -> str:

@@ -9,16 +9,15 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
 from pointsman import files
 from pointsman.config.load import default_path, load
 from pointsman.config.model import LogOptions
 from pointsman.errors import EvaluationError
-from pointsman.improve import texts_file, worklist
-from pointsman.improve.folder import labels_path, worklist_path
+from pointsman.improve import worklist
+from pointsman.improve.folder import LABELS, WORKLIST
 from pointsman.improve.labels_file import read_labels
-from pointsman.improve.worklist import WorklistItem
+from pointsman.improve.texts_file import TextRecord
+from pointsman.improve.worklist_file import WorklistItem, worklist_file
 from pointsman.observability import log_reader
 from pointsman.observability.feedback_file import FeedbackLine
 from pointsman.store import rotated_file
@@ -33,13 +32,10 @@ def run(options: argparse.Namespace) -> int:
     Raises EvaluationError and ConfigError.
     """
     config = load(options.config or default_path()).config
-    path = options.output or worklist_path()
+    path = options.output or files.service_state() / WORKLIST
     try:
         items = _items(options, config.pointsman.log)
-        content = b"".join(msgspec.json.encode(item) + b"\n" for item in items)
-        files.make_folder(path.parent)
-        files.write(path, content, replace=True, mode=0o600)
-        files.hand_over(path)
+        worklist_file(path).replace(items)
     except OSError as error:
         print(f"pointsman: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
@@ -52,13 +48,15 @@ def _items(options: argparse.Namespace, log: LogOptions) -> list[WorklistItem]:
         raise EvaluationError("the config has no pointsman.log.texts_file, so there are no texts to label")
     texts = Path(log.texts_file)
     try:
-        differing = worklist.contested_rows(texts_file.rows(texts))
+        differing = worklist.contested_rows(rotated_file.rows(texts, TextRecord))
         if options.log is not None:
             with log_reader.opened(options.log) as lines:
                 differing |= worklist.contested(log_reader.decisions(lines, worklist.DecisionLine))
         said = log_reader.decisions(_feedback(log.feedback_file), FeedbackLine, event="feedback")
-        labelled = {one.hash for one in read_labels(options.labels or labels_path())}
-        return worklist.worklist(texts_file.rows(texts), worklist.bad(said), differing, labelled, options.limit)
+        labelled = {one.hash for one in read_labels(options.labels or files.service_state() / LABELS)}
+        return worklist.worklist(
+            rotated_file.rows(texts, TextRecord), worklist.bad(said), differing, labelled, options.limit
+        )
     except FileNotFoundError as error:
         raise EvaluationError(f"{error.filename}: there is no such file; has the service stored a text yet?") from error
 

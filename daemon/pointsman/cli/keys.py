@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
-import fcntl
 import json
 import os
 import pwd
 import secrets
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,6 +22,7 @@ from pointsman.config.key_lines import added, changed, entries, removed, rotated
 from pointsman.config.load import default_path, load
 from pointsman.config.model import Config
 from pointsman.errors import CommandFailed
+from pointsman.store.rotated_file import alone
 
 SECRET_BYTES = 32
 # A prefix by which a scanner of repositories finds a secret.
@@ -81,7 +81,7 @@ def _add(path: Path, config: Config, options: argparse.Namespace, limits: Mappin
         created=_now(),
     )
     entry = msgspec.structs.replace(entry, **limits)
-    with _locked(path):
+    with alone(path):
         content = _read(path)
         _replace(path, content, _checked(path, added(content, entry), config))
     _show(entry.name, secret, f"This is the key of {entry.name}; it is shown only now.", as_json=options.json)
@@ -89,7 +89,7 @@ def _add(path: Path, config: Config, options: argparse.Namespace, limits: Mappin
 
 def _rotate(path: Path, config: Config, name: str, *, as_json: bool) -> None:
     secret, sha256 = _new_secret()
-    with _locked(path):
+    with alone(path):
         content = _read(path)
         if _the(path, content, name).former_sha256 is not None:
             raise KeysError(
@@ -103,7 +103,7 @@ def _rotate(path: Path, config: Config, name: str, *, as_json: bool) -> None:
 
 
 def _drop(path: Path, name: str, *, old: bool) -> None:
-    with _locked(path):
+    with alone(path):
         content = _read(path)
         if _the(path, content, name).former_sha256 is None:
             raise KeysError(f"{name} has one secret alone; `pointsman keys revoke {name}` removes the key")
@@ -112,7 +112,7 @@ def _drop(path: Path, name: str, *, old: bool) -> None:
 
 
 def _revoke(path: Path, name: str) -> None:
-    with _locked(path):
+    with alone(path):
         content = _read(path)
         _the(path, content, name)
         _replace(path, content, removed(content, name))
@@ -221,14 +221,3 @@ def _owner(path: Path) -> tuple[int, int] | None:
         user = pwd.getpwnam(SERVICE_USER)
         return user.pw_uid, user.pw_gid
     return None
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Exclude other commands by locking the folder, since the file itself is replaced."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)

@@ -11,12 +11,13 @@ import tty
 from collections.abc import Iterator
 from pathlib import Path
 
+from pointsman import files
 from pointsman.cli.collect import printable
 from pointsman.config.load import default_path, load
 from pointsman.errors import EvaluationError
-from pointsman.improve.folder import labels_path, read_worklist, worklist_path
+from pointsman.improve.folder import LABELS, WORKLIST
 from pointsman.improve.labels_file import OUT_OF_SCOPE, LabelledText, add_label, label_of, read_labels, undo_label
-from pointsman.improve.worklist import WorklistItem
+from pointsman.improve.worklist_file import WorklistItem, read_worklist
 from pointsman.observability.log_line import stamp
 
 NONE, SKIP, UNDO, QUIT = "n", "s", "u", "q"
@@ -28,11 +29,11 @@ def run(options: argparse.Namespace) -> int:
     """Label texts; return 1 if there is nothing to undo. Raises EvaluationError and ConfigError."""
     if (options.id is None) is not (options.label is None):
         options.parser.error("--id and --label belong together")
-    labels = options.labels or labels_path()
+    labels = options.labels or files.service_state() / LABELS
     if options.undo:
         return _undone(labels)
     categories = [category.name for category in load(options.config or default_path()).config.categories]
-    items = read_worklist(options.file or worklist_path())
+    items = read_worklist(options.file or files.service_state() / WORKLIST)
     if options.id is None:
         _ask(items, categories, labels)
     else:

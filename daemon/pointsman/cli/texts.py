@@ -7,12 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+from pointsman import files
 from pointsman.cli.since import since
 from pointsman.config.load import default_path, load
 from pointsman.errors import EvaluationError
-from pointsman.improve.folder import labels_path, report_path, worklist_path
+from pointsman.improve.folder import LABELS, REPORT, WORKLIST
 from pointsman.improve.labels_file import LabelledText, forget_labels
-from pointsman.improve.texts_file import TextRecord, forget, rows
+from pointsman.improve.texts_file import TextRecord
+from pointsman.store.rotated_file import remove, rows
 
 
 def run(options: argparse.Namespace) -> int:
@@ -22,6 +24,8 @@ def run(options: argparse.Namespace) -> int:
     """
     if not (options.request_id or options.text_hash or options.older_than):
         options.parser.error("say which: --request-id, --text-hash or --older-than")
+    state = files.service_state()
+    labels = state / LABELS
     try:
         before = since(options.older_than, time.time(), "--older-than")
         path = options.file or _configured(options.config)
@@ -36,18 +40,18 @@ def run(options: argparse.Namespace) -> int:
                 found.add(row.hash)
             return meant
 
-        forget(path, is_meant)
+        remove(path, TextRecord, is_meant)
         removed = len(found)
-        labelled = forget_labels(labels_path(), is_meant)
+        labelled = forget_labels(labels, is_meant)
         if removed or labelled:  # these contain texts as well, and can be made again
-            worklist_path().unlink(missing_ok=True)
-            report_path().unlink(missing_ok=True)
+            (state / WORKLIST).unlink(missing_ok=True)
+            (state / REPORT).unlink(missing_ok=True)
     except OSError as error:
         print(f"pointsman: {error.filename}: {error.strerror}; run this as root or the service's user", file=sys.stderr)
         return 1
     print(f"removed {removed:,} text{'' if removed == 1 else 's'} from {path} and its older files")
     if labelled:
-        print(f"removed {labelled:,} label{'' if labelled == 1 else 's'} from {labels_path()}")
+        print(f"removed {labelled:,} label{'' if labelled == 1 else 's'} from {labels}")
     if options.request_id and not removed + labelled:
         hint = (
             "a text is stored once, for the first request that had it: --text-hash takes that of the request's log line"
@@ -60,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 def _hashes(path: Path, ids: set[str]) -> set[str]:
     """Return the texts of requests: a further row of a text, as from the shadow, may belong to another request."""
     try:
-        return {row.hash for row in rows(path) if row.request_id in ids} if ids else set()
+        return {row.hash for row in rows(path, TextRecord) if row.request_id in ids} if ids else set()
     except FileNotFoundError:
         return set()
 

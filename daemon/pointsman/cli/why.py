@@ -17,11 +17,12 @@ from pointsman.cli.admin_client import AdminPort, NoService, read, understood
 from pointsman.cli.request_text import listed, rendered
 from pointsman.config.load import default_path, load
 from pointsman.errors import CannotStart, CommandFailed, EvaluationError
-from pointsman.improve import texts_file
+from pointsman.improve.texts_file import TextRecord
 from pointsman.observability import log_reader
 from pointsman.observability.find_request import MAX_FOUND_LINES, MIN_BEGINNING_CHARACTERS, Search
 from pointsman.observability.log import JOURNAL
 from pointsman.routing.explain import plain
+from pointsman.store.rotated_file import rows
 
 MAX_TEXT_CHARACTERS = 500
 # The beginning of each line of the log; a truncated line still has its time.
@@ -150,7 +151,7 @@ def _texts(config: Path | None, requests: Sequence[dict[str, Any]]) -> dict[str,
     missing = {one["text_hash"] for one in requests if isinstance(one.get("text_hash"), str)}
     found: dict[str, str] = {}
     try:
-        for row in texts_file.rows(Path(file)):
+        for row in rows(Path(file), TextRecord):
             if row.hash in missing:
                 found[row.hash] = row.text[:MAX_TEXT_CHARACTERS]
                 missing.remove(row.hash)

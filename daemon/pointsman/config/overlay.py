@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 import msgspec
 import yaml
 
-from pointsman import files
 from pointsman.config.model import CategoryRollout, Config, RoutingOptions
 from pointsman.config.rolled_back import RolledBack
+from pointsman.store import document
 
 NAME = "overlay.json"
 TIMED_NAME = "timed_mode.json"
@@ -30,6 +30,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 Override = Literal["off", "shadow", "on"]
 
 T = TypeVar("T")
+N = TypeVar("N")
 
 
 class CanaryOutcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -166,43 +167,25 @@ def read(folder: Path | None, now: float | None = None, host: Boot | None = None
     """
     if folder is None:
         return NOTHING, None
-    stored, trouble = _read(folder / NAME, decode, NOTHING)
+    stored, trouble = _read(folder / NAME, _OverlayFile, _OverlayFile())
     timed, other = read_timed(folder)
     left = None if timed is None else timed.at(time.time() if now is None else now, host or boot())
-    return msgspec.structs.replace(stored, timed=left), "; ".join(filter(None, (trouble, other))) or None
+    found = Overlay(**msgspec.structs.asdict(stored), timed=left)
+    return found, "; ".join(filter(None, (trouble, other))) or None
 
 
 def read_timed(folder: Path) -> tuple[TimedMode | None, str | None]:
     """Return the mode with an end in a state directory, even if it is over, and a message as `read` does."""
-    return _read(folder / TIMED_NAME, _decode_timed, None)
+    return _read(folder / TIMED_NAME, TimedMode, None)
 
 
-def _read(path: Path, decoded: Callable[[bytes], T], nothing: T) -> tuple[T, str | None]:
+def _read(path: Path, form: type[T], nothing: N) -> tuple[T | N, str | None]:
     try:
-        return decoded(files.read(path, MAX_OVERLAY_BYTES)), None
+        return document.read(path, form, MAX_OVERLAY_BYTES), None
     except FileNotFoundError:
         return nothing, None
     except OSError as error:
-        why = error.strerror
-    except ValueError as error:
-        why = str(error)
-    return nothing, f"{path} cannot be read ({why}): what commands set before does not hold"
-
-
-def decode(content: bytes) -> Overlay:
-    """Return the overlay in a file's content; raises ValueError, which names the problem."""
-    return Overlay(**msgspec.structs.asdict(_decoded(content, _OverlayFile)))
-
-
-def _decode_timed(content: bytes) -> TimedMode:
-    return _decoded(content, TimedMode)
-
-
-def _decoded(content: bytes, form: type[T]) -> T:
-    try:
-        return msgspec.json.decode(content, type=form)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from error
+        return nothing, f"{path} cannot be read ({error.strerror}): what commands set before does not hold"
 
 
 def encode(overlay: Overlay) -> bytes:

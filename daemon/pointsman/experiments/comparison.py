@@ -16,6 +16,7 @@ from pointsman.experiments.failure import has_failed
 from pointsman.experiments.sequential import Sample, Share, counted
 from pointsman.experiments.verdicts import order
 from pointsman.observability.log_reader import MAX_LOG_LINE_BYTES
+from pointsman.store.rows_file import decoded
 
 # For each side; more would take more than 200 MB.
 MAX_CONVERSATIONS = 500_000
@@ -113,11 +114,8 @@ def read(
     for text in lines:
         if b'"draw"' not in text or len(text) > MAX_LOG_LINE_BYTES:
             continue  # not part of an experiment
-        try:
-            line = msgspec.json.decode(text[text.find(b"{") :], type=_LoggedOutcome)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            continue
-        if line.ts < since or line.draw is None:
+        line = decoded(text[text.find(b"{") :], _LoggedOutcome)
+        if line is None or line.ts < since or line.draw is None:
             continue
         for side in sides:
             if not _is_of(line, side.name):

@@ -65,7 +65,7 @@ class Tally:
 
     def rate(self, draw: str, score: float | None, label: str | None, author: str) -> None:
         """Count an author's feedback on an answer in a conversation."""
-        said = FeedbackLine("feedback", score=score, label=label)
+        said = FeedbackLine(event="feedback", score=score, label=label)
         self.good += said.is_good
         self.bad += said.is_bad
         if author not in self._authors and len(self._authors) >= self._max_authors - 1:

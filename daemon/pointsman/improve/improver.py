@@ -12,19 +12,17 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import msgspec
-
-from pointsman import files
 from pointsman.config.model import Config
 from pointsman.daemon_thread import SerialExecutor
 from pointsman.errors import EvaluationError, RequestError
-from pointsman.improve.folder import read_worklist
+from pointsman.improve.folder import ARTIFACTS, LABELS, MAX_REPORT_BYTES, REPORT, WORKLIST
 from pointsman.improve.labels_file import LabelledText, add_label, label_of, read_labels, undo_label
 from pointsman.improve.long_command import CommandRunner
-from pointsman.improve.worklist import WorklistItem
+from pointsman.improve.worklist_file import WorklistItem, read_worklist
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import stamp
 from pointsman.server.response import Response, json_response
+from pointsman.store import document
 
 T = TypeVar("T")
 Command = Literal["collect", "fit"]
@@ -33,9 +31,7 @@ MAX_COMMAND_SECONDS: dict[Command, float] = {"collect": 300.0, "fit": 3_600.0}
 DISK_SECONDS = 5.0
 MAX_TEXTS = 200
 MAX_SHOWN_TEXTS = 50
-MAX_REPORT_BYTES = 4 << 20
 NOWHERE = "there is no state directory ($STATE_DIRECTORY), so there is nowhere to keep labels"
-WORKLIST, LABELS, REPORT = "worklist.jsonl", "labels.jsonl", "report.json"
 
 
 class Improver:
@@ -74,17 +70,17 @@ class Improver:
 
     async def label(self, text_hash: str, label: str) -> Response:
         """Label a text of the worklist; raises RequestError."""
-        folder = self._folder()
+        state = self._state_directory()
         categories = [category.name for category in self._current().categories]
 
         def keep() -> LabelledText:
-            item = next((one for one in read_worklist(folder / WORKLIST) if one.hash == text_hash), None)
+            item = next((one for one in read_worklist(state / WORKLIST) if one.hash == text_hash), None)
             if item is None:
                 raise EvaluationError("the worklist has no such text; collect it again")
             labelled = LabelledText(
                 item.hash, item.text, label_of(label, categories), stamp(time.time()), item.request_id
             )
-            add_label(folder / LABELS, labelled)
+            add_label(state / LABELS, labelled)
             return labelled
 
         labelled = await self._read(keep)
@@ -92,19 +88,19 @@ class Improver:
 
     async def undo(self) -> Response:
         """Remove the last label; raises RequestError."""
-        path = self._folder() / LABELS
+        path = self._state_directory() / LABELS
         taken = await self._read(lambda: undo_label(path, stamp(time.time())))
         return json_response({"hash": None if taken is None else taken.hash, "label": taken and taken.label})
 
     async def start(self, command: Command) -> Response:
         """Start a long command unless one runs; raises RequestError."""
-        folder = self._folder()
+        state = self._state_directory()
         arguments = ["--config", str(self._config_file)]
         if command == "collect":
-            arguments += ["-o", str(folder / WORKLIST), "--labels", str(folder / LABELS), "--limit", str(MAX_TEXTS)]
+            arguments += ["-o", str(state / WORKLIST), "--labels", str(state / LABELS), "--limit", str(MAX_TEXTS)]
         else:
-            made = folder / "artifacts" / time.strftime("%Y%m%d-%H%M%S")
-            arguments += ["--labelled", str(folder / LABELS), "-o", str(made), "--json", str(folder / REPORT)]
+            made = state / ARTIFACTS / time.strftime("%Y%m%d-%H%M%S")
+            arguments += ["--labelled", str(state / LABELS), "-o", str(made), "--json", str(state / REPORT)]
         self._commands.start(command, arguments, MAX_COMMAND_SECONDS[command])
         return json_response(self._commands.status(), HTTPStatus.ACCEPTED)
 
@@ -118,21 +114,21 @@ class Improver:
         await self._commands.close()
 
     def _on_disk(self) -> tuple[list[WorklistItem], list[LabelledText], Any]:
-        folder = self._folder()
+        state = self._state_directory()
         try:
-            items = read_worklist(folder / WORKLIST)
+            items = read_worklist(state / WORKLIST)
         except EvaluationError:
             items = []
         try:
-            report = msgspec.json.decode(files.read(folder / REPORT, MAX_REPORT_BYTES))
-        except (OSError, msgspec.MsgspecError):
+            report = document.read(state / REPORT, dict[str, Any], MAX_REPORT_BYTES)
+        except OSError:
             report = None
-        return items, read_labels(folder / LABELS), report
+        return items, read_labels(state / LABELS), report
 
-    def _folder(self) -> Path:
+    def _state_directory(self) -> Path:
         if self._state is None:
             raise RequestError(NOWHERE, status=HTTPStatus.CONFLICT, code="improve_off")
-        return self._state / "improve"
+        return self._state
 
     async def _read(self, work: Callable[[], T]) -> T:
         """Run disk work, which may hang, in a thread; one at a time. Raises RequestError."""
@@ -140,7 +136,6 @@ class Improver:
             return await self._disk.run(work, DISK_SECONDS)
         except EvaluationError as error:
             raise RequestError(str(error), status=HTTPStatus.CONFLICT, code="improve_refused") from error
-        except (OSError, TimeoutError) as error:
-            why = getattr(error, "strerror", None) or f"it took longer than {DISK_SECONDS:g} s"
-            message = f"the files of the state directory cannot be used: {why}"
+        except OSError as error:
+            message = f"the files of the state directory cannot be used: {error.strerror}"
             raise RequestError(message, status=HTTPStatus.CONFLICT, code="improve_refused") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,8 +10,8 @@ import msgspec
 
 from pointsman import files
 from pointsman.errors import EvaluationError
-from pointsman.store.line_writer import open_lines
 from pointsman.store.rotated_file import alone
+from pointsman.store.rows_file import RowsFile
 
 OUT_OF_SCOPE = "out_of_scope"
 """The label of a text that no category is for."""
@@ -22,22 +22,13 @@ MAX_LABELS_BYTES = 256 << 20
 class LabelledText(msgspec.Struct, frozen=True, omit_defaults=True):
     """A text and its label: a category, or `out_of_scope` for none."""
 
-    hash: str
-    text: str
-    label: str
-    ts: str = ""
-    request_id: str = ""
-
-
-class _LabelLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line: a label, or the removal of the last one that still counts."""
-
     hash: str = ""
     text: str = ""
     label: str = ""
     ts: str = ""
     request_id: str = ""
     undo: bool = False
+    """The line has no text, and takes back the last label that still counts."""
 
 
 def read_labels(path: Path) -> list[LabelledText]:
@@ -51,9 +42,8 @@ def read_labels(path: Path) -> list[LabelledText]:
 
 def add_label(path: Path, label: LabelledText) -> None:
     """Append a label; raises EvaluationError."""
-    _append(
-        path, _LabelLine(hash=label.hash, text=label.text, label=label.label, ts=label.ts, request_id=label.request_id)
-    )
+    with _writing(path):
+        _file(path).append([label], max_rows=MAX_LINES, sync=True)
 
 
 def undo_label(path: Path, ts: str) -> LabelledText | None:
@@ -61,22 +51,18 @@ def undo_label(path: Path, ts: str) -> LabelledText | None:
     standing = _standing(path)
     if not standing:
         return None
-    _append(path, _LabelLine(undo=True, ts=ts))
+    add_label(path, LabelledText(undo=True, ts=ts))
     return standing[-1]
 
 
 def forget_labels(path: Path, gone: Callable[[LabelledText], bool]) -> int:
     """Remove labels with their texts, undone ones too, and return their number; raises EvaluationError."""
-    try:
-        if not path.exists():
-            return 0
-        with alone(path):
-            labels = read_labels(path)
-            left = [one for one in labels if not gone(one)]
-            files.write(path, b"".join(msgspec.json.encode(one) + b"\n" for one in left), replace=True, mode=0o600)
-            files.hand_over(path)
-    except OSError as error:
-        raise EvaluationError(f"{path}: cannot be written ({error.strerror}); check path and permissions") from error
+    if not path.exists():
+        return 0
+    with _writing(path):
+        labels = read_labels(path)
+        left = [one for one in labels if not gone(one)]
+        _file(path).replace(left)
     return len(labels) - len(left)
 
 
@@ -91,55 +77,30 @@ def label_of(given: str, categories: list[str]) -> str:
 
 def _standing(path: Path) -> list[LabelledText]:
     found: list[LabelledText] = []
-    for line in _lines(path):
-        if line.undo:
+    try:
+        lines = _file(path).read()
+    except FileNotFoundError:
+        lines = []
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
+    for line in lines:
+        if line is not None and line.undo:
             del found[-1:]
-        elif line.hash and line.text and line.label:
-            found.append(LabelledText(line.hash, line.text, line.label, line.ts, line.request_id))
+        elif line is not None and line.hash and line.text and line.label:
+            found.append(line)
     return found
 
 
-def _lines(path: Path) -> Iterator[_LabelLine]:
-    try:
-        content = files.read(path, MAX_LABELS_BYTES)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
-    for line in content.splitlines():
-        try:
-            yield msgspec.json.decode(line, type=_LabelLine)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            continue  # torn, as by a full disk; the next begins on a line of its own
-
-
-def _append(path: Path, line: _LabelLine) -> None:
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Lock the file against other processes; raises EvaluationError, also for an OSError meanwhile."""
     try:
         files.make_folder(path.parent)
         with alone(path):
-            file = open_lines(path)
-            try:
-                files.hand_over(path)
-                _check_room(path)
-                torn = _ends_torn(path)
-                os.write(file, (b"\n" if torn else b"") + msgspec.json.encode(line) + b"\n")
-                os.fsync(file)
-            finally:
-                os.close(file)
+            yield
     except OSError as error:
         raise EvaluationError(f"{path}: cannot be written ({error.strerror}); check path and permissions") from error
 
 
-def _check_room(path: Path) -> None:
-    with files.opened(path) as file:
-        if sum(1 for _ in file) >= MAX_LINES:
-            raise EvaluationError(f"{path}: has {MAX_LINES:,} labels, and takes no more; begin another file")
-
-
-def _ends_torn(path: Path) -> bool:
-    with files.opened(path) as file:
-        size = file.seek(0, os.SEEK_END)
-        if not size:
-            return False
-        file.seek(size - 1)
-        return file.read(1) != b"\n"
+def _file(path: Path) -> RowsFile[LabelledText]:
+    return RowsFile(path, LabelledText, MAX_LABELS_BYTES)

@@ -1,33 +1,22 @@
-"""Store classified texts in a file, if the operator enables it, and read and remove them.
-
-No request waits for the disk.
-"""
+"""Store classified texts in a file, if the operator enables it. No request waits for the disk."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from pointsman import files
 from pointsman.config.model import LogOptions
-from pointsman.errors import CannotStart
 from pointsman.improve.redaction import Redactor
 from pointsman.lru import Lru
 from pointsman.observability.log import Log
-from pointsman.store.line_writer import LineWriter
-from pointsman.store.rotated_file import RotatedFile, alone, lines, parts
+from pointsman.store.rotated_file import RotatedFile
 
 NO_CATEGORY = "(none)"
 # Hashes of texts already in the file, at most 15 MB in memory; a text whose hash was evicted may be written twice.
 KEPT_TEXTS = 100_000
-# A slow disk must not delay the end of the service: what it has not taken by then is lost.
-CLOSE_SECONDS = 1.0
 # The beginnings of the latest texts, which the page shows; at most 5 MB in memory.
 LATEST_TEXTS, LATEST_CHARACTERS = 2_000, 500
 
@@ -58,13 +47,6 @@ class TextsFile:
     def __init__(self, options: LogOptions, log: Log, count_dropped: Callable[[], object]) -> None:
         """Open the file or create it; raises CannotStart. `count_dropped` is called for each text that is dropped."""
         self._path = Path(options.texts_file or "")
-        try:
-            self._file = RotatedFile(self._path, options.texts_file_bytes, options.texts_files)
-        except OSError as error:
-            why = error.strerror
-            raise CannotStart(
-                f"pointsman.log.texts_file: {self._path} cannot be written ({why}); check path and permissions"
-            ) from error
         self._log = log
         self._count_dropped = count_dropped
         self._below = round(options.texts_share * 2**32)
@@ -75,8 +57,15 @@ class TextsFile:
         self._latest: Lru[str, str] = Lru(LATEST_TEXTS)
         self._latest_begun = 0
         self._latest_lock = threading.Lock()
-        self._writer = LineWriter(
-            self._file.descriptor, "texts", self._lost, self._failing, self._make_room, self._redacted
+        self._file = RotatedFile(
+            self._path,
+            "pointsman.log.texts_file",
+            options.texts_file_bytes,
+            options.texts_files,
+            self._failing,
+            self._lost,
+            self._redacted,
+            self._remember_latest,
         )
 
     def wants(self, text_hash: str) -> bool:
@@ -92,7 +81,7 @@ class TextsFile:
 
     def keep(self, row: TextRecord) -> None:
         """Append a text soon; drop it if too many wait for the disk."""
-        if self._writer.put(msgspec.json.encode(row) + b"\n"):
+        if self._file.put(row):
             self._known_hashes.put(row.hash, True)
         else:
             self._count_dropped()
@@ -107,9 +96,8 @@ class TextsFile:
             return dict(self._latest.items())
 
     def close(self) -> None:
-        """Write everything queued and close the file; waits for the disk, at most CLOSE_SECONDS."""
-        if self._writer.close(CLOSE_SECONDS):
-            self._file.close()
+        """Write everything queued and close the file; waits for the disk for a second at most."""
+        self._file.close()
 
     def _redacted(self, data: bytes) -> bytes:
         """Redact the rows in some lines; runs in the thread that writes."""
@@ -119,9 +107,8 @@ class TextsFile:
         self._redacted_rows = [msgspec.structs.replace(row, text=self._redactor.redact(row.text)) for row in found]
         return msgspec.json.Encoder().encode_lines(self._redacted_rows)
 
-    def _make_room(self, size: int) -> None:
-        """Make room for the redacted rows, and remember them; runs in the thread that writes."""
-        self._file.make_room(size)
+    def _remember_latest(self) -> None:
+        """Remember the rows that were written; runs in the thread that writes."""
         with self._latest_lock:
             self._empty_latest(True)
             for row in self._redacted_rows:
@@ -148,54 +135,3 @@ class TextsFile:
     def _failing(self, error: str) -> None:
         message = f"{self._path} cannot be written; it is tried again, and texts that cannot wait are dropped"
         self._log.write("warning", "texts_file", message=message, error=error)
-
-
-def rows(path: Path) -> Iterator[TextRecord]:
-    """Yield the rows of all parts, the oldest first, without invalid lines; raises OSError."""
-    for line in lines(path):
-        if (row := _row(line)) is not None:
-            yield row
-
-
-def forget(path: Path, gone: Callable[[TextRecord], bool]) -> int:
-    """Remove rows from all parts, and return their number; raises OSError.
-
-    A part is replaced as a whole; a running service continues in the new one. An unreadable line is removed with the
-    first row of its part: nobody can say what it contains.
-    """
-    with alone(path):
-        return sum(_forget(one, gone) for one in parts(path))
-
-
-def _forget(path: Path, gone: Callable[[TextRecord], bool]) -> int:
-    removed = 0
-    with files.opened(path) as file:
-        found = os.fstat(file.fileno())
-        shorter = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with os.fdopen(
-                os.open(shorter, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb"
-            ) as output:
-                for line in file:
-                    row = _row(line)
-                    if row is not None and not gone(row):
-                        output.write(line)
-                    elif row is not None:
-                        removed += 1
-                output.flush()
-                with contextlib.suppress(PermissionError):  # only root gives files away
-                    os.fchown(output.fileno(), found.st_uid, found.st_gid)
-                os.fchmod(output.fileno(), stat.S_IMODE(found.st_mode))
-                os.fsync(output.fileno())
-            if removed:
-                shorter.replace(path)
-        finally:
-            shorter.unlink(missing_ok=True)
-    return removed
-
-
-def _row(line: bytes) -> TextRecord | None:
-    try:
-        return msgspec.json.decode(line, type=TextRecord)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None

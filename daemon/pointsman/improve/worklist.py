@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from pointsman.improve.texts_file import NO_CATEGORY, TextRecord
+from pointsman.improve.worklist_file import WorklistItem
 from pointsman.observability.feedback_file import FeedbackLine
 
 MAX_ITEMS = 5_000
@@ -30,27 +31,6 @@ _WORD = re.compile(r"\w+")
 _BANDS, _IN_BAND = 8, 2
 _MAX_BAND_ITEMS = 50
 _FACTORS = np.random.default_rng(1).integers(1, 2**63, (_BANDS * _IN_BAND, 1), np.uint64) | np.uint64(1)
-
-
-class WorklistItem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A text to label: the decision, why a label helps, and the number of similar texts."""
-
-    id: str
-    text: str
-    useful: float
-    hash: str = ""
-    why: tuple[str, ...] = ()
-    ts: str = ""
-    request_id: str = ""
-    model: str | None = None
-    category: str | None = None
-    confidence: float | None = None
-    reason: str | None = None
-    scores: dict[str, float] = {}
-    shadow: str | None = None
-    """The category by the classifier in shadow, if it differs."""
-    alike: int = 1
-    """Texts that are nearly the same, this one included."""
 
 
 class DecisionLine(msgspec.Struct, frozen=True):

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from pointsman.errors import CannotStart
 from pointsman.observability.answers import Answer, Answers
 from pointsman.observability.log import Log
 from pointsman.observability.log_line import stamp
-from pointsman.store.line_writer import LineWriter
 from pointsman.store.rotated_file import RotatedFile
 
 # The file before has this size, too.
 FILE_BYTES = 64 * 2**20
-# A slow disk must not delay the end of the service: what it has not taken by then is lost.
-CLOSE_SECONDS = 1.0
 _BAD_LABELS = frozenset({"bad", "wrong", "down", "dislike", "negative", "thumbs_down"})
 _GOOD_LABELS = frozenset({"good", "right", "up", "like", "positive", "thumbs_up"})
 
 
-class FeedbackLine(msgspec.Struct, frozen=True):
-    """The fields of a line of the file of feedback that are read."""
+class FeedbackLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A line of the file: feedback, with the decision that it is about."""
 
+    ts: str = ""
     event: str
     request_id: str = ""
+    path: str = ""
+    selected_model: str = ""
+    category: str | None = None
+    reason: str | None = None
+    arm: str | None = None
+    draw: str | None = None
+    author: str | None = None
     text_hash: str | None = None
     score: float | None = None
     label: str | None = None
+    comment: str | None = None
 
     @property
     def is_bad(self) -> bool:
@@ -52,48 +57,50 @@ class FeedbackFile:
         path: Path,
         log: Log,
         answers: Answers,
-        rated: Callable[[Answer, Mapping[str, object]], object] = lambda *_: None,
+        rated: Callable[[Answer, FeedbackLine], object] = lambda *_: None,
     ) -> None:
         """Open the file or create it; raises CannotStart."""
-        try:
-            self._file = RotatedFile(path, FILE_BYTES, older=1)
-        except OSError as error:
-            raise CannotStart(
-                f"pointsman.log.feedback_file: {path} cannot be written ({error.strerror}); check path and permissions"
-            ) from error
+        self._file = RotatedFile(path, "pointsman.log.feedback_file", FILE_BYTES, older=1, failing=self._failing)
         self._path = path
         self._log = log
         self.answers = answers
         self._rated = rated
-        self._writer = LineWriter(
-            self._file.descriptor, "feedback", lambda *_: b"", self._failing, self._file.make_room
-        )
 
-    def keep(self, request_id: str, answer: Answer, said: dict[str, object], now: float) -> bool:
+    def keep(
+        self,
+        request_id: str,
+        answer: Answer,
+        now: float,
+        *,
+        score: float | None = None,
+        label: str | None = None,
+        comment: str | None = None,
+    ) -> bool:
         """Append feedback on an answer soon; return False if too much waits for the disk."""
-        line: dict[str, object] = {
-            "ts": stamp(now),
-            "event": "feedback",
-            "request_id": request_id,
-            "path": answer.path,
-            "selected_model": answer.model,
-            "category": answer.category,
-            "reason": answer.reason,
-            "arm": answer.arm,
-            "draw": answer.draw,
-            "author": answer.rater or None,
-            "text_hash": answer.text_hash,
-        }
-        fields = {name: value for name, value in (line | said).items() if value is not None}
-        accepted = self._writer.put(msgspec.json.encode(fields) + b"\n")
+        line = FeedbackLine(
+            ts=stamp(now),
+            event="feedback",
+            request_id=request_id,
+            path=answer.path,
+            selected_model=answer.model,
+            category=answer.category,
+            reason=answer.reason,
+            arm=answer.arm,
+            draw=answer.draw,
+            author=answer.rater or None,
+            text_hash=answer.text_hash,
+            score=score,
+            label=label,
+            comment=comment,
+        )
+        accepted = self._file.put(line)
         if accepted:
-            self._rated(answer, said)
+            self._rated(answer, line)
         return accepted
 
     def close(self) -> None:
-        """Write everything queued and close the file; waits for the disk, at most CLOSE_SECONDS."""
-        if self._writer.close(CLOSE_SECONDS):
-            self._file.close()
+        """Write everything queued and close the file; waits for the disk for a second at most."""
+        self._file.close()
 
     def _failing(self, error: str) -> None:
         message = f"{self._path} cannot be written; it is tried again, and feedback that cannot wait is refused"

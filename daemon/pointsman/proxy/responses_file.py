@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias, cast
 
 import msgspec
 
-from pointsman import daemon_thread, files
+from pointsman import daemon_thread
 from pointsman.proxy.stored_responses import ENTRIES, StoredResponse, StoredResponses
+from pointsman.store.rows_file import RowsFile
 
 NAME = "responses.json"
 MAX_FILE_BYTES = 16 * 2**20
@@ -24,6 +24,7 @@ MAX_FILE_BYTES = 16 * 2**20
 PAUSE_SECONDS = 1.0
 # After this many added lines a new snapshot is written, so each entry is written twice on average.
 MAX_ADDED_LINES = ENTRIES
+LOST = "responses stored before this start are not found"
 
 
 class _Snapshot(msgspec.Struct):
@@ -31,11 +32,14 @@ class _Snapshot(msgspec.Struct):
     responses: list[StoredResponse]
 
 
+_Row: TypeAlias = _Snapshot | StoredResponse
+
+
 class ResponsesFile:
     """The file of `responses` in a state directory; only its owner can read it."""
 
     def __init__(self, folder: Path, responses: StoredResponses) -> None:
-        self._path = folder / NAME
+        self._file = RowsFile(folder / NAME, cast("type[_Row]", _Row), MAX_FILE_BYTES)
         self._responses = responses
         self._changed = asyncio.Event()
         self._new: list[StoredResponse] = []
@@ -46,19 +50,19 @@ class ResponsesFile:
         responses.on_add = self._added
 
     def load(self) -> str | None:
-        """Restore the entries from the file; return a message for the operator if it cannot be used."""
+        """Restore the entries from the file; return a message for the operator if not all can be read."""
         try:
-            entries = _entries(files.read(self._path, MAX_FILE_BYTES))
+            rows = self._file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
-            why = error.strerror
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            why = str(error)
-        else:
-            self._responses.restore(entries)
-            return None
-        return f"{self._path} cannot be read ({why}): responses stored before this start are not found"
+            return f"{self._file.path} cannot be read ({error.strerror}): {LOST}"
+        first, *added = rows or [None]
+        if not isinstance(first, _Snapshot):
+            return f"{self._file.path} cannot be read (its first line is no snapshot): {LOST}"
+        self._responses.restore([*first.responses, *(row for row in added if isinstance(row, StoredResponse))])
+        unreadable = added[:-1].count(None)  # a crash may have cut off the last
+        return f"{self._file.path} has {unreadable:,} lines that cannot be read: {LOST}" if unreadable else None
 
     async def run(self) -> None:
         """Write the file whenever a response was stored; raises OSError."""
@@ -96,26 +100,10 @@ class ResponsesFile:
         if self._room:
             return lambda: self._add(new)
         self._room = MAX_ADDED_LINES
-        entries = self._responses.entries()
-        return lambda: self._write(entries)
-
-    def _write(self, entries: list[StoredResponse]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        content = msgspec.json.encode(_Snapshot(1, entries)) + b"\n"
-        files.write(self._path, content, replace=True, mode=0o600)
+        snapshot = _Snapshot(1, self._responses.entries())
+        return lambda: self._file.replace([snapshot])
 
     def _add(self, entries: list[StoredResponse]) -> None:
         """Add lines; raises OSError, also if the file is gone. Only a crash of the host could lose them."""
-        with open(self._path, "ab", opener=_existing) as file:
-            file.write(b"".join([msgspec.json.encode(entry) + b"\n" for entry in entries]))
-
-
-def _existing(path: str, _: int) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-
-
-def _entries(content: bytes) -> list[StoredResponse]:
-    """Return the entries of a file, without a last line that a crash truncated; raises MsgspecError."""
-    first, *added = content.split(b"\n")
-    entries = msgspec.json.decode(first, type=_Snapshot).responses
-    return entries + [msgspec.json.decode(line, type=StoredResponse) for line in added[:-1]]
+        self._file.path.stat()
+        self._file.append(entries, max_rows=1 + MAX_ADDED_LINES, sync=False)

@@ -13,15 +13,12 @@ Rules:
 
 from __future__ import annotations
 
-import errno
 import math
 import os
-import stat
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 QUEUE_BYTES = 4 * 2**20
 # Lines of requests leave the other part of the queue to lines that say why requests fail.
@@ -47,18 +44,20 @@ class LineWriter:
         failing: Callable[[str], object] = lambda _: None,
         make_room: Callable[[int], object] = lambda _: None,
         prepare: Callable[[bytes], bytes] = lambda data: data,
+        written: Callable[[], object] = lambda: None,
     ) -> None:
         """Take `failing`, called in the thread, named `name`, with the first error of a write that is repeated.
 
         `make_room` is called there before whole lines are written, with their size; if it raises OSError, they are not
-        written. `prepare` is called there with whole lines, and returns those to write. `lost` is called in any thread;
-        neither may use this writer.
+        written. `prepare` is called there with whole lines, and returns those to write; `written` is called once they
+        are. `lost` is called in any thread; none of them may use this writer.
         """
         self._file = file
         self._lost = lost
         self._failing = failing
         self._make_room = make_room
         self._prepare = prepare
+        self._written = written
         self._changed = threading.Condition()
         self._queue: deque[bytes] = deque()
         self._size = 0
@@ -144,22 +143,4 @@ class LineWriter:
                     self._failing(self._error)
                 time.sleep(pause)
                 pause = min(2 * pause, MAX_PAUSE_SECONDS)
-
-
-def open_lines(path: Path) -> int:
-    """Open a regular file to append lines to it, readable by its owner only; raises OSError."""
-    # Without O_NONBLOCK, opening a pipe would wait for its reader.
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-    try:
-        _check(file)
-        os.fchmod(file, 0o600)  # an existing file may be readable by others
-    except OSError:
-        os.close(file)
-        raise
-    return file
-
-
-def _check(file: int) -> None:
-    """Raise OSError for a pipe or a device, whose reader could make the event loop wait."""
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")
+        self._written()

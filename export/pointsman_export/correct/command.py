@@ -13,7 +13,7 @@ from pointsman.classify import artifact
 from pointsman.config.lint import lint
 from pointsman.config.load import default_path, load
 from pointsman.errors import ConfigError
-from pointsman.improve.folder import artifacts_folder, prune_artifacts
+from pointsman.improve.folder import ARTIFACTS, prune_artifacts
 from pointsman_export.correct.pipeline import CorrectionRequest, correct
 from pointsman_export.fit.progress import Progress
 
@@ -37,7 +37,7 @@ def correct_by(options: argparse.Namespace, output: Path) -> str:
         force=options.force,
     )
     report = correct(request, Progress(sys.stderr))
-    if output.parent == artifacts_folder():
+    if output.parent == files.service_state() / ARTIFACTS:
         files.hand_over_folder(output)  # so that the service can discard it
         shadow = loaded.config.pointsman.classifier.shadow
         model_id = loaded.config.classifier.category_model.model_id

@@ -24,8 +24,9 @@ from pointsman.evaluation.fitted_rows import FITTED_ROWS, pack
 from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.scheme import CategoryScheme
 from pointsman.improve.labels_file import LabelledText
-from pointsman.improve.texts_file import TextRecord, rows
+from pointsman.improve.texts_file import TextRecord
 from pointsman.lru import Lru
+from pointsman.store.rotated_file import rows
 from pointsman_export.common import destination, session
 from pointsman_export.common.answers import hashes, write_manifest
 from pointsman_export.common.base import load_base
@@ -170,7 +171,7 @@ def _traffic(path: Path | None, labelled: Sequence[LabelledText]) -> list[TextRe
     latest: Lru[str, TextRecord] = Lru(MAX_TRAFFIC_ROWS)
     seen = {one.hash for one in labelled}
     try:
-        for row in rows(path):
+        for row in rows(path, TextRecord):
             if row.hash not in seen and row.text.strip():
                 latest.put(row.hash, row)
     except FileNotFoundError:

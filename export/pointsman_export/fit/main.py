@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pointsman import files
 from pointsman.errors import CannotStart
-from pointsman.improve.folder import artifacts_folder, labels_path
+from pointsman.improve.folder import ARTIFACTS, LABELS
 from pointsman_export.common.command import languages, run
 
 _DESCRIPTION = """\
@@ -95,7 +95,7 @@ def command_parser() -> argparse.ArgumentParser:
         "--labelled",
         type=Path,
         nargs="?",
-        const=labels_path(),
+        const=files.service_state() / LABELS,
         metavar="FILE",
         help="labels of `pointsman label`; without FILE, those in the state directory",
     )
@@ -140,7 +140,7 @@ def command_parser() -> argparse.ArgumentParser:
 
 def _correct(options: argparse.Namespace) -> int:
     """Correct a classifier, at a low priority: a service may need this host's cores and memory more."""
-    output = options.output or artifacts_folder() / time.strftime("%Y%m%d-%H%M%S")
+    output = options.output or files.service_state() / ARTIFACTS / time.strftime("%Y%m%d-%H%M%S")
 
     def work() -> str:
         os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from typing import Any
 import pytest
 
 from pointsman import daemon_thread
-from pointsman.app.persistence import persisted_responses
+from pointsman.app.persistence import persisted
 from pointsman.app.supervisor import Supervisor
+from pointsman.observability.answers import Answers
 from pointsman.observability.log import Log
 from pointsman.proxy.stored_responses import StoredResponse, StoredResponses
 from pointsman.routing.conversations import ConversationState
@@ -59,7 +59,7 @@ def running(clock: VirtualLoop) -> Iterator[Service]:
     service = Service(clock, StoredResponses(lambda: NOW), log)
     written = Log("info", log)
     supervisor = Supervisor(written, lambda _: None)
-    restored = persisted_responses(service.responses, supervisor, written)
+    restored = persisted(service.responses, Answers(), supervisor, written)
     clock.run_until_complete(restored.__aenter__())
     clock.advance(0.0)
     yield service
@@ -144,6 +144,19 @@ def test_after_ten_thousand_additions_the_file_is_written_anew(clock: VirtualLoo
         assert after.responses.entries() == service.responses.entries()
 
 
+def test_a_line_that_cannot_be_read_costs_no_other_and_is_told(clock: VirtualLoop, disk: Disk, file: Path) -> None:
+    with running(clock) as first:
+        for number in range(3):
+            first.store(f"r{number}")
+            clock.advance(1.0)
+    snapshot, _, last = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(snapshot + b"\0" * 20 + b"\n" + last)
+    with running(clock) as second:
+        assert [entry.id for entry in second.responses.entries()] == ["r0", "r2"]
+    (line,) = second.lines("stored_responses")
+    assert (line["level"], line["message"].startswith(f"{file} has 1 lines that")) == ("warning", True)
+
+
 def test_an_addition_that_a_crash_cut_off_costs_no_other(clock: VirtualLoop, disk: Disk, file: Path) -> None:
     with running(clock) as first:
         for number in range(3):
@@ -192,14 +205,6 @@ def test_without_a_state_directory_it_is_in_memory_alone(
         service.store()
         assert service.responses.find("r", "me") is not None
     assert disk.writes == 0
-
-
-def test_only_the_services_user_can_read_it(clock: VirtualLoop, disk: Disk, file: Path) -> None:
-    """It tells which client has how many conversations."""
-    with running(clock) as service:
-        service.store()
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_disk_that_hangs_holds_up_neither_the_service_nor_its_end(clock: VirtualLoop, disk: Disk, file: Path) -> None:
@@ -254,13 +259,9 @@ def test_the_last_write_may_fail(clock: VirtualLoop, disk: Disk, file: Path) -> 
 
 BAD = {
     "no JSON": b"x",
-    "an addition that is none": b'{"version":1,"responses":[]}\n["r"]\n',
-    "cut off": b'{"version":1,"responses":[["r","me","a",',
-    "another version": b'{"version":2,"responses":[]}',
-    "other fields": b'{"version":1,"responses":[["r","me"]]}',
-    "other types": b'{"version":1,"responses":[["r","me","a","yesterday"]]}',
-    "no UTF-8": b'{"version":1,"responses":[["\xff","me","a",1]]}',
-    "too deep": b"[" * 100_000,
+    "empty": b"",
+    "another version": b'{"version":2,"responses":[]}\n["r","me","a",1]\n',
+    "another line first": b'["r","me","a",1]\n["r","me","a",1]\n',
 }
 
 
@@ -278,22 +279,3 @@ def test_a_file_that_cannot_be_read_is_told_of_and_replaced(
     assert str(file) in line["message"]
     with running(clock) as after:
         assert after.responses.find("r", "me") is not None
-
-
-@pytest.mark.parametrize(("size", "known"), [(16 * 2**20, 1), (16 * 2**20 + 1, 0)])
-def test_a_file_of_more_than_16_mib_is_not_read(
-    clock: VirtualLoop, disk: Disk, file: Path, size: int, known: int
-) -> None:
-    file.parent.mkdir()
-    file.write_bytes(json.dumps({"version": 1, "responses": [["r", "me", "a", NOW]]}).encode().ljust(size))
-    with running(clock) as service:
-        assert len(service.responses) == known
-    assert len(service.lines("stored_responses")) == 1 - known
-
-
-def test_a_pipe_does_not_hold_up_the_start(clock: VirtualLoop, disk: Disk, file: Path) -> None:
-    file.parent.mkdir()
-    os.mkfifo(file)
-    with running(clock) as service:
-        assert len(service.responses) == 0
-    assert "pipe" in service.lines("stored_responses")[0]["message"]
