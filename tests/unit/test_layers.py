@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "daemon/pointsman"
 
 # Each floor may import from its own and from those before it; docs/architecture.md draws them.
 FLOORS = (
-    {"arguments", "errors", "files", "intervals", "lru", "eager", "daemon_thread", "long_body", "read_turns"}
+    {"arguments", "columns", "errors", "files", "intervals", "lru", "eager", "daemon_thread", "long_body", "read_turns"}
     | {"assets", "formats", "http1", "store"},
     {"config"},
     {"classify", "migration", "server", "upstream"},

@@ -18,6 +18,7 @@ from pointsman.classify.providers import advice, default_providers
 from pointsman.classify.shadow import ShadowOptions, proven
 from pointsman.cli import shares
 from pointsman.cli.lookup import unresolved
+from pointsman.columns import columns
 from pointsman.config import overlay
 from pointsman.config.client_keys import load_keys
 from pointsman.config.cross_checks import KEEP_OUT, REACHABLE, serves_strangers
@@ -106,7 +107,7 @@ class _ArtifactSummary(NamedTuple):
     def table(self, config: Config) -> Iterator[str]:
         """Yield lines about the effect of the thresholds."""
         stated = at_precision(config, self.manifest.labels, self.calibration)
-        return _columns([HEAD, *map(cells, both_errors(self.thresholds(config), stated))])
+        return columns([HEAD, *map(cells, both_errors(self.thresholds(config), stated))])
 
 
 def _shadow(loaded: LoadedConfig) -> tuple[_ArtifactSummary | None, list[Problem]]:
@@ -206,14 +207,6 @@ def _about_thresholds(loaded: LoadedConfig, first: _ArtifactSummary, state: Path
         yield notice
 
 
-def _columns(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    """Yield aligned rows."""
-    table = list(rows)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        yield "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
 def _print(kind: str, problems: Iterable[Problem], file: str, out: TextIO) -> None:
     for problem in problems:
         print(f"{kind}: {problem.render(file)}", file=out)
@@ -238,7 +231,7 @@ def _summary(loaded: LoadedConfig, labels: list[str]) -> Iterator[str]:
     rows.append(("(unsure)", "score below its threshold", below))
     yield f"{loaded.path}: the service can start"
     yield ""
-    yield from _columns(rows)
+    yield from columns(rows)
 
 
 def _answer(category: Category) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pointsman import files
 from pointsman.cli.since import since
+from pointsman.columns import columns
 from pointsman.config.load import default_path, load
-from pointsman.evaluation.table import columns
 from pointsman.experiments.arms import MAX_LABELS, prices_of
 from pointsman.experiments.comparison import ArmResults, label_verdicts, read
 from pointsman.experiments.sequential import Sample, difference
@@ -57,7 +57,7 @@ def render(
     first: ArmResults, second: ArmResults, authors: int, currency: str | None, label: str | None = None
 ) -> Iterator[str]:
     """Yield the comparison as lines for a terminal; `authors` as in `verdicts`, and `label` is one to judge."""
-    yield from columns([("", first.name, second.name), *_figures((first, second), currency, label)])
+    yield from columns([("", first.name, second.name), *_figures((first, second), currency, label)], left=1)
     yield ""
     times = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
     if times is not None:

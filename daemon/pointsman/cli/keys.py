@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from pointsman import files
+from pointsman.columns import columns
 from pointsman.config.client_keys import EVERY_MODEL, LIMITS, MAX_KEY_FILE_BYTES, KeyEntry, digest_of, parse_keys
 from pointsman.config.key_lines import added, changed, entries, removed, rotated, without_new, without_old
 from pointsman.config.load import default_path, load
@@ -180,9 +181,7 @@ def _list(path: Path, *, as_json: bool) -> None:
         )
         for entry in found
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print("\n".join(columns(rows)))
 
 
 def _secrets(entry: KeyEntry) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.classifier import text_key
+from pointsman.columns import columns
 from pointsman.config.model import Config
 from pointsman.errors import EvaluationError
 from pointsman.evaluation.dataset import read_lines, text_of
@@ -22,7 +23,7 @@ from pointsman.evaluation.metrics import Bools, Floats
 from pointsman.evaluation.provenance import FileId, Provenance
 from pointsman.evaluation.replayed import LoggedRequest, decide
 from pointsman.evaluation.scheme import DEFAULT_THRESHOLD, NONE, CategoryScheme, LabelScheme
-from pointsman.evaluation.table import artifact_line, columns, interval, percent
+from pointsman.evaluation.table import artifact_line, interval, percent
 from pointsman.observability import log_reader
 from pointsman.routing.explain import plain
 from pointsman.store.rotated_file import parts

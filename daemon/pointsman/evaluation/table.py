@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
+from pointsman.columns import columns
 from pointsman.evaluation.evaluate import EvaluationReport, InScopeMetrics, Proportion, Thresholds
 from pointsman.evaluation.metrics import CoveragePoint
 from pointsman.evaluation.provenance import ArtifactId
@@ -26,7 +27,7 @@ def render(report: EvaluationReport) -> str:
             list(_curve(report.judged, report.thresholds)),
         ]
     blocks += [
-        list(columns(_passed(report))),
+        list(columns(_passed(report), left=1)),
         list(_out_of_scope(report)),
         list(_mistakes(report)),
         list(_latency(report)),
@@ -47,18 +48,6 @@ def artifact_line(artifact: ArtifactId) -> str:
         f"{artifact.precision}, {artifact.labels} labels, temperature {artifact.temperature:.2f}, suggested threshold "
         f"{'none' if suggested is None else format(suggested, '.2f')}, SHA-256 {artifact.sha256[:12]}…"
     )
-
-
-def columns(rows: Iterable[Sequence[str]], left: int = 1) -> Iterator[str]:
-    """Yield aligned rows, two spaces between columns; the first `left` columns left-aligned, the others right."""
-    table = list(rows)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = (
-            f"{cell:<{width}}" if position < left else f"{cell:>{width}}"
-            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join(cells).rstrip()
 
 
 def percent(share: float | None) -> str:
@@ -126,7 +115,7 @@ def _labels(judged: InScopeMetrics) -> Iterator[str]:
         for name, score in judged.labels.items()
         if score.f1 is not None
     ]
-    return columns(rows)
+    return columns(rows, left=1)
 
 
 def _confusions(report: EvaluationReport, judged: InScopeMetrics) -> Iterator[str]:
