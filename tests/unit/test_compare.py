@@ -15,9 +15,10 @@ from pointsman.cli.main import main
 from pointsman.config.model import Canary, CategoryRollout, Lora, Model, Pricing, RoutingOptions
 from pointsman.errors import EvaluationError
 from pointsman.experiments import comparison
-from pointsman.experiments.arms import prices_of
-from pointsman.experiments.comparison import label_verdicts, read
-from pointsman.experiments.verdicts import verdicts
+from pointsman.experiments.comparison import read
+from pointsman.experiments.prices import prices_of
+from pointsman.experiments.tally import Tally
+from pointsman.experiments.verdicts import label_verdicts, verdicts
 from pointsman.formats import CHAT
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.parsed_request import parse_request
@@ -50,16 +51,19 @@ def many(count: int, **fields: Any) -> list[bytes]:
     return [line(f"{number:x}", **fields) for number in range(count)]
 
 
-def of(*lines: bytes, names: tuple[str, str] = ("canary", "stable"), since: str = "") -> tuple[Any, Any]:
-    return read(lines, names, PRICES, since)
+def of(
+    *lines: bytes, names: tuple[str, str] = ("canary", "stable"), since: str = "", label: str = "good"
+) -> tuple[Tally, Tally]:
+    return read(lines, names, PRICES, since, label)
 
 
 def test_a_conversation_counts_once_with_all_its_requests() -> None:
     side, _ = of(line(), line(status=502), line("0b"), line("0b", ms={"first_byte": 9.0}))
     assert (side.requests, side.failures()) == (4, (1, 2))
-    assert [one.first_byte for one in side.conversations.values()] == [100.0, 100.0]
-    assert side.conversations["law 0b"].tokens == 10
-    assert side.conversations["law 0b"].cost == pytest.approx(2 * (10 * 2e-6 + 5 * 4e-6))
+    found = side.figures([])
+    assert found["first_byte_ms"] == pytest.approx(dict.fromkeys(("value", "low", "high"), 100.0))
+    assert found["tokens"]["value"] == 10
+    assert found["cost"]["value"] == pytest.approx(2 * (10 * 2e-6 + 5 * 4e-6))
 
 
 @pytest.mark.parametrize(
@@ -144,9 +148,9 @@ def test_feedback_counts_by_conversation() -> None:
     lines = said(score=1), said(score=0), said("0b", score=1), said("0c", label="good"), said("0c", label="bad")
     left_out = said(None, score=0), said("0e", score=0, ts="2025-11-26T12:05:00.000+00:00")
     side, other = of(*lines, *left_out, said("0d", "stable", score=0), since="2026")
-    assert (side.scores().rows, side.scores().mean) == (2, 0.75)
+    assert sum(total for total, _ in side.scored()) == 2 * 0.75
     assert [side.labelled(label) for label in ("good", "bad", "other")] == [(1, 1), (1, 1), (0, 1)]
-    assert (other.scores().rows, other.requests) == (1, 0)
+    assert (list(other.scored()), other.requests) == ([(0.0, 1)], 0)
 
 
 def test_feedback_is_shown_with_an_interval_where_there_is_any() -> None:
@@ -185,12 +189,12 @@ def test_feedback_is_in_the_verdict() -> None:
 
 
 def test_a_label_is_in_the_verdict_if_it_is_named() -> None:
-    sides = of(*judged("stable", 50, score=None), *judged("canary", 90, score=None))
-    assert verdicts(*sides, 1) == []
-    assert label_verdicts(*sides, 3, "good") == ["canary is labeled good more often than stable"]
-    assert label_verdicts(*sides, 3, "bad") == ["stable is labeled bad more often than canary"]
-    assert label_verdicts(*sides, 3, "other") == []
-    shown = [" ".join(one.split()) for one in render(*sides, 3, None, "rare")]
+    lines = [*judged("stable", 50, score=None), *judged("canary", 90, score=None)]
+    assert verdicts(*of(*lines), 1) == []
+    assert label_verdicts(*of(*lines), 3, "good") == ["canary is labeled good more often than stable"]
+    assert label_verdicts(*of(*lines, label="bad"), 3, "bad") == ["stable is labeled bad more often than canary"]
+    assert label_verdicts(*of(*lines, label="other"), 3, "other") == []
+    shown = [" ".join(one.split()) for one in render(*of(*lines, label="rare"), 3, None, "rare")]
     assert [one.split()[1:4] for one in shown if one.startswith("labeled")] == [
         ["rare", "0.0", "%"],
         ["good", "90.0", "%"],
@@ -199,6 +203,13 @@ def test_a_label_is_in_the_verdict_if_it_is_named() -> None:
 
 
 CERTAIN = ["canary is scored higher than stable"]
+
+
+def test_a_label_to_judge_is_counted_after_any_number_of_others() -> None:
+    """Clients may make them up."""
+    others = [said(f"o{number}", label=f"label-{number}") for number in range(30)]
+    side, _ = of(*others, said("0a", label="good"))
+    assert (len(side.labels), side.labelled("good")) == (22, (1, 31))
 
 
 def test_the_feedback_of_one_author_decides_nothing_and_that_of_three_does() -> None:

@@ -14,11 +14,10 @@ from pointsman import files
 from pointsman.cli.since import since
 from pointsman.columns import columns
 from pointsman.config.load import default_path, load
-from pointsman.experiments.arms import MAX_LABELS, prices_of
-from pointsman.experiments.comparison import ArmResults, label_verdicts, read
-from pointsman.experiments.sequential import Sample, difference
-from pointsman.experiments.verdicts import EACH, SCALE, verdicts
-from pointsman.intervals import share_interval
+from pointsman.experiments.comparison import read
+from pointsman.experiments.prices import prices_of
+from pointsman.experiments.tally import Tally, frequent_labels
+from pointsman.experiments.verdicts import first_bytes_differ, label_verdicts, verdicts
 from pointsman.store import rotated_file
 
 
@@ -32,10 +31,10 @@ def run(options: argparse.Namespace) -> int:
     try:
         begin = since(options.since, time.time())
         if str(options.log) == "-":
-            sides = read(chain(sys.stdin.buffer, feedback), names, prices, begin)
+            sides = read(chain(sys.stdin.buffer, feedback), names, prices, begin, options.label)
         else:
             with files.opened(options.log) as log:
-                sides = read(chain(log, feedback), names, prices, begin)
+                sides = read(chain(log, feedback), names, prices, begin, options.label)
     except OSError as error:
         print(f"pointsman: {options.log}: {error.strerror}", file=sys.stderr)
         return 1
@@ -53,13 +52,11 @@ def _feedback(file: str | None) -> Iterator[bytes]:
         print(f"pointsman: without the feedback in {error.filename}: {error.strerror}", file=sys.stderr)
 
 
-def render(
-    first: ArmResults, second: ArmResults, authors: int, currency: str | None, label: str | None = None
-) -> Iterator[str]:
-    """Yield the comparison as lines for a terminal; `authors` as in `verdicts`, and `label` is one to judge."""
-    yield from columns([("", first.name, second.name), *_figures((first, second), currency, label)], left=1)
+def render(first: Tally, second: Tally, authors: int, currency: str | None, label: str | None = None) -> Iterator[str]:
+    """Yield the comparison as lines for a terminal; `authors` as in `verdicts`, and `label` is the judged one."""
+    yield from columns([("", first.name, second.name), *_figures(first, second, currency, label)], left=1)
     yield ""
-    times = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
+    times = first_bytes_differ(first, second)
     if times is not None:
         low, middle, high = (math.exp(value) for value in (times.low, times.value, times.high))
         ratio = f"{middle:.2f} ({low:.2f} to {high:.2f} at all times together)"
@@ -71,47 +68,31 @@ def render(
         yield "verdict: not enough yet; no difference is certain"
 
 
-def _figures(
-    sides: tuple[ArmResults, ArmResults], currency: str | None, label: str | None
-) -> Iterator[tuple[str, ...]]:
-    yield "requests", *(f"{side.requests:,}" for side in sides)
-    yield "conversations", *(f"{len(side.conversations):,}" for side in sides)
-    yield "failed", *(_share(*side.failures()) for side in sides)
-    yield "first byte, geometric mean", *(_time(side.first_bytes()) for side in sides)
-    yield "completion tokens", *(_mean(side.mean(lambda one: one.tokens), "{:,.0f}") for side in sides)
+def _figures(first: Tally, second: Tally, currency: str | None, label: str | None) -> Iterator[tuple[str, ...]]:
+    labels = list(dict.fromkeys([*([] if label is None else [label]), *frequent_labels(first, second)]))
+    sides = first.figures(labels), second.figures(labels)
+    yield "requests", *(f"{side['requests']:,}" for side in sides)
+    yield "conversations", *(f"{side['conversations']:,}" for side in sides)
+    yield "failed", *(_share(side["failed"]) for side in sides)
+    yield "first byte, geometric mean", *(_interval(side["first_byte_ms"], "{:,.0f}", unit=" ms") for side in sides)
+    yield "completion tokens", *(_interval(side["tokens"], "{:,.0f}") for side in sides)
     if currency is not None:
-        costs = (_mean(side.mean(lambda one: 1_000 * one.cost), "{:,.2f}") for side in sides)
-        yield f"{currency} for 1,000", *costs
-    yield from _feedback_figures(sides, label)
+        yield f"{currency} for 1,000", *(_interval(side["cost"], "{:,.2f}", 1_000) for side in sides)
+    if any(side["authors"] for side in sides):
+        yield "authors of feedback", *(f"{side['authors']:,}" for side in sides)
+    if first.scored() or second.scored():
+        yield "score", *(_interval(side["score"], "{:.2f}") for side in sides)
+    for name in labels:
+        yield f"labeled {name}", *(_share(side["labels"][name]) for side in sides)
 
 
-def _feedback_figures(sides: tuple[ArmResults, ArmResults], label: str | None) -> Iterator[tuple[str, ...]]:
-    """Yield the authors, the mean score, and the shares of the judged label and of the most frequent, if any."""
-    if any(side.ratings for side in sides):
-        yield "authors of feedback", *(f"{side.authors():,}" for side in sides)
-    if any(side.scores().rows for side in sides):
-        yield "score", *(_mean(side.scores(), "{:.2f}") for side in sides)
-    frequent = (sides[0].labels() + sides[1].labels()).most_common(MAX_LABELS)
-    for name in dict.fromkeys([*([] if label is None else [label]), *(name for name, _ in frequent)]):
-        yield f"labeled {name}", *(_share(*side.labelled(name)) for side in sides)
+def _share(found: dict[str, float] | None) -> str:
+    return _interval(found, "{:.1f}", 100, " %")
 
 
-def _share(part: int, whole: int) -> str:
-    if not whole:
+def _interval(found: dict[str, float] | None, form: str, factor: int = 1, unit: str = "") -> str:
+    """Return a figure of `Tally.figures` with its interval."""
+    if found is None:
         return "-"
-    low, high = share_interval(part, whole)
-    return f"{100 * part / whole:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def _time(sample: Sample) -> str:
-    if sample.rows < 2:
-        return "-"
-    low, high = sample.interval()
-    return f"{math.exp(sample.mean):,.0f} ms ({math.exp(low):,.0f} to {math.exp(high):,.0f})"
-
-
-def _mean(sample: Sample, form: str) -> str:
-    if sample.rows < 2:
-        return "-"
-    low, high = sample.interval()
-    return f"{form.format(sample.mean)} ({form.format(max(0.0, low))} to {form.format(high)})"
+    value, low, high = (form.format(factor * found[name]) for name in ("value", "low", "high"))
+    return f"{value}{unit} ({low} to {high})"

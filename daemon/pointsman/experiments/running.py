@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pointsman.config.model import Config, RoutingOptions
-from pointsman.experiments.arms import MAX_LABELS, prices_of
 from pointsman.experiments.failure import has_failed
-from pointsman.experiments.sequential import difference
-from pointsman.experiments.tally import Tally
-from pointsman.experiments.verdicts import EACH, SCALE, verdicts
+from pointsman.experiments.prices import Prices, cost_of, prices_of
+from pointsman.experiments.tally import Tally, frequent_labels
+from pointsman.experiments.verdicts import first_bytes_differ, verdicts
 from pointsman.observability.answers import Answer
 from pointsman.observability.feedback_file import FeedbackLine
 from pointsman.observability.metrics import Metrics
@@ -30,7 +29,6 @@ MAX_KNOWN_CONVERSATIONS = 50_000
 MAX_RATED_CONVERSATIONS = 10_000
 # Authors of feedback that are told apart, of all sides together; each takes 300 bytes.
 MAX_AUTHORS = 10_000
-_NO_PRICE = (0.0, 0.0)
 
 
 class ExperimentKey(NamedTuple):
@@ -73,7 +71,7 @@ class Experiments:
 
     def __init__(self) -> None:
         self._found: dict[ExperimentKey, Experiment] = {}
-        self._prices: Mapping[str, tuple[float, float]] = {}
+        self._prices: Prices = {}
         self._currency: str | None = None
         self._authors = RoutingOptions().verdict_authors
         self._with_own_mode: frozenset[str] = frozenset()  # categories with a mode of their own
@@ -118,8 +116,7 @@ class Experiments:
         category = routed.decision.category
         first = None if record.first_byte is None else record.first_byte * 1000
         prompt, completion = record.tokens or (0, 0)
-        price = self._prices.get(routed.decision.model, _NO_PRICE)
-        cost = prompt * price[0] + completion * price[1]
+        cost = cost_of(self._prices, routed.decision.model, prompt, completion)
         failed = has_failed(record.status, record.error, routed.decision.reason)
         for side in self._sides(category, arm):
             side.add(f"{category} {draw}", failed=failed, first_byte=first, tokens=completion, cost=cost)
@@ -157,7 +154,7 @@ class Experiments:
                     "verdicts": verdicts(*one.sides, self._authors),
                 }
                 for key, one in self._found.items()
-                for labels in [_frequent(*one.sides)]
+                for labels in [frequent_labels(*one.sides)]
             ],
         }
 
@@ -201,14 +198,9 @@ def _share(mode: str | None, percent: float | None) -> ExperimentSetting:
     return ExperimentSetting(None, (percent or 0.0) if mode == "percent" else 0.0)
 
 
-def _frequent(first: Tally, second: Tally) -> list[str]:
-    """Return the labels to report for both sides: the most frequent of both together."""
-    return [name for name, _ in (first.labels + second.labels).most_common(MAX_LABELS)]
-
-
 def _ratio(first: Tally, second: Tally) -> dict[str, float] | None:
-    """Return the first byte of one side over the other's, with bounds that are valid at all times together."""
-    found = difference(first.first_bytes(), second.first_bytes(), SCALE, EACH)
+    """Return the first byte of one side over the other's, with its bounds."""
+    found = first_bytes_differ(first, second)
     if found is None:
         return None
     return {name: math.exp(value) for name, value in (("value", found.value), ("low", found.low), ("high", found.high))}

@@ -1,13 +1,13 @@
-"""Tally one side of an experiment as its requests end, in bounded memory."""
+"""Count one side of an experiment, in bounded memory."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
-from pointsman.experiments.arms import ConversationOutcome, Rating
 from pointsman.experiments.sequential import Moments, Sample, Share
 from pointsman.intervals import share_interval
 from pointsman.lru import Lru
@@ -16,16 +16,48 @@ from pointsman.observability.feedback_file import FeedbackLine
 # Clients may make up any number of labels; later ones are counted together, and so are further authors.
 MAX_KNOWN_LABELS = 20
 OTHERS = "*"
+MAX_SHOWN_LABELS = 5
+
+
+@dataclass(slots=True)
+class ConversationOutcome:
+    """The facts about a conversation on one side."""
+
+    failed: bool = False
+    first_byte: float | None = None
+    """In milliseconds, of its first request that was answered."""
+    tokens: int = 0
+    cost: float = 0.0
+
+
+@dataclass(slots=True)
+class Rating:
+    """One author's feedback on a conversation's answers on one side."""
+
+    scores: int = 0
+    total: float = 0.0
+    labels: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _AuthorRatings:
+    """One author's mean scores of conversations, and the number of those with a label, and with the judged one."""
+
+    scores: Moments = field(default_factory=Moments)
+    labelled: int = 0
+    judged: int = 0
 
 
 class Tally:
-    """An `ArmResults` without its conversations; the last `max_conversations` that had requests are remembered.
+    """The counts of one side; the last `max_conversations` that had requests are remembered.
 
     One that comes back later counts as another. The feedback of the last `max_rated` is remembered, and `max_authors`
-    are counted separately: all others count as one.
+    are counted separately: all others count as one. `judged_label` is one to be judged by author.
     """
 
-    def __init__(self, name: str, max_conversations: int, max_rated: int, max_authors: int) -> None:
+    def __init__(
+        self, name: str, max_conversations: int, max_rated: int, max_authors: int, judged_label: str | None = None
+    ) -> None:
         self.name = name
         self.requests = 0
         self._failed = 0
@@ -35,13 +67,18 @@ class Tally:
         self._known: Lru[str, ConversationOutcome] = Lru(max_conversations)
         self._rated: Lru[str, Rating] = Lru(max_rated)
         self._max_authors = max_authors
-        self._authors: dict[str, Moments] = {}
-        """The mean scores of conversations, by author."""
+        self._authors: dict[str, _AuthorRatings] = {}
         self._scores = Moments()
+        self._judged_label = judged_label
         self.labels: Counter[str] = Counter()
         """The number of conversations with each label."""
         self._labelled = 0
         self.good = self.bad = 0
+
+    @property
+    def forgotten(self) -> int:
+        """Return the number of conversations that are no longer remembered."""
+        return self._known.evicted + self._rated.evicted
 
     def add(self, draw: str, *, failed: bool, first_byte: float | None, tokens: int, cost: float) -> None:
         """Count a request of the conversation that was drawn with `draw`; `first_byte` is in milliseconds."""
@@ -70,24 +107,27 @@ class Tally:
         self.bad += said.is_bad
         if author not in self._authors and len(self._authors) >= self._max_authors - 1:
             author = OTHERS
-        own = self._authors.setdefault(author, Moments())
+        own = self._authors.setdefault(author, _AuthorRatings())
         rated = f"{draw} {author}"
-        one = self._rated.get(rated) or Rating(author)
+        one = self._rated.get(rated) or Rating()
         self._rated.put(rated, one)
         if score is not None:
             before = one.total / one.scores if one.scores else None
             one.scores += 1
             one.total += score
             after = one.total / one.scores
-            for moments in (self._scores, own):
+            for moments in (self._scores, own.scores):
                 if before is None:
                     moments.add(after)
                 else:
                     moments.change(before, after)
         if label is not None and label not in one.labels:
-            if label not in self.labels and len(self.labels) >= MAX_KNOWN_LABELS:
+            is_known = label in self.labels or label == self._judged_label
+            if not is_known and len(self.labels) >= MAX_KNOWN_LABELS:
                 label = OTHERS
             self._labelled += not one.labels
+            own.labelled += not one.labels
+            own.judged += label == self._judged_label
             self.labels[label] += label not in one.labels
             one.labels.add(label)
 
@@ -101,7 +141,12 @@ class Tally:
 
     def scored(self) -> Collection[Share]:
         """Return the sum of the conversations' mean scores, and their number, by author."""
-        return [(min(max(0.0, one.total), one.rows), one.rows) for one in self._authors.values() if one.rows]
+        found = [one.scores for one in self._authors.values() if one.scores.rows]
+        return [(min(max(0.0, one.total), one.rows), one.rows) for one in found]
+
+    def judged(self) -> Collection[Share]:
+        """Return the number of conversations with the judged label, and with any, by author."""
+        return [(one.judged, one.labelled) for one in self._authors.values() if one.labelled]
 
     def labelled(self, label: str) -> tuple[int, int]:
         """Return the number of conversations with a label, and with any."""
@@ -138,3 +183,8 @@ def _mean(sample: Sample, of: Callable[[float], float] = lambda value: max(0.0, 
         return None
     low, high = sample.interval()
     return {"value": of(sample.mean), "low": of(low), "high": of(high)}
+
+
+def frequent_labels(first: Tally, second: Tally) -> list[str]:
+    """Return the labels to show for both sides: the most frequent of both together."""
+    return [name for name, _ in (first.labels + second.labels).most_common(MAX_SHOWN_LABELS)]
