@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from pointsman import daemon_thread
 from pointsman.app.persistence import persisted
 from pointsman.app.supervisor import Supervisor
-from pointsman.observability.answers import Answers
+from pointsman.observability.answers import Answer, Answers
 from pointsman.observability.log import Log
 from pointsman.proxy.stored_responses import StoredResponse, StoredResponses
 from pointsman.routing.conversations import ConversationState
@@ -30,6 +31,7 @@ class Service:
     clock: VirtualLoop
     responses: StoredResponses
     log: Memory
+    answers: Answers = field(default_factory=Answers)
 
     def store(self, response_id: str = "r") -> None:
         self.clock.do(self.responses.add, response_id, "me", "a")
@@ -59,7 +61,7 @@ def running(clock: VirtualLoop) -> Iterator[Service]:
     service = Service(clock, StoredResponses(lambda: NOW), log)
     written = Log("info", log)
     supervisor = Supervisor(written, lambda _: None)
-    restored = persisted(service.responses, Answers(), supervisor, written)
+    restored = persisted(service.responses, service.answers, supervisor, written)
     clock.run_until_complete(restored.__aenter__())
     clock.advance(0.0)
     yield service
@@ -247,14 +249,18 @@ def test_a_write_that_fails_is_logged_and_tried_again(
 
 
 def test_the_last_write_may_fail(clock: VirtualLoop, disk: Disk, file: Path) -> None:
+    """That of the answers that can be judged, too."""
+    answer = Answer("ann", time.time(), "/", "law-v2", "law", "classified", "canary", "0a")
     with running(clock) as service:
+        service.answers.restore([("a", answer)], time.time())
         service.store("first")
         file.unlink()
         file.parent.rmdir()
         file.parent.write_bytes(b"no folder")
         service.store("second")
-    (line,) = service.lines("stored_responses")
-    assert "were not stored: Not a directory" in line["message"]
+    for event in ("stored_responses", "feedback"):
+        (line,) = service.lines(event)
+        assert "were not stored: Not a directory" in line["message"]
 
 
 BAD = {
@@ -269,13 +275,17 @@ BAD = {
 def test_a_file_that_cannot_be_read_is_told_of_and_replaced(
     clock: VirtualLoop, disk: Disk, file: Path, content: bytes
 ) -> None:
+    """As that of the answers that can be judged is."""
     file.parent.mkdir()
+    answers = file.with_name("answers.json")
     file.write_bytes(content)
+    answers.write_bytes(content)
     with running(clock) as service:
         assert len(service.responses) == 0
         service.store()
-    (line,) = service.lines("stored_responses")
-    assert line["level"] == "warning"
-    assert str(file) in line["message"]
+    for event, path in (("stored_responses", file), ("feedback", answers)):
+        (line,) = service.lines(event)
+        assert line["level"] == "warning"
+        assert str(path) in line["message"]
     with running(clock) as after:
         assert after.responses.find("r", "me") is not None

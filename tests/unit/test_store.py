@@ -67,14 +67,16 @@ def path(tmp_path: Path) -> Path:
 # --- rows that are written at once ------------------------------------------------------------------------------
 
 
-def test_rows_are_appended_in_their_order(path: Path) -> None:
-    add(path, "a", "b")
-    add(path, "c")
-    assert names(path) == ["a", "b", "c"]
-
-
 @pytest.mark.parametrize(
-    "line", [b'{"name": "b", "te', b"no JSON", b'{"text": "no name"}', b'{"name": "\xff"}', b"[" * 100_000, b"\0" * 9]
+    "line",
+    [
+        b'{"name": "b", "te',
+        b"no JSON",
+        b'{"text": "no name"}',
+        b'{"name": "\xff"}',
+        b'{"x":' + b"[" * 100_000,
+        b"\0" * 9,
+    ],
 )
 def test_a_line_that_is_no_row_costs_no_other(path: Path, line: bytes) -> None:
     """Also if it is the last and has no end, as after a crash."""
@@ -134,7 +136,7 @@ def test_rows_are_replaced_in_one_step(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"name": 1}', b'{"name": "\xff"}', b"[" * 100_000, b" " * 1_001]
+    "content", [b"", b"{", b"[]", b'{"name": 1}', b'{"name": "\xff"}', b'{"x":' + b"[" * 100_000, b" " * 1_001]
 )
 def test_a_document_of_another_form_or_too_large_is_an_error_that_names_the_cause(path: Path, content: bytes) -> None:
     path.write_bytes(content)
@@ -213,7 +215,9 @@ def test_a_file_that_others_have_renamed_or_removed_is_begun_anew(path: Path) ->
 
 def test_rows_are_removed_from_all_files_and_the_others_stay(path: Path) -> None:
     filled(path, 3, older=2)
-    owner = path.stat().st_uid, path.stat().st_gid
+    owner = (12_345, 54_321) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    for one in path.parent.iterdir():
+        os.chown(one, *owner)
     assert remove(path, "0", "2", "9") == 2
     assert rows(path) == ["1"]
     assert {(one.stat().st_uid, one.stat().st_gid, mode(one)) for one in path.parent.iterdir()} == {(*owner, 0o600)}
@@ -228,16 +232,6 @@ def test_a_line_that_nobody_can_read_is_skipped_and_goes_with_the_first_row(path
     assert path.read_bytes().endswith(b"{torn")
     assert remove(path, "a") == 1
     assert b"{torn" not in path.read_bytes()
-
-
-def test_who_appends_goes_on_in_the_file_from_which_rows_were_removed(path: Path) -> None:
-    file = rotated(path)
-    put(file, "a")
-    put(file, "b")
-    assert remove(path, "a") == 1
-    put(file, "c")
-    file.close()
-    assert rows(path) == ["b", "c"]
 
 
 def test_nobody_renames_or_replaces_the_files_while_somebody_does(path: Path) -> None:
