@@ -1,1 +1,1 @@
-"""Judge canaries by the test that comparisons of experiments use."""
+"""Count how conversations end on both sides of an experiment, and judge them."""
