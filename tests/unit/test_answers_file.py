@@ -18,7 +18,7 @@ DAY = 86_400.0
 def given(*names: str, age: float = 0.0) -> Answers:
     """Answers that a client got so long ago."""
     made, at = Answers(), time.time() - age
-    answer = Answer("ann", at, "/v1/chat/completions", "law-v2", "law", "classified", "canary", "0a")
+    answer = Answer("ann", at, "/v1/chat/completions", "law-v2", "law", "classified", "canary", "0a", rater="0b")
     made.restore([(name, answer) for name in names], at)
     return made
 
