@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pointsman.classify.classifier import Classifier
+    from pointsman.routing.router import Router
     from support.playbook import Wire
     from support.virtual_loop import VirtualLoop
 
@@ -53,6 +54,16 @@ def classifier(make_classifier: Callable[..., AbstractContextManager[Classifier]
     """One worker."""
     with make_classifier() as made:
         yield made
+
+
+@pytest.fixture
+def router(classifier: Classifier) -> Router:
+    """A router of the toy config, for which everything is served."""
+    from pointsman.adapters.catalog import ServedModels
+    from pointsman.routing.router import Router
+    from support.toy_config import config
+
+    return Router(config(), classifier, ServedModels)
 
 
 @pytest.fixture

@@ -45,16 +45,6 @@ def test_one_that_is_not_limited_loses_its_own_oldest() -> None:
     assert entered(3, "aaaaa")[1] == [None] * 3 + [0, 1]
 
 
-def test_a_request_leaves_once() -> None:
-    arrivals, left = entered(1, "ab")
-    assert left == [None, 0]
-    arrivals.leave("a", 0)
-    assert len(arrivals) == 1
-    arrivals.leave("b", 1)
-    arrivals.leave("b", 1)
-    assert len(arrivals) == 0
-
-
 def test_a_smaller_bound_holds_for_those_that_come() -> None:
     """A reload: nobody is cut off for it, and each new one still displaces one."""
     arrivals, _ = entered(4, "aabb")

@@ -411,17 +411,6 @@ async def test_a_dropped_text_takes_no_room_from_the_others(work: Work) -> None:
     assert work.batches == [["a"], ["b", "c"]]
 
 
-async def test_when_all_have_left_the_worker_is_idle_again(work: Work, single: Batcher[str]) -> None:
-    submit(single, "a")
-    await work.started()
-    left = submit(single, "left")
-    left.waiters = 0
-    work.let()
-    await result(left)
-    assert await result(submit(single, "b")) == "B"
-    assert (work.batches, single.queued) == ([["a"], ["b"]], 0)
-
-
 async def test_a_job_is_settled_in_the_moment_it_is_over(work: Work, single: Batcher[str]) -> None:
     seen: list[tuple[str | ClassifierError, bool]] = []
     job = single.submit("a", 1, FOREVER, lambda value: seen.append((value, job.result.done())))

@@ -7,12 +7,9 @@ import json
 import math
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 import target
@@ -22,7 +19,7 @@ from relay.proxies import in_order
 from relay.report import render
 from relay.stream_load import request_length, starts
 
-from relay import cpu, exchange, nginx, requests, targets
+from relay import cpu, exchange, nginx, requests
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 WRK = """\
@@ -104,39 +101,6 @@ def test_the_head_of_a_stream_is_new_each_time() -> None:
     assert exchange.stream_head(1) != exchange.stream_head(2)
 
 
-@pytest.mark.thorough
-def test_requests_have_the_headers_of_openais_client() -> None:
-    """Those of the client that is installed; a newer one may have a few more."""
-    import openai  # takes long, and each worker would import it
-
-    heads: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        asked = threading.Thread(target=lambda: heads.append(_refused(listener)))
-        asked.start()
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        with (
-            openai.OpenAI(base_url=address, api_key=exchange.KEY, max_retries=0) as client,
-            pytest.raises(openai.BadRequestError),
-        ):
-            client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hello"}])
-        asked.join()
-    sent = {line.partition(b":")[0].decode().lower() for line in heads[0].split(b"\r\n")[1:-2]}
-    ours = {name.lower() for name in exchange.HEADERS} | {"host", "content-length"}
-    assert ours <= sent
-    assert len(sent) - len(ours) < 4
-
-
-def _refused(listener: socket.socket) -> bytes:
-    """Return the head of a request, which gets an error."""
-    connection, _ = listener.accept()
-    with connection:
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += connection.recv(65536)
-        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}")
-    return head.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
-
-
 def test_an_upstreams_answers_have_as_many_lengths_as_requests_and_the_rest_of_the_share(tmp_path: Path) -> None:
     config = nginx.upstream(tmp_path, 80)
     assert config.count("6.25% '") == 15
@@ -199,54 +163,6 @@ def test_a_request_is_whole_with_its_last_byte_and_the_next_one_does_not_count()
         assert request_length(asked) == request_length(asked + bare) == len(asked)
 
 
-def window(cpu_us: float, p50_us: float = 0.0) -> list[dict[str, float]]:
-    return [{"cpu_us": cpu_us, "p50_us": p50_us}]
-
-
-def test_the_worst_load_of_each_size_decides_and_a_peer_that_is_missing_decides_nothing() -> None:
-    def cell(ours: float, hit: float) -> dict[str, Any]:
-        return {
-            "direct": window(0.0, 20.0),
-            "nginx": window(15.0, 100.0),
-            "vllm-router": window(50.0, 140.0),
-            "Pointsman": window(ours, 120.0),
-            "Pointsman, cache hit": window(hit),
-            "Pointsman, before": window(44.0),
-        }
-
-    found = {"cells": {"1 KiB": {"1": cell(40, 60), "64": cell(45, 95)}, "64 KiB": {"1": cell(30, 900)}}}
-    rows = {row.what: row for row in targets.requests(found)}
-    router = rows["CPU a request, 1 KiB, times vllm-router's"]
-    assert (router.measured, router.at, router.met) == (0.9, "(64 clients)", True)
-    assert not rows["CPU a request, 1 KiB, times nginx's (aim)"].met
-    assert rows["CPU a request, 64 KiB, times nginx's (aim)"].met
-    before = rows["CPU a request, 1 KiB, times Pointsman, before's"]
-    assert before.measured == pytest.approx(45 / 44)
-    assert not before.met
-    assert rows["CPU a request, 64 KiB, times Pointsman, before's"].met
-    assert math.isnan(rows["CPU a cache hit, 1 KiB, times Pointsman, before's"].measured)
-    hits = rows["CPU a cache hit, 1 KiB, times vllm-router's"]
-    assert (hits.measured, hits.at, hits.met) == (1.9, "(64 clients)", False)
-    envoy = rows["CPU a request, 1 KiB, times Envoy's"]
-    assert math.isnan(envoy.measured)
-    assert envoy.row().endswith("| not measured |")
-    added = rows["added p50 at 1 client, 1 KiB, us: vllm-router's"]
-    assert (added.measured, added.wanted, added.met) == (100.0, 120.0, True)
-    hit = rows["CPU more with a cache hit, 1 KiB, us"]
-    assert (hit.measured, hit.at, hit.met) == (50.0, "(64 clients)", False)
-
-
-def test_what_a_chunk_waits_without_a_proxy_is_not_the_proxys() -> None:
-    def most(p99_us: float, whole: int) -> list[dict[str, float]]:
-        return [{"cpu_us": 10.0, "delay_p99_us": p99_us, "whole": whole}]
-
-    found = {"cells": {"1000": {"direct": most(1000.0, 1000), "Pointsman": most(5500.0, 999)}}}
-    rows = {row.what: row for row in targets.streams(found)}
-    assert rows["added p99 of a chunk at 1000 streams, ms"].measured == 4.5
-    assert not rows["share of 1000 streams that came whole"].met
-    assert math.isnan(rows["CPU a chunk at 64 streams, times nginx's (aim)"].measured)
-
-
 def test_a_slow_round_that_hits_both_leaves_ratio_and_difference_as_they_are() -> None:
     assert target.ratio([4.0, 40.0, 4.0], [2.0, 20.0, 2.0]) == 2.0
     assert target.difference([4.0, 40.0, 4.0], [2.0, 38.0, 2.0]) == 2.0
@@ -271,58 +187,6 @@ def test_the_report_says_what_was_measured_and_why_a_target_is_not_met(tmp_path:
     explained = "\n".join(line for line in lines if line.startswith("- "))
     assert unmet
     assert [what for what in unmet if what not in explained] == []
-
-
-def test_a_result_with_another_question_says_so(tmp_path: Path) -> None:
-    result = json.loads((RESULTS / "relay.json").read_text())
-
-    def is_mentioned(question: str) -> bool:
-        result["found"]["requests"]["question"] = question
-        (tmp_path / "relay.json").write_text(json.dumps(result))
-        return any("another question" in line for line in render(tmp_path))
-
-    assert is_mentioned("What does this mean?")
-    assert not is_mentioned(exchange.QUESTION)
-
-
-def test_what_nginx_adds_to_the_slowest_chunks_is_computed(tmp_path: Path) -> None:
-    result = json.loads((RESULTS / "relay.json").read_text())
-    most = result["found"]["streams"]["cells"]["1000"]
-
-    def sentence() -> str:
-        (tmp_path / "relay.json").write_text(json.dumps(result))
-        [line] = [line for line in render(tmp_path) if "added p99 of a chunk at 1000 streams, ms: " in line]
-        return line.split(": ")[-1]
-
-    for window, direct in zip(most["nginx"], most["direct"], strict=True):
-        window |= {"delay_p99_us": direct["delay_p99_us"] + 2500, "cpu_us": 12.0, "chunks": 200_000, "seconds": 5.0}
-        window["load_busy"] = 0.72  # of 5 s, at whose height 50,000 chunks a second would take 4
-    assert sentence().endswith("nginx adds 2.5 ms, with 60% and 90%.")
-    del most["nginx"]
-    assert sentence() == "Not found out."
-
-
-def test_what_of_a_chunk_is_the_kernels_is_told_where_it_was_measured(tmp_path: Path) -> None:
-    result = json.loads((RESULTS / "relay.json").read_text())
-    most = result["found"]["streams"]["cells"]["1000"]
-
-    def sentence() -> str:
-        (tmp_path / "relay.json").write_text(json.dumps(result))
-        [line] = [line for line in render(tmp_path) if "CPU a chunk at 1000 streams, times nginx's (aim): " in line]
-        return line
-
-    for name, system_us in (("Pointsman", 9.5), ("nginx", 9.0)):
-        for window in most[name]:
-            window["system_us"] = system_us
-    assert "takes about as much (9.5 and 9.0 us)" in sentence()
-
-
-def test_without_a_line_for_each_request_it_is_judged_against_vllm_router() -> None:
-    found = json.loads((RESULTS / "relay.json").read_text())["found"]["requests"]
-    for window in found["cells"]["1 KiB"]["16"]["Pointsman, no request log"]:
-        window["cpu_us"] = 1e6
-    rows = {row.what: row for row in targets.requests(found)}
-    assert not rows["CPU a request, 1 KiB, no log, times vllm-router's"].met
 
 
 def test_a_missed_target_does_not_look_met() -> None:

@@ -271,28 +271,8 @@ def test_an_english_prompt_is_never_called_another_language() -> None:
 # --- batches -----------------------------------------------------------------------------------------------------
 
 
-def by_length(builtin: Builtin) -> dict[int, list[Ids]]:
-    found: defaultdict[int, list[Ids]] = defaultdict(list)
-    for ids in builtin.ids([row.text for row in PROMPTS]):
-        found[len(ids)].append(ids)
-    return found
-
-
 def alone(builtin: Builtin, batch: list[Ids]) -> Probabilities:
     return np.concatenate([builtin.run([ids]) for ids in batch])
-
-
-def test_a_score_is_the_same_alone_and_among_texts_of_other_lengths(builtin: Builtin) -> None:
-    batch = [texts[0] for texts in by_length(builtin).values()]
-    assert len(batch) >= 20
-    assert np.abs(builtin.run(batch) - alone(builtin, batch)).max() <= SAME_SCORE
-
-
-def test_a_score_is_the_same_alone_and_among_texts_of_its_length(builtin: Builtin) -> None:
-    batches = [texts for texts in by_length(builtin).values() if len(texts) > 1]
-    assert max(len(batch) for batch in batches) >= 10
-    for batch in batches:
-        assert np.abs(builtin.run(batch) - alone(builtin, batch)).max() <= SAME_SCORE
 
 
 def test_a_score_is_the_same_alone_and_among_all_texts(builtin: Builtin) -> None:

@@ -38,11 +38,6 @@ def asked(text: str) -> ParsedRequest:
     return parse_request(CHAT, json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode())
 
 
-@pytest.fixture
-def router(classifier: Classifier) -> Router:
-    return Router(config(), classifier, ServedModels)
-
-
 def outcome(routed: RoutedRequest) -> tuple[str | None, bool]:
     return routed.decision.category, routed.reading.by_line
 

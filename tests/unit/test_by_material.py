@@ -25,11 +25,6 @@ WEATHER = f"The weather is fair. {TOLD * 3}"
 QUESTION = "Is this clause valid?"
 
 
-@pytest.fixture
-def router(classifier: Classifier) -> Router:
-    return Router(config(), classifier, ServedModels)
-
-
 def asked(question: str = QUESTION, document: str = LEASE, *before: str) -> ParsedRequest:
     turns = [*before, f"<document>\n{document}\n</document>\n\n{question}"]
     messages = [{"role": ("user", "assistant")[index % 2], "content": turn} for index, turn in enumerate(turns)]

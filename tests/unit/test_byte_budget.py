@@ -41,15 +41,6 @@ def desk() -> Desk:
 # --- who may hold how much ----------------------------------------------------------------------------------------
 
 
-def test_what_is_reserved_is_held_until_it_is_released(desk: Desk) -> None:
-    client = desk.client()
-    assert client.reserve(LARGE)
-    assert client.reserve(SMALL)
-    assert desk.budget.used == LARGE + SMALL
-    client.release(LARGE)
-    assert desk.budget.used == SMALL
-
-
 def test_one_client_holds_at_most_a_quarter(desk: Desk) -> None:
     client = desk.client()
     assert client.reserve(256 * KIB - 1)
@@ -157,13 +148,6 @@ def test_at_most_256_wait_and_64_of_one_client(desk: Desk) -> None:
 def test_a_body_that_can_never_have_room_does_not_wait(desk: Desk, limited: bool, size: int) -> None:
     assert desk.wait(desk.client(limited=limited), size) is None
     assert desk.wait(desk.client(limited=limited), size - 1) is not None
-
-
-def test_a_larger_budget_lets_them_in(desk: Desk) -> None:
-    desk.fill()
-    desk.wait(desk.client(), LARGE, "a")
-    desk.budget.resize(2048 * KIB)
-    assert desk.granted == ["a"]
 
 
 def test_a_body_of_unknown_length_may_overtake_for_it_must_not_wait_half_read(desk: Desk) -> None:

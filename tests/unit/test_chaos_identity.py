@@ -13,7 +13,7 @@ from chaos import prompt
 from chaos.evidence import BrokenRule, ClientRequest, IdentityHeaders, UpstreamRequest, body_of
 from chaos.prompt import Prompt, ReportedDecision
 from chaos.rules.answers import answers, echoes, headers
-from chaos.rules.runs import adapters, never_ended, orphans, prompts, repeats
+from chaos.rules.runs import adapters, repeats
 
 SENT = b"an answer for nonce0123456789ab"
 PROMPT = Prompt("nonce0123456789ab", "auto", 3)
@@ -89,49 +89,12 @@ def test_what_a_client_got_before_the_end_is_how_the_upstreams_bytes_begin(
     assert rules(answers([asked], [replace(RAN, whole=False)])) == broken
 
 
-def test_the_last_run_of_a_request_is_the_one_that_is_answered() -> None:
-    first = replace(RAN, began=0.0, **UNSENT)
-    assert not answers([ASKED], [RAN, first])
-
-
-def test_an_answer_comes_from_somewhere() -> None:
-    assert rules(answers([ASKED], [])) == ["answer"]
-    assert not answers([replace(ASKED, status=503, code="overloaded")], [])
-
-
-def test_the_nonce_of_a_prompt_comes_back_with_its_own_answer() -> None:
-    other = frozenset(["nonceba9876543210"])
-    assert not echoes([ASKED], [RAN])
-    assert rules(echoes([replace(ASKED, echoed=other)], [RAN])) == ["echo"]
-    assert rules(echoes([replace(ASKED, echoed=other | ASKED.echoed)], [RAN])) == ["echo"]
-    assert rules(echoes([replace(ASKED, echoed=frozenset())], [RAN])) == ["echo"]
-    assert rules(echoes([replace(ASKED, end="left", echoed=other)], [RAN])) == ["echo"]
-
-
 def test_an_answer_that_cannot_know_the_nonce_has_none() -> None:
     silent = replace(ASKED, echoed=frozenset())
     assert not echoes([replace(silent, end="left")], [RAN])
     assert not echoes([silent], [replace(RAN, prompt=None)])
     assert not echoes([replace(silent, **OURS)], [replace(RAN, **UNSENT)])
     assert not echoes([replace(silent, status=400)], [])
-
-
-@pytest.mark.parametrize(
-    ("shown", "broken"),
-    [
-        (SHOWN, []),
-        (SHOWN._replace(id="b"), ["headers"]),
-        (SHOWN._replace(id=None), ["headers"]),
-        (SHOWN._replace(nonce="nonceba9876543210"), ["headers"]),
-        (SHOWN._replace(nonce=None), []),
-        (SHOWN._replace(decided=None), ["headers"]),
-        (SHOWN._replace(decided=LAW._replace(model="base")), ["headers"]),
-        (SHOWN._replace(decided=LAW._replace(reason="sticky")), ["headers"]),
-        (SHOWN._replace(decided=LAW._replace(category=None)), ["headers"]),
-    ],
-)
-def test_the_headers_are_those_of_the_request_and_agree_with_the_log(shown: IdentityHeaders, broken: list[str]) -> None:
-    assert rules(headers([replace(ASKED, shown=shown)], [RAN], {"a": [line()]})) == broken
 
 
 def test_a_response_without_a_decision_has_headers_without_one() -> None:
@@ -141,20 +104,6 @@ def test_a_response_without_a_decision_has_headers_without_one() -> None:
     assert not headers([replace(refused, expected="refused unread", shown=IdentityHeaders())], [], {})
     assert rules(headers([replace(refused, shown=SHOWN._replace(nonce=None))], [], {"a": [undecided]})) == ["headers"]
     assert rules(headers([replace(refused, shown=SHOWN)], [], {"a": [line()]})) == ["headers"]
-
-
-def test_each_run_has_a_client_that_sent_its_request() -> None:
-    assert not orphans([ASKED], [RAN])
-    assert [fault.id for fault in orphans([ASKED], [RAN, replace(RAN, id="b")])] == ["b"]
-    assert rules(orphans([replace(ASKED, prompt=None)], [RAN])) == ["orphan"]
-
-
-def test_an_upstream_gets_the_prompt_that_was_sent_under_this_id() -> None:
-    own = Prompt("nonce0123456789ab", "law-lora", 3)
-    assert not prompts([ASKED], [RAN])
-    assert not prompts([ASKED], [replace(RAN, prompt=None)])
-    assert rules(prompts([ASKED], [replace(RAN, prompt=own._replace(nonce="nonceba9876543210"))])) == ["prompt"]
-    assert rules(prompts([ASKED], [replace(RAN, prompt=own._replace(digest=4))])) == ["prompt"]
 
 
 @pytest.mark.parametrize(
@@ -194,11 +143,6 @@ def test_a_request_is_sent_again_only_from_a_reused_connection_without_a_byte_of
     assert rules(repeats([first, RAN], {"a": [line()]})) == ["repeat"]
     assert rules(repeats([replace(first, status=200), RAN], logged)) == ["repeat"]
     assert rules(repeats([replace(first, alone=True), RAN], logged)) == ["repeat"]
-
-
-def test_no_generation_is_left() -> None:
-    assert rules(never_ended([replace(RAN, ended=None)])) == ["running"]
-    assert not never_ended([RAN])
 
 
 def test_a_prompt_is_known_again_by_nonce_model_and_content() -> None:

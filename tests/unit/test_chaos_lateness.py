@@ -22,36 +22,42 @@ def ticks(*pairs: tuple[float, float]) -> Ticks:
     return made
 
 
-def test_a_generation_ends_with_its_client() -> None:
-    assert outlived([LEFT], [ran(10.5)], Ticks()) == {"a": 0.5}
-    assert outlived([LEFT], [ran(9.0)], Ticks()) == {}
-    assert outlived([LEFT], [ran(None)], Ticks()) == {}
-    assert outlived([STAYED], [ran(10.5)], Ticks()) == {}
+WAITS = ((9.0, 1.0), (10.0, 1.25), (10.5, 1.5), (10.75, 1.5), (11.0, 2.0))
 
 
-def test_the_longest_run_of_a_request_counts() -> None:
-    assert outlived([LEFT], [ran(10.75), ran(10.25, began=2.0)], Ticks()) == {"a": 0.75}
+@pytest.mark.parametrize(
+    ("asked", "runs", "looks", "late"),
+    [
+        pytest.param(LEFT, [ran(10.5)], (), {"a": 0.5}, id="half a second after its client"),
+        pytest.param(LEFT, [ran(9.0)], (), {}, id="before its client"),
+        pytest.param(LEFT, [ran(None)], (), {}, id="it goes on"),
+        pytest.param(STAYED, [ran(10.5)], (), {}, id="its client stayed"),
+        pytest.param(LEFT, [ran(10.75), ran(10.25, began=2.0)], (), {"a": 0.75}, id="the longest run counts"),
+        pytest.param(
+            LEFT, [ran(12.0)], ((9.0, 0.0), (10.25, 0.0), (10.5, 0.0)), {"a": 0.25}, id="from the last look without it"
+        ),
+        pytest.param(LEFT, [ran(12.0)], ((9.0, 0.0), (9.5, 0.0), (12.5, 0.0)), {"a": 0.0}, id="no look in between"),
+        pytest.param(LEFT, [ran(10.875)], WAITS, {"a": 0.0}, id="the daemon had no core"),
+        pytest.param(LEFT, [ran(10.75)], WAITS, {"a": 0.0}, id="nor until then"),
+    ],
+)
+def test_a_generation_ends_with_its_client(
+    asked: ClientRequest,
+    runs: list[UpstreamRequest],
+    looks: tuple[tuple[float, float], ...],
+    late: dict[str, float],
+) -> None:
+    assert outlived([asked], runs, ticks(*looks)) == late
 
 
-def test_an_end_that_was_noticed_late_counts_from_the_last_look_without_it() -> None:
-    """The event loop polled between 10.25 and 10.5 and found nothing; what came after the tick at 10.5 is unknown."""
-    seen = ticks((9.0, 0.0), (10.25, 0.0), (10.5, 0.0))
-    assert outlived([LEFT], [ran(12.0)], seen) == {"a": 0.25}
-    assert outlived([LEFT], [ran(12.0)], ticks((9.0, 0.0), (9.5, 0.0), (12.5, 0.0))) == {"a": 0.0}
+def test_the_time_in_which_the_daemon_had_no_core_is_not_its_own() -> None:
+    times = ((10.0, 10.75), (9.5, 10.75), (12.0, 13.0))
+    assert [ticks(*WAITS).starved(begin, end) for begin, end in times] == [0.25, 0.5, 0.0]
 
 
 def test_looks_that_found_nothing_do_not_excuse_the_daemon() -> None:
     every = ticks(*((10 + number / 64, 0.0) for number in range(129)))
     assert outlived([LEFT], [ran(11.0)], every)["a"] == pytest.approx(1.0, abs=2 / 64)
-
-
-def test_the_time_in_which_the_daemon_had_no_core_is_not_its_own() -> None:
-    waits = ticks((9.0, 1.0), (10.0, 1.25), (10.5, 1.5), (10.75, 1.5), (11.0, 2.0))
-    assert outlived([LEFT], [ran(10.875)], waits) == {"a": 0.0}
-    assert outlived([LEFT], [ran(10.75)], waits) == {"a": 0.0}
-    assert waits.starved(10.0, 10.75) == 0.25
-    assert waits.starved(9.5, 10.75) == 0.5
-    assert waits.starved(12.0, 13.0) == 0.0
 
 
 def test_few_generations_are_late_and_none_by_much() -> None:

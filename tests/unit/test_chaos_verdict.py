@@ -23,8 +23,7 @@ from chaos.evidence import (
     body_of,
 )
 from chaos.prompt import Prompt, ReportedDecision
-from chaos.rules.outcomes import counts, outcomes, strangers, troubles
-from chaos.rules.resources import grown, leaked, left_over
+from chaos.rules.outcomes import outcomes
 from chaos.verdict import figures, judge
 
 from support.hostile import Exchange, run_hostile
@@ -59,10 +58,6 @@ def line(status: int = 200, at: float = 10.0, **fields: Any) -> dict[str, Any]:
     stamp = datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="milliseconds")
     decision = {"selected_model": "base", "reason": "explicit_model"}
     return {"ts": stamp, "level": "info", "event": "request", "request_id": "a", "status": status} | decision | fields
-
-
-def complaints(asked: ClientRequest, *lines: dict[str, Any]) -> int:
-    return len(outcomes([asked], {"a": lines}, 0.0, Ticks()))
 
 
 def evidence() -> ChaosEvidence:
@@ -102,82 +97,44 @@ def test_each_kind_of_loss_is_a_fault_of_the_run(rule: str, broken: dict[str, An
     assert [fault.rule for fault in judge(replace(evidence(), **broken))] == [rule]
 
 
-def test_a_request_has_exactly_one_outcome() -> None:
-    assert complaints(ASKED, line()) == 0
-    assert complaints(ASKED) == 1
-    assert complaints(ASKED, line(), line()) == 1
+CUT, AHEAD = replace(ASKED, end="cut"), replace(ASKED, end="unanswered", status=None)
 
 
-def test_the_outcome_is_what_the_client_saw() -> None:
-    assert complaints(ASKED, line(502)) == 1
-    assert complaints(replace(ASKED, end="cut"), line()) == 0
-    assert complaints(replace(ASKED, end="cut", status=None), line()) == 1
-    assert complaints(replace(ASKED, expected="outcome or nothing", end="cut", status=None)) == 1
-    assert complaints(replace(ASKED, end="hung"), line()) == 1
+@pytest.mark.parametrize(
+    ("asked", "lines", "complaints"),
+    [
+        pytest.param(ASKED, [line()], 0, id="one outcome"),
+        pytest.param(ASKED, [], 1, id="none"),
+        pytest.param(ASKED, [line(), line()], 1, id="two"),
+        pytest.param(ASKED, [line(502)], 1, id="not what the client saw"),
+        pytest.param(CUT, [line()], 0, id="what was cut begins as it was answered"),
+        pytest.param(replace(CUT, status=None), [line()], 1, id="an answer of which nothing came"),
+        pytest.param(replace(CUT, expected="outcome or nothing", status=None), [], 1, id="no answer and no outcome"),
+        pytest.param(replace(ASKED, end="hung"), [line()], 1, id="a client that waited in vain"),
+        pytest.param(LEFT, [line(499, at=50.0)], 0, id="a client that left is logged as such"),
+        pytest.param(LEFT, [line(200, at=10.1)], 0, id="unless it was answered before"),
+        pytest.param(LEFT, [line(200, at=11.0)], 1, id="but not a second later"),
+        pytest.param(replace(LEFT, status=200), [line(502)], 1, id="nor by another answer than it saw"),
+        pytest.param(AHEAD, [line(499, left_in="queue")], 0, id="what was sent ahead left in the queue"),
+        pytest.param(AHEAD, [line(499, left_in="head")], 1, id="nowhere else"),
+        pytest.param(AHEAD, [line(200)], 1, id="and was not answered"),
+        pytest.param(replace(LEFT, expected="nothing"), [], 0, id="what never was a request has no outcome"),
+        pytest.param(replace(LEFT, expected="nothing"), [line(499)], 1, id="though it has a line"),
+        pytest.param(replace(LEFT, expected="outcome or nothing"), [], 0, id="one that may have none"),
+        pytest.param(replace(ASKED, expected="refused unread", status=400), [], 0, id="one that is refused unread"),
+    ],
+)
+def test_the_outcome_of_a_request_is_what_its_client_saw(
+    asked: ClientRequest, lines: list[dict[str, Any]], complaints: int
+) -> None:
+    assert len(outcomes([asked], {"a": lines}, 0.0, Ticks())) == complaints
 
 
-def test_a_client_that_left_is_logged_as_such_unless_it_was_answered_before() -> None:
-    assert complaints(LEFT, line(499, at=50.0)) == 0
-    assert complaints(LEFT, line(200, at=10.1)) == 0
-    assert complaints(LEFT, line(200, at=11.0)) == 1
+def test_an_answer_is_late_only_while_the_daemon_has_a_core() -> None:
     starved = Ticks()
     for at, waited in ((9.0, 0.0), (12.0, 0.9)):
         starved.add(at, waited)
     assert not outcomes([LEFT], {"a": [line(200, at=11.0)]}, 0.0, starved)
-    assert complaints(replace(LEFT, status=200), line(502)) == 1
-
-
-def test_what_was_sent_ahead_and_never_answered_left_in_the_queue() -> None:
-    ahead = replace(ASKED, end="unanswered", status=None)
-    assert complaints(ahead, line(499, left_in="queue")) == 0
-    assert complaints(ahead, line(499, left_in="head")) == 1
-    assert complaints(ahead, line(200)) == 1
-
-
-def test_what_never_was_a_request_has_no_outcome() -> None:
-    assert complaints(replace(LEFT, expected="nothing")) == 0
-    assert complaints(replace(LEFT, expected="nothing"), line(499)) == 1
-    assert complaints(replace(LEFT, expected="outcome or nothing")) == 0
-    assert complaints(replace(ASKED, expected="refused unread", status=400)) == 0
-
-
-def test_an_outcome_of_a_request_that_nobody_made() -> None:
-    assert strangers([ASKED], {"a": [line()], "b": [line()]})
-    assert not strangers([ASKED], {"a": [line()]})
-
-
-def test_every_gauge_is_back_to_zero_and_there() -> None:
-    assert not left_over(STILL | {"pointsman_endpoint_up[]": 1.0})
-    assert left_over(STILL | {"pointsman_endpoint_in_flight[('endpoint', 'a')]": -1.0})
-    assert left_over({key: value for key, value in STILL.items() if "queue" not in key})
-
-
-def test_the_metrics_count_what_there_was() -> None:
-    malformed = replace(ASKED, expected="refused unread", status=400)
-    assert not counts([malformed], {}, refused=1, counted=0)
-    assert counts([malformed], {}, refused=0, counted=0)
-    assert counts([ASKED], {"a": [line()]}, refused=0, counted=2)
-
-
-def test_memory_is_flat_in_the_second_half_and_descriptors_are_given_back() -> None:
-    warming = [ResourceSample(size * 2**20, 20) for size in (10, 50, 90, 100, 100, 101, 100, 101)]
-    assert not grown(warming)
-    assert grown([*warming[:6], ResourceSample(120 * 2**20, 20), ResourceSample(130 * 2**20, 20)])
-    assert not leaked(FLAT, replace(FLAT, descriptors=25))
-    assert leaked(FLAT, replace(FLAT, descriptors=40))
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"event": "internal_error", "level": "error"},
-        {"event": "library", "level": "warning", "logger": "asyncio"},
-        {"event": "x", "level": "info", "message": "Traceback (most recent call last)"},
-    ],
-)
-def test_an_exception_that_nobody_caught_is_in_the_log(bad: dict[str, Any]) -> None:
-    assert troubles([bad])
-    assert not troubles([line()])
 
 
 async def test_an_upstream_that_died_begins_no_answer() -> None:

@@ -19,7 +19,7 @@ from pointsman.classify.engine import Engine, Probabilities
 from pointsman.classify.language import DetectedLanguage
 from pointsman.classify.measure import CurveMeasurement
 from pointsman.classify.tokenizer import Ids
-from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed, Overloaded
+from pointsman.errors import ArtifactError, ClassifierError, DeadlineMissed
 from support import toy_artifact
 from support.config_files import LABELS
 from support.gate import Gate
@@ -49,24 +49,6 @@ async def busy(classifier: Classifier, gate: Gate) -> asyncio.Task[Classificatio
 
 
 # --- what comes out --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "label"),
-    [("some Python here", "computer science"), ("my LANDLORD", "law"), ("high blood pressure", "health")],
-)
-async def test_the_label_of_a_text(classifier: Classifier, text: str, label: str) -> None:
-    found = await classifier.classify(text)
-    assert best(classifier, found) == label
-    assert found.tokens == len(text.split()) + 2
-    assert not found.cut
-
-
-@pytest.mark.parametrize("text", ["python", "python landlord", "none of these", "", "x " * 1000])
-async def test_probabilities_sum_to_one(classifier: Classifier, text: str) -> None:
-    found = await classifier.classify(text)
-    assert len(found.probabilities) == len(classifier.labels)
-    assert sum(found.probabilities) == pytest.approx(1.0, abs=1e-5)
 
 
 async def test_a_texts_class_is_the_same_alone_and_in_a_batch(classifier: Classifier, gate: Gate) -> None:
@@ -164,19 +146,6 @@ async def test_without_a_declared_language_or_a_gate_every_text_passes(
 # --- one run for one text --------------------------------------------------------------------------------------
 
 
-async def test_identical_texts_in_flight_share_one_run(classifier: Classifier, gate: Gate) -> None:
-    gate.close()
-    first = asyncio.create_task(classifier.classify("python"))
-    await gate.entered()
-    others = [asyncio.create_task(classifier.classify("python")) for _ in range(9)]
-    await asyncio.sleep(0)
-    gate.open()
-    found = await asyncio.gather(first, *others)
-    assert gate.runs == [1]
-    assert [one.source for one in found] == ["run"] + ["coalesced"] * 9
-    assert len({one.probabilities for one in found}) == 1
-
-
 async def test_a_text_that_was_classified_is_not_run_again(classifier: Classifier, gate: Gate) -> None:
     run = await classifier.classify("python")
     hit = await classifier.classify("python")
@@ -246,21 +215,6 @@ def test_a_text_is_not_judged_by_a_measurement_of_shorter_ones(make_classifier: 
         with make_classifier(folder, max_tokens=most) as classifier:
             longest.append(classifier.curve.tokens[-1])
     assert longest == [8, 64]
-
-
-async def test_as_many_texts_run_at_once_as_there_are_workers(
-    make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    curve = replace(CURVE, workers=3)
-    monkeypatch.setattr(module, "measure", lambda *_, **__: CurveMeasurement(curve, disturbed=False))
-    with make_classifier(toy_artifact.build(tmp_path), threads=3, deadline_ms=60_000) as classifier:
-        gate = Gate(classifier)
-        gate.close()
-        tasks = [asyncio.create_task(classifier.classify(text)) for text in ("python", "landlord", "blood")]
-        for _ in tasks:
-            await gate.entered()
-        gate.open()
-        await asyncio.gather(*tasks)
 
 
 def test_what_was_measured_is_kept_for_the_next_start(
@@ -400,20 +354,6 @@ async def test_a_blocked_engine_costs_the_deadline_and_no_more(make_classifier: 
             gate.open()
 
 
-async def test_a_long_text_is_cut_once(make_classifier: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    with make_classifier() as classifier:
-        text, read = "python " * 100_000, classifier.read
-        cut: list[str] = []
-
-        def counted(whole: str) -> str:
-            cut.append(whole)
-            return read(whole)
-
-        monkeypatch.setattr(classifier, "read", counted)
-        assert (await classifier.classify(text)).cut
-        assert cut == [text]
-
-
 async def test_a_late_class_is_remembered_for_the_next_one_who_asks(make_classifier: Make) -> None:
     with make_classifier(deadline_ms=50) as classifier:
         gate = Gate(classifier)
@@ -426,22 +366,6 @@ async def test_a_late_class_is_remembered_for_the_next_one_who_asks(make_classif
         assert (await classifier.classify("python")).source == "hit"
 
 
-async def test_a_queue_that_cannot_meet_the_deadline_refuses_at_once(make_classifier: Make) -> None:
-    with make_classifier(deadline_ms=50) as classifier:
-        gate = Gate(classifier)
-        gate.close()
-        classifier._batcher._short.slowdown._taken = 1e6  # seconds: runs have become very slow
-        try:
-            task = asyncio.create_task(classifier.classify("python"))
-            await gate.entered()
-            with pytest.raises(Overloaded):
-                await classifier.classify("another")
-            with pytest.raises(DeadlineMissed):
-                await task
-        finally:
-            gate.open()
-
-
 async def test_one_waiter_that_leaves_does_not_cost_the_other_its_class(classifier: Classifier, gate: Gate) -> None:
     task = await busy(classifier, gate)
     leaving, staying = (asyncio.create_task(classifier.classify("python")) for _ in range(2))
@@ -451,33 +375,6 @@ async def test_one_waiter_that_leaves_does_not_cost_the_other_its_class(classifi
         await leaving
     gate.open()
     assert best(classifier, await staying) == "computer science"
-    await task
-
-
-async def test_a_text_that_all_have_left_is_never_run(classifier: Classifier, gate: Gate) -> None:
-    task = await busy(classifier, gate)
-    leaving = [asyncio.create_task(classifier.classify("python")) for _ in range(2)]
-    await asyncio.sleep(0)
-    assert classifier.queued == 1
-    for one in leaving:
-        one.cancel()
-    await asyncio.wait(leaving)
-    gate.open()
-    await task
-    await classifier.classify("landlord")
-    assert (gate.runs, classifier.queued) == ([1, 1], 0)
-
-
-async def test_a_text_that_comes_back_before_it_was_dropped_is_run(classifier: Classifier, gate: Gate) -> None:
-    task = await busy(classifier, gate)
-    leaving = asyncio.create_task(classifier.classify("python"))
-    await asyncio.sleep(0)
-    leaving.cancel()
-    await asyncio.wait([leaving])
-    again = asyncio.create_task(classifier.classify("python"))
-    await asyncio.sleep(0)
-    gate.open()
-    assert best(classifier, await again) == "computer science"
     await task
 
 
@@ -494,18 +391,6 @@ async def test_a_text_that_comes_back_in_the_moment_it_was_dropped_is_run_too(
         await asyncio.sleep(0)
     assert best(classifier, await classifier.classify("python")) == "computer science"
     await task
-
-
-async def test_a_classifier_that_was_closed_is_unhealthy_and_says_so_at_once(make_classifier: Make) -> None:
-    with make_classifier() as classifier:
-        assert classifier.healthy
-        classifier.close()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            for text in ("python", "landlord"):
-                with pytest.raises(ClassifierError) as caught:
-                    await classifier.classify(text)
-                assert not isinstance(caught.value, DeadlineMissed)
-        assert not classifier.healthy
 
 
 async def test_a_classifier_that_stopped_takes_readiness_down(classifier: Classifier) -> None:

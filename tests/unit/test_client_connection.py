@@ -33,14 +33,6 @@ def test_a_request_may_come_byte_by_byte(wire: Wire) -> None:
     assert wire.answer.body == b"{}"
 
 
-def test_a_connection_takes_one_request_after_another(wire: Wire) -> None:
-    for _ in range(5):
-        wire.ask().sends(OK)
-        wire.clock.advance(1.0)
-    assert statuses(wire) == [200] * 5
-    assert len(wire.outcomes()) == 5
-
-
 def test_requests_sent_ahead_are_answered_in_their_order(wire: Wire) -> None:
     wire.client.sends(post("first") + GET + post("third"))
     assert wire.a.requests == 1
@@ -264,10 +256,3 @@ def test_a_client_that_asks_first_is_told_to_go_on(wire: Wire) -> None:
     wire.upstream.sends(OK)
     assert wire.answer.status == 200
     assert b"Expect" not in wire.upstream.written
-
-
-@pytest.mark.parametrize(("sent", "version"), [(BODY[:1], "1.1"), (b"", "1.0")], ids=["it has begun", "HTTP/1.0"])
-def test_nobody_else_is(wire: Wire, sent: bytes, version: str) -> None:
-    head = post("base", "/v1/chat/completions", "Expect: 100-continue", version=version).partition(b"\r\n\r\n")[0]
-    wire.client.sends(head + b"\r\n\r\n" + sent)
-    assert wire.client.taken == b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -27,76 +28,77 @@ def limited(**options: int) -> ServerOptions:
 # --- time ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """The limits of `limited`."""
+    with playing(server=limited()) as made:
+        yield made
+
+
 @pytest.mark.parametrize("start", [b"", b"P", b"POST / HTTP/1.1\r\nHo", HEAD[:-2]])
-def test_a_head_that_is_not_whole_in_time_is_a_408(start: bytes) -> None:
-    with playing(server=limited()) as wire:
-        wire.client.sends(start)
-        wire.clock.advance(0.75)
-        assert wire.client.taken == b""
-        wire.clock.advance(0.25)
-        if start:
-            assert wire.error == (408, "request_timeout")
-            assert wire.refused == ["header_timeout"]
-        assert over(wire) is bool(start)
-
-
-def test_a_head_that_drips_has_no_more_time() -> None:
-    with playing(server=limited()) as wire:
-        for byte in HEAD[:8]:
-            wire.client.sends(bytes([byte]))
-            wire.clock.advance(0.125)
+def test_a_head_that_is_not_whole_in_time_is_a_408(wire: Wire, start: bytes) -> None:
+    wire.client.sends(start)
+    wire.clock.advance(0.75)
+    assert wire.client.taken == b""
+    wire.clock.advance(0.25)
+    if start:
         assert wire.error == (408, "request_timeout")
+        assert wire.refused == ["header_timeout"]
+    assert over(wire) is bool(start)
 
 
-def test_the_head_of_a_second_request_has_the_same_time() -> None:
-    with playing(server=limited()) as wire:
-        wire.ask().sends(OK)
-        wire.clock.advance(30.0)
-        wire.client.sends(HEAD[:9])
-        wire.clock.advance(0.75)
-        assert not over(wire)
-        wire.clock.advance(0.25)
-        assert wire.error == (408, "request_timeout")
+def test_a_head_that_drips_has_no_more_time(wire: Wire) -> None:
+    for byte in HEAD[:8]:
+        wire.client.sends(bytes([byte]))
+        wire.clock.advance(0.125)
+    assert wire.error == (408, "request_timeout")
 
 
-def test_so_has_one_that_began_before_the_first_was_answered() -> None:
+def test_the_head_of_a_second_request_has_the_same_time(wire: Wire) -> None:
+    wire.ask().sends(OK)
+    wire.clock.advance(30.0)
+    wire.client.sends(HEAD[:9])
+    wire.clock.advance(0.75)
+    assert not over(wire)
+    wire.clock.advance(0.25)
+    assert wire.error == (408, "request_timeout")
+
+
+def test_so_has_one_that_began_before_the_first_was_answered(wire: Wire) -> None:
     """The time that the answer took is not the client's."""
-    with playing(server=limited()) as wire:
-        wire.ask()
-        wire.client.sends(HEAD[:9])
-        wire.clock.advance(3.0)
-        wire.upstream.sends(OK)
-        wire.clock.advance(0.75)
-        assert not over(wire)
-        wire.clock.advance(0.25)
-        assert wire.error == (408, "request_timeout")
+    wire.ask()
+    wire.client.sends(HEAD[:9])
+    wire.clock.advance(3.0)
+    wire.upstream.sends(OK)
+    wire.clock.advance(0.75)
+    assert not over(wire)
+    wire.clock.advance(0.25)
+    assert wire.error == (408, "request_timeout")
 
 
 @pytest.mark.parametrize("body", [b"", BODY[:1], BODY[:-1]], ids=["nothing", "a byte", "all but one"])
-def test_a_body_that_is_not_whole_in_time_is_a_408(body: bytes) -> None:
-    with playing(server=limited()) as wire:
-        wire.client.sends(HEAD + body)
-        wire.clock.advance(0.75)
-        assert wire.client.taken == b""
-        wire.clock.advance(0.25)
-        assert wire.error == (408, "request_timeout")
-        assert over(wire)
-        assert wire.a.connections == []
+def test_a_body_that_is_not_whole_in_time_is_a_408(wire: Wire, body: bytes) -> None:
+    wire.client.sends(HEAD + body)
+    wire.clock.advance(0.75)
+    assert wire.client.taken == b""
+    wire.clock.advance(0.25)
+    assert wire.error == (408, "request_timeout")
+    assert over(wire)
+    assert wire.a.connections == []
 
 
 @pytest.mark.parametrize(
     ("framing", "piece"), [("Content-Length: 10000", b" "), ("Transfer-Encoding: chunked", b"1\r\n \r\n")]
 )
-def test_a_body_that_drips_has_no_more_time(framing: str, piece: bytes) -> None:
-    with playing(server=limited()) as wire:
-        wire.client.sends(JSON + framing.encode() + b"\r\n\r\n")
-        for _ in range(8):
-            assert wire.client.taken == b""
-            wire.client.sends(piece)
-            wire.clock.advance(0.125)
-        assert wire.error == (408, "request_timeout")
-        assert 'pointsman_refused_total{reason="body_timeout"} 1.0' in wire.generations.metrics.render().decode()
-        assert wire.a.connections == []
+def test_a_body_that_drips_has_no_more_time(wire: Wire, framing: str, piece: bytes) -> None:
+    wire.client.sends(JSON + framing.encode() + b"\r\n\r\n")
+    for _ in range(8):
+        assert wire.client.taken == b""
+        wire.client.sends(piece)
+        wire.clock.advance(0.125)
+    assert wire.error == (408, "request_timeout")
+    assert 'pointsman_refused_total{reason="body_timeout"} 1.0' in wire.generations.metrics.render().decode()
+    assert wire.a.connections == []
 
 
 # --- size ----------------------------------------------------------------------------------------------------------
@@ -153,13 +155,12 @@ def test_a_compressed_body_is_a_415_and_is_never_unpacked(wire: Wire) -> None:
 # --- number --------------------------------------------------------------------------------------------------------
 
 
-def test_a_client_that_is_late_is_told_whose_fault_it_is() -> None:
-    with playing(server=limited()) as wire:
-        wire.client.sends(b"GET")
-        wire.clock.advance(1.0)
-        assert json.loads(wire.answer.body)["error"] == {
-            "message": "the request's head did not arrive in time",
-            "type": "invalid_request_error",
-            "param": None,
-            "code": "request_timeout",
-        }
+def test_a_client_that_is_late_is_told_whose_fault_it_is(wire: Wire) -> None:
+    wire.client.sends(b"GET")
+    wire.clock.advance(1.0)
+    assert json.loads(wire.answer.body)["error"] == {
+        "message": "the request's head did not arrive in time",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "request_timeout",
+    }

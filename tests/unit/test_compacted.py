@@ -55,11 +55,6 @@ OPENCODE = "What did we do so far?"
 NEW = "Does python have a landlord?"  # as much about the one as about the other
 
 
-@pytest.fixture
-def router(classifier: Classifier) -> Router:
-    return Router(config(), classifier, ServedModels)
-
-
 def user(*texts: str) -> dict[str, Any]:
     return {"role": "user", "content": [{"type": "text", "text": text} for text in texts]}
 

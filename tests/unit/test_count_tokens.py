@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from support.playbook import OK, Wire, playing
+from support.playbook import OK, Wire
 from support.toy_config import BASE, category
 
 PATH = "/v1/messages/count_tokens"
@@ -27,25 +27,22 @@ def prompted() -> Any:
     return replace(category("technical"), system_prompt="Ours.", system_prompt_mode="insert")
 
 
-def test_the_tokens_are_those_of_the_routed_request() -> None:
-    with playing() as wire:
-        wire.reload(categories=(prompted(),))
-        counted, routed = body(wire, PATH, "MoM"), body(wire, "/v1/messages", "MoM")
-        assert counted == routed
-        assert (counted["model"], counted["system"]) == ("technical-lora", "Ours.\n\nMine.")
+def test_the_tokens_are_those_of_the_routed_request(wire: Wire) -> None:
+    wire.reload(categories=(prompted(),))
+    counted, routed = body(wire, PATH, "MoM"), body(wire, "/v1/messages", "MoM")
+    assert counted == routed
+    assert (counted["model"], counted["system"]) == ("technical-lora", "Ours.\n\nMine.")
 
 
-def test_a_named_model_is_counted_as_it_came() -> None:
-    with playing() as wire:
-        wire.reload(categories=(prompted(),))
-        counted = body(wire, PATH, BASE)
-        assert (counted["model"], counted["system"]) == (BASE, "Mine.")
+def test_a_named_model_is_counted_as_it_came(wire: Wire) -> None:
+    wire.reload(categories=(prompted(),))
+    counted = body(wire, PATH, BASE)
+    assert (counted["model"], counted["system"]) == (BASE, "Mine.")
 
 
-def test_counting_is_not_remembered() -> None:
-    with playing() as wire:
-        conversations = wire.generations.current.backend.router._conversations
-        body(wire, PATH, "MoM")
-        assert len(conversations._entries) == 0
-        body(wire, "/v1/messages", "MoM")
-        assert len(conversations._entries) == 1
+def test_counting_is_not_remembered(wire: Wire) -> None:
+    conversations = wire.generations.current.backend.router._conversations
+    body(wire, PATH, "MoM")
+    assert len(conversations._entries) == 0
+    body(wire, "/v1/messages", "MoM")
+    assert len(conversations._entries) == 1

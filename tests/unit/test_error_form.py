@@ -75,13 +75,12 @@ def test_wherever_an_event_is_cut_the_error_is_an_event_of_its_own(wire: Wire, p
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
-def test_vllms_own_event_error_is_a_failure_of_the_endpoint(path: str) -> None:
-    with playing() as wire:
-        breaker = wire.almost_open()
-        failed = chunk(b'event: error\ndata: {"type":"error","error":{"type":"internal_error"}}\n\n')
-        wire.ask("base", path).sends(STREAM + failed + LAST)
-        assert breaker.opened
-        assert wire.outcomes()[0]["error"] == "vLLM ended its stream with an error"
+def test_vllms_own_event_error_is_a_failure_of_the_endpoint(wire: Wire, path: str) -> None:
+    breaker = wire.almost_open()
+    failed = chunk(b'event: error\ndata: {"type":"error","error":{"type":"internal_error"}}\n\n')
+    wire.ask("base", path).sends(STREAM + failed + LAST)
+    assert breaker.opened
+    assert wire.outcomes()[0]["error"] == "vLLM ended its stream with an error"
 
 
 @pytest.mark.parametrize(

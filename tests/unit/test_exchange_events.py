@@ -86,16 +86,6 @@ def test_a_client_without_an_address_has_no_share() -> None:
         assert wire.in_flight == {"metrics": 3, "client": 0, "generations": 3}
 
 
-@pytest.mark.parametrize("model", ["base", "MoM"])
-def test_a_reload_lets_the_old_config_go_with_its_last_request(wire: Wire, model: str) -> None:
-    upstream = wire.ask(model)
-    before = wire.generations.current
-    wire.reload(threshold=0.5)
-    assert list(wire.generations._in_use) == [before, wire.generations.current]
-    upstream.sends(OK)
-    assert list(wire.generations._in_use) == [wire.generations.current]
-
-
 def test_the_first_of_two_that_ends_does_not_take_it_from_the_other(wire: Wire) -> None:
     first = wire.ask()
     wire.client = wire.connect()
@@ -119,18 +109,6 @@ def test_an_endpoint_that_a_reload_takes_away_closes_with_the_last_request_to_it
     assert not busy.aborted
     busy.sends(OK)
     assert busy.aborted
-
-
-def test_a_fault_of_ours_is_a_500_and_ends_like_any_other(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(*_: object) -> None:
-        raise ZeroDivisionError("of our own")
-
-    monkeypatch.setattr(CLASSIFIER, "classify", broken)
-    wire.client.sends(post("MoM"))
-    assert wire.error == (500, "internal_error")
-    assert b"of our own" not in wire.client.taken
-    assert "ZeroDivisionError: of our own" in wire.log.getvalue()
-    assert wire.in_flight == NOTHING
 
 
 @pytest.mark.parametrize("end", ["leaves", "stops"])

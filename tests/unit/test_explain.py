@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from pointsman.adapters.catalog import ModelCard, ServedModels
+from pointsman.adapters.catalog import ServedModels
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier, Timing
 from pointsman.config.model import Config, RoutingOptions
@@ -173,12 +173,6 @@ async def test_each_categorys_threshold_is_told_with_where_it_is_from(classifier
     assert explanation["thresholds"] == {"technical": 0.6, "medical": 0.6, "legal": 0.8}
     assert explanation["threshold_origins"]["legal"] == "routing.thresholds"
     assert explanation["threshold_origins"]["medical"] == "category_model.threshold"
-
-
-async def test_the_threshold_of_the_category_is_told(classifier: Classifier) -> None:
-    made = config(routing=RoutingOptions(thresholds={"technical": 0.9}))
-    explanation = await explained(classifier, request("Fix my Python"), made)
-    assert (explanation["decision"]["category"], explanation["decision"]["threshold"]) == ("technical", 0.9)
 
 
 async def test_without_a_class_there_are_no_scores(classifier: Classifier) -> None:
@@ -346,17 +340,6 @@ async def test_a_model_that_the_client_named_has_no_conversation(classifier: Cla
 
 
 # --- what the router keeps -----------------------------------------------------------------------------------------
-
-
-async def test_the_decision_on_a_name_holds_until_what_is_served_changes(classifier: Classifier) -> None:
-    now = ServedModels()
-    router = Router(config(endpoints=(A, B)), classifier, lambda: now)
-    first = router.explicit(b"{}", "legal-lora")
-    assert router.explicit(b"{}", "legal-lora").decision is first.decision
-    assert [endpoint.name for endpoint in first.decision.endpoints] == ["a", "b"]
-
-    now = ServedModels({"a": (ModelCard("legal-lora"),), "b": ()})
-    assert [endpoint.name for endpoint in router.explicit(b"{}", "legal-lora").decision.endpoints] == ["a"]
 
 
 async def test_no_more_than_1024_names_are_kept(classifier: Classifier) -> None:

@@ -50,16 +50,13 @@ def test_end_to_end_headers_cross_as_they_came_in_order_with_every_value() -> No
     assert down(*answered) == list(answered)
 
 
-@pytest.mark.parametrize("name", ["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Upgrade"])
+@pytest.mark.parametrize(
+    "name", ["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"]
+)
 def test_hop_by_hop_headers_stay_in_both_directions(name: str) -> None:
     for spelled in (name, name.lower(), name.upper()):
-        assert up((spelled, "x")) == []
-        assert down((spelled, "x")) == []
-
-
-def test_the_transfer_encoding_of_one_side_is_not_the_others() -> None:
-    assert up(("Transfer-Encoding", "chunked")) == []
-    assert down(("Transfer-Encoding", "chunked")) == []
+        assert up((spelled, "chunked")) == []
+        assert down((spelled, "chunked")) == []
 
 
 def test_what_connection_nominates_stays_too() -> None:
@@ -68,29 +65,17 @@ def test_what_connection_nominates_stays_too() -> None:
     assert down(*pairs) == [("X-End", "3")]
 
 
-def test_an_answers_length_cannot_be_nominated_away() -> None:
-    assert down(("Connection", "content-length"), ("Content-Length", "5")) == [("Content-Length", "5")]
-
-
-@pytest.mark.parametrize("name", ["Host", "Content-Length", "Expect", "Origin", "X-Request-Id", "x-request-id"])
-def test_what_we_set_ourselves_is_not_the_clients(name: str) -> None:
-    assert up((name, "theirs"), credentials=True) == []
-
-
 @pytest.mark.parametrize(
     "name",
     [
+        *("Host", "Content-Length", "Expect", "Origin", "X-Request-Id", "x-request-id"),
         *("X-data-parallel-rank", "x-data-parallel-host", "X-DATA-PARALLEL-RANK"),
         *("X-Vllm-Priority", "x-vllm-new", "X-Amzn-SageMaker-Adapter-Identifier"),
+        *("X-Pointsman-Ask", "x-pointsman-reason", "X-VSR-Selected-Model", "Proxy-Authorization"),
     ],
 )
-def test_a_client_does_not_choose_vllms_engine_nor_its_place_in_the_queue(name: str) -> None:
+def test_a_client_sets_nothing_of_ours_and_chooses_neither_vllms_engine_nor_its_place_in_the_queue(name: str) -> None:
     assert up((name, "1"), credentials=True, proxied=True) == []
-
-
-@pytest.mark.parametrize("name", ["X-Pointsman-Ask", "x-pointsman-reason", "X-VSR-Selected-Model"])
-def test_headers_of_ours_from_a_client_stay_here(name: str) -> None:
-    assert up((name, "What%20is%20a%20tort%3F"), credentials=True, proxied=True) == []
 
 
 PROXIED = (
@@ -120,10 +105,6 @@ CREDENTIALS = (("Authorization", "Bearer client"), ("x-api-key", "k"), ("api-key
 def test_the_clients_credentials_stay_here_unless_told_otherwise() -> None:
     assert up(*CREDENTIALS) == []
     assert up(*CREDENTIALS, credentials=True) == list(CREDENTIALS)
-
-
-def test_credentials_for_a_proxy_end_at_the_proxy() -> None:
-    assert up(("Proxy-Authorization", "Basic x"), credentials=True) == []
 
 
 def test_the_answers_own_request_id_gives_way_to_ours() -> None:
@@ -179,6 +160,21 @@ def test_the_head_tells_how_the_body_is_framed(headers: bytes, length: int | Non
         pytest.param(b"HTTP/2.0 200 OK\r\n\r\n", id="another version"),
         pytest.param(b"HTTP/1.1 20 OK\r\n\r\n", id="a short status"),
         pytest.param(b"ICY 200 OK\r\n\r\n", id="another protocol"),
+        pytest.param(b"HTTP/1.2 200 OK\r\n\r\n", id="a version that is not known"),
+        pytest.param(b"HTTP/1.1 099 x\r\n\r\n", id="a status of two digits"),
+        pytest.param(b"HTTP/1.1 2000 x\r\n\r\n", id="a status of four digits"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 19 + b"\r\n\r\n", id="a length of 19 digits"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n", id="a length of none"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 1 1\r\n\r\n", id="a length of two numbers"),
+        *(
+            pytest.param(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n", id=lines.decode())
+            for lines in (
+                b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                b"Transfer-Encoding: identity\r\n",
+                b"Transfer-Encoding: chunked, chunked\r\n",
+                b"Transfer-Encoding: chunked\r\nContent-Length: 0\r\n",
+            )
+        ),
     ],
 )
 def test_an_answer_that_could_be_read_in_two_ways_is_none(head: bytes) -> None:
@@ -194,6 +190,11 @@ def test_an_answer_that_could_be_read_in_two_ways_is_none(head: bytes) -> None:
         (b"HTTP/1.1 200 OK\r\nConnection: x, close\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nConnection: x\r\n\r\n", True),
+        (b"HTTP/1.0 200 OK\r\nConnection: x\r\n\r\n", False),
+        (b"HTTP/1.0 200 OK\r\nConnection: x , Keep-Alive\r\n\r\n", True),
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive, close\r\n\r\n", False),
     ],
 )
 def test_the_head_tells_whether_the_connection_stays(head: bytes, persistent: bool) -> None:

@@ -17,11 +17,6 @@ from support.config_files import LABELS
 from support.toy_config import BASE, config
 
 
-@pytest.fixture
-def router(classifier: Classifier) -> Router:
-    return Router(config(), classifier, ServedModels)
-
-
 def body(**fields: Any) -> bytes:
     return json.dumps(fields).encode()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +11,20 @@ import pytest
 
 from pointsman.config.model import AccessOptions
 from support.client_keys import bearer, line
-from support.playbook import LAST, OK, OPEN_END, STREAM, Wire, chunk, playing, post, with_length
+from support.playbook import LAST, OK, STREAM, Wire, chunk, playing, with_length
 from support.toy_config import BASE
 
 USED = b'{"usage": {"prompt_tokens": %d, "completion_tokens": %d}}'
 USED_IN_STREAM = b'data: {"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":%d}}\n\n'
 WORD = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
 DONE = b"data: [DONE]\n\n"
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """One client, whose tokens are limited to 1,000 a minute."""
+    with playing(keys=line("ann", tokens_per_minute=1000)) as made:
+        yield made
 
 
 def send(wire: Wire, name: str = "ann", path: str = "/v1/chat/completions", kind: str = "", **fields: Any) -> int:
@@ -109,25 +117,23 @@ def test_a_larger_body_than_the_keys_is_refused(chunked: bool) -> None:
                 assert "of your key" in json.loads(wire.answer.body)["error"]["message"]
 
 
-def test_the_prompts_estimate_and_the_longest_answer_are_reserved() -> None:
-    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
-        send(wire, max_tokens=500)
-        send(wire, max_completion_tokens=300)
-        assert 150 <= left(wire) <= 180, "about 20 tokens of each prompt are reserved, too"
-        send(wire, path="/v1/responses", input="x", max_output_tokens=300)
-        assert wire.error == (429, "rate_limit_exceeded")
-        assert wire.refusals["key_tokens"] == 1
-        assert value(wire, "x-ratelimit-limit-tokens") == "1000"
-        assert int(value(wire, "retry-after") or 0) >= 1
-        assert wire.in_flight["metrics"] == 2
+def test_the_prompts_estimate_and_the_longest_answer_are_reserved(wire: Wire) -> None:
+    send(wire, max_tokens=500)
+    send(wire, max_completion_tokens=300)
+    assert 150 <= left(wire) <= 180, "about 20 tokens of each prompt are reserved, too"
+    send(wire, path="/v1/responses", input="x", max_output_tokens=300)
+    assert wire.error == (429, "rate_limit_exceeded")
+    assert wire.refusals["key_tokens"] == 1
+    assert value(wire, "x-ratelimit-limit-tokens") == "1000"
+    assert int(value(wire, "retry-after") or 0) >= 1
+    assert wire.in_flight["metrics"] == 2
 
 
-def test_a_token_of_a_prompt_is_estimated_for_each_four_bytes() -> None:
-    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
-        send(wire, max_tokens=1, user="")
-        prompt = 999 - left(wire)
-        send(wire, max_tokens=1, user="x" * 400)
-        assert 998 - left(wire) == 2 * prompt + 100
+def test_a_token_of_a_prompt_is_estimated_for_each_four_bytes(wire: Wire) -> None:
+    send(wire, max_tokens=1, user="")
+    prompt = 999 - left(wire)
+    send(wire, max_tokens=1, user="x" * 400)
+    assert 998 - left(wire) == 2 * prompt + 100
 
 
 def reserved(path: str = "/v1/chat/completions", limit: int = 10**6, **fields: Any) -> int:
@@ -194,24 +200,22 @@ def test_more_prompts_than_are_counted_reserve_all_that_a_request_may() -> None:
         *(f"/v1/{name}/render" for name in ("chat/completions", "completions", "messages", "responses")),
     ],
 )
-def test_what_generates_nothing_reserves_and_pays_its_prompt(path: str) -> None:
+def test_what_generates_nothing_reserves_and_pays_its_prompt(wire: Wire, path: str) -> None:
     """Where vLLM says how long that was, this counts."""
-    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
-        prompt = send(wire, path=path, n=5, prompt=["a", "b"])
-        assert left(wire) == 1000 - prompt
-        wire.upstream.sends(with_length(b"[]"))
-        assert left(wire) == 1000 - prompt
-        send(wire, path=path, n=5, prompt=["a", "b"])
-        wire.upstream.sends(with_length(b'{"usage":{"prompt_tokens":60,"completion_tokens":0}}'))
-        assert left(wire) == 1000 - prompt - 60
+    prompt = send(wire, path=path, n=5, prompt=["a", "b"])
+    assert left(wire) == 1000 - prompt
+    wire.upstream.sends(with_length(b"[]"))
+    assert left(wire) == 1000 - prompt
+    send(wire, path=path, n=5, prompt=["a", "b"])
+    wire.upstream.sends(with_length(b'{"usage":{"prompt_tokens":60,"completion_tokens":0}}'))
+    assert left(wire) == 1000 - prompt - 60
 
 
-def test_how_much_is_reserved_where_nothing_is_said_is_an_option() -> None:
-    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
-        wire._options = replace(wire._options, access=AccessOptions(reserved_answer_tokens=100))
-        wire.reload()
-        prompt = send(wire, n=2)
-        assert left(wire) == 800 - prompt
+def test_how_much_is_reserved_where_nothing_is_said_is_an_option(wire: Wire) -> None:
+    wire._options = replace(wire._options, access=AccessOptions(reserved_answer_tokens=100))
+    wire.reload()
+    prompt = send(wire, n=2)
+    assert left(wire) == 800 - prompt
 
 
 def stream_of(wire: Wire, tokens: int) -> None:
@@ -241,15 +245,6 @@ def test_an_answer_that_becomes_longer_than_was_reserved_takes_more_as_it_runs()
         assert left(wire) == 2000 - 4060, "vLLM's figure is the last word"
 
 
-def test_a_stream_that_uses_less_than_it_took_gives_the_rest_back() -> None:
-    with playing(keys=line("ann", tokens_per_minute=2000)) as wire:
-        send(wire, stream=True, max_tokens=1)
-        wire.upstream.sends(STREAM)
-        stream_of(wire, 500)
-        wire.upstream.sends(chunk(USED_IN_STREAM % (60, 40)) + chunk(DONE) + LAST)
-        assert left(wire) == 1900
-
-
 def test_a_key_is_owed_no_more_than_by_its_requests_in_flight() -> None:
     """300 streams at once that do not say how long they are: so many run as have room, and none begins in debt."""
     with playing(keys=line("ann", tokens_per_minute=20_000)) as wire:
@@ -270,11 +265,10 @@ def test_a_key_is_owed_no_more_than_by_its_requests_in_flight() -> None:
         assert wire.error == (429, "rate_limit_exceeded"), "they owe more than drains in a minute"
 
 
-def test_a_request_pays_for_what_vllm_says_that_it_used() -> None:
-    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
-        send(wire, max_tokens=900)
-        wire.upstream.sends(with_length(USED % (60, 40)))
-        assert left(wire) == 900
+def test_a_request_pays_for_what_vllm_says_that_it_used(wire: Wire) -> None:
+    send(wire, max_tokens=900)
+    wire.upstream.sends(with_length(USED % (60, 40)))
+    assert left(wire) == 900
 
 
 def test_a_request_that_vllm_refused_or_never_got_pays_nothing() -> None:
@@ -288,20 +282,21 @@ def test_a_request_that_vllm_refused_or_never_got_pays_nothing() -> None:
 
 
 @pytest.mark.parametrize("options", [None, {"include_usage": True}])
-def test_an_aborted_stream_pays_for_its_prompt_and_what_was_passed_on(options: dict[str, bool] | None) -> None:
-    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
-        send(wire, stream=True, max_tokens=900, stream_options=options)
-        before = left(wire)
-        wire.upstream.sends(STREAM)
-        for _ in range(7):
-            wire.upstream.sends(chunk(b'data: {"choices": []}\n\n'))
-        wire.client.ends()
-        paid = 1000 - left(wire)
-        prompt = 1000 - 900 - before
-        assert paid == prompt + 7
-        send(wire, stream=True, max_tokens=900, stream_options=options)
-        wire.client.ends()
-        assert 1000 - left(wire) == paid + prompt, "the prompt was sent, and nothing came of it"
+def test_an_aborted_stream_pays_for_its_prompt_and_what_was_passed_on(
+    wire: Wire, options: dict[str, bool] | None
+) -> None:
+    send(wire, stream=True, max_tokens=900, stream_options=options)
+    before = left(wire)
+    wire.upstream.sends(STREAM)
+    for _ in range(7):
+        wire.upstream.sends(chunk(b'data: {"choices": []}\n\n'))
+    wire.client.ends()
+    paid = 1000 - left(wire)
+    prompt = 1000 - 900 - before
+    assert paid == prompt + 7
+    send(wire, stream=True, max_tokens=900, stream_options=options)
+    wire.client.ends()
+    assert 1000 - left(wire) == paid + prompt, "the prompt was sent, and nothing came of it"
 
 
 @pytest.mark.parametrize(
@@ -313,26 +308,24 @@ def test_an_aborted_stream_pays_for_its_prompt_and_what_was_passed_on(options: d
         with_length(b'{"a":%b}' % (USED % (1, 1))),
     ],
 )
-def test_a_whole_answer_without_usage_pays_what_was_reserved(answer: bytes) -> None:
+def test_a_whole_answer_without_usage_pays_what_was_reserved(wire: Wire, answer: bytes) -> None:
     """Of a compressed one nobody here can read the usage."""
-    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
-        send(wire, stream=True, max_tokens=500)
-        before = left(wire)
-        wire.upstream.sends(answer)
-        assert left(wire) == before < 500
+    send(wire, stream=True, max_tokens=500)
+    before = left(wire)
+    wire.upstream.sends(answer)
+    assert left(wire) == before < 500
 
 
-def test_a_whole_answer_is_paid_though_its_client_leaves_before_its_end() -> None:
+def test_a_whole_answer_is_paid_though_its_client_leaves_before_its_end(wire: Wire) -> None:
     """When its head comes, vLLM has made all of it; before, it stops."""
-    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
-        send(wire, max_tokens=500)
-        before = left(wire)
-        wire.upstream.sends(with_length(b'{"choices":', length=10_000))
-        wire.client.ends()
-        assert left(wire) == before
-        prompt = send(wire, max_tokens=100)
-        wire.client.ends()
-        assert left(wire) == before - prompt
+    send(wire, max_tokens=500)
+    before = left(wire)
+    wire.upstream.sends(with_length(b'{"choices":', length=10_000))
+    wire.client.ends()
+    assert left(wire) == before
+    prompt = send(wire, max_tokens=100)
+    wire.client.ends()
+    assert left(wire) == before - prompt
 
 
 @pytest.mark.parametrize("piece", [1000, 10**6])
@@ -377,16 +370,15 @@ def test_a_response_in_the_foreground_is_not(fields: dict[str, Any]) -> None:
         assert not wire.client.taken
 
 
-def test_a_body_that_is_no_json_is_vllms_to_refuse() -> None:
-    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
-        wire.client.sends(
-            f"POST /tokenize HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n{bearer('ann')}\r\n".encode()
-            + b"Content-Length: 1\r\n\r\n{"
-        )
-        assert not wire.client.taken
-        wire.upstream.sends(with_length(b"{}", "400 Bad Request"))
-        assert wire.answer.status == 400
-        assert left(wire) == 1000
+def test_a_body_that_is_no_json_is_vllms_to_refuse(wire: Wire) -> None:
+    wire.client.sends(
+        f"POST /tokenize HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n{bearer('ann')}\r\n".encode()
+        + b"Content-Length: 1\r\n\r\n{"
+    )
+    assert not wire.client.taken
+    wire.upstream.sends(with_length(b"{}", "400 Bad Request"))
+    assert wire.answer.status == 400
+    assert left(wire) == 1000
 
 
 def test_one_that_vllm_may_read_though_it_is_nested_too_deeply_here_is_refused() -> None:
@@ -483,34 +475,19 @@ def test_a_stream_pays_for_the_usage_where_its_format_has_it(path: str, events: 
         assert left(wire) == 4900
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1"])
-@pytest.mark.parametrize("ends", [False, True])
-def test_it_does_not_matter_how_the_answer_is_framed(version: str, ends: bool) -> None:
-    """By chunks or by the end of the connection, to a client that takes chunks or does not."""
-    events = WORD + USAGE + DONE
-    with playing(keys=line("ann", tokens_per_minute=5000)) as wire:
-        wire.client.sends(post(BASE, "/v1/chat/completions", bearer("ann"), version=version))
-        wire.upstream.sends(OPEN_END + events if ends else STREAM + chunk(events[:50]) + chunk(events[50:]) + LAST)
-        if ends:
-            wire.upstream.ends()
-        assert wire.answer.body == events
-        assert left(wire) == 4900
-
-
 def test_without_a_limit_of_tokens_no_usage_is_asked_for() -> None:
     with playing(keys=line("ann", requests_per_minute=5)) as wire:
         send(wire, stream=True)
         assert "stream_options" not in asked_of_vllm(wire)
 
 
-def test_of_a_stream_that_is_cut_off_before_its_usage_what_was_passed_on_counts() -> None:
-    with playing(keys=line("ann", tokens_per_minute=1000)) as wire:
-        send(wire, stream=True, max_tokens=900)
-        prompt = 100 - left(wire)
-        wire.upstream.sends(STREAM + chunk(WORD) + chunk(WORD))
-        wire.upstream.resets()
-        assert 1000 - left(wire) == prompt + 2
-        assert b"upstream_broken" in wire.client.taken
+def test_of_a_stream_that_is_cut_off_before_its_usage_what_was_passed_on_counts(wire: Wire) -> None:
+    send(wire, stream=True, max_tokens=900)
+    prompt = 100 - left(wire)
+    wire.upstream.sends(STREAM + chunk(WORD) + chunk(WORD))
+    wire.upstream.resets()
+    assert 1000 - left(wire) == prompt + 2
+    assert b"upstream_broken" in wire.client.taken
 
 
 def test_an_answer_that_was_cut_off_behind_its_usage_pays_that() -> None:

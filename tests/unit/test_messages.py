@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.errors import ConcurrencyLimited, HttpError, MethodNotAllowed, RequestError, ShuttingDown, TooBusy
+from pointsman.errors import ConcurrencyLimited, HttpError, MethodNotAllowed, ShuttingDown, TooBusy
 from pointsman.http1.body import MalformedBody
 from pointsman.http1.request_head import malformed, read_head
 from pointsman.long_body import Received
@@ -45,23 +45,6 @@ def test_a_body_that_is_there_needs_no_task() -> None:
     assert stopped.value.value == b"body"
 
 
-@pytest.mark.parametrize(
-    ("field", "parts"),
-    [
-        ("Content-Length: 8", [b"bo", b"dy", b"body"]),
-        ("Transfer-Encoding: chunked", [b"4\r\nbo", b"dy\r\n4\r\n", b"body\r\n0\r\n", b"\r\n"]),
-    ],
-)
-def test_a_body_is_read_once_it_is_whole(clock: VirtualLoop, field: str, parts: list[bytes]) -> None:
-    body, _ = request(field)
-    read = reading(clock, body)
-    for part in parts:
-        assert not read.done()
-        assert not body.complete
-        assert clock.do(body.feed, part) == b""
-    assert (body.complete, read.result()) == (True, b"bodybody")
-
-
 def test_what_comes_behind_a_body_is_handed_back() -> None:
     body, _ = request("Content-Length: 4")
     assert body.feed(b"bodyGET / HTTP/1.1") == b"GET / HTTP/1.1"
@@ -71,40 +54,6 @@ def test_a_request_without_a_length_has_no_body() -> None:
     body, _ = request()
     assert body.complete
     assert body.feed(b"GET /") == b"GET /"
-
-
-@pytest.mark.parametrize(("field", "before"), [("Content-Length: 11", 0), ("Transfer-Encoding: chunked", 2)])
-def test_more_than_the_limit_is_refused_the_moment_it_is_known_and_is_not_kept(
-    clock: VirtualLoop, field: str, before: int
-) -> None:
-    body, _ = request(field)
-    read = reading(clock, body)
-    for number, part in enumerate((b"b\r\n" * (before > 0) + b"b" * 6, b"b" * 5)):
-        assert read.done() is (number >= before)
-        clock.do(body.feed, part)
-    error = read.exception()
-    assert isinstance(error, RequestError)
-    assert (error.status, error.code) == (413, "body_too_large")
-    assert body._parts == []
-
-
-def test_exactly_the_limit_passes(clock: VirtualLoop) -> None:
-    body, _ = request("Content-Length: 10")
-    body.feed(b"b" * 10)
-    assert reading(clock, body).result() == b"b" * 10
-
-
-def test_a_body_has_its_time_and_no_more(clock: VirtualLoop) -> None:
-    body, _ = request("Content-Length: 4")
-    read = reading(clock, body, 5.0)
-    clock.do(body.feed, b"bod")
-    clock.advance(4.75)
-    assert not read.done()
-    clock.advance(0.25)
-    error = read.exception()
-    assert isinstance(error, RequestError)
-    assert (error.status, error.code) == (408, "request_timeout")
-    clock.do(body.feed, b"y")  # too late, and nobody waits for it any more
 
 
 def test_a_body_that_cannot_be_read_to_its_end_says_why(clock: VirtualLoop) -> None:

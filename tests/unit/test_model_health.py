@@ -11,12 +11,27 @@ from support.fleet import BASE, Watched, adapters, answered, left, serving
 
 FAILED: dict[str, Any] = {"status": 500, "failed": True, "answered": 0.02}
 WHOLE: dict[str, Any] = {"streamed": False, "tokens": (100, 100)}
+THREE = ("adapter-0", "adapter-1", "adapter-2")
+
+Ended = tuple[str, int, dict[str, Any]]
 
 
 @pytest.fixture
 def fleet() -> Watched:
     """A base model and three adapters, of which nobody has asked anything yet."""
     return Watched(serving(3))
+
+
+def ends(model: str, count: int, **fields: Any) -> Ended:
+    """Requests of a model that end at the same time."""
+    return model, count, fields
+
+
+def told(watched: Watched, ended: list[Ended]) -> dict[str, str]:
+    """Return what is said once these requests have ended: a model or an endpoint, and its problem."""
+    for model, count, fields in ended:
+        watched.ends(model, count, **fields)
+    return dict(reached(watched))
 
 
 def reached(watched: Watched) -> list[tuple[str, str]]:
@@ -33,6 +48,47 @@ def test_an_adapter_that_fails_far_more_often_than_its_base_model_is_failing(fle
     assert reached(fleet) == [("adapter-0", "failing")]
     (line,) = fleet.said
     assert line["message"] == "20 of its newest 20 requests failed, of its base model base 0%"
+
+
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        pytest.param([ends("adapter-0", 10, **FAILED)], {"adapter-0": "failing"}, id="with nobody to compare it with"),
+        pytest.param(
+            [ends("adapter-1", 15), ends(BASE, 10, **FAILED)], {BASE: "failing"}, id="a base model, beside all others"
+        ),
+        pytest.param(
+            [
+                *[ends(BASE, 10), ends(BASE, 10, **FAILED)],
+                *[ends("adapter-0", 8), ends("adapter-0", 12, **FAILED)],
+                *[ends("adapter-1", 20), ends("adapter-2", 20)],
+            ],
+            {BASE: "failing"},
+            id="an adapter that fails as often as its base model is not to blame",
+        ),
+        pytest.param(
+            [ends("adapter-1", 4, **FAILED), ends("adapter-0", 10, **FAILED)],
+            {"adapter-0": "failing"},
+            id="fewer than five requests of others are no comparison",
+        ),
+        pytest.param(
+            [
+                ends(BASE, 20),
+                ends("adapter-0", 11, status=500, failed=True, answered=None),
+                ends("adapter-0", 9, answered=3.0),
+            ],
+            {"adapter-0": "failing"},
+            id="most of the newest twenty must have begun to come to be slow",
+        ),
+        pytest.param(
+            [ends("adapter-1", 20, **FAILED | {"streamed": True}), ends("adapter-0", 20, answered=2.0)],
+            {"adapter-1": "failing"},
+            id="what fails at once is not fast, and makes no other slow",
+        ),
+    ],
+)
+def test_which_models_are_failing(fleet: Watched, ended: list[Ended], said: dict[str, str]) -> None:
+    assert told(fleet, ended) == said
 
 
 @pytest.mark.parametrize(("failed", "said"), [(5, False), (6, True)])
@@ -69,30 +125,6 @@ def test_without_a_base_model_that_is_asked_all_others_are_what_it_is_compared_w
     assert line["message"].endswith("of all others 0%")
 
 
-def test_a_model_that_nobody_can_be_compared_with_fails_all_the_same(fleet: Watched) -> None:
-    fleet.ends("adapter-0", 10, **FAILED)
-    assert reached(fleet) == [("adapter-0", "failing")]
-
-
-def test_a_base_model_is_compared_with_all_others(fleet: Watched) -> None:
-    fleet.ends("adapter-1", 15)
-    fleet.ends(BASE, 10, **FAILED)
-    assert reached(fleet) == [(BASE, "failing")]
-
-
-def test_an_adapter_that_fails_as_often_as_its_base_model_is_not_to_blame(fleet: Watched) -> None:
-    for name, failed in ((BASE, 10), ("adapter-0", 12), ("adapter-1", 0), ("adapter-2", 0)):
-        fleet.ends(name, 20 - failed)
-        fleet.ends(name, failed, **FAILED)
-    assert reached(fleet) == [(BASE, "failing")]
-
-
-def test_fewer_than_five_requests_of_others_are_no_comparison(fleet: Watched) -> None:
-    fleet.ends("adapter-1", 4, **FAILED)
-    fleet.ends("adapter-0", 10, **FAILED)
-    assert reached(fleet) == [("adapter-0", "failing")]
-
-
 # --- slow -----------------------------------------------------------------------------------------------------------
 
 
@@ -119,12 +151,57 @@ def test_slow_is_five_times_as_long_and_a_second_longer(fleet: Watched, usual: f
     assert bool(reached(fleet)) == said
 
 
-def test_nineteen_requests_are_too_few_to_be_slow_and_cold_starts_are_no_median(fleet: Watched) -> None:
-    fleet.ends(BASE, 20)
-    fleet.ends("adapter-0", 19, answered=3.0)
-    fleet.ends("adapter-1", 9, answered=30.0)
-    fleet.ends("adapter-1", 11)
-    assert reached(fleet) == []
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        pytest.param(
+            [ends(BASE, 20), ends("adapter-0", 19, answered=3.0)], {}, id="nineteen requests are too few to be slow"
+        ),
+        pytest.param(
+            [ends(BASE, 20), ends("adapter-1", 9, answered=30.0), ends("adapter-1", 11)],
+            {},
+            id="cold starts are no median",
+        ),
+        pytest.param(
+            [ends("adapter-1", 5), ends("adapter-2", 20, answered=1.0), ends("adapter-0", 20, answered=4.0)],
+            {"adapter-0": "slow"},
+            id="without a base model the middle of the others counts, however busy one is",
+        ),
+        pytest.param(
+            [
+                *[ends(name, 8, answered=1.0) for name in (BASE, "adapter-0", "adapter-1")],
+                *[ends(name, 30, **left(8.0)) for name in (BASE, "adapter-0", "adapter-1", "adapter-0")],
+            ],
+            {},
+            id="under load clients of all models leave alike",
+        ),
+        pytest.param(
+            [ends(BASE, 20, answered=0.5, sent_bytes=100_000), ends("adapter-0", 20, answered=1.6)],
+            {},
+            id="shorter prompts need not be faster",
+        ),
+        pytest.param(
+            [
+                *[ends(BASE, 11), ends(BASE, 9, endpoint="b", answered=1.0)],
+                ends("adapter-0", 20, endpoint="b", answered=3.5),
+            ],
+            {},
+            id="what a slower endpoint answers is compared with what it answers",
+        ),
+        pytest.param(
+            [ends(BASE, 11), ends("adapter-0", 20, endpoint="b", answered=3.5)],
+            {"adapter-0": "slow"},
+            id="where nothing comparable was sent there, with other endpoints",
+        ),
+    ],
+)
+def test_which_models_are_slow(fleet: Watched, ended: list[Ended], said: dict[str, str]) -> None:
+    assert told(fleet, ended) == said
+
+
+def test_models_of_another_base_model_are_no_comparison() -> None:
+    watched = Watched(serving(3, "other"))
+    assert told(watched, [ends("other", 20, answered=4.0), ends("adapter-0", 20)]) == {}
 
 
 @pytest.mark.parametrize(
@@ -148,22 +225,6 @@ def test_only_what_is_comparable_is_compared(
     fleet.ends(BASE, 20, **usual)
     fleet.ends("adapter-0", 20, **found, answered=4.0)
     assert bool(reached(fleet)) == said
-
-
-def test_without_a_base_model_that_is_asked_the_middle_of_the_others_counts_however_busy_one_is(
-    fleet: Watched,
-) -> None:
-    fleet.ends("adapter-1", 5)
-    fleet.ends("adapter-2", 20, answered=1.0)
-    fleet.ends("adapter-0", 20, answered=4.0)
-    assert reached(fleet) == [("adapter-0", "slow")]
-
-
-def test_most_of_the_newest_twenty_must_have_begun_to_come(fleet: Watched) -> None:
-    fleet.ends(BASE, 20)
-    fleet.ends("adapter-0", 11, status=500, failed=True, answered=None)
-    fleet.ends("adapter-0", 9, answered=3.0)
-    assert reached(fleet) == [("adapter-0", "failing")]
 
 
 def test_a_slow_adapter_that_fails_now_and_then_is_judged_by_what_it_answers(fleet: Watched) -> None:
@@ -191,16 +252,6 @@ def test_a_queue_that_the_others_have_not_seen_is_no_fault_of_the_model(
         fleet.wait(50.0)
     fleet.ends("adapter-0", 20, answered=seconds, in_flight=found)
     assert bool(reached(fleet)) == said
-
-
-def test_a_queue_of_all_models_is_said_of_the_endpoint() -> None:
-    """Where each request takes longer, more are in flight: that is what is the matter, and no excuse."""
-    watched = Watched(serving(3))
-    for name in adapters(3):
-        watched.ends(name, 20, endpoint="a")
-        watched.ends(name, 20, endpoint="b", answered=3.0, in_flight=200)
-    watched.ends(BASE, 20, endpoint="a")
-    assert reached(watched) == [("b", "slow")]
 
 
 @pytest.mark.parametrize("usual", [{}, WHOLE | {"answered": 0.2}])
@@ -273,15 +324,6 @@ def test_by_clients_that_leave_no_adapter_is_well(fleet: Watched) -> None:
     assert [line["state"] for line in fleet.said] == ["slow", "no longer slow"]
 
 
-def test_where_clients_of_all_models_leave_alike_no_model_is_slow(fleet: Watched) -> None:
-    """A loaded vLLM: of most requests, nobody waits for the answer."""
-    for name in (BASE, *adapters(2)):
-        fleet.ends(name, 8, answered=1.0)
-        fleet.ends(name, 30, **left(8.0))
-    fleet.ends("adapter-0", 30, **left(8.0))
-    assert reached(fleet) == []
-
-
 def test_an_endpoint_where_all_models_hang_is_said_once() -> None:
     """In comparison with the hour before; and with other endpoints."""
     watched = Watched(serving(3))
@@ -295,39 +337,6 @@ def test_an_endpoint_where_all_models_hang_is_said_once() -> None:
         watched.ends(name, endpoint="a", **left(10.0))
     assert reached(watched) == [("a", "slow")]
     assert "3 of the 3 models that a has answered for are slow" in watched.said[0]["message"]
-
-
-def test_shorter_prompts_need_not_be_faster(fleet: Watched) -> None:
-    fleet.ends(BASE, 20, answered=0.5, sent_bytes=100_000)
-    fleet.ends("adapter-0", 20, answered=1.6)
-    assert reached(fleet) == []
-
-
-def test_what_a_slower_endpoint_answers_is_compared_with_what_it_answers(fleet: Watched) -> None:
-    fleet.ends(BASE, 11, endpoint="a")
-    fleet.ends(BASE, 9, endpoint="b", answered=1.0)
-    fleet.ends("adapter-0", 20, endpoint="b", answered=3.5)
-    assert reached(fleet) == []
-
-
-def test_where_nothing_comparable_was_sent_there_other_endpoints_are_what_it_is_compared_with(fleet: Watched) -> None:
-    fleet.ends(BASE, 11, endpoint="a")
-    fleet.ends("adapter-0", 20, endpoint="b", answered=3.5)
-    assert reached(fleet) == [("adapter-0", "slow")]
-
-
-def test_models_of_another_base_model_are_no_comparison() -> None:
-    watched = Watched(serving(3, "other"))
-    watched.ends("other", 20, answered=4.0)
-    watched.ends("adapter-0", 20)
-    assert reached(watched) == []
-
-
-def test_what_fails_at_once_is_not_fast(fleet: Watched) -> None:
-    """Else an adapter that fails would make others look slow, and none that is slow and fails would be slow."""
-    fleet.ends("adapter-1", 20, **FAILED | {"streamed": True})
-    fleet.ends("adapter-0", 20, answered=2.0)
-    assert reached(fleet) == [("adapter-1", "failing")]
 
 
 # --- the endpoint's fault -------------------------------------------------------------------------------------------
@@ -358,6 +367,63 @@ def test_what_most_adapters_have_in_common_is_said_once_of_the_endpoint(
     )
 
 
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        pytest.param(
+            [
+                *[ends(name, 20) for name in (BASE, *THREE)],
+                *[ends(name, 20, endpoint="b", answered=3.0, in_flight=200) for name in THREE],
+            ],
+            {"b": "slow"},
+            id="a queue of all models is no excuse",
+        ),
+        pytest.param(
+            [
+                *[ends(name, 10) for name in (BASE, *THREE)],
+                *[ends(name, 10, endpoint="b", answered=4.0) for name in (BASE, *THREE)],
+            ],
+            {"b": "slow"},
+            id="slow in comparison with the others",
+        ),
+        pytest.param(
+            [ends(BASE, 20), *[ends(name, 20, endpoint="b", **FAILED) for name in THREE]],
+            {"b": "failing"},
+            id="all models of it that fail say nothing of the adapters",
+        ),
+        pytest.param(
+            [*[ends(name, 3) for name in THREE], *[ends(name, 2, **FAILED) for name in THREE]],
+            {},
+            id="not for a failure or two of each model",
+        ),
+        pytest.param(
+            [
+                *[ends(BASE, 20), *[ends(name, 14, endpoint="b", answered=3.0) for name in THREE]],
+                ends("adapter-0", 6, answered=3.0),
+            ],
+            {"b": "slow"},
+            id="what it is to blame for does not count against an adapter",
+        ),
+        pytest.param(
+            [
+                *[ends(BASE, 20), *[ends(name, 10, endpoint="b", **FAILED) for name in THREE]],
+                ends("adapter-0", 10, **FAILED),
+            ],
+            {"adapter-0": "failing", "b": "failing"},
+            id="an adapter that fails at another endpoint too is said as well",
+        ),
+    ],
+)
+def test_when_an_endpoint_is_to_blame(fleet: Watched, ended: list[Ended], said: dict[str, str]) -> None:
+    assert told(fleet, ended) == said
+
+
+def test_a_few_adapters_that_fail_are_not_the_endpoints_fault() -> None:
+    names = {name: FAILED if name in {"adapter-0", "adapter-1"} else {} for name in (BASE, *adapters(5))}
+    ended = [ends(name, 20, **fields) for name, fields in names.items()]
+    assert told(Watched(serving(5)), ended) == {"adapter-0": "failing", "adapter-1": "failing"}
+
+
 def test_it_is_the_endpoints_fault_before_the_first_adapter_has_twenty_requests() -> None:
     watched = Watched(serving(12))
     watched.ends(BASE, 20)
@@ -386,22 +452,6 @@ def test_adapters_that_are_all_slow_alike_are_said_once_in_comparison_with_the_h
     assert asked(75, 3.0) == [("a", state) for state in ("slow", "no longer slow") * 2], "it is usual after an hour"
 
 
-def test_an_endpoint_where_all_is_slow_is_compared_with_the_others() -> None:
-    watched = Watched(serving(2))
-    for name in (BASE, *adapters(2)):
-        watched.ends(name, 10, endpoint="a")
-        watched.ends(name, 10, endpoint="b", answered=4.0)
-    assert reached(watched) == [("b", "slow")]
-
-
-def test_all_models_of_one_endpoint_that_fail_say_nothing_of_the_adapters() -> None:
-    watched = Watched(serving(2))
-    watched.ends(BASE, 20, endpoint="a")
-    for name in adapters(2):
-        watched.ends(name, 20, endpoint="b", **FAILED)
-    assert reached(watched) == [("b", "failing")]
-
-
 @pytest.mark.parametrize(("bad", "what"), [(FAILED, "failing"), ({"answered": 3.0}, "slow")])
 def test_what_was_said_of_a_busy_adapter_is_over_at_once_when_it_is_the_endpoints_fault(
     bad: dict[str, Any], what: str
@@ -415,23 +465,6 @@ def test_what_was_said_of_a_busy_adapter_is_over_at_once_when_it_is_the_endpoint
         watched.ends(name, 12, **bad)
     assert reached(watched)[1:] == [("a", what)]
     assert set(watched.watch.models(what).values()) == {0.0}
-
-
-def test_a_failure_or_two_of_each_model_are_not_the_endpoints_fault() -> None:
-    watched = Watched(serving(3))
-    for name in adapters(3):
-        watched.ends(name, 3)
-        watched.ends(name, 2, **FAILED)
-    assert reached(watched) == []
-
-
-def test_what_an_endpoint_is_to_blame_for_does_not_count_against_an_adapter() -> None:
-    watched = Watched(serving(3))
-    watched.ends(BASE, 20, endpoint="a")
-    for name in adapters(3):
-        watched.ends(name, 14, endpoint="b", answered=3.0)
-    watched.ends("adapter-0", 6, endpoint="a", answered=3.0)
-    assert reached(watched) == [("b", "slow")]
 
 
 @pytest.mark.parametrize("bad", [FAILED, {"answered": 6.0}, left(10.0)], ids=["failing", "slow", "hung"])
@@ -452,22 +485,6 @@ def test_what_most_models_got_at_the_same_time_does_not_count_against_one_that_i
     asked(120, **bad)
     asked(300)
     assert [name for name, _ in watched.warnings()] == ["a"]
-
-
-def test_a_few_adapters_that_fail_are_not_the_endpoints_fault() -> None:
-    watched = Watched(serving(5))
-    for name in (BASE, *adapters(5)):
-        watched.ends(name, 20, **(FAILED if name in {"adapter-0", "adapter-1"} else {}))
-    assert reached(watched) == [("adapter-0", "failing"), ("adapter-1", "failing")]
-
-
-def test_an_adapter_that_fails_at_another_endpoint_too_is_said_as_well() -> None:
-    watched = Watched(serving(3))
-    watched.ends(BASE, 20, endpoint="a")
-    for name in adapters(3):
-        watched.ends(name, 10, endpoint="b", **FAILED)
-    watched.ends("adapter-0", 10, endpoint="a", **FAILED)
-    assert sorted(reached(watched)) == [("adapter-0", "failing"), ("b", "failing")]
 
 
 # --- over -----------------------------------------------------------------------------------------------------------

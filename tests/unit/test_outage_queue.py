@@ -64,15 +64,6 @@ def test_only_those_are_released_that_an_endpoint_can_take() -> None:
     assert [request.endpoints for _ in range(3) for request in requests.release({"b"})] == [{"b"}, {"a", "b"}]
 
 
-def test_one_that_left_is_forgotten() -> None:
-    requests, gone = WaitQueue(), WaitingRequest("x", A)
-    requests.add(gone)
-    requests.remove(gone)
-    assert not requests
-    requests.remove(gone)
-    assert requests.release({"a"}) == []
-
-
 # --- through the data port ----------------------------------------------------------------------------------------
 
 

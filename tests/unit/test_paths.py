@@ -14,7 +14,7 @@ from pointsman.config.client_keys import parse_keys
 from pointsman.config.model import PathOptions
 from support import vllm_paths_table
 from support.client_keys import line
-from support.playbook import OK, Wire, playing, with_length
+from support.playbook import OK, Wire, with_length
 from support.toy_config import BASE, A, B, category, config
 
 ADMINISTRATION = (
@@ -48,13 +48,12 @@ def posted(path: str) -> bytes:
 
 
 @pytest.mark.parametrize("path", [path.path for path in paths.RELAYED])
-def test_each_listed_path_is_relayed_untouched(path: str) -> None:
-    with playing() as wire:
-        wire.client.sends(posted(path))
-        assert wire.upstream.written.startswith(f"POST {path} HTTP/1.1\r\n".encode())
-        assert wire.upstream.written.endswith(b'\r\n\r\n{"model" : "base","x":1}')
-        wire.upstream.sends(OK)
-        wire.expect_to_client(b"{}")
+def test_each_listed_path_is_relayed_untouched(wire: Wire, path: str) -> None:
+    wire.client.sends(posted(path))
+    assert wire.upstream.written.startswith(f"POST {path} HTTP/1.1\r\n".encode())
+    assert wire.upstream.written.endswith(b'\r\n\r\n{"model" : "base","x":1}')
+    wire.upstream.sends(OK)
+    wire.expect_to_client(b"{}")
 
 
 @pytest.mark.parametrize("path", ADMINISTRATION)
@@ -96,68 +95,61 @@ def test_what_is_not_there_can_not_be_removed(text: str) -> None:
         paths.removed(text)
 
 
-def test_a_reload_adds_and_removes_paths() -> None:
-    with playing() as wire:
-        wire.relay(paths=PathOptions(add=("POST /v2/embed", "GET /tokenizer_info"), remove=("POST /tokenize",)))
-        wire.client.sends(posted("/v2/embed"))
-        assert wire.upstream.written.startswith(b"POST /v2/embed HTTP/1.1\r\n")
-        wire.upstream.sends(OK)
-        wire.client.sends(b"GET /tokenizer_info HTTP/1.1\r\nHost: here\r\n\r\n")
-        assert b"GET /tokenizer_info HTTP/1.1\r\n" in wire.upstream.written
-        wire.upstream.sends(OK)
-        wire.client.sends(posted("/tokenize"))
-        assert wire.error == (404, "not_found")
+def test_a_reload_adds_and_removes_paths(wire: Wire) -> None:
+    wire.relay(paths=PathOptions(add=("POST /v2/embed", "GET /tokenizer_info"), remove=("POST /tokenize",)))
+    wire.client.sends(posted("/v2/embed"))
+    assert wire.upstream.written.startswith(b"POST /v2/embed HTTP/1.1\r\n")
+    wire.upstream.sends(OK)
+    wire.client.sends(b"GET /tokenizer_info HTTP/1.1\r\nHost: here\r\n\r\n")
+    assert b"GET /tokenizer_info HTTP/1.1\r\n" in wire.upstream.written
+    wire.upstream.sends(OK)
+    wire.client.sends(posted("/tokenize"))
+    assert wire.error == (404, "not_found")
 
 
-def test_ping_is_answered_here_as_vllm_does() -> None:
-    with playing() as wire:
-        for method in ("GET", "POST", "HEAD"):
-            assert (asked(wire, method, "/ping").status, wire.answer.body) == (200, b"")
-        assert wire.a.requests == 0
+def test_ping_is_answered_here_as_vllm_does(wire: Wire) -> None:
+    for method in ("GET", "POST", "HEAD"):
+        assert (asked(wire, method, "/ping").status, wire.answer.body) == (200, b"")
+    assert wire.a.requests == 0
 
 
-def test_the_load_is_the_requests_at_all_endpoints() -> None:
-    with playing() as wire:
-        busy = [wire.connect() for _ in range(3)]
-        for client in busy:
-            client.sends(posted("/tokenize"))
-        assert json.loads(asked(wire, "GET", "/load").body) == {"server_load": 3}
+def test_the_load_is_the_requests_at_all_endpoints(wire: Wire) -> None:
+    busy = [wire.connect() for _ in range(3)]
+    for client in busy:
+        client.sends(posted("/tokenize"))
+    assert json.loads(asked(wire, "GET", "/load").body) == {"server_load": 3}
 
 
-def test_the_version_is_vllms() -> None:
-    with playing() as wire:
-        wire.client.sends(b"GET /version HTTP/1.1\r\nHost: here\r\n\r\n")
-        assert wire.upstream.written.startswith(b"GET /version HTTP/1.1\r\n")
-        wire.upstream.sends(with_length(b'{"version":"0.32.0"}'))
-        wire.expect_to_client(b'{"version":"0.32.0"}')
+def test_the_version_is_vllms(wire: Wire) -> None:
+    wire.client.sends(b"GET /version HTTP/1.1\r\nHost: here\r\n\r\n")
+    assert wire.upstream.written.startswith(b"GET /version HTTP/1.1\r\n")
+    wire.upstream.sends(with_length(b'{"version":"0.32.0"}'))
+    wire.expect_to_client(b'{"version":"0.32.0"}')
 
 
 @pytest.mark.parametrize("path", ["/v1/models", f"/v1/models/{BASE}", "/load"])
-def test_a_head_of_what_is_answered_here_is_the_head_of_its_get(path: str) -> None:
-    with playing() as wire:
-        got = asked(wire, "GET", path)
-        asked(wire, "HEAD", path)
-        head = wire.client.taken[wire.client.taken.rindex(b"HTTP/1.1 ") :]
-        assert head.startswith(b"HTTP/1.1 200 ")
-        assert head.endswith(b"\r\n\r\n")
-        assert b"Content-Length: %d\r\n" % len(got.body) in head
+def test_a_head_of_what_is_answered_here_is_the_head_of_its_get(wire: Wire, path: str) -> None:
+    got = asked(wire, "GET", path)
+    asked(wire, "HEAD", path)
+    head = wire.client.taken[wire.client.taken.rindex(b"HTTP/1.1 ") :]
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert head.endswith(b"\r\n\r\n")
+    assert b"Content-Length: %d\r\n" % len(got.body) in head
 
 
 @pytest.mark.parametrize("path", ["/version", "/v1/responses/resp_1", "/v1/chat/completions"])
-def test_any_other_head_is_refused(path: str) -> None:
+def test_any_other_head_is_refused(wire: Wire, path: str) -> None:
     """As vLLM would, whose answer would tell of a body that does not come."""
-    with playing() as wire:
-        wire.generations.stored.add("resp_1", "", "a")
-        wire.client.sends(f"HEAD {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
-        assert b"HTTP/1.1 405 " in wire.client.taken
-        assert wire.a.requests == 0
+    wire.generations.stored.add("resp_1", "", "a")
+    wire.client.sends(f"HEAD {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+    assert b"HTTP/1.1 405 " in wire.client.taken
+    assert wire.a.requests == 0
 
 
-def test_a_path_that_is_removed_has_no_head_either() -> None:
-    with playing() as wire:
-        wire.relay(paths=PathOptions(remove=("GET /load",)))
-        wire.client.sends(b"HEAD /load HTTP/1.1\r\nHost: here\r\n\r\n")
-        assert b"HTTP/1.1 404 " in wire.client.taken
+def test_a_path_that_is_removed_has_no_head_either(wire: Wire) -> None:
+    wire.relay(paths=PathOptions(remove=("GET /load",)))
+    wire.client.sends(b"HEAD /load HTTP/1.1\r\nHost: here\r\n\r\n")
+    assert b"HTTP/1.1 404 " in wire.client.taken
 
 
 # --- models --------------------------------------------------------------------------------------------------------
@@ -170,21 +162,19 @@ def test_a_path_that_is_removed_has_no_head_either() -> None:
         *(("org/model", "org/model"), ("org%2Fmodel", "org/model")),
     ],
 )
-def test_a_model_is_found_by_its_name(path: str, name: str) -> None:
-    with playing() as wire:
-        got = asked(wire, "GET", f"/v1/models/{path}")
-        assert (got.status, json.loads(got.body)["id"]) == (200, name)
-        listed = json.loads(asked(wire, "GET", "/v1/models").body)["data"]
-        assert json.loads(got.body) in listed
+def test_a_model_is_found_by_its_name(wire: Wire, path: str, name: str) -> None:
+    got = asked(wire, "GET", f"/v1/models/{path}")
+    assert (got.status, json.loads(got.body)["id"]) == (200, name)
+    listed = json.loads(asked(wire, "GET", "/v1/models").body)["data"]
+    assert json.loads(got.body) in listed
 
 
 @pytest.mark.parametrize("path", ["nobody", "org/nobody", "%ff", "x" * 500, "..", "%0d%0aX:%20y"])
-def test_a_model_that_nobody_serves_is_a_404(path: str) -> None:
-    with playing() as wire:
-        got = asked(wire, "GET", f"/v1/models/{path}")
-        error = json.loads(got.body)["error"]
-        assert (got.status, error["code"], error["param"]) == (404, "model_not_found", "model")
-        assert len(error["message"]) < 200
+def test_a_model_that_nobody_serves_is_a_404(wire: Wire, path: str) -> None:
+    got = asked(wire, "GET", f"/v1/models/{path}")
+    error = json.loads(got.body)["error"]
+    assert (got.status, error["code"], error["param"]) == (404, "model_not_found", "model")
+    assert len(error["message"]) < 200
 
 
 CONFIG = config(category("technical"), endpoints=(A, B))

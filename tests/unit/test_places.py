@@ -60,20 +60,19 @@ def test_a_head_takes_nobodys_place() -> None:
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-def test_a_request_takes_its_place_with_the_last_byte_of_its_body(framing: str) -> None:
-    with playing() as wire:
-        rest = BODY[-1:]
-        if framing == "length":
-            wire.client.sends(head() + BODY[:-1])
-        else:
-            chunked = b"POST /v1/chat/completions HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
-            wire.client.sends(chunked + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b" % (len(BODY), BODY[:-1]))
-            rest += b"\r\n0\r\n\r\n"
-        assert (arriving(wire), wire.in_flight["metrics"]) == (1, 0)
-        wire.client.sends(rest)
-        assert (arriving(wire), wire.in_flight["metrics"]) == (0, 1)
-        wire.upstream.sends(OK)
-        assert wire.answer.status == 200
+def test_a_request_takes_its_place_with_the_last_byte_of_its_body(wire: Wire, framing: str) -> None:
+    rest = BODY[-1:]
+    if framing == "length":
+        wire.client.sends(head() + BODY[:-1])
+    else:
+        chunked = b"POST /v1/chat/completions HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+        wire.client.sends(chunked + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b" % (len(BODY), BODY[:-1]))
+        rest += b"\r\n0\r\n\r\n"
+    assert (arriving(wire), wire.in_flight["metrics"]) == (1, 0)
+    wire.client.sends(rest)
+    assert (arriving(wire), wire.in_flight["metrics"]) == (0, 1)
+    wire.upstream.sends(OK)
+    assert wire.answer.status == 200
 
 
 def test_where_all_places_are_taken_meanwhile_it_is_a_503() -> None:
@@ -97,13 +96,12 @@ def test_where_all_are_taken_already_it_is_one_before_its_body_comes() -> None:
 
 
 @pytest.mark.parametrize("path", paths.ALL)
-def test_no_path_waits_for_anything_before_its_body_is_whole(path: paths.DataPath) -> None:
-    with playing() as wire:
-        target = path.path.format(id="x", name="y")
-        wire.client.sends(f"{path.method} {target} HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\n\r\n".encode())
-        assert wire.in_flight["metrics"] == 0
-        assert (arriving(wire) == 1) is (wire.client.taken == b"")
-        assert wire.a.connections + wire.b.connections == []
+def test_no_path_waits_for_anything_before_its_body_is_whole(wire: Wire, path: paths.DataPath) -> None:
+    target = path.path.format(id="x", name="y")
+    wire.client.sends(f"{path.method} {target} HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\n\r\n".encode())
+    assert wire.in_flight["metrics"] == 0
+    assert (arriving(wire) == 1) is (wire.client.taken == b"")
+    assert wire.a.connections + wire.b.connections == []
 
 
 @pytest.mark.parametrize("end", ["leaves", "late", "stops"])
@@ -120,11 +118,10 @@ def test_however_it_ends_it_counts_no_longer(end: str) -> None:
         assert len(wire.outcomes()) == 1
 
 
-def test_a_request_without_a_body_has_no_coding_of_it() -> None:
-    with playing() as wire:
-        wire.client.sends(b"GET /v1/models HTTP/1.1\r\nHost: here\r\nContent-Encoding: gzip\r\n\r\n")
-        assert wire.in_flight["metrics"] == 1
-        assert wire.client.taken == b""
+def test_a_request_without_a_body_has_no_coding_of_it(wire: Wire) -> None:
+    wire.client.sends(b"GET /v1/models HTTP/1.1\r\nHost: here\r\nContent-Encoding: gzip\r\n\r\n")
+    assert wire.in_flight["metrics"] == 1
+    assert wire.client.taken == b""
 
 
 # --- too many --------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from pointsman.config.model import (
     BUILTIN_FAMILIES,
     Category,
     Config,
+    Endpoint,
     Lora,
     Model,
     ModelScore,
@@ -328,11 +329,58 @@ def test_a_remembered_category_that_is_no_more_does_not_stick() -> None:
 # --- deciding --------------------------------------------------------------------------------------------------
 
 
-def test_a_category_is_answered_by_its_adapter() -> None:
-    decision = decide(config(), "medical")
-    assert (decision.model, decision.base_model, decision.category) == ("medical-lora", BASE, "medical")
-    assert (decision.endpoints, decision.reason) == ((A,), Reason.CLASSIFIED)
-    assert decision.edits.model == "medical-lora"
+LORAS = config().model_config[BASE].loras
+TWO = config(endpoints=(A, B))
+ON_B = config(endpoints=(A, B), base=Model(preferred_endpoints=("b",), loras=LORAS))
+ADAPTER_DEFAULT = config(default_model="legal-lora")
+RENAMED, STRANGE = "meta-llama/Llama-2-7b", served(a={"x": None, "y": None})
+MEDICAL_AT_B = served(a={BASE: None}, b={BASE: None, "medical-lora": BASE})
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "now", "model", "endpoints", "reason"),
+    [
+        pytest.param(config(), "medical", ANYTHING, "medical-lora", [A], Reason.CLASSIFIED, id="by its adapter"),
+        pytest.param(config(), "medical", served(a={BASE: None}), BASE, [A], Reason.ADAPTER_MISSING, id="by its base"),
+        pytest.param(
+            ADAPTER_DEFAULT, None, ANYTHING, "legal-lora", [A], Reason.CLASSIFIED, id="the default may be an adapter"
+        ),
+        pytest.param(
+            ADAPTER_DEFAULT, None, served(a={BASE: None}), BASE, [A], Reason.ADAPTER_MISSING, id="which may be missing"
+        ),
+        pytest.param(
+            config(), "medical", STRANGE, BASE, [A], Reason.ADAPTER_MISSING, id="where nothing that we know is served"
+        ),
+        pytest.param(config(), None, STRANGE, BASE, [A], Reason.CLASSIFIED, id="nor the default model"),
+        pytest.param(
+            TWO, "medical", MEDICAL_AT_B, "medical-lora", [B], Reason.CLASSIFIED, id="only where it is served"
+        ),
+        pytest.param(TWO, "legal", MEDICAL_AT_B, BASE, [A, B], Reason.ADAPTER_MISSING, id="the base at both"),
+        pytest.param(
+            *(TWO, "medical", served(a={BASE: None}), "medical-lora", [B], Reason.CLASSIFIED),
+            id="an endpoint that never answered may serve anything",
+        ),
+        pytest.param(ON_B, "medical", ANYTHING, "medical-lora", [B], Reason.CLASSIFIED, id="at its base's endpoints"),
+        pytest.param(ON_B, None, ANYTHING, BASE, [B], Reason.CLASSIFIED, id="as the base"),
+        *(
+            pytest.param(
+                *(config(), name, served(a={RENAMED: None, "legal-lora": RENAMED}), RENAMED, [A], reason),
+                id=f"a base that is served under another single name, for {name}",
+            )
+            for name, reason in ((None, Reason.CLASSIFIED), ("medical", Reason.ADAPTER_MISSING))
+        ),
+        pytest.param(
+            *(TWO, "technical", served(a={"other": None}, b={BASE: None}), BASE, [B], Reason.ADAPTER_MISSING),
+            id="the base where one endpoint alone serves it",
+        ),
+    ],
+)
+def test_a_category_is_answered_by_what_is_served_where_it_is_served(
+    made: Config, name: str | None, now: ServedModels, model: str, endpoints: list[Endpoint], reason: Reason
+) -> None:
+    decision = decide(made, name, now)
+    assert (decision.model, decision.edits.model, decision.base_model) == (model, model, BASE)
+    assert (decision.category, list(decision.endpoints), decision.reason) == (name, endpoints, reason)
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.ADAPTER_MISSING])
@@ -345,13 +393,6 @@ def test_no_category_is_answered_by_the_default_model_with_no_other_edit() -> No
     decision = decide(config(), None)
     assert decision.edits == Edits(model=BASE)
     assert (decision.model, decision.category) == (BASE, None)
-
-
-def test_the_default_model_may_be_an_adapter() -> None:
-    made = config(default_model="legal-lora")
-    assert decide(made, None).model == "legal-lora"
-    missing = decide(made, None, served(a={BASE: None}))
-    assert (missing.model, missing.reason) == (BASE, Reason.ADAPTER_MISSING)
 
 
 RANKED = config(category("legal", entry("third", 0.25), entry("first", 1.0), entry("second", 1.0), entry(None, 0.5)))
@@ -372,51 +413,8 @@ def test_a_missing_adapter_gives_way_to_the_next_entry(loras: tuple[str, ...], m
     assert decision.endpoints == (A,)
 
 
-def test_without_any_entry_served_the_first_ones_base_answers() -> None:
-    decision = decide(config(), "medical", served(a={BASE: None}))
-    assert (decision.model, decision.base_model, decision.reason) == (BASE, BASE, Reason.ADAPTER_MISSING)
-    assert (decision.category, decision.endpoints) == ("medical", (A,))
-
-
-def test_an_endpoint_that_serves_nothing_we_know_is_asked_for_the_base_all_the_same() -> None:
-    now = served(a={"x": None, "y": None})
-    decision = decide(config(), "medical", now)
-    assert (decision.model, decision.endpoints, decision.reason) == (BASE, (A,), Reason.ADAPTER_MISSING)
-    default = decide(config(), None, now)
-    assert (default.model, default.endpoints, default.reason) == (BASE, (A,), Reason.CLASSIFIED)
-
-
-def test_an_adapter_is_asked_for_only_where_it_is_served() -> None:
-    now = served(a={BASE: None}, b={BASE: None, "medical-lora": BASE})
-    assert decide(config(endpoints=(A, B)), "medical", now).endpoints == (B,)
-    assert decide(config(endpoints=(A, B)), "legal", now).endpoints == (A, B)
-
-
-def test_an_endpoint_that_never_answered_may_serve_anything() -> None:
-    decision = decide(config(endpoints=(A, B)), "medical", served(a={BASE: None}))
-    assert (decision.model, decision.endpoints, decision.reason) == ("medical-lora", (B,), Reason.CLASSIFIED)
-
-
-def test_an_adapter_inherits_its_bases_endpoints() -> None:
-    made = config(endpoints=(A, B))
-    loras = made.model_config[BASE].loras
-    bound = config(endpoints=(A, B), base=Model(preferred_endpoints=("b",), loras=loras))
-    assert decide(bound, "medical").endpoints == (B,)
-    assert decide(bound, None).endpoints == (B,)
-
-
-def test_a_base_that_is_served_under_another_single_name_is_asked_for_by_that_name() -> None:
-    now = served(a={"meta-llama/Llama-2-7b": None, "legal-lora": "meta-llama/Llama-2-7b"})
-    default = decide(config(), None, now)
-    assert (default.model, default.base_model, default.reason) == ("meta-llama/Llama-2-7b", BASE, Reason.CLASSIFIED)
-    assert default.edits.model == "meta-llama/Llama-2-7b"
-    missing = decide(config(), "medical", now)
-    assert (missing.model, missing.reason) == ("meta-llama/Llama-2-7b", Reason.ADAPTER_MISSING)
-
-
 # --- an explicit model -----------------------------------------------------------------------------------------
 
-LORAS = config().model_config[BASE].loras
 ON_A = config(endpoints=(A, B), base=Model(preferred_endpoints=("a",), loras=LORAS))
 
 
@@ -552,32 +550,6 @@ def test_a_model_that_a_client_named_is_no_adapter_of_our_choice() -> None:
     assert not Planner(config()).explicit("technical-lora", ANYTHING).adapter
     assert decide(config(), "technical").adapter
     assert not decide(config(), None).adapter
-
-
-def test_what_is_served_is_looked_up_once_for_all_requests_of_a_category(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until it changes."""
-    made = Planner(config())
-    looked: list[str] = []
-    find = Planner._find
-
-    def counted(self: Planner, name: str, now: ServedModels) -> Any:
-        looked.append(name)
-        return find(self, name, now)
-
-    monkeypatch.setattr(Planner, "_find", counted)
-    now = ServedModels()
-    for _ in range(3):
-        made.decide(chosen("technical"), 0.0, now)
-        made.decide(chosen("legal"), 0.0, now)
-    assert looked == ["technical-lora", "legal-lora"]
-    made.decide(chosen("technical"), 0.0, ServedModels())
-    assert looked == ["technical-lora", "legal-lora", "technical-lora"]
-
-
-def test_where_only_one_endpoint_serves_the_base_it_answers_for_a_missing_adapter() -> None:
-    made = config(category("technical", entry("technical-lora")), endpoints=(A, B))
-    decision = decide(made, "technical", served(a={"other": None}, b={BASE: None}))
-    assert (decision.model, [endpoint.name for endpoint in decision.endpoints]) == (BASE, ["b"])
 
 
 def test_the_base_that_answers_for_missing_adapters_reasons_as_the_first_of_them_would() -> None:

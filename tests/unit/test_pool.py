@@ -36,18 +36,6 @@ def test_a_connection_is_kept_for_three_seconds(wire: Wire, seconds: float, agai
     assert (wire.ask() is first) is again
 
 
-def test_each_has_its_own_three_seconds(wire: Wire) -> None:
-    first, second, third = reusable(wire, 3)
-    assert wire.pooled == [second, third]
-    assert first.aborted
-    wire.clock.advance(0.75)
-    assert wire.pooled == [second, third]
-    wire.clock.advance(0.25)
-    assert wire.pooled == [third]
-    wire.clock.advance(1.0)
-    assert wire.pooled == []
-
-
 def test_those_that_come_after_all_were_closed_have_them_too(wire: Wire) -> None:
     for _ in range(2):
         reusable(wire, 1)
@@ -82,28 +70,6 @@ def test_one_that_vllm_closed_is_forgotten(wire: Wire) -> None:
     last.ends()
     assert wire.pooled == [first]
     assert wire.ask() is first
-
-
-def test_at_the_end_of_its_config_an_endpoint_closes_all_of_them(wire: Wire) -> None:
-    connections = reusable(wire, 2)
-    wire.clock.do(wire.endpoints["a"].close)
-    assert all(connection.aborted for connection in connections)
-    assert wire.pooled == []
-    wire.clock.advance(10.0)
-
-
-@pytest.mark.parametrize("vllm", ["a", "b"])
-def test_a_connection_that_is_refused_goes_to_the_other_endpoint_or_is_a_502(wire: Wire, vllm: str) -> None:
-    wire.a.accepts = wire.b.accepts = False
-    wire.client.sends(post())
-    wire.a.refuses()
-    if vllm == "a":
-        wire.b.connects()
-        wire.upstream.sends(OK)
-        assert wire.outcomes()[0]["endpoint"] == "b"
-    else:
-        wire.b.refuses()
-        assert wire.error == (502, "upstream_unreachable")
 
 
 @pytest.mark.parametrize("milliseconds", [500, 2_000])

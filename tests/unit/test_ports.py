@@ -13,13 +13,7 @@ import pytest
 
 from pointsman.app.ports import Port, Ports
 from pointsman.errors import CannotStart
-from support.playbook import Wire, playing
-
-
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    with playing() as made:
-        yield made
+from support.playbook import Wire
 
 
 @contextlib.contextmanager

@@ -48,18 +48,11 @@ def test_the_second_death_refuses_it_for_a_minute() -> None:
     assert ward.quarantine.empty
 
 
-def test_after_that_each_death_refuses_it_for_another_minute() -> None:
+@pytest.mark.parametrize("endpoints", ["aaa", "ab"], ids=["a third death for another minute", "of two endpoints"])
+def test_each_further_death_refuses_it_whichever_endpoint_died(endpoints: str) -> None:
     ward = Ward()
-    for _ in range(3):
-        ward.dies(KILLER)
-    ward.now -= 1
-    assert ward.refuses()
-
-
-def test_the_deaths_may_be_of_two_endpoints() -> None:
-    ward = Ward()
-    ward.dies(KILLER, endpoint="a")
-    ward.dies(KILLER, endpoint="b")
+    for endpoint in endpoints:
+        ward.dies(KILLER, endpoint=endpoint)
     ward.now -= 1
     assert ward.refuses()
 
@@ -213,6 +206,14 @@ def ends_its_stream_with_an_error(upstream: FakeTransport) -> None:
     upstream.sends(STREAM + DEAD + LAST)
 
 
+def is_served(wire: Wire, request: bytes = post("killer")) -> None:
+    """A vLLM answers it."""
+    wire.client = wire.connect()
+    wire.client.sends(request)
+    wire.upstream.sends(OK)
+    assert wire.answer.status == 200
+
+
 DEATHS = [closes, breaks_its_stream, answers_500, ends_its_stream_with_an_error]
 
 
@@ -228,9 +229,7 @@ def all_close(*others: FakeTransport) -> Callable[[FakeTransport], None]:
 def test_what_a_busy_endpoint_or_a_proxy_answers_is_no_death(wire: Wire, status: str) -> None:
     for _ in range(2):
         dies_of(wire, post("killer"), lambda upstream: upstream.sends(with_length(b"{}", status)))
-    wire.client = wire.connect()
-    wire.ask("killer").sends(OK)
-    assert wire.answer.status == 200
+    is_served(wire)
 
 
 def dies_of(wire: Wire, request: bytes, fails: Callable[[FakeTransport], None]) -> None:
@@ -268,23 +267,9 @@ def test_what_kills_an_engine_twice_is_refused_to_its_client_alone(
     assert wire.error == (422, "query_of_death")
     assert wire.a.requests == asked
     for harmless in (post("base", "/v1/completions"), post("other", "/v1/completions", key)):
-        wire.client = wire.connect()
-        wire.client.sends(harmless)
-        wire.upstream.sends(OK)
-        assert wire.answer.status == 200
+        is_served(wire, harmless)
     wire.clock.advance(60)
-    wire.client = wire.connect()
-    wire.client.sends(killer)
-    wire.upstream.sends(OK)
-    assert wire.answer.status == 200
-
-
-def test_the_body_of_a_failed_request_is_let_go(wire: Wire) -> None:
-    wire.ask("killer").resets()
-    quarantine = wire.generations._builder._quarantine
-    assert quarantine._troubles
-    wire.clock.advance(10.0)
-    assert not quarantine._troubles
+    is_served(wire, killer)
 
 
 def test_it_is_counted_and_logged(wire: Wire) -> None:
@@ -316,19 +301,6 @@ def test_a_reused_connection_that_breaks_is_a_failure_as_well(wire: Wire) -> Non
     assert wire.error == (422, "query_of_death")
 
 
-@pytest.mark.parametrize(("others", "refused"), [(2, True), (3, False)])
-def test_among_more_than_three_at_the_endpoint_nobody_is_refused(wire: Wire, others: int, refused: bool) -> None:
-    for turn in range(2):
-        there = []
-        for number in range(others):
-            wire.client = wire.connect()
-            there.append(wire.ask(f"other-{turn}-{number}"))
-        dies_of(wire, post("killer"), all_close(*there))
-    wire.client = wire.connect()
-    wire.client.sends(post("killer"))
-    assert (wire.client.taken != b"") is refused
-
-
 def test_one_that_an_older_config_serves_is_not_overlooked(wire: Wire) -> None:
     for turn in range(2):
         there = []
@@ -349,9 +321,7 @@ def test_a_client_that_leaves_and_a_service_that_stops_are_no_deaths(wire: Wire)
         wire.client.resets()
         not_listening(wire)
         wire.a.accepts = True
-    wire.client = wire.connect()
-    wire.ask("killer").sends(OK)
-    assert wire.answer.status == 200
+    is_served(wire)
 
 
 def test_it_is_remembered_across_a_reload_and_can_be_switched_off(wire: Wire) -> None:
@@ -361,18 +331,14 @@ def test_it_is_remembered_across_a_reload_and_can_be_switched_off(wire: Wire) ->
     wire.client.sends(post("killer"))
     assert wire.error == (422, "query_of_death")
     wire.relay(quarantine=False)
-    wire.client = wire.connect()
-    wire.ask("killer").sends(OK)
-    assert wire.answer.status == 200
+    is_served(wire)
 
 
 def test_switched_off_nothing_is_noted() -> None:
     with playing(quarantine=False) as wire:
         for _ in range(3):
             dies_of(wire, post("killer"), closes)
-        wire.client = wire.connect()
-        wire.ask("killer").sends(OK)
-        assert wire.answer.status == 200
+        is_served(wire)
 
 
 def test_a_health_check_that_fails_confirms_a_death() -> None:

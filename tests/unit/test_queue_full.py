@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.playbook import LAST, OK, STREAM, Wire, chunk, event, half_open, playing, with_length
+from support.playbook import LAST, OK, STREAM, Wire, chunk, event, half_open, with_length
 
 # As vLLM 0.32 writes them.
 QUEUE = (
@@ -30,13 +30,12 @@ DEAD = b'{"error":{"message":"EngineCore encountered an issue.","type":"Service 
     ],
 )
 def test_the_other_endpoint_gets_the_request_and_the_client_its_answer_alone(
-    model: str, path: str, said: bytes
+    wire: Wire, model: str, path: str, said: bytes
 ) -> None:
-    with playing() as wire:
-        full = wire.ask(model, path)
-        wire.goes_to_b(full, with_length(said, BUSY), "queue_full")
-        assert b'pointsman_retries_total{reason="queue_full"} 1.0' in wire.generations.metrics.render()
-        assert full in wire.pooled
+    full = wire.ask(model, path)
+    wire.goes_to_b(full, with_length(said, BUSY), "queue_full")
+    assert b'pointsman_retries_total{reason="queue_full"} 1.0' in wire.generations.metrics.render()
+    assert full in wire.pooled
 
 
 def test_where_all_are_full_the_last_answer_is_the_clients(wire: Wire) -> None:
@@ -86,11 +85,10 @@ def test_an_adapter_that_one_endpoint_has_no_room_for_and_the_other_does_not_kno
         pytest.param(with_length(QUEUE + b" " * 16_384, BUSY), id="too long"),
     ],
 )
-def test_any_other_error_is_the_clients(answer: bytes) -> None:
-    with playing() as wire:
-        wire.ask().sends(answer)
-        assert wire.answer.body == answer.partition(b"\r\n\r\n")[2]
-        assert wire.b.requests == 0
+def test_any_other_error_is_the_clients(wire: Wire, answer: bytes) -> None:
+    wire.ask().sends(answer)
+    assert wire.answer.body == answer.partition(b"\r\n\r\n")[2]
+    assert wire.b.requests == 0
 
 
 FULL = [
@@ -101,13 +99,12 @@ FULL = [
 
 
 @pytest.mark.parametrize("answer", FULL)
-def test_a_full_endpoint_has_not_failed(answer: bytes) -> None:
-    with playing() as wire:
-        wire.endpoints["b"].reachable = False
-        breaker = wire.almost_open()
-        wire.ask().sends(answer)
-        assert wire.answer.whole
-        assert not breaker.opened
+def test_a_full_endpoint_has_not_failed(wire: Wire, answer: bytes) -> None:
+    wire.endpoints["b"].reachable = False
+    breaker = wire.almost_open()
+    wire.ask().sends(answer)
+    assert wire.answer.whole
+    assert not breaker.opened
 
 
 def test_it_closes_the_breaker_of_one_that_had() -> None:

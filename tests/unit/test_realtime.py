@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,12 +22,6 @@ NOTHING = {"metrics": 0, "client": 0, "generations": 0}
 ONE = {"metrics": 1, "client": 1, "generations": 1}
 # A client of HTTP would be answered, were its bytes taken for a request.
 REQUEST = b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n"
-
-
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    with playing() as made:
-        yield made
 
 
 def offer(*fields: str, path: str = "/v1/realtime", method: str = "GET", version: str = "1.1") -> bytes:
@@ -87,27 +80,25 @@ def test_vllm_gets_the_handshake_and_the_client_its_answer(wire: Wire) -> None:
         pytest.param(offer(*UPGRADE, "Transfer-Encoding: chunked") + b"0\r\n\r\n", id="a chunked body"),
     ],
 )
-def test_what_is_no_offer_of_a_websocket_alone_is_told_so_and_reaches_nobody(request_: bytes) -> None:
-    with playing() as wire:
-        wire.client.sends(request_)
-        assert wire.error == (426, "upgrade_required")
-        assert b"\r\nUpgrade: websocket\r\n" in wire.answer.head + b"\r\n"
-        assert wire.a.requests == 0
-        assert outcome(wire)["status"] == 426
+def test_what_is_no_offer_of_a_websocket_alone_is_told_so_and_reaches_nobody(wire: Wire, request_: bytes) -> None:
+    wire.client.sends(request_)
+    assert wire.error == (426, "upgrade_required")
+    assert b"\r\nUpgrade: websocket\r\n" in wire.answer.head + b"\r\n"
+    assert wire.a.requests == 0
+    assert outcome(wire)["status"] == 426
 
 
 @pytest.mark.parametrize(
     "path", ["/v1/chat/completions", "/version", "/v1/responses/resp_1", "/metrics", "/v1/realtime/x"]
 )
-def test_no_other_path_takes_an_offer(path: str) -> None:
-    with playing() as wire:
-        wire.client.sends(offer(*UPGRADE, *HANDSHAKE, path=path) + REQUEST)
-        for connection in wire.a.connections:
-            assert b"upgrade" not in connection.written.lower()
-            connection.sends(with_length(b'{"data":[]}'))
-        assert b" 101 " not in wire.client.taken
-        assert wire.client.taken.count(b"HTTP/1.1 ") == 1, "what follows is no request"
-        assert wire.client.eof
+def test_no_other_path_takes_an_offer(wire: Wire, path: str) -> None:
+    wire.client.sends(offer(*UPGRADE, *HANDSHAKE, path=path) + REQUEST)
+    for connection in wire.a.connections:
+        assert b"upgrade" not in connection.written.lower()
+        connection.sends(with_length(b'{"data":[]}'))
+    assert b" 101 " not in wire.client.taken
+    assert wire.client.taken.count(b"HTTP/1.1 ") == 1, "what follows is no request"
+    assert wire.client.eof
 
 
 def test_a_101_that_nobody_asked_for_is_an_error(wire: Wire) -> None:
@@ -116,32 +107,29 @@ def test_a_101_that_nobody_asked_for_is_an_error(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("field", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
-def test_a_101_with_a_body_is_an_error(field: bytes) -> None:
-    with playing() as wire:
-        wire.client.sends(OFFER)
-        wire.upstream.sends(TAKEN.replace(b"Upgrade: websocket", field))
-        assert wire.error == (502, "upstream_error")
-        assert wire.upstream.aborted
+def test_a_101_with_a_body_is_an_error(wire: Wire, field: bytes) -> None:
+    wire.client.sends(OFFER)
+    wire.upstream.sends(TAKEN.replace(b"Upgrade: websocket", field))
+    assert wire.error == (502, "upstream_error")
+    assert wire.upstream.aborted
 
 
-def test_the_path_can_be_removed() -> None:
-    with playing() as wire:
-        wire.relay(paths=PathOptions(remove=("GET /v1/realtime",)))
-        wire.client.sends(OFFER)
-        assert wire.error == (404, "not_found")
+def test_the_path_can_be_removed(wire: Wire) -> None:
+    wire.relay(paths=PathOptions(remove=("GET /v1/realtime",)))
+    wire.client.sends(OFFER)
+    assert wire.error == (404, "not_found")
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "400 Bad Request", "403 Forbidden"])
-def test_a_refusal_of_vllms_is_relayed_and_the_connection_ends(status: str) -> None:
-    with playing() as wire:
-        wire.client.sends(OFFER + REQUEST)
-        wire.upstream.sends(with_length(b"no such path", status))
-        assert (wire.answer.status, wire.answer.body) == (int(status[:3]), b"no such path")
-        assert b"\r\nConnection: close" in wire.answer.head
-        assert wire.client.eof
-        assert wire.buffered == 0
-        assert REQUEST not in wire.upstream.written
-        assert outcome(wire)["status"] == int(status[:3])
+def test_a_refusal_of_vllms_is_relayed_and_the_connection_ends(wire: Wire, status: str) -> None:
+    wire.client.sends(OFFER + REQUEST)
+    wire.upstream.sends(with_length(b"no such path", status))
+    assert (wire.answer.status, wire.answer.body) == (int(status[:3]), b"no such path")
+    assert b"\r\nConnection: close" in wire.answer.head
+    assert wire.client.eof
+    assert wire.buffered == 0
+    assert REQUEST not in wire.upstream.written
+    assert outcome(wire)["status"] == int(status[:3])
 
 
 def test_an_idle_connection_that_vllm_had_closed_is_made_anew(wire: Wire) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import math
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -25,14 +23,12 @@ from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.shadow import ShadowOptions
 from pointsman.config.model import Config
-from pointsman.config.tls import Certificate
-from pointsman.errors import CannotStart, ConfigError, Problem
+from pointsman.errors import CannotStart
 from pointsman.observability.log import Log
 from support.log import Memory
 from support.toy_config import QUIET, config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
-PROBLEM = Problem(path="colour", line=3, message="unknown key", fix="remove it")
 
 
 class Given(ConfigSource):
@@ -142,14 +138,6 @@ async def test_a_reload_without_news_tells_its_warnings_again(world: World, firs
     assert answer["warnings"] == ["line 1: old"]
 
 
-async def test_each_line_names_who_asked_for_that_reload_only(world: World, first: PreparedConfig) -> None:
-    together = [world.reloader.ask(trigger) for trigger in ("request", "SIGHUP", "request")]
-    await asyncio.gather(*together)
-    await world.reload(first, "file")
-
-    assert [line["trigger"] for line in world.lines()] == [["SIGHUP", "request"], ["file"]]
-
-
 async def test_another_classifier_is_told_by_its_folder_and_the_beginning_of_its_hash(
     world: World, first: PreparedConfig, make_classifier: Make
 ) -> None:
@@ -223,22 +211,6 @@ async def test_another_address_waits_for_a_restart(world: World, first: Prepared
     assert world.lines()[0]["needs_restart"] == answer["needs_restart"]
 
 
-async def test_a_config_with_faults_is_a_422_that_lists_them(world: World) -> None:
-    world.source.found = ConfigError("config.yaml", (PROBLEM,))
-
-    response = (await world.reloader.ask("request")).response()
-
-    error = json.loads(response.body)["error"]
-    assert response.status == 422
-    assert (error["type"], error["code"], error["param"]) == ("invalid_config", "reload_failed", None)
-    assert [problem["message"] for problem in error["problems"]] == ["unknown key"]
-    assert "unknown key" in error["message"]
-    [line] = world.lines()
-    assert (line["level"], line["result"]) == ("error", "failed")
-    assert "unknown key" in line["error"]
-    assert "traceback" not in line
-
-
 async def test_what_cannot_be_read_is_a_422_without_a_list(world: World) -> None:
     error = (await world.reload(CannotStart("no such file")))["error"]
 
@@ -283,25 +255,3 @@ async def test_the_generation_is_that_of_the_config_that_serves(world: World, fi
     assert world.lines()[0]["generation"] == 1
     await world.reload(prepared(first.classifier, config(threshold=0.7)))
     assert world.metric("config_generation") == 2
-
-
-async def test_systemd_is_told_of_the_beginning_and_the_end(world: World, first: PreparedConfig) -> None:
-    await world.reload(first)
-    begun, ended = world.warnings()
-    assert begun.startswith("RELOADING=1\n")
-    assert ended == f"READY=1\nSTATUS={world.generations.current.status()}"
-
-    await world.reload(CannotStart("no such file"))
-    assert world.warnings()[1].startswith("READY=1\nSTATUS=the config was not reloaded, see the log; ")
-
-
-async def test_another_certificate_in_the_same_files_is_told(world: World, first: PreparedConfig) -> None:
-    def read(digest: bytes) -> PreparedConfig:
-        certificate = Certificate(ssl.create_default_context(), digest, 0.0, math.inf)
-        return prepared(first.classifier, config(threshold=0.7), certificate=certificate)
-
-    await world.reload(read(b"one"))
-    same, other = await world.reload(read(b"one")), await world.reload(read(b"two"))
-
-    assert same["changes"] == []
-    assert [(one["path"], one["to"]) for one in other["changes"]] == [("pointsman.server.tls", "(another certificate)")]

@@ -202,17 +202,6 @@ def test_a_client_that_asks_first_is_told_to_go_on_once_there_is_room(wire: Wire
     assert wire.client.taken == b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def test_they_get_room_in_their_order(wire: Wire) -> None:
-    others = fill(wire)
-    clients = [wire.connect(f"203.0.113.{number}") for number in range(3)]
-    for client in clients:
-        client.sends(head())
-    for number, other in enumerate(others):
-        assert [client.reading for client in clients].count(True) == number
-        other.resets()
-        assert clients[number].reading
-
-
 def test_after_ten_seconds_it_is_a_503(wire: Wire) -> None:
     fill(wire)
     wire.client.sends(head() + large()[:1000])
@@ -224,17 +213,6 @@ def test_after_ten_seconds_it_is_a_503(wire: Wire) -> None:
     assert wire.client.reading, "else its client could not read that before it has sent all"
     assert wire.refusals == {"memory": 1}
     assert wire.buffered == FULL
-
-
-def test_the_65th_body_of_a_client_that_would_wait_is_refused_at_once(wire: Wire) -> None:
-    fill(wire)
-    for number in range(65):
-        assert wire.generations.budget.waiting == number
-        wire.client = wire.connect()
-        wire.client.sends(head())
-    assert wire.error == (503, "overloaded")
-    assert wire.refusals == {"memory": 1}
-    assert wire.generations.budget.waiting == 64
 
 
 def test_the_time_that_it_waits_is_not_that_of_the_body() -> None:
@@ -278,22 +256,6 @@ def test_the_end_of_the_service_ends_the_wait(wire: Wire) -> None:
     wire.clock.advance(5.0)
     assert stopping.done()
     assert wire.buffered == 0
-
-
-def test_small_bodies_and_health_are_served_meanwhile(wire: Wire) -> None:
-    fill(wire)
-    other = wire.connect("203.0.113.1")
-    other.sends(post())
-    wire.upstream.sends(OK)
-    other.sends(GET)
-    assert other.taken.count(b"HTTP/1.1 200") == 2
-
-
-def test_one_clients_bodies_wait_for_each_other_and_nobody_else_does(wire: Wire) -> None:
-    second, other = wire.connect(), wire.connect("203.0.113.1")
-    for client in (wire.client, second, other):
-        client.sends(head())
-    assert [client.reading for client in (wire.client, second, other)] == [True, False, True]
 
 
 def test_a_reload_that_allows_more_ends_the_wait(wire: Wire) -> None:
@@ -403,46 +365,32 @@ def test_what_comes_behind_a_body_that_is_refused_is_no_request(wire: Wire) -> N
 # --- slow bodies --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("rate", "expected"), [(1000, None), (999, 408)])
-def test_a_body_has_a_minimum_rate_over_each_ten_seconds(rate: int, expected: int | None) -> None:
-    with playing(server=limited(min_body_rate=1000, body_timeout_ms=60_000)) as wire:
+RATED = {"min_body_rate": 1000, "body_timeout_ms": 60_000}
+
+
+@pytest.mark.parametrize(
+    ("options", "sent", "refused"),
+    [
+        pytest.param(RATED, [(10_000, 9.75)], None, id="the minimum of ten seconds"),
+        pytest.param(RATED, [(9_990, 9.75)], b"min_body_rate", id="a little less"),
+        pytest.param(RATED, [(100, 3.25)] * 3, b"min_body_rate", id="one that drips"),
+        pytest.param(RATED, [(100_000, 19.75)], b"min_body_rate", id="what came fast does not pay for later"),
+        pytest.param({"min_body_rate": 0}, [(0, 29.75)], b"", id="without a minimum the time of the whole"),
+    ],
+)
+def test_a_body_has_a_minimum_rate_over_each_ten_seconds(
+    options: dict[str, int], sent: list[tuple[int, float]], refused: bytes | None
+) -> None:
+    with playing(server=limited(**options)) as wire:
         wire.client.sends(head())
-        wire.client.sends(large()[: rate * 10])
-        wire.clock.advance(9.75)
+        for size, seconds in sent:
+            wire.client.sends(large()[:size])
+            wire.clock.advance(seconds)
         assert status(wire.client) is None
         wire.clock.advance(0.25)
-        assert status(wire.client) == expected
-        if expected:
-            assert b"min_body_rate" in wire.answer.body
-
-
-def test_a_body_that_drips_has_the_same_minimum() -> None:
-    with playing(server=limited(min_body_rate=1000, body_timeout_ms=60_000)) as wire:
-        wire.client.sends(head())
-        for _ in range(3):
-            wire.client.sends(large()[:100])
-            wire.clock.advance(3.25)
-        wire.clock.advance(0.25)
-        assert wire.error == (408, "request_timeout")
-
-
-def test_what_came_fast_does_not_pay_for_what_comes_slowly_later() -> None:
-    with playing(server=limited(min_body_rate=1000, body_timeout_ms=60_000)) as wire:
-        wire.client.sends(head() + large()[:100_000])
-        wire.clock.advance(19.75)
-        assert status(wire.client) is None
-        wire.clock.advance(0.25)
-        assert wire.error == (408, "request_timeout")
-        assert wire.refusals == {"body_timeout": 1}
-
-
-def test_without_a_minimum_only_the_time_of_the_whole_counts() -> None:
-    with playing(server=limited(min_body_rate=0)) as wire:
-        wire.client.sends(head())
-        wire.clock.advance(29.75)
-        assert status(wire.client) is None
-        wire.clock.advance(0.25)
-        assert wire.error == (408, "request_timeout")
+        assert status(wire.client) == (None if refused is None else 408)
+        assert refused is None or refused in wire.answer.body
+        assert wire.refusals == ({} if refused is None else {"body_timeout": 1})
 
 
 def test_the_edited_body_is_dropped_with_the_clients(wire: Wire) -> None:

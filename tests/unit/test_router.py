@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,7 +15,7 @@ from pointsman.adapters.catalog import ModelCard, ServedModels
 from pointsman.api.classification import intent
 from pointsman.api.decision_headers import decision_lines
 from pointsman.classify.classifier import Classifier
-from pointsman.config.model import AskOptions, Config, RoutingOptions, Rule
+from pointsman.config.model import AskOptions, RoutingOptions
 from pointsman.errors import ClassifierError, Overloaded
 from pointsman.formats import CHAT, COMPLETIONS, RESPONSES, Format
 from pointsman.routing.decision import Reason
@@ -28,11 +26,6 @@ from support.gate import Gate
 from support.toy_config import BASE, A, B, category, config, entry
 
 Make = Callable[..., AbstractContextManager[Classifier]]
-
-
-@pytest.fixture
-def router(classifier: Classifier) -> Router:
-    return Router(config(), classifier, ServedModels)
 
 
 @pytest.fixture
@@ -322,33 +315,6 @@ async def test_a_follow_up_turn_keeps_its_conversations_category(
     assert outcome(await router.route(request("python", "answer", turn))) == expected
 
 
-async def test_a_switch_is_remembered(router: Router) -> None:
-    await router.route(request("python"))
-    await router.route(request("python", "answer", "blood"))
-    routed = await router.route(request("python", "answer", "blood", "answer", "and now?"))
-    assert outcome(routed) == ("medical", Reason.STICKY)
-
-
-async def test_a_first_turn_does_not_stick_to_another_conversation_that_began_the_same(router: Router) -> None:
-    await router.route(request("weather"))
-    await router.route(request("weather", "answer", "python"))
-    assert outcome(await router.route(request("weather"))) == (None, Reason.NO_CATEGORY)
-
-
-async def test_another_conversation_is_not_affected(router: Router) -> None:
-    await router.route(request("python"))
-    routed = await router.route(request("hello", "answer", "python landlord"))
-    assert outcome(routed) == (None, Reason.LOW_CONFIDENCE)
-
-
-async def test_a_tools_result_keeps_the_last_decision_without_a_look_at_the_text(router: Router) -> None:
-    await router.route(request("blood"))
-    await router.route(request("blood", "answer", "python"))
-    routed = await router.route(request("blood", "answer", "python", "call", TOOL))
-    assert outcome(routed) == ("technical", Reason.STICKY)
-    assert routed.classification is None
-
-
 async def test_a_function_call_of_the_responses_api_keeps_the_last_decision(router: Router) -> None:
     def asked(*items: Any) -> ParsedRequest:
         first = {"role": "user", "content": "python"}
@@ -406,27 +372,6 @@ async def test_a_conversation_whose_category_is_gone_begins_anew(
 # --- split -----------------------------------------------------------------------------------------------------
 
 
-def split_config() -> Config:
-    entries = (entry("quarter", 1.0), entry("rest", 3.0))
-    return config(category("technical", *entries), routing=RoutingOptions(split="score"))
-
-
-@pytest.mark.thorough
-async def test_a_split_gives_each_entry_its_share_of_conversations_and_each_conversation_one_entry(
-    classifier: Classifier,
-) -> None:
-    random.seed(14)
-    router = Router(split_config(), classifier, ServedModels)
-    models: Counter[str] = Counter()
-    for number in range(400):
-        first = await router.route(request(f"python {number}"))
-        second = await router.route(request(f"python {number}", "a", "python"))
-        assert first.decision.model == second.decision.model
-        models[first.decision.model] += 1
-    assert models.keys() == {"quarter", "rest"}
-    assert models["quarter"] == pytest.approx(100, abs=35)  # four standard deviations
-
-
 # --- an explicit model --------------------------------------------------------------------------------------------
 
 
@@ -442,14 +387,6 @@ async def test_an_explicit_model_goes_where_it_is_served_now(classifier: Classif
         served = ServedModels(cards)
         for _ in range(2):
             assert router.explicit(b"{}", "own").decision.endpoints == endpoints
-
-
-async def test_the_names_that_clients_make_up_do_not_fill_the_memory(classifier: Classifier) -> None:
-    served = ServedModels()
-    router = Router(config(), classifier, lambda: served)
-    for number in range(3_000):
-        assert router.explicit(b"{}", f"name {number}").decision.model == f"name {number}"
-        assert len(router.planner._explicit) <= 1_024
 
 
 # --- decided anew -------------------------------------------------------------------------------------------------
@@ -474,24 +411,3 @@ async def test_one_that_is_decided_anew_still_tells_which_threshold_was_missed(r
     routed = await router.route(asked)
     assert routed.decision.missed is not None
     assert router.again(asked, routed, ServedModels()).decision.missed == routed.decision.missed
-
-
-async def test_one_that_is_decided_anew_tells_that_its_adapter_is_missing(router: Router) -> None:
-    asked = request("Fix my Python")
-    routed = await router.route(asked)
-    again = router.again(asked, routed, ServedModels().without("a", "technical-lora"))
-    assert outcome(again) == ("technical", Reason.ADAPTER_MISSING)
-    assert again.decision.model == BASE
-    assert again.decision.confidence == routed.decision.confidence
-
-
-async def test_so_does_one_that_a_rule_decided_unread(classifier: Classifier) -> None:
-    split = category("technical", *(entry(f"{letter}-lora", 1.0) for letter in "abcdef"))
-    rules = (Rule(name="all", tools=False, category="technical"),)
-    made = config(split, routing=RoutingOptions(split="score", rules=rules), endpoints=(A, B))
-    router = Router(made, classifier, ServedModels)
-    asked = request(*["a"] * 5000)
-    routed = await router.route(asked)
-    again = router.again(asked, routed, ServedModels().without("a", routed.decision.model))
-    assert (routed.decision.rule, routed.classification) == ("all", None)
-    assert (again.decision.model, again.decision.endpoints) == (routed.decision.model, (B,))

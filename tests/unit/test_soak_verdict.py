@@ -55,7 +55,7 @@ def became(end: str, at: float, code: str | None = None, ms: float = 5.0) -> lis
 
 
 def test_a_run_in_which_nothing_was_lost_has_no_fault() -> None:
-    assert judge(evidence()) == []
+    assert judge(evidence()) == judge(evidence(peak=420 * MIB)) == []
 
 
 @pytest.mark.parametrize("at", [20.0, 70.0, 170.0, 270.0, 370.0])
@@ -124,8 +124,20 @@ def test_a_routed_request_that_the_default_model_answers_is_told_from_one_that_i
     assert judged(WHOLE, refused, "landlord", "landlord n1", stream=False).code == "overloaded"
 
 
-def test_a_run_without_requests_shows_nothing() -> None:
-    assert judge(evidence(asked=[])) == ["lost: nothing was asked"]
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"asked": []}, "lost: nothing was asked", id="a run without requests shows nothing"),
+        pytest.param({"peak": 421 * MIB}, "memory: 421.0 MiB at most", id="above the base, the budget and 64 MiB"),
+        pytest.param({"end": replace(FLAT, descriptors=29)}, "descriptors: 9 more", id="descriptors that stay open"),
+        *(pytest.param({"gauges": STILL | {gauge: 1.0}}, gauge, id=f"{gauge} that is left over") for gauge in STILL),
+        pytest.param({"attacks": DID | {"reloads": {}}}, "attack: reloads did nothing", id="an attack without effect"),
+        pytest.param({"errors": ["a traceback"]}, "log: a traceback", id="an error in the log"),
+    ],
+)
+def test_each_fault_is_found(changes: dict[str, Any], said: str) -> None:
+    (fault,) = judge(evidence(**changes))
+    assert said in fault
 
 
 def test_memory_that_grows_between_attacks_is_found_and_that_of_an_attack_is_not() -> None:
@@ -136,31 +148,6 @@ def test_memory_that_grows_between_attacks_is_found_and_that_of_an_attack_is_not
     busy = [replace(FLAT, at=at + 0.5, resident=(300 if at >= 350 else 100) * MIB) for at in range(400)]
     assert judge(evidence(samples=busy)) == []
     assert judge(evidence(samples=[])) == ["memory: too few quiet samples"]
-
-
-def test_memory_above_the_base_the_budget_and_64_mib_is_found() -> None:
-    assert judge(evidence(peak=420 * MIB)) == []
-    (fault,) = judge(evidence(peak=421 * MIB))
-    assert fault.startswith("memory: 421.0 MiB at most")
-
-
-def test_descriptors_that_stay_open_are_found() -> None:
-    (fault,) = judge(evidence(end=replace(FLAT, descriptors=29)))
-    assert fault.startswith("descriptors: 9 more")
-
-
-@pytest.mark.parametrize("gauge", [*STILL])
-def test_work_that_is_left_over_is_found(gauge: str) -> None:
-    (fault,) = judge(evidence(gauges=STILL | {gauge: 1.0}))
-    assert gauge in fault
-
-
-def test_an_attack_that_did_nothing_proves_nothing() -> None:
-    assert judge(evidence(attacks=DID | {"reloads": {}})) == ["attack: reloads did nothing"]
-
-
-def test_an_error_in_the_log_is_found() -> None:
-    assert judge(evidence(errors=["a traceback"])) == ["log: a traceback"]
 
 
 def test_latency_is_of_answers_in_settled_phases() -> None:

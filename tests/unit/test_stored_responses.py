@@ -9,7 +9,7 @@ import pytest
 
 from pointsman.proxy.response_id import ResponseIdReader
 from pointsman.proxy.stored_responses import StoredResponse, StoredResponses
-from support.playbook import OK, OPEN, STREAM, Wire, chunk, playing, with_length
+from support.playbook import OK, OPEN, STREAM, Wire, chunk, with_length
 from support.virtual_loop import FakeTransport
 
 PATH = "/v1/responses"
@@ -311,16 +311,15 @@ def test_nor_is_that_one_asked_for_another_model(wire: Wire) -> None:
     assert wire.error == (502, "upstream_unreachable")
 
 
-def test_a_continuation_is_routed_among_the_models_of_that_endpoint() -> None:
+def test_a_continuation_is_routed_among_the_models_of_that_endpoint(wire: Wire) -> None:
     """There, the adapter is not served: the base model answers."""
-    with playing() as wire:
-        stored_at_b(wire)
-        wire.generations.current.poller.refused("b", "technical-lora")
-        connection = ask(wire, MINE, model="MoM", previous_response_id="resp_1")
-        assert connection in wire.b.connections
-        assert b'"llama2-7b"' in connection.written
-        connection.sends(with_length(answer("resp_2")))
-        assert b"x-pointsman-reason: adapter_missing" in wire.answer.head
+    stored_at_b(wire)
+    wire.generations.current.poller.refused("b", "technical-lora")
+    connection = ask(wire, MINE, model="MoM", previous_response_id="resp_1")
+    assert connection in wire.b.connections
+    assert b'"llama2-7b"' in connection.written
+    connection.sends(with_length(answer("resp_2")))
+    assert b"x-pointsman-reason: adapter_missing" in wire.answer.head
 
 
 def test_so_is_one_whose_adapter_that_endpoint_turns_out_not_to_know(wire: Wire) -> None:

@@ -367,13 +367,6 @@ async def test_a_text_that_was_cut_is_counted(classifier: Classifier) -> None:
     assert samples(metrics, "pointsman_truncated_prompts_total") == {(): 1}
 
 
-def test_a_request_that_was_never_routed_is_counted_too() -> None:
-    metrics = Metrics(frozenset())
-    metrics.count(record(status=400))
-    assert samples(metrics, "pointsman_requests_total") == {("/v1/chat/completions", "400"): 1}
-    assert samples(metrics, "pointsman_decisions_total") == {}
-
-
 def test_a_watched_value_is_read_when_it_is_scraped() -> None:
     metrics, values = Metrics(frozenset()), iter((1.0, 2.0))
     metrics.watch("queue", "What waits.", lambda: next(values))

@@ -66,17 +66,6 @@ def test_without_a_stated_precision_the_common_threshold_is_that_of_each_categor
     assert (both["legal"].value, both["legal"].origin) == (0.7, ThresholdOrigin.GIVEN)
 
 
-def test_the_higher_the_stated_precision_the_higher_the_threshold() -> None:
-    """Of 57 right and 43 wrong rows, the wrong ones below: 57 of 71 are 0.8, and 57 of 60 are 0.95."""
-    said = rows(*ladder(HEALTH, 57, 43))
-    values = [found(said, config(routing=precise(precision)))["medical"] for precision in (0.5, 0.8, 0.95)]
-    assert [one.measured for one in values] == [
-        ThresholdCounts(57, 100, 57),
-        ThresholdCounts(57, 71, 57),
-        ThresholdCounts(57, 60, 57),
-    ]
-
-
 def test_a_threshold_is_the_lowest_that_is_right_for_95_of_100_rows_at_or_above_it() -> None:
     """57 right rows, and 3 of the 40 wrong ones below them: 57 of 60 are 0.95, 57 of 61 are 0.934."""
     calibration = rows(*ladder(HEALTH, 57, 40))

@@ -95,6 +95,13 @@ class Host:
         routes: Any = overlay_routes(self.store)
         return self.loop.run_until_complete(routes[1].handler(Asked(body)))
 
+    def ends_in(self, seconds: float) -> None:
+        """Routing is off for this long, to the second, and then as the config says."""
+        self.loop.advance(seconds - 1)
+        assert self.mode == "off"
+        self.loop.advance(1)
+        assert self.mode == "percent"
+
     @property
     def mode(self) -> str:
         """The mode by which the next request is routed."""
@@ -227,10 +234,7 @@ def test_it_survives_a_restart_by_the_time_of_day(host: Host, stopped: float) ->
     host.loop.advance(HOUR / 2)
     host.restart(after=stopped)
     assert host.mode == "off"
-    host.loop.advance(HOUR / 2 - stopped - 1)
-    assert host.mode == "off"
-    host.loop.advance(1)
-    assert host.mode == "percent"
+    host.ends_in(HOUR / 2 - stopped)
 
 
 def test_it_ends_while_the_service_is_stopped(host: Host) -> None:
@@ -291,10 +295,7 @@ def test_set_back_while_stopped_it_ends_when_it_was_to(host: Host, back: float) 
     assert host.gauge["off"] == pytest.approx(host.now() + HOUR / 2, abs=1.0)
     host.loop.advance(HOUR / 4)
     host.restart()
-    host.loop.advance(HOUR / 4 - 1)
-    assert host.mode == "off"
-    host.loop.advance(1)
-    assert host.mode == "percent"
+    host.ends_in(HOUR / 4)
 
 
 def test_set_back_while_stopped_a_mode_whose_time_is_over_does_not_begin_again(host: Host) -> None:
@@ -318,10 +319,7 @@ def test_after_a_start_of_the_host_the_time_since_that_counts(host: Host) -> Non
     host.stop()
     host.set_by = -10.0 * HOUR
     host.start()
-    host.loop.advance(HOUR / 2 - 1)
-    assert host.mode == "off"
-    host.loop.advance(1)
-    assert host.mode == "percent"
+    host.ends_in(HOUR / 2)
 
 
 def test_a_clock_that_is_set_back_by_what_the_host_slept_does_not_lengthen_it(host: Host) -> None:
@@ -352,10 +350,7 @@ def test_set_back_before_another_start_of_the_host_it_lasts_for_what_was_stated_
     host.start()
     host.loop.advance(HOUR / 2)
     host.restart()
-    host.loop.advance(HOUR / 2 - 1)
-    assert host.mode == "off"
-    host.loop.advance(1)
-    assert host.mode == "percent"
+    host.ends_in(HOUR / 2)
 
 
 # --- the files -----------------------------------------------------------------------------------------------------

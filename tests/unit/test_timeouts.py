@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from math import inf
 from typing import Any, cast
 
@@ -11,7 +10,6 @@ import pytest
 from pointsman.config.model import RelayOptions
 from pointsman.proxy.timeouts import Timeouts
 from support.playbook import LAST, OK, STREAM, Wire, chunk, event, playing, post, with_length
-from support.process import PATIENCE_SECONDS
 from support.virtual_loop import VirtualLoop
 
 TICK = 0.25
@@ -272,19 +270,3 @@ def test_a_second_try_has_all_of_the_time(wire: Wire) -> None:
     assert wire.in_flight["metrics"] == 1
     wire.clock.advance(TICK)
     assert wire.error == (504, "upstream_timeout")
-
-
-async def test_it_runs_on_a_real_loop_too() -> None:
-    loop = asyncio.get_running_loop()
-    checked: asyncio.Future[float] = loop.create_future()
-
-    class Once:
-        def check(self, now: float, *_: float) -> None:
-            if not checked.done():
-                checked.set_result(now)
-
-    timeouts = Timeouts(RelayOptions(idle_timeout_ms=1), lambda _: None)
-    timeouts.add(Once())
-    running = loop.create_task(timeouts.run())
-    assert await asyncio.wait_for(checked, PATIENCE_SECONDS) <= loop.time()
-    running.cancel()

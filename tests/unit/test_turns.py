@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -38,11 +37,6 @@ from support.gate import Gate
 from support.toy_config import BASE, category, config, entry
 
 Make = Callable[..., AbstractContextManager[Classifier]]
-
-
-@pytest.fixture
-def router(classifier: Classifier) -> Router:
-    return Router(config(), classifier, ServedModels)
 
 
 def user(content: Any) -> dict[str, Any]:
@@ -409,15 +403,6 @@ async def test_audio_alone_is_no_text(router: Router) -> None:
     assert found(await send(router, {"role": "system", "content": "python"}, user(audio))) == (None, Reason.NO_TEXT)
 
 
-async def test_a_regenerated_answer_and_an_edited_ask_follow_what_was_before_them(router: Router) -> None:
-    await send(router, "python")
-    first = await send(router, "python", "a", "python landlord")
-    again = await send(router, "python", "a", "python landlord")
-    assert found(first) == found(again) == STUCK_TO_TECHNICAL
-    assert found(await send(router, "python", "a", "blood landlord")) == STUCK_TO_TECHNICAL
-    assert found(await send(router, "blood")) == ("medical", Reason.CLASSIFIED), "the first ask was edited"
-
-
 # --- histories that clients change ----------------------------------------------------------------------------------
 
 LONG = ["python", "a", "a loop", "b", "a generator", "c"]
@@ -452,25 +437,6 @@ async def test_a_probe_or_helper_request_does_not_speak_for_its_session(router: 
     compacted = ["Summary of the session so far.", "I see.", "python landlord"]
     routed = await send(router, *compacted, api=MESSAGES, caller=caller, tools=tools)
     assert found(routed) == STUCK_TO_TECHNICAL
-
-
-async def test_a_session_says_nothing_of_a_new_chat_in_it(router: Router) -> None:
-    caller = Caller("me", "s")
-    await send(router, "python", caller=caller)
-    assert found(await send(router, "python landlord", caller=caller)) == (None, Reason.LOW_CONFIDENCE)
-
-
-async def test_sub_agents_with_the_session_of_their_agent_do_not_meet(router: Router) -> None:
-    """Claude Code's tasks: each has an ask of its own, and a loop of tools."""
-    caller = Caller("me", "s")
-    await send(router, user("python"), api=MESSAGES, caller=caller)
-    for word, expected in {"blood": "medical", "landlord": "legal"}.items():
-        task = [user(word)]
-        for _ in range(3):
-            assert (await send(router, *task, api=MESSAGES, caller=caller)).decision.category == expected
-            task += [assistant([USE]), user([RESULT])]
-    said = [user("python"), assistant([USE]), user([RESULT]), assistant("Done."), user("thanks")]
-    assert found(await send(router, *said, api=MESSAGES, caller=caller)) == STUCK_TO_TECHNICAL
 
 
 class Unwrapping(AskFinder):
@@ -677,20 +643,3 @@ async def test_without_stickiness_each_turn_is_decided_by_itself_and_on_its_side
 
 
 # --- split ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.thorough
-async def test_follow_ups_of_a_first_turn_that_many_share_draw_anew(classifier: Classifier) -> None:
-    random.seed(14)
-    made = config(category("technical", entry("a"), entry("b")), routing=RoutingOptions(split="score"))
-    router = Router(made, classifier, ServedModels)
-    for _ in range(2):
-        await send(router, "python")
-    models: Counter[str] = Counter()
-    for number in range(400):
-        said = ["python", "answer", f"more python {number}"]
-        first = (await send(router, *said)).decision.model
-        models[first] += 1
-        assert (await send(router, *said, assistant(None, tool_calls=[CALL]), TOOL)).decision.model == first
-        assert (await send(router, *said, "b", "thanks")).decision.model == first
-    assert models["a"] == pytest.approx(200, abs=40)  # four standard deviations

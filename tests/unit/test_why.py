@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import io
 import json
 import sys
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,30 +120,6 @@ def test_other_lines_with_the_id_of_a_request_are_no_requests(tmp_path: Path, ca
     assert main(["why", ID, path]) == 0
     assert capsys.readouterr() == (f"log        {path}\n{TOLD}", "")
     assert main(["why", ID, log(tmp_path, line("other"), *others)]) == 1
-
-
-FORMS: dict[str, Callable[[str], str]] = {
-    "as written": lambda own: own,
-    "with priorities": lambda own: "<6>" + own,
-    "journalctl": lambda own: "Nov 26 12:00:00 host pointsman[7]: " + own,
-    "journalctl -o json": lambda own: json.dumps({"__CURSOR": "s={", "MESSAGE": own}),
-    "journalctl -o json, as bytes": lambda own: json.dumps({"MESSAGE": list(own.encode())}),
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("how", ["a file", "compressed", "standard input"])
-def test_each_form_of_the_log_is_read(
-    form: str, how: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    noise = ["-- Boot 1 --", '{"MESSAGE":null}', "\x00{", f'{{"request_id":"{ID}"}}', f"{ID} request_id {{"]
-    content = "\n".join([*map(FORMS[form], (line("other"), line())), *noise]).encode()
-    path = tmp_path / "log"
-    path.write_bytes(gzip.compress(content) if how == "compressed" else content)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
-    location = "-" if how == "standard input" else str(path)
-    assert main(["why", ID, location]) == 0
-    assert capsys.readouterr().out == f"log        {location}\n{TOLD}"
 
 
 def test_the_log_and_its_rotated_files_are_one(tmp_path: Path, capsys: Captured) -> None:
@@ -448,7 +423,6 @@ def test_the_service_knows_where_its_log_is(tmp_path: Path, monkeypatch: pytest.
             assert made.location is None
 
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ANSWER: dict[str, Any] = {
     "requests": [LINE],
     "ambiguous": False,
