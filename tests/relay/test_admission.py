@@ -16,10 +16,10 @@ import pytest_asyncio
 import yaml
 
 from support import toy_artifact
-from support.hostile import Exchange, Hostile, completion, stall, stall_in_stream
+from support.hostile import Exchange, Hostile, completion, stall_in_stream
 from support.metrics import until
 from support.process import reserve_port
-from support.raw_client import Got, RawClient, chat, post, request_head
+from support.raw_client import Got, RawClient, chat, post
 from support.relay import Relay, relay_config, run_relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -97,54 +97,7 @@ async def test_a_storm_over_the_bound_is_refused_and_never_more_than_the_bound_f
 
 
 # --- one client's share -----------------------------------------------------------------------------------------
-
-SHARE = 2
 HOG, OTHER = "127.0.0.2", "127.0.0.3"
-
-
-@asynccontextmanager
-async def hogged(folder: Path, upstream: Hostile, **options: Any) -> AsyncIterator[tuple[Relay, list[RawClient]]]:
-    """A daemon with a share for each client, and streams that hold all of HOG's."""
-    server = {"max_in_flight_per_client": SHARE, "max_in_flight": BOUND, **options}
-    upstream.script = stall_in_stream
-    async with run_relay(folder, upstream, server=server) as relay, AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(relay.client(source=HOG)) for _ in range(SHARE)]
-        for client in clients:
-            client.send(post(chat(stream=True)))
-            await client.until(b"\n\n")
-        yield relay, clients
-
-
-async def test_one_client_over_its_share_gets_a_429_before_its_body_is_read_and_others_are_served(
-    tmp_path: Path, upstream: Hostile
-) -> None:
-    async with hogged(tmp_path, upstream) as (relay, clients):
-        async with relay.client(source=HOG) as client:
-            client.send(request_head(30_000_000, "X-Request-Id: over"))
-            got = await client.answer(timeout_s=20)  # its body would be waited for for 30 s
-        assert (got.status, got.code, got.value("Retry-After")) == (429, "rate_limit_exceeded", "1")
-        assert (await relay.outcome("over"))["status"] == 429
-        assert (await relay.metrics()).by("refused_total", "reason") == {"client": 1}
-
-        upstream.script = completion
-        assert (await relay.ask(source=OTHER)).status == 200
-        clients[0].leave()
-        await until(relay.daemon, "requests_in_flight", SHARE - 1)
-        assert [(await relay.ask(source=HOG)).status for _ in range(3)] == [200] * 3
-
-
-async def test_clients_of_a_unix_socket_have_no_share(tmp_path: Path, upstream: Hostile) -> None:
-    """They have no address to be told apart by."""
-    path = tmp_path / "socket"
-    async with hogged(tmp_path, upstream, listen=[f"unix:{path}"]) as (relay, _):
-        upstream.script = stall
-        open_ones = [await asyncio.open_unix_connection(str(path)) for _ in range(SHARE)]
-        for _, writer in open_ones:
-            writer.write(post(chat()))
-        await until(relay.daemon, "requests_in_flight", 2 * SHARE)
-        for _, writer in open_ones:
-            writer.close()
-        await until(relay.daemon, "requests_in_flight", SHARE)
 
 
 # --- files ------------------------------------------------------------------------------------------------------

@@ -6,30 +6,23 @@ The unit tests state what follows in each phase of a request.
 from __future__ import annotations
 
 import asyncio
-import datetime
 import itertools
 import statistics
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from support.hostile import STREAM, Exchange, Hostile, chunk, event, stall_in_stream
-from support.metrics import until
+from support.hostile import STREAM, Exchange, chunk, event, stall_in_stream
 from support.process import PATIENCE_SECONDS
 from support.raw_client import RawClient, chat, post
-from support.relay import Relay, run_relay
+from support.relay import Relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ROUNDS = 9
 BOUND_SECONDS = 1.0
 """The target is 100 ms, on a quiet machine."""
-LIMIT_SECONDS = 300.0
-
 _numbers = itertools.count()
 Leave = Callable[[RawClient], float]
 
@@ -84,28 +77,6 @@ async def test_within_a_stream_that_is_silent(relay: Relay, leave: Leave) -> Non
     assert statistics.median(seconds) < BOUND_SECONDS, seconds
 
 
-async def test_within_a_stream_that_the_client_does_not_read(relay: Relay, leave: Leave) -> None:
-    """Its connection is full, so nothing is written to it that could fail."""
-
-    async def script(exchange: Exchange) -> None:
-        await exchange.body()
-        await exchange.send(STREAM)
-        while not exchange.connection.gone.is_set():
-            await exchange.send(chunk(event("x" * 65536)))
-
-    relay.upstream.script = script
-    seconds: list[float] = []
-    async with leavers(relay, "stream") as next_id:
-        for count in (1, 2, 3):
-            async with relay.client(receive_buffer=4096) as client:
-                client.send(post(chat(stream=True), f"X-Request-Id: {next_id()}"))
-                exchange = await relay.upstream.arrived(count)
-                await client.until(b"\r\n\r\n")
-                await relay.upstream.stands_still()
-                seconds.append(await left_after(exchange, leave(client)))
-    assert statistics.median(seconds) < BOUND_SECONDS, seconds
-
-
 async def test_while_its_body_is_on_the_way_to_vllm(relay: Relay, leave: Leave) -> None:
     """The upstream does not read until the client has left, so the body is stuck half way."""
 
@@ -124,53 +95,6 @@ async def test_while_its_body_is_on_the_way_to_vllm(relay: Relay, leave: Leave) 
         async with asyncio.timeout(PATIENCE_SECONDS):
             await exchange.connection.gone.wait()
     assert not exchange.request.whole.is_set()
-
-
-async def leaves_in_time(relay: Relay, leave: Leave, others: int) -> None:
-    """Leave beside `others` that wait too: no upstream hears of it, so half of the lines in the log come in time.
-
-    A request is in flight before its body was read, which no event tells: who left by then comes once more.
-    """
-    seconds: list[float] = []
-    async with asyncio.timeout(LIMIT_SECONDS), leavers(relay, "body", "classify") as next_id:
-        while len(seconds) < ROUNDS:
-            request_id = next_id()
-            async with relay.client() as client:
-                client.send(post(chat(f"Which landlord? {request_id}", "MoM"), f"X-Request-Id: {request_id}"))
-                await until(relay.daemon, "requests_in_flight", others + 1)
-                at = time.time()
-                leave(client)
-                line = await relay.outcome(request_id)
-            if line["left_in"] == "classify":
-                seconds.append(datetime.datetime.fromisoformat(line["ts"]).timestamp() - at)
-    assert statistics.median(seconds) < BOUND_SECONDS, seconds
-
-
-async def test_while_it_waits_for_its_class(tmp_path: Path, upstream: Hostile, leave: Leave) -> None:
-    """The built-in classifier is busy with long texts of others; what nobody waits for is not classified."""
-    classifier = {"threads": 1, "deadline_ms": 6_000_000, "batch_tokens": 640}
-    options: Any = {"classifier": classifier, "adapters": {"poll_interval_ms": 0}}
-    others = 30
-    async with run_relay(tmp_path, upstream, model_id="builtin", **options) as relay:
-        asking = [asyncio.create_task(keep_busy(relay)) for _ in range(others)]
-        try:
-            await until(relay.daemon, "requests_in_flight", others)
-            await leaves_in_time(relay, leave, others)
-            assert (await relay.metrics()).total("classifier_queue") > 0
-        finally:
-            for task in asking:
-                task.cancel()
-            await asyncio.gather(*asking, return_exceptions=True)
-    assert upstream.requests == []
-
-
-async def keep_busy(relay: Relay) -> None:
-    """Have one long text after another classified."""
-    async with relay.client() as client:
-        while True:
-            text = f"{next(_numbers)} " + "How does the compiler allocate registers? " * 100
-            client.send(post(chat(text, "MoM"), path="/v1/route"))
-            assert (await client.answer(timeout_s=LIMIT_SECONDS)).status == 200
 
 
 async def test_leaving_in_the_middle_of_a_flood_is_no_exception_in_the_log(relay: Relay) -> None:

@@ -85,21 +85,6 @@ async def pour(exchange: Exchange) -> None:
         await exchange.send(chunk(event("x" * 65536)))
 
 
-async def test_a_client_that_does_not_read_holds_the_end_up_no_longer_than_the_bound(
-    tmp_path: Path, upstream: Hostile
-) -> None:
-    upstream.script = pour
-    async with (
-        run_relay(tmp_path, upstream, server={"drain_timeout_ms": 500}) as relay,
-        relay.client(receive_buffer=4096) as client,
-    ):
-        client.send(post(chat(stream=True)))
-        await client.until(b"\r\n\r\n")
-        await stopping(relay)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            assert await relay.daemon.process.wait() == 0
-
-
 async def test_clients_that_stall_and_a_storm_of_sighup_do_not_hold_the_end_up(
     tmp_path: Path, upstream: Hostile
 ) -> None:

@@ -41,19 +41,6 @@ async def test_an_endpoint_whose_health_is_not_200_is_left_alone_until_it_is(tmp
         assert sick.requests
 
 
-async def test_requests_wait_for_one_that_restarts(tmp_path: Path) -> None:
-    relay_options = {"health_interval_ms": 20, "hold_ms": 60_000}
-    async with run_hostile() as vllm, run_relay(tmp_path, vllm, **FAST, relay=relay_options) as relay:
-        await vllm.die()
-        asked = [asyncio.create_task(relay.ask()) for _ in range(5)]
-        await until(relay.daemon, "requests_held", 5)
-        await until(relay.daemon, "endpoint_reachable", 0, endpoint="a")
-        await vllm.listen()
-        assert {(await answer).status for answer in asked} == {200}
-        assert len(vllm.requests) == 5
-        await until(relay.daemon, "requests_held", 0)
-
-
 async def test_one_of_two_is_killed_and_restarted_under_load(tmp_path: Path, upstream: Hostile) -> None:
     """Only what was at the killed one fails; its streams end with an error event; and it is used again."""
     outcomes: dict[str, str] = {}
@@ -114,23 +101,3 @@ async def _outcome(relay: Relay, request_id: str, *, stream: bool) -> str:
         assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "upstream_broken"
         return "error event"
     return "whole" if got.status == 200 else str(got.status)
-
-
-async def test_a_client_that_breaks_its_own_requests_takes_no_endpoint_from_the_others(
-    tmp_path: Path, upstream: Hostile
-) -> None:
-    """As long as its health answers; then it is taken away at once, long before the next check is due."""
-
-    async def breaks(exchange: Exchange) -> None:
-        await exchange.body()
-        exchange.reset()
-
-    options = {"relay": {"breaker_failures": 2, "health_interval_ms": 600_000}}
-    async with pair(tmp_path, upstream, weights={"b": 0}, **options) as (relay, sick, _):
-        sick.script = breaks
-        for _ in range(20):
-            assert (await relay.ask()).status == 502
-        sick.health = whole(b"", "503 Service Unavailable")
-        assert (await relay.ask()).status in (502, 200)  # the check after the one before may see it already
-        await until(relay.daemon, "endpoint_breaker_open", 1, endpoint="a")
-        assert (await relay.ask()).status == 200

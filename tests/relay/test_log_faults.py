@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import json
 import os
 import resource
 import signal
@@ -94,38 +93,6 @@ async def test_a_reader_that_stands_still_stops_neither_requests_nor_the_shutdow
             await ended(relay)
 
 
-async def test_lines_that_waited_for_the_reader_are_whole_and_in_order(tmp_path: Path, upstream: Hostile) -> None:
-    with pipe() as (reader, writer):
-        async with run_relay(tmp_path, upstream, stderr=writer) as relay:
-            for number in range(50):
-                assert (await relay.ask(None, f"X-Request-Id: {number:02d}")).status == 200
-            got = b""
-            while b'"request_id":"49"' not in got or not got.endswith(b"\n"):
-                got += await asyncio.to_thread(os.read, reader, PAGE)
-    ids = [line["request_id"] for line in map(json.loads, got.splitlines()) if "request_id" in line]
-    assert ids == [f"{number:02d}" for number in range(50)]
-
-
-async def test_a_reader_that_has_left_stops_neither_requests_nor_the_shutdown(
-    tmp_path: Path, upstream: Hostile
-) -> None:
-    with pipe() as (reader, writer):
-        async with run_relay(tmp_path, upstream, stderr=writer, **FAST) as relay:
-            os.dup2(writer, reader)  # which closes it
-            await served(relay)
-            await restarted(relay)
-            await ended(relay)
-
-
-async def test_a_log_that_can_never_be_written_stops_nothing(tmp_path: Path, upstream: Hostile) -> None:
-    with opened("/dev/full") as full:
-        async with run_relay(tmp_path, upstream, stderr=full, **FAST) as relay:
-            await served(relay)
-            await restarted(relay)
-            await reloaded(relay)
-            await ended(relay)
-
-
 async def test_a_disk_that_is_full_for_a_while_loses_no_line_and_no_background_task(
     tmp_path: Path, upstream: Hostile
 ) -> None:
@@ -152,17 +119,6 @@ async def test_a_disk_that_is_full_for_a_while_loses_no_line_and_no_background_t
 
 def requests(path: Path) -> list[dict[str, Any]]:
     return [line for line in Log(path).lines() if line["event"] in {"request", "routing_decision"}]
-
-
-async def test_lines_for_the_journal_have_priorities(tmp_path: Path, upstream: Hostile) -> None:
-    with opened(tmp_path / "journal") as file:
-        found = os.fstat(file)
-        stream = f"{found.st_dev}:{found.st_ino}"
-        async with run_relay(tmp_path, upstream, stderr=file, env={"JOURNAL_STREAM": stream}) as relay:
-            await served(relay, 1)
-    lines = (tmp_path / "journal").read_bytes().splitlines()
-    levels = {"info": b"<6>", "warning": b"<4>"}
-    assert [line[:3] for line in lines] == [levels[json.loads(line[3:])["level"]] for line in lines]
 
 
 async def test_a_service_that_cannot_start_exits_with_3_where_it_cannot_say_why(tmp_path: Path) -> None:

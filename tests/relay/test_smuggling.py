@@ -248,17 +248,6 @@ async def test_there_are_at_least_60_malformed_requests() -> None:
     assert len(FORBIDDEN) >= 60
 
 
-async def test_requests_sent_ahead_are_answered_in_order_each_by_its_own(strict: Relay) -> None:
-    """Pipelining is no smuggling: twenty requests at once are twenty requests."""
-    async with strict.client() as client:
-        client.send(b"".join(post(chat(str(number))) for number in range(20)))
-        answers = [await client.answer() for _ in range(20)]
-
-    assert [got.status for got in answers] == [200] * 20
-    texts = [exchange.request.json["messages"][0]["content"] for exchange in strict.upstream.requests]
-    assert texts == [str(number) for number in range(20)]
-
-
 async def test_a_request_behind_a_refused_one_is_never_served(strict: Relay) -> None:
     """The one before it is answered first."""
     async with strict.client() as client:

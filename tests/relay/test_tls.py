@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 import shutil
-import signal
 import socket
 import ssl
 import statistics
@@ -35,7 +33,6 @@ ROUNDS = 9
 BOUND_SECONDS = 1.0
 """The target is 100 ms, on a quiet machine."""
 LEAVERS: list[Callable[[RawClient], float]] = [RawClient.close, RawClient.leave]
-_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -59,12 +56,6 @@ async def secure(secure_daemon: Relay, upstream: Hostile) -> Relay:
 
 def files(relay: Relay) -> int:
     return sum(1 for _ in (needs.inside(relay.daemon.process.pid) / "fd").iterdir())
-
-
-def memory(relay: Relay) -> int:
-    status = Path(f"/proc/{relay.daemon.process.pid}/status").read_text()
-    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
-    return int(line.split()[1]) * 1024
 
 
 def pause(client: RawClient) -> None:
@@ -109,15 +100,6 @@ async def test_who_speaks_no_tls_is_told_so_and_reaches_nothing(path: str, secur
     await until(secure.daemon, "refused_total", refused + 1, reason="tls")
 
 
-async def test_who_speaks_neither_gets_nothing(secure: Relay) -> None:
-    refused = (await secure.metrics()).total("refused_total", reason="tls")
-    async with secure.client() as client:
-        client.send(b"\x00\x01\x02\x03\x04\x05\x06\x07")
-        said = await client.rest()
-    assert b"HTTP" not in said
-    await until(secure.daemon, "refused_total", refused + 1, reason="tls")
-
-
 async def shake_hands(
     client: RawClient, tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, at_once: int = 65_536
 ) -> None:
@@ -139,22 +121,6 @@ async def test_a_handshake_whose_bytes_come_one_by_one_succeeds(secure: Relay, p
     async with secure.client() as client:
         await shake_hands(client, tls, incoming, outgoing, at_once=1)
         assert tls.version() == "TLSv1.3"
-
-
-async def test_a_request_that_comes_with_the_end_of_the_handshake_is_read(secure: Relay, pair: Pair) -> None:
-    """A client of TLS 1.3 may send it in the same packet; of 1 MB, as much as there is."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = certificates.client(pair).wrap_bio(incoming, outgoing, server_hostname="localhost")
-    async with secure.client() as client:
-        await shake_hands(client, tls, incoming, outgoing)
-        tls.write(post(chat("x" * MIB)))
-        client.send(outgoing.read())
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            incoming.write(await client.reader.read(65_536))
-            with contextlib.suppress(ssl.SSLWantReadError):
-                answer += tls.read(65_536)
-    assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 # --- clients that leave or do not read ----------------------------------------------------------------------------
@@ -195,24 +161,6 @@ async def test_a_client_that_only_ends_tcp_has_left_too(secure: Relay, pair: Pai
             await exchange.connection.gone.wait()
 
 
-async def test_a_client_that_leaves_while_its_body_waits_unread_is_noticed(
-    tmp_path: Path, upstream: Hostile, pair: Pair
-) -> None:
-    """Nothing is read from its connection then: bodies of others fill the memory."""
-    options: Any = {"max_buffered_bytes": 16 * MIB, "max_body_bytes": 4 * MIB, "tls": pair.options()}
-    tls = certificates.client(pair)
-    async with run_relay(tmp_path, upstream, server=options) as relay, contextlib.AsyncExitStack() as stack:
-        for _ in range(2):
-            client = await stack.enter_async_context(relay.client(tls=tls))
-            client.send(request_head(3 * MIB) + b" " * 1000)
-        await until(relay.daemon, "bodies_waiting", 1)
-        async with relay.client(tls=tls) as client:
-            client.send(request_head(3 * MIB) + b" " * 1000)
-            await until(relay.daemon, "bodies_waiting", 2)
-            client.leave()
-        await until(relay.daemon, "bodies_waiting", 1)
-
-
 def large(exchange: Exchange) -> Any:
     """200 MB, as fast as they are taken."""
 
@@ -230,30 +178,16 @@ async def test_what_is_not_read_is_not_held(tmp_path: Path, upstream: Hostile, p
     async with run_relay(tmp_path, upstream, server={"tls": pair.options()}) as relay:
         tls = certificates.client(pair)
         assert (await relay.ask(tls=tls)).status == 200
-        before = memory(relay)
+        before = relay.daemon.memory()
         upstream.script = large
         async with relay.client(receive_buffer=4096, tls=tls) as client:
             client.send(post(chat(stream=True)))
             await upstream.arrived(2)
             assert await upstream.stands_still() < 24 * MIB
-            assert memory(relay) - before < 24 * MIB
+            assert relay.daemon.memory() - before < 24 * MIB
             got = await client.answer(timeout_s=120)
-            assert memory(relay) - before < 24 * MIB
+            assert relay.daemon.memory() - before < 24 * MIB
     assert len(got.body) >= 200 * 10**6
-
-
-async def test_a_client_that_never_reads_is_disconnected(tmp_path: Path, upstream: Hostile, pair: Pair) -> None:
-    upstream.script = large
-    options: Any = {"send_timeout_ms": 500, "tls": pair.options()}
-    async with (
-        run_relay(tmp_path, upstream, server=options) as relay,
-        relay.client(receive_buffer=4096, tls=certificates.client(pair)) as client,
-    ):
-        client.send(post(chat(stream=True)))
-        exchange = await upstream.arrived(1)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await exchange.connection.gone.wait()
-        assert (await relay.metrics()).by("clients_left_total", "phase") == {"send": 1}
 
 
 async def test_who_is_still_sending_reads_why_it_is_refused(secure: Relay, pair: Pair) -> None:
@@ -315,47 +249,6 @@ async def test_a_connection_that_ends_waits_for_no_answer_to_that(secure: Relay,
         await eventually(
             lambda: files(secure) <= before + 1, "they are closed", timeout_s=20
         )  # as the library would wait for 30 s
-
-
-async def test_idle_connections_make_room_for_others(tmp_path: Path, upstream: Hostile, pair: Pair) -> None:
-    upstream.script = completion
-    tls = certificates.client(pair)
-    options: Any = {"max_connections": 20, "tls": pair.options()}
-    async with run_relay(tmp_path, upstream, server=options) as relay, contextlib.AsyncExitStack() as stack:
-        before = files(relay)
-        for _ in range(60):
-            client = await stack.enter_async_context(relay.client(tls=tls))
-            client.send(post(chat()))
-            assert (await client.answer()).status == 200
-            pause(client)  # it will not say that TLS has ended
-        assert files(relay) - before < 30
-        assert (await relay.metrics()).total("connections_evicted_total") == 40
-
-
-async def test_a_stream_ends_whole_while_the_service_stops(tmp_path: Path, upstream: Hostile, pair: Pair) -> None:
-    go_on = asyncio.Event()
-
-    async def script(exchange: Exchange) -> None:
-        await exchange.body()
-        await exchange.send(STREAM + chunk(event("one")))
-        await go_on.wait()
-        await exchange.send(chunk(DONE) + chunk(b"") + b"\r\n")
-
-    upstream.script = script
-    async with (
-        run_relay(tmp_path, upstream, server={"tls": pair.options()}) as relay,
-        relay.client(tls=certificates.client(pair)) as client,
-        relay.client() as silent,
-    ):
-        client.send(post(chat(stream=True)))
-        await client.head()
-        relay.daemon.process.send_signal(signal.SIGTERM)
-        await relay.daemon.logged("stopping")
-        go_on.set()
-        assert (await client.rest()).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
-        await silent.rest()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            assert await relay.daemon.process.wait() == 0
 
 
 # --- certificates -------------------------------------------------------------------------------------------------

@@ -46,6 +46,12 @@ class Daemon:
         """Return the lines logged so far; fails on a line that is not a JSON object."""
         return self._lines.lines()
 
+    def memory(self, kind: str = "VmRSS") -> int:
+        """Its resident bytes; `VmHWM` are the most that it ever had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        (line,) = [line for line in status.splitlines() if line.startswith(f"{kind}:")]
+        return int(line.split()[1]) * 1024
+
     async def logged(self, event: str, *, timeout_s: float = PATIENCE_SECONDS, **fields: Any) -> dict[str, Any]:
         """The first line of this event with these fields; waits for it."""
         wanted = {"event": event, **fields}

@@ -19,8 +19,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import ClassVar
 
-from support.process import PATIENCE_SECONDS
-from support.raw_client import chat, connect, post
+from support.raw_client import chat, post
 
 SIZE = 20_000_000
 MODEL = "large"
@@ -109,20 +108,6 @@ async def serving(port: int) -> AsyncIterator[None]:
     finally:
         process.kill()
         await process.communicate()
-
-
-async def stands_still(port: int) -> int:
-    """Wait until the upstream has sent nothing for a while, since nobody reads; how much it has sent in all."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        before = -1
-        while True:
-            async with connect(f"http://127.0.0.1:{port}") as client:
-                client.send(b"GET /sent HTTP/1.1\r\n\r\n")
-                sent = int((await client.answer()).body)
-            if sent == before:
-                return sent
-            before = sent
-            await asyncio.sleep(0.3)
 
 
 async def read_at_once(port: int, count: int) -> int:
