@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from support.browser import Browser
     from support.daemon import Daemon
     from support.fake_vllm import FakeVllm
+    from support.page import PagePort
     from support.vllm_server import VllmServer
 
 DEADLINE_MS = 10_000
@@ -113,4 +114,13 @@ async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bro
     """A browser as wide as a desk's screen."""
     async with run_browser(tmp_path_factory.mktemp("browser")) as found:
         await found.show(1280)
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def port() -> AsyncIterator[PagePort]:
+    """The port of the page, about requests that the test makes up."""
+    from support.page import run_page
+
+    async with run_page() as found:
         yield found

@@ -124,61 +124,6 @@ def error(message: str, status: int, kind: str) -> bytes:
     return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": status}}).encode()
 
 
-RANK = "Call to add_lora method failed: Worker failed with error 'LoRA rank 64 is greater than max_lora_rank 16.'"
-CLASH = "The lora adapter 'x' conflicts with a served base model."
-NOWHERE = "Loading lora x failed: No adapter found for <path>"
-KEY = "the key of vLLM's --api-key; put it in a file and name that in pointsman.relay.api_key_file"
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "expected"),
-    [
-        pytest.param(500, error(RANK, 500, "InternalServerError"), RANK, id="the engine refuses it"),
-        pytest.param(404, error(NOWHERE, 404, "NotFoundError"), NOWHERE, id="no such path"),
-        pytest.param(400, error(CLASH, 400, "InvalidUserInput"), CLASH, id="a base's name"),
-        pytest.param(
-            404,
-            b'{"detail":"Not Found"}',
-            "vLLM has runtime loading switched off; start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True",
-            id="switched off",
-        ),
-        pytest.param(401, b'{"error":"Unauthorized"}', f"endpoint vllm0 wants {KEY}", id="no key"),
-        pytest.param(502, b"", "vLLM answers with status 502", id="nothing"),
-        pytest.param(503, b"\x1b[2Jbusy\nnow", "?[2Jbusy now", id="plain text, unfit for a terminal"),
-        pytest.param(500, b'{"error":' + b"[" * 5000, '{"error":' + "[" * 291, id="too deep, too long"),
-        pytest.param(
-            200, b"Success: ...", "vLLM reports it as loaded but does not list it in `/v1/models`", id="a lie"
-        ),
-    ],
-)
-async def test_a_failure_is_told_in_vllms_words(quiet: World, status: int, body: bytes, expected: str) -> None:
-    quiet.vllm.listed.remove("technical-lora")
-
-    async def fail(_: web.Request, __: bytes) -> web.StreamResponse:
-        return web.Response(status=status, body=body)
-
-    quiet.vllm.steps["/v1/load_lora_adapter"] = fail
-    reply = await quiet.change("load", {"name": "technical-lora"})
-
-    assert (reply.status, reply.json["endpoints"]) == (502, {"vllm0": expected})
-    found = await quiet.state()
-    assert (found["state"], found["error"], found["retry_in_s"]) == ("failed", expected, None)
-    assert (await quiet.ask()).json["model"] == BASE
-
-
-async def test_what_is_loaded_already_is_well(quiet: World) -> None:
-    """By somebody else, a moment ago."""
-    quiet.vllm.listed.remove("technical-lora")
-
-    async def twice(_: web.Request, body: bytes) -> web.StreamResponse:
-        quiet.vllm.load(json.loads(body)["lora_name"])
-        return quiet.vllm.load(json.loads(body)["lora_name"])
-
-    quiet.vllm.steps["/v1/load_lora_adapter"] = twice
-    assert (await quiet.change("load", {"name": "technical-lora"})).status == 200
-    assert (await quiet.state())["state"] == "served"
-
-
 async def test_an_adapter_that_loads_and_does_not_answer_is_taken_away_again(quiet: World) -> None:
     quiet.vllm.listed.remove("technical-lora")
 

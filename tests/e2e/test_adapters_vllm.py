@@ -25,7 +25,7 @@ import pytest_asyncio
 from support.daemon import Daemon, run_daemon
 from support.metrics import scrape, until
 from support.process import eventually, kill_group, reserve_port
-from support.service import CHAT, MEDICAL, TECHNICAL, chat, shipped_config
+from support.service import CHAT, MEDICAL, chat, shipped_config
 from support.vllm_server import VllmServer, run_vllm
 
 pytestmark = [pytest.mark.vllm, pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
@@ -183,16 +183,6 @@ async def restarted(switched_off: Story) -> Story:
     # While it was gone: no connection, or one that broke, or vLLM's last words. Never a 404 for what it has lost.
     assert {status for status, *_ in load.failures} - {500} == {502}
     return story
-
-
-async def test_loading_that_is_switched_off_is_told_and_the_base_answers(switched_off: Story) -> None:
-    """vLLM has no such path then: its 404 is not one about the adapter."""
-    found = await switched_off.state("medical-lora")
-    assert "start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING" in found["error"]
-    assert await switched_off.answers(MEDICAL) == BASE
-    assert await switched_off.answers(TECHNICAL) == "technical-lora"
-    failed = await switched_off.cli("load", "medical-lora")
-    assert (failed.returncode, "VLLM_ALLOW_RUNTIME_LORA_UPDATING" in failed.stdout) == (1, True)
 
 
 async def test_after_a_restart_missing_adapters_are_loaded_and_answer_as_themselves(restarted: Story) -> None:

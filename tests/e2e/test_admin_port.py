@@ -93,31 +93,6 @@ async def test_a_config_of_release_0_1_works_as_before_with_a_warning(tmp_path: 
     assert "every user of this host can change the service" in line["message"]
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"Host": "evil.example"}, 403),
-        ({"Origin": "http://evil.example"}, 403),
-        ({"Sec-Fetch-Site": "cross-site"}, 403),
-        ({"Content-Type": "text/plain", "Content-Length": "0"}, 200),
-    ],
-)
-async def test_what_a_page_could_send_is_refused_without_a_token_too(
-    tmp_path: Path, headers: dict[str, str], status: int
-) -> None:
-    async with run_daemon(config(), tmp_path) as daemon:
-        answer = await get(daemon.admin_url + "/reload", "POST", headers=headers)
-        assert answer.status == status
-        assert not [name for name in answer.headers if name.lower().startswith("access-control")]
-        preflight = await get(
-            daemon.admin_url + "/reload",
-            "OPTIONS",
-            headers={"Origin": daemon.admin_url, "Access-Control-Request-Method": "POST"},
-        )
-        assert preflight.status == 405
-        assert not [name for name in preflight.headers if name.lower().startswith("access-control")]
-
-
 async def test_with_a_status_address_the_rest_is_at_the_unix_socket_alone(tmp_path: Path) -> None:
     path = tmp_path / "admin.sock"
     options = config(admin_listen=f"unix:{path}", status_listen="127.0.0.1:0", unix_socket_mode="0600")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
-from support.daemon import run_daemon
-from support.quick_config import quick_config
 from support.service import CHAT, TECHNICAL, Service, chat
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -55,20 +51,6 @@ async def test_odd_messages_are_left_to_vllm(service: Service, messages: Any) ->
     assert (service.vllm.last.json["messages"], service.vllm.last.json["model"]) == (messages, "llama2-7b")
 
 
-async def test_no_messages_at_all_are_left_to_vllm(service: Service) -> None:
-    await service.post(CHAT, {"model": "MoM"})
-
-    assert service.vllm.last.json == {"model": "llama2-7b"}
-
-
-@pytest.mark.parametrize("text", ["", "   \n", [], [{"type": "image_url", "image_url": {"url": "data:,"}}]])
-async def test_a_prompt_without_text_goes_to_the_default_model(service: Service, text: Any) -> None:
-    reply = await service.post(CHAT, chat(text))
-
-    assert reply.headers["x-pointsman-reason"] == "no_text"
-    assert service.vllm.last.json == chat(text, "llama2-7b")
-
-
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/octet-stream"]
 )
@@ -78,32 +60,6 @@ async def test_another_content_type_is_left_to_vllm(service: Service, content_ty
 
     assert reply.status == 200
     assert (service.vllm.last.body, service.vllm.last.values("Content-Type")) == (body, [content_type])
-
-
-async def test_a_compressed_body_is_refused(service: Service) -> None:
-    """Unpacking what a client sends is a way to be knocked over."""
-    reply = await service.post(CHAT, b"\x1f\x8b", {"Content-Encoding": "gzip"})
-
-    assert (reply.status, reply.json["error"]["code"]) == (415, "unsupported_encoding")
-
-
-async def test_a_40_mib_body_is_a_413(service: Service) -> None:
-    body = json.dumps(chat("x" * 40 * 2**20)).encode()
-    reply = await service.post(CHAT, body)
-
-    assert (reply.status, reply.json["error"]["code"]) == (413, "body_too_large")
-    assert service.vllm.received == []
-
-
-async def test_a_40_mib_body_of_unknown_length_is_a_413(service: Service) -> None:
-    async def chunks() -> Any:
-        for _ in range(40):
-            yield b" " * 2**20
-
-    async with service.http.post(
-        service.daemon.base_url + CHAT, data=chunks(), headers={"Content-Type": "application/json"}
-    ) as response:
-        assert (response.status, (await response.json())["error"]["code"]) == (413, "body_too_large")
 
 
 async def test_a_200_kb_prompt_is_classified_by_head_and_tail_within_the_deadline(service: Service) -> None:
@@ -133,53 +89,3 @@ async def test_strange_text_is_classified_and_forwarded_as_it_is(service: Servic
 
     assert reply.status == 200
     assert service.vllm.last.json["messages"][-1]["content"] == text
-
-
-async def test_half_a_surrogate_pair_is_left_to_vllm(service: Service) -> None:
-    body = b'{"model":"MoM","messages":[{"role":"user","content":"python \\ud800"}]}'
-    reply = await service.post(CHAT, body)
-
-    assert reply.status == 200
-    assert b"\\ud800" in service.vllm.last.body
-
-
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
-async def test_other_encodings_of_a_named_model_pass_untouched(service: Service, encoding: str) -> None:
-    body = json.dumps(chat(model="legal-lora")).encode(encoding)
-    reply = await service.post(CHAT, body)
-
-    assert (reply.status, reply.headers["x-pointsman-reason"]) == (200, "explicit_model")
-    assert service.vllm.last.body == body
-
-
-async def test_a_duplicate_key_means_its_last_value_to_us_and_to_vllm(service: Service) -> None:
-    body = b'{"model":"legal-lora","model":"MoM","messages":[{"role":"user","content":"async javascript code"}]}'
-    await service.post(CHAT, body)
-
-    assert service.vllm.last.json["model"] == "technical-lora"
-    assert service.vllm.last.body.startswith(b'{"model":"legal-lora","model":"technical-lora",')
-
-
-async def test_a_malformed_request_line_is_a_400_without_a_traceback(service: Service) -> None:
-    host, _, port = service.daemon.base_url.removeprefix("http://").partition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GARBAGE\r\n\r\n")
-    answer = await reader.read()
-    writer.close()
-
-    assert b" 400 " in answer.splitlines()[0]
-    assert "Traceback" not in service.daemon.log_text()
-
-
-async def test_a_body_that_never_comes_is_a_408(service: Service, tmp_path: Any) -> None:
-    config = quick_config(service.vllm.port) | {"pointsman": {"server": {"body_timeout_ms": 50}}}
-    async with run_daemon(config, tmp_path) as daemon, aiohttp.ClientSession() as http:
-
-        async def nothing() -> Any:
-            yield b"{"
-            await asyncio.Event().wait()
-
-        async with http.post(
-            daemon.base_url + CHAT, data=nothing(), headers={"Content-Type": "application/json"}
-        ) as response:
-            assert (response.status, (await response.json())["error"]["code"]) == (408, "request_timeout")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
-import aiohttp
 import pytest
 import yaml
 
@@ -19,7 +16,6 @@ from support.command import run_here
 from support.daemon import run_daemon
 from support.process import reserve_port
 from support.quick_config import quick_config
-from support.raw_client import ask
 from support.service import CONFIG, MEDICAL, TECHNICAL, shipped_config
 
 FIVE_DOMAINS = Path(__file__).parents[2] / "export" / "examples" / "five-domains.jsonl"
@@ -129,18 +125,6 @@ async def test_the_log_level_of_the_command_line_wins_over_the_configs(
     assert ("ready" in [line["event"] for line in daemon.log_lines()]) is expected
 
 
-async def test_the_key_of_text_hash_survives_a_restart(tmp_path: Path) -> None:
-    text, env = "What is a tort?", {"STATE_DIRECTORY": str(tmp_path / "state")}
-    body = {"model": "MoM", "messages": [{"role": "user", "content": text}]}
-    config = quick_config(reserve_port())
-    hashes = []
-    for _ in range(2):
-        async with run_daemon(config, tmp_path, env=env) as daemon:
-            assert (await ask(daemon.base_url, body)).status == 502
-            hashes.append((await daemon.logged("routing_decision"))["text_hash"])
-    assert hashes[0] == hashes[1] != hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
 def test_check_accepts_the_shipped_config() -> None:
     done = run_here("check", CONFIG)
 
@@ -194,35 +178,6 @@ def test_version() -> None:
     printed = [run(command).stdout for command in ("version", "--version")]
 
     assert printed == [f"pointsman {pointsman.__version__}\n"] * 2
-
-
-@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
-def test_an_address_in_use_is_named_and_exits_with_3(tmp_path: Path, family: socket.AddressFamily) -> None:
-    config = quick_config(8000)
-    with socket.socket(family) as used:
-        used.bind(("127.0.0.1", 0) if family is socket.AF_INET else f"{tmp_path}/used.sock")
-        used.listen()
-        name = used.getsockname()
-        address = f"unix:{name}" if isinstance(name, str) else f"127.0.0.1:{name[1]}"
-        config["pointsman"] = {"server": {"listen": [address], "admin_listen": f"unix:{tmp_path}/admin.sock"}}
-        (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-
-        done = run("serve", "--config", tmp_path / "config.yaml")
-
-    assert (done.returncode, address in done.stderr) == (3, True)
-
-
-async def test_a_socket_that_a_killed_process_left_is_taken_over(tmp_path: Path) -> None:
-    left = tmp_path / "left.sock"
-    with socket.socket(socket.AF_UNIX) as killed:
-        killed.bind(str(left))
-    config = quick_config(8000) | {"pointsman": {"server": {"listen": [f"unix:{left}"]}}}
-    async with (
-        run_daemon(config, tmp_path),
-        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(left))) as http,
-        http.get("http://localhost/health") as response,
-    ):
-        assert response.status == 200
 
 
 async def test_vllm_on_the_command_line_replaces_the_endpoints(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from support import toy_artifact
 from support.browser import Browser
 from support.config_files import LABELS
 from support.daemon import Daemon, run_daemon
-from support.fake_vllm import FakeVllm, run_fake_vllm
-from support.page import cells, shows, sizes
+from support.fake_vllm import FakeVllm
+from support.page import cells, named, shows, sizes
 from support.quick_config import quick_config
 from support.service import CHAT, MEDICAL, TECHNICAL, chat
 
@@ -29,21 +29,14 @@ HOSTILE = "<img src=x onerror='window.ran=1'><script>window.ran=1</script>"
 CANDIDATE = "<img src=x onerror='window.ran=1'>"
 # All that the candidate knows.
 LEGAL = {"async": "health", "landlord": "law"}
-CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "checkbox", "table", "navigation", "image"}
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def vllm() -> AsyncIterator[FakeVllm]:
-    async with run_fake_vllm() as fake:
-        yield fake
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def daemon(vllm: FakeVllm, tmp_path: Path) -> AsyncIterator[Daemon]:
+async def daemon(fake_vllm: FakeVllm, tmp_path: Path) -> AsyncIterator[Daemon]:
     token = tmp_path / "token"
     token.write_text(TOKEN)
     token.chmod(0o600)
-    config = quick_config(vllm.port)
+    config = quick_config(fake_vllm.port)
     config["pointsman"] = {"server": {"admin_token_file": token.name}}
     contents = {MODEL: toy_artifact.model(LABELS, LEGAL), TOKENIZER: toy_artifact.tokenizer(LEGAL)}
     toy_artifact.build_measured(tmp_path / "state" / "improve" / "artifacts" / CANDIDATE, contents, labels=list(LABELS))
@@ -122,11 +115,13 @@ async def test_the_header_says_that_a_command_has_routing_off_and_until_when(bro
     assert (await browser.run(said)).endswith(" UTC")
 
 
-async def test_what_clients_send_is_text_and_no_script_runs(browser: Browser, daemon: Daemon, vllm: FakeVllm) -> None:
+async def test_what_clients_send_is_text_and_no_script_runs(
+    browser: Browser, daemon: Daemon, fake_vllm: FakeVllm
+) -> None:
     async def unknown(*_: Any) -> web.Response:
         return web.json_response({"error": {"message": HOSTILE, "code": 404}}, status=404)
 
-    vllm.answer = unknown
+    fake_vllm.answer = unknown
     await ask(daemon, chat(TECHNICAL, HOSTILE))
     await opened(browser, daemon)
     assert HOSTILE in await shows(browser, HOSTILE)
@@ -149,13 +144,7 @@ async def test_each_control_has_a_name_and_the_page_its_landmarks(browser: Brows
     await ask(daemon, chat(TECHNICAL), {"model": 7})
     await opened(browser, daemon)
     await shows(browser, "Last errors")
-    tree = (await browser.devtools("Accessibility.getFullAXTree"))["nodes"]
-    shown = [
-        (node["role"]["value"], node["name"]["value"])
-        for node in tree
-        if not node["ignored"] and "name" in node and "role" in node
-    ]
-    assert [role for role, name in shown if role in CONTROLS and not name.strip()] == []
+    shown = await named(browser)
     assert {"banner", "navigation", "main", "status"} <= {role for role, _ in shown}
     assert next(name for role, name in shown if role == "heading") == "Now"
 
@@ -189,7 +178,7 @@ async def tried(browser: Browser, text: str) -> None:
     )
 
 
-async def test_a_prompt_is_tried_with_its_ask_marked(browser: Browser, daemon: Daemon, vllm: FakeVllm) -> None:
+async def test_a_prompt_is_tried_with_its_ask_marked(browser: Browser, daemon: Daemon, fake_vllm: FakeVllm) -> None:
     await opened(browser, daemon, "try")
     await shows(browser, "Route it")
     await tried(browser, WRAPPED)
@@ -207,7 +196,7 @@ async def test_a_prompt_is_tried_with_its_ask_marked(browser: Browser, daemon: D
     assert next(row[:1] for row in await cells(browser, "Edits")) == ["model"]
     assert [row[0] for row in await cells(browser, "Time")][-1] == "decide"
     assert await browser.run("return [window.ran, document.images.length]") == [None, 0]
-    assert vllm.received == []
+    assert fake_vllm.received == []
 
 
 async def test_a_whole_request_is_tried_and_one_that_is_none_is_told(browser: Browser, daemon: Daemon) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from pointsman.config.model import Canary, CategoryRollout, Lora, Model, RoutingOptions
 from support.browser import Browser
-from support.page import PagePort, cells, run_page, shows
+from support.page import PagePort, cells, shows
 from support.toy_config import config
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -29,12 +27,6 @@ SHADOW: dict[str, Any] = {
     "shed": 3,
     "failed": 1,
 }
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def port() -> AsyncIterator[PagePort]:
-    async with run_page() as found:
-        yield found
 
 
 async def test_without_an_experiment_the_view_says_so_and_has_no_empty_part(browser: Browser, port: PagePort) -> None:

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from support.browser import Browser
 from support.daemon import Daemon, run_daemon
-from support.fake_vllm import FakeVllm, run_fake_vllm
+from support.fake_vllm import FakeVllm
 from support.page import cells, run_page, shows
 from support.process import reserve_port
 from support.quick_config import quick_config
@@ -27,14 +27,8 @@ STATE = "const one = document.getElementById('state'); return [one.textContent, 
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def vllm() -> AsyncIterator[FakeVllm]:
-    async with run_fake_vllm() as fake:
-        yield fake
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def daemon(vllm: FakeVllm, tmp_path: Path) -> AsyncIterator[Daemon]:
-    async with run_daemon(quick_config(vllm.port), tmp_path) as found:
+async def daemon(fake_vllm: FakeVllm, tmp_path: Path) -> AsyncIterator[Daemon]:
+    async with run_daemon(quick_config(fake_vllm.port), tmp_path) as found:
         yield found
 
 

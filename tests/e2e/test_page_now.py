@@ -8,20 +8,16 @@ import re
 import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from pointsman.observability.record import Record
 from support.browser import Browser
-from support.page import PagePort, cells, press, run_page, shows
+from support.page import PagePort, cells, named, press, run_page, shows
 from support.scene import BASE, CANARY, CATEGORIES, DAY_SECONDS, FAILING, KEYS, LOST, SLOW, Scene, name_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-HOSTILE = "<img src=x onerror='window.ran=1'>"
-SHEETS = {"light": "rgb(255, 255, 255)", "dark": "rgb(27, 30, 34)"}
 # How each of the swatches looks that stand before a name: its color, and what is over it.
 LOOKS = """
     const found = {};
@@ -40,12 +36,6 @@ async def busy() -> AsyncIterator[PagePort]:
     scene = Scene()
     async with run_page(since=scene.now - DAY_SECONDS) as found:
         scene.play(found)
-        yield found
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def port() -> AsyncIterator[PagePort]:
-    async with run_page() as found:
         yield found
 
 
@@ -298,33 +288,8 @@ async def test_two_hundred_adapters_have_looks_of_their_own(browser: Browser, po
     assert await browser.run("return document.querySelectorAll('*').length") < 8_000
 
 
-async def test_names_are_text_wherever_they_are_shown(browser: Browser, port: PagePort) -> None:
-    many(port, [HOSTILE, f"{HOSTILE}2"])
-    port.status |= {
-        "unwell": [
-            {"kind": "model", "name": HOSTILE, "state": "slow", "why": HOSTILE, "for_s": 5, "models": []},
-        ]
-    }
-    port.count([Record(HOSTILE, "other", status=404, ended=time.time(), error=f"{HOSTILE} is no path", key=HOSTILE)])
-    await opened(browser, port)
-    await shows(browser, HOSTILE)
-    await press(browser, f"key {HOSTILE}")
-    await browser.run("document.querySelector('.plot').focus()")
-    for key in ("End", "ArrowLeft", "ArrowLeft"):  # the slot may be over meanwhile
-        await browser.press(key)
-        if HOSTILE in (read := await browser.run(READ)):
-            break
-    assert HOSTILE in read
-    assert HOSTILE in await browser.run("return document.querySelector('.alerts').textContent")
-    assert await browser.run("return [window.ran, document.images.length, document.scripts.length]") == [None, 0, 1]
-
-
 async def test_each_control_has_a_name(browser: Browser, busy: PagePort) -> None:
     await opened(browser, busy)
     await shows(browser, FAILING)
-    tree = (await browser.devtools("Accessibility.getFullAXTree"))["nodes"]
-    named: list[Any] = [node for node in tree if not node["ignored"] and "name" in node and "role" in node]
-    controls = {"button", "link", "textbox", "combobox", "table", "group"}
-    found = [(node["role"]["value"], node["name"]["value"]) for node in named if node["role"]["value"] in controls]
-    assert [role for role, name in found if not name.strip()] == []
+    found = await named(browser)
     assert [name for role, name in found if role == "group" and "Arrow keys read the values" in name]

@@ -92,26 +92,6 @@ async def test_explain_tells_what_the_service_would_do_and_status_what_it_did(tm
         assert as_json.keys() == answer.keys()
 
 
-async def test_why_tells_of_a_request_from_the_service_and_from_its_log(tmp_path: Path) -> None:
-    async with run_world(tmp_path) as world:
-        name = (await world.ask(MEDICAL)).headers["x-request-id"]
-        answer = await cli(world, "why", name[:6], "--json")
-        assert (answer.returncode, answer.stderr) == (0, b"")
-        log = world.service.daemon.log
-        assert json.loads(answer.stdout) == await world.service.daemon.logged("routing_decision", request_id=name)
-
-        shown = (await cli(world, "why", name)).stdout.decode().splitlines()
-        assert shown[0] == f"service    {world.service.daemon.admin_url.removeprefix('http://')}"
-        assert "model      medical-lora, asked for MoM" in shown
-        read = (await cli(world, "why", name, str(log))).stdout.decode().splitlines()
-        assert read == [f"log        {log}", *shown[1:]]
-
-        unknown = await cli(world, "why", "unknown")
-        assert (unknown.returncode, unknown.stdout) == (1, b"")
-        assert f"others are in its log: `pointsman why unknown {log}`" in unknown.stderr.decode()
-        assert (await world.service.get(f"/request?id={name}")).status == 404
-
-
 async def test_neither_is_on_the_data_port_and_bodies_are_bounded(tmp_path: Path) -> None:
     async with run_world(tmp_path) as world:
         assert (await world.service.get("/status")).status == 404

@@ -13,7 +13,6 @@ import pytest
 import pytest_asyncio
 
 from support.daemon import run_daemon
-from support.metrics import scrape
 from support.process import eventually
 from support.quick_config import quick_config
 from support.vllm_server import VllmServer
@@ -81,25 +80,3 @@ async def test_its_client_finds_it_after_a_restart_and_others_get_vllms_404(
         assert [status for status, _ in found] == [200, 200, 200]
         assert json.loads(found[0][1])["id"] == response_id
         assert cancelled[0] == 400, "vLLM has it, and it is complete"
-
-
-async def test_a_client_cannot_replace_another_ones(client: Client, tmp_path: Path) -> None:
-    async with run_daemon(quick_config(client.vllm.port), tmp_path) as daemon:
-        _, body = await client.ask(daemon.base_url, "POST", PATH, request(), MINE)
-        response_id = json.loads(body)["id"]
-        status, _ = await client.ask(daemon.base_url, "POST", PATH, request(request_id=response_id))
-        assert status == 400
-        assert (await client.ask(daemon.base_url, "GET", f"{PATH}/{response_id}", headers=MINE)) == (200, body)
-
-
-async def test_a_stream_of_it_that_vllm_cuts_is_no_failure_of_the_endpoint(client: Client, tmp_path: Path) -> None:
-    """It does so for every response that was not made in the background."""
-    async with run_daemon(quick_config(client.vllm.port), tmp_path) as daemon:
-        _, body = await client.ask(daemon.base_url, "POST", PATH, request(), MINE)
-        path = f"{PATH}/{json.loads(body)['id']}?stream=true"
-        for _ in range(6):
-            with pytest.raises(aiohttp.ClientError):
-                await client.ask(daemon.base_url, "GET", path, headers=MINE)
-        metrics = await scrape(daemon)
-        assert metrics.total("upstream_errors_total") == 6
-        assert metrics.total("endpoint_breaker_open") == 0

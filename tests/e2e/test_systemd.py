@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import re
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
 import pytest
-import pytest_asyncio
 
 from support.daemon import run_daemon
-from support.fake_vllm import FakeVllm, run_fake_vllm
+from support.fake_vllm import FakeVllm
 from support.process import eventually
 from support.quick_config import quick_config
 from support.restart import WHOLE, restart_under_load
@@ -54,16 +50,10 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     made.close()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def upstream() -> AsyncIterator[FakeVllm]:
-    async with run_fake_vllm() as fake:
-        yield fake
-
-
 async def test_systemd_hears_that_the_service_is_ready_how_it_goes_and_that_it_stops(
-    manager: Manager, upstream: FakeVllm, tmp_path: Path
+    manager: Manager, fake_vllm: FakeVllm, tmp_path: Path
 ) -> None:
-    async with run_daemon(quick_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}):
+    async with run_daemon(quick_config(fake_vllm.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}):
         await eventually(lambda: "READY=1" in manager.notifications(), "READY")
         assert "STATUS=1 of 1 vLLM up; 3 adapters; 0 in flight" in manager.notifications()
         assert "STOPPING=1" not in manager.notifications()
@@ -82,28 +72,28 @@ async def test_it_is_ready_without_a_vllm_after_a_while_and_says_so(manager: Man
 
 
 async def test_the_watchdog_is_fed_more_often_than_it_bites(
-    manager: Manager, upstream: FakeVllm, tmp_path: Path
+    manager: Manager, fake_vllm: FakeVllm, tmp_path: Path
 ) -> None:
     env = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "300000"}
-    async with run_daemon(quick_config(upstream.port), tmp_path, env=env):
+    async with run_daemon(quick_config(fake_vllm.port), tmp_path, env=env):
         await eventually(lambda: manager.notifications().count("WATCHDOG=1") >= 5, "five signs of life")
 
 
-async def test_a_restart_under_load_refuses_nobody(upstream: FakeVllm, tmp_path: Path) -> None:
+async def test_a_restart_under_load_refuses_nobody(fake_vllm: FakeVllm, tmp_path: Path) -> None:
     """On an inherited socket: who comes between two processes waits for the second, and a running stream ends whole."""
-    config = quick_config(upstream.port)
+    config = quick_config(fake_vllm.port)
 
-    restart = await restart_under_load(config, upstream, tmp_path, CLIENTS, 10)
+    restart = await restart_under_load(config, fake_vllm, tmp_path, CLIENTS, 10)
 
     assert restart.staying == (200, WHOLE)
     assert set(restart.answers) == {(200, WHOLE)}
 
 
 async def test_systemd_is_told_when_a_reload_begins_and_ends(
-    manager: Manager, upstream: FakeVllm, tmp_path: Path
+    manager: Manager, fake_vllm: FakeVllm, tmp_path: Path
 ) -> None:
     """The protocol of `Type=notify-reload`: without the time systemd would wait until its patience ends."""
-    async with run_daemon(quick_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}) as daemon:
+    async with run_daemon(quick_config(fake_vllm.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}) as daemon:
         await eventually(lambda: "READY=1" in manager.notifications(), "READY")
         for number, trigger in enumerate((signal.SIGHUP, None), start=2):
             asked = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
@@ -122,57 +112,3 @@ async def test_systemd_is_told_when_a_reload_begins_and_ends(
             assert name == "MONOTONIC_USEC"
             assert asked < int(microseconds) < time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
             assert "READY=1" in notifications[begun:]
-
-
-async def test_the_status_says_that_a_reload_failed_until_one_succeeds(
-    manager: Manager, upstream: FakeVllm, tmp_path: Path
-) -> None:
-    status = "1 of 1 vLLM up; 3 adapters; 0 in flight"
-    async with run_daemon(quick_config(upstream.port), tmp_path, env={"NOTIFY_SOCKET": str(manager.path)}) as daemon:
-        await eventually(lambda: f"STATUS={status}" in manager.notifications(), status)
-        good = daemon.config.read_text()
-        for text, line in (("colour: red", f"the config was not reloaded, see the log; {status}"), (good, status)):
-            before = len(manager.notifications())
-            daemon.config.write_text(text)
-            daemon.process.send_signal(signal.SIGHUP)
-
-            def notifications(before: int = before, line: str = line) -> bool:
-                return ("READY=1", f"STATUS={line}") in itertools.pairwise(manager.notifications()[before:])
-
-            await eventually(notifications, line)
-
-
-async def test_the_log_names_the_inherited_socket(upstream: FakeVllm, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        async with run_daemon(quick_config(upstream.port), tmp_path, listener=listener) as daemon:
-            line = await daemon.logged("ready")
-
-    assert re.fullmatch(r"127\.0\.0\.1:\d+", line["listen"][0])
-    assert line["listen"] == [f"127.0.0.1:{daemon.base_url.rpartition(':')[2]}"]
-
-
-async def test_an_inherited_socket_that_is_named_admin_is_the_admin_port(upstream: FakeVllm, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as data, socket.create_server(("127.0.0.1", 0)) as admin:
-        async with (
-            run_daemon(quick_config(upstream.port), tmp_path, listener=data, admin_listener=admin) as daemon,
-            aiohttp.ClientSession() as http,
-        ):
-            line = await daemon.logged("ready")
-            addresses = [[url.removeprefix("http://")] for url in (daemon.base_url, daemon.admin_url)]
-            statuses = []
-            for url in (daemon.base_url, daemon.admin_url):
-                async with http.get(url + "/config") as response:
-                    statuses.append(response.status)
-
-    assert [line["listen"], line["admin"]] == addresses
-    assert statuses == [404, 200]
-
-
-async def test_an_inherited_admin_socket_that_others_reach_needs_a_token(tmp_path: Path) -> None:
-    """The config says nothing of it, so `check` could not refuse it."""
-    with (
-        socket.create_server(("0.0.0.0", 0)) as admin,  # noqa: S104 - what is tested
-        pytest.raises(AssertionError, match=r"exited with 3 (.|\n)*everyone who reaches the admin port at 0\.0\.0\.0:"),
-    ):
-        async with run_daemon(quick_config(9), tmp_path, admin_listener=admin):
-            raise AssertionError("it started")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +19,6 @@ from support.service import CHAT, Service, chat, shipped_config
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TEXTS = [f"Why does the {part} of engine {number} leak?" for number in range(5) for part in ("pump", "valve", "hose")]
-MUCH = " and the pump leaks" * 60
 """To classify a text with this behind it takes many times as long as to send it."""
 
 
@@ -60,14 +58,3 @@ async def test_a_text_that_another_has_sent_looks_like_one_that_nobody_has(servi
         assert await routed(service, "bob", f"{text} Now!") == ("run", FRESH)
     assert await timed(service, "ann", TEXTS[0]) == {"decide"}, "its own it knows"
     assert await routed(service, "bob", f"{TEXTS[0]} Now!") == ("hit", {"decide"})
-
-
-async def test_a_text_that_another_has_in_flight_looks_like_one_that_nobody_has(service: Service) -> None:
-    shared = []
-    for text in TEXTS:
-        sent = [routed(service, name, text + MUCH) for name in ("ann", "bob", "ann")]
-        found = await asyncio.gather(*sent)
-        own = sorted(source for source, _ in (found[0], found[2]))
-        assert found[1] == ("run", FRESH)
-        shared.append(own == ["coalesced", "run"])
-    assert any(shared), "no two were in flight at once"

@@ -166,37 +166,6 @@ async def test_the_guides_request_is_answered_by_the_adapter_of_its_domain(
     assert answer.text != (await session.ask_directly(CHAT, {"model": session.vllm.base_model, **same})).text
 
 
-async def test_the_log_tells_which_adapter_a_request_got(session: Session) -> None:
-    request_id = uuid.uuid4().hex
-    await session.ask(CHAT, chat("MoM", MEDICAL), **{"X-Request-Id": request_id})
-
-    line = await session.daemon.logged("routing_decision", request_id=request_id)
-
-    assert line["original_model"] == "MoM"
-    assert line["selected_model"] == "medical-lora"
-    assert line["category"] == "medical"
-    assert line["reason"] == "classified"
-    assert line["status"] == 200
-
-
-async def test_the_same_question_gets_the_same_model_and_text_three_times(session: Session) -> None:
-    answers = [await session.ask(CHAT, chat("MoM", TECHNICAL)) for _ in range(3)]
-
-    assert {(answer.json["model"], answer.text) for answer in answers} == {("technical-lora", answers[0].text)}
-
-
-@pytest.mark.parametrize("question", [TECHNICAL, MEDICAL])
-async def test_a_request_that_names_an_adapter_goes_to_it_whatever_it_is_about(session: Session, question: str) -> None:
-    """Nothing is put before the conversation either: the answer is as direct."""
-    body = chat("legal-lora", question)
-    answer = await session.ask(CHAT, body)
-
-    assert answer.status == 200
-    assert answer.json["model"] == "legal-lora"
-    assert answer.headers["x-pointsman-reason"] == "explicit_model"
-    assert stable(answer.json) == stable((await session.ask_directly(CHAT, body)).json)
-
-
 async def test_the_model_list_has_the_auto_name_and_vllms_own_entries(session: Session) -> None:
     """But for the times, and the random ids of the permissions."""
 
@@ -234,14 +203,6 @@ async def test_an_error_of_vllm_comes_through_byte_for_byte(session: Session, bo
     assert 400 <= direct.status < 500
     assert (answer.status, answer.body) == (direct.status, direct.body)
     assert answer.headers["Content-Type"] == direct.headers["Content-Type"]
-
-
-async def test_the_404_of_an_unknown_model_is_vllms(session: Session) -> None:
-    answer = await session.ask(CHAT, chat("nobody-lora", TECHNICAL))
-
-    assert answer.status == 404
-    assert answer.json["error"]["type"] == "NotFoundError"
-    assert "`nobody-lora` does not exist" in answer.json["error"]["message"]
 
 
 @pytest.mark.parametrize("model", ["MoM", "legal-lora"])
@@ -326,38 +287,6 @@ async def test_openai_client_chat(clients: Clients) -> None:
     assert completion.usage.completion_tokens == 16
 
 
-async def test_openai_client_streamed_chat_has_the_text_of_the_whole_one(clients: Clients) -> None:
-    whole = await clients.routed.chat.completions.create(
-        model="MoM", messages=messages(TECHNICAL), max_tokens=40, temperature=0
-    )
-    stream = await clients.routed.chat.completions.create(
-        model="MoM",
-        messages=messages(TECHNICAL),
-        max_tokens=40,
-        temperature=0,
-        stream=True,
-        stream_options={"include_usage": True},
-    )
-    chunks = [chunk async for chunk in stream]
-
-    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-    assert text == whole.choices[0].message.content
-    assert chunks[-1].usage == whole.usage
-    assert {chunk.model for chunk in chunks} == {"technical-lora"}
-
-
-async def test_openai_client_extra_body_top_k_reaches_vllm(clients: Clients) -> None:
-    """At a high temperature `top_k: 1` alone gives the greedy text."""
-    greedy = await clients.routed.chat.completions.create(
-        model="MoM", messages=messages(TECHNICAL), max_tokens=32, temperature=0
-    )
-    top_1 = await clients.routed.chat.completions.create(
-        model="MoM", messages=messages(TECHNICAL), max_tokens=32, temperature=2, extra_body={"top_k": 1}
-    )
-
-    assert top_1.choices[0].message.content == greedy.choices[0].message.content
-
-
 async def test_openai_client_extra_body_chat_template_kwargs_reach_the_template(clients: Clients, config: Json) -> None:
     """The model's template writes them into the prompt, so the prompt is longer by as much as direct."""
 
@@ -374,38 +303,6 @@ async def test_openai_client_extra_body_chat_template_kwargs_reach_the_template(
     prompt = system_prompt(config, "medical-lora")
     assert longer == await prompt_tokens(clients.direct, "medical-lora", prompt, **thinking)
     assert longer > plain
-
-
-async def test_openai_client_unknown_field_is_accepted_as_direct(clients: Clients) -> None:
-    for client, model in ((clients.direct, "medical-lora"), (clients.routed, "MoM")):
-        completion = await client.chat.completions.create(
-            model=model, messages=messages(MEDICAL), max_tokens=4, extra_body={"test_field": "kept"}
-        )
-        assert completion.model == "medical-lora"
-
-
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
-IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
-
-
-@pytest.mark.parametrize(
-    "refused",
-    [
-        pytest.param({"messages": messages(TECHNICAL), "tools": [TOOL]}, id="tools without a parser"),
-        pytest.param(
-            {"messages": [{"role": "user", "content": [{"type": "text", "text": TECHNICAL}, IMAGE]}]},
-            id="image for a text model",
-        ),
-    ],
-)
-async def test_openai_client_gets_the_error_that_vllm_gives_directly(clients: Clients, refused: Json) -> None:
-    with pytest.raises(openai.BadRequestError) as routed:
-        await clients.routed.chat.completions.create(model="MoM", **refused)
-    with pytest.raises(openai.BadRequestError) as direct:
-        await clients.direct.chat.completions.create(model="technical-lora", **refused)
-
-    assert routed.value.response.content == direct.value.response.content
-    assert routed.value.response.headers["x-vsr-selected-model"] == "technical-lora"
 
 
 @pytest.mark.parametrize(("adapter", "question"), BY_ADAPTER)
@@ -432,18 +329,6 @@ async def test_openai_client_responses(clients: Clients, config: Json, adapter: 
     assert routed.model == adapter
     assert routed.output_text
     assert stable(routed.to_dict()) == stable(direct.to_dict())
-
-
-async def test_openai_client_streamed_responses_have_the_text_of_the_whole_one(clients: Clients) -> None:
-    whole = await clients.routed.responses.create(model="MoM", input=TECHNICAL, max_output_tokens=24, temperature=0)
-    stream = await clients.routed.responses.create(
-        model="MoM", input=TECHNICAL, max_output_tokens=24, temperature=0, stream=True
-    )
-    received = [event async for event in stream]
-
-    text = "".join(event.delta for event in received if event.type == "response.output_text.delta")
-    assert text == whole.output_text
-    assert received[0].type == "response.created"
 
 
 # --- Anthropic's form ---------------------------------------------------------------------------------------

@@ -56,6 +56,8 @@ STATUS: dict[str, Any] = {
     "unwell": [],
 }
 
+CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "checkbox", "table", "navigation", "image"}
+
 
 @dataclass
 class PagePort:
@@ -155,6 +157,14 @@ async def cells(browser: Browser, caption: str) -> list[list[str]]:
             if found is not None:
                 return found
             await asyncio.sleep(0.1)
+
+
+async def named(browser: Browser) -> list[tuple[str, str]]:
+    """Return role and name of what the page shows, in which each control must have a name."""
+    tree = (await browser.devtools("Accessibility.getFullAXTree"))["nodes"]
+    shown = [(node["role"]["value"], node["name"]["value"]) for node in tree if not node["ignored"] and "name" in node]
+    assert [role for role, name in shown if role in CONTROLS and not name.strip()] == []
+    return shown
 
 
 async def sizes(browser: Browser, answers: int) -> dict[str, float]:
