@@ -8,19 +8,16 @@ import shutil
 import signal
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.engine import Engine
 from pointsman.classify.manifest import Manifest, WeightsSource
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import ArtifactError
 from pointsman_export.export import pipeline
 from pointsman_export.export.texts import BUILT_IN
-from pointsman_export.fit.main import main as fit
 from support.checkpoint import LABELS, edit_json
 from support.export import Export
 
@@ -117,17 +114,6 @@ def test_weights_are_signed_and_the_head_stays_float(exported: Path) -> None:
     ]
 
 
-def test_scores_are_the_same_alone_and_in_a_batch(exported: Path) -> None:
-    """What the daemon's engine says of a prompt does not depend on what came with it."""
-    engine = Engine(artifact.load(exported), ["cpu"])
-    random = np.random.default_rng(7)
-    prompts = [random.integers(0, 8192, length) for length in (5, 40, 40, 40, 130)]
-
-    alone = np.concatenate([engine.run([prompt]) for prompt in prompts])
-
-    np.testing.assert_allclose(engine.run(prompts), alone, atol=1e-5)
-
-
 def test_options_reach_the_artifact(tiny: Path, tmp_path: Path, export: Export) -> None:
     """`--texts`, `--gate` and `--max-tokens` are kept in the manifest; stderr has the steps and no library's noise."""
     texts = tmp_path / "own.jsonl"
@@ -199,12 +185,3 @@ def test_a_signal_leaves_nothing(
 
 def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def test_fit_takes_the_artifact_as_a_base(exported: Path, tmp_path: Path) -> None:
-    """The graph has the form that fit knows; this one's norms share their weights by Identity."""
-    rows = Path(__file__).parents[2] / "export" / "examples" / "five-domains.jsonl"
-    folder = tmp_path / "fitted"
-
-    assert fit(["--data", str(rows), "--base", str(exported), "-o", str(folder)]) == 0
-    assert artifact.load(folder).manifest.labels == ["banking", "cooking", "home devices", "travel", "work"]

@@ -11,13 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman_export.export import torch_model
 from pointsman_export.export.checkpoint import open_checkpoint
 from pointsman_export.export.main import main
 from pointsman_export.export.texts import BUILT_IN
-from pointsman_export.export.torch_model import load_model
-from pointsman_export.export.verify import torch_logits
 from support.checkpoint import LABELS, edit_json, save_tokenizer
 
 if TYPE_CHECKING:
@@ -50,25 +47,62 @@ def add_outliers(tensors: dict[str, torch.Tensor]) -> None:
         inner[:, 0] /= 2000
 
 
-def test_another_architecture(copy: Path, export: Export) -> None:
-    """What is not known is told beside what is."""
-    edit_json(copy / "config.json", model_type="deberta-v2", architectures=["DebertaV2ForSequenceClassification"])
+@pytest.mark.parametrize(
+    ("kind", "edits", "words"),
+    [
+        pytest.param(
+            "copy",
+            {"model_type": "deberta-v2", "architectures": ["DebertaV2ForSequenceClassification"]},
+            (
+                "config.json",
+                "['DebertaV2ForSequenceClassification'] (model_type 'deberta-v2')",
+                "export takes BertForSequenceClassification, ",
+                "fine-tune one of these",
+            ),
+            id="another architecture, beside those that are known",
+        ),
+        pytest.param(
+            "copy",
+            {"architectures": ["ModernBertForMaskedLM"]},
+            ("['ModernBertForMaskedLM']", "ModernBertForSequenceClassification"),
+            id="a masked language model, which has no labels",
+        ),
+        *(
+            pytest.param(
+                "bert",
+                {"problem_type": problem},
+                ("config.json", f"'{problem}'", "softmax", "one label for each text"),
+                id=f"{problem}, whose scores are no probabilities of one label among all",
+            )
+            for problem in ("multi_label_classification", "regression")
+        ),
+        pytest.param(
+            "bert",
+            {"intermediate_size": 999},
+            ("transformers cannot load it", "size mismatch", "save it again"),
+            id="weights of another size, in the words of transformers",
+        ),
+        pytest.param("bert", {"hidden_size": None}, ("config.json", "hidden_size missing", "save it again"), id="none"),
+        pytest.param("bert", {"vocab_size": [3]}, ("config.json", "no number", "save it again"), id="a list as a size"),
+        pytest.param("bert", {"vocab_size": "many"}, ("config.json", "no number", "save it again"), id="a word as one"),
+        pytest.param(
+            "copy",
+            {"id2label": {"0": "yes", "1": "no"}},
+            ("14 outputs", "2 labels (yes, no)", "fix id2label"),
+            id="fewer labels than outputs",
+        ),
+        pytest.param("copy", {"id2label": {"0": "a", "2": "b"}}, ("config.json", "fix "), id="labels with a gap"),
+        pytest.param("copy", {"id2label": {"0": "a", "1": "a"}}, ("config.json", "fix "), id="a label twice"),
+        pytest.param("copy", {"id2label": {}}, ("config.json", "fix "), id="no label"),
+    ],
+)
+def test_a_config(
+    request: pytest.FixtureRequest, export: Export, kind: str, edits: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    source = request.getfixturevalue(kind)
+    edit_json(source / "config.json", **edits)
 
-    refused(
-        export(copy),
-        str(copy / "config.json"),
-        "['DebertaV2ForSequenceClassification'] (model_type 'deberta-v2')",
-        "export takes BertForSequenceClassification, ",
-        "fine-tune one of these",
-    )
-
-
-@pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])
-def test_another_problem(bert: Path, export: Export, problem: str) -> None:
-    """Scores that were trained for themselves, or a number, are no probabilities of one label among all."""
-    edit_json(bert / "config.json", problem_type=problem)
-
-    refused(export(bert), str(bert / "config.json"), f"'{problem}'", "softmax", "one label for each text")
+    refused(export(source), str(source), *words)
 
 
 def test_the_only_problem_that_is_known(bert: Path) -> None:
@@ -88,25 +122,23 @@ def test_one_output(bert: Path, export: Export) -> None:
     refused(export(bert), str(bert / "model.safetensors"), "one output", "regression", "two labels or more")
 
 
-def test_base_model_by_its_config(copy: Path, export: Export) -> None:
-    """A ModernBERT that says it is a masked language model has no labels."""
-    edit_json(copy / "config.json", architectures=["ModernBertForMaskedLM"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        pytest.param("classifier.weight", ("no classifier.weight", "fine-tune it"), id="a base model"),
+        pytest.param(
+            "model.layers.2.attn.Wo.weight",
+            ("holds no model.layers.2.attn.Wo.weight", "saved whole"),
+            id="a missing layer",
+        ),
+    ],
+)
+def test_weights_that_are_missing_are_not_filled_up_at_random(
+    copy: Path, export: Export, name: str, words: tuple[str, ...]
+) -> None:
+    rewrite(copy / "model.safetensors", lambda tensors: tensors.pop(name))
 
-    refused(export(copy), "['ModernBertForMaskedLM']", "ModernBertForSequenceClassification")
-
-
-def test_base_model_by_its_weights(copy: Path, export: Export) -> None:
-    """Weights without a classifier are not filled up at random."""
-    rewrite(copy / "model.safetensors", lambda tensors: tensors.pop("classifier.weight"))
-
-    refused(export(copy), str(copy / "model.safetensors"), "no classifier.weight", "fine-tune it")
-
-
-def test_a_missing_layer(copy: Path, export: Export) -> None:
-    """Nor is any other tensor that is missing."""
-    rewrite(copy / "model.safetensors", lambda tensors: tensors.pop("model.layers.2.attn.Wo.weight"))
-
-    refused(export(copy), "holds no model.layers.2.attn.Wo.weight", "saved whole")
+    refused(export(copy), str(copy / "model.safetensors"), *words)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
@@ -168,20 +200,6 @@ def test_weights_that_are_no_numbers(bert: Path, export: Export, value: float) -
     refused(export(bert), str(bert / "model.safetensors"), f"{name} holds NaN or infinity", "earlier checkpoint")
 
 
-def test_weights_of_another_size(bert: Path, export: Export) -> None:
-    """What transformers says is passed on."""
-    edit_json(bert / "config.json", intermediate_size=999)
-
-    refused(export(bert), str(bert), "transformers cannot load it", "size mismatch", "save it again")
-
-
-@pytest.mark.parametrize(("size", "said"), [(None, "hidden_size missing"), ([3], "no number"), ("many", "no number")])
-def test_a_size_that_is_none(bert: Path, export: Export, size: object, said: str) -> None:
-    edit_json(bert / "config.json", **{"hidden_size" if size is None else "vocab_size": size})
-
-    refused(export(bert), str(bert / "config.json"), said, "save it again")
-
-
 def test_more_weights_than_a_graph_can_hold(bert: Path, export: Export, monkeypatch: pytest.MonkeyPatch) -> None:
     """2 GiB of protobuf, which the float graph of a large model exceeds."""
     monkeypatch.setattr(torch_model, "MAX_PARAMETERS", 100_000)
@@ -209,21 +227,6 @@ def test_a_file_of_labels_that_is_not_there(copy: Path, tmp_path: Path, export: 
 
     refused(outcome, str(tmp_path / "none.txt"), "one label on a line")
     assert len(outcome.steps) == 1
-
-
-def test_labels_that_do_not_fit_the_weights(copy: Path, export: Export) -> None:
-    """As many labels as the classifier has outputs."""
-    edit_json(copy / "config.json", id2label={"0": "yes", "1": "no"})
-
-    refused(export(copy), "14 outputs", "2 labels (yes, no)", "fix id2label")
-
-
-@pytest.mark.parametrize("labels", [{"0": "a", "2": "b"}, {"0": "a", "1": "a"}, {}])
-def test_labels_that_are_no_list(copy: Path, export: Export, labels: dict[str, str]) -> None:
-    """Labels without gaps, and each once."""
-    edit_json(copy / "config.json", id2label=labels)
-
-    refused(export(copy), str(copy / "config.json"), "fix ")
 
 
 def test_another_models_tokenizer(copy: Path, export: Export) -> None:
@@ -283,26 +286,6 @@ def test_the_gate(copy: Path, tmp_path: Path, export: Export) -> None:
     outcome = export(copy, "--texts", str(texts), "--max-error", "1")
 
     refused(outcome, "int8 chooses the float graph's label for", "the gate is 99 %", "worst: ", "--gate")
-    assert outcome.message.count("became") == 3
-
-
-def test_a_drop_in_accuracy(copy: Path, tmp_path: Path, export: Export) -> None:
-    """An int8 graph that is right less often than the float graph is refused, whatever share of labels it keeps."""
-    rewrite(copy / "model.safetensors", add_outliers)
-    texts = [text[::-1] for text in BUILT_IN if len(text) < 1000]
-    tokenizer = Tokenizer(copy / "tokenizer.json")
-    right = torch_logits(
-        load_model(open_checkpoint(str(copy))), [item.ids for item in tokenizer.encode(texts, TextWindow(512, 0.5))]
-    )
-    path = tmp_path / "rows.jsonl"
-    labels = [LABELS[index] for index in right.argmax(axis=1)]
-    path.write_text(
-        "\n".join(json.dumps({"text": text, "label": label}) for text, label in zip(texts, labels, strict=True))
-    )
-
-    outcome = export(copy, "--labelled", str(path), "--gate", "0", "--max-error", "1")
-
-    refused(outcome, "labeled rows, the float graph on 100 %", "allowed 1.00 points", "worst: ", "--max-drop")
     assert outcome.message.count("became") == 3
 
 

@@ -158,13 +158,6 @@ def test_the_engine_serves_it(fitted: Path) -> None:
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
 
 
-def test_scores_are_the_same_alone_and_in_a_batch(fitted: Path) -> None:
-    """What came with a prompt doesn't move it by 1e-4."""
-    texts = [row["text"] for row in ROWS]
-
-    np.testing.assert_allclose(scores(fitted, texts), scores(fitted, texts, together=False), atol=1e-4)
-
-
 def test_the_old_head_is_gone_and_the_encoder_is_the_bases(fitted: Path) -> None:
     """The new classifier reads the pooled output; no weight of the encoder differs."""
     before, after = (onnx.load(folder / "model.onnx").graph for folder in (artifact.BUILTIN, fitted))
@@ -194,21 +187,6 @@ def test_the_rows_are_recorded_by_their_hashes(fitted: Path, manifest: Manifest)
 
     assert content == b"".join(sorted(hashes))
     assert manifest.files["fitted_rows.bin"] == hashlib.sha256(content).hexdigest()
-
-
-def test_eval_leaves_out_the_rows_of_the_fit(fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The figures are of the others, and the terminal and the JSON say so."""
-    new = [{"text": "Is my bank open on Sundays?", "label": "banking"}, {"text": "boil an egg", "label": "cooking"}]
-    file, report = tmp_path / "rows.jsonl", tmp_path / "report.json"
-    file.write_text("".join(json.dumps(row) + "\n" for row in [*ROWS[:3], *new]))
-
-    assert pointsman(["eval", str(fitted), str(file), "--json", str(report)]) == 0
-
-    out, err = capsys.readouterr()
-    assert err == "warning: 3 of 5 rows were used to fit this artifact; figures below are of the other 2\n"
-    assert out.startswith("five on rows.jsonl: 2 rows, without 3 that were used to fit the artifact\n")
-    found = json.loads(report.read_text())
-    assert (found["rows"], found["provenance"]["fitted_rows"]) == (2, 3)
 
 
 # --- descriptions ----------------------------------------------------------------------------------------------

@@ -25,18 +25,6 @@ def start(machine: Booted, suite: str) -> None:
     machine.run("systemctl", "enable", "--now", SOCKET, SERVICE)
 
 
-def test_uninstalled_it_leaves_the_config_and_nothing_that_runs(boot: Boot, suite: str, made: Path) -> None:
-    with boot(made) as machine:
-        start(machine, suite)
-        assert machine.routed() == "llama2-7b"
-
-        machine.run("make", "-C", "/root/pointsman", "uninstall")
-
-        assert machine.show(SERVICE, "LoadState") == "not-found"
-        assert not (machine.root / "opt/pointsman").exists()
-        assert (machine.root / CONFIG).exists()
-
-
 def test_the_package_takes_over_with_the_operators_config(boot: Boot, suite: str, made: Path, package: Package) -> None:
     """The service, enabled and running, goes on with the package's files."""
     with boot(made) as machine:
