@@ -69,7 +69,11 @@ def test_one_that_connected_before_has_two_seconds_from_then_on(wire: Wire) -> N
     assert wire.client.closed
 
 
-def test_one_whose_head_has_begun_may_finish_it(wire: Wire) -> None:
+@pytest.mark.parametrize("answered", [False, True])
+def test_one_whose_head_has_begun_may_finish_it(wire: Wire, *, answered: bool) -> None:
+    """Also where it has had an answer before."""
+    if answered:
+        wire.ask().sends(OK)
     wire.client.sends(HEAD[:9])
     wire.stop(30.0)
     wire.clock.advance(5.0)
@@ -77,16 +81,6 @@ def test_one_whose_head_has_begun_may_finish_it(wire: Wire) -> None:
     wire.upstream.sends(OK)
     assert (wire.answer.status, b"Connection: close" in wire.answer.head) == (200, True)
     assert wire.client.closed
-
-
-def test_so_may_one_that_was_answered_before(wire: Wire) -> None:
-    wire.ask().sends(OK)
-    wire.client.sends(HEAD[:9])
-    wire.stop(30.0)
-    assert not wire.client.closing
-    wire.client.sends(HEAD[9:] + BODY)
-    wire.upstream.sends(OK)
-    assert statuses(wire) == [200, 200]
 
 
 def test_an_answer_that_runs_comes_to_its_end_and_says_that_it_is_the_last(wire: Wire) -> None:

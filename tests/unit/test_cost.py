@@ -116,16 +116,10 @@ def test_what_cannot_have_been_measured_is_refused(wrong: dict[str, Any]) -> Non
         curve(**wrong)
 
 
-def test_the_pace_is_as_measured_until_runs_tell_otherwise() -> None:
+@pytest.mark.parametrize("taken", [0.05, 0.2, 0.4])
+def test_the_pace_is_as_measured_and_follows_what_runs_take(taken: float) -> None:
     slowdown = SlowdownTracker()
     assert slowdown.factor == 1.0
-    slowdown.observe(predicted=0.1, taken=0.1)
-    assert slowdown.factor == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize("taken", [0.05, 0.4])
-def test_the_pace_follows_what_runs_take(taken: float) -> None:
-    slowdown = SlowdownTracker()
     for _ in range(100):
         slowdown.observe(predicted=0.2, taken=taken)
     assert slowdown.factor == pytest.approx(taken / 0.2, rel=0.01)

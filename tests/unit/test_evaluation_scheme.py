@@ -104,14 +104,6 @@ def test_categories_are_chosen_from_the_thresholds_that_a_stated_precision_gives
     assert (name(scheme, probabilities(law=0.75)), name(scheme, probabilities(law=0.85))) == ("(none)", "legal")
 
 
-def test_a_categorys_score_is_the_sum_of_its_labels() -> None:
-    scheme = categories()
-    row = probabilities(computer_science=0.4, engineering=0.3)
-
-    assert scheme.scores(row)[0][scheme.names.index("technical")] == pytest.approx(0.7)
-    assert name(scheme, row) == "technical"
-
-
 def test_under_the_threshold_the_fallback_category_answers_or_none() -> None:
     unsure = probabilities(law=0.5)
 

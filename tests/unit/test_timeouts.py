@@ -243,15 +243,6 @@ def test_the_total_ends_an_answer_that_nobody_reads() -> None:
         assert upstream.aborted
 
 
-def test_without_a_total_a_stream_goes_on_for_ever(wire: Wire) -> None:
-    upstream = wire.ask()
-    upstream.sends(STREAM)
-    for _ in range(2_000):
-        upstream.sends(event("one"))
-        wire.clock.advance(1.0)
-    assert wire.in_flight["metrics"] == 1
-
-
 def test_a_reload_changes_no_limit_of_an_answer_that_has_begun(wire: Wire) -> None:
     upstream = wire.ask()
     wire.reload(threshold=0.5)
