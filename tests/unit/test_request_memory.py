@@ -215,6 +215,17 @@ def test_after_ten_seconds_it_is_a_503(wire: Wire) -> None:
     assert wire.buffered == FULL
 
 
+def test_the_65th_body_of_a_client_that_would_wait_is_refused_at_once(wire: Wire) -> None:
+    fill(wire)
+    for number in range(65):
+        assert wire.generations.budget.waiting == number
+        wire.client = wire.connect()
+        wire.client.sends(head())
+    assert wire.error == (503, "overloaded")
+    assert wire.refusals == {"memory": 1}
+    assert wire.generations.budget.waiting == 64
+
+
 def test_the_time_that_it_waits_is_not_that_of_the_body() -> None:
     with playing(server=limited(body_timeout_ms=12_000)) as wire:
         wire.clock.advance(5.0)
