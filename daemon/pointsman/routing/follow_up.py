@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pointsman.routing.word_lists import WordLists
+
 # A longer text says something.
 MAX_CHARACTERS = 160
 MAX_WORDS = 24
@@ -19,29 +21,13 @@ READ_CHARACTERS = 2048
 SHORT_WORDS, FIRST_WORDS = 12, 5
 
 
-def _sections(text: str) -> dict[str, list[str]]:
-    """Return the lines of each `[section]`, without comments."""
-    sections: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        if line.startswith("["):
-            lines = sections[line.strip("[]")] = []
-        elif line and not line.startswith("#"):
-            lines.append(line)
-    return sections
-
-
-_SECTIONS = _sections(Path(__file__).with_name("follow_up_words.txt").read_text("utf-8"))
-
-
-def _words(section: str) -> frozenset[str]:
-    return frozenset(" ".join(_SECTIONS[section]).split())
-
-
+_LISTS = WordLists(Path(__file__).with_name("follow_up_words.txt"))
+_words = _LISTS.words
 _ANYWHERE = _words("anywhere")
 _ENGLISH_WORDS = _words("words English")
-_LANGUAGES = [_words(section) for section in _SECTIONS if section.startswith("words ")]
+_LANGUAGES = [*map(_words, _LISTS.titles("words"))]
 _LANGUAGES.append(_ENGLISH_WORDS | _words("more English"))
-_PIECES = [_words(section) for section in _SECTIONS if section.startswith("pieces ")]
+_PIECES = [*map(_words, _LISTS.titles("pieces"))]
 _OPENING, _POINTING, _ENDING, _TYING = map(_words, ("opening", "pointing", "ending", "tying"))
 _FILLING, _ASKING = _words("filling"), _words("asking")
 _ANY_WORD = _ANYWHERE.union(*_LANGUAGES)
@@ -60,7 +46,7 @@ _FIGURE = re.compile(
 _ENGLISH = re.compile(r"\w[\w'-]*")
 _SENTENCE = re.compile(r"[.!?]\s|\n")
 _CLAUSE = re.compile(r"[.!?,:;\n]+")
-_TURNING = re.compile(rf"\b(?:{'|'.join(_SECTIONS['turning'])})\b")
+_TURNING = re.compile(rf"\b(?:{'|'.join(_LISTS.lines('turning'))})\b")
 # In "Is it legal to", "that the", "does one", "would you", the pronoun refers to nothing before.
 _EMPTY = re.compile(
     r"\b(?:is|was|be|isn't|would) it \w+ (?:to|that|if|for|when)\b|\bit(?:'?s| is| was) \w+ (?:to|that|if)\b"

@@ -1,6 +1,6 @@
 """Recognize the tasks that front ends and frameworks give the model by themselves; pure, bounded.
 
-A task is known by how its instruction opens (openings.py), or by its subject: it orders a thing that only such tasks
+A task is known by how its instruction opens (tasks.txt), or by its subject: it orders a thing that only such tasks
 make (a title, search queries, a grade), from a conversation, a question, or an answer. In both cases, its words name no
 other subject, and the text as a whole looks like a template: it says how to write the answer, or has a place for the
 answer. A person may write one of these alone, too. The instruction is at the beginning of the message or of the system
@@ -14,7 +14,6 @@ import string
 from itertools import pairwise, zip_longest
 
 from pointsman.routing.ask import tasks, words
-from pointsman.routing.ask.openings import OPENINGS
 from pointsman.routing.ask.prose import spaced, spaces_for
 
 # An instruction is at the very beginning; how to answer may be said further on.
@@ -96,13 +95,12 @@ _RETRY = re.compile(
 )
 _AGAIN = ("again", "retry", "respond with", "reply with", "answer with")
 _BY_FIRST = {
-    word: tuple([opening for opening in OPENINGS if opening.partition(" ")[0] == word])
-    for word in [opening.partition(" ")[0] for opening in OPENINGS]
+    word: tuple([opening for opening in tasks.OPENINGS if opening.partition(" ")[0] == word])
+    for word in [opening.partition(" ")[0] for opening in tasks.OPENINGS]
 }
-_FOREIGN_ORDERS = (tasks.FOREIGN[1:], tasks.JUDGED)
 # Most texts are ASCII, so half of the words cannot occur in them.
-_ASCII_ORDERS = [[tuple(filter(str.isascii, group)) for group in groups] for groups in _FOREIGN_ORDERS]
-_ASCII_LIMITS = tuple(filter(str.isascii, tasks.FOREIGN[0]))
+_ASCII_ORDERS = [[tuple(filter(str.isascii, group)) for group in groups] for groups in tasks.FOREIGN_ORDERS]
+_ASCII_LIMITS = tuple(filter(str.isascii, tasks.FOREIGN_LIMITS))
 _HEADINGS = frozenset(["task", "tasks", "instruction", "instructions", "role", "system", "prompt", "objective"])
 # An example, or a list of choices.
 _EXAMPLE = re.compile(r"\[[^\[\]\n]{0,200}+\]|\([^()\n]{0,200}+\)")
@@ -219,9 +217,9 @@ def _without_asides(ask: str) -> str:
 def _is_foreign(begin: str, text: str) -> bool:
     """Return whether the beginning of a lower-case text orders such a task in a language other than English."""
     searched = f"{begin}\n{text[-_END_CHARACTERS:].lower()}"
-    if not any(map(searched.__contains__, _ASCII_LIMITS if searched.isascii() else tasks.FOREIGN[0])):
+    if not any(map(searched.__contains__, _ASCII_LIMITS if searched.isascii() else tasks.FOREIGN_LIMITS)):
         return False
-    orders = _ASCII_ORDERS if begin.isascii() else _FOREIGN_ORDERS
+    orders = _ASCII_ORDERS if begin.isascii() else tasks.FOREIGN_ORDERS
     return any(all(any(map(begin.__contains__, group)) for group in groups) for groups in orders)
 
 
