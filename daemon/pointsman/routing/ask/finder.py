@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-from pointsman.classify.code import mostly_code
 from pointsman.lru import Lru
-from pointsman.routing.ask import payload, turns
 from pointsman.routing.ask.about import with_about
 from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind, AskStep
-from pointsman.routing.ask.blocks import TextBlock
-from pointsman.routing.ask.forms import looks_asked
-from pointsman.routing.ask.free import free, rivals, said
 from pointsman.routing.ask.helpers import is_helper, is_retry
-from pointsman.routing.ask.labelled import labelled, labelled_rivals
-from pointsman.routing.ask.labels import may_be_mark
 from pointsman.routing.ask.lines import ASKS, asking_line, asks_first
-from pointsman.routing.ask.names import GUESS, OTHER, NameOf, PartRole, name_of, with_patterns
-from pointsman.routing.ask.pasted import of_html, pasted, relayed, said_twice
-from pointsman.routing.ask.prose import instruction, may_be_english, unquoted, without_pointers
-from pointsman.routing.ask.reader import BlockParser
+from pointsman.routing.ask.names import NameOf, name_of, with_patterns
+from pointsman.routing.ask.pasted import of_html
+from pointsman.routing.ask.prose import instruction
 from pointsman.routing.ask.recent import AskCache
-from pointsman.routing.ask.scored_block import BlockKind, ScoredBlock, is_plain, judge
-from pointsman.routing.ask.tags import may_enclose, tagged
+from pointsman.routing.ask.search import WHOLE, SearchedText, ask_in, line_in
 from pointsman.routing.steps import Steps, finish
 
 # Only the two ends of a longer message are read.
@@ -41,24 +31,9 @@ LINE_CHARACTERS = 4 * 1024
 _AROUND = 300
 # More parts are read as one.
 MAX_SEPARATE_PARTS = 64
-MAX_STEPS = 32
 # Messages recur in each later turn of a conversation. A longer ask is searched for again.
 KNOWN_MESSAGES = 4096
 MAX_KNOWN_CHARACTERS = 2048
-# An ask inside an ask inside an ask.
-_MAX_NESTED_ASKS = 3
-_TAG_RANK = 4
-# A shorter text has no material between an ask and its repetition.
-_MIN_TWICE_CHARACTERS = 250
-# A form has more lines.
-_FIELD_LINES = 3
-_ENCLOSING = ("</", "```")
-# A person's name has fewer words than what a person says.
-_MIN_SPACES = 2
-
-_LEADS = (":", "：", "")
-_WHOLE = Ask("", AskKind.MESSAGE)
-_HELPER = Ask("", AskKind.HELPER_TASK)
 
 
 class ScanBudget:
@@ -123,14 +98,8 @@ class AskFinder:
         key = hash((self._client, system, *given)), len(system) + len(whole)
         found = self._known.get(key)
         if found is None:
-            span = instruction(whole)
-            line = None if span is None else whole[span[0] :].partition("\n")[0]
-            found = _HELPER if is_helper(whole, system, line) else (yield from self._search(given, whole, span))
-            found = self._with_line(found)
-            if found.kind is AskKind.MESSAGE and not found.others:
-                self._known.put(key, msgspec.structs.replace(found, text="") if found.line else _WHOLE)
-            elif len(found.text) + len(found.about) + len(found.line) <= MAX_KNOWN_CHARACTERS:
-                self._known.put(key, found)
+            found = self._with_line((yield from self._search(given, whole, system)))
+            self._know(key, found)
         return found if found.text or found.kind is not AskKind.MESSAGE else msgspec.structs.replace(found, text=whole)
 
     def whole(self, parts: Sequence[str]) -> Ask:
@@ -144,6 +113,12 @@ class AskFinder:
             found = msgspec.structs.replace(self._with_line(Ask(text, AskKind.MESSAGE)), text="")
             self._known.put(key, found)
         return msgspec.structs.replace(found, text=text)
+
+    def _know(self, key: tuple[int, int], found: Ask) -> None:
+        if found.kind is AskKind.MESSAGE and not found.others:
+            self._known.put(key, msgspec.structs.replace(found, text="") if found.line else WHOLE)
+        elif len(found.text) + len(found.about) + len(found.line) <= MAX_KNOWN_CHARACTERS:
+            self._known.put(key, found)
 
     def _with_line(self, ask: Ask) -> Ask:
         """Return an ask with its line that asks, if its first line does not.
@@ -165,11 +140,13 @@ class AskFinder:
         separate = not first and len(ask.text) > len(line) + _AROUND and asks_first(line) >= ASKS
         return msgspec.structs.replace(ask, line=line, separate=separate)
 
-    def _search(self, given: list[str], whole: str, span: tuple[int, int] | None) -> Steps[Ask]:
-        if is_retry(whole):
-            return NO_ASK
-        if span is not None:
-            return _ask_of_instruction(whole, span)
+    def _search(self, given: list[str], whole: str, system: str) -> Steps[Ask]:
+        """Return what the first exit finds, or else what is found in the message's text."""
+        span = instruction(whole)
+        for leave in MESSAGE_EXITS:
+            left = leave(whole, system, span)
+            if left is not None:
+                return left
         parts = given if len(given) <= MAX_SEPARATE_PARTS and len(whole) <= 2 * END_CHARACTERS else [whole]
         parts = [of_html(part, END_CHARACTERS) for part in parts]  # each tag becomes a line of its own
         shown = " ".join(parts)
@@ -177,196 +154,52 @@ class AskFinder:
         if head < tail:
             parts = [f"{shown[:head]}\n{shown[tail:]}"]
         found = yield from self._found(parts)
-        if found is not None and head < tail:
-            found = _moved(found, head, tail - head - 1)
-        if found is None:
+        if found is WHOLE:
             return Ask(whole, AskKind.MESSAGE)
+        if head < tail:
+            found = _moved(found, head, tail - head - 1)
         span = instruction(found.text)
         return found if span is None else Ask(found.text[slice(*span)], AskKind.ASK, steps=found.steps)
 
-    def _found(self, parts: list[str]) -> Steps[Ask | None]:
-        """Return the ask in the parts of a message; None if it is the whole message."""
-        found = yield from self._ask_in(parts, 0, widest=True)
-        if (found is None or not found.text) and any("</" in part for part in parts):
+    def _found(self, parts: list[str]) -> Steps[Ask]:
+        """Return the ask in the parts of a message."""
+        text = SearchedText(parts, self._name_of, widest=True)
+        found = yield from ask_in(text)
+        if not found.text and any("</" in part for part in parts):
             # An apparent block of material may be several blocks, with the ask between them.
             yield
-            other = yield from self._ask_in(parts, 0, widest=False)
-            found = other if other is not None and other.text else found
-        text = " ".join(parts)
-        if found is not None and found.text:
-            return with_about(found, text)
-        if found is None:
-            return self._line(text, fields="</" not in text)
-        return (None if _encloses(text) else self._line(text, fields=True)) or found
-
-    def _line(self, text: str, *, fields: bool) -> Ask | None:
-        """Return the line that asks, such as a field of a form, if nothing else asks."""
-        line = asking_line(text, self._name_of, fields=fields)
-        if line is None or _accompanies_code([text[slice(*line)]], text):
-            return None
-        return Ask(text[slice(*line)], AskKind.ASK, steps=(AskStep("taken", *line),))
-
-    def _ask_in(self, parts: list[str], depth: int, *, widest: bool) -> Steps[Ask | None]:
-        """Return the ask in a text; None if it is the whole text."""
-        text = " ".join(parts)
-        if depth == _MAX_NESTED_ASKS or (len(parts) == 1 and _is_one_line(text)):
-            return None
-        turn = turns.last_user_turn(text)
-        if turn is not None:
-            return (yield from self._inner(text, *turn, "turn", depth, widest=widest))
-        member = payload.ask_in(text, self._name_of)
-        if member is not None:
-            found = yield from self._ask_in([member], depth + 1, widest=widest)
-            return Ask(
-                found.text if found and found.text else member, AskKind.ASK, steps=(AskStep("json", 0, len(text)),)
-            )
-        twice = said_twice(text) if len(text) > _MIN_TWICE_CHARACTERS else None
-        if twice is not None:
-            return (yield from self._inner(text, *twice, "taken", depth, widest=widest))
-        blocks = self._blocks(text, parts, nested=depth > 0, widest=widest)
-        scored: list[ScoredBlock] = []
-        for block in blocks:
-            yield
-            scored.append(judge(text, block))
-        if not scored:
-            return None
-        if is_plain(scored) and text.count("\n") < _FIELD_LINES:
-            others = labelled_rivals(text, scored)
-            return Ask(text, AskKind.MESSAGE, others) if others and not depth else None
-        section = labelled(scored)
-        if section is not None:
-            start, end = turns.after_speaker(text, section[0].block.start), section[-1].block.end
-            found = yield from self._inner(text, start, end, "taken", depth, widest=widest)
-            starts = _starts(section)
-            removed = [_step(one) for one in scored if one.block.start not in starts]
-            steps = sorted((*removed, *found.steps), key=attrgetter("start"))[:MAX_STEPS]
-            return Ask(found.text, AskKind.ASK, steps=tuple(steps))
-        if (
-            not text.isascii()
-            and all(one.role is PartRole.FREE for one in scored)
-            and (quoted := relayed(text)) is not None
-        ):
-            return (yield from self._inner(text, *quoted, "taken", depth, widest=widest))
-        return self._free(text, scored)
-
-    def _free(self, text: str, scored: list[ScoredBlock]) -> Ask | None:
-        """Return the ask among paragraphs that no label names as one; None if it is the whole text."""
-        selected = free(text, scored)
-        if selected is None:
-            return None
-        if selected and not _ask(selected) and not _encloses(text):
-            line = self._line(text, fields=False)
-            if line is not None:
-                return line
-        starts = _starts(selected)
-        steps = tuple([_step(one, taken=one.block.start in starts) for one in scored[:MAX_STEPS]])
-        if not selected:
-            return msgspec.structs.replace(NO_ASK, steps=steps)
-        alone = len(selected) == 1
-        pieces = [said(text, one) if alone else text[one.block.start : one.block.end].strip() for one in selected]
-        if all(one.block.name.rank < _TAG_RANK for one in scored) and _accompanies_code(pieces, text):
-            return None
-        asked = "\n\n".join([unquoted(without_pointers(piece)) for piece in pieces])
-        return Ask(asked.rstrip(" :："), AskKind.ASK, rivals(text, scored, selected), steps)
-
-    def _inner(self, text: str, start: int, end: int, what: str, depth: int, *, widest: bool) -> Steps[Ask]:
-        """Return the ask in a part of a text: all of the part unless it has wrappers of its own."""
-        inner = text[start:end].strip()
-        found = yield from self._ask_in([inner], depth + 1, widest=widest)
-        if found is None or not found.text:
-            return Ask(unquoted(without_pointers(inner)), AskKind.ASK, steps=(AskStep(what, start, end),))
-        begin = text.index(inner, start)
-        steps = [AskStep(step.what, step.start + begin, step.end + begin) for step in found.steps]
-        return Ask(found.text, AskKind.ASK, steps=tuple(steps))
-
-    def _blocks(self, text: str, parts: list[str], *, nested: bool, widest: bool) -> list[TextBlock]:
-        """Return the blocks of a text; `nested`: the text is inside an ask's tag or label, else the whole message."""
-        reader = BlockParser(text, self._name_of)
-        start = 0
-        for part in parts:
-            at = start
-            if reader.waits() and start + len(part) < len(text) and part.rstrip()[-1:] not in _LEADS:
-                # The previous part is a label for all of this one.
-                at = start + len(part)
-                reader.opaque(start, at, OTHER, (start, at))
-                reader.part(at)
-                start = at + 1
-                continue
-            opaque = pasted(part)
-            for tag in tagged(part, self._name_of, widest=widest):
-                while opaque and start + opaque[0][0] <= start + tag.start:
-                    at = _pasted(reader, at, start, opaque.pop(0))
-                if start + tag.start < at:
-                    continue
-                reader.read(at, start + tag.start)
-                plain = nested and tag.name.lower() in payload.PLAIN
-                guess = (tag.role is None or plain) and looks_asked(part[tag.inner : tag.inner_end])
-                name = GUESS if guess else tag.role or OTHER
-                if name.role is PartRole.USER and part.count(" ", tag.inner, tag.inner_end) < _MIN_SPACES:
-                    name = OTHER  # the name of a person, not what they say
-                if name is not GUESS:
-                    name = name._replace(rank=name.rank + _TAG_RANK)  # a tag is surer than a label
-                reader.opaque(start + tag.start, start + tag.end, name, (start + tag.inner, start + tag.inner_end))
-                at = start + tag.end
-            for span in opaque:
-                at = _pasted(reader, at, start, span)
-            reader.read(at, start + len(part))
-            reader.part(start + len(part))
-            start += len(part) + 1
-        return reader.done()
+            other = yield from ask_in(SearchedText(parts, self._name_of, widest=False))
+            found = other if other.text else found
+        if found.text:
+            return with_about(found, text.text)
+        if found is not WHOLE and text.encloses:
+            return found
+        fields = found is not WHOLE or "</" not in text.text
+        return line_in(text.text, self._name_of, fields=fields) or found
 
 
-def _pasted(reader: BlockParser, at: int, start: int, span: tuple[int, int]) -> int:
-    """Read the text before something pasted, and return where the pasted text ends."""
-    begin, end = start + span[0], start + span[1]
-    if begin < at:
-        return at
-    reader.read(at, begin)
-    reader.opaque(begin, end, OTHER, (begin, end))
-    return end
+def _helper_task(whole: str, system: str, span: tuple[int, int] | None) -> Ask | None:
+    line = None if span is None else whole[span[0] :].partition("\n")[0]
+    return Ask("", AskKind.HELPER_TASK) if is_helper(whole, system, line) else None
 
 
-def _is_one_line(text: str) -> bool:
-    """Return whether a text is one line without a mark: most questions are, and nothing needs to be found."""
-    plain = text.strip()
-    return (
-        "\n" not in plain
-        and plain[:1] not in ("{", "[")
-        and not (plain and may_be_mark(plain))
-        and not may_enclose(plain)
-    )
+def _harness(whole: str, system: str, span: tuple[int, int] | None) -> Ask | None:
+    return NO_ASK if is_retry(whole) else None
 
 
-def _encloses(text: str) -> bool:
-    """Return whether a text has tags or fences."""
-    return any(map(text.__contains__, _ENCLOSING))
-
-
-def _accompanies_code(pieces: Sequence[str], text: str) -> bool:
-    """Return whether an ask in another language is next to code, which then tells the subject."""
-    return not any(map(may_be_english, pieces)) and mostly_code(text)
-
-
-def _ask(selected: list[ScoredBlock]) -> bool:
-    """Return whether blocks together ask, and state a subject."""
-    return max([one.score for one in selected]) > 1 and sum([one.content for one in selected]) > 1
-
-
-def _starts(scored: Iterable[ScoredBlock]) -> set[int]:
-    return {one.block.start for one in scored}
-
-
-def _step(one: ScoredBlock, *, taken: bool = False) -> AskStep:
-    left = "other" if one.kind is BlockKind.USER_TEXT else one.kind
-    return AskStep("taken" if taken else left, one.block.start, one.block.end)
-
-
-def _ask_of_instruction(text: str, span: tuple[int, int]) -> Ask:
-    """Return the instruction in a text about its other parts, which are material."""
+def _instruction(whole: str, system: str, span: tuple[int, int] | None) -> Ask | None:
+    """Take the instruction about the other parts of a message, which are material."""
+    if span is None:
+        return None
     begin, end = span
-    material = AskStep("material", end, len(text)) if not begin else AskStep("material", 0, begin)
     taken = AskStep("taken", begin, end)
-    return Ask(text[begin:end], AskKind.ASK, steps=(taken, material) if not begin else (material, taken))
+    if begin:
+        return Ask(whole[begin:end], AskKind.ASK, steps=(AskStep("material", 0, begin), taken))
+    return Ask(whole[begin:end], AskKind.ASK, steps=(taken, AskStep("material", end, len(whole))))
+
+
+MESSAGE_EXITS = (_helper_task, _harness, _instruction)
+"""What may end the search before a message is taken apart (search.py), in this order."""
 
 
 def _ends(text: str) -> tuple[int, int]:
