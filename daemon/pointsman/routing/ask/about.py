@@ -9,6 +9,7 @@ import msgspec
 
 from pointsman.routing.ask import words
 from pointsman.routing.ask.ask import Ask, AskStep
+from pointsman.routing.ask.evidence import ASKS
 from pointsman.routing.ask.prose import asks, content_words, has_function_words, is_frame, points, words_in
 
 # The beginning of material tells what it is about.
@@ -20,7 +21,6 @@ _MAX_QUESTION_CHARACTERS, _MAX_QUESTION_WORDS = 160, 3
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _TAG = re.compile(r"<[^<>]{1,200}>")
-_ASKING = 2
 _QUESTIONS = words.INTERROGATIVES | {"explain", "tell"}
 # Other pointers may refer to a later part of the question itself.
 _THESE = frozenset(["this", "these"])
@@ -66,7 +66,7 @@ def _tells(sentence: str) -> bool:
     found = words_in(sentence)
     if not has_function_words(found) or "?" in sentence:
         return False
-    return not is_frame(sentence, found) and asks(sentence, found) < _ASKING
+    return not is_frame(sentence, found) and asks(sentence, found) < ASKS
 
 
 def _names_material(listed: list[str]) -> bool:

@@ -10,8 +10,9 @@ import msgspec
 from pointsman.lru import Lru
 from pointsman.routing.ask.about import with_about
 from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind, AskStep
+from pointsman.routing.ask.evidence import ASKS
 from pointsman.routing.ask.helpers import is_helper, is_retry
-from pointsman.routing.ask.lines import ASKS, asking_line, asks_first
+from pointsman.routing.ask.lines import asking_line, asks_first
 from pointsman.routing.ask.names import NameOf, name_of, with_patterns
 from pointsman.routing.ask.pasted import of_html
 from pointsman.routing.ask.prose import instruction

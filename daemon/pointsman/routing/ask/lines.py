@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from pointsman.routing.ask import prose
+from pointsman.routing.ask.evidence import ASKS
 from pointsman.routing.ask.names import MATERIAL, NameOf, RankedRole
 
-# From this score on, a line surely asks.
-ASKS = 2
 # A form has fewer lines.
 _MAX_LINES = 512
 # Fewer fields may be prose with colons. What a field holds is the ask only if it is shorter than a document.
@@ -47,7 +46,7 @@ def asking_line(text: str, name_of: NameOf, *, fields: bool, min_score: int = AS
         if len(value) > _MAX_ASK_CHARACTERS or role in MATERIAL or (min_score >= ASKS and not prose.may_ask(value)):
             continue
         words = prose.words_in(value)
-        score = prose.asks(value, words) + (role is not None)
+        score = prose.evidence_in(value, words)._replace(named=role is not None).score
         if score < ASKS and not prose.has_function_words(words):
             continue
         if score > best and prose.content(words) >= min_score and not prose.is_frame(value, words):

@@ -7,6 +7,7 @@ import re
 import msgspec
 
 from pointsman.routing.ask import words
+from pointsman.routing.ask.evidence import ASKS, Evidence
 
 # A paragraph asks at its beginning or its end.
 MAX_END_CHARACTERS = 250
@@ -134,22 +135,34 @@ def may_ask(text: str) -> bool:
 
 
 def asks(text: str, found: WordList) -> int:
-    """Return how much a paragraph looks like a person's ask: 0 is not at all, 2 and more surely."""
+    """Return how much a paragraph looks like a person's ask; from ASKS on, it surely asks."""
+    return evidence_in(text, found).score
+
+
+def evidence_in(text: str, found: WordList) -> Evidence:
+    """Return what a paragraph of these words shows."""
+    tail = text[-_END:]
+    question = ("?" in tail or "？" in tail or "؟" in tail) and _QUESTION.search(tail) is not None
+    evidence = Evidence(
+        question=question,
+        question_last=question and tail.rstrip(" \n\"'”’»)*")[-1:] in "?？؟",
+        order=_begins_with_order(text, found),
+        personal=not words.PERSONAL.isdisjoint(found.known),
+    )
+    if evidence.score >= ASKS or (len(text) <= MAX_END_CHARACTERS and words.INTERROGATIVES.isdisjoint(found.known)):
+        return evidence
+    return evidence._replace(question_later=_LATER.search(tail[-_CLAUSES:]) is not None)
+
+
+def _begins_with_order(text: str, found: WordList) -> bool:
+    """Return whether a paragraph begins with a verb or an interrogative, after an addressee and courtesies."""
     begin, first_words = text, found.listed
     lead = _LEADING.match(text) if first_words and first_words[0] in _LEADERS else None
     if lead is not None or text.startswith(_MENTIONS):
         begin = _without_mention(text if lead is None else text[lead.end() :])
         first_words = words_in(begin).listed
     first = _first(first_words)
-    score, tail = 0, text[-_END:]
-    if ("?" in tail or "？" in tail or "؟" in tail) and _QUESTION.search(tail):
-        score += 2 if tail.rstrip(" \n\"'”’»)*")[-1:] in "?？؟" else 1
-    if first in words.VERBS and begin.lstrip(_LEAD)[0].isalpha() and not _is_name(begin, first):
-        score += 2
-    score += not words.PERSONAL.isdisjoint(found.known)
-    if score > 1 or (len(text) <= MAX_END_CHARACTERS and words.INTERROGATIVES.isdisjoint(found.known)):
-        return score
-    return score + (_LATER.search(tail[-_CLAUSES:]) is not None)
+    return first in words.VERBS and begin.lstrip(_LEAD)[0].isalpha() and not _is_name(begin, first)
 
 
 def _is_name(begin: str, verb: str) -> bool:
@@ -174,17 +187,21 @@ def _first(listed: list[str]) -> str | None:
 
 def is_frame(text: str, found: WordList) -> bool:
     """Return whether a paragraph only says that something must be answered, by whom, or in which form."""
-    template = words.TEMPLATES & found.known
-    if template and not (template <= _WORKED_ON and _is_task(found)):
-        many = content(found)
-        if many <= max(1, len(found.listed) // 7) or (len(template) > 1 and many <= len(found.listed) // 4):
-            return True
-    if text[:1] + text[-1:] in ("()", "[]") and "?" not in text:
+    if _is_template(found) or (text[:1] + text[-1:] in ("()", "[]") and "?" not in text):
         return True
     begin = text[:60].lower().lstrip(_LEAD)
     if _PERSONA.match(begin) is not None:
         return not any(_wants(sentence) for sentence in _SENTENCE.split(text[: 2 * MAX_END_CHARACTERS])[1:])
     return "?" not in text and (_is_courtesy(text, begin, found) or _RULE.match(begin) is not None)
+
+
+def _is_template(found: WordList) -> bool:
+    """Return whether a paragraph has words of a template, and hardly a word of a subject."""
+    template = words.TEMPLATES & found.known
+    if not template or (template <= _WORKED_ON and _is_task(found)):
+        return False
+    many, of = content(found), len(found.listed)
+    return many <= max(1, of // 7) or (len(template) > 1 and many <= of // 4)
 
 
 def _is_task(found: WordList) -> bool:
@@ -219,14 +236,24 @@ def instruction(text: str) -> tuple[int, int] | None:
     """Return the position of an instruction to translate or summarize the other text, before or after that text."""
     if "\n" not in text and ": " not in text:
         return None  # most texts ask
+    return _instruction_before(text) or _instruction_after(text)
+
+
+def _instruction_before(text: str) -> tuple[int, int] | None:
     end = _OBJECT.search(text, endpos=_INSTRUCTION) if _transforms(_ordered(text[:_INSTRUCTION])) else None
-    if end is not None:
-        found = _instruction_words(text[: end.start()])
-        if found and (len(text) - end.end() >= _INSTRUCTION or _takes(found, end.group(), text[end.end() :])):
-            return 0, end.start()
+    found = [] if end is None else _instruction_words(text[: end.start()])
+    if end is None or not found:
+        return None
+    long = len(text) - end.end() >= _INSTRUCTION
+    return (0, end.start()) if long or _takes(found, end.group(), text[end.end() :]) else None
+
+
+def _instruction_after(text: str) -> tuple[int, int] | None:
     last = len(text.rstrip())
     begin = text.rfind("\n", max(0, last - _INSTRUCTION), last) + 1
-    found = _instruction_words(text[begin:last]) if begin and not text[:begin].isspace() else []
+    if not begin or text[:begin].isspace():
+        return None
+    found = _instruction_words(text[begin:last])
     return (begin, last) if found and _is_about_text(found) else None
 
 
@@ -320,9 +347,14 @@ def is_english(text: str, found: WordList) -> bool | None:
     begin = text[:_SCRIPT_CHARACTERS]
     if begin.isascii():
         return None
+    return False if _is_foreign(begin, len(found.listed)) else None
+
+
+def _is_foreign(begin: str, words_found: int) -> bool:
+    """Return whether a text has letters that English lacks."""
     letters = [char for char in begin if char.isalpha()]
     foreign = sum(not char.isascii() for char in letters)
-    return False if (len(found.listed) > 3 and foreign) or (len(letters) > 7 and foreign > len(letters) / 3) else None
+    return (words_found > 3 and foreign > 0) or (len(letters) > 7 and foreign > len(letters) / 3)
 
 
 def may_be_english(text: str) -> bool:

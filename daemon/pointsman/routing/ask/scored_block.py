@@ -69,7 +69,7 @@ def judge(text: str, block: TextBlock) -> ScoredBlock:
     piece = text[block.start : block.end].strip()
     found = prose.words_in(piece)
     quoted = prose.is_quoted(piece)
-    score = prose.asks(piece, found) + 2 * quoted
+    score = prose.evidence_in(piece, found)._replace(forwarded=quoted).score
     if prose.is_frame(piece, found):
         kind = BlockKind.FRAME
     elif size > _LONG and score == 0:
