@@ -46,14 +46,16 @@ def only_points(question: str) -> bool:
     if len(question) > _MAX_QUESTION_CHARACTERS:
         return False
     found = words_in(question)
-    listed = [word for word in found.listed if word not in words.COURTESIES]
-    if listed[1:2] == ["you"] and listed[0] in _REQUESTS:
-        listed = listed[2:]
-    if not listed or listed[0] not in _QUESTIONS or not words.TASKS.isdisjoint(listed):
+    listed = _without_request([word for word in found.listed if word not in words.COURTESIES])
+    if _QUESTIONS.isdisjoint(listed[:1]) or not words.TASKS.isdisjoint(listed):
         return False
     if len(content_words(found)) > _MAX_QUESTION_WORDS:
         return False
     return points(found) or not _THESE.isdisjoint(listed) or _names_material(listed)
+
+
+def _without_request(listed: list[str]) -> list[str]:
+    return listed[2:] if listed[1:2] == ["you"] and listed[0] in _REQUESTS else listed
 
 
 def _statements(material: str) -> str:

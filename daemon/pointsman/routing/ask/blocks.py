@@ -36,14 +36,7 @@ class TextBlock(msgspec.Struct, gc=False):
 
 def enclosed(blocks: list[TextBlock], rules: list[tuple[str, int]]) -> list[TextBlock]:
     """Return the blocks; mark those between two equal rules as enclosed. `rules` are lines with positions."""
-    ranges: list[tuple[int, int]] = []
-    left: tuple[str, int] | None = None
-    for rule in rules:
-        if left is not None and left[0] == rule[0]:
-            ranges.append((left[1], rule[1]))
-            left = None
-        else:
-            left = rule
+    ranges = _ranges(rules)
     index = 0
     for block in blocks if ranges else ():
         while index < len(ranges) and ranges[index][1] <= block.start:
@@ -53,3 +46,16 @@ def enclosed(blocks: list[TextBlock], rules: list[tuple[str, int]]) -> list[Text
             if block.name.role is PartRole.FREE and block.look() is BlockForm.PROSE:
                 block.form = BlockForm.ENCLOSED
     return blocks
+
+
+def _ranges(rules: list[tuple[str, int]]) -> list[tuple[int, int]]:
+    """Return what equal rules enclose; each rule begins or ends one range."""
+    ranges: list[tuple[int, int]] = []
+    left: tuple[str, int] | None = None
+    for rule in rules:
+        if left is not None and left[0] == rule[0]:
+            ranges.append((left[1], rule[1]))
+            left = None
+        else:
+            left = rule
+    return ranges

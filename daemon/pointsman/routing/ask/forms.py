@@ -79,22 +79,24 @@ def form_of(lines: Sequence[str]) -> BlockForm:
         return _form_of_line(*lines) or BlockForm.PROSE
     if len(lines) > 2 and all(map(_is_row, lines)):
         return BlockForm.TABLE
-    found = [_form_of_line(line) for line in lines]
-    half = len(lines) / 2
     if _PROMPT.match(lines[0]) is not None:
         return BlockForm.LOG
+    return _form_of_most([_form_of_line(line) for line in lines]) or _keys_or_prose(lines)
+
+
+def _form_of_most(found: list[BlockForm | None]) -> BlockForm | None:
+    """Return the form of most lines; two lines of code are enough."""
+    half = len(found) / 2
+    log, code = found.count(BlockForm.LOG), found.count(BlockForm.CODE)
     if found.count(BlockForm.QUOTE) > half:
         return BlockForm.QUOTE
-    log, code = found.count(BlockForm.LOG), found.count(BlockForm.CODE)
-    if log > half:
-        return BlockForm.LOG
-    if code > 1:
+    if code > 1 and log <= half:
         return BlockForm.CODE
-    if log + code > half:
-        return BlockForm.LOG
-    if sum(map(is_key, lines)) > 0.6 * len(lines):
-        return BlockForm.KEYS
-    return BlockForm.PROSE
+    return BlockForm.LOG if log + code > half else None
+
+
+def _keys_or_prose(lines: Sequence[str]) -> BlockForm:
+    return BlockForm.KEYS if sum(map(is_key, lines)) > 0.6 * len(lines) else BlockForm.PROSE
 
 
 def _form_of_line(line: str) -> BlockForm | None:

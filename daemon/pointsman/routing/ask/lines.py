@@ -42,17 +42,24 @@ def asking_line(text: str, name_of: NameOf, *, fields: bool, min_score: int = AS
     best, found = min_score - 1, None
     for match, name in _lines(text, named, name_of, fields=fields):
         value = match["value"].rstrip(_ENDS)
-        role = None if name is None else name.role
-        if len(value) > _MAX_ASK_CHARACTERS or role in MATERIAL or (min_score >= ASKS and not prose.may_ask(value)):
+        if len(value) > _MAX_ASK_CHARACTERS or (name is not None and name.role in MATERIAL):
             continue
-        words = prose.words_in(value)
-        score = prose.evidence_in(value, words)._replace(named=role is not None).score
-        if score < ASKS and not prose.has_function_words(words):
-            continue
-        if score > best and prose.content(words) >= min_score and not prose.is_frame(value, words):
+        score = _score(value, best, named=name is not None, min_score=min_score)
+        if score > best:
             begin = match.start("value") - 1
             best, found = score, (begin, begin + len(value))
     return found
+
+
+def _score(value: str, best: int, *, named: bool, min_score: int) -> int:
+    """Return how much a line asks if it is more than the `best`; else 0."""
+    if min_score >= ASKS and not prose.may_ask(value):
+        return 0
+    words = prose.words_in(value)
+    score = prose.evidence_in(value, words)._replace(named=named).score
+    if score <= best or (score < ASKS and not prose.has_function_words(words)):
+        return 0
+    return 0 if prose.content(words) < min_score or prose.is_frame(value, words) else score
 
 
 def asks_first(text: str) -> int:

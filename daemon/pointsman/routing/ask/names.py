@@ -56,6 +56,8 @@ _EXACT = {
     "original_requirements": RankedRole(PartRole.ASK, 2),
 }
 _RANKS = {word: rank for rank, listed in words.ASKS.items() for word in listed}
+_SOURCES = ("from", "by")
+_WITHOUT_ROLE = words.LINK_WORDS | words.USERS
 _SAYS = ("said", "says", "wrote", "writes")
 _ABOUT, _ON = ("for", "about"), ("on", "to", "in", "with")
 _LAST_WORDS = frozenset(_SAYS).union(
@@ -83,13 +85,14 @@ def words_of(name: str) -> tuple[str, ...]:
 def may_name(words_before: str) -> bool:
     """Return cheaply whether text before a colon may end with a name, by its last word: most does not."""
     last = words_before[-MAX_WORD_CHARACTERS:].rpartition(" ")[2]
-    if last.isascii() and last.isalpha() and last[1:].islower():  # most do
-        return last.lower() in _LAST_WORDS or " from " in words_before or " by " in words_before
-    if not last.isascii() or not _ODD.isdisjoint(last):
-        return _NEVER.isdisjoint(last)
-    found = _LAST.search(last)
-    known = found is None or found[1].lower() in _LAST_WORDS
-    return known or " from " in words_before or " by " in words_before
+    if not (last.isascii() and last.isalpha() and last[1:].islower()):  # most is
+        if not last.isascii() or not _ODD.isdisjoint(last):
+            return _NEVER.isdisjoint(last)
+        found = _LAST.search(last)
+        if found is None:
+            return True
+        last = found[1]
+    return last.lower() in _LAST_WORDS or " from " in words_before or " by " in words_before
 
 
 @functools.lru_cache(4096)
@@ -100,20 +103,23 @@ def name_of(name: str, free: bool) -> RankedRole | None:
     """
     found = words_of(name)
     if free:
-        found = next((found[:index] for index, word in enumerate(found) if index and word in ("from", "by")), found)
+        found = next((found[:index] for index, word in enumerate(found) if index and word in _SOURCES), found)
         if _is_about(found):
             return OTHER  # "Documents for your question"
     if found and found[-1] in _SAYS:
         found = found[:-1]
-    whole = "_".join(found)
-    if whole in _EXACT:
-        return _EXACT[whole]
+    exact = _EXACT.get("_".join(found))
+    return exact or _by_last_words(found, name, free=free)
+
+
+def _by_last_words(found: tuple[str, ...], name: str, *, free: bool) -> RankedRole | None:
+    """Return the role that the last known word gives, if only words without a role follow it."""
     for word in reversed(found):
         known = _by_word(word, found)
         if known is not None:
             several = free and known.role is PartRole.ASK and any(map(str.isdigit, name))  # "Message 2"
             return known._replace(role=PartRole.USER) if several else known
-        if word in words.ANSWERS or (free and word not in words.LINK_WORDS and word not in words.USERS):
+        if word in words.ANSWERS or (free and word not in _WITHOUT_ROLE):
             return None
     return None
 
@@ -137,6 +143,11 @@ def _by_word(word: str, found: tuple[str, ...]) -> RankedRole | None:
         return OTHER if is_earlier else RankedRole(PartRole.ANSWER)
     if word in words.USERS and len(found) <= 2:
         return RankedRole(PartRole.USER, 2)
+    return _by_part(word)
+
+
+def _by_part(word: str) -> RankedRole | None:
+    """Return the role that a part of a word gives, in scripts without spaces."""
     if any(part in word for part in words.ASKS_INSIDE):
         return RankedRole(PartRole.ASK, 3)
     return OTHER if any(part in word for part in words.OTHERS_INSIDE) else None

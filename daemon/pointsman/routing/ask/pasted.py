@@ -103,16 +103,19 @@ def relayed(text: str) -> tuple[int, int] | None:
         return None
     begin, end = lines.index(f"\n{marks[0]}"), text.rfind(marks[1])
     inner = text[begin + 1 : max(end, begin)]
-    if ("\n" not in inner and len(inner) < _LONG) or f"{marks[1]}\n" in inner:
-        return None
-    before, after = text[:begin].strip(), text[end + 1 :].strip()
-    if before.endswith((":", "：")) or text[end + 1 :].partition("\n")[0].strip(" .;"):
-        return None
-    languages = [prose.is_english(one, prose.words_in(one)) for one in (before, after)]
-    if False not in languages or True in languages:
+    short = "\n" not in inner and len(inner) < _LONG
+    if short or f"{marks[1]}\n" in inner or not _is_relay(text[:begin].strip(), text[end + 1 :]):
         return None
     asked = any(map(_asks_in_english, inner.split("\n\n", _MAX_PARAGRAPHS)[:_MAX_PARAGRAPHS]))
     return (begin + 1, end) if asked else None
+
+
+def _is_relay(before: str, after: str) -> bool:
+    """Return whether the text around a quotation is in another language, and the quotation is a paragraph."""
+    if before.endswith((":", "：")) or after.partition("\n")[0].strip(" .;"):
+        return False
+    languages = [prose.is_english(one, prose.words_in(one)) for one in (before, after.strip())]
+    return False in languages and True not in languages
 
 
 def _asks_in_english(piece: str) -> bool:

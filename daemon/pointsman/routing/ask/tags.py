@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
+from itertools import islice
 from typing import NamedTuple
 
 from pointsman.routing.ask import words
@@ -20,6 +21,14 @@ MAX_TAGS = 256
 
 # A tag on a line of its own is indented less.
 _INDENT = 100
+
+
+class _OpeningTag(NamedTuple):
+    """A tag that opens: its name with its bracket, and its position."""
+
+    name: str
+    start: int
+    inner: int
 
 
 class TaggedBlock(NamedTuple):
@@ -39,40 +48,46 @@ def tagged(text: str, name_of: NameOf, *, widest: bool) -> list[TaggedBlock]:
     With `widest`, a block of material reaches to the last closing tag of its name, so that closing tags inside the
     material change nothing; otherwise to the first one.
     """
-    pattern = _pattern(text)
-    if pattern is None:
-        return []
-    opened: list[tuple[str, int, int]] = []
+    opened, closed = _tags(text)
+    found: list[TaggedBlock] = []
+    at = line_end = 0
+    for tag in opened:
+        closings = closed.get(tag.name.lower(), [])
+        index = bisect.bisect_left(closings, (tag.inner,))
+        if tag.start < at or index == len(closings):
+            continue
+        if line_end < tag.inner:  # each line's end is looked for once
+            line_end = text.find("\n", tag.inner)
+            line_end = len(text) if line_end < 0 else line_end
+        role = name_of(tag.name[1:], False)
+        if role is None and (tag.name[1:].lower() in words.HTML or line_end >= closings[-1][0]):
+            continue
+        alone = _is_alone(text, tag.start, at)
+        first = closings[index][0]
+        if not alone and (line_end < first or first == tag.inner):
+            continue  # a tag that a sentence names
+        inner_end, at = closings[-1 if alone and widest else index]
+        found.append(TaggedBlock(tag.start, at, tag.inner, inner_end, tag.name[1:], role))
+    return found
+
+
+def _tags(text: str) -> tuple[list[_OpeningTag], dict[str, list[tuple[int, int]]]]:
+    """Return the tags that open, and by name the positions of those that close; none if no tag closes."""
+    opened: list[_OpeningTag] = []
     closed: dict[str, list[tuple[int, int]]] = {}
-    for count, match in enumerate(pattern.finditer(text)):
-        if count >= MAX_TAGS:
-            break
+    pattern = _pattern(text)
+    for match in () if pattern is None else islice(pattern.finditer(text), MAX_TAGS):
         name, closes = _read(match)
         if closes:
             closed.setdefault(name.lower(), []).append(match.span())
         else:
-            opened.append((name, match.start(), match.end()))
-    found: list[TaggedBlock] = []
-    at = line_end = 0
-    for name, start, inner in opened:
-        closings = closed.get(name.lower(), [])
-        index = bisect.bisect_left(closings, (inner,))
-        if start < at or index == len(closings):
-            continue
-        (first, first_end), (last, last_end) = closings[index], closings[-1]
-        if line_end < inner:  # each line's end is looked for once
-            line_end = text.find("\n", inner)
-            line_end = len(text) if line_end < 0 else line_end
-        plain = name[1:]
-        role = name_of(plain, False)
-        if role is None and (plain.lower() in words.HTML or line_end >= last):
-            continue
-        alone = start == at or not text[max(0, start - _INDENT) : start].rpartition("\n")[2].strip(" \t>-*")
-        if not alone and (line_end < first or first == inner):
-            continue  # a tag that a sentence names
-        inner_end, at = (last, last_end) if alone and widest else (first, first_end)
-        found.append(TaggedBlock(start, at, inner, inner_end, plain, role))
-    return found
+            opened.append(_OpeningTag(name, *match.span()))
+    return opened, closed
+
+
+def _is_alone(text: str, start: int, last_end: int) -> bool:
+    """Return whether only another tag is before a tag in its line."""
+    return start == last_end or not text[max(0, start - _INDENT) : start].rpartition("\n")[2].strip(" \t>-*")
 
 
 def may_enclose(text: str) -> bool:
