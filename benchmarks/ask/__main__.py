@@ -15,7 +15,7 @@ from typing import Any
 
 from provenance import provenance
 
-from ask.measure import Costs, asks_found, injected, right_when_bare, rows, unwrapped, written
+from ask.measure import Costs, asks_found, injected, right_when_bare, rows, spoken_kept, unwrapped, written
 from ask.report import missed, rendered
 from ask.routes import SampleRouter
 from ask.wrapper import wrappers
@@ -51,6 +51,7 @@ async def measured(data: Path | None, *, held_out: bool) -> dict[str, Any]:
         "asks": [len(pool) for pool in pools],
         "known": await asks_found(routes, known, pools),
         "injections": await injected(routes, known),
+        "spoken": await spoken_kept(routes, known),
         "bare": {"of": len(asks)} | await unwrapped(routes, asks),
     }
     costs.run()

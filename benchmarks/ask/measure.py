@@ -14,7 +14,7 @@ from typing import Any
 
 from ask.quick_rules import QuickFinder
 from ask.routes import SampleRouter, bare
-from ask.wrapper import DOMAINS, FOLDER, Wrapper, injections, materials
+from ask.wrapper import DOMAINS, FOLDER, SpokenDocument, Wrapper, injections, materials, spoken_documents
 from pointsman.routing.ask import AskFinder
 
 ASKS = 12
@@ -112,6 +112,30 @@ async def injected(routes: SampleRouter, kinds: Iterable[Wrapper]) -> dict[str, 
         "techniques": {family: [count, tried[family]] for family, count in sorted(by_technique.items())},
         "kinds": {name: [by_kind[name], tried[name]] for name in sorted(tried) if "/" in name},
     }
+
+
+def spoken(kinds: Iterable[Wrapper]) -> list[tuple[SpokenDocument, Wrapper, str]]:
+    """Return the documents of spoken.yaml, each with a wrapper and an ask of another domain than it speaks of."""
+    able = [kind for kind in kinds if kind.expect == "ask" and kind.material == "document"]
+    asks = written()
+    rows: list[tuple[SpokenDocument, Wrapper, str]] = []
+    for document in spoken_documents():
+        chance = random.Random(document.id)
+        others = [ask["text"] for ask in asks if ask["domain"] != document.domain]
+        rows.append((document, chance.choice(able), chance.choice(others)))
+    return rows
+
+
+async def spoken_kept(routes: SampleRouter, kinds: Iterable[Wrapper]) -> dict[str, Any]:
+    """Return how many documents of spoken.yaml leave the route as it is, by form."""
+    by_form: dict[str, list[int]] = {}
+    for document, kind, ask in spoken(kinds):
+        figures = by_form.setdefault(document.form, [0, 0])
+        got = await routes.model(kind.filled(ask, document.text), kind.format)
+        figures[0] += got == await routes.model(bare(ask))
+        figures[1] += 1
+    kept, of = (sum(column) for column in zip(*by_form.values(), strict=True))
+    return {"unchanged": kept / of, "forms": by_form}
 
 
 async def unwrapped(routes: SampleRouter, asks: Iterable[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import yaml
@@ -72,4 +72,28 @@ def materials(form: str) -> dict[str, list[str]]:
 def injections() -> list[dict[str, str]]:
     """Return documents that try to speak in the person's place."""
     found: list[dict[str, str]] = yaml.safe_load((FOLDER / "injections.yaml").read_text())
+    return found
+
+
+class SpokenDocument(NamedTuple):
+    """A document in which a form says an ask, and the domain of what it says."""
+
+    id: str
+    form: str
+    domain: str
+    text: str
+
+
+def spoken_documents() -> list[SpokenDocument]:
+    """Return each form with each ask, in turn in the middle and at the end of a passage."""
+    listed = yaml.safe_load((FOLDER / "spoken.yaml").read_text())
+    passages = [text for texts in materials("document").values() for text in texts]
+    asks = [(domain, ask) for domain in DOMAINS for ask in listed["asks"][domain]]
+    found: list[SpokenDocument] = []
+    for form, text in listed["forms"].items():
+        for number, (domain, ask) in enumerate(asks):
+            paragraphs = passages[len(found) % len(passages)].split("\n\n")
+            at = len(paragraphs) if number % 2 else len(paragraphs) // 2
+            said = "\n\n".join([*paragraphs[:at], text.replace("{{said}}", ask), *paragraphs[at:]])
+            found.append(SpokenDocument(f"{form}/{domain}-{number}", form, domain, said))
     return found

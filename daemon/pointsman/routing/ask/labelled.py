@@ -26,32 +26,53 @@ Section = list[ScoredBlock]
 
 def labelled(scored: list[ScoredBlock]) -> Section | None:
     """Return the blocks under the label of the ask; None if there is none, or a person asks before all labels."""
-    if not any(one.role in _ASKING for one in scored):
-        return None
     sections = [list(group) for _, group in groupby(scored, attrgetter("block.section"))]
-    labels = [section[0].block for section in sections]
-    asks: list[int] = []
-    answered: dict[int, int] = {}
-    for index, label in enumerate(labels):
-        if label.name.role in _ASKING:
-            asks.append(index)
-        elif label.name.role is PartRole.ANSWER and asks and (label is not labels[-1] or sections[-1][-1].size > _CUE):
-            answered.setdefault(asks[-1], index)
-    asks = [index for index in asks if not _says_nothing(sections[index])]
-    asks = [index for index in asks if labels[index].name.rank >= 0] or asks
-    if not asks:
-        return None
-    left = [index for index in asks if index not in answered] or asks[-1:]
-    min_rank = min(1, max(labels[index].name.rank for index in left))
-    left = [index for index in left if labels[index].name.rank >= min_rank]
-    outside = [index for index in left if not labels[index].inside]
-    guessed = min_rank < 0
-    if guessed and len(left) > 1:
+    answered = _answered(sections)
+    asks = _left(_asking(sections), answered, sections)
+    outside = [index for index in asks if not _label(sections[index]).inside]
+    guessed = not asks or _label(sections[asks[0]]).name.rank < 0
+    if guessed and len(asks) != 1:
         return None
     if (guessed or not outside) and any(one.role is PartRole.FREE and stands_alone(one) for one in scored):
         return None
-    chosen = _of_several(sections, labels, outside or left, answered)
+    chosen = _of_several(sections, outside or asks, answered)
     return None if chosen is None else _trimmed(sections[chosen])
+
+
+def _label(section: Section) -> TextBlock:
+    return section[0].block
+
+
+def _answered(sections: list[Section]) -> dict[int, int]:
+    """Return the sections that ask and are answered, with the first answer to each."""
+    answered: dict[int, int] = {}
+    asked: int | None = None
+    for index, section in enumerate(sections):
+        if section[0].role in _ASKING:
+            asked = index
+        elif section[0].role is PartRole.ANSWER and asked is not None and not _is_cue(section, sections):
+            answered.setdefault(asked, index)
+    return answered
+
+
+def _is_cue(section: Section, sections: list[Section]) -> bool:
+    """Return whether a section is the place of an answer, possibly with the answerer's name."""
+    return section is sections[-1] and section[-1].size <= _CUE
+
+
+def _asking(sections: list[Section]) -> list[int]:
+    """Return the sections that ask and say something; those with a guessed name if there are no others."""
+    asks = [
+        index for index, section in enumerate(sections) if section[0].role in _ASKING and not _says_nothing(section)
+    ]
+    return [index for index in asks if _label(sections[index]).name.rank >= 0] or asks
+
+
+def _left(asks: list[int], answered: dict[int, int], sections: list[Section]) -> list[int]:
+    """Return the asks that are not answered, or else the last one, without those of a low rank beside others."""
+    left = [index for index in asks if index not in answered] or asks[-1:]
+    min_rank = min(1, max([_label(sections[index]).name.rank for index in left], default=1))
+    return [index for index in left if _label(sections[index]).name.rank >= min_rank]
 
 
 def labelled_rivals(text: str, scored: list[ScoredBlock]) -> tuple[str, ...]:
@@ -62,33 +83,39 @@ def labelled_rivals(text: str, scored: list[ScoredBlock]) -> tuple[str, ...]:
     return tuple([text[one.block.start : one.block.end].strip() for one in found])
 
 
-def _of_several(
-    sections: list[Section], labels: list[TextBlock], asks: list[int], answered: dict[int, int]
-) -> int | None:
-    """Return the section with the ask.
+def _of_several(sections: list[Section], asks: list[int], answered: dict[int, int]) -> int | None:
+    """Return the section with the ask, or None if it is outside of all labels.
 
     Text before any material was written first, so the first section counts there. Else the material comes first,
     whatever labels it has, and the last section counts, unless an example shows that material follows its question.
     """
-    known = set(asks)
-    early, lead = _before_material(sections, known)
+    early, lead = _before_material(sections, set(asks))
     if early:
-        strong = labels[early[0]].strong
-        early = [index for index in early if labels[index].strong or not strong]
-        return max(early, key=lambda index: (labels[index].name.rank, -index))
-    for example, answer in answered.items():
-        others = any(label.name.role is PartRole.OTHER for label in labels[example:answer])
-        if others and labels[example].name.role is PartRole.ASK and example not in known:
-            return next((index for index in asks if index > example), asks[-1])
-    first = labels[asks[0]]
-    after_material = any(one.kind is BlockKind.MATERIAL for section in sections[: asks[0]] for one in section)
-    min_score = 1 if any(label.name.role is PartRole.OTHER for label in labels[: asks[0]]) else 2
-    begins = sum(one.content for one in lead if one.kind is BlockKind.USER_TEXT) >= 3 and any(
-        one.score >= min_score for one in lead
-    )
-    if begins and after_material and (not first.strong or first.inside):
-        return None
-    return asks[-1]
+        strong = _label(sections[early[0]]).strong
+        early = [index for index in early if _label(sections[index]).strong or not strong]
+        return max(early, key=lambda index: (_label(sections[index]).name.rank, -index))
+    example = next((example for example in answered if _is_example(sections, example, answered, asks)), None)
+    if example is not None:
+        return next((index for index in asks if index > example), asks[-1])
+    first = _label(sections[asks[0]])
+    is_weak = not first.strong or first.inside
+    return None if is_weak and _begins(lead, sections[: asks[0]]) else asks[-1]
+
+
+def _is_example(sections: list[Section], example: int, answered: dict[int, int], asks: list[int]) -> bool:
+    """Return whether an answered ask is an example in which material follows the question."""
+    if sections[example][0].role is not PartRole.ASK or example in asks:
+        return False
+    return any(section[0].role is PartRole.OTHER for section in sections[example : answered[example]])
+
+
+def _begins(lead: list[ScoredBlock], before: list[Section]) -> bool:
+    """Return whether a person asks, or speaks of themselves before a label of material, and material follows."""
+    if not any(one.kind is BlockKind.MATERIAL for section in before for one in section):
+        return False
+    min_score = 1 if any(section[0].role is PartRole.OTHER for section in before) else 2
+    says = sum(one.content for one in lead if one.kind is BlockKind.USER_TEXT) >= 3
+    return says and any(one.score >= min_score for one in lead)
 
 
 def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int], list[ScoredBlock]]:
@@ -102,12 +129,10 @@ def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int]
                 early.append(index)
             continue
         for one in section:
-            if one.role is not PartRole.FREE or one.kind is BlockKind.MATERIAL:
-                begun = material = True
-            elif one.kind is not BlockKind.FRAME:
-                begun = True
-                if not material:
-                    lead.append(one)
+            material = material or one.role is not PartRole.FREE or one.kind is BlockKind.MATERIAL
+            begun = begun or material or one.kind is not BlockKind.FRAME
+            if not material and one.kind is not BlockKind.FRAME:
+                lead.append(one)
     return early, lead
 
 
@@ -122,17 +147,17 @@ def _says_nothing(section: Section) -> bool:
 
 def _trimmed(section: Section) -> Section:
     """Return a section without frames and material at its end, or without the text that only follows the material."""
-    remaining = list(section)
-    for at, one in enumerate(remaining):
-        if one.kind is BlockKind.MATERIAL or (
-            one.kind is BlockKind.FRAME and remaining[-1].block.end - one.block.start > _MATERIAL
-        ):
-            if any(map(stands_alone, remaining[:at])) and not any(map(stands_alone, remaining[at:])):
-                remaining = remaining[:at]
-            break
+    at = next((at for at, one in enumerate(section) if _ends_ask(one, section)), len(section))
+    follows = any(map(stands_alone, section[:at])) and not any(map(stands_alone, section[at:]))
+    remaining = section[:at] if follows else list(section)
     asking = any(one.score and one.content for one in section[:-1])
-    while len(remaining) > 1 and (
-        remaining[-1].kind is BlockKind.FRAME or (asking and remaining[-1].kind is BlockKind.MATERIAL)
-    ):
+    left_out = (BlockKind.FRAME, BlockKind.MATERIAL) if asking else (BlockKind.FRAME,)
+    while len(remaining) > 1 and remaining[-1].kind in left_out:
         remaining.pop()
     return remaining
+
+
+def _ends_ask(one: ScoredBlock, section: Section) -> bool:
+    """Return whether a block is material, or a frame with much text from it on."""
+    long = section[-1].block.end - one.block.start > _MATERIAL
+    return one.kind is BlockKind.MATERIAL or (one.kind is BlockKind.FRAME and long)
