@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby, pairwise
 
 from pointsman.routing.ask import prose
+from pointsman.routing.ask.evidence import ASKS
 from pointsman.routing.ask.forms import BlockForm
 from pointsman.routing.ask.labels import RULE
 from pointsman.routing.ask.names import PartRole
@@ -29,58 +30,74 @@ _WRITTEN = frozenset([BlockKind.USER_TEXT, BlockKind.SMALL])
 def free(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock] | None:
     """Return the blocks that ask: none if no person wrote any, None if all of the text is the ask."""
     marked = any(one.role is not PartRole.FREE or one.block.form is BlockForm.FILE for one in scored)
-    scored = one_language(
-        [
-            one if one.role is PartRole.FREE or one.kind is BlockKind.MATERIAL else one.become(BlockKind.MATERIAL)
-            for one in scored
-        ]
-    )
-    material = BlockKind.MATERIAL in [one.kind for one in scored]
-    noise = BlockKind.MATERIAL if material else BlockKind.USER_TEXT
-    scored = [one.become(noise) if one.kind is BlockKind.NOISE else one for one in scored]
+    scored = _without_noise(one_language([_without_label(one) for one in scored]))
     if scored[-1].block.look() in _CHATS and _asks(text, scored[-1]):
         return scored[-1:]
     scored = _without_stories(text, _without_leads(text, scored))
     if _WRITTEN.issuperset([one.kind for one in scored]):
         return None
-    best = max((one.score for one in scored if one.kind is BlockKind.USER_TEXT), default=0)
-    if best < 2:
-        scored = [
-            one.become(BlockKind.USER_TEXT) if one.kind is BlockKind.FRAME and one.content > _FRAMED else one
-            for one in scored
-        ]
-    person = [one for one in scored if one.kind is BlockKind.USER_TEXT]
-    best = max((one.score for one in person), default=0)
-    if best < 2 and (tail := _tail(text, scored)):
+    scored = _with_long_frames(scored)
+    person = _of_kind(scored, BlockKind.USER_TEXT)
+    best = _score(person)
+    if best < ASKS and (tail := _tail(text, scored)):
         return tail
     if not person:
-        # A harness writes frames around fences; without any mark, code or a document alone is the message.
-        forms = {one.block.look() for one in scored if one.kind is not BlockKind.FRAME}
-        framed = forms == {BlockForm.FENCE} and any(one.kind is BlockKind.FRAME for one in scored)
-        return [] if marked or framed or BlockForm.ENCLOSED in forms else None
-    if not marked and (best < 1 or sum(one.content for one in person) < 2):
+        return [] if marked or _is_framed(scored) else None
+    if not marked and (best < 1 or _content(person) < 2):
         return None
     selected = _without_scraps(_best_groups(scored))
-    if marked:
-        return selected
+    return None if not marked and _belongs_to_material(text, selected, scored) else selected
+
+
+def _without_label(one: ScoredBlock) -> ScoredBlock:
+    """Return what stands under a label as material."""
+    return one if one.role is PartRole.FREE or one.kind is BlockKind.MATERIAL else one.become(BlockKind.MATERIAL)
+
+
+def _without_noise(scored: list[ScoredBlock]) -> list[ScoredBlock]:
+    """Return words without a sentence as material if there is some, and else as a person's."""
+    kind = BlockKind.MATERIAL if _of_kind(scored, BlockKind.MATERIAL) else BlockKind.USER_TEXT
+    return [one.become(kind) if one.kind is BlockKind.NOISE else one for one in scored]
+
+
+def _with_long_frames(scored: list[ScoredBlock]) -> list[ScoredBlock]:
+    """Return frames that say more than a frame as a person's words, if nothing else asks."""
+    if _score(_of_kind(scored, BlockKind.USER_TEXT)) >= ASKS:
+        return scored
+    return [
+        one.become(BlockKind.USER_TEXT) if one.kind is BlockKind.FRAME and one.content > _FRAMED else one
+        for one in scored
+    ]
+
+
+def _is_framed(scored: list[ScoredBlock]) -> bool:
+    """Return whether a harness wrote all of a message: it writes frames around fences, and rules around prose.
+
+    Without any mark, code or a document alone is the message.
+    """
+    forms = {one.block.look() for one in scored if one.kind is not BlockKind.FRAME}
+    framed = forms == {BlockForm.FENCE} and bool(_of_kind(scored, BlockKind.FRAME))
+    return framed or BlockForm.ENCLOSED in forms
+
+
+def _belongs_to_material(text: str, selected: list[ScoredBlock], scored: list[ScoredBlock]) -> bool:
+    """Return whether an ask names its material, or asks about the text around: "what is wrong with it?"."""
     found = prose.words_in(_beginning(text, selected))
-    if _is_about(found, _beginning(text, [one for one in scored if one.kind is BlockKind.MATERIAL])):
-        return None
-    if material and sum([one.content for one in selected]) < 3 and prose.points(found):
-        return None  # "what is wrong with it?" asks about the text around
-    return selected
+    material = _of_kind(scored, BlockKind.MATERIAL)
+    if _is_about(found, _beginning(text, material)):
+        return True
+    return bool(material) and _content(selected) < 3 and prose.points(found)
+
+
+def _of_kind(scored: list[ScoredBlock], kind: BlockKind) -> list[ScoredBlock]:
+    return [one for one in scored if one.kind is kind]
 
 
 def rivals(text: str, scored: list[ScoredBlock], selected: list[ScoredBlock]) -> tuple[str, ...]:
     """Return the asks before and after material if each could stand alone: they may be about different things."""
     taken = {one.block.start for one in selected}
-    groups: list[list[ScoredBlock]] = [[]]
-    for one in scored:
-        if one.block.start in taken:
-            groups[-1].append(one)
-        elif one.kind is BlockKind.MATERIAL and groups[-1]:
-            groups.append([])
-    groups = [group for group in groups if group]
+    shown = [one for one in scored if one.block.start in taken or one.kind is BlockKind.MATERIAL]
+    groups = [list(group) for said, group in groupby(shown, key=lambda one: one.block.start in taken) if said]
     if len(groups) < 2 or not all(any(map(stands_alone, group)) for group in groups):
         return ()
     pieces = [text[group[0].block.start : group[-1].block.end].strip() for group in groups]
@@ -105,7 +122,7 @@ def _is_about(ask: prose.WordList, material: str) -> bool:
 
 def _without_leads(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return paragraphs that introduce the material below, such as "My code so far:", as frames if others ask."""
-    asked = any(one.kind is BlockKind.USER_TEXT and one.score >= 2 for one in scored)
+    asked = _score(scored) >= ASKS
     found = list(scored)
     for index, (one, after) in enumerate(pairwise(scored)):
         if one.kind is BlockKind.USER_TEXT and after.kind is BlockKind.MATERIAL and one.score < 1 + asked:
@@ -116,15 +133,20 @@ def _without_leads(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock]:
 def _without_stories(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return long paragraphs as material if a short question at an end needs none of them."""
     for one, neighbors in ((scored[0], scored[1:2]), (scored[-1], scored[-2:-1])):
-        if one.kind is not BlockKind.USER_TEXT or one.score < 2 or one.content < 3 or one.size >= _STORY:
+        if not stands_alone(one) or one.content < 3 or one.size >= _STORY:
             continue
         ruled = any(_is_ruled(text, one, other) for other in neighbors)
         if ruled or not (prose.points(one.words) or prose.refers(one.words)):
-            statements = [other for other in scored if other.kind is BlockKind.USER_TEXT and other.score < 2]
-            min_size = 0 if ruled or sum([other.size for other in statements]) > 2 * _STORY else _STORY
-            stories = {other.block.start for other in statements if other.size > min_size}
-            return [other.become(BlockKind.MATERIAL) if other.block.start in stories else other for other in scored]
+            return _stories_as_material(scored, ruled=ruled)
     return scored
+
+
+def _stories_as_material(scored: list[ScoredBlock], *, ruled: bool) -> list[ScoredBlock]:
+    """Return statements as material: all if a rule sets the question off or they are long together, else long ones."""
+    statements = [one for one in _of_kind(scored, BlockKind.USER_TEXT) if one.score < ASKS]
+    min_size = 0 if ruled or sum([one.size for one in statements]) > 2 * _STORY else _STORY
+    stories = {one.block.start for one in statements if one.size > min_size}
+    return [one.become(BlockKind.MATERIAL) if one.block.start in stories else one for one in scored]
 
 
 def _is_ruled(text: str, one: ScoredBlock, other: ScoredBlock) -> bool:
@@ -140,43 +162,47 @@ def _best_groups(scored: list[ScoredBlock]) -> list[ScoredBlock]:
     groups = [list(group) for written, group in groupby(scored, key=lambda one: one.kind in _WRITTEN) if written]
     if len(groups) == 1:
         return groups[0]
-    material = [one.block.start for one in scored if one.kind is BlockKind.MATERIAL]
-    ends = [
-        group
-        for group in groups
-        if _score(group) >= 1 and not (material and material[0] < group[0].block.start < material[-1])
-    ]
-    if _content(ends) >= 2:
-        groups = ends
-    groups = [group for group in groups if any(one.kind is BlockKind.USER_TEXT for one in group)]
-    min_score = min(2, max(_score(group) for group in groups))
-    asking = [group for group in groups if _score(group) >= min_score]
-    if _content(asking) >= 3:
-        groups = asking
-    return [one for group in groups for one in group]
+    material = _of_kind(scored, BlockKind.MATERIAL)
+    ends = [group for group in groups if _score(group) >= 1 and not _is_between(group, material)]
+    return _that_ask_most(ends if _content(_joined(ends)) >= 2 else groups)
+
+
+def _that_ask_most(groups: list[list[ScoredBlock]]) -> list[ScoredBlock]:
+    groups = [group for group in groups if _of_kind(group, BlockKind.USER_TEXT)]
+    min_score = min(ASKS, max(map(_score, groups)))
+    asking = _joined([group for group in groups if _score(group) >= min_score])
+    return asking if _content(asking) >= 3 else _joined(groups)
+
+
+def _is_between(group: list[ScoredBlock], material: list[ScoredBlock]) -> bool:
+    return bool(material) and material[0].block.start < group[0].block.start < material[-1].block.start
 
 
 def _without_scraps(selected: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return the blocks without short ones that say nothing, such as "Ok, here we go:"."""
-    if not any(one.score >= 2 and one.content >= 2 for one in selected):
+    if not any(one.score >= ASKS and one.content >= 2 for one in selected):
         return selected
     following = [*selected[1:], None]
-    return [
-        one
-        for one, after in zip(selected, following, strict=True)
-        if one.kind is not BlockKind.USER_TEXT
-        or one.score >= 2
-        or one.content >= 2
-        or (after and after.kind is BlockKind.SMALL)
-    ]
+    return [one for one, after in zip(selected, following, strict=True) if not _is_scrap(one, after)]
 
 
-def _score(group: list[ScoredBlock]) -> int:
-    return max((one.score for one in group if one.kind is BlockKind.USER_TEXT), default=0)
+def _is_scrap(one: ScoredBlock, after: ScoredBlock | None) -> bool:
+    """Return whether a block says nothing, and does not lead to a few lines of code."""
+    if one.kind is not BlockKind.USER_TEXT or one.score >= ASKS or one.content >= 2:
+        return False
+    return after is None or after.kind is not BlockKind.SMALL
 
 
-def _content(groups: list[list[ScoredBlock]]) -> int:
-    return sum(one.content for group in groups for one in group)
+def _score(blocks: list[ScoredBlock]) -> int:
+    return max((one.score for one in blocks if one.kind is BlockKind.USER_TEXT), default=0)
+
+
+def _content(blocks: list[ScoredBlock]) -> int:
+    return sum([one.content for one in blocks])
+
+
+def _joined(groups: list[list[ScoredBlock]]) -> list[ScoredBlock]:
+    return [one for group in groups for one in group]
 
 
 def _tail(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock]:
@@ -197,10 +223,14 @@ def _led(text: str, scored: list[ScoredBlock], asked: int) -> list[ScoredBlock]:
         if one.block.section != scored[-1].block.section:
             break
         lead, below = (text[each.block.start : each.block.end].strip() for each in (one, scored[1 - distance]))
-        mine = lead.endswith(":") and ". " not in lead and not _SELF.isdisjoint(prose.words_in(lead).listed[:1])
-        if mine and not below.endswith(_ENDS) and not below.startswith(_BULLETS):
+        if _introduces(lead) and not below.endswith(_ENDS) and not below.startswith(_BULLETS):
             return [as_written(text, written) for written in scored[-distance:]]
     return []
+
+
+def _introduces(lead: str) -> bool:
+    """Return whether a person introduces their own code: "I have this query:"."""
+    return lead.endswith(":") and ". " not in lead and not _SELF.isdisjoint(prose.words_in(lead).listed[:1])
 
 
 def _asks(text: str, last: ScoredBlock) -> bool:
@@ -210,7 +240,7 @@ def _asks(text: str, last: ScoredBlock) -> bool:
     if (form is not BlockForm.PROSE and form not in _CHATS) or not piece:
         return False
     found = prose.words_in(piece)
-    min_score = 2 if form is BlockForm.PROSE else 1
+    min_score = ASKS if form is BlockForm.PROSE else 1
     return prose.asks(piece, found) >= min_score and not prose.is_frame(piece, found)
 
 
