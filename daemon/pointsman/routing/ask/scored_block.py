@@ -8,6 +8,7 @@ import msgspec
 
 from pointsman.routing.ask import prose
 from pointsman.routing.ask.blocks import TextBlock
+from pointsman.routing.ask.evidence import ASKS
 from pointsman.routing.ask.forms import BlockForm
 from pointsman.routing.ask.names import MATERIAL, PartRole, RankedRole
 
@@ -36,6 +37,9 @@ class BlockKind(enum.StrEnum):
     """Words without a sentence: the blocks around tell their kind."""
 
 
+_AROUND = (BlockKind.FRAME, BlockKind.MATERIAL)
+
+
 class ScoredBlock(msgspec.Struct, frozen=True, gc=False):
     """A block, its role, its kind, how much it looks like an ask, and the number of words that tell its subject."""
 
@@ -59,27 +63,34 @@ class ScoredBlock(msgspec.Struct, frozen=True, gc=False):
 
 def judge(text: str, block: TextBlock) -> ScoredBlock:
     """Return the kind of a block of a text."""
-    size, role = block.end - block.start, block.name.role
+    role = block.name.role
     if role in MATERIAL:
         return ScoredBlock(block, role, BlockKind.MATERIAL)
-    form = block.look()
-    if form is not BlockForm.PROSE and not (form is BlockForm.QUOTE and _passed_on(text, block)):
+    size, form = block.end - block.start, block.look()
+    piece = text[block.start : block.end].strip()
+    quoted = prose.is_quoted(piece)
+    if form is not BlockForm.PROSE and not (form is BlockForm.QUOTE and quoted and _asks(piece)):
         small = size < _SMALL and form not in _NOT_SMALL
         return ScoredBlock(block, role, BlockKind.SMALL if small else BlockKind.MATERIAL)
-    piece = text[block.start : block.end].strip()
     found = prose.words_in(piece)
-    quoted = prose.is_quoted(piece)
     score = prose.evidence_in(piece, found)._replace(forwarded=quoted).score
-    if prose.is_frame(piece, found):
-        kind = BlockKind.FRAME
-    elif size > _LONG and score == 0:
-        kind = BlockKind.MATERIAL
-    elif score == 0 and not prose.has_function_words(found):
-        kind = BlockKind.NOISE
-    else:
-        kind = BlockKind.USER_TEXT
+    kind = _kind_of(piece, found, score, size)
     content = 0 if kind is BlockKind.MATERIAL else prose.content(found)
     return ScoredBlock(block, role, kind, score, content, quoted or prose.is_english(piece, found), found)
+
+
+def _kind_of(piece: str, found: prose.WordList, score: int, size: int) -> BlockKind:
+    if prose.is_frame(piece, found):
+        return BlockKind.FRAME
+    if score:
+        return BlockKind.USER_TEXT
+    if size > _LONG:
+        return BlockKind.MATERIAL
+    return BlockKind.USER_TEXT if prose.has_function_words(found) else BlockKind.NOISE
+
+
+def _asks(piece: str) -> bool:
+    return prose.asks(piece, prose.words_in(piece)) >= ASKS
 
 
 def as_written(text: str, one: ScoredBlock) -> ScoredBlock:
@@ -87,15 +98,9 @@ def as_written(text: str, one: ScoredBlock) -> ScoredBlock:
     return judge(text, msgspec.structs.replace(one.block, name=RankedRole(PartRole.FREE)))
 
 
-def _passed_on(text: str, block: TextBlock) -> bool:
-    """Return whether a quotation asks: a person may forward somebody's question."""
-    piece = text[block.start : block.end].strip()
-    return prose.is_quoted(piece) and prose.asks(piece, prose.words_in(piece)) > 1
-
-
 def stands_alone(one: ScoredBlock) -> bool:
     """Return whether a block asks, and states a subject."""
-    return one.kind is BlockKind.USER_TEXT and one.score >= 2 and one.content >= 2
+    return one.kind is BlockKind.USER_TEXT and one.score >= ASKS and one.content >= 2
 
 
 def leads_on(text: str, one: ScoredBlock) -> bool:
@@ -105,8 +110,8 @@ def leads_on(text: str, one: ScoredBlock) -> bool:
 
 def one_language(scored: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return the paragraphs in other languages around a question in English as frames."""
-    asked = any(one.english and one.kind is BlockKind.USER_TEXT and one.score >= 2 for one in scored)
-    if not asked or all(one.english is not False for one in scored):
+    foreign = any(one.english is False for one in scored)
+    if not foreign or not any(one.english and one.kind is BlockKind.USER_TEXT and one.score >= ASKS for one in scored):
         return scored
     said = (BlockKind.USER_TEXT, BlockKind.NOISE)
     return [one.become(BlockKind.FRAME) if one.kind in said and one.english is False else one for one in scored]
@@ -114,19 +119,19 @@ def one_language(scored: list[ScoredBlock]) -> list[ScoredBlock]:
 
 def is_plain(scored: list[ScoredBlock]) -> bool:
     """Return whether everything is a person's text, possibly under labels of its own."""
-    if any(
-        one.kind in (BlockKind.FRAME, BlockKind.MATERIAL) or not 0 <= one.block.name.rank <= _SUREST for one in scored
-    ):
+    if not all(one.kind not in _AROUND and 0 <= one.block.name.rank <= _SUREST for one in scored):
         return False
     if scored[-1].block.look() is BlockForm.LOG or sum([one.size for one in scored]) > _SHORT:
         return False
-    if one_language(scored) is not scored:
-        return False
-    roles = [one.role for one in scored]
-    asks = PartRole.ASK in roles
-    if asks and (
-        (roles.count(PartRole.ASK) == len(roles) and len({one.block.section for one in scored}) == 1)
-        or any(one.block.look() is BlockForm.KEYS for one in scored)
-    ):
+    if one_language(scored) is not scored or _is_form(scored):
         return False
     return len({one.block.section for one in scored if one.role is PartRole.USER}) < 2
+
+
+def _is_form(scored: list[ScoredBlock]) -> bool:
+    """Return whether one label names everything as the ask, or one label among others of a form."""
+    asks = [one.block.section for one in scored if one.role is PartRole.ASK]
+    if not asks:
+        return False
+    everything = len(asks) == len(scored) and len(set(asks)) == 1
+    return everything or any(one.block.look() is BlockForm.KEYS for one in scored)
