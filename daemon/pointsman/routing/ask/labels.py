@@ -79,6 +79,11 @@ class SectionLabel(NamedTuple):
     content: int
     style: LabelStyle = LabelStyle()
 
+    @property
+    def role(self) -> PartRole | None:
+        """Return the role of what follows."""
+        return None if self.name is None else self.name.role
+
 
 def may_be_mark(plain: str) -> bool:
     """Return cheaply whether a line may be a label, a rule or a fence: most lines are not."""
@@ -100,55 +105,70 @@ def is_key(plain: str) -> bool:
 
 def label_in(line: str, plain: str, named: NameOf) -> SectionLabel | None:
     """Return the label of a line, or None; `plain` is the line without space at its ends."""
-    if plain[0] == "#":
-        title = plain.lstrip("#")
-        return _heading(line, title, len(plain) - len(title), named)
-    if plain[0] in "h=" and plain[-1] != "=" and (match := _HEADING.match(plain)) is not None:
-        return _heading(line, plain[match.end() - 1 :], int(match["wiki"] or len(match["marks"])), named)
+    heading = _heading_of(plain)
+    if heading is not None:
+        return _heading(line, *heading, named)
     framed = _decorated(line, plain, named) if len(plain) <= 2 * _LABEL else None
     if framed is not None and not framed.style.unknown:
         return framed
-    if (
-        plain[0] in "{|>"
-        or (plain[0] in "![" and "](" in plain)
-        or (line[0] in " \t" and (plain[-1] in _CODE_ENDS or " = " in plain))
-    ):
+    if _is_data(line, plain):
         return None
     if plain[-1] == ":" and "@" in plain and "<" in plain:  # "On Monday, Ann <ann@example.com> wrote:"
         return SectionLabel(OTHER, 0, len(line), LabelStyle(sentence=True))
     return _colon_label(line, named) or _quoted(line) or framed
 
 
+def _is_data(line: str, plain: str) -> bool:
+    """Return whether a line is a member, a row, a quotation, a link or indented code."""
+    if plain[0] in "{|>" or (plain[0] in "![" and "](" in plain):
+        return True
+    return line[0] in " \t" and (plain[-1] in _CODE_ENDS or " = " in plain)
+
+
+def _heading_of(plain: str) -> tuple[str, int] | None:
+    """Return the title and the level of a heading: `# Name`, `h2. Name`, or `== Name`."""
+    if plain[0] == "#":
+        title = plain.lstrip("#")
+        return title, len(plain) - len(title)
+    match = _HEADING.match(plain) if plain[0] in "h=" and plain[-1] != "=" else None
+    return None if match is None else (plain[match.end() - 1 :], int(match["wiki"] or len(match["marks"])))
+
+
 def _decorated(line: str, plain: str, named: NameOf) -> SectionLabel | None:
     """Return the label that is a whole line: `--- Name ---`, `[Name]`, `BEGIN NAME`, or `NAME`."""
-    if plain[0] in _FRAMES and (match := _DECORATED.match(plain)) is not None:
-        title, frame = match["name"].strip(" #*:-=!"), plain[0]
-    elif plain.isupper() and len(plain) <= _LABEL and (plain := plain.strip(_AROUND))[-1:].isalpha():
-        number = _NUMBER.match(plain)
-        title, frame = (plain if number is None else plain[number.end() :]).lower(), "A" if number is None else "1"
-    else:
+    titled = _title(plain)
+    if titled is None:
         return None
+    title, frame = titled
     edges = _EDGES.fullmatch(title)
     if edges is not None and (edges["end"] or edges["after"]):
         return SectionLabel(None, 0, len(line), LabelStyle(frame))
     name = named(title if edges is None else edges["name"] or edges["before"], True)
-    if name is None:
-        return SectionLabel(OTHER, 0, len(line), LabelStyle(frame, unknown=True))
-    return SectionLabel(name, 0, len(line), LabelStyle(frame))
+    return SectionLabel(name or OTHER, 0, len(line), LabelStyle(frame, unknown=name is None))
+
+
+def _title(plain: str) -> tuple[str, str] | None:
+    """Return the words of a title, and the mark of its style."""
+    if plain[0] in _FRAMES and (match := _DECORATED.match(plain)) is not None:
+        return match["name"].strip(" #*:-=!"), plain[0]
+    if not plain.isupper() or len(plain) > _LABEL or not (plain := plain.strip(_AROUND))[-1:].isalpha():
+        return None
+    number = _NUMBER.match(plain)
+    return (plain.lower(), "A") if number is None else (plain[number.end() :].lower(), "1")
 
 
 def _heading(line: str, title: str, level: int, named: NameOf) -> SectionLabel | None:
-    """Return the label of a heading: `# Name`, `h2. Name`, or `== Name`."""
+    """Return the label of a heading of this title and level."""
     if level > 6 or title[:1] not in (" ", ":") or len(title) > 2 * _LABEL or title[-1] in ".,;":
         return None
     found = _colon_label(line, named)
-    if found is not None and found.style.inline and line.startswith(_INDENT):
+    inline = found is not None and found.style.inline
+    if inline and line.startswith(_INDENT):
         return None  # a comment in code
     style = LabelStyle("#", level)
-    if found is None or not found.style.inline:
-        name = named(title.strip(" :#*"), False)
-        if name is not None:
-            return SectionLabel(name, 0, len(line), style)
+    name = None if inline else named(title.strip(" :#*"), False)
+    if name is not None:
+        return SectionLabel(name, 0, len(line), style)
     if found is None:
         return SectionLabel(OTHER, 0, len(line), style._replace(unknown=True))
     return found._replace(begin=0, style=style)
@@ -156,32 +176,40 @@ def _heading(line: str, title: str, level: int, named: NameOf) -> SectionLabel |
 
 def _colon_label(line: str, named: NameOf) -> SectionLabel | None:
     """Return the label before one of the first colons: alone at the line's beginning, or at the end of a sentence."""
-    wide = "：" in line
-    if not wide and ":" not in line:
-        return None
-    for match in islice((_ANY_COLON if wide else _COLON).finditer(line, 0, _INLINE + 2), _COLONS):
-        colon = match.start()
-        if colon > _INLINE:
-            break
-        start = colon - _LABEL if colon > _LABEL else 0
+    for colon in _colons(line):
+        start = max(0, colon - _LABEL)
         if named is name_of and not may_name(line[start:colon].rstrip()):
             continue
-        clause, one_word = start, " " not in line[start:colon]
-        for end in () if one_word else _CLAUSE.finditer(line, start, colon):
-            clause = end.end()
+        clause = start if " " not in line[start:colon] else _clause(line, start, colon)
         name = _before_colon(line[clause:colon].rstrip(), named)
         if name is None:
             continue
         content = _content(line, colon)
         if clause and name.role is PartRole.OTHER and content < len(line):
             continue
-        if clause and name.role is PartRole.ANSWER:
-            name = RankedRole(PartRole.ASK, 2)  # "... then answer: "
         if name.role is PartRole.OTHER and content < len(line) and _FILE.match(line[content:].strip()):
             content = len(line)  # the content of the file follows
-        sentence = clause > 0 or (not one_word and len(line[clause:colon].split()) > _SHORT)
+        if clause and name.role is PartRole.ANSWER:
+            name = RankedRole(PartRole.ASK, 2)  # "... then answer: "
+        sentence = clause > 0 or len(line[clause:colon].split()) > _SHORT
         return SectionLabel(name, clause, content, LabelStyle(sentence=sentence, inline=content < len(line)))
     return None
+
+
+def _colons(line: str) -> list[int]:
+    """Return the first colons of a line that may end a label."""
+    wide = "：" in line
+    if not wide and ":" not in line:
+        return []
+    found = (_ANY_COLON if wide else _COLON).finditer(line, 0, _INLINE + 2)
+    return [match.start() for match in islice(found, _COLONS) if match.start() <= _INLINE]
+
+
+def _clause(line: str, start: int, colon: int) -> int:
+    """Return the start of the last clause before a colon."""
+    for end in _CLAUSE.finditer(line, start, colon):
+        start = end.end()
+    return start
 
 
 def _before_colon(clause: str, named: NameOf) -> RankedRole | None:

@@ -56,8 +56,7 @@ class BlockParser:
                 if self._fence[1] in plain and _closes(plain, self._fence[1]):
                     self._end_fence(*self._fence, at + len(line))
             elif not plain:
-                if self._begun is not None:
-                    self._flush(at)
+                self._flush(at)
                 self._blank()
             elif may_be_mark(plain):
                 self._line(line, plain, at)
@@ -191,42 +190,47 @@ class BlockParser:
         bold = line.lstrip()[:2] == "**"
         form = self._keys >= _FIELDS or bold
         self._keys += len(line) < _SHORT
-        role = None if label.name is None else label.name.role
-        mark, speaks = label.style.mark, role is PartRole.USER or role is PartRole.ANSWER
-        if self._other_label is None:
-            self._spoken = self._spoken or (speaks and not mark)
-        if mark:
-            if self._other_label is None or self._other_label[1] == mark:
-                self._other_label = (_indent(line), mark) if role is PartRole.OTHER else None
-        elif self._other_label is not None and ((speaks and self._spoken) or _indent(line) < self._other_label[0]):
-            self._other_label = None
+        self._leave_material(label, line)
         content = line[label.content :].strip()
-        field = (
-            label.name == OTHER
-            and (form or (label.style.inline and "instruction" in line[: label.content].lower()))
-            and looks_asked(content)
-        )
-        self._enter(GUESS if field else label.name or FREE, label.style)
+        named = form or (label.style.inline and "instruction" in line[: label.content].lower())
+        guessed = named and label.name == OTHER and looks_asked(content)
+        self._enter(GUESS if guessed else label.name or FREE, label.style)
         self._field = (bold, form) if label.style.inline and self._name.role is PartRole.ASK else None
         if content:
             self._append(at + label.content, content)
 
+    def _leave_material(self, label: SectionLabel, line: str) -> None:
+        """Remember whether a label is below a strong label of material, or ends its section."""
+        role, mark = label.role, label.style.mark
+        speaks = role is PartRole.USER or role is PartRole.ANSWER
+        if self._other_label is None:
+            self._spoken = self._spoken or (speaks and not mark)
+        if not mark:
+            if self._other_label and ((speaks and self._spoken) or _indent(line) < self._other_label[0]):
+                self._other_label = None
+        elif self._other_label is None or self._other_label[1] == mark:
+            self._other_label = (_indent(line), mark) if role is PartRole.OTHER else None
+
     def _ignored(self, label: SectionLabel, plain: str) -> bool:
         """Return whether a label does not count because it is inside material of a higher heading."""
-        if label.style.unknown:  # in the middle of a paragraph, it is a comment in code
-            ends = (self._begun is None or label.style.level != 1) and label.style.ends(self._style)
-            return not ends or self._name.role is not PartRole.ASK or not (self._used or self._begun is not None)
+        if label.style.unknown:
+            return self._ignores_unknown(label.style)
         if label.name is None:
             return (not self._style.mark or self._style.level > 0) and self._other_label is None
         if self._name.role is not PartRole.OTHER:
             return False
-        level, mine = label.style.level, self._style.level
-        if not label.style.mark:
-            other_speaker = label.name.role is PartRole.OTHER or (
-                label.name.role is PartRole.ANSWER and not self._spoken
-            )
-            return label.style.inline and self._other_label is not None and other_speaker
-        return 0 < mine < level and self._used and not own(plain)
+        if label.style.mark:
+            return 0 < self._style.level < label.style.level and self._used and not own(plain)
+        if not label.style.inline or self._other_label is None:
+            return False
+        return label.role is PartRole.OTHER or (label.role is PartRole.ANSWER and not self._spoken)
+
+    def _ignores_unknown(self, style: LabelStyle) -> bool:
+        """Return whether a label without a known name does not end the section of the ask."""
+        if self._name.role is not PartRole.ASK or not (self._used or self._begun is not None):
+            return True
+        comment = self._begun is not None and style.level == 1  # in the middle of a paragraph of code
+        return comment or not style.ends(self._style)
 
     def _is_field(self, plain: str) -> bool:
         """Return whether a line `key: value` is the next field of the form with the ask, not a line of the ask."""
