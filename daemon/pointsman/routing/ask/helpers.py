@@ -141,11 +141,8 @@ def _text_after(text: str, ask: str, size: int) -> str:
 
 def _closes(text: str) -> bool:
     """Return whether the instruction of a helper task is after a transcript, or after text enclosed in tags."""
-    begin = text[: 2 * _FIRST].lstrip()
-    if not begin.startswith(("<", "[{", "```")) and _TURN.match(begin) is None:
-        lead = _LEAD.match(begin)
-        if lead is None or tasks.ABOUT.isdisjoint(lead["words"].lower().split()):
-            return False
+    if not _begins_with_material(text[: 2 * _FIRST].lstrip()):
+        return False
     end = text[-_LAST_CHARACTERS:]
     for line in map(str.strip, reversed(end.lower().rsplit("\n", _LAST_LINES)[1:])):
         if line.startswith(_ENDS) or line.endswith(">") or _TURN.match(line):
@@ -160,32 +157,46 @@ def _closes(text: str) -> bool:
     return False
 
 
+def _begins_with_material(begin: str) -> bool:
+    """Return whether a text begins with a tag, data, a turn, or an introduction of one."""
+    if begin.startswith(("<", "[{", "```")) or _TURN.match(begin) is not None:
+        return True
+    lead = _LEAD.match(begin)
+    return lead is not None and not tasks.ABOUT.isdisjoint(lead["words"].lower().split())
+
+
 def _is_known(begin: str, text: str, *, system: bool = False) -> bool:
     """Return whether a lower-case instruction opens as that of a known client does, and continues as a template."""
-    begin = begin[:_MAX_OPENING_CHARACTERS]
-    first = _unmarked(begin[:_FIRST], _LABELS).split(maxsplit=1)
-    if len(first) > 1 and first[0] not in _BY_FIRST and first[0] not in _HEADINGS:
-        return False  # most do
-    listed = _unmarked(begin, _LABELS).split()
-    headings = 0
-    while headings < len(listed) and listed[headings] in _HEADINGS:
-        headings += 1
-    openings = _BY_FIRST.get(listed[headings], ()) if headings < len(listed) else ()
-    opening = next(filter(" ".join(listed[headings:]).startswith, openings), None)
-    if opening is None:
-        return False
-    size = len(opening.split())
-    sure = size >= _SURE_WORDS
-    rest = _unmarked(begin, _MARKUP).split(maxsplit=headings + size)[headings + size :]
-    line = rest[0].partition("\n")[0] if rest else ""
-    goes_on = _words(_SENTENCE.split(line, maxsplit=1)[0])
-    foreign = _foreign(goes_on) * (_GOES_ON_SURELY if sure else _GOES_ON)
-    if foreign > len(goes_on) or not words.PERSONAL.isdisjoint(_words(line)):
+    size, line = _opening(begin[:_MAX_OPENING_CHARACTERS])
+    if not size or not _goes_on(line, sure=size >= _SURE_WORDS):
         return False
     long, lines = size >= _LONG_WORDS, "\n" in text.strip()
-    if sure or (long and lines) or _ends_with_answer_slot(text):
+    if size >= _SURE_WORDS or (long and lines) or _ends_with_answer_slot(text):
         return True
     return (long or lines or system) and _answers(text) >= _MIN_ANSWER_PHRASES
+
+
+def _opening(begin: str) -> tuple[int, str]:
+    """Return the number of words of a known client's opening, and the rest of their line; 0 if there is none."""
+    first = _unmarked(begin[:_FIRST], _LABELS).split(maxsplit=1)
+    if len(first) > 1 and first[0] not in _BY_FIRST and first[0] not in _HEADINGS:
+        return 0, ""  # most do
+    listed = _unmarked(begin, _LABELS).split()
+    headings = next((index for index, word in enumerate(listed) if word not in _HEADINGS), len(listed))
+    instruction = " ".join(listed[headings:])
+    opening = next(filter(instruction.startswith, _BY_FIRST.get(instruction.partition(" ")[0], ())), None)
+    if opening is None:
+        return 0, ""
+    size = len(opening.split())
+    rest = _unmarked(begin, _MARKUP).split(maxsplit=headings + size)[headings + size :]
+    return size, rest[0].partition("\n")[0] if rest else ""
+
+
+def _goes_on(line: str, *, sure: bool) -> bool:
+    """Return whether a template's line may go on like this: with hardly a word of a subject, none of the person."""
+    goes_on = _words(_SENTENCE.split(line, maxsplit=1)[0])
+    foreign = _foreign(goes_on) * (_GOES_ON_SURELY if sure else _GOES_ON)
+    return foreign <= len(goes_on) and words.PERSONAL.isdisjoint(_words(line))
 
 
 def _is_task(begin: str, listed: list[str], text: str, after: str | None = None, *, answer_slot: bool) -> bool:
@@ -294,8 +305,9 @@ def _begins_to_operate(listed: list[str], *, named: bool) -> bool:
     if not tasks.ASKED_ABOUT.isdisjoint(first) or (first == ["do"] and listed[1:2] == ["these"]):
         return (said or "message" in listed) and listed[1:2] != ["you"]
     given = not tasks.GIVENS.isdisjoint(first)
+    yours = first == ["your"]
     for index, (last, word) in enumerate(zip(["then", *listed], listed, strict=False)):
-        if word in tasks.OPERATIONS and (last in tasks.BEFORE or given or (last == "to" and first == ["your"])):
+        if word in tasks.OPERATIONS and (given or last in tasks.BEFORE or (yours and last == "to")):
             about = said or (word in tasks.DECIDES and "message" in listed)
             return about and tasks.ANSWERED.isdisjoint(listed[index : index + 4])
     return False
