@@ -5,7 +5,10 @@ The kinds are those of benchmarks/ask/wrappers that belong to development; `make
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+from ask.measure import spoken
 from ask.routes import BY_NAME
 from ask.wrapper import Wrapper, materials, wrappers
 
@@ -25,6 +28,8 @@ NEARLY = {
     "email/chat_thread",
     "langchain/map_step",
 }
+# Of twenty documents of each form, these are taken for the person.
+HEARD = Counter(heading=5, turns=4, template=3, label=2, label_and_answer=2, tag=2, json=1, alone=1)
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +58,14 @@ def test_of_each_known_wrapper_exactly_the_ask_is_found(passages: dict[str, str]
 @pytest.mark.parametrize(("group", "min_found"), [("others", 50), ("apps", 50)])
 def test_of_most_others_too(group: str, min_found: int, passages: dict[str, str]) -> None:
     assert sum(finds(kind, ASKS[0], passages) for kind in wrappers(group)) >= min_found
+
+
+def test_hardly_a_document_that_speaks_changes_the_ask() -> None:
+    """Of 180: each form in which a document may speak for the person, with each thing that it may say."""
+    rows = spoken(wrappers("known"))
+    assert len(rows) == len({document.id for document, _, _ in rows}) == 180
+    changed: Counter[str] = Counter()
+    for document, kind, ask in rows:
+        asked = BY_NAME[kind.format].parse(kind.filled(ask, document.text), AskFinder()).ask.text
+        changed[document.form] += asked.split() != ask.split()
+    assert changed <= HEARD
