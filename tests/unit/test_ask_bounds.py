@@ -167,9 +167,9 @@ def test_a_message_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     finder, searched = AskFinder(), []
     search = finder._search
 
-    def counted(given: list[str], whole: str, span: tuple[int, int] | None) -> Steps[Ask]:
+    def counted(given: list[str], whole: str, system: str) -> Steps[Ask]:
         searched.append(given)
-        return search(given, whole, span)
+        return search(given, whole, system)
 
     monkeypatch.setattr(finder, "_search", counted)
     for parts in (["a", "b"], ["a b"], ["a", "b"], ["a b"]):
