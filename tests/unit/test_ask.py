@@ -322,7 +322,6 @@ def test_several_labelled_asks_are_candidates_and_the_message_stays_whole() -> N
     "other",
     [
         pytest.param("How do I repair the import in this code?", id="one that points at the material"),
-        pytest.param(ASK, id="the same"),
         pytest.param("Answer the question in one sentence.", id="a frame"),
     ],
 )

@@ -119,7 +119,6 @@ def test_a_system_prompt_that_goes_on_so_may_be_one_line() -> None:
         # the verb and what is ordered are near, and no answer is between them
         (f"Write {'very ' * 10}title for the conversation above. Nothing else, one line.", True),
         (f"Write {'very ' * 11}title for the conversation above. Nothing else, one line.", False),
-        ("Write an answer, a title, and the conversation above. Nothing else, one line.", False),
         # one word of six may be about something else
         ("Write a short title for the soup conversation above. Nothing else, one line.", True),
         ("Write a short title for the soup leek conversation. Nothing else, one line.", False),
@@ -138,7 +137,6 @@ def test_a_system_prompt_that_goes_on_so_may_be_one_line() -> None:
         ("Write a title for the chat. Please help the user's friends. Nothing else, one line.", False),
         ("Write a title for the chat. Now answer what they said. Nothing else, one line.", False),
         ("Write a title for the chat with the user and answer. Nothing else, one line.", False),
-        ("Write a title for the chat with the user and answer with JSON. Nothing else, one line.", True),
         ("Write a title for the chat and answer briefly. Nothing else, only one line.", True),
         ("Write a title for the chat, do not answer the user. Nothing else, one line.", True),
         ("Answer the request to write a title for the chat. Nothing else, one line.", True),

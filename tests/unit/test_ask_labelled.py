@@ -61,7 +61,6 @@ def case(name: str, *paragraphs: str, asks: list[str] | None) -> object:
         case("a frame that hardly asks", CONTEXT, f"Question: {ASK}", "Question: Answer my question.", asks=[ASK]),
         case("one that just asks", CONTEXT, f"Question: {ASK}", "Question: the question?", asks=["the question?"]),
         case("a frame", CONTEXT, f"Question: {ASK}", f"Question: {LONG[:499]}", asks=[ASK]),
-        case("a long frame", CONTEXT, f"Question: {ASK}", f"Question: {LONG[:500]}", asks=[LONG[:500].strip()]),
         case("code", CONTEXT, f"Question: {ASK}", f"Question: {LINE}", asks=[ASK]),
         case("code of a turn", f"Human: {ASK}", f"Human: {LINE}", asks=[LINE.strip()]),
     ],
@@ -143,9 +142,6 @@ EXAMPLE = f"Question: {UNDO}\nContext:\n{TOLD}\nAnswer: {ANSWERED}"
         case("the next, and none behind", EXAMPLE, f"Question: {ASK}", CONTEXT, asks=[ASK]),
         case("an example whose material comes first", f"Context:\n{TOLD}\nQuestion: {UNDO}\nAnswer: {ANSWERED}",
              f"Question: {ASK}", f"Context:\n{TOLD}", f"Question: {FERRY}", asks=[FERRY]),
-        case("a turn is no example", f"Human: {UNDO}\nContext:\n{TOLD}\nAnswer: {ANSWERED}", f"Question: {ASK}",
-             CONTEXT, f"Question: {FERRY}", asks=[FERRY]),
-        case("one behind who asks is none", ASK, CONTEXT, EXAMPLE, asks=None),
     ],
 )  # fmt: skip
 def test_an_example_shows_that_material_follows_its_question(
@@ -167,8 +163,6 @@ def test_an_example_shows_that_material_follows_its_question(
         case("who tells and asks", "The ferry leaves.", ASK, CONTEXT, f"Question: {UNDO}", asks=None),
         case("material between labels", ASK, f"Question: {UNDO}", CONTEXT, f"Question: {FERRY}", asks=[FERRY]),
         case("a label before a heading", ASK, CONTEXT, f"Question: {UNDO}", f"# Question\n{FERRY}", asks=None),
-        case("a frame within material", "My civil appeal in Graz is late.", f"# Context\n{DOCUMENT}",
-             f"[QUESTION]\n{UNDO}", asks=None),
         case("who speaks before a document", "My civil appeal in Graz is late.", DOCUMENT, f"Question: {UNDO}",
              asks=[UNDO]),
         case("who asks before no material", ASK, f"Question: {UNDO}", asks=[UNDO]),
@@ -207,12 +201,8 @@ REST = (DOCUMENT[:200], DOCUMENT[: 350 - len(FRAME) - 200 - 4])
         case("a little code", f"Question:\n{ASK}", LITTLE, asks=[ASK, LITTLE]),
         case("material behind what hardly asks", "Question:\nThe harbour", "My old ferry", MUCH,
              asks=["The harbour", "My old ferry"]),
-        case("material behind what says nothing", "Question:\nCan you do it?", MUCH, asks=["Can you do it?", MUCH]),
         case("more material", f"Question:\n{ASK}", MUCH, UNDO, MUCH, "The ferry is mine.",
              asks=[ASK, MUCH, UNDO, MUCH, "The ferry is mine."]),
-        case("little behind a frame", CONTEXT, f"Question:\n{ASK}", FRAME, "I am.", asks=[ASK, FRAME, "I am."]),
-        case("350 characters", f"Question:\n{ASK}", FRAME, *REST, asks=[ASK, FRAME, *REST]),
-        case("351 characters", f"Question:\n{ASK}", FRAME, *REST[:-1], f"{REST[-1]}.", asks=[ASK]),
     ],
 )  # fmt: skip
 def test_frames_and_what_follows_material_are_no_part_of_the_ask(

@@ -74,7 +74,6 @@ def read(line: str) -> str:
         ("Respond to: why?", "ask 2 |  | why? | inline"),
         ("Requirements: it must fit", "none"),
         ("Example: a soup", "none"),
-        ("REQUIREMENTS: it must fit", "other |  | it must fit | inline"),
         ("Requirement: it must fit", "ask 1 |  | it must fit | inline"),
         ("Example output: a soup", "other |  | a soup | inline"),
         ("Address: 5 Main Street", "none"),
@@ -102,7 +101,6 @@ def test_a_label_stands_before_a_colon(line: str, label: str) -> None:
     [
         ("# Question", "ask 3 |  |  | #1"),
         ("###### Question", "ask 3 |  |  | #6"),
-        ("####### Question", "none"),
         ("#: Question", "ask 3 |  |  | #1"),
         ("## Question Bank", "ask 3 |  |  | #2"),
         ("## **Context:**", "other |  |  | #2"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pointsman.routing.ask.labels import RULE, LabelStyle, is_key, label_in, may_be_mark, own
+from pointsman.routing.ask.labels import RULE, LabelStyle, is_key, label_in, may_be_mark
 from pointsman.routing.ask.names import PartRole, RankedRole, with_patterns
 
 
@@ -83,11 +83,6 @@ def test_most_lines_are_none(line: str) -> None:
 )
 def test_a_line_of_a_form_has_a_key_of_at_most_three_words(line: str, key: bool) -> None:
     assert is_key(line) is key
-
-
-@pytest.mark.parametrize(("title", "mine"), [("My request", True), ("User query", True), ("The request", False)])
-def test_a_heading_may_name_the_persons_own_part(title: str, mine: bool) -> None:
-    assert own(title) is mine
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,6 @@ def test_a_name_has_words_in_each_way_of_writing(name: str, words: list[str]) ->
         ("Answer", "answer", "answer"),
         ("The given answer", "answer", "answer"),
         ("The last given answer", "other", "other"),
-        ("Previous answer", "other", "other"),
         # other scripts
         ("我的问题", "ask 3", "ask 3"),
         ("参考资料", "other", "other"),

@@ -171,18 +171,14 @@ def test_so_does_what_follows_the_quotation() -> None:
         pytest.param(
             f"{LETTER}\n\n« Quelle est la différence entre une barque et un bac ?\nEt pour qui ? »", id="no English"
         ),
-        pytest.param(f"{LETTER}\n\n« Do you want to open this file? »", id="a line, as programs say it"),
-        pytest.param(f"{LETTER}\n\n« {ASK} {'x' * 224} »", id="a line of 249 characters"),
         pytest.param(f"{LETTER[:-1]} :\n\n« {BRIEF} »", id="behind a colon"),
         pytest.param(f"{LETTER}\n\n« We may end it.\nMy ferry is mine. »", id="a contract"),
         pytest.param(f'{LETTER}\n\n"{BRIEF}"', id="the marks of a keyboard"),
         pytest.param(f"{LETTER} « {BRIEF} »", id="it begins within a line"),
-        pytest.param(f"{LETTER}\n\n« {BRIEF} » de Marie", id="it ends within a line"),
         pytest.param(f"{LETTER}\n\n« {BRIEF}", id="it does not end"),
         pytest.param(f"\n{LETTER * 4}\n\n« {BRIEF}", id="it does not end, nor does the first line begin"),
         pytest.param(f"{LETTER}\n\n{BRIEF}", id="no marks"),
         pytest.param(f"« {BRIEF} »", id="nothing around"),
-        pytest.param(f"{LETTER}\n\n« {ASK} »\nPeut-être.\n« {ASK} »", id="two quotations"),
         pytest.param(f"{LETTER}\n\n« {(NINE + chr(10) * 2) * 6}{ASK} »", id="it asks in its seventh paragraph"),
     ],
 )

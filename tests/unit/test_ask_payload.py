@@ -54,7 +54,6 @@ def test_a_member_whose_name_says_nothing_is_what_the_object_around_it_is(key: s
         pytest.param({"context": ASK, "zzz": OTHER}, OTHER, id="what has no name before material"),
         pytest.param({"context": NINE}, None, id="material that asks nothing"),
         pytest.param({"context": {"zzz": ASK}}, ASK, id="what is within material, as the material"),
-        pytest.param({"context": {"question": NINE}, "zzz": 5}, None, id="a name within material tells nothing"),
         pytest.param({"answers": [{"zzz": ASK}]}, ASK, id="what is within answers to a form"),
         pytest.param({"user": {"zzz": ASK}}, ASK, id="what is within the person's part"),
         pytest.param({"user": {"zzz": NINE}}, None, id="the person's name"),

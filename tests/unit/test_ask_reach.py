@@ -118,7 +118,6 @@ def test_a_longer_line_is_no_field(size: int, role: str) -> None:
         ),
         pytest.param("Question:\nHow?\nPort: Graz", ["1 ask: How?\nPort: Graz"], id="an ask below its label"),
         pytest.param("**Question:** How?\n**Port:** Graz", ["1 ask: How?", "2 other: **Port:** Graz"], id="bold"),
-        pytest.param("**Question:** How?\nPort: Graz", ["1 ask: How?\nPort: Graz"], id="a plain one below a bold one"),
         pytest.param(
             "Question: How?\n**Port:** Graz", ["1 ask: How?\n**Port:** Graz"], id="a bold one below a plain one"
         ),
@@ -138,11 +137,6 @@ def test_the_next_field_of_a_form_ends_the_ask(text: str, blocks: list[str]) -> 
     ("text", "blocks"),
     [
         pytest.param(
-            f"# Context\n{TIDE}\n\n## Question\nWhy?\n\n## My question\nHow?",
-            [f"1 other!: {TIDE}", "1 other!: ## Question\nWhy?", "2 ask!: How?"],
-            id="a lower heading is the material's unless it is the person's own",
-        ),
-        pytest.param(
             f"# Context\n{TIDE}\nNotes: none\nAI: Yes.\nQuestion: Why?",
             [f"1 other! keys: {TIDE}\nNotes: none\nAI: Yes.", "2 ask<: Why?"],
             id="its own material and answers on their lines are no labels",
@@ -150,11 +144,6 @@ def test_the_next_field_of_a_form_ends_the_ask(text: str, blocks: list[str]) -> 
         pytest.param(f"# Context\n{TIDE}\nNotes:\nA.", [f"1 other!: {TIDE}", "2 other<: A."], id="one above lines is"),
         pytest.param(
             f"Context: {TIDE}\nNotes: A.", [f"1 other: {TIDE}", "2 other: A."], id="so is one under no heading"
-        ),
-        pytest.param(
-            f"User: Hi\n\n# Context\n{TIDE}\nAI: Yes.",
-            ["1 user: Hi", f"2 other!: {TIDE}", "3 answer: Yes."],
-            id="so is the answer of a transcript from above",
         ),
         pytest.param(
             f"# Context\n{TIDE}\n\n# Question\nWhy?\nQuestion: How?",
@@ -217,7 +206,6 @@ def test_labels_within_material(text: str, blocks: list[str]) -> None:
         pytest.param(
             f"# Question\nHow?\n\n## Ropes\n{TIDE}", ["1 ask!: How?", f"1 ask!: ## Ropes\n{TIDE}"], id="not of a lower"
         ),
-        pytest.param(f"# Question\n# Ropes\n{TIDE}", [f"1 ask!: # Ropes\n{TIDE}"], id="not above the ask"),
         pytest.param(
             f"# Question\nHow?\n# Ropes\n{TIDE}", [f"1 ask!: How?\n# Ropes\n{TIDE}"], id="not a comment in code"
         ),
@@ -249,9 +237,6 @@ def test_a_heading_of_no_known_name_ends_an_ask_of_its_style(text: str, blocks: 
             "Question:\nHow?\n[END QUESTION]\nMoor.",
             ["1 ask: How?\n[END QUESTION]\nMoor."],
             id="not one without a mark",
-        ),
-        pytest.param(
-            "# Question\nHow?\n[END X]\nMoor.", ["1 ask!: How?\n[END X]\nMoor."], id="not of an ask under a heading"
         ),
     ],
 )

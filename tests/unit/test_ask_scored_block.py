@@ -48,7 +48,6 @@ def kinds(message: str) -> list[BlockKind]:
         pytest.param("> The ferry leaves at nine.", BlockKind.SMALL, id="a short quote"),
         pytest.param(ROWS, BlockKind.MATERIAL, id="a table of any length"),
         pytest.param(f"“{TOLD[:250]} May I come along?”", BlockKind.USER_TEXT, id="a long quotation that asks"),
-        pytest.param(f"“I came along. {TOLD[:240]}”", BlockKind.MATERIAL, id="one that only tells of a person"),
     ],
 )
 def test_a_block_is_told_by_its_words_its_form_and_its_length(text: str, kind: BlockKind) -> None:
@@ -194,10 +193,3 @@ def test_what_a_tag_names_or_nothing_but_its_words_is_not_plain(rank: int, plain
     """Tags rank above all labels, guesses below."""
     message = [*scored("I am in Graz."), one(ASK, name=RankedRole(PartRole.ASK, rank))]
     assert is_plain(message) is plain
-
-
-def test_a_label_of_an_ask_among_lines_of_a_form_is_not_a_persons_own() -> None:
-    form = judge(KEYS, TextBlock(0, len(KEYS), FREE, BlockForm.KEYS, 0))
-    asked = one(ASK, name=RankedRole(PartRole.ASK, 3))
-    assert not is_plain([form, asked])
-    assert is_plain([form, one(ASK)])

@@ -31,7 +31,7 @@ _CODE = re.compile(
     r"static|return|package|using|namespace|struct|enum|impl|if \(|for \(|while \(|SELECT|INSERT|CREATE|UPDATE|ALTER|"
     r"FROM|WHERE|try:|else|except|elif|with|local|end|type)\b"
 )
-# Lines of HTML are code only if they have few words.
+# Lines of HTML are prose.
 _HTML = ("<p>", "<li", "<di", "<sp", "<br")
 _CODE_ENDS = frozenset("{};\\,(>[]):=")
 _DIFF_OR_JSON = re.compile(
@@ -90,7 +90,7 @@ def _form_of_most(found: list[BlockForm | None]) -> BlockForm | None:
     log, code = found.count(BlockForm.LOG), found.count(BlockForm.CODE)
     if found.count(BlockForm.QUOTE) > half:
         return BlockForm.QUOTE
-    if code > 1 and log <= half:
+    if code > 1:
         return BlockForm.CODE
     return BlockForm.LOG if log + code > half else None
 
@@ -108,12 +108,12 @@ def _form_of_line(line: str) -> BlockForm | None:
 
 
 def _is_row(line: str) -> bool:
-    return (line.count(",") > 2 and ", " not in line) or line.count("|") > 2 or line.count("\t") > 1
+    return (line.count(",") > 2 and ", " not in line) or line.count("|") > 2
 
 
 def _is_code(line: str) -> bool:
     last = line[-1]
-    if line[0] == "<" and line.startswith(_HTML) and line.count(" ") > 4:
+    if line.startswith(_HTML):
         return False
     if last in "{};" and not line[0].isupper():
         return True

@@ -19,7 +19,6 @@ _MAX_TAIL_PARAGRAPHS = 4
 _FRAMED = 5
 # A longer word tells a text's subject.
 _TELLING = 7
-_ENDS, _BULLETS = (".", "!", "?"), ("- ", "* ", "• ", "1. ")
 # A person introduces their own code with these; "we" and "our" occur in documents as well.
 _SELF = frozenset(["i", "i'm", "i've", "im", "ive"])
 # Logs of chats, and lines such as "Ann: hello".
@@ -101,8 +100,7 @@ def rivals(text: str, scored: list[ScoredBlock], selected: list[ScoredBlock]) ->
     if len(groups) < 2 or not all(any(map(stands_alone, group)) for group in groups):
         return ()
     pieces = [text[group[0].block.start : group[-1].block.end].strip() for group in groups]
-    repeated = any(pieces[0] in piece for piece in pieces[1:])
-    return () if repeated or any(map(_points, pieces)) else tuple(pieces)
+    return () if any(map(_points, pieces)) else tuple(pieces)
 
 
 def _points(piece: str) -> bool:
@@ -220,24 +218,22 @@ def _led(text: str, scored: list[ScoredBlock], asked: int) -> list[ScoredBlock]:
     """Return the last paragraphs from one such as "I have this query:" and its code on, or none."""
     for distance in range(asked + 1, min(_MAX_TAIL_PARAGRAPHS, len(scored)) + 1):
         one = scored[-distance]
-        if one.block.section != scored[-1].block.section:
-            break
-        lead, below = (text[each.block.start : each.block.end].strip() for each in (one, scored[1 - distance]))
-        if _introduces(lead) and not below.endswith(_ENDS) and not below.startswith(_BULLETS):
+        lead = text[one.block.start : one.block.end].strip()
+        if _introduces(lead):
             return [as_written(text, written) for written in scored[-distance:]]
     return []
 
 
 def _introduces(lead: str) -> bool:
     """Return whether a person introduces their own code: "I have this query:"."""
-    return lead.endswith(":") and ". " not in lead and not _SELF.isdisjoint(prose.words_in(lead).listed[:1])
+    return lead.endswith(":") and not _SELF.isdisjoint(prose.words_in(lead).listed[:1])
 
 
 def _asks(text: str, last: ScoredBlock) -> bool:
     """Return whether the last paragraph, or the last line of a log of a chat, asks."""
     piece = said(text, last)
     form = last.block.look()
-    if (form is not BlockForm.PROSE and form not in _CHATS) or not piece:
+    if form is not BlockForm.PROSE and form not in _CHATS:
         return False
     found = prose.words_in(piece)
     min_score = ASKS if form is BlockForm.PROSE else 1

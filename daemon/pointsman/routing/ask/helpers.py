@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import string
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 
 from pointsman.routing.ask import tasks, words
 from pointsman.routing.ask.prose import spaced, spaces_for
@@ -150,7 +150,7 @@ def _closes(text: str) -> bool:
         if len(line) <= _FIRST:
             continue
         listed = spaced(line, _LETTERS).split()
-        if _is_known(line, text) or _is_foreign(line, line):
+        if _is_known(line, text):
             return True
         if _is_task(line, listed, end, answer_slot=_ends_with_answer_slot(end)):
             return True
@@ -246,8 +246,8 @@ def _is_answered(sentence: list[str]) -> bool:
     """Return whether a sentence orders an answer to what the user asked."""
     if tasks.ASKED.isdisjoint(sentence):
         return False
-    around = zip_longest(["then", *sentence[:-1]], sentence, sentence[1:])
-    return any(word in _ANSWER and last in _THEN and after != "with" for last, word, after in around)
+    around = zip(["then", *sentence], sentence, strict=False)
+    return any(word in _ANSWER and last in _THEN for last, word in around)
 
 
 def _orders(listed: list[str]) -> bool:
@@ -261,8 +261,6 @@ def _orders(listed: list[str]) -> bool:
         for last, word in pairwise(listed[index : index + _REACH]):
             if last != "no" and (word in things or f"{last} {word}" in things):
                 return _is_neutral(listed) and words.OWN.isdisjoint(listed)
-            if word in tasks.ANSWERED:
-                break
     return False
 
 
@@ -305,11 +303,9 @@ def _begins_to_operate(listed: list[str], *, named: bool) -> bool:
     if not tasks.ASKED_ABOUT.isdisjoint(first) or (first == ["do"] and listed[1:2] == ["these"]):
         return (said or "message" in listed) and listed[1:2] != ["you"]
     given = not tasks.GIVENS.isdisjoint(first)
-    yours = first == ["your"]
-    for index, (last, word) in enumerate(zip(["then", *listed], listed, strict=False)):
-        if word in tasks.OPERATIONS and (given or last in tasks.BEFORE or (yours and last == "to")):
-            about = said or (word in tasks.DECIDES and "message" in listed)
-            return about and tasks.ANSWERED.isdisjoint(listed[index : index + 4])
+    for last, word in zip(["then", *listed], listed, strict=False):
+        if word in tasks.OPERATIONS and (given or last in tasks.BEFORE):
+            return said
     return False
 
 

@@ -6,6 +6,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from pointsman.routing.ask.blocks import TextBlock
+from pointsman.routing.ask.evidence import ASKS
 from pointsman.routing.ask.forms import BlockForm
 from pointsman.routing.ask.names import PartRole
 from pointsman.routing.ask.scored_block import BlockKind, ScoredBlock, stands_alone
@@ -13,11 +14,7 @@ from pointsman.routing.ask.scored_block import BlockKind, ScoredBlock, stands_al
 # At the end of a message, the place of an answer may have the answerer's name.
 _CUE = 40
 
-# A text longer than a frame contains more.
-_LONG = 500
-# What is longer than this behind a frame is material.
-_MATERIAL = 350
-
+_AROUND = (BlockKind.FRAME, BlockKind.MATERIAL)
 _ASKING = (PartRole.ASK, PartRole.USER)
 
 Section = list[ScoredBlock]
@@ -94,28 +91,25 @@ def _of_several(sections: list[Section], asks: list[int], answered: dict[int, in
         strong = _label(sections[early[0]]).strong
         early = [index for index in early if _label(sections[index]).strong or not strong]
         return max(early, key=lambda index: (_label(sections[index]).name.rank, -index))
-    example = next((example for example in answered if _is_example(sections, example, answered, asks)), None)
+    example = next((example for example, answer in answered.items() if _is_example(sections[example:answer])), None)
     if example is not None:
         return next((index for index in asks if index > example), asks[-1])
-    first = _label(sections[asks[0]])
-    is_weak = not first.strong or first.inside
-    return None if is_weak and _begins(lead, sections[: asks[0]]) else asks[-1]
+    strong = _label(sections[asks[0]]).strong
+    return asks[-1] if strong or not _begins(lead, sections[: asks[0]]) else None
 
 
-def _is_example(sections: list[Section], example: int, answered: dict[int, int], asks: list[int]) -> bool:
-    """Return whether an answered ask is an example in which material follows the question."""
-    if sections[example][0].role is not PartRole.ASK or example in asks:
-        return False
-    return any(section[0].role is PartRole.OTHER for section in sections[example : answered[example]])
+def _is_example(sections: list[Section]) -> bool:
+    """Return whether material follows a question that is answered."""
+    return any(section[0].role is PartRole.OTHER for section in sections)
 
 
 def _begins(lead: list[ScoredBlock], before: list[Section]) -> bool:
     """Return whether a person asks, or speaks of themselves before a label of material, and material follows."""
     if not any(one.kind is BlockKind.MATERIAL for section in before for one in section):
         return False
-    min_score = 1 if any(section[0].role is PartRole.OTHER for section in before) else 2
-    says = sum(one.content for one in lead if one.kind is BlockKind.USER_TEXT) >= 3
-    return says and any(one.score >= min_score for one in lead)
+    min_score = 1 if any(section[0].role is PartRole.OTHER for section in before) else ASKS
+    says = sum([one.content for one in lead if one.kind is BlockKind.USER_TEXT])
+    return says >= 3 and any(one.score >= min_score for one in lead)
 
 
 def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int], list[ScoredBlock]]:
@@ -139,7 +133,7 @@ def _before_material(sections: list[Section], asks: set[int]) -> tuple[list[int]
 def _says_nothing(section: Section) -> bool:
     """Return whether a section has only frames and data, such as the input of a tool."""
     return all(
-        (one.kind is BlockKind.FRAME and one.score < 2 and one.size < _LONG)
+        (one.kind is BlockKind.FRAME and one.score < ASKS)
         or (one.role is PartRole.ASK and one.block.look() is BlockForm.CODE)
         for one in section
     )
@@ -147,17 +141,11 @@ def _says_nothing(section: Section) -> bool:
 
 def _trimmed(section: Section) -> Section:
     """Return a section without frames and material at its end, or without the text that only follows the material."""
-    at = next((at for at, one in enumerate(section) if _ends_ask(one, section)), len(section))
+    at = next((at for at, one in enumerate(section) if one.kind in _AROUND), len(section))
     follows = any(map(stands_alone, section[:at])) and not any(map(stands_alone, section[at:]))
     remaining = section[:at] if follows else list(section)
-    asking = any(one.score and one.content for one in section[:-1])
-    left_out = (BlockKind.FRAME, BlockKind.MATERIAL) if asking else (BlockKind.FRAME,)
+    asking = any(one.score for one in section[:-1])
+    left_out = _AROUND if asking else (BlockKind.FRAME,)
     while len(remaining) > 1 and remaining[-1].kind in left_out:
         remaining.pop()
     return remaining
-
-
-def _ends_ask(one: ScoredBlock, section: Section) -> bool:
-    """Return whether a block is material, or a frame with much text from it on."""
-    long = section[-1].block.end - one.block.start > _MATERIAL
-    return one.kind is BlockKind.MATERIAL or (one.kind is BlockKind.FRAME and long)

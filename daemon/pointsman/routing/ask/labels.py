@@ -159,7 +159,7 @@ def _title(plain: str) -> tuple[str, str] | None:
 
 def _heading(line: str, title: str, level: int, named: NameOf) -> SectionLabel | None:
     """Return the label of a heading of this title and level."""
-    if level > 6 or title[:1] not in (" ", ":") or len(title) > 2 * _LABEL or title[-1] in ".,;":
+    if title[:1] not in (" ", ":") or len(title) > 2 * _LABEL or title[-1] in ".,;":
         return None
     found = _colon_label(line, named)
     inline = found is not None and found.style.inline
@@ -220,7 +220,7 @@ def _before_colon(clause: str, named: NameOf) -> RankedRole | None:
     if name is None:
         return RankedRole(PartRole.ASK, 2) if _ANSWER_THIS.search(clause) else None
     wishes = name.role is PartRole.OTHER and not words.WISHES.isdisjoint(words_of(clause)[-1:])
-    return None if wishes and not clause.isupper() else name  # "Requirements: " may be a person's label, too
+    return None if wishes else name  # "Requirements: " may be a person's label, too
 
 
 def _quoted(line: str) -> SectionLabel | None:
@@ -238,8 +238,3 @@ def _quoted(line: str) -> SectionLabel | None:
 def _content(line: str, colon: int) -> int:
     rest = line[colon + 1 :].lstrip("* \t_\r")
     return len(line) if rest.strip() in (">-", "|", ">", "|-") else len(line) - len(rest)
-
-
-def own(title: str) -> bool:
-    """Return whether a heading names the person's own part, such as "My request"."""
-    return not words.OWNERS.isdisjoint(words_of(title))

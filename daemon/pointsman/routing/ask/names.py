@@ -139,8 +139,7 @@ def _by_word(word: str, found: tuple[str, ...]) -> RankedRole | None:
     if word in words.OTHERS:
         return OTHER
     if word in words.ANSWERS and word == found[-1]:
-        is_earlier = len(found) > 3 or not words.OLD.isdisjoint(found)
-        return OTHER if is_earlier else RankedRole(PartRole.ANSWER)
+        return OTHER if len(found) > 3 else RankedRole(PartRole.ANSWER)
     if word in words.USERS and len(found) <= 2:
         return RankedRole(PartRole.USER, 2)
     return _by_part(word)

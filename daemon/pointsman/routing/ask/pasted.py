@@ -15,8 +15,6 @@ _MAX_LINES = 8
 _END = 2000
 # A quotation asks in its first paragraphs, if at all.
 _MAX_PARAGRAPHS = 6
-# A longer line is not a program's message.
-_LONG = 250
 
 _DIFF = re.compile(
     r"^(?:diff --git |--- [^\n]+\n\+\+\+ |@@ -)[^\n]*(?:\n(?:[ +\-@\\]|diff |index |new |deleted )[^\n]*)*+",
@@ -102,20 +100,12 @@ def relayed(text: str) -> tuple[int, int] | None:
     if marks is None:
         return None
     begin, end = lines.index(f"\n{marks[0]}"), text.rfind(marks[1])
-    inner = text[begin + 1 : max(end, begin)]
-    short = "\n" not in inner and len(inner) < _LONG
-    if short or f"{marks[1]}\n" in inner or not _is_relay(text[:begin].strip(), text[end + 1 :]):
+    around = text[:begin].strip(), text[end + 1 :].strip()
+    languages = [prose.is_english(one, prose.words_in(one)) for one in around]
+    if text[:begin].rstrip().endswith(":") or False not in languages or True in languages:
         return None
-    asked = any(map(_asks_in_english, inner.split("\n\n", _MAX_PARAGRAPHS)[:_MAX_PARAGRAPHS]))
-    return (begin + 1, end) if asked else None
-
-
-def _is_relay(before: str, after: str) -> bool:
-    """Return whether the text around a quotation is in another language, and the quotation is a paragraph."""
-    if before.endswith((":", "：")) or after.partition("\n")[0].strip(" .;"):
-        return False
-    languages = [prose.is_english(one, prose.words_in(one)) for one in (before, after.strip())]
-    return False in languages and True not in languages
+    pieces = text[begin + 1 : max(end, begin)].split("\n\n", _MAX_PARAGRAPHS)[:_MAX_PARAGRAPHS]
+    return (begin + 1, end) if any(map(_asks_in_english, pieces)) else None
 
 
 def _asks_in_english(piece: str) -> bool:

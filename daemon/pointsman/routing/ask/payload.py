@@ -71,8 +71,7 @@ def _items(value: list[Any], name_of: NameOf, rank: int | None) -> list[tuple[An
     roles = [_speaker(item, name_of) for item in value[-_MAX_ITEMS:]]
     if PartRole.USER in roles:
         turn = value[-_MAX_ITEMS:][len(roles) - 1 - roles[::-1].index(PartRole.USER)]
-        said = {key: item for key, item in turn.items() if PLAIN.issuperset(words_of(key[-2 * MAX_NAME_CHARACTERS :]))}
-        return [(said or turn, _TURN_RANK)]
+        return [(turn, _TURN_RANK)]
     last = rank is not None and bool(value) and isinstance(value[-1], str)
     return [(item, rank) for item in (value[-1:] if last else value[:_MAX_ITEMS])]
 
@@ -84,11 +83,10 @@ def _speaker(value: Any, name_of: NameOf, depth: int = 0) -> PartRole | None:
     for key in _SPEAKERS.intersection(value):
         member = value[key]
         named = member if isinstance(member, str) else _speaker(member, name_of, depth + 1)
-        role = named if isinstance(named, PartRole) else None
         if isinstance(named, str) and (name := name_of(named[-MAX_NAME_CHARACTERS:], False)) is not None:
-            role = name.role
-        if role is not None:
-            return role
+            return name.role
+        if isinstance(named, PartRole):
+            return named
     return None
 
 
@@ -98,13 +96,13 @@ def _members(value: dict[str, Any], name_of: NameOf, rank: int | None) -> list[t
     for key, item in list(value.items())[:_MAX_ITEMS]:
         end = key[-2 * MAX_NAME_CHARACTERS :]  # names are remembered
         name = name_of(end, False)
-        if rank == _MATERIAL or PLAIN.issuperset(words_of(end)):
+        if PLAIN.issuperset(words_of(end)):
             found.append((item, rank))
         elif name is not None and name.role is PartRole.ASK:
             found.append((item, name.rank))
         elif name is not None and name.role is PartRole.OTHER:
             found.append((item, _MATERIAL))
-        elif name is None or name.role is PartRole.USER or not isinstance(item, str):
+        elif name is None or not isinstance(item, str):
             found.append((item, None))
     return found
 

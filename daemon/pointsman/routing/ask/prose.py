@@ -55,8 +55,6 @@ _RESULTS = frozenset(["summary", "translation"])
 # An instruction about one of these may precede a question.
 _ASKED = frozenset(["question", "questions", "query", "queries", "answer", "request", "instruction", "instructions"])
 _COURTESY_CHARACTERS = 200
-# The line above a name in a signature.
-_SIGNED = 40
 _LEADING = re.compile(
     r"(?:given|based|using|with|now|from|considering|after|in view)\b[^,.?!\n]{0,80}, ", re.IGNORECASE
 )
@@ -206,23 +204,22 @@ def _is_template(found: WordList) -> bool:
 
 def _is_task(found: WordList) -> bool:
     """Return whether a paragraph only orders something that can be done to any text."""
-    listed = [word for word in found.listed if word not in words.COURTESIES]
-    return len(listed) <= _SHORT_TASK and not words.TASKS.isdisjoint(listed[:1])
+    return len(found.listed) <= _SHORT_TASK and not words.TASKS.isdisjoint(found.listed[:1])
 
 
 def _is_courtesy(text: str, begin: str, found: WordList) -> bool:
     """Return whether a paragraph is a greeting or a signature."""
     if len(text) > _COURTESY_CHARACTERS or _COURTESY.match(begin) is None:
         return False
-    first, _, rest = text.partition("\n")
-    return content(found) < 4 or (bool(rest) and len(first) < _SIGNED and first[-1:] == ",")
+    first, end, _ = text.partition("\n")
+    return content(found) < 4 or (bool(end) and first.endswith(","))
 
 
 def _wants(sentence: str) -> bool:
     """Return whether a sentence asks for something of its own."""
     found = words_in(sentence)
     begin = found.listed
-    if content(found) < 3 or begin[1] == "not" or begin[0].endswith("n't"):
+    if content(found) < 3:
         return False
     return begin[0] == "i" or asks(sentence, found) > 1
 
@@ -329,8 +326,8 @@ def unquoted(text: str) -> str:
     mark = _QUOTES[plain[0]]
     if plain[-1] == mark:
         return plain[1:-1].strip(' "')
-    inner, end, rest = plain[1:].partition(f"{mark} ")
-    return inner.strip(' "') if end and (leads(rest) or asks(inner, words_in(inner)) > 1) else text
+    inner, end, _ = plain[1:].partition(f"{mark} ")
+    return inner.strip(' "') if end and asks(inner, words_in(inner)) >= ASKS else text
 
 
 def has_function_words(found: WordList) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from pointsman.routing.ask.blocks import TextBlock, enclosed
 from pointsman.routing.ask.forms import LOOKED_AT, BlockForm, looks_asked
-from pointsman.routing.ask.labels import RULE, RULED, LabelStyle, SectionLabel, is_key, label_in, may_be_mark, own
-from pointsman.routing.ask.names import GUESS, OTHER, NameOf, PartRole, RankedRole
+from pointsman.routing.ask.labels import RULE, RULED, LabelStyle, SectionLabel, is_key, label_in, may_be_mark
+from pointsman.routing.ask.names import GUESS, MATERIAL, OTHER, NameOf, PartRole, RankedRole
 from pointsman.routing.ask.prose import leads
 
 FREE = RankedRole(PartRole.FREE)
@@ -127,7 +127,7 @@ class BlockParser:
             label = label_in(line, plain, self._name_of)
             if label is not None and not self._ignored(label, plain):
                 self._labelled(label, line, at)
-            elif plain.startswith("<!--") and plain.endswith("-->"):
+            elif plain.startswith("<!--"):
                 self._flush(at)
                 self.blocks.append(TextBlock(at, at + len(line), OTHER, BlockForm.TAGGED, self._section))
             else:
@@ -204,30 +204,28 @@ class BlockParser:
         role, mark = label.role, label.style.mark
         speaks = role is PartRole.USER or role is PartRole.ANSWER
         if self._other_label is None:
-            self._spoken = self._spoken or (speaks and not mark)
-        if not mark:
-            if self._other_label and ((speaks and self._spoken) or _indent(line) < self._other_label[0]):
-                self._other_label = None
-        elif self._other_label is None or self._other_label[1] == mark:
-            self._other_label = (_indent(line), mark) if role is PartRole.OTHER else None
+            self._spoken = self._spoken or speaks
+        if mark:
+            if self._other_label is None or self._other_label[1] == mark:
+                self._other_label = (_indent(line), mark) if role is PartRole.OTHER else None
+        elif self._other_label and ((speaks and self._spoken) or _indent(line) < self._other_label[0]):
+            self._other_label = None
 
     def _ignored(self, label: SectionLabel, plain: str) -> bool:
         """Return whether a label does not count because it is inside material of a higher heading."""
         if label.style.unknown:
             return self._ignores_unknown(label.style)
         if label.name is None:
-            return (not self._style.mark or self._style.level > 0) and self._other_label is None
+            return not self._style.mark
         if self._name.role is not PartRole.OTHER:
             return False
-        if label.style.mark:
-            return 0 < self._style.level < label.style.level and self._used and not own(plain)
-        if not label.style.inline or self._other_label is None:
+        if label.style.mark or not label.style.inline or self._other_label is None:
             return False
-        return label.role is PartRole.OTHER or (label.role is PartRole.ANSWER and not self._spoken)
+        return label.role in MATERIAL
 
     def _ignores_unknown(self, style: LabelStyle) -> bool:
         """Return whether a label without a known name does not end the section of the ask."""
-        if self._name.role is not PartRole.ASK or not (self._used or self._begun is not None):
+        if self._name.role is not PartRole.ASK:
             return True
         comment = self._begun is not None and style.level == 1  # in the middle of a paragraph of code
         return comment or not style.ends(self._style)
@@ -237,7 +235,7 @@ class BlockParser:
         if self._field is None:
             return False
         bold, below = self._field
-        return bold is plain.startswith("**") and (below or plain[0].isupper())
+        return bold or below or plain[0].isupper()
 
     def _may_guess(self) -> bool:
         return self._name.role is PartRole.FREE or (self._name.role is PartRole.OTHER and self._style.inline)

@@ -16,10 +16,10 @@ from pointsman.routing.ask.names import MATERIAL, PartRole, RankedRole
 _SMALL = 200
 # A paragraph of this length that neither asks nor speaks of the person is material.
 _LONG = 250
-# A longer message may contain a document without any mark.
-_SHORT = 500
 # The rank of a label; tags have a higher one.
 _SUREST = 3
+# A longer message may contain a document without any mark.
+_SHORT = 500
 _NOT_SMALL = (BlockForm.ENCLOSED, BlockForm.FILE, BlockForm.TABLE)
 
 
@@ -69,7 +69,7 @@ def judge(text: str, block: TextBlock) -> ScoredBlock:
     size, form = block.end - block.start, block.look()
     piece = text[block.start : block.end].strip()
     quoted = prose.is_quoted(piece)
-    if form is not BlockForm.PROSE and not (form is BlockForm.QUOTE and quoted and _asks(piece)):
+    if form is not BlockForm.PROSE and not quoted:
         small = size < _SMALL and form not in _NOT_SMALL
         return ScoredBlock(block, role, BlockKind.SMALL if small else BlockKind.MATERIAL)
     found = prose.words_in(piece)
@@ -87,10 +87,6 @@ def _kind_of(piece: str, found: prose.WordList, score: int, size: int) -> BlockK
     if size > _LONG:
         return BlockKind.MATERIAL
     return BlockKind.USER_TEXT if prose.has_function_words(found) else BlockKind.NOISE
-
-
-def _asks(piece: str) -> bool:
-    return prose.asks(piece, prose.words_in(piece)) >= ASKS
 
 
 def as_written(text: str, one: ScoredBlock) -> ScoredBlock:
@@ -119,7 +115,7 @@ def one_language(scored: list[ScoredBlock]) -> list[ScoredBlock]:
 
 def is_plain(scored: list[ScoredBlock]) -> bool:
     """Return whether everything is a person's text, possibly under labels of its own."""
-    if not all(one.kind not in _AROUND and 0 <= one.block.name.rank <= _SUREST for one in scored):
+    if any(one.kind in _AROUND or not 0 <= one.block.name.rank <= _SUREST for one in scored):
         return False
     if scored[-1].block.look() is BlockForm.LOG or sum([one.size for one in scored]) > _SHORT:
         return False
@@ -129,9 +125,5 @@ def is_plain(scored: list[ScoredBlock]) -> bool:
 
 
 def _is_form(scored: list[ScoredBlock]) -> bool:
-    """Return whether one label names everything as the ask, or one label among others of a form."""
-    asks = [one.block.section for one in scored if one.role is PartRole.ASK]
-    if not asks:
-        return False
-    everything = len(asks) == len(scored) and len(set(asks)) == 1
-    return everything or any(one.block.look() is BlockForm.KEYS for one in scored)
+    """Return whether labels name everything as the ask."""
+    return all(one.role is PartRole.ASK for one in scored) and len({one.block.section for one in scored}) == 1

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from pointsman.routing.ask.names import name_of
-
 # Special tokens of the templates of vLLM's models. The model itself reads them as the ends of turns.
 _TOKEN = re.compile(
     r"<\|[A-Za-z_]{1,32}\|>|\[/?INST\]|<(?:start|end)_of_turn>|</?s>|<bos>|<(?:BOS|EOS)_TOKEN>|<<SYS>>|<</SYS>>|<｜[^｜]{1,32}｜>"
@@ -13,9 +11,9 @@ _TOKEN = re.compile(
 _USERS = ("<|user|>", "<|user_token|>", "[inst]", "<｜user｜>", "<</sys>>")
 _NAMED = ("<|im_start|>", "<start_of_turn>", "<|role|>")
 # One line of a transcript has all turns; the place of the answer ends the text.
-_PLACES = ("ASSISTANT:", "Assistant:", "AI:", "BOT:", "Bot:", "GPT:")
-_SPEAKER = re.compile(r"(?P<name>\w[\w .'-]{0,30}+): (?=\S)")
+_PLACES = (" ASSISTANT:", " Assistant:", " AI:", " BOT:", " Bot:", " GPT:")
 _INLINE = re.compile(r"(?:\A|[ >])(?:USER|User|HUMAN|Human): ")
+_SPEAKER = re.compile(r"(?P<name>\w[\w .'-]{0,30}+): (?=\S)")
 
 
 def last_user_turn(text: str) -> tuple[int, int] | None:
@@ -38,16 +36,13 @@ def last_user_turn(text: str) -> tuple[int, int] | None:
 def after_speaker(text: str, start: int) -> int:
     """Return the start of a speaker's words, if a speaker's name is at `start`.
 
-    A name is a speaker's if it occurs in the text before, and after a text that ends with the name of a person who
-    answers.
+    A name is a speaker's if it occurs in the text before, and the text ends with the name of who answers.
     """
     speaker = _SPEAKER.match(text, start)
     if speaker is None or text.find(speaker["name"], 0, start) < 0:
         return start
-    before, _, cue = text.rstrip().rpartition("\n")
-    name = cue.strip()
-    other = name.endswith(":") and name[:-1] != speaker["name"]
-    return speaker.end() if other and f"\n{name} " in before and name_of(name[:-1], True) is None else start
+    cue = text.rstrip().rpartition("\n")[2].strip()
+    return speaker.end() if cue.endswith(":") and cue[:-1] != speaker["name"] else start
 
 
 def _begins(text: str, match: re.Match[str], before: re.Match[str] | None) -> int | None:
@@ -66,8 +61,6 @@ def _inline(text: str) -> tuple[int, int] | None:
     said = text.rstrip()
     if not said.endswith(_PLACES):
         return None
-    before, _, marker = said.rpartition(" ")
-    if marker not in _PLACES:
-        return None
-    turns = [match.end() for match in _INLINE.finditer(before)]
-    return (turns[-1], len(before)) if turns else None
+    end = said.rindex(" ")
+    turns = [match.end() for match in _INLINE.finditer(said, 0, end)]
+    return (turns[-1], end) if turns else None

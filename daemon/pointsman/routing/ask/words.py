@@ -13,9 +13,9 @@ _LISTS = WordLists(Path(__file__).with_name("words.txt"))
 _words = _LISTS.words
 
 ASKS = {rank: _words(f"asks {rank}") for rank in (3, 2, 1, 0)}
-USERS, ANSWERS, OTHERS, OWNERS = map(_words, ("users", "answers", "others", "owners"))
+USERS, ANSWERS, OTHERS = map(_words, ("users", "answers", "others"))
 ASKS_INSIDE, OTHERS_INSIDE = _words("asks inside"), _words("others inside")
-OLD, EXACT, WISHES, LINK_WORDS, HTML = map(_words, ("old", "exact", "wishes", "link words", "html"))
+EXACT, WISHES, LINK_WORDS, HTML = map(_words, ("exact", "wishes", "link words", "html"))
 
 FRAMES, TEMPLATES, COURTESIES = map(_words, ("frames", "templates", "courtesies"))
 INTERROGATIVES, IMPERATIVES, NOUNS = map(_words, ("interrogatives", "imperatives", "nouns"))
