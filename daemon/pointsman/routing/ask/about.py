@@ -51,7 +51,7 @@ def only_points(question: str) -> bool:
         return False
     if len(content_words(found)) > _MAX_QUESTION_WORDS:
         return False
-    return points(found) or not _THESE.isdisjoint(listed) or _names_material(listed)
+    return points(found) or _names_material(listed)
 
 
 def _without_request(listed: list[str]) -> list[str]:
@@ -72,4 +72,6 @@ def _tells(sentence: str) -> bool:
 
 
 def _names_material(listed: list[str]) -> bool:
-    return any(first == "the" and second in words.OTHERS for first, second in pairwise(listed))
+    return not _THESE.isdisjoint(listed) or any(
+        first == "the" and second in words.OTHERS for first, second in pairwise(listed)
+    )

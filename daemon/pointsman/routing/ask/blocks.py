@@ -38,7 +38,7 @@ def enclosed(blocks: list[TextBlock], rules: list[tuple[str, int]]) -> list[Text
     """Return the blocks; mark those between two equal rules as enclosed. `rules` are lines with positions."""
     ranges = _ranges(rules)
     index = 0
-    for block in blocks if ranges else ():
+    for block in blocks:
         while index < len(ranges) and ranges[index][1] <= block.start:
             index += 1
         if index < len(ranges) and ranges[index][0] <= block.start:

@@ -91,7 +91,7 @@ class AskFinder:
         """Return the result of `find`, in steps of different length."""
         given = [part for part in parts if part]
         whole = " ".join(given)
-        if not whole or whole.isspace():
+        if not whole.strip():
             return NO_ASK
         if self.mode != "ask":
             return Ask(whole, AskKind.MESSAGE)
@@ -126,14 +126,12 @@ class AskFinder:
 
         The line is `separate` if the message also does not begin with a person's words, and is much longer.
         """
-        text = ask.text
-        if self.mode != "ask" or "\n" not in text or ask.about or ask.others:
+        if self.mode != "ask" or "\n" not in ask.text or ask.supplement or ask.others:
             return ask
-        first = asks_first(text)
+        first = asks_first(ask.text)
         if first >= ASKS:
             return ask
-        if len(text) > 2 * LINE_CHARACTERS:
-            text = f"{text[:LINE_CHARACTERS]}\n{text[-LINE_CHARACTERS:]}"
+        text = _line_ends(ask.text)
         span = asking_line(text, self._name_of, fields=False, min_score=1)
         if span is None:
             return ask
@@ -148,35 +146,37 @@ class AskFinder:
             left = leave(whole, system, span)
             if left is not None:
                 return left
-        parts = given if len(given) <= MAX_SEPARATE_PARTS and len(whole) <= 2 * END_CHARACTERS else [whole]
-        parts = [of_html(part, END_CHARACTERS) for part in parts]  # each tag becomes a line of its own
-        shown = " ".join(parts)
-        head, tail = _ends(shown)
-        if head < tail:
-            parts = [f"{shown[:head]}\n{shown[tail:]}"]
-        found = yield from self._found(parts)
+        few = len(given) <= MAX_SEPARATE_PARTS and len(whole) <= 2 * END_CHARACTERS
+        found = yield from self._found(given if few else [whole])
         if found is WHOLE:
             return Ask(whole, AskKind.MESSAGE)
-        if head < tail:
-            found = _moved(found, head, tail - head - 1)
         span = instruction(found.text)
         return found if span is None else Ask(found.text[slice(*span)], AskKind.ASK, steps=found.steps)
 
-    def _found(self, parts: list[str]) -> Steps[Ask]:
-        """Return the ask in the parts of a message."""
-        text = SearchedText(parts, self._name_of, widest=True)
+    def _found(self, given: list[str]) -> Steps[Ask]:
+        """Return the ask in the parts of a message, of which the two ends are read."""
+        parts = [of_html(part, END_CHARACTERS) for part in given]  # each tag becomes a line of its own
+        shown = " ".join(parts)
+        head, tail = _ends(shown)
+        if head >= tail:
+            return (yield from self._shown(SearchedText(parts, self._name_of, widest=True)))
+        ends = SearchedText([f"{shown[:head]}\n{shown[tail:]}"], self._name_of, widest=True)
+        found = yield from self._shown(ends)
+        return found if found is WHOLE else _moved(found, head, tail - head - 1)
+
+    def _shown(self, text: SearchedText) -> Steps[Ask]:
+        """Return what an exit finds, or else the line that asks."""
         found = yield from ask_in(text)
-        if not found.text and any("</" in part for part in parts):
+        if not found.text and "</" in text.text:
             # An apparent block of material may be several blocks, with the ask between them.
             yield
-            other = yield from ask_in(SearchedText(parts, self._name_of, widest=False))
+            other = yield from ask_in(SearchedText(text.parts, self._name_of, widest=False))
             found = other if other.text else found
         if found.text:
             return with_about(found, text.text)
         if found is not WHOLE and text.encloses:
             return found
-        fields = found is not WHOLE or "</" not in text.text
-        return line_in(text.text, self._name_of, fields=fields) or found
+        return line_in(text.text, self._name_of, fields="</" not in text.text) or found
 
 
 def _helper_task(whole: str, system: str, span: tuple[int, int] | None) -> Ask | None:
@@ -201,6 +201,11 @@ def _instruction(whole: str, system: str, span: tuple[int, int] | None) -> Ask |
 
 MESSAGE_EXITS = (_helper_task, _harness, _instruction)
 """What may end the search before a message is taken apart (search.py), in this order."""
+
+
+def _line_ends(text: str) -> str:
+    long = len(text) > 2 * LINE_CHARACTERS
+    return f"{text[:LINE_CHARACTERS]}\n{text[-LINE_CHARACTERS:]}" if long else text
 
 
 def _ends(text: str) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from pointsman.routing.ask import prose
+from pointsman.routing.ask.evidence import ASKS
 from pointsman.routing.ask.labels import is_key
 
 # Text without a name may be the ask if it is shorter.
@@ -64,11 +65,15 @@ def looks_asked(text: str) -> bool:
     plain = text.strip()
     if len(plain) > _MAX_ASK_CHARACTERS or not prose.may_ask(plain):
         return False
-    paragraphs = [piece.strip() for piece in plain.split("\n\n")[:_PARAGRAPHS] if piece.strip()]
-    if not any(prose.asks(piece, prose.words_in(piece)) > 1 for piece in paragraphs):
+    if not any(map(_asks, plain.split("\n\n")[:_PARAGRAPHS])):
         return False
     lines = [line.strip() for line in plain.split("\n")[:LOOKED_AT]]
     return form_of([line for line in lines if line]) is BlockForm.PROSE
+
+
+def _asks(paragraph: str) -> bool:
+    piece = paragraph.strip()
+    return prose.asks(piece, prose.words_in(piece)) >= ASKS
 
 
 def form_of(lines: Sequence[str]) -> BlockForm:

@@ -134,7 +134,7 @@ def _without_stories(text: str, scored: list[ScoredBlock]) -> list[ScoredBlock]:
         if not stands_alone(one) or one.content < 3 or one.size >= _STORY:
             continue
         ruled = any(_is_ruled(text, one, other) for other in neighbors)
-        if ruled or not (prose.points(one.words) or prose.refers(one.words)):
+        if ruled or not prose.refers(one.words):
             return _stories_as_material(scored, ruled=ruled)
     return scored
 
@@ -143,8 +143,12 @@ def _stories_as_material(scored: list[ScoredBlock], *, ruled: bool) -> list[Scor
     """Return statements as material: all if a rule sets the question off or they are long together, else long ones."""
     statements = [one for one in _of_kind(scored, BlockKind.USER_TEXT) if one.score < ASKS]
     min_size = 0 if ruled or sum([one.size for one in statements]) > 2 * _STORY else _STORY
-    stories = {one.block.start for one in statements if one.size > min_size}
-    return [one.become(BlockKind.MATERIAL) if one.block.start in stories else one for one in scored]
+    return _as_material(scored, [one for one in statements if one.size > min_size])
+
+
+def _as_material(scored: list[ScoredBlock], stories: list[ScoredBlock]) -> list[ScoredBlock]:
+    starts = {one.block.start for one in stories}
+    return [one.become(BlockKind.MATERIAL) if one.block.start in starts else one for one in scored]
 
 
 def _is_ruled(text: str, one: ScoredBlock, other: ScoredBlock) -> bool:

@@ -145,7 +145,7 @@ def _closes(text: str) -> bool:
         return False
     end = text[-_LAST_CHARACTERS:]
     for line in map(str.strip, reversed(end.lower().rsplit("\n", _LAST_LINES)[1:])):
-        if line.startswith(_ENDS) or line.endswith(">") or _TURN.match(line):
+        if _ends_material(line):
             return False
         if len(line) <= _FIRST:
             continue
@@ -155,6 +155,10 @@ def _closes(text: str) -> bool:
         if _is_task(line, listed, end, answer_slot=_ends_with_answer_slot(end)):
             return True
     return False
+
+
+def _ends_material(line: str) -> bool:
+    return line.startswith(_ENDS) or line.endswith(">") or _TURN.match(line) is not None
 
 
 def _begins_with_material(begin: str) -> bool:
@@ -168,10 +172,14 @@ def _begins_with_material(begin: str) -> bool:
 def _is_known(begin: str, text: str, *, system: bool = False) -> bool:
     """Return whether a lower-case instruction opens as that of a known client does, and continues as a template."""
     size, line = _opening(begin[:_MAX_OPENING_CHARACTERS])
-    if not size or not _goes_on(line, sure=size >= _SURE_WORDS):
-        return False
+    sure = size >= _SURE_WORDS
+    return size > 0 and _goes_on(line, sure=sure) and (sure or _is_template(size, text, system=system))
+
+
+def _is_template(size: int, text: str, *, system: bool) -> bool:
+    """Return whether a text with an opening of this many words has further lines, or says how to answer."""
     long, lines = size >= _LONG_WORDS, "\n" in text.strip()
-    if size >= _SURE_WORDS or (long and lines) or _ends_with_answer_slot(text):
+    if (long and lines) or _ends_with_answer_slot(text):
         return True
     return (long or lines or system) and _answers(text) >= _MIN_ANSWER_PHRASES
 
@@ -210,12 +218,17 @@ def _is_task(begin: str, listed: list[str], text: str, after: str | None = None,
     sentences = [_words(sentence) for sentence in _SENTENCE.split(_unmarked(_without_asides(begin), _MARKUP))]
     if any(map(_is_answered, sentences)):
         return False
-    if not _operates(sentences, after) or not (answer_slot or _answers(begin)):
-        if not any(map(_orders, sentences)) and not any(map(_judges, sentences)):
-            return False
-        if _answers(text) + answer_slot < _MIN_ANSWER_PHRASES:
-            return False
+    if not _orders_task(sentences, begin, text, after, answer_slot=answer_slot):
+        return False
     return _ASKED_BELOW.search(text[max(_FIRST, len(text) - _LAST_CHARACTERS) :].lower()) is None
+
+
+def _orders_task(sentences: list[list[str]], begin: str, text: str, after: str | None, *, answer_slot: bool) -> bool:
+    """Return whether an instruction orders such a task, and says how to answer."""
+    if _operates(sentences, after) and (answer_slot or _answers(begin)):
+        return True
+    orders = any(map(_orders, sentences)) or any(map(_judges, sentences))
+    return orders and _answers(text) + answer_slot >= _MIN_ANSWER_PHRASES
 
 
 def _without_asides(ask: str) -> str:

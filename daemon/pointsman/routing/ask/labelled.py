@@ -91,15 +91,15 @@ def _of_several(sections: list[Section], asks: list[int], answered: dict[int, in
         strong = _label(sections[early[0]]).strong
         early = [index for index in early if _label(sections[index]).strong or not strong]
         return max(early, key=lambda index: (_label(sections[index]).name.rank, -index))
-    example = next((example for example, answer in answered.items() if _is_example(sections[example:answer])), None)
+    example = next((example for example, answer in answered.items() if _has_material(sections[example:answer])), None)
     if example is not None:
         return next((index for index in asks if index > example), asks[-1])
     strong = _label(sections[asks[0]]).strong
     return asks[-1] if strong or not _begins(lead, sections[: asks[0]]) else None
 
 
-def _is_example(sections: list[Section]) -> bool:
-    """Return whether material follows a question that is answered."""
+def _has_material(sections: list[Section]) -> bool:
+    """Return whether a label names material."""
     return any(section[0].role is PartRole.OTHER for section in sections)
 
 
@@ -107,7 +107,7 @@ def _begins(lead: list[ScoredBlock], before: list[Section]) -> bool:
     """Return whether a person asks, or speaks of themselves before a label of material, and material follows."""
     if not any(one.kind is BlockKind.MATERIAL for section in before for one in section):
         return False
-    min_score = 1 if any(section[0].role is PartRole.OTHER for section in before) else ASKS
+    min_score = 1 if _has_material(before) else ASKS
     says = sum([one.content for one in lead if one.kind is BlockKind.USER_TEXT])
     return says >= 3 and any(one.score >= min_score for one in lead)
 
@@ -144,7 +144,7 @@ def _trimmed(section: Section) -> Section:
     at = next((at for at, one in enumerate(section) if one.kind in _AROUND), len(section))
     follows = any(map(stands_alone, section[:at])) and not any(map(stands_alone, section[at:]))
     remaining = section[:at] if follows else list(section)
-    asking = any(one.score for one in section[:-1])
+    asking = any(map(attrgetter("score"), section[:-1]))
     left_out = _AROUND if asking else (BlockKind.FRAME,)
     while len(remaining) > 1 and remaining[-1].kind in left_out:
         remaining.pop()

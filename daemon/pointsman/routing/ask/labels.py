@@ -157,9 +157,13 @@ def _title(plain: str) -> tuple[str, str] | None:
     return (plain.lower(), "A") if number is None else (plain[number.end() :].lower(), "1")
 
 
+def _is_title(title: str) -> bool:
+    return title[:1] in (" ", ":") and len(title) <= 2 * _LABEL and title[-1] not in ".,;"
+
+
 def _heading(line: str, title: str, level: int, named: NameOf) -> SectionLabel | None:
     """Return the label of a heading of this title and level."""
-    if title[:1] not in (" ", ":") or len(title) > 2 * _LABEL or title[-1] in ".,;":
+    if not _is_title(title):
         return None
     found = _colon_label(line, named)
     inline = found is not None and found.style.inline

@@ -103,7 +103,7 @@ def name_of(name: str, free: bool) -> RankedRole | None:
     """
     found = words_of(name)
     if free:
-        found = next((found[:index] for index, word in enumerate(found) if index and word in _SOURCES), found)
+        found = _before_source(found)
         if _is_about(found):
             return OTHER  # "Documents for your question"
     if found and found[-1] in _SAYS:
@@ -112,16 +112,25 @@ def name_of(name: str, free: bool) -> RankedRole | None:
     return exact or _by_last_words(found, name, free=free)
 
 
+def _before_source(found: tuple[str, ...]) -> tuple[str, ...]:
+    return next((found[:index] for index, word in enumerate(found) if index and word in _SOURCES), found)
+
+
 def _by_last_words(found: tuple[str, ...], name: str, *, free: bool) -> RankedRole | None:
     """Return the role that the last known word gives, if only words without a role follow it."""
     for word in reversed(found):
         known = _by_word(word, found)
         if known is not None:
-            several = free and known.role is PartRole.ASK and any(map(str.isdigit, name))  # "Message 2"
-            return known._replace(role=PartRole.USER) if several else known
+            return _of_several(known, name) if free else known
         if word in words.ANSWERS or (free and word not in _WITHOUT_ROLE):
             return None
     return None
+
+
+def _of_several(known: RankedRole, name: str) -> RankedRole:
+    """Return the role of a turn for an ask with a number: "Message 2"."""
+    several = known.role is PartRole.ASK and any(map(str.isdigit, name))
+    return known._replace(role=PartRole.USER) if several else known
 
 
 def _is_about(found: Sequence[str]) -> bool:

@@ -100,12 +100,16 @@ def relayed(text: str) -> tuple[int, int] | None:
     if marks is None:
         return None
     begin, end = lines.index(f"\n{marks[0]}"), text.rfind(marks[1])
-    around = text[:begin].strip(), text[end + 1 :].strip()
-    languages = [prose.is_english(one, prose.words_in(one)) for one in around]
-    if text[:begin].rstrip().endswith(":") or False not in languages or True in languages:
+    if not _is_relay(text[:begin].strip(), text[end + 1 :].strip()):
         return None
     pieces = text[begin + 1 : max(end, begin)].split("\n\n", _MAX_PARAGRAPHS)[:_MAX_PARAGRAPHS]
     return (begin + 1, end) if any(map(_asks_in_english, pieces)) else None
+
+
+def _is_relay(before: str, after: str) -> bool:
+    """Return whether the text around a quotation is in another language, and does not say that it is material."""
+    languages = [prose.is_english(one, prose.words_in(one)) for one in (before, after)]
+    return False in languages and True not in languages and not before.endswith(":")
 
 
 def _asks_in_english(piece: str) -> bool:

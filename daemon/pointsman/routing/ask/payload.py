@@ -37,9 +37,9 @@ def ask_in(text: str, name_of: NameOf) -> str | None:
     except (msgspec.DecodeError, RecursionError):
         return None
     found = _asks(value, name_of, None, 0)
-    best = max((rank for rank, _ in found), default=None)
+    best = max([rank for rank, _ in found], default=_GUESS)
     asks = [ask for rank, ask in found if rank == best]
-    return None if best is None or (best < 0 and len(asks) > 1) else asks[0]
+    return asks[0] if asks and (best >= 0 or len(asks) == 1) else None
 
 
 def _json_in(plain: str) -> str:

@@ -367,5 +367,5 @@ def points(found: WordList) -> bool:
 
 
 def refers(found: WordList) -> bool:
-    """Return whether there is a pronoun for somebody named elsewhere."""
-    return not words.PRONOUNS.isdisjoint(found.known)
+    """Return whether a text points, or has a pronoun for somebody named elsewhere."""
+    return points(found) or not words.PRONOUNS.isdisjoint(found.known)

@@ -176,7 +176,7 @@ class BlockParser:
             elif self._keys > _FIELDS and looks_asked(plain.partition(": ")[2]) and self._may_guess():
                 self._labelled(SectionLabel(GUESS, 0, line.index(": ") + 2, LabelStyle(inline=True)), line, at)
                 return
-        leading = plain[-1] in ":：" and (leads(plain) or at + len(line) >= self._last)
+        leading = plain[-1] in ":：" and self._leads(plain, at + len(line))
         if leading:
             self._flush(at)
         self._append(at, plain)
@@ -229,6 +229,9 @@ class BlockParser:
             return True
         comment = self._begun is not None and style.level == 1  # in the middle of a paragraph of code
         return comment or not style.ends(self._style)
+
+    def _leads(self, plain: str, end: int) -> bool:
+        return end >= self._last or leads(plain)
 
     def _is_field(self, plain: str) -> bool:
         """Return whether a line `key: value` is the next field of the form with the ask, not a line of the ask."""

@@ -107,10 +107,14 @@ def leads_on(text: str, one: ScoredBlock) -> bool:
 def one_language(scored: list[ScoredBlock]) -> list[ScoredBlock]:
     """Return the paragraphs in other languages around a question in English as frames."""
     foreign = any(one.english is False for one in scored)
-    if not foreign or not any(one.english and one.kind is BlockKind.USER_TEXT and one.score >= ASKS for one in scored):
+    if not foreign or not any(map(_asks_in_english, scored)):
         return scored
     said = (BlockKind.USER_TEXT, BlockKind.NOISE)
     return [one.become(BlockKind.FRAME) if one.kind in said and one.english is False else one for one in scored]
+
+
+def _asks_in_english(one: ScoredBlock) -> bool:
+    return one.english is True and one.kind is BlockKind.USER_TEXT and one.score >= ASKS
 
 
 def is_plain(scored: list[ScoredBlock]) -> bool:
@@ -119,11 +123,11 @@ def is_plain(scored: list[ScoredBlock]) -> bool:
         return False
     if scored[-1].block.look() is BlockForm.LOG or sum([one.size for one in scored]) > _SHORT:
         return False
-    if one_language(scored) is not scored or _is_form(scored):
-        return False
-    return len({one.block.section for one in scored if one.role is PartRole.USER}) < 2
+    return one_language(scored) is scored and not _is_form(scored)
 
 
 def _is_form(scored: list[ScoredBlock]) -> bool:
-    """Return whether labels name everything as the ask."""
+    """Return whether one label names everything as the ask, or there are several turns of a person."""
+    if len({one.block.section for one in scored if one.role is PartRole.USER}) > 1:
+        return True
     return all(one.role is PartRole.ASK for one in scored) and len({one.block.section for one in scored}) == 1

@@ -224,8 +224,8 @@ def _enclosed(part: str, text: SearchedText) -> list[TaggedBlock]:
 def _name_of(found: TaggedBlock, part: str, text: SearchedText) -> RankedRole:
     if not found.name:
         return OTHER
-    plain = text.depth > 0 and found.name.lower() in payload.PLAIN
-    if (found.role is None or plain) and looks_asked(part[found.inner : found.inner_end]):
+    unnamed = found.role is None or found.name.lower() in payload.PLAIN
+    if unnamed and looks_asked(part[found.inner : found.inner_end]):
         return GUESS
     name = found.role or OTHER
     if name.role is PartRole.USER and part.count(" ", found.inner, found.inner_end) < _MIN_SPACES:
