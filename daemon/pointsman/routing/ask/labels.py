@@ -105,7 +105,7 @@ def is_key(plain: str) -> bool:
 
 def label_in(line: str, plain: str, named: NameOf) -> SectionLabel | None:
     """Return the label of a line, or None; `plain` is the line without space at its ends."""
-    heading = _heading_of(plain)
+    heading = _heading_of(plain) if plain[0] in "#h=" else None
     if heading is not None:
         return _heading(line, *heading, named)
     framed = _decorated(line, plain, named) if len(plain) <= 2 * _LABEL else None
@@ -130,7 +130,7 @@ def _heading_of(plain: str) -> tuple[str, int] | None:
     if plain[0] == "#":
         title = plain.lstrip("#")
         return title, len(plain) - len(title)
-    match = _HEADING.match(plain) if plain[0] in "h=" and plain[-1] != "=" else None
+    match = None if plain[-1] == "=" else _HEADING.match(plain)
     return None if match is None else (plain[match.end() - 1 :], int(match["wiki"] or len(match["marks"])))
 
 
@@ -180,8 +180,14 @@ def _heading(line: str, title: str, level: int, named: NameOf) -> SectionLabel |
 
 def _colon_label(line: str, named: NameOf) -> SectionLabel | None:
     """Return the label before one of the first colons: alone at the line's beginning, or at the end of a sentence."""
-    for colon in _colons(line):
-        start = max(0, colon - _LABEL)
+    wide = "：" in line
+    if not wide and ":" not in line:
+        return None
+    for match in islice((_ANY_COLON if wide else _COLON).finditer(line, 0, _INLINE + 2), _COLONS):
+        colon = match.start()
+        if colon > _INLINE:
+            break
+        start = colon - _LABEL if colon > _LABEL else 0
         if named is name_of and not may_name(line[start:colon].rstrip()):
             continue
         clause = start if " " not in line[start:colon] else _clause(line, start, colon)
@@ -198,15 +204,6 @@ def _colon_label(line: str, named: NameOf) -> SectionLabel | None:
         sentence = clause > 0 or len(line[clause:colon].split()) > _SHORT
         return SectionLabel(name, clause, content, LabelStyle(sentence=sentence, inline=content < len(line)))
     return None
-
-
-def _colons(line: str) -> list[int]:
-    """Return the first colons of a line that may end a label."""
-    wide = "：" in line
-    if not wide and ":" not in line:
-        return []
-    found = (_ANY_COLON if wide else _COLON).finditer(line, 0, _INLINE + 2)
-    return [match.start() for match in islice(found, _COLONS) if match.start() <= _INLINE]
 
 
 def _clause(line: str, start: int, colon: int) -> int:

@@ -56,7 +56,7 @@ def _score(value: str, best: int, *, named: bool, min_score: int) -> int:
     if min_score >= ASKS and not prose.may_ask(value):
         return 0
     words = prose.words_in(value)
-    score = prose.evidence_in(value, words)._replace(named=named).score
+    score = prose.asks(value, words, named=named)
     if score <= best or (score < ASKS and not prose.has_function_words(words)):
         return 0
     return 0 if prose.content(words) < min_score or prose.is_frame(value, words) else score

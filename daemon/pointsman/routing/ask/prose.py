@@ -132,24 +132,22 @@ def may_ask(text: str) -> bool:
     return any(not words.VERBS.isdisjoint(line[:_FIRST_CHARACTERS].lower().split()) for line in text.split("\n"))
 
 
-def asks(text: str, found: WordList) -> int:
+def asks(text: str, found: WordList, *, forwarded: bool = False, named: bool = False) -> int:
     """Return how much a paragraph looks like a person's ask; from ASKS on, it surely asks."""
-    return evidence_in(text, found).score
-
-
-def evidence_in(text: str, found: WordList) -> Evidence:
-    """Return what a paragraph of these words shows."""
     tail = text[-_END:]
     question = ("?" in tail or "？" in tail or "؟" in tail) and _QUESTION.search(tail) is not None
-    evidence = Evidence(
-        question=question,
-        question_last=question and tail.rstrip(" \n\"'”’»)*")[-1:] in "?？؟",
-        order=_begins_with_order(text, found),
-        personal=not words.PERSONAL.isdisjoint(found.known),
-    )
-    if evidence.score >= ASKS or (len(text) <= MAX_END_CHARACTERS and words.INTERROGATIVES.isdisjoint(found.known)):
-        return evidence
-    return evidence._replace(question_later=_LATER.search(tail[-_CLAUSES:]) is not None)
+    last = question and tail.rstrip(" \n\"'”’»)*")[-1:] in "?？؟"
+    order = _begins_with_order(text, found)
+    personal = not words.PERSONAL.isdisjoint(found.known)
+    sure = last or order or (question and personal)
+    later = not sure and _asks_later(text, found)
+    return Evidence(question, last, later, order, personal, forwarded, named).score
+
+
+def _asks_later(text: str, found: WordList) -> bool:
+    if len(text) <= MAX_END_CHARACTERS and words.INTERROGATIVES.isdisjoint(found.known):
+        return False
+    return _LATER.search(text[-_CLAUSES:]) is not None
 
 
 def _begins_with_order(text: str, found: WordList) -> bool:

@@ -73,7 +73,7 @@ def judge(text: str, block: TextBlock) -> ScoredBlock:
         small = size < _SMALL and form not in _NOT_SMALL
         return ScoredBlock(block, role, BlockKind.SMALL if small else BlockKind.MATERIAL)
     found = prose.words_in(piece)
-    score = prose.evidence_in(piece, found)._replace(forwarded=quoted).score
+    score = prose.asks(piece, found, forwarded=quoted)
     kind = _kind_of(piece, found, score, size)
     content = 0 if kind is BlockKind.MATERIAL else prose.content(found)
     return ScoredBlock(block, role, kind, score, content, quoted or prose.is_english(piece, found), found)
