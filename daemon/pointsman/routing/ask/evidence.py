@@ -11,7 +11,7 @@ ASKS = 2
 
 
 class Evidence(NamedTuple):
-    """What a text shows: as evidence, whether it does; as weights, how much that counts."""
+    """The signs of an ask in a text: as evidence, whether each is there; as weights, how much each counts."""
 
     question: int = 0
     """A question mark is near its end."""

@@ -53,7 +53,7 @@ class SearchedText:
 
     @cached_property
     def encloses(self) -> bool:
-        """Whether there are tags or fences."""
+        """Return whether there are tags or fences."""
         return any(map(self.text.__contains__, _ENCLOSING))
 
     def within(self, text: str) -> SearchedText:
