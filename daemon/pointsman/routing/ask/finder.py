@@ -200,7 +200,7 @@ def _instruction(whole: str, system: str, span: tuple[int, int] | None) -> Ask |
 
 
 MESSAGE_EXITS = (_helper_task, _harness, _instruction)
-"""The exits of a message before it is taken apart (search.py), in their order: the first that finds something counts."""
+"""The exits of a message before it is taken apart (search.py), in their order: the first that finds an ask counts."""
 
 
 def _line_ends(text: str) -> str:

@@ -113,9 +113,14 @@ def label_in(line: str, plain: str, named: NameOf) -> SectionLabel | None:
         return framed
     if _is_data(line, plain):
         return None
-    if plain[-1] == ":" and "@" in plain and "<" in plain:  # "On Monday, Ann <ann@example.com> wrote:"
+    if _cites(plain):
         return SectionLabel(OTHER, 0, len(line), LabelStyle(sentence=True))
     return _colon_label(line, named) or _quoted(line) or framed
+
+
+def _cites(plain: str) -> bool:
+    """Return whether a line introduces a mail: "On Monday, Ann <ann@example.com> wrote:"."""
+    return plain[-1] == ":" and "@" in plain and "<" in plain
 
 
 def _is_data(line: str, plain: str) -> bool:

@@ -135,13 +135,17 @@ def may_ask(text: str) -> bool:
 def asks(text: str, found: WordList, *, forwarded: bool = False, named: bool = False) -> int:
     """Return how much a paragraph looks like a person's ask; from ASKS on, it surely asks."""
     tail = text[-_END:]
-    question = ("?" in tail or "？" in tail or "؟" in tail) and _QUESTION.search(tail) is not None
+    question = _has_question(tail)
     last = question and tail.rstrip(" \n\"'”’»)*")[-1:] in "?？؟"
     order = _begins_with_order(text, found)
     personal = not words.PERSONAL.isdisjoint(found.known)
     sure = last or order or (question and personal)
     later = not sure and _asks_later(text, found)
     return Evidence(question, last, later, order, personal, forwarded, named).score
+
+
+def _has_question(tail: str) -> bool:
+    return ("?" in tail or "？" in tail or "؟" in tail) and _QUESTION.search(tail) is not None
 
 
 def _asks_later(text: str, found: WordList) -> bool:
