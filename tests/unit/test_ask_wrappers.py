@@ -66,6 +66,6 @@ def test_hardly_a_document_that_speaks_changes_the_ask() -> None:
     assert len(rows) == len({document.id for document, _, _ in rows}) == 180
     changed: Counter[str] = Counter()
     for document, kind, ask in rows:
-        asked = BY_NAME[kind.format].parse(kind.filled(ask, document.text), AskFinder()).ask.text
+        asked = parse_request(BY_NAME[kind.format], kind.filled(ask, document.text), AskFinder()).ask.text
         changed[document.form] += asked.split() != ask.split()
     assert changed <= HEARD
