@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ import yaml
 from support.command import run_here
 from support.daemon import run_daemon
 from support.fake_vllm import run_fake_vllm
-from support.service import CHAT, MEDICAL, TECHNICAL, chat, shipped_config
+from support.service import CHAT, CONFIG, MEDICAL, TECHNICAL, chat, shipped_config
 
 PROMPTS = {
     "computer science": (
@@ -97,6 +98,16 @@ def test_the_shipped_classifier_is_measured(file: Path, tmp_path: Path) -> None:
     assert report["out_of_scope"]["caught"]["share"] >= 0.6
     assert report["latency"]["median_ms"] > 0
     assert all(text not in done.stdout + json.dumps(report) for texts in PROMPTS.values() for text in texts)
+
+
+def test_a_prompt_in_another_language_is_counted_and_decided_as_by_the_service(tmp_path: Path) -> None:
+    german = "Darf mein Vermieter die Kaution behalten, wenn ich die Wohnung nicht gestrichen habe?"
+    file = write(tmp_path / "rows.jsonl", [{"text": german, "label": "out_of_scope"}])
+    done = run("builtin", file, "--config", CONFIG, "--json", tmp_path / "r.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 of 1 prompts are in none that the artifact declares" in done.stdout
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (report["unsupported"], report["out_of_scope"]["caught"]["part"]) == (1, 1)
 
 
 def test_every_fault_of_a_file_is_told_and_exits_with_1(tmp_path: Path) -> None:
@@ -197,6 +208,37 @@ async def test_a_daemons_log_is_replayed_with_the_texts_that_it_kept(tmp_path: P
     changed = json.loads((tmp_path / "r.json").read_text())
     assert changed["as_logged"]["share"] == 1.0
     assert all(list(after) == ["(none)"] for after in changed["matrix"].values())
+
+
+async def test_conversations_and_rules_are_replayed_from_the_journal(tmp_path: Path) -> None:
+    """Of `journalctl -o json`, compressed; the table has a sample of what changes."""
+    rules = [{"name": "drums", "keywords": ["drum"], "adapter": "legal-lora"}]
+    options = {"log": {"texts_file": "texts.jsonl"}, "routing": {"rules": rules}}
+    said: list[dict[str, str]] = []
+    async with run_fake_vllm() as fake:
+        config: dict[str, Any] = shipped_config(fake.port) | {"pointsman": options}
+        async with run_daemon(config, tmp_path) as daemon, aiohttp.ClientSession() as http:
+            for text in (MEDICAL, "And what about a low one?", "ok, thanks", "My drum is loud"):
+                said.append({"role": "user", "content": text})
+                sent = {"model": "MoM", "messages": said}
+                async with http.post(daemon.base_url + CHAT, json=sent) as response:
+                    assert response.status == 200
+                said.append({"role": "assistant", "content": "It depends."})
+    entries = [json.dumps({"MESSAGE": line}) for line in daemon.log_text().splitlines()]
+    (tmp_path / "journal.gz").write_bytes(gzip.compress("\n".join(entries).encode()))
+    replay: list[str | Path] = ["--replay", tmp_path / "journal.gz", "builtin", "--config"]
+
+    same = await asyncio.to_thread(run, *replay, daemon.config)
+    without = yaml.safe_load(daemon.config.read_text())
+    without["pointsman"]["routing"] = {"sticky": False}
+    (tmp_path / "without.yaml").write_text(yaml.safe_dump(without))
+    other = await asyncio.to_thread(run, *replay, tmp_path / "without.yaml")
+
+    assert "4 decisions, 4 decided again" in same.stdout
+    assert "changed      0.0 %" in same.stdout
+    assert "2 decided again" in other.stdout
+    assert "changed      0.0 %" not in other.stdout
+    assert "And what about a low one?" in other.stdout
 
 
 async def test_without_texts_there_is_nothing_to_replay(tmp_path: Path) -> None:

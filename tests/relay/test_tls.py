@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import shutil
+import signal
 import socket
 import ssl
 import statistics
@@ -249,6 +250,32 @@ async def test_a_connection_that_ends_waits_for_no_answer_to_that(secure: Relay,
         await eventually(
             lambda: files(secure) <= before + 1, "they are closed", timeout_s=20
         )  # as the library would wait for 30 s
+
+
+async def test_a_stream_ends_whole_while_the_service_stops(tmp_path: Path, upstream: Hostile, pair: Pair) -> None:
+    go_on = asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.body()
+        await exchange.send(STREAM + chunk(event("one")))
+        await go_on.wait()
+        await exchange.send(chunk(DONE) + chunk(b"") + b"\r\n")
+
+    upstream.script = script
+    async with (
+        run_relay(tmp_path, upstream, server={"tls": pair.options()}) as relay,
+        relay.client(tls=certificates.client(pair)) as client,
+        relay.client() as silent,
+    ):
+        client.send(post(chat(stream=True)))
+        await client.head()
+        relay.daemon.process.send_signal(signal.SIGTERM)
+        await relay.daemon.logged("stopping")
+        go_on.set()
+        assert (await client.rest()).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+        await silent.rest()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await relay.daemon.process.wait() == 0
 
 
 # --- certificates -------------------------------------------------------------------------------------------------
