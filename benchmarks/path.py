@@ -173,7 +173,7 @@ def connected(generations: Generations) -> Ends:
         routes(generations.exchange, lambda: None, generations.current.recorder.not_routed),
         lambda: generations.current.limits,
         lambda _: None,
-        generations.current.recorder.abandoned,
+        generations.current.recorder.record_abandoned,
         generations.budget,
     )
     client, client_line = ClientConnection(listener), ClientTransport()

@@ -36,6 +36,7 @@ from pointsman.routing.follow_up import content_free
 from pointsman.routing.history import HistoryReader
 from pointsman.routing.parsed_request import ParsedRequest, parse_request
 from pointsman.routing.router import Router
+from pointsman.routing.sender import Sender
 from pointsman.routing.steps import finish
 from pointsman.routing.subject import ANSWER_CHARACTERS, ASK_CHARACTERS
 
@@ -245,7 +246,7 @@ async def keeps(router: Router, text: str) -> bool:
 
 
 async def model_of(router: Router, messages: Sequence[ChatMessage], caller: Caller = ANYBODY) -> str:
-    return (await router.route(request(messages), caller)).decision.model
+    return (await router.route(request(messages), Sender(caller))).decision.model
 
 
 def request(messages: Sequence[ChatMessage]) -> ParsedRequest:

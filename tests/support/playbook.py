@@ -181,7 +181,7 @@ class Wire:
                 self._handler,
                 lambda: self.generations.current.limits,
                 self.refused.append,
-                self.generations.current.recorder.abandoned,
+                self.generations.current.recorder.record_abandoned,
                 self.generations.budget,
             )
         )

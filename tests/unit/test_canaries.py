@@ -17,7 +17,7 @@ from pointsman.app.overlay import OverlayStore
 from pointsman.classify.classifier import Classifier
 from pointsman.cli.canary import render
 from pointsman.config import overlay
-from pointsman.config.client_keys import KeyScope
+from pointsman.config.client_keys import ClientKey, KeyScope
 from pointsman.config.model import Canary, CategoryRollout, Config, Lora, Model, RoutingOptions
 from pointsman.config.overlay import CanaryOutcome, Overlay, with_canary
 from pointsman.formats import CHAT
@@ -26,6 +26,7 @@ from pointsman.routing.canaries import Arm
 from pointsman.routing.decision import Reason
 from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import RoutedRequest, Router
+from pointsman.routing.sender import Sender
 from support.config_files import MINIMAL, category, loaded, problems
 from support.metrics import Metrics
 from support.playbook import OK, Wire, playing, with_length
@@ -100,8 +101,8 @@ async def test_those_who_share_a_first_turn_are_mixed_from_the_second_on(classif
 async def test_a_client_that_may_not_have_a_canary_is_on_no_arm(classifier: Classifier, percent: float) -> None:
     """Nor is it counted for the stable arm, where it would always be."""
     body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "python"}]}).encode()
-    scope = KeyScope(frozenset({BASE, "technical-lora"}), BASE)
-    routed = await Router(config_of(percent), classifier, ServedModels).route(parse_request(CHAT, body), scope=scope)
+    limited = Sender(key=ClientKey("ann", b"", KeyScope(frozenset({BASE, "technical-lora"}), BASE)))
+    routed = await Router(config_of(percent), classifier, ServedModels).route(parse_request(CHAT, body), limited)
     assert (routed.decision.model, routed.decision.arm) == ("technical-lora", None)
 
 

@@ -14,6 +14,7 @@ from pointsman.routing.conversation_keys import Caller
 from pointsman.routing.decision import Reason
 from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import RoutedRequest, Router
+from pointsman.routing.sender import Sender
 from support.toy_config import config
 
 ME = Caller("me", "session-1")
@@ -65,7 +66,7 @@ def said(text: str) -> dict[str, Any]:
 
 async def send(router: Router, *messages: Any, api: Format = CHAT, caller: Caller = ME, **fields: Any) -> RoutedRequest:
     body = {"model": "MoM", api.prompt_field: messages, **fields}
-    return await router.route(parse_request(api, json.dumps(body).encode()), caller)
+    return await router.route(parse_request(api, json.dumps(body).encode()), Sender(caller))
 
 
 async def begin(router: Router, caller: Caller = ME) -> None:

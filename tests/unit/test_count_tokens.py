@@ -43,6 +43,6 @@ def test_a_named_model_is_counted_as_it_came(wire: Wire) -> None:
 def test_counting_is_not_remembered(wire: Wire) -> None:
     conversations = wire.generations.current.backend.router._conversations
     body(wire, PATH, "MoM")
-    assert len(conversations._entries) == 0
+    assert len(conversations._store._entries) == 0
     body(wire, "/v1/messages", "MoM")
-    assert len(conversations._entries) == 1
+    assert len(conversations._store._entries) == 1

@@ -20,7 +20,7 @@ SOURCE = Path(pointsman.__file__).parent
 STAND_IN = SOURCE / "cli" / "demo.py"
 # To parse all files takes half a second.
 MAY_TELL = re.compile(
-    r"\bcode=|^ +(code|reason)\b.*=|refus(al|ed)\b|count_refused|upstream_errors|retried", re.MULTILINE
+    r"\bcode=|^ +(code|reason)\b.*=|refus(al|ed)\b|count_refused|upstream_errors|record_retry", re.MULTILINE
 )
 
 
@@ -41,9 +41,7 @@ def words_in(tree: ast.AST) -> Iterator[str]:
                 args=[*_, ast.Constant(value=str(reason))],
             ) if counter in {"refused", "upstream_errors"}:
                 yield reason
-            case ast.Call(
-                func=ast.Name(id="retried" | "_retried") | ast.Attribute(attr="retried" | "_retried"), args=arguments
-            ):
+            case ast.Call(func=ast.Attribute(attr="record_retry"), args=arguments):
                 yield from (str(each.value) for each in arguments if isinstance(each, ast.Constant))
 
 

@@ -11,7 +11,8 @@ from unittest import mock
 import pytest
 
 from pointsman.errors import UpstreamUnreachable
-from pointsman.proxy.reroute import ForwardPlan, forward_chosen
+from pointsman.proxy.forward import Forwarder
+from pointsman.proxy.forwarded_request import ForwardPlan
 from support.client_keys import bearer, line
 from support.playbook import LAST, OK, STREAM, Wire, chunk, event, playing, post, with_length
 from support.virtual_loop import FakeTransport
@@ -266,7 +267,7 @@ def test_an_endpoint_that_is_left_for_another_is_counted(wire: Wire) -> None:
 def test_a_request_that_no_endpoint_may_serve_says_what_to_check(wire: Wire) -> None:
     nothing: Any = None
     with pytest.raises(UpstreamUnreachable, match="check preferred_endpoints"):
-        _ = wire.generations.current.backend.forwarder.forward(nothing, (), b"")
+        _ = wire.generations.current.backend.forwarder.forward(nothing, ForwardPlan((), b""))
 
 
 def test_an_answer_of_a_listed_path_gets_no_headers_but_ours(wire: Wire) -> None:
@@ -279,21 +280,28 @@ def test_an_answer_of_a_listed_path_gets_no_headers_but_ours(wire: Wire) -> None
 
 async def test_a_base_model_that_cannot_be_reached_is_not_replaced() -> None:
     """What was planned anew could be an adapter, for which nobody asked."""
-    forwarder, exchange, decision = (mock.Mock() for _ in range(3))
-    forwarder.outage_queue = None
-    forwarder.attempt.side_effect = UpstreamUnreachable("nobody there")
-    decision.adapter = False
-    again = mock.Mock()
-    with pytest.raises(UpstreamUnreachable):
-        await forward_chosen(forwarder, exchange, ForwardPlan(decision, b"", b""), again)
-    again.assert_not_called()
+    exchange, replan = mock.Mock(), mock.Mock()
+    with (
+        mock.patch.object(Forwarder, "_best", side_effect=UpstreamUnreachable("nobody there")),
+        pytest.raises(UpstreamUnreachable),
+    ):
+        await forwarder().forward(exchange, ForwardPlan((), b"", "base"), replan)
+    replan.assert_not_called()
 
 
 async def test_an_adapter_that_no_endpoint_may_serve_is_counted_at_none() -> None:
-    forwarder, exchange, adapter, base = (mock.Mock() for _ in range(4))
-    forwarder.outage_queue = None
-    forwarder.attempt.side_effect = [UpstreamUnreachable("nobody may"), asyncio.sleep(0)]
-    adapter.adapter, base.adapter, exchange.record.endpoint = True, False, None
-    await forward_chosen(forwarder, exchange, ForwardPlan(adapter, b"", b""), lambda _: ForwardPlan(base, b"", b""))
-    forwarder.upstreams.metrics.upstream_errors.add.assert_called_once_with("", "upstream_unreachable")
-    assert exchange.retried.call_args.args[:2] == ("", "connect")
+    exchange, made = mock.Mock(), forwarder()
+    exchange.record.endpoint = None
+    adapter, base = ForwardPlan((), b"", "adapter", adapter=True), ForwardPlan((), b"", "base")
+    sent = [UpstreamUnreachable("nobody may"), asyncio.sleep(0)]
+    with mock.patch.object(Forwarder, "_send", side_effect=sent):
+        await made.forward(exchange, adapter, lambda _: base)
+    counted: Any = made.upstreams.metrics.upstream_errors.add
+    counted.assert_called_once_with("", "upstream_unreachable")
+    assert exchange.record_retry.call_args.args[:2] == ("", "connect")
+
+
+def forwarder() -> Forwarder:
+    upstreams = mock.Mock()
+    upstreams.quarantine = None
+    return Forwarder(upstreams, None)

@@ -21,6 +21,7 @@ from pointsman.routing.images import has_images
 from pointsman.routing.parsed_request import ParsedRequest, parse_request
 from pointsman.routing.router import RoutedRequest, Router
 from pointsman.routing.rules import RequestOrigin
+from pointsman.routing.sender import Sender
 from support.toy_config import BASE, category, config
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -76,9 +77,9 @@ async def test_a_rule_bars_an_adapter_and_the_next_answers(classifier: Classifie
     never = Rule(name="no lawyers", never="legal-lora", paths=("/v1/chat/completions",))
     router = router_of(classifier, never)
     at_chat = RequestOrigin({}, path="/v1/chat/completions")
-    assert outcome(await router.route(request("landlord"), origin=at_chat)) == (BASE, Reason.RULE, "no lawyers")
+    assert outcome(await router.route(request("landlord"), Sender(origin=at_chat))) == (BASE, Reason.RULE, "no lawyers")
     assert outcome(await router.route(request("landlord"))) == ("legal-lora", Reason.CLASSIFIED, None)
-    assert outcome(await router.route(request("python"), origin=at_chat)) == CLASSIFIED
+    assert outcome(await router.route(request("python"), Sender(origin=at_chat))) == CLASSIFIED
 
 
 async def test_what_one_rule_bars_no_other_can_name(classifier: Classifier) -> None:
@@ -186,13 +187,16 @@ HOME = RequestOrigin({b"x-team": b"legal-berlin", b"accept": b"*/*"}, "10.1.2.3"
     ],
 )
 async def test_all_conditions_must_hold(classifier: Classifier, conditions: dict[str, Any], holds: bool) -> None:
-    routed = await router_of(classifier, to_legal(**conditions)).route(request("Fix my Python"), origin=HOME)
+    routed = await router_of(classifier, to_legal(**conditions)).route(request("Fix my Python"), Sender(origin=HOME))
     assert outcome(routed) == (LEGAL if holds else CLASSIFIED)
 
 
 async def test_a_client_of_a_unix_socket_is_in_no_network(classifier: Classifier) -> None:
     rule = to_legal(clients=("0.0.0.0/0", "::/0"))
-    assert outcome(await router_of(classifier, rule).route(request("python"), origin=RequestOrigin({}))) == CLASSIFIED
+    assert (
+        outcome(await router_of(classifier, rule).route(request("python"), Sender(origin=RequestOrigin({}))))
+        == CLASSIFIED
+    )
 
 
 @pytest.mark.parametrize(
@@ -216,7 +220,7 @@ async def test_images_are_found_in_each_format_and_not_in_what_is_said(
 
 async def test_a_client_without_a_key_has_none_of_a_name(classifier: Classifier) -> None:
     router = router_of(classifier, to_legal(keys=("legal-bot",)))
-    assert outcome(await router.route(request("python"), origin=RequestOrigin({}))) == CLASSIFIED
+    assert outcome(await router.route(request("python"), Sender(origin=RequestOrigin({})))) == CLASSIFIED
 
 
 async def test_tools_are_a_condition(classifier: Classifier) -> None:
@@ -249,7 +253,7 @@ async def test_the_language_is_a_condition_once_it_is_known(classifier: Classifi
 
 async def test_for_the_language_a_text_is_classified_as_its_clients(classifier: Classifier) -> None:
     german: Any = German(classifier)
-    await router_of(german, to_legal(languages=("de",))).route(request("python"), key=ClientKey("ann", b""))
+    await router_of(german, to_legal(languages=("de",))).route(request("python"), Sender(key=ClientKey("ann", b"")))
     assert german.clients == ["ann"]
 
 
@@ -270,8 +274,8 @@ async def test_where_nobody_asked_there_is_nothing_to_find(classifier: Classifie
     many = request(*["python"] * 4_098)
     by_text, by_client = to_legal(max_chars=10**6), to_legal(clients=("10.0.0.0/8",))
     for asked, reason in ((helper, Reason.HELPER_TASK), (many, Reason.TOO_MANY_PARTS)):
-        assert outcome(await router_of(classifier, by_text).route(asked, origin=HOME)) == (BASE, reason, None)
-        assert outcome(await router_of(classifier, by_client).route(asked, origin=HOME)) == LEGAL
+        assert outcome(await router_of(classifier, by_text).route(asked, Sender(origin=HOME))) == (BASE, reason, None)
+        assert outcome(await router_of(classifier, by_client).route(asked, Sender(origin=HOME))) == LEGAL
 
 
 async def test_of_a_long_ask_both_ends_are_looked_at(classifier: Classifier) -> None:

@@ -20,6 +20,7 @@ from pointsman.routing.history import HistoryReader
 from pointsman.routing.parsed_request import ParsedRequest, parse_request
 from pointsman.routing.policy import Policy
 from pointsman.routing.router import Router
+from pointsman.routing.sender import Sender
 from pointsman.routing.steps import Steps, finish
 from support import playbook
 from support.client_keys import bearer, line
@@ -182,10 +183,10 @@ def test_the_policy_of_clients_with_keys_decides_the_same_and_remembers_nothing(
 async def test_routing_for_a_client_uses_nothing_that_another_has_left(classifier: Classifier, said: Any) -> None:
     router = Router(config(), classifier, ServedModels)
     for name in ("ann", "bob"):
-        routed = await router.route(asked(*said), remember=False, key=ClientKey(name, b""))
+        routed = await router.route(asked(*said), Sender(key=ClientKey(name, b"")), remember=False)
         assert routed.decision.category == "technical"
 
-    assert len(router._histories._known) == 2 * len(said)
+    assert len(router._conversations._histories._known) == 2 * len(said)
     assert router.policy._known_choice.cache_info().currsize == 0  # type: ignore[attr-defined]
 
 
@@ -202,8 +203,8 @@ async def test_what_is_read_of_a_change_of_subject_is_its_clients(
 
     monkeypatch.setattr(classifier, "classify", noted)
     router, key = Router(config(), classifier, ServedModels), ClientKey("ann", b"")
-    await router.route(asked("python python"), key=key)
-    routed = await router.route(asked("python python", "A language.", "landlord landlord landlord"), key=key)
+    await router.route(asked("python python"), Sender(key=key))
+    routed = await router.route(asked("python python", "A language.", "landlord landlord landlord"), Sender(key=key))
 
     assert routed.follow_up is not None
     assert routed.follow_up.together is not None

@@ -32,6 +32,7 @@ from pointsman.routing.history import HistoryReader
 from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.policy import FollowUp
 from pointsman.routing.router import RoutedRequest, Router
+from pointsman.routing.sender import Continuation, Sender
 from pointsman.routing.steps import Steps
 from support.gate import Gate
 from support.toy_config import BASE, category, config, entry
@@ -64,7 +65,7 @@ async def send(
     request = parse_request(api, json.dumps({"model": "MoM", api.prompt_field: messages, **fields}).encode())
     if stated is not None:
         request = msgspec.structs.replace(request, ask=stated)
-    return await router.route(request, caller, continued=continued)
+    return await router.route(request, Sender(caller, continues=Continuation(remembered=continued)))
 
 
 def found(routed: RoutedRequest) -> tuple[str | None, Reason]:
@@ -450,7 +451,7 @@ class Unwrapping(AskFinder):
 
 async def test_a_wrapper_that_vanishes_from_later_histories_does_not_matter(router: Router) -> None:
     """RAG front ends wrap the newest question alone."""
-    router._histories = HistoryReader(Unwrapping())
+    router._conversations._histories = HistoryReader(Unwrapping())
     ask = Ask("python", AskKind.ASK)
     await send(router, "Use the context: landlord\nQuestion: python", stated=ask)
     wrapped = "Use the context: landlord landlord\nQuestion: python landlord"

@@ -10,19 +10,18 @@ from pointsman.routing.body import BodyFields
 from pointsman.routing.conversation_keys import Caller
 from pointsman.routing.router import Router
 from pointsman.routing.rules import NO_ORIGIN, RequestOrigin
+from pointsman.routing.sender import NEW_RESPONSE, Continuation, Sender
 
 
-def caller_of(router: Router, client: str, head: RequestHead, fields: BodyFields) -> Caller:
-    """Return the `client` of a request, and its name for the session."""
-    return Caller(client, router.session_ids.find(head.values, fields))
-
-
-def origin_of(router: Router, exchange: Exchange, path: str) -> RequestOrigin:
-    """Return the origin of a request, if needed."""
-    if router.rules is None:
-        return NO_ORIGIN
-    request, key = exchange.request, exchange.key
-    return RequestOrigin(request.head.values, request.client.address, path, "" if key is None else key.name)
+def sender_of(
+    router: Router, exchange: Exchange, path: str, fields: BodyFields, continues: Continuation = NEW_RESPONSE
+) -> Sender:
+    """Return the client of a request, the session that it names, and the origin, if that is needed."""
+    request, key, origin = exchange.request, exchange.key, NO_ORIGIN
+    caller = Caller(exchange.client, router.session_ids.find(request.head.values, fields))
+    if router.rules is not None:
+        origin = RequestOrigin(request.head.values, request.client.address, path, "" if key is None else key.name)
+    return Sender(caller, key, origin, continues)
 
 
 def stated_ask(head: RequestHead) -> str:

@@ -11,7 +11,7 @@ from pointsman.routing.router import RoutedRequest
 
 def decision_lines(routed: RoutedRequest) -> bytes:
     """Return the header lines, each with CRLF; names follow vLLM Semantic Router where it has one."""
-    decision, edited, read = routed.decision, routed.edited, routed.classification
+    decision, edited, read = routed.decision, routed.edited, routed.reading.classification
     lines = _named_lines(decision.model, decision.reason, decision.category, edited.reasoning, edited.prompted)
     if decision.confidence is not None:
         lines += b"x-pointsman-confidence: %.4f\r\n" % decision.confidence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pointsman.api import stored
 from pointsman.api.auth import check_model
-from pointsman.api.caller import caller_of, origin_of, stated_ask
+from pointsman.api.caller import sender_of, stated_ask
 from pointsman.api.queue_priority import own_priority, set_priority
 from pointsman.config.model import DIRECT
 from pointsman.errors import UnknownResponse
@@ -13,11 +13,11 @@ from pointsman.long_body import Received
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.body import BodyFields, read_fields
-from pointsman.routing.conversation_keys import ANYBODY
 from pointsman.routing.parsed_request import ParsedRequest, format_of, read_request
 from pointsman.routing.response_storage import storage_of
 from pointsman.routing.router import RoutedRequest, Router
 from pointsman.routing.rules import RequestOrigin
+from pointsman.routing.sender import NEW_RESPONSE, Continuation, Sender
 
 
 async def dry_run(
@@ -29,47 +29,34 @@ async def dry_run(
     rules read its headers. By default there is none, and an unknown response counts as none.
     """
     fields = await router.step_scheduler.run(read_fields(body, router.fields))
-    form = format_of(fields)
-    key = None if exchange is None else exchange.key
-    if exchange is None:
-        fields.priority = own_priority(router, None, form.path)
-    else:
-        await set_priority(router, key, own_priority(router, key, form.path), fields)
-    continued = stored.Continuation()
+    form, key = format_of(fields), None if exchange is None else exchange.key
+    own, continues = own_priority(router, key, form.path), NEW_RESPONSE
     if form is RESPONSES and responses is not None:
-        continued = _continued(router, fields, exchange, responses)
-    stated, caller, scope, origin = "", ANYBODY, None, RequestOrigin({}, path=form.path)
-    if exchange is not None:
-        head, scope = exchange.request.head, exchange.scope
-        origin = origin_of(router, exchange, form.path)
-        stated, caller = stated_ask(head), caller_of(router, exchange.client, head, fields)
+        continues = _continued(router, fields, exchange, responses)
+    if exchange is None:
+        fields.priority, stated = own, ""
+        sender = Sender(origin=RequestOrigin({}, path=form.path), continues=continues)
+    else:
+        await set_priority(router, key, own, fields)
+        stated = stated_ask(exchange.request.head)
+        sender = sender_of(router, exchange, form.path, fields, continues)
     parsed = await router.step_scheduler.run(read_request(form, fields, router.finder_of(key), stated))
-    if parsed.model is not None and parsed.model not in router.auto_names_of(key):
+    if router.names_model(parsed.model, key):
         check_model(key, parsed.model.removeprefix(DIRECT))
-    routed = await router.route(
-        parsed,
-        caller,
-        continued=continued.remembered,
-        remember=False,
-        at=continued.at,
-        origin=origin,
-        scope=scope,
-        key=key,
-    )
-    return parsed, routed
+    return parsed, await router.route(parsed, sender, remember=False)
 
 
 def _continued(
     router: Router, fields: BodyFields, exchange: Exchange | None, responses: StoredResponses
-) -> stored.Continuation:
+) -> Continuation:
     """Return what a response would continue; raises RequestError as for a request that is forwarded."""
     former = storage_of(fields).continues
     if former is None:
-        return stored.Continuation()
+        return NEW_RESPONSE
     try:
         client = "" if exchange is None else exchange.client
-        return stored.Continuation(*stored.find(router.config, responses, client, former))
+        return Continuation(*stored.find(router.config, responses, client, former))
     except UnknownResponse:
         if exchange is None:  # the admin port does not know whose the request is
-            return stored.Continuation()
+            return NEW_RESPONSE
         raise

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from pointsman.config.model import Config, Endpoint
 from pointsman.errors import UnknownResponse
 from pointsman.proxy.exchange import Exchange
@@ -12,16 +10,7 @@ from pointsman.proxy.stored_responses import StoredResponses
 from pointsman.routing.body import BodyFields
 from pointsman.routing.conversations import ConversationState
 from pointsman.routing.response_storage import storage_of
-
-
-class Continuation(NamedTuple):
-    """The response that another one continues: its endpoint, and the stored part of its decision."""
-
-    at: Endpoint | None = None
-    remembered: ConversationState | None = None
-
-
-NOTHING = Continuation()
+from pointsman.routing.sender import NEW_RESPONSE, Continuation
 
 
 def find(
@@ -59,5 +48,5 @@ def continued(config: Config, forwarder: Forwarder, exchange: Exchange, fields: 
     storage = storage_of(fields)
     exchange.stores = storage.stores
     if storage.continues is None:
-        return NOTHING
+        return NEW_RESPONSE
     return Continuation(*storing_endpoint(config, forwarder, exchange, storage.continues))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec.json import Decoder
 
+from pointsman.api.backend import Backend
 from pointsman.config.decode import MAX_INTEGER
 from pointsman.errors import NestedTooDeeply, RequestError, UsageUnknown
-from pointsman.formats import FORMATS, by_path
+from pointsman.formats import FORMATS, Format, by_path
 from pointsman.long_body import Received
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.key_limiter import KeyLease
@@ -14,7 +15,7 @@ from pointsman.routing import json_scan, stream_usage
 from pointsman.routing.body import BodyFields, Value, decode, fields_at_once, given, kind, read_fields
 from pointsman.routing.edits import edited
 from pointsman.routing.json_scan import ByteSpan, JsonError
-from pointsman.routing.steps import Steps, StepScheduler
+from pointsman.routing.steps import Steps
 
 # Of English text; the rest of a body has more bytes a token.
 BYTES_PER_TOKEN = 4
@@ -27,49 +28,45 @@ _FIELDS = (*_ALL_LENGTHS, *_ANSWERS, "background", *stream_usage.FIELDS)
 _NUMBER, _FLAG = Decoder(int), Decoder(bool)
 
 
-async def reserve(
-    exchange: Exchange,
-    lease: KeyLease,
-    step_scheduler: StepScheduler,
-    body: Received,
-    usual_answer: int,
-    *,
-    is_json: bool,
-) -> Received:
+async def reserve(backend: Backend, exchange: Exchange, lease: KeyLease, body: Received) -> Received:
     """Reserve the tokens of the prompts and the longest answers.
 
     Raises RateLimited (429), UsageUnknown (403), or NestedTooDeeply (400).
 
-    `usual_answer` is assumed for an answer whose length the client does not limit. Returns the body, which asks for the
-    usage of a stream; the client gets no usage unless it has asked.
+    Returns the body, which asks for the usage of a stream; the client gets no usage unless it has asked.
     """
-    if not is_json:
+    if not exchange.request.is_json:
         raise UsageUnknown("your key has a limit of tokens, and those of this request are not known: send JSON")
-    form, prompt = by_path(exchange.record.path), len(body) // BYTES_PER_TOKEN
-    lists = form.prompts_fields if form.length_fields else _ALL_PROMPTS
-    names = _FIELDS + lists
-    usual = fields_at_once(body, names)
+    form, step_scheduler = by_path(exchange.record.path), backend.router.step_scheduler
+    names = _FIELDS + (form.prompts_fields if form.length_fields else _ALL_PROMPTS)
     try:
+        usual = fields_at_once(body, names)
         fields = await step_scheduler.run(read_fields(body, names)) if usual is None else usual
     except NestedTooDeeply:
         raise
     except RequestError:
-        lease.reserve(prompt, 0)  # vLLM refuses it
+        lease.reserve(len(body) // BYTES_PER_TOKEN, 0)  # vLLM refuses it
         return body
     background = fields.get("background")
     if given(background) and decode(background, True, _FLAG):
         raise UsageUnknown("your key has a limit of tokens, and those of a response in the background are not known")
-    answers = 0
-    if form.generates:
-        prompts = await step_scheduler.run(_prompts(fields, lists)) if lists else 1
-        answers = prompts * max(1, _greatest(fields, _ANSWERS)) * _longest(fields, form.length_fields, usual_answer)
-    lease.reserve(prompt, answers)
+    assumed = backend.config.pointsman.access.reserved_answer_tokens
+    answers = await step_scheduler.run(_answer_tokens(fields, form, assumed))
+    lease.reserve(len(body) // BYTES_PER_TOKEN, answers)
     # A long body is not copied for this.
     if not form.usage_on_request or not isinstance(body, bytes):
         return body
     asking = stream_usage.asking(fields)
     exchange.hides_usage = bool(asking)
     return bytes(edited(fields, asking).body) if asking else body
+
+
+def _answer_tokens(fields: BodyFields, form: Format, assumed: int) -> Steps[int]:
+    """Return the tokens that all answers may have, each `assumed` ones if the client does not limit its length."""
+    if not form.generates:
+        return 0
+    prompts = yield from _prompts(fields, form.prompts_fields if form.length_fields else _ALL_PROMPTS)
+    return prompts * max(1, _greatest(fields, _ANSWERS)) * _longest(fields, form.length_fields, assumed)
 
 
 def _longest(fields: BodyFields, names: tuple[str, ...], usual: int) -> int:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
-from pointsman.api.data import Backend
+from pointsman.api.backend import Backend
 from pointsman.app.descriptors import client_connections, raise_limit
 from pointsman.app.generation import Generation
 from pointsman.app.prepare import PreparedConfig

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pointsman.adapters.loader import Loader
 from pointsman.adapters.poller import Poller
-from pointsman.api.data import Backend
+from pointsman.api.backend import Backend
 from pointsman.app.shadow import ShadowClassifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config

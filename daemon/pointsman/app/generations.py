@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pointsman.api.data import Backend
+from pointsman.api.backend import Backend
 from pointsman.app.builder import GenerationBuilder
 from pointsman.app.generation import Generation
 from pointsman.app.model_watch import ModelWatch

@@ -131,7 +131,7 @@ class Ports:
             listener.handler = handler()
 
         def abandoned(request: Request) -> None:
-            generations.current.recorder.abandoned(request)
+            generations.current.recorder.record_abandoned(request)
 
         listener = Listener(handler(), self._limits, metrics.refused.add, abandoned, generations.budget, self._tls)
         generations.swapped = swapped

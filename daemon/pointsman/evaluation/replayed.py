@@ -20,6 +20,7 @@ from pointsman.routing.decision import Decision
 from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import Router
 from pointsman.routing.rules import RequestOrigin
+from pointsman.routing.sender import Continuation, Sender
 
 # Conversations whose last decision and ask are remembered.
 MAX_KNOWN_CONVERSATIONS = 200_000
@@ -102,7 +103,8 @@ class _ReplayRouters:
         request = parse_request(CHAT, msgspec.json.encode({"messages": messages}), self._router.finder)
         remembered = ConversationState(None, one.share, unread=True) if before is None else before.remembered
         origin = RequestOrigin({}, one.client, one.path, one.key)
-        routed = await self._router_for(one).route(request, continued=remembered, remember=False, origin=origin)
+        sender = Sender(origin=origin, continues=Continuation(remembered=remembered))
+        routed = await self._router_for(one).route(request, sender, remember=False)
         if one.conversation is not None and routed.remembered is not None:
             ask = before.ask if one.text is None and before is not None else text
             self._turns.put(one.conversation, _ReplayedTurn(routed.remembered, ask[:MAX_ASK_CHARACTERS]))

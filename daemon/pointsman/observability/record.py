@@ -160,8 +160,8 @@ def _add_decision(line: Line, routed: RoutedRequest) -> None:
         line["reasoning"] = edited.reasoning
     if edited.changed:
         line["edited"] = edited.changed
-        if routed.system_prompt is not None:
-            line["system_prompt"] = routed.system_prompt
+        if (mode := routed.system_prompt) is not None:
+            line["system_prompt"] = mode
     _add_ask(line, routed)
 
 
@@ -196,9 +196,9 @@ def _add_ask(line: Line, routed: RoutedRequest) -> None:
         line["ask"] = routed.ask.kind
     if routed.ask.steps:
         line["ask_spans"] = [[step.what, step.start, step.end] for step in routed.ask.steps]
-    if routed.follow_up is not None and routed.follow_up.together is not None:
-        line["together"] = round(routed.follow_up.together, 4)
-    if (found := routed.classification) is not None:
+    if (follow_up := routed.reading.follow_up) is not None and follow_up.together is not None:
+        line["together"] = round(follow_up.together, 4)
+    if (found := routed.reading.classification) is not None:
         _add_classification(line, routed, found)
 
 

@@ -35,7 +35,7 @@ class Admission:
         self._metrics = metrics
 
     def admit(self, client: str, *, whole: bool) -> str:
-        """Return the client to call `end` with; raises TooBusy or ConcurrencyLimited if a limit is exceeded.
+        """Return the client to call `uncount` with; raises TooBusy or ConcurrencyLimited if a limit is exceeded.
 
         `client` identifies the sender, and is empty if no limit of one client applies. If the body is `whole`, the
         request counts as in flight.
@@ -83,7 +83,7 @@ class Admission:
         """Uncount a request whose body is complete, or will never be."""
         self._arrivals.leave(client, request)
 
-    def end(self, client: str, *, in_flight: bool) -> None:
+    def uncount(self, client: str, *, in_flight: bool) -> None:
         """Uncount a request; `client` is the result of `admit`, empty if that was not called or refused."""
         if in_flight:
             self._metrics.in_flight -= 1

@@ -22,7 +22,7 @@ CLIENT_LEFT = 499
 
 
 class Exchange:
-    """A request in flight from construction to `end`, which is called exactly once however the request finishes."""
+    """A request in flight from construction to `log_and_release`, which is called exactly once, however it ends."""
 
     __slots__ = (
         "_admission",
@@ -122,7 +122,7 @@ class Exchange:
         """Return the models that the client may use, or None for all."""
         return None if self.key is None else self.key.scope
 
-    async def settle(self, work: Awaitable[Response | None]) -> Response | None:
+    async def run_guarded(self, work: Awaitable[Response | None]) -> Response | None:
         """Return the response of `work`, or an error response; None if `work` handed the request to a job.
 
         Raises CancelledError if the client has disconnected.
@@ -130,46 +130,46 @@ class Exchange:
         try:
             response = await work
         except HttpError as error:
-            return self.failed(error)
+            return self.end_with_error(error)
         except asyncio.CancelledError:
             if self.request.writer.closing:
-                self.left()
+                self.end_disconnected()
                 raise
-            return self.failed(ShuttingDown("the service is shutting down"))
+            return self.end_with_error(ShuttingDown("the service is shutting down"))
         except Exception:  # noqa: BLE001 - an unexpected error, too, must give the client a response
             self._recorder.log.write(
                 "error", "internal_error", request_id=self.record.request_id, traceback=traceback.format_exc()
             )
-            return self.failed(HttpError("internal error; see the service's log"))
+            return self.end_with_error(HttpError("internal error; see the service's log"))
         if response is not None:
             self.record.status = response.status
-            self.end()
+            self.log_and_release()
         return response
 
-    def failed(self, error: HttpError) -> Response:
+    def end_with_error(self, error: HttpError) -> Response:
         """End with an error; return the error response."""
-        response = self._recorder.failure(self.record, error)
-        self.end()
+        response = self._recorder.record_error(self.record, error)
+        self.log_and_release()
         return response
 
-    def retried(self, endpoint: str, why: str, error: UpstreamError) -> None:
+    def record_retry(self, endpoint: str, why: str, error: UpstreamError) -> None:
         """Record a retry; `error` proves that `endpoint` did not start the request."""
         record = self.record
         record.retried = [*(record.retried or ()), {"endpoint": endpoint, "why": why, "proof": error.in_full}]
         self._recorder.metrics.retries.add(why)
 
-    def left(self) -> None:
+    def end_disconnected(self) -> None:
         """End because the client disconnected."""
         self.record.status = CLIENT_LEFT
         self._recorder.metrics.left.add(self.record.phase)
-        self.end()
+        self.log_and_release()
 
-    def end(self) -> None:
+    def log_and_release(self) -> None:
         """Count and log the outcome in the record, and release the config."""
         if self.lease is not None:
             self.lease.leave(self._tokens(self.lease) if self.lease.reserved else 0)
-        self._admission.end(self._client, in_flight=self.in_flight)
-        self._recorder.outcome(self.record)
+        self._admission.uncount(self._client, in_flight=self.in_flight)
+        self._recorder.count_and_log(self.record)
         if self._recorder.answers is not None:
             self._recorder.answers.remember(self.record, self.author, self.witness)
         self._release()

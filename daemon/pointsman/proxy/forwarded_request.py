@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 
+import msgspec
+
+from pointsman.adapters.catalog import ServedModels
 from pointsman.config.model import Endpoint
 from pointsman.eager import continue_in_task
 from pointsman.errors import ShuttingDown, UpstreamBroken, UpstreamError, UpstreamUnreachable
@@ -32,6 +35,23 @@ OnUnknownModel = Callable[[UnknownModel, Sequence[str]], Coroutine[None, None, N
 """A callback that continues a request whose model vLLM does not know; endpoints of these names were asked."""
 
 
+class ForwardPlan(msgspec.Struct, frozen=True, gc=False):
+    """A body for one of some endpoints, with the header lines that describe the decision to the client.
+
+    `model` is the one in the body, as far as it is known; `adapter`: it is an adapter that this program chose.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    body: Body
+    model: str = ""
+    lines: bytes = b""
+    adapter: bool = False
+
+
+Replan = Callable[[ServedModels], ForwardPlan]
+"""A callback that chooses anew for a request, by the models that are left."""
+
+
 class ForwardedRequest(ResponseStream):
     """One request from sending to the end of its response."""
 
@@ -53,15 +73,17 @@ class ForwardedRequest(ResponseStream):
         self,
         upstreams: Upstreams,
         exchange: Exchange,
-        candidates: tuple[Endpoint, ...],
-        body: Body,
-        lines: bytes,
-        model: str,
-        on_unknown_model: OnUnknownModel | None,
+        plan: ForwardPlan,
+        model: str = "",
+        on_unknown_model: OnUnknownModel | None = None,
     ) -> None:
-        request, record = exchange.request, exchange.record
+        """Take `on_unknown_model`, which continues the request if vLLM does not know `model`.
+
+        Without it, the plan's other endpoints are asked; if `model` is empty, vLLM's answer counts.
+        """
+        request, record, body = exchange.request, exchange.record, plan.body
         id_line = b"X-Request-Id: %b\r\n" % record.request_id.encode()
-        super().__init__(request, record, upstreams.timeouts, lines + id_line + request.lines, model)
+        super().__init__(request, record, upstreams.timeouts, plan.lines + id_line + request.lines, model)
         lease = exchange.lease
         if lease is not None:
             self._lines += lease.lines()
@@ -69,7 +91,7 @@ class ForwardedRequest(ResponseStream):
         record.sent_bytes = len(body)
         self._upstreams = upstreams
         self._exchange = exchange
-        self._candidates = candidates
+        self._candidates = plan.endpoints
         self._body = body
         self._tried: list[str] = []
         self._on_unknown_model = on_unknown_model
@@ -94,7 +116,7 @@ class ForwardedRequest(ResponseStream):
                 framing = counted.hidden = HiddenUsage(chunked=not request.head.http_1_0)
         return framing, line
 
-    async def send(self, endpoint: EndpointState) -> None:
+    async def send_to(self, endpoint: EndpointState) -> None:
         """Send to `endpoint`, or to another candidate if it does not accept connections; raises UpstreamError."""
         record = self._record
         while True:
@@ -141,14 +163,14 @@ class ForwardedRequest(ResponseStream):
         remembered = None if routed is None else routed.remembered
         self._upstreams.stored.add(response_id, self._exchange.client, self._endpoint.name, remembered)
 
-    def ended(self, error: UpstreamError | None) -> None:
+    def on_end(self, error: UpstreamError | None) -> None:
         exchange, endpoint = self._exchange, self._endpoint
         endpoint.in_flight -= 1
         if isinstance(error, StaleConnection):
             self._broke = True
             self._suspect()
-            exchange.retried(endpoint.name, "reused", error)
-            self._writer.run(exchange.settle(self.send(endpoint)))
+            exchange.record_retry(endpoint.name, "reused", error)
+            self._writer.run(exchange.run_guarded(self.send_to(endpoint)))
             return
         if self._upstreams.health.report(endpoint, self, exchange, error):
             self._suspect()
@@ -157,30 +179,30 @@ class ForwardedRequest(ResponseStream):
         elif error is not None and not self.status:
             if isinstance(error, UpstreamBroken) and not endpoint.healthy(self._loop.time()):
                 error.retry_after = RESTART_SECONDS
-            self._writer.answer(exchange.failed(error))
+            self._writer.answer(exchange.end_with_error(error))
         else:
-            self._answered()
+            self._end_exchange()
 
     def goes_elsewhere(self, declined: UpstreamDeclined) -> bool:
         self._tried.append(self._endpoint.name)
         if not isinstance(declined, UnknownModel):
             # An endpoint that is down would replace the answer that names the problem, and when to retry, by a 502.
-            other = self._other()
+            other = self._another()
             return other is not None and other.healthy(self._loop.time())
         self._upstreams.catalog.refused(self._endpoint.name, declined.model)
-        return self._on_unknown_model is not None or self._other() is not None
+        return self._on_unknown_model is not None or self._another() is not None
 
     def _move(self, declined: UpstreamDeclined) -> None:
         """Send the request elsewhere, which is safe: nothing has begun."""
-        exchange, other = self._exchange, self._other()
+        exchange, other = self._exchange, self._another()
         if self._on_unknown_model is not None and isinstance(declined, UnknownModel):
-            self._writer.run(exchange.settle(self._on_unknown_model(declined, self._tried)))
+            self._writer.run(exchange.run_guarded(self._on_unknown_model(declined, self._tried)))
         elif other is not None:
-            exchange.retried(self._endpoint.name, declined.why, declined)
+            exchange.record_retry(self._endpoint.name, declined.why, declined)
             self._broke = False
-            self._writer.run(exchange.settle(self.send(other)))
+            self._writer.run(exchange.run_guarded(self.send_to(other)))
 
-    def _other(self) -> EndpointState | None:
+    def _another(self) -> EndpointState | None:
         return self._upstreams.balancer.choose(self._candidates, self._loop.time(), self._tried)
 
     def cancel(self) -> None:
@@ -190,20 +212,20 @@ class ForwardedRequest(ResponseStream):
         if writer.closing:
             self.waited()
             self.give_up()
-            exchange.left()
+            exchange.end_disconnected()
             return
         stopping = ShuttingDown("the service is shutting down")
         self.give_up(stopping)
         if self.status:
             self._record.error = stopping.message
-            self._answered()
+            self._end_exchange()
         else:
-            writer.answer(exchange.failed(stopping))
+            writer.answer(exchange.end_with_error(stopping))
 
-    def _answered(self) -> None:
+    def _end_exchange(self) -> None:
         self._record.status = self.status
-        self._exchange.end()
-        self._writer.answered(self._request)
+        self._exchange.log_and_release()
+        self._writer.end_request(self._request)
 
     def _unreachable(self, endpoint: EndpointState, error: UpstreamUnreachable) -> EndpointState:
         """Return another endpoint, which is safe as nothing was sent; raises `error` if there is none.
@@ -214,12 +236,12 @@ class ForwardedRequest(ResponseStream):
         balancer.failed(endpoint, "no connection", now)
         balancer.unreachable(endpoint, error.in_full)
         self._tried.append(endpoint.name)
-        other = None if self._broke else self._other()
+        other = None if self._broke else self._another()
         if other is None:
             error.retry_after = RESTART_SECONDS
             raise error
         self._upstreams.metrics.upstream_errors.add(endpoint.name, error.code)
-        self._exchange.retried(endpoint.name, "connect", error)
+        self._exchange.record_retry(endpoint.name, "connect", error)
         return other
 
     def _suspect(self) -> None:

@@ -32,7 +32,7 @@ class OutageQueue:
         self._released: dict[WaitingRequest, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    async def send(
+    async def send_when_up(
         self, exchange: Exchange, endpoints: tuple[Endpoint, ...], send: Callable[[], Coroutine[None, None, None]]
     ) -> None:
         """Call `send` until an endpoint accepts a connection; raises UpstreamUnreachable if none does in time.

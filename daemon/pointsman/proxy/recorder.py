@@ -41,7 +41,7 @@ class Recorder:
     answers: Answers | None = None
     spans: Spans | None = None
 
-    def outcome(self, record: Record) -> None:
+    def count_and_log(self, record: Record) -> None:
         """Count and log a request at its end."""
         record.end()
         self.metrics.count(record)
@@ -52,7 +52,7 @@ class Recorder:
         if self.spans is not None:
             self.spans.end(record)
 
-    def failure(self, record: Record, error: HttpError, path: str | None = None) -> Response:
+    def record_error(self, record: Record, error: HttpError, path: str | None = None) -> Response:
         """Count the error that ends a request, store it in the record, and return the response for the client.
 
         `path` selects the form of the error, if that is not the path in the record.
@@ -78,11 +78,12 @@ class Recorder:
         response.headers.append(("X-Request-Id", record.request_id))
         return response
 
-    def abandoned(self, request: Request) -> None:
+    def record_abandoned(self, request: Request) -> None:
+        """Record a pipelined request whose client left before its turn."""
         record = new_record(request, "queued")
         record.phase, record.status = "queue", 499
         self.metrics.left.add(record.phase)
-        self.outcome(record)
+        self.count_and_log(record)
 
     def not_routed(self, request: Request, error: HttpError) -> Response:
         """Record a request for an unlisted path, and return the response.
@@ -90,8 +91,8 @@ class Recorder:
         The path is not a label, as clients could invent any number of them. The error in the log names the path.
         """
         record = new_record(request, "other")
-        response = self.failure(record, error, request.head.path)
-        self.outcome(record)
+        response = self.record_error(record, error, request.head.path)
+        self.count_and_log(record)
         return response
 
 

@@ -63,7 +63,7 @@ class ResponseStream(abc.ABC):
     def __init__(self, request: Request, record: Record, timeouts: Timeouts, lines: bytes, model: str) -> None:
         """Take the header `lines` to add to the response.
 
-        If vLLM declines the request, as one for a `model` that it does not know, and it `goes_elsewhere`, `ended` gets
+        If vLLM declines the request, as one for a `model` that it does not know, and it `goes_elsewhere`, `on_end` gets
         Declined. A 404 is not read if `model` is empty.
         """
         self._request = request
@@ -191,7 +191,7 @@ class ResponseStream(abc.ABC):
         self._timeouts.discard(self)
         self._writer.flow = None
         self._upstream = None
-        self.ended(error)
+        self.on_end(error)
 
     @abc.abstractmethod
     def answering(self) -> None:
@@ -202,7 +202,7 @@ class ResponseStream(abc.ABC):
         """Take vLLM's refusal; return whether another endpoint or model can answer."""
 
     @abc.abstractmethod
-    def ended(self, error: UpstreamError | None) -> None:
+    def on_end(self, error: UpstreamError | None) -> None:
         """Handle the end of the response; `error` is None if the response is complete."""
 
     # --- the client's side -------------------------------------------------------------------------------------

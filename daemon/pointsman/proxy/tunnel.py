@@ -10,7 +10,7 @@ from pointsman.http1.body import CloseFraming, Framing
 from pointsman.http1.response_head import ResponseHead
 from pointsman.long_body import Body
 from pointsman.proxy.exchange import Exchange
-from pointsman.proxy.forwarded_request import ForwardedRequest
+from pointsman.proxy.forwarded_request import ForwardedRequest, ForwardPlan
 from pointsman.proxy.upstreams import Upstreams
 from pointsman.server.request import ResponseWriter
 from pointsman.upstream.connection import UpstreamConnection
@@ -28,7 +28,7 @@ class Tunnel(ForwardedRequest):
     __slots__ = ()
 
     def __init__(self, upstreams: Upstreams, exchange: Exchange, candidates: tuple[Endpoint, ...]) -> None:
-        super().__init__(upstreams, exchange, candidates, b"", b"", "", None)
+        super().__init__(upstreams, exchange, ForwardPlan(candidates, b""))
         self._request_lines = _OFFER + self._request_lines
 
     def begin(self, upstream: UpstreamConnection, head: bytes, body: Body) -> None:
@@ -57,16 +57,16 @@ class Tunnel(ForwardedRequest):
         """Record that the client has sent something."""
         self._progress = self._loop.time()
 
-    def ended(self, error: UpstreamError | None) -> None:
+    def on_end(self, error: UpstreamError | None) -> None:
         if self.status != SWITCHED:
-            super().ended(error)
+            super().on_end(error)
             return
         self._endpoint.in_flight -= 1
         if error is not None:
             self._record.error = error.message
         if isinstance(error, UpstreamBroken):
             self._upstreams.metrics.upstream_errors.add(self._endpoint.name, error.code)
-        self._answered()
+        self._end_exchange()
 
     def cancel(self) -> None:
         """End because the client left, after sending its last bytes to vLLM, or because the service stops."""

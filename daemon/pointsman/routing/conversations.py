@@ -9,6 +9,7 @@ import msgspec
 
 from pointsman.lru import Lru
 from pointsman.routing.conversation_keys import ConversationKeys
+from pointsman.routing.history import History
 
 
 class ConversationState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -51,6 +52,31 @@ class ConversationLookup(msgspec.Struct, frozen=True, gc=False):
     share: float
     same_turn: bool = False
     mixed: bool = False
+
+
+class Conversation(msgspec.Struct, frozen=True, gc=False):
+    """The conversation of a request, and what is known of it; `keys` are None if it must not be remembered."""
+
+    history: History
+    lookup: ConversationLookup
+    keys: ConversationKeys | None = None
+
+    @property
+    def recalled(self) -> ConversationRecall | None:
+        """Return what was looked up, without the messages; None if no conversation counts."""
+        if self is NO_CONVERSATION:
+            return None
+        return ConversationRecall(len(self.history.turns), self.lookup.same_turn, self.lookup.remembered)
+
+    @property
+    def began_with_tools(self) -> bool:
+        """Return whether the request is a further step of a turn that began with tools."""
+        remembered = self.lookup.remembered
+        return self.lookup.same_turn and remembered is not None and remembered.tools
+
+
+NO_CONVERSATION = Conversation(History((), False, []), ConversationLookup(None, 0.0))
+"""That of a request whose messages are not read: it neither goes by a conversation nor is remembered in one."""
 
 
 class _ConversationEntry(msgspec.Struct, frozen=True, gc=False):

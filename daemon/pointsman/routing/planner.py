@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,7 +37,8 @@ class Planner:
 
     def explicit(self, model: str, served: ServedModels) -> Decision:
         """Return the decision for a model that the client named: no edits, and an endpoint that serves it."""
-        self._plan_for(served)
+        if served is not self._planned_for:
+            self._forget_plans_for_others(served)
         decision = self._explicit.get(model)
         if decision is None:
             if len(self._explicit) >= MAX_EXPLICIT_MODELS:
@@ -73,85 +75,73 @@ class Planner:
         system prompt is never replaced. Only models in `scope` are chosen.
         """
         if served is not self._planned_for:
-            self._plan_for(served)
-        if choice.model is not None or choice.never:
-            return self._ruled(choice, share, served, scope, tools=tools)
+            self._forget_plans_for_others(served)
         category = None if choice.category is None else self._categories[choice.category]
         drawn = None
         if self._splits and category is not None:
             drawn = self._drawn(category.model_scores, share, scope)
+        if choice.model is not None or choice.never:
+            return self._ruled(choice, category, drawn, _ModelLimits(served, tools, scope, dict(choice.never)))
         key = choice.category, drawn, tools, scope, choice.canary
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
-            plan = self._plans[key] = self._plan(category, drawn, served, tools, scope, canary=choice.canary)
+            limits = _ModelLimits(served, tools, scope)
+            plan = self._plans[key] = self._plan(category, drawn, limits, choice.canary)
         return _decision(choice, plan)
 
-    def _plan_for(self, served: ServedModels) -> None:
+    def _forget_plans_for_others(self, served: ServedModels) -> None:
         """Clear the plans for other served models."""
-        if served is not self._planned_for:
-            self._planned_for = served
-            self._plans.clear()
-            self._explicit.clear()
+        self._planned_for = served
+        self._plans.clear()
+        self._explicit.clear()
 
     def _ruled(
-        self, choice: CategoryChoice, share: float, served: ServedModels, scope: KeyScope | None, *, tools: bool
+        self, choice: CategoryChoice, category: Category | None, drawn: int | None, limits: _ModelLimits
     ) -> Decision:
         """Return the decision if rules name the model, or adapters that must not answer."""
-        never = dict(choice.never)
-        category = None if choice.category is None else self._categories[choice.category]
-        drawn = self._drawn(category.model_scores, share, scope) if self._splits and category is not None else None
         if choice.model is not None:
-            target = self._target_in_scope([choice.model], served, tools, scope, never)
-            return _decision(choice, _CategoryPlan(target, Edits(model=target.model)))
-        plan = self._plan(category, drawn, served, tools, scope, never, choice.canary)
+            return _decision(choice, self._plan_in_scope([choice.model], limits))
+        plan = self._plan(category, drawn, limits, choice.canary)
         barred = plan.target.fallback is Reason.RULE
-        wanted = next(iter(never.values())) if barred else choice.rule
-        return _decision(msgspec.structs.replace(choice, rule=wanted), plan)
+        rule = next(iter(limits.never.values())) if barred else choice.rule
+        return _decision(msgspec.structs.replace(choice, rule=rule), plan)
 
     def _plan(
-        self,
-        category: Category | None,
-        drawn: int | None,
-        served: ServedModels,
-        tools: bool,
-        scope: KeyScope | None,
-        never: Mapping[str, str] = NOTHING,
-        canary: str | None = None,
+        self, category: Category | None, drawn: int | None, limits: _ModelLimits, canary: str | None
     ) -> _CategoryPlan:
-        entries = () if category is None else _allowed(category.model_scores, scope)
-        if category is None or not entries:
-            default = self._config.default_model if scope is None else scope.default
-            wanted = [default] if category is None else [entry.target for entry in category.model_scores]
-            target = self._target_in_scope(wanted, served, tools, scope, never)
-            return _CategoryPlan(target, Edits(model=target.model))
-        entries = self._ranked(entries, drawn)
+        scope = limits.scope
+        if category is None:
+            return self._plan_in_scope([self._config.default_model if scope is None else scope.default], limits)
+        entries = self._ranked(_allowed(category.model_scores, scope), drawn)
+        if not entries:
+            return self._plan_in_scope([entry.target for entry in category.model_scores], limits)
         if canary is not None:
             base = self._config.base_of(canary)
             entries = (replace(entries[0], model=base, lora_name=canary), *entries)
-        target = self._target([entry.target for entry in entries], served, tools, scope, never)
+        target = self._target([entry.target for entry in entries], limits)
         entry = next((entry for entry in entries if entry.target == target.wanted), entries[0])
-        return _CategoryPlan(target, Edits(target.model, self._reasoning(entry), _system_prompt(category, tools)))
+        prompt = _system_prompt(category, limits.tools)
+        return _CategoryPlan(target, Edits(target.model, self._reasoning(entry), prompt))
 
-    def _target_in_scope(
-        self, wanted: list[str], served: ServedModels, tools: bool, scope: KeyScope | None, never: Mapping[str, str]
-    ) -> _ModelTarget:
-        """Return the target for models that may be outside `scope`, whose default answers then."""
+    def _plan_in_scope(self, wanted: list[str], limits: _ModelLimits) -> _CategoryPlan:
+        """Return the plan for models that may be outside the scope, whose default answers then."""
+        scope = limits.scope
         if scope is None or any(map(scope.allows, wanted)):
-            return self._target(wanted, served, tools, scope, never)
-        target = self._target([scope.default], served, tools, scope, never)
-        return replace(target, fallback=Reason.NOT_ALLOWED)
+            target = self._target(wanted, limits)
+        else:
+            target = replace(self._target([scope.default], limits), fallback=Reason.NOT_ALLOWED)
+        return _CategoryPlan(target, Edits(model=target.model))
 
-    def _target(
-        self, wanted: list[str], served: ServedModels, tools: bool, scope: KeyScope | None, never: Mapping[str, str]
-    ) -> _ModelTarget:
-        """Return the first of `wanted`, all in `scope`, that an endpoint serves, else the base model of the first.
+    def _target(self, wanted: list[str], limits: _ModelLimits) -> _ModelTarget:
+        """Return the first of `wanted`, all in the scope, that an endpoint serves, else the base model of the first.
 
-        Adapters in `never` are skipped, and with `tools`, adapters without tools. If that base model is outside
-        `scope`, the scope's default answers; if that is not served either, vLLM tells the client.
+        Adapters that must not answer are skipped, and with tools, adapters without tools. If that base model is outside
+        the scope, the scope's default answers; if that is not served either, vLLM tells the client.
         """
-        barred = self._without_tools.union(never) if tools else never.keys()
+        never, served, scope = limits.never, limits.served, limits.scope
+        barred = self._without_tools.union(never) if limits.tools else never.keys()
         why = Reason.ADAPTER_WITHOUT_TOOLS if wanted[0] in barred else Reason.ADAPTER_MISSING
         why = Reason.RULE if wanted[0] in never else why
         for name in wanted:
@@ -212,6 +202,15 @@ def _decision(choice: CategoryChoice, plan: _CategoryPlan) -> Decision:
         rule=choice.rule,
         arm=choice.arm,
     )
+
+
+class _ModelLimits(NamedTuple):
+    """The limits of the models that may answer: `never` are adapters that must not, with their rules' names."""
+
+    served: ServedModels
+    tools: bool
+    scope: KeyScope | None
+    never: Mapping[str, str] = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

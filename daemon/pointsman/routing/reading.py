@@ -10,11 +10,12 @@ import msgspec
 from pointsman.classify.classifier import Classification, Classifier
 from pointsman.eager import continue_in_task
 from pointsman.errors import ClassifierError
-from pointsman.routing.ask import AskSupplement
-from pointsman.routing.conversations import ConversationLookup
+from pointsman.routing.ask import AskKind, AskSupplement
+from pointsman.routing.conversations import Conversation, ConversationLookup
 from pointsman.routing.decision import CategoryChoice, Reason
 from pointsman.routing.follow_up import content_free, is_short
 from pointsman.routing.history import History
+from pointsman.routing.parsed_request import ParsedRequest
 from pointsman.routing.policy import FollowUp, Policy
 
 # The text before is unknown if vLLM has it, or if it is in another language: that is evidence neither for nor against a
@@ -23,6 +24,8 @@ UNKNOWN = 0.5
 # Where a conversation is not known here, its last asks tell its category.
 EARLIER_ASKS = 3
 _UNDECIDED = (Reason.LOW_CONFIDENCE, Reason.NO_CATEGORY)
+# The default model answers, whatever the conversation is about.
+_WITHOUT_CATEGORY = (Reason.AMBIGUOUS, Reason.MIXED_PROMPTS, Reason.HELPER_TASK, Reason.TOO_MANY_PARTS, Reason.OFF)
 
 
 class AskClassification(msgspec.Struct, frozen=True, gc=False):
@@ -30,7 +33,7 @@ class AskClassification(msgspec.Struct, frozen=True, gc=False):
 
     `follows` is the category of the earlier asks, if these had to be read. `greets`: neither they nor the ask, if there
     are any, say something. `supplement`: the text is the material or line of the ask, and counts instead of the ask;
-    `surely`: above a higher threshold.
+    `surely`: above a higher threshold. `follow_up` is the category that the ask of a follow-up is judged by.
     """
 
     text: str
@@ -40,6 +43,7 @@ class AskClassification(msgspec.Struct, frozen=True, gc=False):
     greets: bool = False
     supplement: AskSupplement | None = None
     surely: bool = False
+    follow_up: FollowUp | None = None
 
     @property
     def by_material(self) -> bool:
@@ -72,7 +76,7 @@ class TextReader:
         `client` is the sender of the texts.
         """
         self._classifier = classifier
-        self._policy = policy
+        self.policy = policy
         self._sticky = sticky
         self._deadline = deadline
         self._client = client
@@ -81,17 +85,35 @@ class TextReader:
         """Return the reader of one client's texts, whose timing reveals nothing about the texts of others."""
         if not client:
             return self
-        policy = self._policy.forgetful
+        policy = self.policy.forgetful
         return TextReader(self._classifier, policy, sticky=self._sticky, deadline=self._deadline, client=client)
 
-    async def read(
-        self, text: str, history: History, lookup: ConversationLookup, supplement: AskSupplement | None = None
+    async def read(self, request: ParsedRequest, conversation: Conversation, *, ruled: bool) -> AskClassification:
+        """Classify what the decision needs: nothing if a rule decides (`ruled`)."""
+        ask = request.ask
+        if ruled:
+            return AskClassification(ask.text)
+        began = time.perf_counter()
+        reading = await self._read_ask(ask.text, conversation, ask.supplement)
+        found = reading.classification
+        if found is None:
+            return reading
+        if ask.others and await self._differ(found, ask.others):
+            return AskClassification("", failed=Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS)
+        follow_up = _follow_up(ask.text, reading, conversation)
+        if follow_up is None:
+            return reading
+        return msgspec.structs.replace(reading, follow_up=await self.read_on(follow_up, found, began))
+
+    async def _read_ask(
+        self, text: str, conversation: Conversation, supplement: AskSupplement | None
     ) -> AskClassification:
         """Classify what is needed: nothing in the middle of a turn, nor of a follow-up that says nothing of its own.
 
         If the earlier turns are not known here, they are read as well, and tell the subject of the conversation. If
         none does, the ask's material, or only its line that asks, is read as well.
         """
+        lookup = conversation.lookup
         remembered = lookup.remembered
         if remembered is not None and remembered.category is not None:
             supplement = None
@@ -101,7 +123,7 @@ class TextReader:
             return AskClassification(text, failed=Reason.NO_TEXT)
         try:
             begins = remembered is None and self._sticky
-            free, earlier = (content_free(text), _subjects(history)) if begins else (False, "")
+            free, earlier = (content_free(text), _subjects(conversation.history)) if begins else (False, "")
             if earlier and not free:
                 return await self._read_both(text, earlier)
             if supplement is not None and not earlier:
@@ -118,7 +140,7 @@ class TextReader:
         `began` is when the request was first read, by `time.perf_counter`. The first reading may wait for half of the
         deadline, and then runs; this one takes at most half of it, as a busy classifier can do without.
         """
-        if not alone.supported or not self._policy.may_end(alone.probabilities, follow_up):
+        if not alone.supported or not self.policy.may_end(alone.probabilities, follow_up):
             return follow_up
         if not follow_up.before:
             return msgspec.structs.replace(follow_up, together=UNKNOWN)
@@ -129,7 +151,7 @@ class TextReader:
         )
         together = None
         if both is not None:
-            together = self._policy.scores(both.probabilities)[follow_up.category] if both.supported else UNKNOWN
+            together = self.policy.scores(both.probabilities)[follow_up.category] if both.supported else UNKNOWN
         return msgspec.structs.replace(follow_up, together=together, seconds=time.perf_counter() - started)
 
     async def classify(self, text: str, deadline: float | None = None) -> Classification:
@@ -145,9 +167,9 @@ class TextReader:
 
     def choose(self, found: Classification, follow_up: FollowUp | None = None) -> CategoryChoice:
         """Return the choice for a classified text, with or without a conversation that has a category."""
-        return judged(self._policy, found, follow_up)
+        return judged(self.policy, found, follow_up)
 
-    async def differ(self, read: Classification, candidates: tuple[str, ...]) -> bool:
+    async def _differ(self, read: Classification, candidates: tuple[str, ...]) -> bool:
         """Return whether a further candidate for the ask surely belongs to another category than the text read."""
         own = self.choose(read).category
         await continue_in_task()
@@ -188,7 +210,7 @@ class TextReader:
 
     def _is_undecided(self, own: CategoryChoice, supplement: AskSupplement) -> bool:
         """Return whether an ask has no category but the rest; its line may be in another language."""
-        rest = own.reason is Reason.CLASSIFIED and own.category == self._policy.rest
+        rest = own.reason is Reason.CLASSIFIED and own.category == self.policy.rest
         foreign = own.reason is Reason.UNSUPPORTED_LANGUAGE and not supplement.material
         return rest or foreign or own.reason in _UNDECIDED
 
@@ -199,10 +221,31 @@ class TextReader:
         """
         known = own.category if own.reason is Reason.CLASSIFIED else None
         choice = self.choose(found)
-        if choice.reason is not Reason.CLASSIFIED or choice.category in (self._policy.rest, known):
+        if choice.reason is not Reason.CLASSIFIED or choice.category in (self.policy.rest, known):
             return False
-        threshold = self._policy.threshold(choice.category)
+        threshold = self.policy.threshold(choice.category)
         return choice.confidence is not None and choice.confidence >= (raised(threshold) if surely else threshold)
+
+
+def unread_reason(request: ParsedRequest) -> Reason | None:
+    """Return why the text of a request is not read, or None if it is."""
+    if not request.readable:
+        return Reason.TOO_MANY_PARTS
+    return Reason.HELPER_TASK if request.ask.kind is AskKind.HELPER_TASK else None
+
+
+def choose_category(policy: Policy, reading: AskClassification, lookup: ConversationLookup) -> CategoryChoice:
+    """Return the choice of a policy for what was read, or the category of a turn that is not judged."""
+    if reading.failed in _WITHOUT_CATEGORY:
+        return CategoryChoice(None, None, reading.failed)
+    if reading.classification is not None:
+        return judged(policy, reading.classification, reading.follow_up)
+    category, remembered = policy.fallback, lookup.remembered
+    if remembered is not None:
+        category = remembered.category or category
+        if remembered.answered_by is not None and (lookup.same_turn or remembered.category is None):
+            category = remembered.answered_by or None
+    return CategoryChoice(category, None, reading.failed or Reason.STICKY)
 
 
 def judged(policy: Policy, found: Classification, follow_up: FollowUp | None = None) -> CategoryChoice:
@@ -229,3 +272,12 @@ def _subjects(history: History) -> str:
     if not earlier:
         return ""
     return "\n".join([turn.ask for turn in earlier if not content_free(turn.ask)])
+
+
+def _follow_up(text: str, reading: AskClassification, conversation: Conversation) -> FollowUp | None:
+    """Return the conversation's category for an ask, or None."""
+    history, remembered = conversation.history, conversation.lookup.remembered
+    category = reading.follows if remembered is None else remembered.category
+    if category is None:
+        return None
+    return FollowUp(category, text, history.before, history.context, history.size)

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import msgspec
 
 from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classification, Classifier
-from pointsman.config.client_keys import ClientKey, KeyScope
+from pointsman.config.client_keys import ClientKey
 from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
 from pointsman.long_body import Received
 from pointsman.routing import queue_fields, stream_usage
-from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind
+from pointsman.routing.ask import NO_ASK, Ask, AskFinder
 from pointsman.routing.body import FIELDS
-from pointsman.routing.canaries import Arm, Canaries, canaries_of
-from pointsman.routing.conversation_keys import ANYBODY, Caller, ConversationKeys, conversation_of
-from pointsman.routing.conversations import ConversationLookup, ConversationRecall, ConversationState, ConversationStore
-from pointsman.routing.decision import CategoryChoice, Counterfactual, Decision, Reason, RunnerUp
+from pointsman.routing.conversations import NO_CONVERSATION, ConversationRecall, ConversationState
+from pointsman.routing.decision import Decision, Reason, RunnerUp
 from pointsman.routing.edits import EditedBody, Edits
-from pointsman.routing.history import History, HistoryReader
 from pointsman.routing.parsed_request import ParsedRequest
 from pointsman.routing.planner import Planner
 from pointsman.routing.policy import FollowUp, Policy
-from pointsman.routing.reading import UNREAD, AskClassification, TextReader, raised
-from pointsman.routing.rollout import Rollout, rollout_of
-from pointsman.routing.rules import NO_ORIGIN, NO_RULE, RequestOrigin, RuleResult, Rules
+from pointsman.routing.reading import UNREAD, AskClassification, TextReader, choose_category, raised, unread_reason
+from pointsman.routing.recall import ConversationFinder, state_after
+from pointsman.routing.rules import NO_RULE, RequestOrigin, RuleResult, Rules
+from pointsman.routing.selector import ModelSelection, ModelSelector, bound
+from pointsman.routing.sender import UNKNOWN_SENDER, Sender
 from pointsman.routing.session_ids import SessionIds
 from pointsman.routing.steps import StepScheduler
 
@@ -40,8 +39,7 @@ class RoutedRequest(msgspec.Struct, frozen=True, gc=False):
     """A routed request; `decide` is the time for the decision and the edits in seconds, without classification.
 
     `recalled` is what earlier turns left, and `remembered` what later ones reuse; both are None if no conversation
-    counts, as when the client named the model. `choice` is the input of the decision, `follow_up` the category that a
-    follow-up was judged by.
+    counts. `selection` is the input of the decision, or None if the client named the model.
     """
 
     decision: Decision
@@ -51,8 +49,7 @@ class RoutedRequest(msgspec.Struct, frozen=True, gc=False):
     remembered: ConversationState | None = None
     ask: Ask = NO_ASK
     recalled: ConversationRecall | None = None
-    choice: CategoryChoice | None = None
-    follow_up: FollowUp | None = None
+    selection: ModelSelection | None = None
 
     @property
     def text(self) -> str:
@@ -73,7 +70,7 @@ class RoutedRequest(msgspec.Struct, frozen=True, gc=False):
     @property
     def threshold(self) -> tuple[float, str] | None:
         """Return the threshold that the best category's score was compared with, and its origin; or None."""
-        found = None if self.choice is None else self.choice.threshold
+        found = None if self.selection is None else self.selection.choice.threshold
         if found is None:
             return None
         return (raised(found.value) if self.reading.surely else found.value), found.origin
@@ -81,16 +78,22 @@ class RoutedRequest(msgspec.Struct, frozen=True, gc=False):
     @property
     def near(self) -> RunnerUp | None:
         """Return the second category, if it is near."""
-        return None if self.choice is None else self.choice.near
+        return None if self.selection is None else self.selection.choice.near
+
+    @property
+    def follow_up(self) -> FollowUp | None:
+        """Return the category that a follow-up was judged by."""
+        return self.reading.follow_up
 
     def phases(self) -> dict[str, float]:
         """Return the seconds by phase; a classification from the cache has none."""
-        phases, read = {}, self.reading.classification
+        phases, reading = {}, self.reading
+        read, follow_up = reading.classification, reading.follow_up
         if read is not None and read.source != "hit":
             timing = read.timing
             phases = {"queue": timing.queue, "tokenize": timing.tokenize, "infer": timing.infer}
-        if self.follow_up is not None and self.follow_up.seconds:
-            phases["follow_up"] = self.follow_up.seconds
+        if follow_up is not None and follow_up.seconds:
+            phases["follow_up"] = follow_up.seconds
         phases["decide"] = self.decide
         return phases
 
@@ -132,20 +135,20 @@ class Router:
         """The priorities in vLLM's queue, by path."""
         self.step_scheduler = StepScheduler()
         """The lane in which long bodies are read, in turn."""
-        self._histories: HistoryReader = HistoryReader(self.finder)
-        self._conversations: ConversationStore = (
-            ConversationStore(time.monotonic) if previous is None else previous._conversations
+        self._conversations: ConversationFinder = ConversationFinder(
+            routing,
+            self.policy,
+            self.finder,
+            self.step_scheduler,
+            None if previous is None else previous._conversations,
         )
-        self._conversations.resize(routing.sticky_entries, routing.sticky_seconds)
-        self._sticky = routing.sticky
         self.rules = Rules(routing.rules) if routing.rules else None
-        self._rollout: Rollout | None = None
-        self._canaries: Canaries | None = None
         self.use(NOTHING)
 
-    def auto_names_of(self, key: ClientKey | None) -> frozenset[str]:
-        """Return the model names by which the client with a key requests routing."""
-        return self.auto_names if key is None else self._auto_names_of.get(key.name, self.auto_names)
+    def names_model(self, model: str | None, key: ClientKey | None) -> TypeGuard[str]:
+        """Return whether the client with a key names a model, and does not request routing."""
+        names = self.auto_names if key is None else self._auto_names_of.get(key.name, self.auto_names)
+        return model is not None and model not in names
 
     def finder_of(self, key: ClientKey | None) -> AskFinder:
         """Return the finder of the asks of the client with a key."""
@@ -158,227 +161,84 @@ class Router:
     def use(self, overlay: Overlay) -> None:
         """Use what commands and the service have decided in addition to the config from now on."""
         self.routing = laid_over(self.config.pointsman.routing, overlay)
-        self._rollout = rollout_of(self.routing)
-        self._canaries = canaries_of(self.routing)
+        """The routing options, as commands and the service have changed them."""
+        self._selector = ModelSelector(self.planner, self.config.vllm_endpoints, self.routing)
 
     async def route(
-        self,
-        request: ParsedRequest,
-        caller: Caller = ANYBODY,
-        *,
-        continued: ConversationState | None = None,
-        remember: bool = True,
-        at: Endpoint | None = None,
-        origin: RequestOrigin = NO_ORIGIN,
-        scope: KeyScope | None = None,
-        key: ClientKey | None = None,
+        self, request: ParsedRequest, sender: Sender = UNKNOWN_SENDER, *, remember: bool = True
     ) -> RoutedRequest:
-        """Decide where a request goes; `remember` stores the decision for later turns of the conversation.
+        """Decide where a request goes: to the model that it names, or to the one that `choose` chooses."""
+        if self.names_model(request.model, sender.key):  # explicit model?
+            return self.direct(request, sender.continues.at)
+        return await self.choose(request, sender, remember=remember)
 
-        `continued` is the decision about the stored response that the request continues. `at`, here and below, is the
-        only endpoint that can answer, as it has that response. `origin` is read if there are `rules`. `scope` limits
-        the models to choose from; a model that the client named is not checked here. `key` is the client's; it may have
-        aliases of its own, and other clients' texts reveal nothing to it.
+    async def choose(
+        self, request: ParsedRequest, sender: Sender = UNKNOWN_SENDER, *, remember: bool = True
+    ) -> RoutedRequest:
+        """Choose the model for a request that names none: the stages from the conversation to the edits.
 
-        A failing classifier delays the request by at most its deadline: the fallback is used, and the reason says so.
+        `remember` stores the decision for later turns of the conversation. A failing classifier delays the request by
+        at most its deadline: the fallback is used, and the reason says so.
         """
-        if request.model is not None and request.model not in self.auto_names_of(key):
-            return self._named(request, request.model, at)
-        if self._rollout is not None and self._rollout.off:
-            return self._unclassified(request, CategoryChoice(None, None, Reason.OFF), at, scope)
-        reader, client = self.reader_of(key), "" if key is None else key.name
-        rule_result = NO_RULE if self.rules is None else await self._judged(self.rules, request, origin, reader)
-        ruled, unread = rule_result.choice(), _unread(request)
-        if unread is not None:
-            return self._unclassified(request, ruled or rule_result.on(CategoryChoice(None, None, unread)), at, scope)
-        history = self._histories.first(request.messages, request.asked, request.ask, client)
-        if history is None:
-            history = await self.step_scheduler.run(
-                self._histories.read(request.messages, request.ask, request.asked, client)
-            )
-        conversation, lookup = self._lookup(history, caller, continued)
-        reading, began = AskClassification(request.text), time.perf_counter()
-        if not ruled:
-            reading = await reader.read(request.text, history, lookup, request.ask.supplement)
-        if request.ask.others:
-            reading = await self._unless_mixed(request, reading, reader)
-        follow_up = _follow_up(request.text, reading, history, lookup)
-        if follow_up is not None and reading.classification is not None:
-            follow_up = await reader.read_on(follow_up, reading.classification, began)
+        reader, rules, verdict = self.reader_of(sender.key), self.rules, NO_RULE
+        conversation, unread = NO_CONVERSATION, Reason.OFF if self._selector.off else unread_reason(request)
+        if unread is None:
+            conversation = await self._conversations.find(request, sender)  # conversation
+        if rules is not None and unread is not Reason.OFF:
+            verdict = await self._judge(rules, request, sender.origin, reader)  # rules
+        if unread is None:
+            reading = await reader.read(request, conversation, ruled=verdict.rule is not None)  # Classifier
+        else:
+            reading = AskClassification("", failed=unread)
         started = time.perf_counter()
-        choice = ruled or rule_result.on(self._choice(reading, lookup, follow_up, reader))
-        tools = request.tools or (lookup.same_turn and lookup.remembered is not None and lookup.remembered.tools)
-        decision = self._decide(choice, tools, lookup.share, self.served(), at, scope)
-        remembered = self._to_remember(choice, reading, lookup, tools=tools)
-        if remember and conversation is not None:
-            self._conversations.put(conversation, remembered)
-        edited = _edited(request, decision)
-        return RoutedRequest(
-            decision,
-            edited,
-            time.perf_counter() - started,
-            reading,
-            remembered,
-            request.ask,
-            ConversationRecall(len(history.turns), lookup.same_turn, lookup.remembered),
-            choice,
-            follow_up,
-        )
+        choice = verdict.applied_to(choose_category(reader.policy, reading, conversation.lookup))  # policy
+        tools = request.tools or conversation.began_with_tools
+        selection = ModelSelection(choice, conversation.lookup.share, tools, sender.scope, sender.continues.at)
+        decision = self._selector.select(selection, self.served())  # scope of the key
+        edited = edits_of(request, decision)  # edits
+        state = state_after(selection, reading, conversation)
+        if remember and state is not None:
+            self._conversations.remember(conversation, state)
+        taken, recalled = time.perf_counter() - started, conversation.recalled
+        return RoutedRequest(decision, edited, taken, reading, state, request.ask, recalled, selection)
 
-    async def _judged(
+    async def _judge(
         self, rules: Rules, request: ParsedRequest, origin: RequestOrigin, reader: TextReader
     ) -> RuleResult:
         """Return the rules' verdict; if that depends on the language, the ask is classified first."""
-        rule_result = await self.step_scheduler.run(rules.judge(request, origin))
-        if rule_result.waits:
+        verdict = await self.step_scheduler.run(rules.judge(request, origin))
+        if verdict.waits:
             found = await reader.tried(request.text)
             language = None if found is None else found.language
-            rule_result = await self.step_scheduler.run(rules.judge(request, origin, language, read=True))
-        return rule_result
+            verdict = await self.step_scheduler.run(rules.judge(request, origin, language, read=True))
+        return verdict
 
-    async def _unless_mixed(
-        self, request: ParsedRequest, reading: AskClassification, reader: TextReader
-    ) -> AskClassification:
-        """Return what was read of the first of several asks, or that the others are about something else."""
-        read = reading.classification
-        if read is not None and await reader.differ(read, request.ask.others):
-            return AskClassification("", failed=Reason.MIXED_PROMPTS if request.prompts > 1 else Reason.AMBIGUOUS)
-        return reading
-
-    def again(
-        self,
-        request: ParsedRequest,
-        routed: RoutedRequest,
-        served: ServedModels,
-        at: Endpoint | None = None,
-        scope: KeyScope | None = None,
-    ) -> RoutedRequest:
+    def again(self, request: ParsedRequest, routed: RoutedRequest, served: ServedModels) -> RoutedRequest:
         """Return the same choice decided anew, after vLLM turned out to serve less than `served` said."""
-        choice = routed.choice or CategoryChoice(None, None, routed.decision.reason)
-        tools, share = (
-            (request.tools, 0.0) if routed.remembered is None else (routed.remembered.tools, routed.remembered.share)
-        )
-        decision = self._decide(choice, tools, share, served, at, scope)
-        return msgspec.structs.replace(routed, decision=decision, edited=_edited(request, decision))
-
-    def _named(self, request: ParsedRequest, model: str, at: Endpoint | None) -> RoutedRequest:
-        as_it_came = is_plain(model) and request.fields.priority is None
-        return self.explicit(request.body, model, at) if as_it_came else self.direct(request, at)
+        if routed.selection is None:
+            return routed
+        decision = self._selector.select(routed.selection, served)
+        return msgspec.structs.replace(routed, decision=decision, edited=edits_of(request, decision))
 
     def explicit(self, body: Received, model: str, at: Endpoint | None = None) -> RoutedRequest:
         """Return the decision for a model that the client named and that is not an auto name.
 
-        A very long name, which nobody serves, is truncated in the decision.
+        Only the endpoint `at`, if any, can answer. A very long name, which nobody serves, is truncated in the decision.
         """
         started = time.perf_counter()
         model = model[:MAX_MODEL_NAME_CHARACTERS]
         decision = self.planner.explicit(model, self.served())
         if at is not None:
-            decision = _bound(decision, at)
+            decision = bound(decision, at)
         return RoutedRequest(decision, EditedBody(body), time.perf_counter() - started)
 
     def direct(self, request: ParsedRequest, at: Endpoint | None = None) -> RoutedRequest:
-        """Return the decision for a model that the client named, possibly after DIRECT: the body gets the bare name."""
+        """Return the decision for a model that the client named; after DIRECT, the body gets the bare name."""
         name = (request.model or "").removeprefix(DIRECT)
         routed = self.explicit(request.body, name, at)
+        if name == request.model and request.fields.priority is None:
+            return routed
         return msgspec.structs.replace(routed, edited=request.apply(Edits(model=name)))
-
-    def _unclassified(
-        self, request: ParsedRequest, choice: CategoryChoice, at: Endpoint | None, scope: KeyScope | None
-    ) -> RoutedRequest:
-        """Decide for a text that is not read, whatever its conversation is about."""
-        started = time.perf_counter()
-        decision = self._decide(choice, request.tools, 0.0, self.served(), at, scope)
-        taken = time.perf_counter() - started
-        return RoutedRequest(decision, _edited(request, decision), taken, ask=request.ask, choice=choice)
-
-    def _lookup(
-        self, history: History, caller: Caller, continued: ConversationState | None
-    ) -> tuple[ConversationKeys | None, ConversationLookup]:
-        """Return the conversation (None if it must not be remembered here) and what is known of it."""
-        if continued is not None:  # its history is in vLLM, and the body has only the end
-            conversation, mixed = None, continued.mixed
-            lookup = ConversationLookup(continued, continued.share, same_turn=history.continues, mixed=mixed)
-            if continued.unread and not lookup.same_turn:
-                lookup = ConversationLookup(None, lookup.share, mixed=mixed)
-        else:
-            conversation = conversation_of(history, caller)
-            lookup = self._conversations.find(conversation)
-        if lookup.remembered is not None:
-            named = filter(None, (lookup.remembered.category, lookup.remembered.answered_by))
-            if not self._sticky or not all(map(self.policy.knows, named)):
-                lookup = ConversationLookup(None, lookup.share, mixed=lookup.mixed)
-        return conversation, lookup
-
-    def _decide(
-        self,
-        choice: CategoryChoice,
-        tools: bool,
-        share: float,
-        served: ServedModels,
-        at: Endpoint | None,
-        scope: KeyScope | None,
-    ) -> Decision:
-        if at is not None:
-            served = served.only(at.name, self.config.vllm_endpoints)
-        # A key that is limited to some models takes no part: its answers would not be comparable.
-        if self._canaries is not None and choice.category is not None and (scope is None or scope.models is None):
-            arm, canary = self._canaries.arm(choice.category, share, scope)
-            choice = msgspec.structs.replace(choice, arm=arm, canary=canary)
-        decision = self.planner.decide(choice, share, served, tools=tools, scope=scope)
-        if self._rollout is not None and (choice.category is not None or choice.model is not None):
-            why = self._rollout.withholds(choice.category, share)
-            if why is not None:
-                arm = Arm.HOLDBACK if why is Reason.HOLDBACK else None
-                default = CategoryChoice(None, choice.confidence, why, choice.missed, never=choice.never, arm=arm)
-                decision = self._withheld(decision, default, served, scope, tools=tools)
-            elif decision.arm is None and self._rollout.draws(choice.category):
-                decision = msgspec.structs.replace(decision, arm=Arm.ROUTED)
-        return decision if at is None else _bound(decision, at)
-
-    def _withheld(
-        self, decision: Decision, choice: CategoryChoice, served: ServedModels, scope: KeyScope | None, *, tools: bool
-    ) -> Decision:
-        """Return the decision for the default model, with the one that it replaces."""
-        default = self.planner.decide(choice, 0.0, served, tools=tools, scope=scope)
-        would = Counterfactual(decision.model, decision.reason)
-        return msgspec.structs.replace(default, category=decision.category, rule=decision.rule, would=would)
-
-    def _choice(
-        self, reading: AskClassification, lookup: ConversationLookup, follow_up: FollowUp | None, reader: TextReader
-    ) -> CategoryChoice:
-        if reading.failed in (Reason.AMBIGUOUS, Reason.MIXED_PROMPTS):
-            return CategoryChoice(None, None, reading.failed)
-        if reading.classification is None:
-            return CategoryChoice(self._stay(lookup), None, reading.failed or Reason.STICKY)
-        return reader.choose(reading.classification, follow_up)
-
-    def _stay(self, lookup: ConversationLookup) -> str | None:
-        """Return the category of a turn that is not judged: its own in a further step, else the conversation's."""
-        remembered = lookup.remembered
-        if (
-            remembered is not None
-            and remembered.answered_by is not None
-            and (lookup.same_turn or remembered.category is None)
-        ):
-            return remembered.answered_by or None
-        return self.policy.fallback if remembered is None or remembered.category is None else remembered.category
-
-    def _to_remember(
-        self, choice: CategoryChoice, reading: AskClassification, lookup: ConversationLookup, *, tools: bool
-    ) -> ConversationState:
-        """Return what later turns reuse: the category that answers an unsure ask, or a greeting, is not reused."""
-        remembered, reason = lookup.remembered, choice.reason
-        if lookup.same_turn and remembered is not None:
-            return msgspec.structs.replace(remembered, tools=tools, mixed=lookup.mixed)
-        category, answered_by, unread = choice.category, None, False
-        if reason is not Reason.RULE or category is None:
-            if reading.classification is None or reason is Reason.UNSUPPORTED_LANGUAGE:
-                known, unread = None if remembered is None else remembered.category, remembered is None
-                category, answered_by = known, _answered_by(category, known)
-            elif reading.greets or reason is Reason.LOW_CONFIDENCE:
-                category, answered_by = None, _answered_by(category, None)
-        return ConversationState(category, lookup.share, answered_by, tools, unread, lookup.mixed)
 
 
 def is_plain(model: str) -> bool:
@@ -386,30 +246,6 @@ def is_plain(model: str) -> bool:
     return not model.startswith(DIRECT)
 
 
-def _unread(request: ParsedRequest) -> Reason | None:
-    """Return why the text of a request is not read, or None if it is."""
-    if not request.readable:
-        return Reason.TOO_MANY_PARTS
-    return Reason.HELPER_TASK if request.ask.kind is AskKind.HELPER_TASK else None
-
-
-def _follow_up(text: str, reading: AskClassification, history: History, lookup: ConversationLookup) -> FollowUp | None:
-    """Return the conversation's category for an ask, or None."""
-    category = reading.follows if lookup.remembered is None else lookup.remembered.category
-    if category is None or reading.classification is None:
-        return None
-    return FollowUp(category, text, history.before, history.context, history.size)
-
-
-def _edited(request: ParsedRequest, decision: Decision) -> EditedBody:
+def edits_of(request: ParsedRequest, decision: Decision) -> EditedBody:
     """Return the body to send; vLLM must tell the tokens of requests on an arm, as they are compared."""
     return request.apply(decision.edits, counted=decision.arm is not None)
-
-
-def _answered_by(answered: str | None, known: str | None) -> str | None:
-    """Return the category that answers a turn, if that is not its conversation's, as in `ConversationState`."""
-    return None if answered == known else answered or ""
-
-
-def _bound(decision: Decision, endpoint: Endpoint) -> Decision:
-    return msgspec.structs.replace(decision, endpoints=(endpoint,))

@@ -48,16 +48,12 @@ class RuleResult(NamedTuple):
     never: tuple[tuple[str, str], ...] = ()
     waits: bool = False
 
-    def choice(self) -> CategoryChoice | None:
-        """Return the choice of the rule that decides, or None."""
+    def applied_to(self, choice: CategoryChoice) -> CategoryChoice:
+        """Return the choice of the rule that decides, else `choice`, limited by the rules."""
         rule = self.rule
         if rule is None:
-            return None
+            return msgspec.structs.replace(choice, never=self.never) if self.never else choice
         return CategoryChoice(rule.category, None, Reason.RULE, model=rule.adapter, rule=rule.name, never=self.never)
-
-    def on(self, choice: CategoryChoice) -> CategoryChoice:
-        """Return a choice of the classifier's, limited by the rules."""
-        return msgspec.structs.replace(choice, never=self.never) if self.never else choice
 
 
 NO_RULE = RuleResult()

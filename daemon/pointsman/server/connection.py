@@ -182,13 +182,13 @@ class ClientConnection(asyncio.Protocol):
             self.write(
                 response.encode(keep_alive=request.keep_alive, http_1_0=request.head.http_1_0, bodiless=bodiless)
             )
-            self.answered(request)
+            self.end_request(request)
 
     def keeps_alive(self, request: Request) -> bool:
         """Return whether another request may follow on this connection."""
         return request.keep_alive and request.complete and not self._owner.draining
 
-    def answered(self, request: Request) -> None:
+    def end_request(self, request: Request) -> None:
         """End the current request, whose answer is written, and begin the next one."""
         request.release()
         self.current = self.job = None

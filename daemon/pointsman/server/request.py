@@ -71,7 +71,7 @@ class ResponseWriter(Protocol):
     def answer(self, response: Response) -> None:
         """Write a complete answer, which ends the request."""
 
-    def answered(self, request: Request) -> None:
+    def end_request(self, request: Request) -> None:
         """End the request, whose answer is written."""
 
     def keeps_alive(self, request: Request) -> bool:
@@ -148,6 +148,15 @@ class Request:
         """The number of bytes of the body that have arrived."""
         self._error: HttpError | None = too_large(limit) if length > limit else None
         self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def is_json(self) -> bool:
+        """Return whether the body is JSON, as its sender says."""
+        # The first of several counts, as for vLLM.
+        kind = self.head.values.get(b"content-type", b"")
+        if kind != b"application/json":
+            kind = kind.partition(b";")[0].partition(b",")[0].strip().lower()
+        return kind == b"application/json" or kind.endswith(b"+json")
 
     # --- called by the connection ----------------------------------------------------------------------------------
 
