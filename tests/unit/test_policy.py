@@ -63,15 +63,6 @@ def decide(made: Config, name: str | None, now: ServedModels = ANYTHING, share: 
     return Planner(made or config()).decide(chosen(name), share, now)
 
 
-def test_the_reasons_are_stable() -> None:
-    """Dashboards and clients read them."""
-    assert " ".join(Reason) == (
-        "explicit_model classified sticky low_confidence unsupported_language no_text helper_task ambiguous "
-        "mixed_prompts too_many_parts deadline overloaded classifier_error adapter_missing "
-        "adapter_without_tools no_category not_allowed rule shadow holdback off"
-    )
-
-
 # --- choosing --------------------------------------------------------------------------------------------------
 
 
