@@ -12,7 +12,7 @@ import pytest
 from pointsman.errors import RequestError
 from pointsman.formats import CHAT, COMPLETIONS, MESSAGES, RESPONSES, ROUTED, Format
 from pointsman.routing.ask import AskFinder
-from pointsman.routing.body import FIELDS, fields_at_once, read_fields
+from pointsman.routing.body import FIELDS, fields_in_steps, read_fields
 from pointsman.routing.conversation_keys import Caller, conversation_of
 from pointsman.routing.edits import Edits, ReasoningEdit, SystemPrompt
 from pointsman.routing.history import HistoryReader
@@ -167,7 +167,7 @@ def _prompted(theirs: Any, prompt: SystemPrompt) -> Any:
 
 
 def parsed(api: Format, body: bytes, *, at_once: bool) -> ParsedRequest:
-    fields = (fields_at_once(body, NAMES) if at_once else None) or finish(read_fields(body, NAMES))
+    fields = finish((read_fields if at_once else fields_in_steps)(body, NAMES))
     request = finish(read_request(api, fields, AskFinder()))
     history = finish(HistoryReader(AskFinder()).read(request.messages, request.ask, request.asked))
     conversation_of(history, Caller("c", SESSIONS.find({b"x-session-id": b"\xff" * 8000}, fields)))

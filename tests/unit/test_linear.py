@@ -23,7 +23,7 @@ from pointsman.formats import CHAT
 from pointsman.improve.redaction import Redactor
 from pointsman.routing import json_scan
 from pointsman.routing.ask import AskFinder
-from pointsman.routing.body import FIELDS, fields_at_once, read_fields
+from pointsman.routing.body import FIELDS, read_fields
 from pointsman.routing.conversation_keys import ANYBODY, conversation_of
 from pointsman.routing.history import HistoryReader
 from pointsman.routing.parsed_request import parse_request, read_request
@@ -61,7 +61,7 @@ def body_of(texts: Sequence[str], *roles: str) -> bytes:
 def reading(body: bytes) -> Steps[object]:
     """All that is read of a request before it is classified."""
     finder = AskFinder()
-    fields = fields_at_once(body, FIELDS) or (yield from read_fields(body))
+    fields = yield from read_fields(body)
     request = yield from read_request(CHAT, fields, finder)
     yield from RULES.judge(request, NO_ORIGIN)
     history = yield from HistoryReader(finder).read(request.messages, request.ask, request.asked)

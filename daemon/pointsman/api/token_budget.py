@@ -12,7 +12,7 @@ from pointsman.long_body import Received
 from pointsman.proxy.exchange import Exchange
 from pointsman.proxy.key_limiter import KeyLease
 from pointsman.routing import json_scan, stream_usage
-from pointsman.routing.body import BodyFields, Value, decode, fields_at_once, given, kind, read_fields
+from pointsman.routing.body import BodyFields, Value, decode, given, kind, read_fields
 from pointsman.routing.edits import edited
 from pointsman.routing.json_scan import ByteSpan, JsonError
 from pointsman.routing.steps import Steps
@@ -40,8 +40,7 @@ async def reserve(backend: Backend, exchange: Exchange, lease: KeyLease, body: R
     form, step_scheduler = by_path(exchange.record.path), backend.router.step_scheduler
     names = _FIELDS + (form.prompts_fields if form.length_fields else _ALL_PROMPTS)
     try:
-        usual = fields_at_once(body, names)
-        fields = await step_scheduler.run(read_fields(body, names)) if usual is None else usual
+        fields = await step_scheduler.run(read_fields(body, names))
     except NestedTooDeeply:
         raise
     except RequestError:

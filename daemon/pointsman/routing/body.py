@@ -1,7 +1,8 @@
-"""Read JSON bodies one level deep; pure, in steps.
+"""Read JSON bodies one level deep; pure.
 
-Values stay views of the body, so everything that is not edited is forwarded unchanged: number formats, escapes, unknown
-fields, order, white space. Only the fields that routing reads are decoded further.
+`fields_at_once` reads a body of usual size and form, and `fields_in_steps` any other. Values stay views of the body, so
+everything that is not edited is forwarded unchanged: number formats, escapes, unknown fields, order, white space. Only
+the fields that routing reads are decoded further.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import codecs
 import functools
 import json
-from typing import Any, Literal, TypedDict
+import re
+from typing import Any, TypedDict
 
 import msgspec
 import numpy as np
@@ -19,8 +21,8 @@ from pointsman import formats
 from pointsman.errors import NestedTooDeeply, RequestError
 from pointsman.long_body import Received
 from pointsman.routing import json_scan
-from pointsman.routing.json_scan import ByteSpan, JsonDepthError, JsonError
-from pointsman.routing.steps import Steps
+from pointsman.routing.json_scan import SPACES, ByteSpan, JsonDepthError, JsonError
+from pointsman.routing.steps import Steps, finish
 
 # msgspec reads this much at once, in at most 1.3 ms; larger bodies are scanned in steps.
 AT_ONCE = 512 * 1024
@@ -28,13 +30,13 @@ AT_ONCE = 512 * 1024
 # 1.5 ms.
 MAX_OBJECTS = 8192
 NOT_COUNTED_BYTES = 72 * 1024
-# Do not scan a body of at least this size for its model first: scanning twice would cost more than reading its fields.
-SCANNED_ONCE = 8 * 1024
-# In a body of this size, search for a value: if it occurs once, that takes a third of the time of its address.
-SEARCHED_BYTES = 4 * 1024
 _OBJECT = ord("{")
 # Python's decoder decides about what msgspec refuses, as in vLLM. Python's decoder makes an object of everything.
 JUDGED_AT_ONCE = 64 * 1024
+# To find a value whose bytes are in a body more often than this, scan the body.
+MAX_OCCURRENCES = 8
+_KEY_BYTES = 64
+_PLAIN_KEY = re.compile(rb'"([^"\\]*)"[ \t\n\r]*:\Z')
 
 Value = msgspec.Raw
 """A JSON value, as a view of the body."""
@@ -53,20 +55,9 @@ FIELDS = (
 """The top-level fields that routing reads or edits, unless the config names others."""
 
 
-class _PlainModelBody(msgspec.Struct, gc=False):
-    """A body whose client chooses the model and sets none of the fields that `queue_fields` reads."""
-
-    model: str = ""
-    priority: Literal[0] = 0
-    kv_transfer_params: None = None
-    ec_transfer_params: None = None
-    vllm_xargs: None = None
-
-
 _STRING = Decoder(str)
 SYSTEM_ROLES = ("system", "developer")
 """Roles whose messages are prompts of the client's operator, not of a person."""
-_NAMED = Decoder(_PlainModelBody)
 
 
 class Message(msgspec.Struct, gc=False):
@@ -74,6 +65,15 @@ class Message(msgspec.Struct, gc=False):
 
     role: str | None = None
     content: Value = ABSENT
+
+
+class ScannedMessage(Message, gc=False):
+    """A message that was read in steps; `start` is the position of its content in the list of messages."""
+
+    start: int = 0
+
+
+_MESSAGES = list[Message]
 
 
 class BodyFields(msgspec.Struct, gc=False):
@@ -88,8 +88,8 @@ class BodyFields(msgspec.Struct, gc=False):
     """The requested fields that exist in the body."""
     messages: list[Message] | None = None
     """The messages of a body of usual size and form, read along with its fields."""
-    address: int = 0
-    """The memory address of `data`, once requested."""
+    spans: dict[str, ByteSpan] | None = None
+    """The positions of the fields in `data`, if the body was read in steps."""
     priority: int | None = None
     """The operator's priority of the request, set in each edited body, or None."""
 
@@ -99,29 +99,26 @@ class BodyFields(msgspec.Struct, gc=False):
             return object_decoder(("messages",)).decode(self.data)["messages"]  # type: ignore[no-any-return]
         return self.values.get(name)
 
-    def span(self, value: Value) -> tuple[int, int]:
-        """Return the start and end of a value in `data`: a decoded value is a view, as msgspec documents."""
-        data, size = self.data, memoryview(value).nbytes
-        if len(data) <= SEARCHED_BYTES:
-            start = data.find(value)
-            if start >= 0 and data.find(value, start + 1) < 0:
-                return start, start + size
-        self.address = self.address or address_of(data)
-        start = address_of(value) - self.address
-        end = start + size
-        if start < 0 or end > len(data):
-            raise ValueError("the value is no part of the body")
-        return start, end
+    def span(self, name: str, value: Value) -> tuple[int, int]:
+        """Return the start and end in `data` of the value of a field."""
+        if self.spans is None:
+            start = _only_place(self.data, name.encode(), value)
+            if start >= 0:
+                return start, start + memoryview(value).nbytes
+            self.spans = finish(json_scan.members(self.data, (*self.values, "messages"))) or {}
+        return self.spans[name]
 
-    def messages_start(self, first: Message) -> int:
-        """Return the position in `data` at which the list of messages that contains `first` begins."""
-        if self.messages is None:
-            return self.span(self.values["messages"])[0]
-        head: Received = self.data
-        if first.content is not ABSENT:
-            # Everything before the content begins an object: another value and brackets complete the object.
-            head = b"%b0}]}" % head[: self.span(first.content)[0]]
-        return address_of(object_decoder(("messages",)).decode(head)["messages"]) - address_of(head)
+    def first_content_span(self, first: Message) -> tuple[int, int]:
+        """Return the start and end in `data` of the content of the first message."""
+        start = -1
+        if self.spans is None:
+            start = _only_place(self.data, b"content", first.content)
+        elif isinstance(first, ScannedMessage):
+            start = self.spans["messages"].start + first.start
+        if start >= 0:
+            return start, start + memoryview(first.content).nbytes
+        begin, end = self.span("messages", self.get("messages") or ABSENT)
+        return (finish(json_scan.members(self.data, ("content",), ByteSpan(begin + 1, end))) or {})["content"]
 
     @property
     def model(self) -> str | None:
@@ -137,32 +134,32 @@ class BodyFields(msgspec.Struct, gc=False):
         raise RequestError("`model` must be a string of Unicode text", status=400, code="invalid_type", param="model")
 
 
-def fields_at_once(body: Received, names: tuple[str, ...]) -> BodyFields | None:
-    """Return these fields, `messages` among them, of a body of usual size and form, or None for any other body."""
-    if not isinstance(body, bytes) or len(body) > AT_ONCE or body[:1] != b"{" or has_many_objects(body):
+def fields_at_once(body: Received, names: tuple[str, ...] = FIELDS) -> BodyFields | None:
+    """Return these fields of a body of usual size and form, or None for any other body.
+
+    If there are not too many objects, the `messages` are decoded.
+    """
+    if not isinstance(body, bytes) or len(body) > AT_ONCE:
         return None
+    decoded = "messages" in names and not has_many_objects(body)
     try:
-        found = _members_at_once(body, object_decoder(names, list[Message]))
+        if not body.isascii():
+            str(body, "utf-8")  # msgspec does not check what it skips
+        found = object_decoder(names, _MESSAGES if decoded else Value).decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
-    return BodyFields(body, body, found, found.pop("messages", None))
+    return BodyFields(body, body, found, found.pop("messages", None) if decoded else None)
 
 
-def read_fields(body: Received, names: tuple[str, ...] = FIELDS) -> Steps[BodyFields]:
-    """Return these fields of a body; raises RequestError (400) if the body is no JSON object or nested too deeply.
+def fields_in_steps(body: Received, names: tuple[str, ...] = FIELDS) -> Steps[BodyFields]:
+    """Return these fields of any body; raises RequestError (400) if it is no JSON object or nested too deeply.
 
     What vLLM accepts is accepted. In a body of more than a few KiB, faults inside values are left for vLLM to report.
     """
-    plain = body[:1] == b"{" and body[1:2] != b"\0"
-    encoding = "utf-8" if plain else json.detect_encoding(body[:4])
+    encoding = json.detect_encoding(body[:4])
     data = body if encoding == "utf-8" else (yield from _transcoded(body, encoding))
-    if isinstance(data, bytes) and len(data) <= AT_ONCE:
-        try:
-            return BodyFields(body, data, _members_at_once(data, object_decoder(names)))
-        except msgspec.ValidationError:
-            raise _no_object() from None
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            _judge(data)
+    if len(data) <= JUDGED_AT_ONCE:
+        _judge(data)
     try:
         spans = yield from json_scan.members(data, names)
     except JsonDepthError as fault:
@@ -170,14 +167,14 @@ def read_fields(body: Received, names: tuple[str, ...] = FIELDS) -> Steps[BodyFi
     except JsonError as fault:
         raise _invalid(f"the body is not JSON ({fault})") from None
     if spans is None:
-        raise _no_object()
-    return BodyFields(body, data, {name: view(data, span) for name, span in spans.items()})
+        raise _invalid("the body is not a JSON object")
+    values = {name: view(data, span) for name, span in spans.items()}
+    return BodyFields(body, data, values, spans=spans)
 
 
-def _members_at_once(data: bytes, decoder: Decoder[dict[str, Any]]) -> dict[str, Any]:
-    if not data.isascii():
-        str(data, "utf-8")  # msgspec does not check what it skips
-    return decoder.decode(data)
+def read_fields(body: Received, names: tuple[str, ...] = FIELDS) -> Steps[BodyFields]:
+    """Return these fields, read at once if possible; raises RequestError (400) as `fields_in_steps` does."""
+    return fields_at_once(body, names) or (yield from fields_in_steps(body, names))
 
 
 @functools.lru_cache(64)
@@ -187,12 +184,10 @@ def object_decoder(names: tuple[str, ...], messages: Any = Value) -> Decoder[dic
     return Decoder(TypedDict("members", members, total=False))  # type: ignore[operator]
 
 
-def _judge(data: bytes) -> None:
+def _judge(data: Received) -> None:
     """Raise RequestError if a short text is not JSON for vLLM, which reads it with this decoder."""
-    if len(data) > JUDGED_AT_ONCE:
-        return
     try:
-        json.loads(data)
+        json.loads(bytes(data))
     except json.JSONDecodeError as fault:
         raise _invalid(f"the body is not JSON ({fault.msg} at character {fault.pos})") from None
     except UnicodeDecodeError as fault:
@@ -224,21 +219,6 @@ def model_of(fields: BodyFields) -> str | None:
         return None
 
 
-def model_at_once(body: Received) -> str | None:
-    """Return the requested model of a short body of usual form; else None, and all fields must be read.
-
-    In a body of usual form, the client chooses no position in vLLM's queue.
-    """
-    if not isinstance(body, bytes) or len(body) > SCANNED_ONCE:
-        return None
-    try:
-        if not body.isascii():
-            str(body, "utf-8")  # msgspec does not check what it skips
-        return _NAMED.decode(body).model or None
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return None
-
-
 def has_many_objects(text: bytes) -> bool:
     """Return whether a text has more objects than may be made at once."""
     if len(text) <= NOT_COUNTED_BYTES:
@@ -252,10 +232,26 @@ def view(data: json_scan.Text, span: ByteSpan) -> Value:
     return msgspec.Raw(memoryview(data)[span.start : span.end])
 
 
-def address_of(buffer: Received | Value) -> int:
-    """Return the memory address at which a body or a value of a body begins."""
-    address: int = np.frombuffer(buffer, np.uint8).__array_interface__["data"][0]
-    return address
+def _only_place(data: Received, name: bytes, value: Value) -> int:
+    """Return the only position at which a member of this name may have this value; -1 if there are several."""
+    begin = memoryview(value)[:_KEY_BYTES]
+    # All of the value is in the body. `find` would take four times as long in more than 30 KB.
+    at = data.rfind(begin, 0, len(data) - memoryview(value).nbytes + len(begin))
+    places = [at]
+    while (at := data.rfind(begin, 0, at + len(begin) - 1)) >= 0:
+        if len(places) == MAX_OCCURRENCES:
+            return -1
+        places.append(at)
+    if len(places) > 1:
+        places = [place for place in places if _may_belong_to(data, place, name)]
+    return places[0] if len(places) == 1 else -1
+
+
+def _may_belong_to(data: Received, at: int, name: bytes) -> bool:
+    """Return whether the text before a value may be a key of this name, which can be spelled with escapes."""
+    before = data[max(0, at - _KEY_BYTES) : at].rstrip(SPACES)
+    key = _PLAIN_KEY.search(before)
+    return not before or (before.endswith(b":") if key is None else key[1] == name)
 
 
 def kind(value: Value | None) -> bytes:
@@ -276,10 +272,6 @@ def decode(value: Value | None, default: Any, decoder: Decoder[Any]) -> Any:
 def given(value: Value | None) -> bool:
     """Return whether a value is present and not null."""
     return value is not None and bytes(memoryview(value)[:5]) not in (b"", b"null")
-
-
-def _no_object() -> RequestError:
-    return _invalid("the body is not a JSON object")
 
 
 def _invalid(message: str) -> RequestError:

@@ -97,7 +97,7 @@ class EditedBody(msgspec.Struct, gc=False):
 def changed(fields: BodyFields, name: str, new: Pieces) -> BodyEdit:
     """Return the change that gives a field another value."""
     old = fields.get(name)
-    return BodyEdit(name, new) if old is None else BodyEdit(name, new, *fields.span(old))
+    return BodyEdit(name, new) if old is None else BodyEdit(name, new, *fields.span(name, old))
 
 
 def edited(fields: BodyFields, changes: Sequence[BodyEdit]) -> EditedBody:
@@ -143,7 +143,7 @@ def sides(fields: BodyFields, change: BodyEdit) -> tuple[Pieces | None, Pieces]:
     old = fields.get(change.field) if change.end else None
     if old is None:
         return None, change.new
-    (start, end), shown = fields.span(old), memoryview(fields.data)
+    (start, end), shown = fields.span(change.field, old), memoryview(fields.data)
     return (memoryview(old),), (shown[start : change.start], *change.new, shown[change.end : end])
 
 

@@ -69,8 +69,8 @@ def system_prompt_changes(
     first = messages[0]
     ours = first.role in ("system", "developer")
     if ours and first.content is not ABSENT:
-        return (BodyEdit("messages", combined(first.content, prompt), *fields.span(first.content)),)
-    begin = fields.messages_start(first) + 1
+        return (BodyEdit("messages", combined(first.content, prompt), *fields.first_content_span(first)),)
+    begin = fields.span("messages", fields.get("messages") or ABSENT)[0] + 1
     if not ours:
         message = msgspec.json.encode({"role": "system", "content": prompt.text})
         return (BodyEdit("messages", (message, b","), begin, begin),)
@@ -90,7 +90,7 @@ def set_inside(fields: BodyFields, field: str, key: str, value: Any) -> Changes:
         found = _member(shown, key)
     except JsonError:
         return ()
-    start, end = fields.span(raw)
+    start, end = fields.span(field, raw)
     if found is None:
         return (BodyEdit(field, (b"" if is_empty(shown) else b",", setting[1:-1]), end - 1, end - 1),)
     if given(view(shown, found)):

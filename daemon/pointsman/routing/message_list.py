@@ -7,7 +7,18 @@ from msgspec.json import Decoder
 
 from pointsman.routing import json_scan
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, AskKind, ScanBudget
-from pointsman.routing.body import ABSENT, AT_ONCE, SYSTEM_ROLES, Message, Value, decode, has_many_objects, kind, view
+from pointsman.routing.body import (
+    ABSENT,
+    AT_ONCE,
+    SYSTEM_ROLES,
+    Message,
+    ScannedMessage,
+    Value,
+    decode,
+    has_many_objects,
+    kind,
+    view,
+)
 from pointsman.routing.json_scan import ByteSpan, JsonError
 from pointsman.routing.prompt_text import (
     END_BYTES,
@@ -71,9 +82,10 @@ def _message(array: memoryview, span: ByteSpan) -> Steps[Message]:
     found = (yield from json_scan.members(array, ("role", "content"), span)) or {}
     role = found.get("role", ByteSpan(0, 0))
     content = found.get("content", ByteSpan(0, 0))
-    return Message(
+    return ScannedMessage(
         decode(view(array, role), None, _STRING) if role.end - role.start < _LONG else None,
         view(array, content) if "content" in found else ABSENT,
+        content.start,
     )
 
 

@@ -9,7 +9,7 @@ from pointsman.formats import CHAT, ROUTED, Format
 from pointsman.long_body import Received
 from pointsman.routing import stream_usage
 from pointsman.routing.ask import BUILTIN, NO_ASK, Ask, AskFinder, AskKind
-from pointsman.routing.body import FIELDS, BodyFields, Message, Value, decode, fields_at_once, given, read_fields
+from pointsman.routing.body import BodyFields, Message, Value, decode, given, read_fields
 from pointsman.routing.edits import EditedBody, Edits, changed, edited
 from pointsman.routing.format_edits import Changes, own_reasoning, reasoning_changes, system_prompt_changes
 from pointsman.routing.message_list import counted, known_ask, read_ask, read_messages, read_prompts
@@ -84,7 +84,7 @@ def format_of(fields: BodyFields) -> Format:
 
 def parse_request(form: Format, body: bytes, finder: AskFinder = BUILTIN) -> ParsedRequest:
     """Parse a body without a pause, as `read_fields` and `read_request` do."""
-    return finish(read_request(form, fields_at_once(body, FIELDS) or finish(read_fields(body)), finder))
+    return finish(read_request(form, finish(read_fields(body)), finder))
 
 
 def known_request(form: Format, fields: BodyFields, finder: AskFinder) -> ParsedRequest | None:
