@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from pointsman.routing.ask import Ask, AskFinder, payload
+from pointsman.routing.ask import AskFinder, payload
 from pointsman.routing.ask.names import name_of
 from pointsman.routing.ask.tags import tagged
-from pointsman.routing.steps import Steps
 from support.growth import least
 
 KIB = 1024
@@ -160,33 +159,6 @@ def test_of_many_lines_only_the_first_and_the_last_are_looked_at(line: str) -> N
 def test_many_parts_are_looked_at_as_one() -> None:
     finder = AskFinder()
     assert events(lambda: finder.find(["Question: a"] * 4_096)) < 10_000
-
-
-def test_a_message_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It comes again in each later turn of its conversation."""
-    finder, searched = AskFinder(), []
-    search = finder._search
-
-    def counted(given: list[str], whole: str, system: str) -> Steps[Ask]:
-        searched.append(given)
-        return search(given, whole, system)
-
-    monkeypatch.setattr(finder, "_search", counted)
-    for parts in (["a", "b"], ["a b"], ["a", "b"], ["a b"]):
-        assert finder.find(parts).text == "a b"
-    assert searched == [["a", "b"], ["a b"]]
-
-
-def test_what_is_kept_of_messages_is_bounded() -> None:
-    finder = AskFinder()
-    long = "What is a tort? " * 4_000
-    for text in (long, f"<context>Nine.</context>\n\n{long}"):
-        assert finder.find([text]) == finder.find([text]) == AskFinder().find([text])
-    assert finder.find([long]).text == long
-    assert sum(len(ask.text) for ask in finder._known._entries.values()) <= 2048
-    for number in range(5_000):
-        finder.find([f"What is {number}?"])
-    assert len(finder._known) == 4096
 
 
 def test_of_the_keys_of_a_payload_only_the_ends_are_remembered() -> None:

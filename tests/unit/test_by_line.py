@@ -15,7 +15,7 @@ from pointsman.classify.classifier import Classifier
 from pointsman.config.model import RoutingOptions
 from pointsman.formats import CHAT
 from pointsman.observability.record import Record, request_line
-from pointsman.routing.ask import AskFinder, AskKind
+from pointsman.routing.ask import BUILTIN, AskFinder, AskKind
 from pointsman.routing.decision import Reason
 from pointsman.routing.explain import describe, render
 from pointsman.routing.parsed_request import ParsedRequest, parse_request
@@ -34,8 +34,9 @@ def message(line: str = LINE, material: str = TOLD) -> str:
     return f"zz 14 / step 2\n@@ seen\n{material}\n@@ typed\n{line}\n@@ done"
 
 
-def asked(text: str) -> ParsedRequest:
-    return parse_request(CHAT, json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode())
+def asked(text: str, finder: AskFinder = BUILTIN) -> ParsedRequest:
+    body = {"model": "MoM", "messages": [{"role": "user", "content": text}]}
+    return parse_request(CHAT, json.dumps(body).encode(), finder)
 
 
 def outcome(routed: RoutedRequest) -> tuple[str | None, bool]:
@@ -50,10 +51,10 @@ def test_a_message_that_stays_whole_has_its_line_that_asks() -> None:
 def test_it_is_found_again_where_the_message_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without another search, also where none of the messages is an ask."""
     module, finder = sys.modules[AskFinder.__module__], AskFinder()
-    known = finder.find([message()]), finder.whole([message()])
-    assert known[1].line == LINE
+    known = asked(message(), finder).ask, finder.whole([message()])
+    assert known[0].line == known[1].line == LINE
     monkeypatch.setattr(module, "asking_line", None)
-    assert (finder.find([message()]), finder.whole([message()])) == known
+    assert (asked(message(), finder).ask, finder.whole([message()])) == known
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pointsman.routing.ask import Ask, AskFinder, AskKind
 from pointsman.routing.body import BodyFields, fields_at_once, model_of, read_fields
 from pointsman.routing.edits import Edits, ReasoningEdit, SystemPrompt, sides, with_model
 from pointsman.routing.format_edits import inside
-from pointsman.routing.parsed_request import ParsedRequest, format_of, known_request, parse_request, read_request
+from pointsman.routing.parsed_request import ParsedRequest, format_of, parse_request, read_request
 from pointsman.routing.response_storage import storage_of
 from pointsman.routing.steps import Steps, finish
 
@@ -630,32 +630,3 @@ def test_a_field_of_ours_in_an_empty_body_needs_no_comma_whatever_follows() -> N
 def test_what_is_inside_no_object_of_usual_size_is_not_looked_for(kwargs: bytes) -> None:
     assert inside(fields(b'{"chat_template_kwargs":%b}' % kwargs), "chat_template_kwargs", "enable_thinking") is None
     assert inside(fields(b"{}"), "chat_template_kwargs", "enable_thinking") is None
-
-
-@pytest.mark.parametrize(("api", "more"), [(CHAT, {}), (MESSAGES, {"system": "Be brief."}), (CHAT, {"tools": []})])
-def test_a_request_whose_last_message_is_remembered_is_read_in_no_steps(api: Format, more: dict[str, Any]) -> None:
-    messages = [system("Be brief."), user("What is a monad?"), assistant("A monoid."), user("In Haskell, please.")]
-    body = json.dumps({"model": "MoM", "messages": messages[api is MESSAGES :], **more}).encode()
-    read, finder = fields_at_once(body, ("model", "messages", "system", "tools")), AskFinder()
-    assert read is not None
-    assert known_request(api, read, finder) is None
-    stepped = finish(read_request(api, read, finder))
-    assert known_request(api, read, finder) == stepped
-
-
-def test_an_ask_that_the_body_states_or_that_is_all_messages_is_read_in_steps() -> None:
-    body = json.dumps({"messages": [user("What is a monad?")], "ask": "monads"}).encode()
-    for finder in (AskFinder(body_field="ask"), AskFinder("all")):
-        read = fields_at_once(body, ("messages", "ask"))
-        assert read is not None
-        finish(read_request(CHAT, read, finder))
-        assert known_request(CHAT, read, finder) is None
-
-
-def test_more_messages_than_are_read_are_not_remembered() -> None:
-    finder = AskFinder()
-    for count in (1, 4097):
-        read = fields_at_once(json.dumps({"messages": [user("monad")] * count}).encode(), ("messages",))
-        assert read is not None
-        finish(read_request(CHAT, read, finder))
-        assert (known_request(CHAT, read, finder) is None) == (count > 1)

@@ -322,19 +322,21 @@ def test_the_same_words_of_another_are_another_message() -> None:
         assert read(*said, reader=reader) == read(*said)
 
 
-def test_what_is_known_of_messages_is_bounded() -> None:
-    reader = HistoryReader(Unwrapping())
-    for number in range(5_000):
-        read(user(f"{number:04}" * 150), user("b"), reader=reader)
-    assert len(reader._known) == 4096
-    assert max(len(said.digest) + len(said.excerpt) for said in reader._known.values()) <= 416
+def test_of_a_message_its_beginning_and_a_hash_are_kept() -> None:
+    finder = Unwrapping()
+    read(user("a" * 1_000), assistant("b" * 65 * KIB), user("c"), reader=HistoryReader(finder))
+    known = finder.memory.digests._entries.values()
+    assert sorted(len(said.digest) + len(said.excerpt) for said in known) == [17, 416, 416]
 
 
-def test_a_long_message_is_known_by_nothing_that_takes_long() -> None:
-    reader = HistoryReader(Unwrapping())
-    said = [user("a" * 65 * KIB), assistant("b" * 65 * KIB), user("c")]
+def test_a_long_message_is_known_by_its_texts() -> None:
+    finder = Unwrapping()
+    reader, said = HistoryReader(finder), [user("a" * 65 * KIB), assistant("b" * 65 * KIB), user("c")]
     assert read(*said, reader=reader) == read(*said)
-    assert [key and key[0] for key in reader._known] == [None]  # the new ask
+    known = dict(finder.memory.digests._entries)
+    assert read(*said, reader=reader) == read(*said)
+    assert finder.memory.digests._entries == known
+    assert [key[2] for key in known if key] == [1, 1, 1]  # one text each, and the new ask of one character
 
 
 @pytest.mark.parametrize("said", ["<system-reminder>Monday</system-reminder>", "a"])

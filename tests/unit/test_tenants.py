@@ -134,7 +134,7 @@ def test_a_message_without_an_ask_is_looked_at_anew_for_each_client() -> None:
     for client in ("ann", "bob", "", "ann", "bob", ""):
         finder.of(client).whole(["Why?"])
 
-    assert len(finder._known) == 3
+    assert len(finder.memory.asks) == 3
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/route"])
@@ -165,7 +165,7 @@ def test_what_earlier_messages_say_is_read_anew_for_each_client(monkeypatch: pyt
         assert [turn.ask for turn in history.turns] == ["Why?", "What is a heap?"]
 
     assert searched == ["What is a heap?"] * 3
-    assert len(reader._known) == 3 * 3
+    assert len(finder.memory.digests) == 3 * 3
 
 
 def test_the_policy_of_clients_with_keys_decides_the_same_and_remembers_nothing() -> None:
@@ -186,7 +186,7 @@ async def test_routing_for_a_client_uses_nothing_that_another_has_left(classifie
         routed = await router.route(asked(*said), Sender(key=ClientKey(name, b"")), remember=False)
         assert routed.decision.category == "technical"
 
-    assert len(router._conversations._histories._known) == 2 * len(said)
+    assert len(router.finder.memory.digests) == 2 * len(said)
     assert router.policy._known_choice.cache_info().currsize == 0  # type: ignore[attr-defined]
 
 

@@ -30,7 +30,7 @@ from pointsman.proxy.forwarded_request import ForwardPlan
 from pointsman.routing import queue_fields
 from pointsman.routing.body import BodyFields, fields_at_once, fields_in_steps, model_of, read_fields
 from pointsman.routing.edits import PRIORITY_FIELD
-from pointsman.routing.parsed_request import ParsedRequest, known_request, read_request
+from pointsman.routing.parsed_request import ParsedRequest, read_request
 from pointsman.routing.router import MAX_MODEL_NAME_CHARACTERS, RoutedRequest, is_plain
 from pointsman.routing.sender import NEW_RESPONSE, Continuation
 from pointsman.routing.steps import StepScheduler
@@ -139,8 +139,9 @@ async def parse(form: Format, backend: Backend, exchange: Exchange, body: Receiv
     own = own_priority(router, key, form.path)
     model = None if own is not None else _model_alone(body)
     if form is RESPONSES or not router.names_model(model, key):
-        usual = fields_at_once(body, router.fields)
-        fields = usual or await router.step_scheduler.run(fields_in_steps(body, router.fields))
+        fields = fields_at_once(body, router.fields)
+        if fields is None:
+            fields = await router.step_scheduler.run(fields_in_steps(body, router.fields))
         exchange.priority = await set_priority(router, key, own, fields)
         model = model or fields.model
     exchange.record.original_model = model and model[:MAX_MODEL_NAME_CHARACTERS]
@@ -175,9 +176,7 @@ def explicit(form: Format, backend: Backend, exchange: Exchange, request: Incomi
 async def ask(form: Format, backend: Backend, exchange: Exchange, fields: BodyFields) -> ParsedRequest:
     """Find the ask, unless the client states it in a header."""
     router, stated = backend.router, stated_ask(exchange.request.head)
-    finder = router.finder_of(exchange.key)
-    known = None if stated else known_request(form, fields, finder)
-    return await router.step_scheduler.run(read_request(form, fields, finder, stated)) if known is None else known
+    return await router.step_scheduler.run(read_request(form, fields, router.finder_of(exchange.key), stated))
 
 
 def record_choice(backend: Backend, exchange: Exchange, chosen: RoutedRequest) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from pointsman.routing import subject
 from pointsman.routing.ask import Ask, AskFinder, ScanBudget
 from pointsman.routing.body import SYSTEM_ROLES, Message, Value
+from pointsman.routing.message_memory import MAX_HASHED_BYTES, Key, MessageDigest, key_of
 from pointsman.routing.prompt_text import TooManyParts, texts_of
 from pointsman.routing.steps import Steps, TimeSlice, time_sliced
 
@@ -22,9 +23,6 @@ MAX_TURNS = 32
 END_CHARACTERS = 1024
 # Characters remembered of an earlier ask or answer, to judge a new ask by.
 EXCERPT_CHARACTERS = 400
-# Messages recur in each later request of a conversation. A longer one is read again, as hashing it takes as long.
-KNOWN_MESSAGES = 4096
-MAX_KNOWN_BYTES = 64 * 1024
 _TURNS = 15  # a mask: a known message takes a microsecond, a long one twenty
 
 # After the newest ask, an answer or a tool's result makes a request a further step of its turn. These roles do not: a
@@ -74,28 +72,15 @@ class History(msgspec.Struct, frozen=True, gc=False):
         return f"{self.turns[1].ask[:ask]}\n{answered}" if self.turns[1:] else answered
 
 
-class _MessageDigest(msgspec.Struct, frozen=True, gc=False):
-    """The text of a message: `digest` is its hash, empty if there is no text; `excerpt` is its beginning."""
-
-    digest: bytes
-    excerpt: str = ""
-
-
-_NOTHING = _MessageDigest(b"")
-_Key = tuple[str | None, int, int]
-"""Role, hash and length of a client's message; of the request's ask, which has no role, those of the text.
-
-Python's hash has a secret key, so nobody can make two messages collide.
-"""
+_NOTHING = MessageDigest(b"")
 
 
 class HistoryReader:
-    """A reader of histories, whose asks a finder finds."""
+    """A reader of histories, whose asks a finder finds, and which has the memory of the finder."""
 
     def __init__(self, finder: AskFinder) -> None:
         self._finder = finder
-        self._known: dict[_Key | None, _MessageDigest] = {}
-        """The texts of messages, the oldest first; the key of a message that must not be remembered is None."""
+        self._known = finder.memory.digests
 
     def first(
         self, messages: list[Message] | None, asked_in: Message | None, ask: Ask, client: str = ""
@@ -120,7 +105,7 @@ class HistoryReader:
         if messages is None:
             asked = _asked(ask)
             return History((Turn(asked.digest, asked.excerpt),) if asked.digest else (), False, [])
-        turns: list[tuple[_MessageDigest, list[_MessageDigest]]] = []
+        turns: list[tuple[MessageDigest, list[MessageDigest]]] = []
         continues = False
         time_slice, scan_budget = TimeSlice(), ScanBudget()
         for index, message in enumerate(reversed(messages)):
@@ -146,45 +131,43 @@ class HistoryReader:
         return History(tuple([_turn(*turn) for turn in turns]), continues, messages, answer)
 
     def _read(
-        self, message: Message, key: _Key | None, time_slice: TimeSlice, scan_budget: ScanBudget, client: str
-    ) -> Steps[_MessageDigest]:
+        self, message: Message, key: Key | None, time_slice: TimeSlice, scan_budget: ScanBudget, client: str
+    ) -> Steps[MessageDigest]:
         """Return the text of a user's or an assistant's message, and remember it; empty if there is no room."""
         texts = yield from _texts(message.content)
+        if key is None:
+            key = key_of(message.role, tuple(texts), client)
+            known = self._known.get(key)
+            if known is not None:
+                return known
         if message.role == "assistant":
             spoken = _spoken(" ".join(texts))
-            said = _MessageDigest(_digest(_ends(spoken)), spoken[:EXCERPT_CHARACTERS])
+            said = MessageDigest(_digest(_ends(spoken)), spoken[:EXCERPT_CHARACTERS])
         else:
             if not scan_budget.take(texts):
                 return _NOTHING
             said = _asked((yield from time_sliced(self._finder.of(client).search(texts)))) if texts else _NOTHING
+        self._known.put(key, said)
         yield from time_slice.pause()
-        return said if key is None else self._remember(key, said)
-
-    def _said_in(self, ask: Ask, client: str) -> _MessageDigest:
-        key = None, _hash(ask.text, client), len(ask.text)
-        return self._known.get(key) or self._remember(key, _asked(ask))
-
-    def _remember(self, key: _Key, said: _MessageDigest) -> _MessageDigest:
-        self._known[key] = said
-        if len(self._known) > KNOWN_MESSAGES:
-            del self._known[next(iter(self._known))]
         return said
 
+    def _said_in(self, ask: Ask, client: str) -> MessageDigest:
+        key = key_of("asked", ask.text, client)
+        known = self._known.get(key)
+        if known is None:
+            known = _asked(ask)
+            self._known.put(key, known)
+        return known
 
-def _turn(asked: _MessageDigest, answers: list[_MessageDigest]) -> Turn:
+
+def _turn(asked: MessageDigest, answers: list[MessageDigest]) -> Turn:
     return Turn(b"".join([said.digest for said in (asked, *answers)]), asked.excerpt)
 
 
-def _key(message: Message, client: str) -> _Key | None:
+def _key(message: Message, client: str) -> Key | None:
+    """Return the key of a message, or None if it is long."""
     content = memoryview(message.content)
-    if content.nbytes > MAX_KNOWN_BYTES:
-        return None
-    sent = bytes(content)
-    return message.role, _hash(sent, client), len(sent)
-
-
-def _hash(sent: bytes | str, client: str) -> int:
-    return hash((client, sent) if client else sent)
+    return key_of(message.role, bytes(content), client) if content.nbytes <= MAX_HASHED_BYTES else None
 
 
 def _texts(content: Value) -> Steps[list[str]]:
@@ -195,10 +178,10 @@ def _texts(content: Value) -> Steps[list[str]]:
         return []
 
 
-def _asked(ask: Ask) -> _MessageDigest:
+def _asked(ask: Ask) -> MessageDigest:
     text = ask.text.strip()
     # Removing a wrapper may leave other white space; comparing that in a long text would take too long.
-    return _MessageDigest(
+    return MessageDigest(
         _digest(_ends(" ".join(text.split()) if len(text) <= END_CHARACTERS else text)), text[:EXCERPT_CHARACTERS]
     )
 

@@ -20,6 +20,7 @@ from pointsman.routing.body import (
     view,
 )
 from pointsman.routing.json_scan import ByteSpan, JsonError
+from pointsman.routing.message_memory import MAX_COMPARED_BYTES
 from pointsman.routing.prompt_text import (
     END_BYTES,
     LIST_AT_ONCE,
@@ -89,16 +90,6 @@ def _message(array: memoryview, span: ByteSpan) -> Steps[Message]:
     )
 
 
-def known_ask(messages: list[Message], system: Value | None, finder: AskFinder) -> tuple[Ask, Message] | None:
-    """Return the result of `read_ask` if the user's last message is remembered, else None."""
-    for message in reversed(messages):
-        if message.role == "user":
-            frame = beginning_bytes(_system(messages, system))
-            ask = finder.recall(message.content, frame)
-            return None if ask is None else (ask, message)
-    return None
-
-
 def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -> Steps[tuple[Ask, Message | None]]:
     """Return the person's last ask, and the message in which it was found, if any; raises TooManyParts.
 
@@ -107,7 +98,7 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
     if finder.mode == "all":
         return (yield from _all(messages)), None
     system = _system(messages, system)
-    frame, beginning = beginning_bytes(system), None
+    frame = beginning_bytes(system)
     first: list[str] = []
     scan_budget: ScanBudget | None = None
     time_slice: TimeSlice | None = None
@@ -115,21 +106,23 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
         if message.role != "user":
             continue
         # The last message may be written by a harness or a tool: then the ask is in an earlier one.
-        known = finder.recall(message.content, frame)
-        if known is not None:
-            return known, message
-        texts = yield from texts_of(message.content)
+        content = message.content
+        texts = None if memoryview(content).nbytes <= MAX_COMPARED_BYTES else (yield from texts_of(content))
+        said = content if texts is None else tuple(texts)
+        ask = finder.recall(said, frame)
+        if ask is not None and ask.kind is not AskKind.NONE:
+            return ask, message
+        texts = (yield from texts_of(content)) if texts is None else texts
         if scan_budget is not None and not scan_budget.take(texts):
             break
-        if beginning is None:
-            beginning = yield from beginning_of(system)
-        ask = yield from time_sliced(finder.search(texts, beginning))
+        if ask is None:
+            ask = yield from time_sliced(finder.search(texts, (yield from beginning_of(system))))
+            finder.remember(said, frame, ask)
         if ask.kind is not AskKind.NONE:
-            finder.remember(message.content, frame, ask)
             return ask, message
         first = first or texts
         if first:
-            frame, beginning = b"", ""
+            frame, system = b"", None
         scan_budget, time_slice = scan_budget or ScanBudget(), time_slice or TimeSlice()
         yield from time_slice.pause()
     return finder.whole(first), None
@@ -141,7 +134,10 @@ def read_prompts(value: Value | None, finder: AskFinder) -> Steps[tuple[Ask, int
     asks: list[Ask] = []
     time_slice = TimeSlice()
     for prompt in list(dict.fromkeys(prompts))[:MAX_PROMPTS]:
-        ask = yield from time_sliced(finder.search([prompt]))
+        ask = finder.recall((prompt,), b"")
+        if ask is None:
+            ask = yield from time_sliced(finder.search([prompt]))
+            finder.remember((prompt,), b"", ask)
         asks.append(finder.whole([prompt]) if ask.kind is AskKind.NONE else ask)  # nothing was said before it
         yield from time_slice.pause()
     asks = asks or [NO_ASK]

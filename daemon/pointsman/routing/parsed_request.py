@@ -12,8 +12,8 @@ from pointsman.routing.ask import BUILTIN, NO_ASK, Ask, AskFinder, AskKind
 from pointsman.routing.body import BodyFields, Message, Value, decode, given, read_fields
 from pointsman.routing.edits import EditedBody, Edits, changed, edited
 from pointsman.routing.format_edits import Changes, own_reasoning, reasoning_changes, system_prompt_changes
-from pointsman.routing.message_list import counted, known_ask, read_ask, read_messages, read_prompts
-from pointsman.routing.prompt_text import MAX_PARTS, TooManyParts
+from pointsman.routing.message_list import counted, read_ask, read_messages, read_prompts
+from pointsman.routing.prompt_text import TooManyParts
 from pointsman.routing.steps import Steps, finish
 from pointsman.routing.tools import carries_tools
 
@@ -85,15 +85,6 @@ def format_of(fields: BodyFields) -> Format:
 def parse_request(form: Format, body: bytes, finder: AskFinder = BUILTIN) -> ParsedRequest:
     """Parse a body without a pause, as `read_fields` and `read_request` do."""
     return finish(read_request(form, finish(read_fields(body)), finder))
-
-
-def known_request(form: Format, fields: BodyFields, finder: AskFinder) -> ParsedRequest | None:
-    """Return the result of `read_request` if the user's last message is remembered and no ask is stated."""
-    messages = _messages(form, fields)
-    if messages is None or len(messages) > MAX_PARTS or finder.body_field in fields.values:
-        return None
-    found = known_ask(messages, _system(form, fields), finder)
-    return None if found is None else ParsedRequest(form, fields, fields.model, *found, messages)
 
 
 def read_request(

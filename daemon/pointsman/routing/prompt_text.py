@@ -78,7 +78,9 @@ def beginning_of(value: Value | None) -> Steps[str]:
 
 def beginning_bytes(value: Value | None) -> bytes | None:
     """Return the part of a value that `beginning_of` reads, or None if that is long."""
-    shown = memoryview(b"" if value is None else value)
+    if value is None:
+        return b""
+    shown = memoryview(value)
     if kind(value) == b'"':
         return bytes(shown[:BEGINNING])
     return bytes(shown) if shown.nbytes <= LIST_AT_ONCE else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
 
-from pointsman.lru import Lru
 from pointsman.routing.ask.about import with_about
 from pointsman.routing.ask.ask import NO_ASK, Ask, AskKind, AskStep
 from pointsman.routing.ask.evidence import ASKS
@@ -16,8 +16,8 @@ from pointsman.routing.ask.lines import asking_line, asks_first
 from pointsman.routing.ask.names import NameOf, name_of, with_patterns
 from pointsman.routing.ask.pasted import of_html
 from pointsman.routing.ask.prose import instruction
-from pointsman.routing.ask.recent import AskCache
 from pointsman.routing.ask.search import WHOLE, SearchedText, ask_in, line_in
+from pointsman.routing.message_memory import KnownAsk, MessageMemory, ends_key, key_of
 from pointsman.routing.steps import Steps, finish
 
 # Only the two ends of a longer message are read.
@@ -32,9 +32,6 @@ LINE_CHARACTERS = 4 * 1024
 _AROUND = 300
 # More parts are read as one.
 MAX_SEPARATE_PARTS = 64
-# Messages recur in each later turn of a conversation. A longer ask is searched for again.
-KNOWN_MESSAGES = 4096
-MAX_KNOWN_CHARACTERS = 2048
 
 
 class ScanBudget:
@@ -63,8 +60,8 @@ class AskFinder:
         """Take patterns of names, `strip` and `take`, that precede the built-in ones."""
         self.mode, self.body_field = mode, body_field
         self._name_of: NameOf = name_of if not strip and not take else with_patterns(strip, take)
-        self._known: Lru[tuple[int, int], Ask] = Lru(KNOWN_MESSAGES)
-        self._recent = AskCache()
+        self.memory = MessageMemory()
+        """The memory of messages, shared with the finders of clients."""
         self._client = ""
 
     def of(self, client: str) -> AskFinder:
@@ -75,13 +72,31 @@ class AskFinder:
         vars(own).update(vars(self), _client=client)
         return own
 
-    def recall(self, content: msgspec.Raw, system: bytes | None) -> Ask | None:
-        """Return the ask in a message that was read lately, or None."""
-        return self._recent.get(content, system, self._client)
+    def recall(self, said: Raw | tuple[str, ...], frame: bytes | None) -> Ask | None:
+        """Return the ask in a message under a system prompt, if it is remembered, or None.
 
-    def remember(self, content: msgspec.Raw, system: bytes | None, ask: Ask) -> None:
-        """Remember the ask in a message."""
-        self._recent.put(content, system, ask, self._client)
+        `said` is the content of the message, or its texts. `frame` is the part of the system prompt that is read, None
+        if it is too long to remember.
+        """
+        if isinstance(said, Raw):
+            known = self.memory.asks.get(ends_key(said, self._client))
+            return known.ask if known is not None and known.frame == frame and known.content == said else None
+        known = self.memory.asks.get(key_of("ask", said, self._client))
+        if known is None or known.frame != frame:
+            return None
+        whole = known.ask.kind is AskKind.MESSAGE and not known.ask.text
+        return replace(known.ask, text=" ".join(said)) if whole else known.ask
+
+    def remember(self, said: Raw | tuple[str, ...], frame: bytes | None, ask: Ask) -> None:
+        """Remember the ask in a message, without its text if the message is known by the same."""
+        if frame is None:
+            return
+        if isinstance(said, Raw):
+            self.memory.asks.put(ends_key(said, self._client), KnownAsk(frame, ask, said.copy()))
+            return
+        if ask.kind is AskKind.MESSAGE and ask.text == " ".join(said):
+            ask = replace(ask, text="")
+        self.memory.asks.put(key_of("ask", said, self._client), KnownAsk(frame, ask))
 
     def find(self, parts: Sequence[str], system: str = "") -> Ask:
         """Return the ask in the text parts of one message; `system` is the beginning of the system prompt."""
@@ -95,31 +110,19 @@ class AskFinder:
             return NO_ASK
         if self.mode != "ask":
             return Ask(whole, AskKind.MESSAGE)
-        # Python's hash has a secret key, so nobody can make two messages collide.
-        key = hash((self._client, system, *given)), len(system) + len(whole)
-        found = self._known.get(key)
-        if found is None:
-            found = self._with_line((yield from self._search(given, whole, system)))
-            self._know(key, found)
-        return found if found.text or found.kind is not AskKind.MESSAGE else msgspec.structs.replace(found, text=whole)
+        return self._with_line((yield from self._search(given, whole, system)))
 
     def whole(self, parts: Sequence[str]) -> Ask:
         """Return all parts of a message as the ask, if no single part is one."""
         text = " ".join(parts)
         if not text or text.isspace():
             return NO_ASK
-        key = hash((self._client, None, text)), len(text)
-        found = self._known.get(key)
-        if found is None:
-            found = msgspec.structs.replace(self._with_line(Ask(text, AskKind.MESSAGE)), text="")
-            self._known.put(key, found)
-        return msgspec.structs.replace(found, text=text)
-
-    def _know(self, key: tuple[int, int], found: Ask) -> None:
-        if found.kind is AskKind.MESSAGE and not found.others:
-            self._known.put(key, msgspec.structs.replace(found, text="") if found.line else WHOLE)
-        elif len(found.text) + len(found.about) + len(found.line) <= MAX_KNOWN_CHARACTERS:
-            self._known.put(key, found)
+        key = key_of("whole", text, self._client)
+        known = self.memory.asks.get(key)
+        if known is None:
+            known = KnownAsk(b"", replace(self._with_line(Ask(text, AskKind.MESSAGE)), text=""))
+            self.memory.asks.put(key, known)
+        return replace(known.ask, text=text)
 
     def _with_line(self, ask: Ask) -> Ask:
         """Return an ask with its line that asks, if its first line does not.
@@ -137,7 +140,7 @@ class AskFinder:
             return ask
         line = text[slice(*span)]
         separate = not first and len(ask.text) > len(line) + _AROUND and asks_first(line) >= ASKS
-        return msgspec.structs.replace(ask, line=line, separate=separate)
+        return replace(ask, line=line, separate=separate)
 
     def _search(self, given: list[str], whole: str, system: str) -> Steps[Ask]:
         """Return what the first exit finds, or else what is found in the message's text."""
@@ -229,7 +232,7 @@ def _moved(ask: Ask, head: int, left_out: int) -> Ask:
         AskStep(step.what, step.start + left_out * (step.start > head), step.end + left_out * (step.end > head))
         for step in ask.steps
     ]
-    return msgspec.structs.replace(ask, steps=tuple(steps))
+    return replace(ask, steps=tuple(steps))
 
 
 BUILTIN = AskFinder()
