@@ -48,7 +48,7 @@ ADMIN, STATUS = "admin", "status"
 
 
 class BindAddress(NamedTuple):
-    """The place where a port listens: an address, or a socket that systemd has passed."""
+    """Where a port listens: an address, or a socket that systemd has passed."""
 
     address: str
     inherited: socket.socket | None
@@ -62,16 +62,16 @@ class Port(NamedTuple):
     """A listener, and where it listens."""
 
     listener: Listener
-    binds: Sequence[BindAddress]
+    bound: Sequence[BindAddress]
 
     @property
     def addresses(self) -> list[str]:
-        return [bind.address for bind in self.binds]
+        return [one.address for one in self.bound]
 
     async def open(self, server: ServerOptions) -> None:
         """Accept connections; raises CannotStart."""
         access = SocketAccess(int(server.unix_socket_mode, 8), server.unix_socket_group)
-        for address, inherited in self.binds:
+        for address, inherited in self.bound:
             if inherited is None:
                 await self.listener.listen(address, access)
             else:
@@ -100,31 +100,31 @@ class Ports:
         server = generations.current.config.pointsman.server
         ready = readiness(generations.trouble, lambda: self.data.listener.draining)
         generations.metrics.watch("ready", "1 while `/ready` is 200.", lambda: ready() is None)
-        data = _binds(server.listen, passed[""])
+        data = _bound_addresses(server.listen, passed[""])
         self.data = Port(self._data_listener(ready, data), data)
         self._budget = ByteBudget(4 * MAX_ADMIN_BODY_BYTES)
         reads = _open_routes(generations, ready)
         changes = [*_protected_routes(generations, reloader, overlay, ready), *more]
-        admin = _binds([server.admin_listen], passed[ADMIN])
+        admin = _bound_addresses([server.admin_listen], passed[ADMIN])
         _refuse_strangers(admin, generations.current.admin_token)
         self.admin = [
-            self._admin_port(Routes([*changes, *reads]), binds, token)
-            for binds, token in (
-                ([bind for bind in admin if not bind.unix], lambda: generations.current.admin_token),
-                ([bind for bind in admin if bind.unix], lambda: None),
+            self._admin_port(Routes([*changes, *reads]), addresses, token)
+            for addresses, token in (
+                ([bound for bound in admin if not bound.unix], lambda: generations.current.admin_token),
+                ([bound for bound in admin if bound.unix], lambda: None),
             )
-            if binds
+            if addresses
         ]
-        status = _binds([server.status_listen], passed[STATUS])
+        status = _bound_addresses([server.status_listen], passed[STATUS])
         self.status = [self._admin_port(Routes(reads, _elsewhere), status, lambda: None)] if status else []
 
-    def _data_listener(self, ready: Ready, binds: Sequence[BindAddress]) -> Listener:
+    def _data_listener(self, ready: Ready, addresses: Sequence[BindAddress]) -> Listener:
         generations = self._generations
         metrics = generations.metrics
-        only_here = all(is_local(bind.address) for bind in binds)
+        only_here = all(is_local(bound.address) for bound in addresses)
 
         def handler() -> Handler:
-            hosts = self._hosts(binds) if only_here else None
+            hosts = self._hosts(addresses) if only_here else None
             return data_handler(generations, ready, hosts)
 
         def swapped() -> None:
@@ -149,21 +149,21 @@ class Ports:
     def _limits(self) -> ConnectionLimits:
         return self._generations.current.limits
 
-    def _hosts(self, binds: Iterable[BindAddress]) -> AllowedHosts:
+    def _hosts(self, addresses: Iterable[BindAddress]) -> AllowedHosts:
         allowed = self._generations.current.config.pointsman.server.allowed_hosts
-        return _hosts(tuple(bind.address for bind in binds), allowed)
+        return _hosts(tuple(bound.address for bound in addresses), allowed)
 
-    def _admin_port(self, table: Routes, binds: Sequence[BindAddress], token: Callable[[], bytes | None]) -> Port:
+    def _admin_port(self, table: Routes, addresses: Sequence[BindAddress], token: Callable[[], bytes | None]) -> Port:
         def limits() -> ConnectionLimits:
             return dataclasses.replace(
                 self._limits(), max_connections=ADMIN_CONNECTIONS, max_body_bytes=MAX_ADMIN_BODY_BYTES
             )
 
         def encrypted() -> bool:
-            return self._admin_tls() is not None and not all(bind.unix for bind in binds)
+            return self._admin_tls() is not None and not all(bound.unix for bound in addresses)
 
-        handler = guarded(table, lambda: self._hosts(binds), token, encrypted)
-        return Port(Listener(handler, limits, lambda _: None, lambda _: None, self._budget, self._admin_tls), binds)
+        handler = guarded(table, lambda: self._hosts(addresses), token, encrypted)
+        return Port(Listener(handler, limits, lambda _: None, lambda _: None, self._budget, self._admin_tls), addresses)
 
 
 def _open_routes(generations: Generations, ready: Ready) -> list[Route]:
@@ -213,15 +213,15 @@ def _elsewhere(_: Request, error: RequestError) -> Response:
 
 def _refuse_strangers(admin: Iterable[BindAddress], token: bytes | None) -> None:
     """Raise CannotStart if other hosts could change the service without a token."""
-    for bind in admin:
-        if token is None and not is_local(bind.address):
+    for bound in admin:
+        if token is None and not is_local(bound.address):
             raise CannotStart(
-                f"everyone who reaches the admin port at {bind.address} could change it; name a file with a token "
+                f"everyone who reaches the admin port at {bound.address} could change it; name a file with a token "
                 "in pointsman.server.admin_token_file, or listen at a loopback address or a Unix socket"
             )
 
 
-def _binds(addresses: Iterable[str | None], inherited: Iterable[socket.socket]) -> list[BindAddress]:
+def _bound_addresses(addresses: Iterable[str | None], inherited: Iterable[socket.socket]) -> list[BindAddress]:
     """Return the inherited sockets, or else the addresses."""
     passed = [BindAddress(_address(one), one) for one in inherited]
     return passed or [BindAddress(address, None) for address in addresses if address is not None]

@@ -23,7 +23,7 @@ CERTAIN = 20.0
 """The factor by which the best declared language must be more or less likely than the best of the others."""
 HEAD, TAIL = 400, 200
 """Characters of a text that are read."""
-MAX_READ_CHARACTERS = 150
+MAX_IDENTIFIED_CHARACTERS = 150
 """Characters of their words that are identified; each takes 0.3 µs."""
 # A text with fewer words, and fewer letters of a script other than Latin, has no certain language.
 MIN_WORDS, MIN_LETTERS = 2, 4
@@ -98,8 +98,8 @@ class LanguageGate:
             return DetectedLanguage("en", supported=True)
         if len(words) < MIN_WORDS and len(_OTHER_SCRIPT.findall(text)) < MIN_LETTERS:
             return UNCERTAIN
-        if len(text) > MAX_READ_CHARACTERS:
-            text = text[:MAX_READ_CHARACTERS].rpartition(" ")[0] or text[:MAX_READ_CHARACTERS]
+        if len(text) > MAX_IDENTIFIED_CHARACTERS:
+            text = text[:MAX_IDENTIFIED_CHARACTERS].rpartition(" ")[0] or text[:MAX_IDENTIFIED_CHARACTERS]
         ranked = self._identifier.rank(text)
         language, likelihood = ranked[0]
         supported = language in self._declared

@@ -56,7 +56,9 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
         return 1
     file = str(loaded.path)
     try:
-        first = _ArtifactSummary.read(artifact.resolve(loaded.config.classifier.category_model.model_id, loaded.folder))
+        summary = _ArtifactSummary.read(
+            artifact.resolve(loaded.config.classifier.category_model.model_id, loaded.folder)
+        )
     except ArtifactError as error:
         message, _, fix = str(error).partition("; ")
         _print("error", [loaded.source_map.problem(_MODEL_ID, message, fix)], file, out)
@@ -65,12 +67,12 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
         return 1
     shadow, trouble = _shadow(loaded)
     theirs = () if shadow is None else shadow.manifest.labels
-    findings = lint(loaded, first.manifest.labels, shadow=theirs)
+    findings = lint(loaded, summary.manifest.labels, shadow=theirs)
     errors = [*findings.errors, *_strangers(loaded, listen)]
     _print("error", errors, file, out)
-    elsewhere = _unavailable(loaded, first.manifest)
+    elsewhere = _unavailable(loaded, summary.manifest)
     state = files.service_state() if loaded.path == INSTALLED else files.state_directory()
-    about_thresholds = _about_thresholds(loaded, first, state)
+    about_thresholds = _about_thresholds(loaded, summary, state)
     here = [*_unresolved(loaded), *_rolled_back(loaded, state)]
     warnings = [*findings.warnings, *trouble, *elsewhere, *here, *about_thresholds]
     _print("warning", in_order(warnings), file, out)
@@ -78,9 +80,9 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
     if count:
         print(_refusal(count), file=out)
         return 1
-    print("\n".join(_summary(loaded, first.manifest.labels)), file=out)
-    if first.calibration is not None or loaded.config.pointsman.routing.thresholds:
-        print("\n".join(["", *first.table(loaded.config)]), file=out)
+    print("\n".join(_summary(loaded, summary.manifest.labels)), file=out)
+    if summary.calibration is not None or loaded.config.pointsman.routing.thresholds:
+        print("\n".join(["", *summary.table(loaded.config)]), file=out)
     if shadow is not None:
         title = "of the classifier in shadow, which was loaded:"
         print("\n".join(["", title, *shadow.table(loaded.config)]), file=out)
@@ -200,9 +202,9 @@ def _rolled_back(loaded: LoadedConfig, state: Path | None) -> Iterator[Problem]:
             yield found.problem(state, loaded.path)
 
 
-def _about_thresholds(loaded: LoadedConfig, first: _ArtifactSummary, state: Path | None) -> Iterator[Problem]:
-    yield from threshold_problems.problems(loaded, first.thresholds(loaded.config), first.calibration)
-    notice = threshold_problems.former(loaded, first.manifest.labels, first.calibration)
+def _about_thresholds(loaded: LoadedConfig, summary: _ArtifactSummary, state: Path | None) -> Iterator[Problem]:
+    yield from threshold_problems.problems(loaded, summary.thresholds(loaded.config), summary.calibration)
+    notice = threshold_problems.former(loaded, summary.manifest.labels, summary.calibration)
     if notice is not None and not was_notified(state):
         yield notice
 

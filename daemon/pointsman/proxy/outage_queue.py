@@ -19,12 +19,12 @@ STEP_SECONDS = 0.25
 
 
 class OutageQueue:
-    """The requests of one config that wait, each for at most `seconds`, and at most `max_held` of all configs."""
+    """The requests of one config that wait, each for at most `seconds`, and at most `max_waiting` of all configs."""
 
-    def __init__(self, seconds: float, max_held: int, up: Callable[[], set[str]], metrics: Metrics) -> None:
+    def __init__(self, seconds: float, max_waiting: int, up: Callable[[], set[str]], metrics: Metrics) -> None:
         """Take `up`, which returns the names of the endpoints that accept connections, as far as is known."""
         self._seconds = seconds
-        self._max_held = max_held
+        self._max_waiting = max_waiting
         self._up = up
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
@@ -55,7 +55,7 @@ class OutageQueue:
 
     async def _wait(self, exchange: Exchange, request: WaitingRequest, until: float) -> bool:
         """Return True once the request may be sent again, False if the request cannot wait, or no longer."""
-        if self._metrics.waiting >= self._max_held:
+        if self._metrics.waiting >= self._max_waiting:
             return False
         await continue_in_task()
         record, began = exchange.record, time.perf_counter()
@@ -89,7 +89,7 @@ def configured_outage_queue(options: Options, balancer: LoadBalancer, metrics: M
     if not options.relay.hold_ms:
         return None
     endpoints = balancer.all.values()
-    max_held = options.server.max_in_flight // 4
+    max_waiting = options.server.max_in_flight // 4
     return OutageQueue(
-        options.relay.hold_ms / 1000, max_held, lambda: {one.name for one in endpoints if one.reachable}, metrics
+        options.relay.hold_ms / 1000, max_waiting, lambda: {one.name for one in endpoints if one.reachable}, metrics
     )
