@@ -22,6 +22,7 @@ from pointsman.routing.decision import CategoryChoice, Decision, MissedThreshold
 from pointsman.routing.edits import EditedBody, Edits
 from pointsman.routing.reading import AskClassification
 from pointsman.routing.router import RoutedRequest
+from pointsman.routing.selector import ModelSelection
 from pointsman.routing.thresholds import Threshold, ThresholdOrigin
 from support.browser import Browser
 from support.log import Memory
@@ -243,7 +244,7 @@ async def test_a_row_opens_to_all_that_the_log_has(browser: Browser, port: PageP
     assert record.routed is not None
     ask = Ask("Who pays?", AskKind.ASK, steps=(AskStep("taken", 10, 52),))
     choice = CategoryChoice("legal", 0.875, Reason.CLASSIFIED, threshold=Threshold(0.5, ThresholdOrigin.COMMON))
-    record.routed = msgspec.structs.replace(record.routed, ask=ask, choice=choice)
+    record.routed = msgspec.structs.replace(record.routed, ask=ask, selection=ModelSelection(choice))
     port.count([record])
     await browser.open(f"{port.url}/#decisions")
     await shows(browser, "1 of the last 1")
