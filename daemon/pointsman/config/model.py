@@ -1,6 +1,6 @@
 """Define the config as one frozen object.
 
-Each dataclass is one mapping of the file; those of its sections are in `options`. A field's name is its key, its type
+Each dataclass is one mapping of the file; those of its sections are in modules of their own. A field's name is its key, its type
 says what the loader accepts, and `option()` adds the text for the generated reference and JSON schema. Construction
 does no I/O.
 
