@@ -1,10 +1,8 @@
 """Define the config as one frozen object.
 
-Each dataclass is one mapping of the file; those of its sections are in modules of their own. A field's name is its key, its type
-says what the loader accepts, and `option()` adds the text for the generated reference and JSON schema. Construction
-does no I/O.
-
-Outside `pointsman:` the names are vLLM Semantic Router's, so that its users know them.
+Each dataclass is one mapping of the file; those of its sections are in modules of their own. A field's name is its key,
+its type says what the loader accepts, and `option()` adds the text for the generated reference and JSON schema.
+Construction does no I/O.
 """
 
 # ruff: noqa: RUF009 - `option()` is `dataclasses.field()` with its metadata named

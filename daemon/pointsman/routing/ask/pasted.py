@@ -93,7 +93,7 @@ def said_twice(text: str) -> tuple[int, int] | None:
 def relayed(text: str) -> tuple[int, int] | None:
     """Return the position of a quotation that asks in English, in a text in another language.
 
-    People forward questions like this. A short quotation may be a program's message, and one after a colon is material.
+    People forward questions like this. A quotation after a colon is material.
     """
     lines = f"\n{text}"
     marks = next((pair for pair in _QUOTATIONS if f"\n{pair[0]}" in lines), None)
