@@ -155,6 +155,13 @@ WARNINGS = [
         "remove /v1",
     ),
     (
+        CATEGORIES + GENERAL + "pointsman: {relay: {paths: {add: [POST /v2/embed, POST /tokenize]}}}\n",
+        "pointsman.relay.paths.add[1]",
+        16,
+        '"POST /tokenize" need not be added',
+        "remove it",
+    ),
+    (
         CATEGORIES + GENERAL + "pointsman: {relay: {api_key_file: missing.key}}\n",
         "pointsman.relay.api_key_file",
         16,

@@ -57,9 +57,10 @@ def routes(
         "intent": _intent,
         "intents": _batch,
     }
+    added = (path for path in map(paths.added, options.add) if not paths.is_listed(path))
     table: dict[paths.DataPath, Work] = {
         **{paths.DataPath("POST", form.path): functools.partial(routed, form) for form in ROUTED},
-        **dict.fromkeys((*paths.RELAYED, *map(paths.added, options.add)), _relayed),
+        **dict.fromkeys((*paths.RELAYED, *added), _relayed),
         **dict.fromkeys(paths.STORED, _stored),
         paths.REALTIME: _realtime,
         **{path: own[name] for name, path in paths.OWN.items()},

@@ -56,9 +56,12 @@ def added(text: str) -> DataPath:
     path = DataPath(*match.groups())
     if any(_ADMINISTRATION.fullmatch(segment) for segment in path.path.split("/")):
         raise ValueError("remove it, and use vLLM's own address: clients are not to administer or inspect vLLM")
-    if path in ALL or path.path in KEPT:
-        raise ValueError("remove it: clients can reach it already")
     return path
+
+
+def is_listed(path: DataPath) -> bool:
+    """Return whether clients can reach a path that nobody adds, or could."""
+    return path in ALL or path.path in KEPT
 
 
 def removed(text: str) -> DataPath:

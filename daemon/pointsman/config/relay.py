@@ -103,5 +103,8 @@ def problems(options: RelayOptions, source_map: SourceMap) -> Iterator[Problem]:
 
 
 def warnings(options: RelayOptions, source_map: SourceMap) -> Iterator[Problem]:
-    """Yield the problems of the file with vLLM's key."""
+    """Yield the paths that are added in vain, and the problems of the file with vLLM's key."""
+    for i, text in enumerate(options.paths.add):
+        if paths.is_listed(paths.added(text)):
+            yield source_map.problem(("paths", "add", i), f'"{text}" need not be added', "remove it")
     yield from secret_warnings(options.api_key_file, source_map.below("api_key_file"), "the key in it")
