@@ -71,11 +71,19 @@ def make_folder(path: Path) -> None:
         hand_over(one)
 
 
+def folders_owner(path: Path) -> tuple[int, int] | None:
+    """Return the user and group who are to own a file: in the state directory, the service's; None if not root."""
+    if os.geteuid() != 0:
+        return None
+    found = path.parent.stat()
+    return found.st_uid, found.st_gid
+
+
 def hand_over(path: Path) -> None:
-    """Give files made by root to the owner of their folder: in the state directory, to the service. Raises OSError."""
-    if os.geteuid() == 0:
-        owner = path.parent.stat()
-        os.chown(path, owner.st_uid, owner.st_gid)
+    """Give a file made by root to the owner of its folder; raises OSError."""
+    owner, found = folders_owner(path), path.stat()
+    if owner not in (None, (found.st_uid, found.st_gid)):
+        os.chown(path, *owner)
 
 
 def hand_over_folder(path: Path) -> None:
@@ -109,8 +117,7 @@ def write(
             file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             if owner is not None:
-                with contextlib.suppress(PermissionError):
-                    os.fchown(file.fileno(), *owner)
+                os.fchown(file.fileno(), *owner)
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         if replace:

@@ -148,6 +148,7 @@ def test_what_is_pasted_is_material_before_and_between_tags() -> None:
         pytest.param(f"<x>\n{ASK}\n</x>", ASK, id="a tag without a known name that asks"),
         pytest.param(f"<x>\n{DOCUMENT}\n</x>\n\n{ASK}", ASK, id="one that does not"),
         pytest.param(f"<query><text>\n{ASK}\n</text>\n<lang>\nen\n</lang></query>", ASK, id="a name that says nothing"),
+        pytest.param("<text>What is the capital of France?</text>", "", id="such a name alone is no ask"),
         pytest.param(f"<text>\n{UNDO}\n</text>\n\n{ASK}", ASK, id="such a name on its own is material"),
         pytest.param(
             f"<doc>\n{DOCUMENT}\n</doc>\n\n{ASK}\n\n<doc>\n{DOCUMENT}\n</doc>", ASK, id="between two tags of one name"

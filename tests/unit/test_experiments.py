@@ -252,6 +252,17 @@ def test_labels_that_clients_make_up_take_no_memory() -> None:
     assert len(tally._rated) == 100
 
 
+def test_a_label_that_one_side_has_counted_among_others_is_shown_of_neither() -> None:
+    first, second = (Tally(name, 1_000, 100, 100) for name in ("stable", "canary"))
+    for number in range(25):
+        second.rate(f"{number}", None, f"label-{number}", "ann")
+    for number in range(40):
+        for side in (first, second):
+            side.rate(f"useful-{number}", None, "useful", "ann")
+    assert "useful" not in frequent_labels(first, second)
+    assert "useful" in frequent_labels(first, first)
+
+
 async def test_a_category_with_a_mode_of_its_own_is_no_part_of_the_share_of_all(classifier: Classifier) -> None:
     config = made(
         mode="percent",

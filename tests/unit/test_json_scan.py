@@ -307,6 +307,14 @@ def test_a_scan_takes_1000_levels_and_names_the_place_of_one_more() -> None:
     assert fault.value.position == len(start) + 999
 
 
+def test_they_are_refused_too_where_the_position_of_a_value_must_be_looked_for() -> None:
+    """The decoder of newer Pythons reads such a body; the value is there twice under its name."""
+    body = b'{"model":"a","x":{"model":"a","y":' + b"[" * 1_500 + b"]" * 1_500 + b"}}"
+    with pytest.raises(RequestError, match="nested too deeply") as caught:
+        finish(read_fields(body, ("model",))).span("model", b'"a"')  # type: ignore[arg-type]
+    assert (caught.value.status, caught.value.code) == (400, "invalid_json")
+
+
 def test_in_a_small_body_they_are_refused_or_left_to_vllm() -> None:
     """As the Python's stack allows; from 3.14 on it allows them."""
     try:

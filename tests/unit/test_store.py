@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from pointsman import files
 from pointsman.errors import CannotStart
 from pointsman.store import document, rotated_file
 from pointsman.store.rotated_file import RotatedFile, alone
@@ -303,6 +304,31 @@ def test_what_root_writes_belongs_to_the_owner_of_the_state_directory(tmp_path: 
     path = tmp_path / "new" / "rows"
     WRITES[made](path)
     assert {(one.stat().st_uid, one.stat().st_gid) for one in (path.parent, path)} == {(12_345, 54_321)}
+
+
+def test_a_file_that_cannot_be_given_to_its_owner_stays_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the service could not read its keys at the next start."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    path.write_bytes(b"before")
+    monkeypatch.setattr(os, "fchown", refuse)
+    with pytest.raises(PermissionError):
+        files.write(path, b"after", replace=True, owner=(1, 1))
+    assert path.read_bytes() == b"before"
+
+
+def test_nothing_is_given_away_that_belongs_to_the_owner_of_the_folder(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where root may give no files away, that is no error."""
+    monkeypatch.delattr(os, "chown")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    path.write_bytes(b"")
+    files.hand_over(path)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
@@ -186,5 +187,10 @@ def _mean(sample: Sample, of: Callable[[float], float] = lambda value: max(0.0, 
 
 
 def frequent_labels(first: Tally, second: Tally) -> list[str]:
-    """Return the labels to show for both sides: the most frequent of both together."""
-    return [name for name, _ in (first.labels + second.labels).most_common(MAX_SHOWN_LABELS)]
+    """Return the labels to show: the most frequent of both sides, without those that one side has counted as others."""
+    counted = (
+        name
+        for name, _ in (first.labels + second.labels).most_common()
+        if all(name in side.labels or OTHERS not in side.labels for side in (first, second))
+    )
+    return list(itertools.islice(counted, MAX_SHOWN_LABELS))

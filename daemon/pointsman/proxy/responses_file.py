@@ -62,7 +62,9 @@ class ResponsesFile:
             return f"{self._file.path} cannot be read (its first line is no snapshot): {LOST}"
         self._responses.restore([*first.responses, *(row for row in added if isinstance(row, StoredResponse))])
         unreadable = added[:-1].count(None)  # a crash may have cut off the last
-        return f"{self._file.path} has {unreadable:,} lines that cannot be read: {LOST}" if unreadable else None
+        if not unreadable:
+            return None
+        return f"{self._file.path} has {unreadable:,} lines that cannot be read: their responses are not found"
 
     async def run(self) -> None:
         """Write the file whenever a response was stored; raises OSError."""
@@ -106,4 +108,4 @@ class ResponsesFile:
     def _add(self, entries: list[StoredResponse]) -> None:
         """Add lines; raises OSError, also if the file is gone. Only a crash of the host could lose them."""
         self._file.path.stat()
-        self._file.append(entries, max_rows=1 + MAX_ADDED_LINES, sync=False)
+        self._file.append(entries, sync=False)

@@ -100,16 +100,16 @@ class BodyFields(msgspec.Struct, gc=False):
         return self.values.get(name)
 
     def span(self, name: str, value: Value) -> tuple[int, int]:
-        """Return the start and end in `data` of the value of a field."""
+        """Return the start and end in `data` of the value of a field; raises NestedTooDeeply."""
         if self.spans is None:
             start = _only_place(self.data, name.encode(), value)
             if start >= 0:
                 return start, start + memoryview(value).nbytes
-            self.spans = finish(json_scan.members(self.data, (*self.values, "messages"))) or {}
+            self.spans = _scanned(self.data, (*self.values, "messages"))
         return self.spans[name]
 
     def first_content_span(self, first: Message) -> tuple[int, int]:
-        """Return the start and end in `data` of the content of the first message."""
+        """Return the start and end in `data` of the content of the first message; raises NestedTooDeeply."""
         start = -1
         if self.spans is None:
             start = _only_place(self.data, b"content", first.content)
@@ -118,7 +118,7 @@ class BodyFields(msgspec.Struct, gc=False):
         if start >= 0:
             return start, start + memoryview(first.content).nbytes
         begin, end = self.span("messages", self.get("messages") or ABSENT)
-        return (finish(json_scan.members(self.data, ("content",), ByteSpan(begin + 1, end))) or {})["content"]
+        return _scanned(self.data, ("content",), ByteSpan(begin + 1, end))["content"]
 
     @property
     def model(self) -> str | None:
@@ -182,6 +182,13 @@ def object_decoder(names: tuple[str, ...], messages: Any = Value) -> Decoder[dic
     """Return a decoder of objects that reads these members as views and skips all others."""
     members = {name: messages if name == "messages" else Value for name in names}
     return Decoder(TypedDict("members", members, total=False))  # type: ignore[operator]
+
+
+def _scanned(data: Received, names: tuple[str, ...], part: ByteSpan | None = None) -> dict[str, ByteSpan]:
+    try:
+        return finish(json_scan.members(data, names, part)) or {}
+    except JsonDepthError as fault:  # msgspec may read more levels
+        raise NestedTooDeeply(f"the body is {fault}") from None
 
 
 def _judge(data: Received) -> None:

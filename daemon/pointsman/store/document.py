@@ -29,5 +29,4 @@ def write(path: Path, content: bytes) -> None:
     Raises OSError.
     """
     files.make_folder(path.parent)
-    files.write(path, content, replace=True, mode=0o600)
-    files.hand_over(path)
+    files.write(path, content, replace=True, mode=0o600, owner=files.folders_owner(path))

@@ -151,8 +151,9 @@ def _remove(path: Path, form: type[T], gone: Callable[[T], bool]) -> int:
         if removed:
             file.seek(0)
             left = (line for line in file if (row := decoded(line, form)) is not None and not gone(row))
-            owner = os.fstat(file.fileno())
-            files.write(path, left, replace=True, owner=(owner.st_uid, owner.st_gid))
+            found = os.fstat(file.fileno())
+            owner = None if os.geteuid() != 0 else (found.st_uid, found.st_gid)
+            files.write(path, left, replace=True, owner=owner)
     return removed
 
 

@@ -32,10 +32,10 @@ class RowsFile(Generic[T]):
         """
         return [decoded(line, self._form) for line in files.read(self.path, self._max_bytes).splitlines()]
 
-    def append(self, rows: Iterable[T], *, max_rows: int, sync: bool) -> None:
+    def append(self, rows: Iterable[T], *, sync: bool, max_rows: int | None = None) -> None:
         """Append rows on lines of their own; with `sync`, wait until they are on the disk.
 
-        Raises OSError, also for a file that has so many rows already.
+        Raises OSError, also for a file that has `max_rows` already; without it, the lines are not counted.
         """
         files.make_folder(self.path.parent)
         with os.fdopen(open_to_append(self.path), "ab") as file:
@@ -49,14 +49,13 @@ class RowsFile(Generic[T]):
         """Write these rows in place of all others; raises OSError."""
         document.write(self.path, b"".join(map(encoded, rows)))
 
-    def _line_end(self, max_rows: int) -> bytes:
+    def _line_end(self, max_rows: int | None) -> bytes:
         """Return what the last line needs to end; raises OSError for a file that is full."""
         with files.opened(self.path) as file:
-            count = sum(1 for _ in file)
-            if count >= max_rows:
+            if max_rows is not None and (count := sum(1 for _ in file)) >= max_rows:
                 why = f"it has {count:,} rows, and takes no more; begin another file"
                 raise OSError(errno.EFBIG, why, str(self.path))
-            file.seek(-1 if count else 0, os.SEEK_END)
+            file.seek(-1 if file.seek(0, os.SEEK_END) else 0, os.SEEK_END)
             return b"\n" if file.read(1) not in b"\n" else b""
 
 

@@ -224,7 +224,7 @@ def _enclosed(part: str, text: SearchedText) -> list[TaggedBlock]:
 def _name_of(found: TaggedBlock, part: str, text: SearchedText) -> RankedRole:
     if not found.name:
         return OTHER
-    unnamed = found.role is None or found.name.lower() in payload.PLAIN
+    unnamed = found.role is None or (text.depth > 0 and found.name.lower() in payload.PLAIN)
     if unnamed and looks_asked(part[found.inner : found.inner_end]):
         return GUESS
     name = found.role or OTHER
