@@ -306,9 +306,7 @@ def test_what_root_writes_belongs_to_the_owner_of_the_state_directory(tmp_path: 
     assert {(one.stat().st_uid, one.stat().st_gid) for one in (path.parent, path)} == {(12_345, 54_321)}
 
 
-def test_a_file_that_cannot_be_given_to_its_owner_stays_as_it_was(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_cannot_be_given_to_its_owner_stays_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the service could not read its keys at the next start."""
 
     def refuse(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Call vLLM or another service from a command.
+"""Call vLLM from a command.
 
 Only commands that need it import it: to import aiohttp takes longer than `pointsman status` as a whole.
 """
@@ -32,16 +32,12 @@ class HttpClient:
         self._endpoint = endpoint
         self._session = session
 
-    async def ask(self, path: str, body: bytes | None = None, seconds: float = ANSWER_SECONDS) -> tuple[int, bytes]:
-        """Send GET, or POST JSON, and return status and body; raises CallFailed."""
+    async def get(self, path: str, seconds: float = ANSWER_SECONDS) -> tuple[int, bytes]:
+        """Return status and body of the answer; raises CallFailed."""
         address = self._endpoint.address
-        about = {} if body is None else {"Content-Type": "application/json"}
         try:
-            async with self._session.request(
-                "GET" if body is None else "POST",
+            async with self._session.get(
                 self._endpoint.base_url + path,
-                data=body,
-                headers=about,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=seconds, connect=CONNECT_SECONDS),
             ) as response:

@@ -18,8 +18,6 @@ from pointsman.improve.labels_file import OUT_OF_SCOPE
 from pointsman.routing.ask import AskFinder
 from pointsman.routing.parsed_request import parse_request
 
-"""Label of a row that belongs to no domain, unless a class has this name."""
-
 MAX_SHOWN_FAULTS = 20
 MAX_NAMED_LINES = 5
 """Lines that are named for a fault of many."""

@@ -49,7 +49,7 @@ def describe(router: Router, request: ParsedRequest, routed: RoutedRequest) -> d
         "conversation": _conversation(router, routed),
         "categories": greatest_first(categories),
         "thresholds": {name: _threshold(router, routed, name) for name in categories},
-        "threshold_origins": {name: _origin(router, routed, name) for name in categories},
+        "threshold_origins": {name: router.policy.origin(name) for name in categories},
         "labels": greatest_first(labels),
         "edits": [
             {"field": change.field, "from": old and _shown(old), "to": _shown(new)}
@@ -87,11 +87,6 @@ def _threshold(router: Router, routed: RoutedRequest, category: str | None) -> f
     """Return the threshold that the category had to reach."""
     threshold = router.policy.threshold(category)
     return raised(threshold) if routed.reading.surely else threshold
-
-
-def _origin(router: Router, routed: RoutedRequest, category: str | None) -> str:
-    """Return the origin of the threshold."""
-    return router.policy.origin(category)
 
 
 def _text(router: Router, classification: Classification, routed: RoutedRequest) -> dict[str, Any]:

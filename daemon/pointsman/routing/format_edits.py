@@ -9,7 +9,7 @@ from msgspec.json import Decoder
 
 from pointsman.formats import PARAMETER, Format, JsonPath
 from pointsman.routing import json_scan
-from pointsman.routing.body import ABSENT, BodyFields, Message, Value, decode, given, kind, view
+from pointsman.routing.body import ABSENT, SYSTEM_ROLES, BodyFields, Message, Value, decode, given, kind, view
 from pointsman.routing.edits import BodyEdit, Pieces, ReasoningEdit, SystemPrompt, changed, is_empty
 from pointsman.routing.json_scan import ByteSpan, JsonError
 from pointsman.routing.steps import finish
@@ -67,7 +67,7 @@ def system_prompt_changes(
     if not messages:
         return ()
     first = messages[0]
-    ours = first.role in ("system", "developer")
+    ours = first.role in SYSTEM_ROLES
     if ours and first.content is not ABSENT:
         return (BodyEdit("messages", combined(first.content, prompt), *fields.first_content_span(first)),)
     begin = fields.span("messages", fields.get("messages") or ABSENT)[0] + 1

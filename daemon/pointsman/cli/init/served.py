@@ -65,7 +65,7 @@ class _Version(msgspec.Struct):
 async def ask_vllm(endpoint: Endpoint, key: bytes | None) -> VllmInventory:
     """Query the models and the version; raises InitError, or CallFailed if vLLM does not answer."""
     async with connected(endpoint, key) as vllm:
-        status, body = await vllm.ask("/v1/models")
+        status, body = await vllm.get("/v1/models")
         if status in {401, 403}:
             raise InitError(_key(endpoint, status, key is not None))
         if status != 200:
@@ -85,7 +85,7 @@ def _key(endpoint: Endpoint, status: int, given: bool) -> str:
 async def _version(vllm: HttpClient) -> str | None:
     """Return the version, or None if there is none: not every OpenAI-compatible server has this path."""
     try:
-        status, body = await vllm.ask("/version")
+        status, body = await vllm.get("/version")
         found = msgspec.json.decode(body, type=_Version).version if status == 200 else ""
     except (CallFailed, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

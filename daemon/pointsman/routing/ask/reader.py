@@ -125,7 +125,7 @@ class BlockParser:
             self._enter(OTHER, LabelStyle(inline=True))
         else:
             label = label_in(line, plain, self._name_of)
-            if label is not None and not self._ignored(label, plain):
+            if label is not None and not self._ignored(label):
                 self._labelled(label, line, at)
             elif plain.startswith("<!--"):
                 self._flush(at)
@@ -211,7 +211,7 @@ class BlockParser:
         elif self._other_label and ((speaks and self._spoken) or _indent(line) < self._other_label[0]):
             self._other_label = None
 
-    def _ignored(self, label: SectionLabel, plain: str) -> bool:
+    def _ignored(self, label: SectionLabel) -> bool:
         """Return whether a label does not count because it is inside material of a higher heading."""
         if label.style.unknown:
             return self._ignores_unknown(label.style)
