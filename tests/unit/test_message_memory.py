@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import tracemalloc
 from typing import Any
 
-import msgspec
 import pytest
 
 from pointsman.formats import CHAT, COMPLETIONS, MESSAGES, Format
-from pointsman.routing.ask import Ask, AskFinder, AskKind
+from pointsman.routing.ask import Ask, AskFinder, AskKind, AskStep
 from pointsman.routing.history import HistoryReader
-from pointsman.routing.message_memory import KnownAsk, MessageDigest, MessageMemory, SizedTable, key_of
+from pointsman.routing.message_memory import MessageDigest, MessageMemory, SizedTable, ask_bytes, digest_bytes
 from pointsman.routing.parsed_request import ParsedRequest, parse_request
 from pointsman.routing.steps import Steps, finish
 
@@ -25,10 +25,6 @@ def user(content: Any) -> dict[str, Any]:
 
 def system(content: Any) -> dict[str, Any]:
     return {"role": "system", "content": content}
-
-
-def content(text: str) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(text))
 
 
 def read(finder: AskFinder, *messages: Any, api: Format = CHAT, **more: Any) -> ParsedRequest:
@@ -108,27 +104,25 @@ def test_nothing_is_known_under_a_system_prompt_that_is_too_long_to_compare() ->
     assert len(finder.memory.asks) == 0
 
 
-def test_a_role_or_an_ask_of_the_same_words_is_something_else() -> None:
-    keys = {key_of(kind, said, client) for kind in ("user", "ask") for said in (b"a", "ab", ("a",)) for client in "xy"}
-    assert len(keys) == 12
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "both"),
-    [
-        pytest.param("a" * 31 + "b" + "a" * 32, "a" * 31 + "c" + "a" * 32, False, id="the 33rd byte from the start"),
-        pytest.param("a" * 30 + "b" + "a" * 33, "a" * 30 + "c" + "a" * 33, True, id="the 32nd byte from the start"),
-        pytest.param("a" * 32 + "b" + "a" * 31, "a" * 32 + "c" + "a" * 31, False, id="the 33rd byte from the end"),
-        pytest.param("a" * 33 + "b" + "a" * 30, "a" * 33 + "c" + "a" * 30, True, id="the 32nd byte from the end"),
-        pytest.param("a" * 64, "a" * 65, True, id="the length"),
-    ],
-)
-def test_of_messages_that_agree_in_length_and_ends_the_last_is_known(one: str, other: str, both: bool) -> None:
+def test_a_message_an_ask_and_a_message_without_an_ask_of_the_same_words_are_not_confused() -> None:
     finder = AskFinder()
-    for text in (one, other):
-        finder.remember(content(text), b"", Ask(text, AskKind.MESSAGE))
-    assert finder.recall(content(other), b"") == Ask(other, AskKind.MESSAGE)
-    assert (finder.recall(content(one), b"") is not None) is both
+    finder.remember(("a",), b"", Ask("of texts", AskKind.ASK))
+    finder.remember(b"a", b"", Ask("of a content", AskKind.ASK))
+    asks = [finder.recall(("a",), b""), finder.recall(b"a", b""), finder.whole(["a"])]
+    assert [ask.text for ask in asks if ask] == ["of texts", "of a content", "a"]
+
+
+def test_an_earlier_message_that_is_remembered_is_not_searched_again(searched: list[str]) -> None:
+    """Each was the last of an earlier request, whatever its length."""
+    finder = AskFinder()
+    reader = HistoryReader(finder)
+    said = [user("What is a tort?"), {"role": "assistant", "content": "A wrong."}, user("b" * 300 * KIB)]
+    said += [{"role": "assistant", "content": "That is long."}, user("Is it a crime?")]
+    for length in (1, 3, 5, 5):
+        request = read(finder, *said[:length])
+        history = finish(reader.read(request.messages, request.ask, request.asked))
+        assert len(history.turns) == (length + 1) // 2
+    assert searched == ["What is a tort?", "b" * 20, "Is it a crime?"]
 
 
 # --- bounds -------------------------------------------------------------------------------------------------------
@@ -138,51 +132,102 @@ def digest(text: str) -> MessageDigest:
     return MessageDigest(b"0" * 16, text)
 
 
+def table(max_bytes: int) -> SizedTable[MessageDigest]:
+    return SizedTable(max_bytes, digest_bytes)
+
+
 def test_the_oldest_is_forgotten_first() -> None:
-    digests: SizedTable[MessageDigest] = SizedTable(MIB)
-    keys = [key_of("user", str(number), "") for number in range(5_000)]
-    for key in keys:
-        digests.put(key, digest("a" * 400))
-    known = [key for key in keys if digests.get(key) is not None]
-    assert known == keys[-len(known) :]
-    assert 1_000 < len(known) < 1_200
+    digests = table(MIB)
+    for number in range(5_000):
+        digests.put(number, digest("a" * 400))
+    known = [number for number in range(5_000) if digests.get(number) is not None]
+    assert known == list(range(5_000))[-len(known) :]
+    assert 1_300 < len(known) < 1_400
+
+
+def test_one_that_is_used_is_not_forgotten() -> None:
+    digests = table(MIB)
+    for number in range(5_000):
+        digests.put(number, digest("a" * 400))
+        assert digests.get(0) is not None
+    assert digests.get(1) is None
+
+
+def test_neither_is_an_ask_nor_an_earlier_message_that_comes_with_each_request(searched: list[str]) -> None:
+    finder = AskFinder()
+    reader = HistoryReader(finder)
+    said = [user("What is a tort?"), user("Is it a crime?")]
+    for number in range(9_000):
+        finder.remember(b"%d" % number, b"", Ask("q" * 100, AskKind.ASK))
+        finder.memory.digests.put(number, digest("a" * 400))
+        if number % 1_000 == 0:
+            request = read(finder, *said)
+            finish(reader.read(request.messages, request.ask, request.asked))
+    assert finder.recall(b"0", b"") is None
+    assert searched == ["Is it a crime?", "What is a tort?"]
 
 
 def test_what_comes_twice_counts_once() -> None:
-    digests: SizedTable[MessageDigest] = SizedTable(64 * KIB)
+    digests = table(64 * KIB)
     for number in range(1_000):
-        digests.put(key_of("user", str(number % 10), ""), digest("a"))
+        digests.put(number % 10, digest("a"))
     assert len(digests) == 10
-    digests.put(key_of("user", "10", ""), digest("a"))
+    digests.put(10, digest("a"))
     assert len(digests) == 11
 
 
 def test_one_that_takes_a_quarter_is_not_remembered_and_drives_out_no_other() -> None:
-    asks: SizedTable[KnownAsk] = SizedTable(MIB)
-    asks.put(key_of("ask", "a", ""), KnownAsk(b"", Ask("a", AskKind.ASK)))
+    asks: SizedTable[Ask] = SizedTable(MIB, ask_bytes)
+    asks.put(0, Ask("a", AskKind.ASK))
     for number in range(20):
-        asks.put(key_of("ask", str(number), ""), KnownAsk(b"", Ask("a" * 256 * KIB, AskKind.ASK)))
+        asks.put(number, Ask("a" * 256 * KIB, AskKind.ASK))
+    assert len(asks) == 0
+    asks.put(1, Ask("a", AskKind.ASK))
+    asks.put(2, Ask("a" * 256 * KIB, AskKind.ASK))
     assert len(asks) == 1
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("letter", ["a", "\u00e9", "\u4e00"])
-@pytest.mark.parametrize("characters", [0, 400, 4_000])
-def test_all_together_take_no_more_than_five_mebibytes(letter: str, characters: int) -> None:
+def test_there_is_room_for_4096_digests_and_as_many_short_asks() -> None:
+    memory = MessageMemory()
+    for number in range(4_096):
+        memory.digests.put(number, digest("a" * 400))
+        memory.asks.put(number, Ask("a" * 100, AskKind.ASK))
+    assert len(memory.digests) == len(memory.asks) == 4_096
+
+
+def test_a_message_without_an_ask_is_remembered_without_its_content() -> None:
+    """Such as a tool's output, of which an agent's request has many."""
+    finder = AskFinder()
+    outputs = [f"<output>\n{number} {'error value file line ' * 1_400}\n</output>" for number in range(200)]
     tracemalloc.start()
     try:
-        memory = MessageMemory()
-        for number in range(10_000):
-            text = f"{number}{letter * characters}{number}"
-            memory.digests.put(key_of("user", text, ""), digest(text[:400]))
-            one = KnownAsk(b"", Ask(text, AskKind.MESSAGE), content(text).copy())
-            memory.asks.put(key_of("ask", text.encode(), ""), one)
+        for output in outputs:
+            read(finder, user("What is a tort?"), user(output))
+        gc.collect()
         taken = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert len(memory.asks) > 50
-    assert len(memory.digests) > 900
-    assert taken < 5.4 * MIB
+    assert len(finder.memory.asks) == 201
+    assert taken < 200 * KIB
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("letter", ["a", "\u00e9", "\u4e00", "\U0001f600"])
+@pytest.mark.parametrize("characters", [0, 300, 400, 4_000])
+def test_all_together_take_no_more_than_six_mebibytes(letter: str, characters: int) -> None:
+    tracemalloc.start()
+    try:
+        memory = MessageMemory()
+        for number in range(30_000):
+            text = f"{number}{letter * characters}{number}"
+            memory.digests.put(hash(text), MessageDigest(b"%016d" % number, text[:400]))
+            memory.asks.put(hash(text), Ask(text, AskKind.ASK, steps=(AskStep("taken", number, 2 * number),)))
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert len(memory.asks) > 100
+    assert len(memory.digests) > 2_000
+    assert taken < 6 * MIB
 
 
 def test_so_they_do_when_histories_are_read() -> None:
@@ -193,11 +238,11 @@ def test_so_they_do_when_histories_are_read() -> None:
         request = read(finder, user(f"{number} before"), user(f"{number} {'What is a tort? ' * 2_000}"))
         finish(reader.read(request.messages, request.ask, request.asked))
     assert len(finder.memory.digests) == 600
-    assert 20 < len(finder.memory.asks) < 60
+    assert 20 < len(finder.memory.asks) < 80
 
 
 def test_of_a_long_message_that_is_the_ask_no_text_is_kept() -> None:
     finder = AskFinder()
     for number in range(50):
         assert len(read(finder, user(f"{number} {'a' * 260 * KIB}")).text) > 200 * KIB
-    assert [one.ask.text for one in finder.memory.asks._entries.values()] == [""] * 50
+    assert [one.text for one in finder.memory.asks._entries.values()] == [""] * 50

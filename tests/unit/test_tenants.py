@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-import msgspec
 import pytest
 
 from pointsman.adapters.catalog import ServedModels
@@ -148,7 +147,7 @@ def test_so_it_is_on_every_path(path: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_message_that_was_read_lately_is_known_to_its_client() -> None:
-    finder, content = AskFinder(), msgspec.Raw(b'"Why?"')
+    finder, content = AskFinder(), b'"Why?"'
     finder.of("ann").remember(content, b"", finder.find(["Why?"]))
 
     assert [finder.of(client).recall(content, b"") is None for client in ("ann", "bob", "")] == [False, True, True]

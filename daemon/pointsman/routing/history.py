@@ -11,9 +11,9 @@ import hashlib
 import msgspec
 
 from pointsman.routing import subject
-from pointsman.routing.ask import Ask, AskFinder, ScanBudget
+from pointsman.routing.ask import NO_ASK, Ask, AskFinder, ScanBudget
 from pointsman.routing.body import SYSTEM_ROLES, Message, Value
-from pointsman.routing.message_memory import MAX_HASHED_BYTES, Key, MessageDigest, key_of
+from pointsman.routing.message_memory import MAX_HASHED_BYTES, MessageDigest
 from pointsman.routing.prompt_text import TooManyParts, texts_of
 from pointsman.routing.steps import Steps, TimeSlice, time_sliced
 
@@ -108,13 +108,20 @@ class HistoryReader:
         turns: list[tuple[MessageDigest, list[MessageDigest]]] = []
         continues = False
         time_slice, scan_budget = TimeSlice(), ScanBudget()
+        peek, touch = self._known.peek, self._known.touch
         for index, message in enumerate(reversed(messages)):
             role = message.role
             if message is asked_in:
                 said = self._said_in(ask, client)
             elif role == "user" or (role == "assistant" and turns):
-                key = _key(message, client)
-                said = self._known.get(key) or (yield from self._read(message, key, time_slice, scan_budget, client))
+                content = memoryview(message.content)
+                sent = bytes(content) if content.nbytes <= MAX_HASHED_BYTES else None
+                known = None if sent is None else peek(key := hash((role, client, sent)))
+                if known is None:
+                    said = yield from self._read(message, sent, time_slice, scan_budget, client)
+                else:
+                    touch(key)
+                    said = known
             else:
                 said = _NOTHING
             if role == "assistant" and turns:
@@ -123,36 +130,42 @@ class HistoryReader:
                 if len(turns) > MAX_TURNS:
                     break
                 turns.append((said, []))
-            elif not turns:
-                continues = continues or role not in _NO_STEP
+            else:
+                continues = continues or (not turns and role not in _NO_STEP)
             if index & _TURNS == _TURNS:
                 yield from time_slice.pause()
         answer = next((said.excerpt for said in turns[0][1] if said.excerpt), "") if turns else ""
         return History(tuple([_turn(*turn) for turn in turns]), continues, messages, answer)
 
     def _read(
-        self, message: Message, key: Key | None, time_slice: TimeSlice, scan_budget: ScanBudget, client: str
+        self, message: Message, sent: bytes | None, time_slice: TimeSlice, scan_budget: ScanBudget, client: str
     ) -> Steps[MessageDigest]:
-        """Return the text of a user's or an assistant's message, and remember it; empty if there is no room."""
+        """Return the text of a user's or an assistant's message, and remember it; empty if there is no room.
+
+        `sent` is its content, None if that is long.
+        """
         texts = yield from _texts(message.content)
-        if key is None:
-            key = key_of(message.role, tuple(texts), client)
-            known = self._known.get(key)
-            if known is not None:
-                return known
+        key = hash((message.role, client, tuple(texts) if sent is None else sent))
+        known = self._known.get(key) if sent is None else None
+        if known is not None:
+            return known
         if message.role == "assistant":
             spoken = _spoken(" ".join(texts))
             said = MessageDigest(_digest(_ends(spoken)), spoken[:EXCERPT_CHARACTERS])
         else:
-            if not scan_budget.take(texts):
-                return _NOTHING
-            said = _asked((yield from time_sliced(self._finder.of(client).search(texts)))) if texts else _NOTHING
+            finder = self._finder.of(client)
+            ask = finder.recall(tuple(texts) if sent is None else sent, b"")
+            if ask is None:
+                if not scan_budget.take(texts):
+                    return _NOTHING
+                ask = (yield from time_sliced(finder.search(texts))) if texts else NO_ASK
+            said = _asked(ask)
         self._known.put(key, said)
         yield from time_slice.pause()
         return said
 
     def _said_in(self, ask: Ask, client: str) -> MessageDigest:
-        key = key_of("asked", ask.text, client)
+        key = hash(("asked", client, ask.text))
         known = self._known.get(key)
         if known is None:
             known = _asked(ask)
@@ -162,12 +175,6 @@ class HistoryReader:
 
 def _turn(asked: MessageDigest, answers: list[MessageDigest]) -> Turn:
     return Turn(b"".join([said.digest for said in (asked, *answers)]), asked.excerpt)
-
-
-def _key(message: Message, client: str) -> Key | None:
-    """Return the key of a message, or None if it is long."""
-    content = memoryview(message.content)
-    return key_of(message.role, bytes(content), client) if content.nbytes <= MAX_HASHED_BYTES else None
 
 
 def _texts(content: Value) -> Steps[list[str]]:

@@ -20,7 +20,7 @@ from pointsman.routing.body import (
     view,
 )
 from pointsman.routing.json_scan import ByteSpan, JsonError
-from pointsman.routing.message_memory import MAX_COMPARED_BYTES
+from pointsman.routing.message_memory import MAX_HASHED_BYTES
 from pointsman.routing.prompt_text import (
     END_BYTES,
     LIST_AT_ONCE,
@@ -107,8 +107,8 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
             continue
         # The last message may be written by a harness or a tool: then the ask is in an earlier one.
         content = message.content
-        texts = None if memoryview(content).nbytes <= MAX_COMPARED_BYTES else (yield from texts_of(content))
-        said = content if texts is None else tuple(texts)
+        texts = None if memoryview(content).nbytes <= MAX_HASHED_BYTES else (yield from texts_of(content))
+        said = bytes(content) if texts is None else tuple(texts)
         ask = finder.recall(said, frame)
         if ask is not None and ask.kind is not AskKind.NONE:
             return ask, message

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from msgspec import Raw
 from msgspec.structs import replace
 
 from pointsman.routing.ask.about import with_about
@@ -17,7 +16,7 @@ from pointsman.routing.ask.names import NameOf, name_of, with_patterns
 from pointsman.routing.ask.pasted import of_html
 from pointsman.routing.ask.prose import instruction
 from pointsman.routing.ask.search import WHOLE, SearchedText, ask_in, line_in
-from pointsman.routing.message_memory import KnownAsk, MessageMemory, ends_key, key_of
+from pointsman.routing.message_memory import MessageMemory
 from pointsman.routing.steps import Steps, finish
 
 # Only the two ends of a longer message are read.
@@ -72,31 +71,26 @@ class AskFinder:
         vars(own).update(vars(self), _client=client)
         return own
 
-    def recall(self, said: Raw | tuple[str, ...], frame: bytes | None) -> Ask | None:
+    def recall(self, said: bytes | tuple[str, ...], frame: bytes | None) -> Ask | None:
         """Return the ask in a message under a system prompt, if it is remembered, or None.
 
         `said` is the content of the message, or its texts. `frame` is the part of the system prompt that is read, None
         if it is too long to remember.
         """
-        if isinstance(said, Raw):
-            known = self.memory.asks.get(ends_key(said, self._client))
-            return known.ask if known is not None and known.frame == frame and known.content == said else None
-        known = self.memory.asks.get(key_of("ask", said, self._client))
-        if known is None or known.frame != frame:
+        if frame is None:
             return None
-        whole = known.ask.kind is AskKind.MESSAGE and not known.ask.text
-        return replace(known.ask, text=" ".join(said)) if whole else known.ask
+        known = self.memory.asks.get(hash(("ask", self._client, frame, said)))
+        if known is None or known.text or known.kind is not AskKind.MESSAGE or isinstance(said, bytes):
+            return known
+        return replace(known, text=" ".join(said))
 
-    def remember(self, said: Raw | tuple[str, ...], frame: bytes | None, ask: Ask) -> None:
-        """Remember the ask in a message, without its text if the message is known by the same."""
+    def remember(self, said: bytes | tuple[str, ...], frame: bytes | None, ask: Ask) -> None:
+        """Remember the ask in a message, without its text if it can be had from the message's texts."""
         if frame is None:
             return
-        if isinstance(said, Raw):
-            self.memory.asks.put(ends_key(said, self._client), KnownAsk(frame, ask, said.copy()))
-            return
-        if ask.kind is AskKind.MESSAGE and ask.text == " ".join(said):
+        if ask.kind is AskKind.MESSAGE and not isinstance(said, bytes) and ask.text == " ".join(said):
             ask = replace(ask, text="")
-        self.memory.asks.put(key_of("ask", said, self._client), KnownAsk(frame, ask))
+        self.memory.asks.put(hash(("ask", self._client, frame, said)), ask)
 
     def find(self, parts: Sequence[str], system: str = "") -> Ask:
         """Return the ask in the text parts of one message; `system` is the beginning of the system prompt."""
@@ -117,12 +111,12 @@ class AskFinder:
         text = " ".join(parts)
         if not text or text.isspace():
             return NO_ASK
-        key = key_of("whole", text, self._client)
+        key = hash(("whole", self._client, text))
         known = self.memory.asks.get(key)
         if known is None:
-            known = KnownAsk(b"", replace(self._with_line(Ask(text, AskKind.MESSAGE)), text=""))
+            known = replace(self._with_line(Ask(text, AskKind.MESSAGE)), text="")
             self.memory.asks.put(key, known)
-        return replace(known.ask, text=text)
+        return replace(known, text=text)
 
     def _with_line(self, ask: Ask) -> Ask:
         """Return an ask with its line that asks, if its first line does not.
