@@ -48,7 +48,7 @@ ADMIN, STATUS = "admin", "status"
 
 
 class BindAddress(NamedTuple):
-    """Where a port listens: an address, or a socket that systemd has passed."""
+    """An address to listen on, or a socket that systemd has passed for it."""
 
     address: str
     inherited: socket.socket | None
