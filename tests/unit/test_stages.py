@@ -14,7 +14,7 @@ import pytest
 from pointsman.adapters.catalog import ServedModels
 from pointsman.api.stages import IncomingRequest, ask, explicit, parse
 from pointsman.config.client_keys import ClientKey, KeyScope
-from pointsman.config.model import RoutingOptions
+from pointsman.config.model import Model, RoutingOptions
 from pointsman.errors import ModelNotAllowed
 from pointsman.formats import CHAT
 from pointsman.routing.conversations import NO_CONVERSATION, Conversation, ConversationLookup, ConversationState
@@ -112,6 +112,12 @@ def test_only_the_endpoint_with_the_stored_response_is_selected() -> None:
     served = ServedModels()
     assert selector.select(selection, served).endpoints == (B,)
     assert selector.select(ModelSelection(selection.choice), served).model == BASE
+
+
+def test_it_is_also_where_no_model_of_the_config_is_preferred_there() -> None:
+    planner = Planner(config(endpoints=(A, B), base=Model(preferred_endpoints=(A.name,))))
+    selection = ModelSelection(CategoryChoice(None, None, Reason.NO_CATEGORY), at=B)
+    assert ModelSelector(planner, (A, B), RoutingOptions()).select(selection, ServedModels()).endpoints == (B,)
 
 
 def test_what_is_not_read_is_remembered_in_no_conversation() -> None:
