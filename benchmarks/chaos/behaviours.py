@@ -29,9 +29,9 @@ async def json_answer(
     """Send a JSON response; `announced` overrides the Content-Length with a wrong one."""
     length = len(data) if announced is None else announced
     await answer.head(status, JSON, f"Content-Length: {length}", *fields)
-    await answer.body(data[:length])
     if len(data) >= length:
-        answer.finished()
+        answer.finished()  # the daemon closes the connection once it has all, if it still sends the request
+    await answer.body(data[:length])
     if len(data) > length:
         await answer.send(data[length:])
 

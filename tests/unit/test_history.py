@@ -329,13 +329,14 @@ def test_of_a_message_its_beginning_and_a_hash_are_kept() -> None:
     assert sorted(len(said.digest) + len(said.excerpt) for said in known) == [17, 416, 416]
 
 
-def test_a_long_message_is_known_by_its_texts() -> None:
+def test_a_long_list_is_known_by_its_texts() -> None:
     finder = Unwrapping()
     reader, said = HistoryReader(finder), [user("a" * 300 * KIB), assistant("b" * 300 * KIB), user("c")]
-    assert read(*said, reader=reader) == read(*said)
-    known = dict(finder.memory.digests._entries)
     parts = [one | {"content": [{"type": "text", "text": one["content"]}]} for one in said]
     assert read(*parts, reader=reader).turns == read(*said).turns
+    known = dict(finder.memory.digests._entries)
+    spaced = [one | {"content": [{"text": one["content"], "type": "text"}]} for one in said]
+    assert read(*spaced, reader=reader).turns == read(*said).turns
     assert finder.memory.digests._entries == known
 
 

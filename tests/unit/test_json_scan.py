@@ -85,6 +85,12 @@ class Maker:
         return text[:at] + wrong + text[at + self.random.randrange(3) :]
 
 
+def longer(text: bytes) -> bytes:
+    """Return an object with a long member before all others."""
+    begin, _, rest = text.partition(b"{")
+    return b'%b{"%b":0%b%b' % (begin, b"x" * 20_000, b"" if rest.lstrip(b" \t\n\r")[:1] == b"}" else b",", rest)
+
+
 SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(2, 8))]
 
 
@@ -108,8 +114,11 @@ def test_what_is_found_is_what_pythons_decoder_finds(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_value_begins_where_the_scan_finds_it(seed: int) -> None:
-    """However often its bytes are in the body, in keys, in other values, or as an earlier value of its own key."""
-    for data in texts(seed):
+    """However often its bytes are in the body, in keys, in other values, or as an earlier value of its own key.
+
+    In a long body as well, in which it is looked for near the end first.
+    """
+    for data in (text for each in texts(seed) for text in (each, longer(each))):
         found = finish(members(data, NAMES))
         assert found is not None
         for fields in filter(None, (fields_at_once(data, NAMES), finish(fields_in_steps(data, NAMES)))):
@@ -143,16 +152,18 @@ def test_so_does_one_in_a_body_that_is_scanned_and_one_in_memory_of_its_own(long
 )
 def test_a_value_is_found_among_its_likes(others: bytes) -> None:
     """In a body that is read at once, before and after its key, however that is spelled."""
-    for data in (b'{%b"model": "auto"}' % others, b'{%b"m\\u006fdel":%b"auto"}' % (others, b" " * 100)):
+    some = (b'{%b"model": "auto"}' % others, b'{%b"m\\u006fdel":%b"auto"}' % (others, b" " * 100))
+    for data in (*some, *map(longer, some)):
         fields = fields_at_once(data, NAMES)
         assert fields is not None
         for name in ("model", "model"):
             assert fields.span(name, fields.values[name]) == (len(data) - 7, len(data) - 1)
-    data = b'{"model":"auto",%b"x":0}' % others
-    spans, fields = finish(members(data, NAMES)), fields_at_once(data, NAMES)
-    assert spans is not None
-    assert fields is not None
-    assert fields.span("model", fields.values["model"]) == spans["model"]
+    short = b'{"model":"auto",%b"x":0}' % others
+    for data in (short, longer(short)):
+        spans, fields = finish(members(data, NAMES)), fields_at_once(data, NAMES)
+        assert spans is not None
+        assert fields is not None
+        assert fields.span("model", fields.values["model"]) == spans["model"]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

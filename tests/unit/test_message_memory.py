@@ -239,10 +239,3 @@ def test_so_they_do_when_histories_are_read() -> None:
         finish(reader.read(request.messages, request.ask, request.asked))
     assert len(finder.memory.digests) == 600
     assert 20 < len(finder.memory.asks) < 80
-
-
-def test_of_a_long_message_that_is_the_ask_no_text_is_kept() -> None:
-    finder = AskFinder()
-    for number in range(50):
-        assert len(read(finder, user(f"{number} {'a' * 260 * KIB}")).text) > 200 * KIB
-    assert [one.text for one in finder.memory.asks._entries.values()] == [""] * 50

@@ -15,7 +15,7 @@ from pointsman.routing.ask import AskFinder
 from pointsman.routing.body import read_fields
 from pointsman.routing.edits import Edits, SystemPrompt
 from pointsman.routing.parsed_request import ParsedRequest, parse_request
-from pointsman.routing.prompt_text import texts_of
+from pointsman.routing.prompt_text import read_bytes, texts_of
 from pointsman.routing.steps import finish
 
 KIB, MIB = 2**10, 2**20
@@ -66,6 +66,27 @@ def test_of_a_text_that_is_too_long_the_two_ends_remain() -> None:
 def test_a_text_of_256_kib_is_whole() -> None:
     whole = "a" * (256 * KIB - 2)
     assert text(whole) == whole
+
+
+@pytest.mark.parametrize("unit", ["a", "\\\\", "\\n", "\\u00e9", "\\ud83d\\ude00", "\u00e9"])
+def test_a_text_that_reads_otherwise_has_other_bytes_to_be_known_by(unit: str) -> None:
+    """Wherever it differs, and whichever escapes the ends divide; and so has one of another length."""
+
+    def read(inner: bytes) -> tuple[list[str], bytes | None]:
+        value = msgspec.Raw(b'"%b"' % inner)
+        return finish(texts_of(value)), read_bytes(value)
+
+    half = 128 * KIB
+    inner = (unit * 300 * KIB).encode()[: 300 * KIB]
+    texts, known = read(inner)
+    edges = (0, half, len(inner) - half, len(inner) - 1)
+    for at in {at for edge in edges for at in range(max(0, edge - 80), min(len(inner), edge + 12))}:
+        for other in (b"b", b"\\"):
+            changed_texts, changed = read(inner[:at] + other + inner[at + 1 :])
+            assert changed != known or changed_texts == texts, at
+    assert read(inner + b"a")[1] != known
+    middle = 150 * KIB
+    assert read(inner[:middle] + b"b" + inner[middle + 1 :]) == (texts, known)
 
 
 def test_of_many_long_parts_the_first_and_the_last_remain() -> None:

@@ -13,8 +13,8 @@ import msgspec
 from pointsman.routing import subject
 from pointsman.routing.ask import NO_ASK, Ask, AskFinder, ScanBudget
 from pointsman.routing.body import SYSTEM_ROLES, Message, Value
-from pointsman.routing.message_memory import MAX_HASHED_BYTES, MessageDigest
-from pointsman.routing.prompt_text import TooManyParts, texts_of
+from pointsman.routing.message_memory import MessageDigest
+from pointsman.routing.prompt_text import TooManyParts, read_bytes, texts_of
 from pointsman.routing.steps import Steps, TimeSlice, time_sliced
 
 # Identify a history by its newest turns, so that a long one costs no more than this.
@@ -114,8 +114,7 @@ class HistoryReader:
             if message is asked_in:
                 said = self._said_in(ask, client)
             elif role == "user" or (role == "assistant" and turns):
-                content = memoryview(message.content)
-                sent = bytes(content) if content.nbytes <= MAX_HASHED_BYTES else None
+                sent = read_bytes(message.content)
                 known = None if sent is None else peek(key := hash((role, client, sent)))
                 if known is None:
                     said = yield from self._read(message, sent, time_slice, scan_budget, client)
@@ -142,7 +141,7 @@ class HistoryReader:
     ) -> Steps[MessageDigest]:
         """Return the text of a user's or an assistant's message, and remember it; empty if there is no room.
 
-        `sent` is its content, None if that is long.
+        `sent` is what `read_bytes` returns for it.
         """
         texts = yield from _texts(message.content)
         key = hash((message.role, client, tuple(texts) if sent is None else sent))

@@ -20,7 +20,6 @@ from pointsman.routing.body import (
     view,
 )
 from pointsman.routing.json_scan import ByteSpan, JsonError
-from pointsman.routing.message_memory import MAX_HASHED_BYTES
 from pointsman.routing.prompt_text import (
     END_BYTES,
     LIST_AT_ONCE,
@@ -28,6 +27,7 @@ from pointsman.routing.prompt_text import (
     TooManyParts,
     beginning_bytes,
     beginning_of,
+    read_bytes,
     texts_of,
 )
 from pointsman.routing.steps import Steps, TimeSlice, time_sliced
@@ -106,9 +106,11 @@ def read_ask(messages: list[Message], system: Value | None, finder: AskFinder) -
         if message.role != "user":
             continue
         # The last message may be written by a harness or a tool: then the ask is in an earlier one.
-        content = message.content
-        texts = None if memoryview(content).nbytes <= MAX_HASHED_BYTES else (yield from texts_of(content))
-        said = bytes(content) if texts is None else tuple(texts)
+        content, texts = message.content, None
+        said: bytes | tuple[str, ...] | None = read_bytes(content)
+        if said is None:
+            texts = yield from texts_of(content)
+            said = tuple(texts)
         ask = finder.recall(said, frame)
         if ask is not None and ask.kind is not AskKind.NONE:
             return ask, message

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 MAX_ASK_BYTES = 2 * 1024 * 1024
 MAX_DIGEST_BYTES = 6 * 1024 * 1024
-# A longer message is known by its texts, of which at most the ends are read. To hash 64 KiB of JSON takes 12 us, to
-# decode them 20 to 60.
-MAX_HASHED_BYTES = 128 * 1024
 _ENTRY_BYTES = 384
 _STEP_BYTES = 128
 

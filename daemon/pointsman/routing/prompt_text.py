@@ -40,6 +40,8 @@ _STRING = Decoder(str)
 _UNDECODED = Decoder(_UndecodedPart)
 _LENIENT = json.JSONDecoder(strict=False)
 _PARTS: Decoder[Any] = Decoder(list[str | _ContentPart])
+# These tell whether a cut divides an escape.
+_BEFORE_CUT = 64
 _CUT_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*(\\(?:u[0-9a-fA-F]{0,3})?)\Z")
 
 
@@ -64,6 +66,19 @@ def texts_of(value: Value | None) -> Steps[list[str]]:
                 raise TooManyParts
             return [text for part in parts if (text := part if isinstance(part, str) else part.text)]
     return (yield from _ends((yield from _strings(shown))))
+
+
+def read_bytes(value: Value) -> bytes | None:
+    """Return the bytes of a value by which its texts are known, or None if that takes longer than to read these.
+
+    They are all of it, or of a longer string its size and what is read. To hash 64 KiB takes 12 us, to decode 20 to 60.
+    """
+    shown = memoryview(value)
+    if shown.nbytes <= 2 * END_BYTES:
+        return bytes(shown)
+    if kind(value) != b'"':
+        return None
+    return b"".join((b"%d:" % shown.nbytes, shown[:END_BYTES], shown[-END_BYTES - _BEFORE_CUT :]))
 
 
 def beginning_of(value: Value | None) -> Steps[str]:
@@ -139,7 +154,7 @@ def _string(quoted: memoryview) -> str:
 
 def _whole(quoted: memoryview, cut: int) -> tuple[int, int]:
     """Return the start and end of the escape that a cut would divide, or the cut itself if there is no escape."""
-    divided = _CUT_ESCAPE.search(bytes(quoted[max(0, cut - 64) : cut]))
+    divided = _CUT_ESCAPE.search(bytes(quoted[max(0, cut - _BEFORE_CUT) : cut]))
     if divided is None:
         return cut, cut
     known = len(divided[1])

@@ -74,23 +74,17 @@ class AskFinder:
     def recall(self, said: bytes | tuple[str, ...], frame: bytes | None) -> Ask | None:
         """Return the ask in a message under a system prompt, if it is remembered, or None.
 
-        `said` is the content of the message, or its texts. `frame` is the part of the system prompt that is read, None
-        if it is too long to remember.
+        `said` is what `read_bytes` returns for the message, or its texts. `frame` is the part of the system prompt that
+        is read, None if it is too long to remember.
         """
         if frame is None:
             return None
-        known = self.memory.asks.get(hash(("ask", self._client, frame, said)))
-        if known is None or known.text or known.kind is not AskKind.MESSAGE or isinstance(said, bytes):
-            return known
-        return replace(known, text=" ".join(said))
+        return self.memory.asks.get(hash(("ask", self._client, frame, said)))
 
     def remember(self, said: bytes | tuple[str, ...], frame: bytes | None, ask: Ask) -> None:
-        """Remember the ask in a message, without its text if it can be had from the message's texts."""
-        if frame is None:
-            return
-        if ask.kind is AskKind.MESSAGE and not isinstance(said, bytes) and ask.text == " ".join(said):
-            ask = replace(ask, text="")
-        self.memory.asks.put(hash(("ask", self._client, frame, said)), ask)
+        """Remember the ask in a message."""
+        if frame is not None:
+            self.memory.asks.put(hash(("ask", self._client, frame, said)), ask)
 
     def find(self, parts: Sequence[str], system: str = "") -> Ask:
         """Return the ask in the text parts of one message; `system` is the beginning of the system prompt."""
