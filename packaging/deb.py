@@ -114,12 +114,32 @@ def instruments(package: Package) -> None:
 
 def documents(package: Package) -> None:
     folder = "usr/share/doc/pointsman"
+    own = (SOURCE / "NOTICE").read_text()
     notice = generated(package, "notice.py", str(package.site_packages))
-    package.write(f"{folder}/NOTICE", notice)
-    package.write(f"{folder}/copyright", (SOURCE / "LICENSE").read_text())
+    package.write(f"{folder}/NOTICE", f"{own}\n{notice}")
+    package.write(f"{folder}/copyright", copyright_of(own))
     package.write(f"{folder}/changelog.gz", gzip.compress((SOURCE / "CHANGELOG.md").read_bytes(), mtime=0))
     page = generated(package, "man.py", package.version).encode()
     package.write("usr/share/man/man1/pointsman.1.gz", gzip.compress(page, mtime=0))
+
+
+def copyright_of(notice: str) -> str:
+    """Return Debian's copyright file: the holder, the license, and the notice of what the classifier is made from.
+
+    Its form: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+    """
+    holder = notice.splitlines()[1].removeprefix("Copyright ")
+    origin, license_text = (
+        "".join(f" {line or '.'}\n" for line in text.splitlines())
+        for text in (notice, (SOURCE / "LICENSE").read_text())
+    )
+    return (
+        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n"
+        "Upstream-Name: pointsman\n"
+        f"Comment:\n{origin} .\n The libraries and their licenses are in /usr/share/doc/pointsman/NOTICE.\n\n"
+        f"Files: *\nCopyright: {holder}\nLicense: Apache-2.0\n\n"
+        f"License: Apache-2.0\n{license_text}"
+    )
 
 
 def completions(package: Package) -> None:

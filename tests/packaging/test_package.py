@@ -14,6 +14,7 @@ from support.process import eventually
 
 from .conftest import Boot
 
+ROOT = Path(__file__).parents[2]
 CLIENTS = 4
 REQUESTS = 50
 LIMIT_SECONDS = 60.0
@@ -42,6 +43,12 @@ def test_it_installs_without_a_network_and_serves(boot: Boot, plain: Path, packa
         assert f"/{CONFIG}: the service can start" in machine.run("pointsman", "check", f"/{CONFIG}").splitlines()
         assert machine.serving() == package.version
         assert machine.run("dpkg", "--verify", "pointsman") == ""
+        documents = machine.root / "usr/share/doc/pointsman"
+        assert (documents / "NOTICE").read_text().startswith((ROOT / "NOTICE").read_text())
+        terms = (documents / "copyright").read_text()
+        assert terms.startswith("Format: ")
+        assert "all-MiniLM-L6-v2" in terms
+        assert "\nCopyright: 2026 " in terms
 
 
 def test_each_library_that_it_ships_finds_what_it_needs(boot: Boot, packaged: Path) -> None:

@@ -63,6 +63,21 @@ def test_the_built_in_classifier_and_the_type_markers_are_in_the_wheel(names: li
     assert expected | {"pointsman/py.typed", "pointsman_export/py.typed"} <= set(names)
 
 
+def test_the_wheel_says_what_its_classifier_was_made_from(wheel: Path, names: list[str]) -> None:
+    """The encoder, the vocabulary, and each source that the training's README has in a column of what it reads."""
+    (name,) = [name for name in names if name.endswith(".dist-info/licenses/NOTICE")]
+    with zipfile.ZipFile(wheel) as archive:
+        notice = archive.read(name).decode()
+    table = (ROOT / "training" / "README.md").read_text("utf-8").partition("| source | from | licence | train |")[2]
+    rows = [row.strip("|").split("|") for row in table.partition("\n\n")[0].splitlines()[2:]]
+    read = {row[1].partition("<")[2].partition(">")[0] for row in rows if row[3].strip() or row[5].strip()}
+
+    assert len(read) > 8
+    assert {address for address in read if address not in notice} == set()
+    assert "all-MiniLM-L6-v2" in notice
+    assert "github.com/google-research/bert" in notice
+
+
 def test_the_page_is_in_the_wheel(names: list[str]) -> None:
     folder = ROOT / "daemon/pointsman/api/page/static"
     files = {f"pointsman/api/page/static/{path.name}" for path in folder.iterdir()}

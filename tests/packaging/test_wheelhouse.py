@@ -120,5 +120,6 @@ def test_the_containerfile_makes_an_image_of_it_that_classifies_as_a_user_withou
         return buildah("run", *mounted, container, "--", *command)
 
     assert run("id", "-u") == "65532"
+    assert "all-MiniLM-L6-v2" in run("cat", "/usr/share/doc/pointsman/NOTICE")
     explained = run("/opt/pointsman/bin/pointsman", "explain", QUESTION, "--config", CONFIG)
     assert "\nmodel      medical-lora" in explained
