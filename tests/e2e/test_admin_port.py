@@ -99,6 +99,7 @@ async def test_with_a_status_address_the_rest_is_at_the_unix_socket_alone(tmp_pa
     async with run_daemon(options, tmp_path) as daemon:
         line = await daemon.logged("ready")
         assert (line["admin"], line["status"]) == ([f"unix:{path}"], [daemon.admin_url.removeprefix("http://")])
+        assert line["message"].endswith(f"; the page: unix:{path}")
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert [(await get(daemon.admin_url + one)).status for one in (*OPEN, *PROTECTED)] == [200] * 3 + [404] * 3
         assert "admin_listen" in (await get(daemon.admin_url + "/config")).text

@@ -35,6 +35,8 @@ async def test_the_demo_shows_the_whole_path_and_says_what_it_is(tmp_path: Path,
     ):
         text = await response.text()
         assert response.headers["x-vsr-selected-model"] == "medical-lora"
+        line = await daemon.logged("ready")
+        assert line["message"] == f"clients: {daemon.base_url}/v1; the page: {daemon.admin_url}/"
 
     assert "stand-in" in text
     assert "medical-lora" in text

@@ -23,6 +23,7 @@ from pointsman.app.reload import Reloader
 from pointsman.app.source import ConfigSource
 from pointsman.app.systemd import Systemd
 from pointsman.config import running as running_service
+from pointsman.config.server import ServerOptions
 from pointsman.improve.improver import Improver
 from pointsman.observability import loop_lag
 from pointsman.observability.library_log import adopt_library_log
@@ -94,12 +95,25 @@ async def serve(
             status=[address for port in ports.status for address in port.addresses] or None,
             classifier=prepared.classifier.name,
             endpoints={endpoint.name: endpoint.address for endpoint in config.vllm_endpoints},
+            message=_where(server, ports),
         )
         for task in _run_background(generations, reloader, systemd):
             stack.callback(task.cancel)
         await stop.wait()
         systemd.notify.stopping(f"stopping; {generations.metrics.in_flight} in flight")
         log.write("info", "stopping", in_flight=generations.metrics.in_flight)
+
+
+def _where(server: ServerOptions, ports: Ports) -> str:
+    """Say where clients and people find the service."""
+    pages = [address for port in ports.admin for address in port.addresses]
+    clients, page = (
+        ", ".join(
+            one if one.startswith("unix:") else f"http{'s' * (tls is not None)}://{one}{path}" for one in addresses
+        )
+        for addresses, tls, path in ((ports.data.addresses, server.tls, "/v1"), (pages, server.admin_tls, "/"))
+    )
+    return f"clients: {clients}; the page: {page}"
 
 
 def _publish_admin_address(stack: contextlib.AsyncExitStack, source: ConfigSource, admin: str, log: Log) -> None:
