@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from training.data import EXAMS, TrainingText, read_rows
 from training.near_copies import NearCopies, normal
@@ -18,14 +20,18 @@ from training.wrap import TASKS
 DEV_SETS = ("dev_mmlu_pro", "dev_user_prompts", "dev_out_of_scope")
 """Files that are only reported on, and of which no near copy is trained on."""
 
-OUR_TESTS = Path(__file__).parents[1] / "tests" / "data"
-"""Prompts that test the classifier; no near copy of them is trained on either."""
+OTHER_JUDGES = ("fleets.json", "tasks.jsonl")
+"""Files by which other classifiers than the built-in one are judged; not every folder of data has them."""
 
-ASKS = Path(__file__).parents[1] / "benchmarks" / "ask"
-"""Questions and conversations by which the service is judged, the same."""
+ROOT = Path(__file__).parents[1]
+OUR_PROMPTS = ROOT / "tests" / "data"
+"""Prompts that test the classifier, as rows."""
+
+OUR_JUDGES = tuple(ROOT / "benchmarks" / name for name in ("ask", "fit", "language"))
+"""Folders of questions, conversations and material by which the service is judged."""
 
 _MIN_WORDS = 5
-"""Shorter texts of `ASKS` are what everybody says."""
+"""Shorter texts of these, and of the others, are what everybody says."""
 
 _EXAM_VALID, _USER_VALID = 0.05, 0.125
 """Validation share of exams, and of other people's sources, which the calibration needs."""
@@ -80,8 +86,10 @@ def load_corpus(data_dir: Path, held_out: Collection[str] = ()) -> Corpus:
 
 def reserved_files(data_dir: Path) -> list[Path]:
     """Return the files of which no near copy is trained on."""
-    ours = sorted(OUR_TESTS.glob("*.jsonl")) + sorted(ASKS.glob("*.jsonl"))
-    return [data_dir / f"{name}.jsonl" for name in DEV_SETS] + ours
+    others = [path for name in OTHER_JUDGES if (path := data_dir / name).exists()]
+    folders = (OUR_PROMPTS, *OUR_JUDGES)
+    ours = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in _READERS]
+    return [*(data_dir / f"{name}.jsonl" for name in DEV_SETS), *others, *ours]
 
 
 def sample(rows: Sequence[TrainingText], rng: random.Random) -> list[TrainingText]:
@@ -93,12 +101,20 @@ def sample(rows: Sequence[TrainingText], rng: random.Random) -> list[TrainingTex
     return chosen
 
 
+_READERS: dict[str, Callable[[str], Any]] = {
+    ".json": json.loads,
+    ".jsonl": lambda text: [json.loads(line) for line in text.splitlines()],
+    ".txt": lambda text: text.split("\n\n"),
+    ".yaml": yaml.safe_load,
+}
+
+
 def _texts(path: Path) -> Iterator[str]:
-    """Yield the texts of a file of rows, or all that is said in one of conversations."""
-    if path.parent != ASKS:
+    """Yield the texts of a file of rows; of another one, all that it says."""
+    if path.stem in DEV_SETS or path.parent == OUR_PROMPTS:
         yield from (row.text for row in read_rows(path))
         return
-    values: list[Any] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    values: list[Any] = [_READERS[path.suffix](path.read_text(encoding="utf-8"))]
     while values:
         match values.pop():
             case str(text) if len(text.split()) >= _MIN_WORDS:

@@ -80,17 +80,29 @@ def test_no_near_copy_of_a_test_set_or_of_a_validation_row_is_trained_on(data_di
     assert corpus.near_copies["new"] == 1
 
 
-def test_no_near_copy_of_an_ask_or_a_turn_by_which_the_service_is_judged_is_trained_on(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+SAID = {"history": [["Who wrote the longest exam ever?", "an answer"]], "ask": "thanks a lot"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("turns.jsonl", json.dumps(SAID)),
+        ("wrappers/agents.yaml", json.dumps([SAID])),  # which is YAML, too
+        ("material/one.txt", "A plan.\n\nWho wrote the\nlongest exam ever?\n\nthanks a lot"),
+        ("fleets.json", json.dumps(SAID)),
+    ],
+)
+def test_no_near_copy_of_what_the_service_is_judged_by_is_trained_on(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
 ) -> None:
     asks = tmp_path / "asks"
-    asks.mkdir()
-    said = {"history": [["Who wrote the longest exam ever?", "an answer"]], "ask": "thanks a lot"}
-    (asks / "turns.jsonl").write_text(json.dumps(said) + "\n")
+    judge = data_dir / name if name == "fleets.json" else asks / name
+    judge.parent.mkdir(parents=True, exist_ok=True)
+    judge.write_text(text)
     with (data_dir / "train.jsonl").open("a") as file:
         file.write('{"text": "who wrote longest exam ever", "label": "law", "source": "new"}\n')
         file.write('{"text": "thanks a lot", "label": "other", "source": "new"}\n')
-    monkeypatch.setattr("training.corpus.ASKS", asks)
+    monkeypatch.setattr("training.corpus.OUR_JUDGES", (asks,))
 
     assert texts(load_corpus(data_dir), "new")[0] == ["thanks a lot"]
 
