@@ -52,8 +52,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
 run: export STATE_DIRECTORY = $(CURDIR)/.state
 run: .venv/installed
-	mkdir -p $(STATE_DIRECTORY)
-	.venv/bin/pointsman serve --config $(CONFIG) $(if $(VLLM),--vllm $(VLLM),--demo)
+	@mkdir -p $(STATE_DIRECTORY)
+	@.venv/bin/pointsman serve --config $(CONFIG) $(if $(VLLM),--vllm $(VLLM),--demo)
 
 # The same in front of a real vLLM on CPU that serves a tiny random Llama with three LoRA adapters.
 run-vllm: .venv/installed

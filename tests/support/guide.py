@@ -1,8 +1,9 @@
 """A guide of the docs, whose commands are run as a reader would run them, in order.
 
 A `yaml` block is what the reader adds to the config, which the service then reads by itself. In a `console` block,
-what follows `$ ` is run by bash, with its continued lines, and the lines after it are what it prints: with other
-numbers, and `...` for any lines.
+what follows `$ ` is run by bash, with its continued lines, and the lines after it are what it prints: `...` stands for
+any lines. A comment above the block, `<!-- varies: PATTERN -->`, says what differs from run to run; of any other number
+below 1, a score, the second decimal may differ, as CPUs do.
 """
 
 from __future__ import annotations
@@ -15,6 +16,13 @@ from typing import Any
 
 import yaml
 
+START = "make run 2>service.log &"
+"""The first step of each guide."""
+NOTHING = r"(?!)"
+_BLOCK = re.compile(r"(?:^<!-- varies: (.*?) -->\n\n?)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SCORE = re.compile(r"\b0\.\d+\b")
+MAX_SCORE_DIFFERENCE = 0.02
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -25,10 +33,11 @@ class Edit:
 
 @dataclass(frozen=True)
 class Command:
-    """A typed command, and its output."""
+    """A typed command, its output, and a pattern of what varies in that."""
 
     typed: str
-    prints: tuple[str, ...]
+    prints: tuple[str, ...] = ()
+    varies: str = NOTHING
 
 
 Step = Edit | Command
@@ -36,15 +45,15 @@ Step = Edit | Command
 
 def steps(page: Path) -> list[Step]:
     """The steps of a guide, in order."""
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    blocks = _BLOCK.findall(page.read_text("utf-8"))
     found: list[Step] = []
-    for kind, text in blocks:
+    for varies, kind, text in blocks:
         assert kind in ("yaml", "console"), f"{page.name}: nobody can try a block of {kind}"
-        found += [Edit(yaml.safe_load(text))] if kind == "yaml" else commands(text)
+        found += [Edit(yaml.safe_load(text))] if kind == "yaml" else commands(text, varies or NOTHING)
     return found
 
 
-def commands(text: str) -> Iterator[Command]:
+def commands(text: str, varies: str) -> Iterator[Command]:
     """Yield the commands of a block: one continues after a backslash, and up to the end of a here-document."""
     lines = text.splitlines()
     while lines:
@@ -59,7 +68,7 @@ def commands(text: str) -> Iterator[Command]:
         prints = []
         while lines and not lines[0].startswith("$ "):
             prints.append(lines.pop(0))
-        yield Command("\n".join(typed), tuple(line for line in prints if line))
+        yield Command("\n".join(typed), tuple(line for line in prints if line), varies)
 
 
 def merged(config: Any, added: Any) -> Any:
@@ -72,23 +81,31 @@ def merged(config: Any, added: Any) -> Any:
     return added
 
 
-def difference(expected: tuple[str, ...], printed: str) -> str | None:
+def difference(step: Command, printed: str) -> str | None:
     """Return the difference of a command's output from the guide, or None."""
-    lines = [shape(line) for line in printed.splitlines() if line.strip()]
+    lines = [line for line in printed.splitlines() if line.strip()]
     position, free = 0, False
-    for wanted in expected:
+    for wanted in step.prints:
         if wanted == "...":
             free = True
             continue
         rest = lines[position:] if free else lines[position : position + 1]
-        if shape(wanted) not in rest:
+        found = next((index for index, line in enumerate(rest) if alike(wanted, line, step.varies)), None)
+        if found is None:
             return f"no line {wanted!r} in\n{printed}"
-        position += rest.index(shape(wanted)) + 1
+        position += found + 1
         free = False
     return None if free or position == len(lines) else f"more than the guide says:\n{printed}"
 
 
-def shape(line: str) -> str:
-    """A line with all numbers and beginnings of hashes alike, and all white space; on a host of one core, too."""
-    alike = re.sub(r"\b[0-9a-f]{12}\b|\d[\d.,]*", "0", line).replace("0 cores", "0 core")
-    return " ".join(alike.split())
+def alike(wanted: str, line: str, varies: str) -> bool:
+    """Return whether two lines are the same, but for white space, what varies, and a little of a score."""
+    words, others = (re.sub(varies, "~", text).split() for text in (wanted, line))
+    return len(words) == len(others) and all(map(_same, words, others))
+
+
+def _same(word: str, other: str) -> bool:
+    return _SCORE.sub("~", word) == _SCORE.sub("~", other) and all(
+        abs(float(one) - float(two)) <= MAX_SCORE_DIFFERENCE
+        for one, two in zip(_SCORE.findall(word), _SCORE.findall(other), strict=True)
+    )
