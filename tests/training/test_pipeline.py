@@ -52,8 +52,11 @@ def test_a_checkpoint_names_all_that_it_was_made_of(data_dir: Path, encoder: Pat
     assert report["settings"] == {"epochs": 1, "learning_rate": 1e-3, "seed": 3}
     assert hashes["train.jsonl"] == hashlib.sha256((data_dir / "train.jsonl").read_bytes()).hexdigest()
     assert hashes["encoder"] == hashlib.sha256((encoder / "model.safetensors").read_bytes()).hexdigest()
-    apart = {*(f"{name}.jsonl" for name in DEV_SETS), "prompts.jsonl", "guide-paraphrases.jsonl"}
-    apart |= {path.name for path in (REPOSITORY / "benchmarks" / "ask").glob("*.jsonl")}
+    apart = {f"{name}.jsonl" for name in DEV_SETS}
+    apart |= {"tests/data/prompts.jsonl", "tests/data/guide-paraphrases.jsonl"}
+    for folder in ("ask", "fit", "language"):
+        judges = (REPOSITORY / "benchmarks" / folder).rglob("*")
+        apart |= {str(path.relative_to(REPOSITORY)) for path in judges if path.suffix in {".jsonl", ".txt", ".yaml"}}
     texts = {f"texts/{path.relative_to(TEXTS)}" for path in TEXTS.rglob("*.txt")}
     assert hashes.keys() == {"train.jsonl", "encoder"} | apart | texts
     assert report["weights"] == hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest()
