@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -121,3 +122,11 @@ def test_an_exception_in_a_callback_of_the_event_loop_is_a_line(written: Memory)
 
     asyncio.run(fail())
     assert "ZeroDivisionError: in a callback" in the_line(written)["traceback"]
+
+
+def test_a_signal_that_is_ignored_as_meant_is_no_error(written: Memory) -> None:
+    """Python reports one that comes just before its handler is taken back, as a SIGHUP at the end."""
+    for message in ("Signal 1 ignored due to race condition", "no such file"):
+        error: Any = SimpleNamespace(exc_value=OSError(message), object=None)
+        sys.unraisablehook(error)
+    assert "no such file" in the_line(written)["traceback"]

@@ -9,6 +9,9 @@ import traceback
 
 from pointsman.observability.log import Log
 
+# Python's report of a signal that came just before it was to be ignored, as SIGHUP is at the end: it is ignored.
+IGNORED_SIGNAL = "ignored due to race condition"
+
 
 class _LibraryHandler(logging.Handler):
     """A handler that writes each library message as one line, an error with its traceback."""
@@ -44,6 +47,8 @@ def adopt_library_log(log: Log) -> None:
         log.write("error", "uncaught", where=where, traceback=_traceback(args.exc_value))
 
     def unraisable(args: sys.UnraisableHookArgs) -> None:
+        if IGNORED_SIGNAL in str(args.exc_value):
+            return
         log.write("error", "uncaught", where=repr(args.object), traceback=_traceback(args.exc_value))
 
     threading.excepthook = in_thread
