@@ -60,7 +60,7 @@ def run(tests: list[str]) -> dict[str, Any]:
     done = subprocess.run([*command, *tests], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     seconds = round(time.monotonic() - started)
     passed = re.search(r"^.*\b(\d+) passed", done.stdout, re.MULTILINE)
-    failed = dict(re.findall(r"^(?:FAILED|ERROR) (\S+)(?: - (.*))?$", done.stdout, re.MULTILINE))
+    failed = dict(re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - (.*))?$", done.stdout, re.MULTILINE))
     if passed is None or (done.returncode != 0) != bool(failed):
         raise SystemExit(done.stdout + done.stderr)
     return {"tests": int(passed[1]) + len(failed), "seconds": seconds, "failed": failed}
