@@ -20,6 +20,8 @@ from provenance import provenance
 from startup import RESULT, ROOT
 
 RUNS = 20
+KEPT = ROOT / ".cache" / "flaky.log"
+"""What pytest said in the last run that failed."""
 WORKERS = "4"
 MODULES = ["asyncio", "concurrent", "multiprocessing", "queue", "signal", "socket", "subprocess", "threading", "time"]
 WAITS = re.compile(rf"^(?:import|from) (?:{'|'.join(MODULES)})\b", re.MULTILINE)
@@ -61,6 +63,8 @@ def run(tests: list[str]) -> dict[str, Any]:
     seconds = round(time.monotonic() - started)
     passed = re.search(r"^.*\b(\d+) passed", done.stdout, re.MULTILINE)
     failed = dict(re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - (.*))?$", done.stdout, re.MULTILINE))
+    if failed:
+        KEPT.write_text(done.stdout)
     if passed is None or (done.returncode != 0) != bool(failed):
         raise SystemExit(done.stdout + done.stderr)
     return {"tests": int(passed[1]) + len(failed), "seconds": seconds, "failed": failed}
