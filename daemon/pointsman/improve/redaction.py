@@ -38,7 +38,8 @@ _BLOCK = re.compile(
 _BOT = re.compile(r"(?<!\w)\d{8,10}:AA[\w-]{30,}")
 _URL = re.compile(r"(://[^\s/:@]{0,64}:)[^\s/@]{1,200}(?=@)")
 
-# What is set to the first is confidential, however short it is; what is set to the others, if it looks like a key.
+# What is set to the first is confidential, however short it is; what is set to the others, if it looks like a key:
+# `passwords`, too, as that may begin a list of something else.
 _NAMES = (
     "password", "passwd", "pass-word", "passphrase", "pass_phrase", "passcode", "pwd", "passwort", "kennwort",
     "mot de passe", "contrase\u00f1a", "senha", "wachtwoord", "\u043f\u0430\u0440\u043e\u043b\u044c", "\u5bc6\u7801",
