@@ -8,31 +8,67 @@ from typing import Any
 
 import pytest
 
-from pointsman.classify.classifier import Classification
+from pointsman.classify.classifier import Classification, Timing
+from pointsman.errors import ClassifierError
 from support import playbook
 from support.playbook import playing
 
+SURE = Classification((0.98, 0.01, 0.01), 5, False, Timing(), "run", "5ca1ab1e")
 
-def test_nothing_of_a_batch_that_is_refused_is_classified_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would count in no limit, as the request has ended."""
-    running = 0
 
-    async def classify(*_: object) -> Classification:
-        nonlocal running
-        running += 1
+class Held:
+    """A classifier whose texts run until the test ends them; two go together."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, asyncio.Future[Classification]] = {}
+
+    async def classify(self, text: str, *_: object) -> Classification:
+        self.running[text] = asyncio.get_running_loop().create_future()
         try:
-            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+            return await self.running[text]
         finally:
-            running -= 1
+            del self.running[text]
 
-    monkeypatch.setattr(playbook._Sure, "classify", classify)
-    monkeypatch.setattr(playbook._Sure, "at_once", 2, raising=False)
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    found = Held()
+    monkeypatch.setattr(playbook._Sure, "classify", lambda _, text, *more: found.classify(text, *more))
+    monkeypatch.setattr(playbook._Sure, "turn", asyncio.Lock(), raising=False)
+    monkeypatch.setattr(playbook._Sure, "runs", lambda _, texts: [texts[:2], texts[2:]], raising=False)
+    return found
+
+
+def test_nothing_of_a_batch_that_fails_is_classified_any_longer(held: Held) -> None:
+    """It would count in no limit, as the request has ended."""
     with playing() as wire:
         begins(wire, ["What is a heap?", "Why do I cough?"])
-        assert running == 2
-        begins(wire, ["What is a contract?", ""])
+        assert held.running.keys() == {"What is a heap?", "Why do I cough?"}
+        held.running["Why do I cough?"].set_exception(ClassifierError("stopped"))
+        wire.clock.advance(0)
+        assert wire.answer.status == 503
+        assert not held.running
+
+
+def test_batches_take_turns_after_each_run(held: Held) -> None:
+    """So that other requests wait for one, however many clients have a batch."""
+    with playing() as wire:
+        begins(wire, ["a", "b", "c"])
+        begins(wire, ["d", "e"])
+        assert held.running.keys() == {"a", "b"}
+        for _ in range(2):
+            for one in held.running.values():
+                one.set_result(SURE)
+            wire.clock.advance(0)
+        assert held.running.keys() == {"c"}
+
+
+def test_a_batch_with_an_empty_text_is_refused_while_another_one_has_its_turn(held: Held) -> None:
+    with playing() as wire:
+        begins(wire, ["a", "b"])
+        begins(wire, ["c", " "])
         assert wire.answer.status == 400
-        assert running == 2
+        assert held.running.keys() == {"a", "b"}
 
 
 def begins(wire: Any, texts: list[str]) -> None:

@@ -123,14 +123,16 @@ def test_the_tokenizer_starts_no_threads_of_its_own_unless_the_operator_wants_th
         assert os.environ["TOKENIZERS_PARALLELISM"] == after
 
 
-@pytest.mark.parametrize(("batch_tokens", "texts"), [(640, 20), (639, 18), (63, 2)])
-def test_a_typical_text_has_64_tokens(
-    make_classifier: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, batch_tokens: int, texts: int
+def test_many_texts_are_split_into_what_takes_each_worker_one_run(
+    make_classifier: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """By which is counted how many the two workers can take at once."""
+    """A text that is longer than a run counts as one."""
     monkeypatch.setattr(module, "measure", lambda *_, **__: CurveMeasurement(CURVE, disturbed=True))
-    with make_classifier(toy_artifact.build(tmp_path), threads=2, batch_tokens=batch_tokens) as classifier:
-        assert classifier.at_once == texts
+    short, long = "a" * 24, "a" * 200  # 8 tokens, and more than 16
+    with make_classifier(toy_artifact.build(tmp_path), threads=2, batch_tokens=16) as classifier:
+        assert [len(run) for run in classifier.runs([short] * 9)] == [4, 4, 1]
+        assert [len(run) for run in classifier.runs([long] * 3)] == [2, 1]
+        assert list(classifier.runs([short, long, short, short, long])) == [[short, long, short], [short, long]]
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(2, 2), (16, 4), (64, 8)])

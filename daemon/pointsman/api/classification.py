@@ -61,6 +61,8 @@ class _ClassifiedText:
 async def intent(router: Router, body: Received, key: ClientKey | None = None) -> dict[str, Any]:
     """Answer `POST /api/v1/classify/intent` for a key's client; raises RequestError (400) or an HttpError (503)."""
     asked = _decode(body, _IntentRequest)
+    if not asked.text.strip():
+        raise _invalid("`text` is empty", "text")
     result = await _classify(router, router.reader_of(key), asked.text)
     sure = result.confidence >= _threshold(router, result, asked.options)
     return {
@@ -75,20 +77,18 @@ async def batch(router: Router, body: Received, key: ClientKey | None = None) ->
     asked = _decode(body, _BatchRequest)
     if not 1 <= len(asked.texts) <= MAX_TEXTS:
         raise _invalid(f"`texts` must hold 1 to {MAX_TEXTS} texts", "texts")
+    if not all(map(str.strip, asked.texts)):
+        raise _invalid("a text of `texts` is empty", "texts")
     started = time.perf_counter()
-    # Limited to what the workers take at once; otherwise other requests would wait for the whole batch.
-    reader, room = router.reader_of(key), asyncio.Semaphore(router.classifier.at_once)
-
-    async def classify(text: str) -> _ClassifiedText:
-        async with room:
-            return await _classify(router, reader, text, BATCH_DEADLINE_SECONDS)
-
-    tasks = [asyncio.create_task(classify(text)) for text in asked.texts]
-    try:
-        results = await asyncio.gather(*tasks)
-    finally:  # if one fails, nobody waits for the others
-        for task in tasks:
-            task.cancel()
+    reader, results = router.reader_of(key), list[_ClassifiedText]()
+    for texts in router.classifier.runs(asked.texts):
+        async with router.classifier.turn:
+            tasks = [asyncio.create_task(_classify(router, reader, text, BATCH_DEADLINE_SECONDS)) for text in texts]
+            try:
+                results += await asyncio.gather(*tasks)
+            finally:  # if one fails, nobody waits for the others
+                for task in tasks:
+                    task.cancel()
     return {
         "results": [_row(result, asked.options) for result in results],
         "total_count": len(results),
@@ -104,8 +104,6 @@ async def batch(router: Router, body: Received, key: ClientKey | None = None) ->
 
 
 async def _classify(router: Router, reader: TextReader, text: str, deadline: float | None = None) -> _ClassifiedText:
-    if not text.strip():
-        raise _invalid("`text` is empty", "text")
     started = time.perf_counter()
     try:
         found = await reader.classify(text, deadline)

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +19,6 @@ from pointsman.classify.engine import Engine
 from pointsman.classify.job_queue import Job
 from pointsman.classify.language import UNCERTAIN, DetectedLanguage
 from pointsman.classify.loading import load_model
-from pointsman.classify.measure import TYPICAL
 from pointsman.classify.runtime import trim_memory
 from pointsman.classify.scheduler import BatchCounts, Batcher, Threads
 from pointsman.classify.time_limit import in_time
@@ -114,6 +113,8 @@ class Classifier:
         self._hash_key = hash_key
         self._running: dict[tuple[int, int], Job[Classification]] = {}
         self.lookups = Lookups()
+        self.turn = asyncio.Lock()
+        """Held while the texts of one of `runs` are classified, so that others wait for one run a worker at most."""
 
     @property
     def healthy(self) -> bool:
@@ -151,10 +152,18 @@ class Classifier:
         """Return the part of a text that is classified: all of it, or head and tail of a very long one."""
         return self._window.cut_text(text)
 
-    @property
-    def at_once(self) -> int:
-        """Return about how many texts the workers can process at once."""
-        return self.curve.workers * max(1, self._batch_tokens // TYPICAL)
+    def runs(self, texts: Iterable[str]) -> Iterator[list[str]]:
+        """Split texts into lists that take the workers one run each. Who has many waits for `turn` before each list."""
+        found: list[str] = []
+        room = whole = self.curve.workers * self._batch_tokens
+        for text in texts:
+            tokens = min(self._guess(self.read(text)), self._batch_tokens)
+            if tokens > room:
+                yield found
+                found, room = [], whole
+            found.append(text)
+            room -= tokens
+        yield found
 
     async def classify(self, text: str, deadline: float | None = None, client: str = "") -> Classification:
         """Classify a text; raises DeadlineMissed, Overloaded, or ClassifierError. May be canceled.
