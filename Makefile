@@ -107,8 +107,8 @@ lint: .venv-test/installed
 	.venv-test/bin/mypy
 	PYTHONPATH=daemon .venv-test/bin/python -m pointsman.config.reference --check
 
-# Breaks a copy of the daemon in a thousand small ways, to see whether a test notices: half an hour on two
-# cores. It goes on where it was stopped; AGAIN=1 tries the survivors anew.
+# Breaks a copy of the code in a thousand small ways, which the commit draws, to see whether a test notices: an hour on
+# two cores. It goes on where it was stopped; AGAIN=1 tries the survivors of the last run once more.
 mutants: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m mutants .cache/mutants $(if $(AGAIN),--again)
 

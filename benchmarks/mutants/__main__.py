@@ -1,9 +1,9 @@
-"""Break the daemon in many small ways and see whether a test notices: PYTHONPATH=benchmarks python -m mutants WORK
+"""Break the code in many small ways and see whether a test notices: PYTHONPATH=benchmarks python -m mutants WORK
 
-Writes benchmarks/results/mutants.json and mutants.md. The unit tests are run on every mutant, then those that start a
-daemon on the survivors that have no reason. It goes on from the results there are, of mutants that are still the same
-and whose killer is still a test: --again tries those that survived anew, and --tests does so with some tests only, as
-after adding to them.
+Writes benchmarks/results/mutants.json and mutants.md, at a clean commit, which draws the mutants. The unit tests are
+run on every mutant, then others on the survivors that have no reason. It goes on from the results there are of the same
+commit; --again tries the survivors of an earlier one anew, as after adding tests. --only tries all that match, and
+prints the survivors instead.
 """
 
 from __future__ import annotations
@@ -24,50 +24,60 @@ from provenance import provenance
 from mutants import report, tree
 from mutants.choose import Mutant, choose, mutants
 from mutants.report import reasons
-from mutants.suite import UnitTests, daemon_tests
+from mutants.suite import UnitTests, other_tests
 from mutants.worker import SURVIVED, MutantResult, Task, started
 
 RESULT = tree.ROOT / "benchmarks" / "results" / "mutants.json"
-SEED = 1
 UNIT_TESTS = "tests/unit"
+Row = dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder for the copies of the checkout")
-    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--count", type=int, default=40, help="how many of a package")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", default="", help="mutants whose name matches this pattern")
-    parser.add_argument("--unit", action="store_true", help="with the unit tests only")
     parser.add_argument("--again", action="store_true", help="try those that survived once more")
-    parser.add_argument("--tests", nargs="+", default=[UNIT_TESTS], help="--again, with these unit tests only")
+    parser.add_argument("--only", default="", help="all mutants whose name matches this pattern")
     options = parser.parse_args()
     work: Path = options.work.absolute()
-    sources = {file: (tree.ROOT / tree.PACKAGE / file).read_bytes() for file in tree.targets()}
-    unit = prepared(work, options.workers, options.tests)
-    some = options.tests != [UNIT_TESTS]
-    run = MutantRun(sources, unit, choose(sources, options.count, SEED), only=options.only)
-    if not some:
-        run.forget_killers_that_are_gone()
-    for daemon in (False,) if options.unit or some else (False, True):
-        run.plan(daemon=daemon, again=options.again or some, new=not some)
-        run.go(work, options.workers)
+    head = provenance()
+    if head["commit"].endswith("-dirty") and not options.only:
+        raise SystemExit("commit first: the result names a commit at which it can be had again")
+    earlier: Row = {"commit": "", "seed": "", "mutants": []}
+    if RESULT.exists() and not options.only:
+        earlier = json.loads(RESULT.read_text())
+    seed = earlier["seed"] if options.again else head["commit"]
+    sources = {name: (tree.ROOT / path).read_bytes() for name, path in tree.targets().items()}
+    if options.only:
+        every = [mutant for file, source in sources.items() for mutant in mutants(file, source)]
+        chosen = [mutant for mutant in every if re.search(options.only, mutant.name)]
+    else:
+        chosen = choose(sources, options.count, seed)
+    kept = {row["name"]: row for row in earlier["mutants"] if earlier["seed"] == seed}
+    run = MutantRun(sources, prepared(work, options.workers), chosen, kept)
+    for others in (False, True):
+        run.plan(others=others, again=options.again)
+        run.go(work, options.workers, None if options.only else head | {"seed": seed})
+    if options.only:
+        print(*run.survivors(), sep="\n")
+        return
     report.main()
     known = {mutant.name for file, source in sources.items() for mutant in mutants(file, source)}
     for name in sorted(reasons().keys() - known):
         print(f"this has a reason, and is no mutant any more: {name}")
 
 
-def prepared(work: Path, workers: int, tests: list[str]) -> UnitTests:
-    """The copies, one a worker, and the record of these unit tests: made anew once the code has changed."""
+def prepared(work: Path, workers: int) -> UnitTests:
+    """The copies, one a worker, and the record of the unit tests: made anew once the code has changed."""
     record = work / "record.json"
     stamp = work / "digest"
-    now = " ".join([tree.digest(), str(workers), *tests])
+    now = f"{tree.digest()} {workers}"
     if not stamp.exists() or stamp.read_text() != now:
         work.mkdir(parents=True, exist_ok=True)
         first, *others = (work / f"tree-{number}" for number in range(workers))
         tree.copy(first)
-        command = [sys.executable, "-m", "mutants.record", str(record), *tests]
+        command = [sys.executable, "-m", "mutants.record", str(record), UNIT_TESTS]
         subprocess.run(command, cwd=first, env=tree.environment(first), check=True)
         for other in others:  # with what Python compiled meanwhile
             shutil.rmtree(other, ignore_errors=True)
@@ -79,64 +89,59 @@ def prepared(work: Path, workers: int, tests: list[str]) -> UnitTests:
 class MutantRun:
     """The mutants to try, and the results."""
 
-    def __init__(self, sources: dict[str, bytes], unit: UnitTests, chosen: list[Mutant], *, only: str) -> None:
-        """Keep what was found of the same mutants before; try those whose names match `only`."""
+    def __init__(self, sources: dict[str, bytes], unit: UnitTests, chosen: list[Mutant], known: dict[str, Row]) -> None:
+        """Keep what is known of the same mutants."""
         self._sources = sources
+        self._paths = tree.targets()
         self._unit = unit
-        self._daemon = False
+        self._others = False
         self._lock = threading.Lock()
         self._waiting: deque[Mutant] = deque()
-        self._asked = [mutant for mutant in chosen if re.search(only, mutant.name)]
-        self._commit = provenance()["commit"]
-        earlier = json.loads(RESULT.read_text()) if RESULT.exists() else {"mutants": []}
-        rows = {row["name"]: {"commit": earlier["commit"]} | row for row in earlier["mutants"]}
-        self._found: dict[str, dict[str, Any]] = {
-            mutant.name: rows[mutant.name] | {"line": mutant.edit.line}  # the lines above it may have changed
+        self._chosen = chosen
+        self._found: dict[str, Row] = {
+            mutant.name: known[mutant.name] | {"line": mutant.edit.line}  # the lines above it may have changed
             for mutant in chosen
-            if mutant.name in rows and rows[mutant.name]["diff"] == mutant.diff(sources[mutant.file])
+            if mutant.name in known and known[mutant.name]["diff"] == mutant.diff(sources[mutant.file])
         }
 
-    def forget_killers_that_are_gone(self) -> None:
-        """Keep nothing of a mutant whose killer is no unit test any more: whether another one notices is not known."""
-        self._found = {
-            name: row
-            for name, row in self._found.items()
-            if not row["by"].startswith(UNIT_TESTS) or row["by"] in self._unit.seconds
-        }
-
-    def plan(self, *, daemon: bool, again: bool, new: bool) -> None:
-        """Queue what is `new` to the unit tests, or the survivors that the `daemon` tests have not tried.
+    def plan(self, *, others: bool, again: bool) -> None:
+        """Queue what is new to the unit tests, or the survivors that the `others` have not tried.
 
         A survivor that has a reason is not tried again.
         """
-        self._daemon = daemon
+        self._others = others
         excused = reasons()
         self._waiting = deque()
-        for mutant in self._asked:
+        for mutant in self._chosen:
             row = self._found.get(mutant.name, {})
             unexplained = row.get("outcome") == SURVIVED and mutant.name not in excused
-            if (unexplained and (not row["daemon"] if daemon else again)) or (new and not row and not daemon):
+            if (unexplained and (not row["others"] if others else again)) or not (row or others):
                 self._waiting.append(mutant)
-        kind = "that start a daemon" if daemon else "in tests/unit"
-        print(f"{len(self._asked)} mutants, {len(self._waiting)} to try with the tests {kind}", flush=True)
+        kind = "that are no unit tests" if others else f"in {UNIT_TESTS}"
+        print(f"{len(self._chosen)} mutants, {len(self._waiting)} to try with the tests {kind}", flush=True)
 
-    def go(self, work: Path, workers: int) -> None:
-        threads = [threading.Thread(target=self._work, args=(work, number)) for number in range(workers)]
+    def survivors(self) -> list[str]:
+        """Return a line and a diff for each."""
+        return [f"{row['name']}\n{row['diff']}" for row in self._found.values() if row["outcome"] == SURVIVED]
+
+    def go(self, work: Path, workers: int, head: Row | None) -> None:
+        """Try what is queued; with a `head`, write the result after each."""
+        threads = [threading.Thread(target=self._work, args=(work, number, head)) for number in range(workers)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    def _work(self, work: Path, number: int) -> None:
+    def _work(self, work: Path, number: int, head: Row | None) -> None:
         copy = work / f"tree-{number}"
         with started(copy, work / f"scratch-{number}") as attempt:
-            if self._waiting and not self._daemon:
+            if self._waiting and not self._others:
                 control = attempt(self._control())
                 if control.outcome != SURVIVED:
                     raise RuntimeError(f"{control.by} fails without a mutant too")
             while mutant := self._next():
                 task = self._task(mutant)
-                self._note(mutant, task, attempt(task))
+                self._note(mutant, attempt(task), head)
 
     def _next(self) -> Mutant | None:
         with self._lock:
@@ -144,19 +149,19 @@ class MutantRun:
 
     def _task(self, mutant: Mutant) -> Task:
         source = mutant.edit.apply(self._sources[mutant.file]).decode()
-        unit = {} if self._daemon else self._limits(self._unit.of(mutant))
-        daemon = daemon_tests(mutant) if self._daemon else []
-        return Task(mutant.name, str(tree.PACKAGE / mutant.file), source, unit, daemon)
+        unit = {} if self._others else self._limits(self._unit.of(mutant))
+        others = other_tests(mutant) if self._others else []
+        return Task(mutant.name, str(self._paths[mutant.file]), source, unit, others)
 
     def _control(self) -> Task:
         """All unit tests on the code as it is."""
         file, source = next(iter(self._sources.items()))
-        return Task("none", str(tree.PACKAGE / file), source.decode(), self._limits(self._unit.all), [])
+        return Task("none", str(self._paths[file]), source.decode(), self._limits(self._unit.all), [])
 
     def _limits(self, tests: list[str]) -> dict[str, int]:
         return {test: 30 + round(20 * self._unit.seconds[test]) for test in tests}
 
-    def _note(self, mutant: Mutant, task: Task, result: MutantResult) -> None:
+    def _note(self, mutant: Mutant, result: MutantResult, head: Row | None) -> None:
         with self._lock:
             self._found[mutant.name] = {
                 "name": mutant.name,
@@ -166,17 +171,17 @@ class MutantRun:
                 "diff": mutant.diff(self._sources[mutant.file]),
                 "outcome": result.outcome,
                 "by": result.by,
-                "daemon": self._daemon,
+                "others": self._others,
                 "seconds": result.seconds,
-                "commit": self._commit,
             }
             print(f"{len(self._waiting):4} {result.outcome:8} {result.seconds:6.1f} s  {mutant.name}", flush=True)
-            self._write()
+            if head:
+                self._write(head)
 
-    def _write(self) -> None:
+    def _write(self, head: Row) -> None:
         rows = sorted(self._found.values(), key=lambda row: (row["file"], row["line"], row["name"]))
         written = RESULT.with_suffix(".part")
-        written.write_text(json.dumps(provenance() | {"seed": SEED, "mutants": rows}, indent=1) + "\n")
+        written.write_text(json.dumps(head | {"mutants": rows}, indent=1) + "\n")
         written.replace(RESULT)
 
 

@@ -1,12 +1,13 @@
-"""Choose the edits to try: as many of each module as its share of the lines, spread over them. Pure."""
+"""Choose the edits to try: as many of each package, spread over its lines. Pure."""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from mutants.operators import Edit, edits
 
@@ -31,15 +32,16 @@ class Mutant:
         )
 
 
-def choose(sources: Mapping[str, bytes], count: int, seed: int) -> list[Mutant]:
-    """About `count` mutants; a module that does not change keeps its own while its share stays the same."""
-    lines = {file: sum(bool(line.strip()) for line in source.splitlines()) for file, source in sources.items()}
-    total = sum(lines.values())
-    return [
-        mutant
-        for file, source in sorted(sources.items())
-        for mutant in _spread(mutants(file, source), seed)[: round(count * lines[file] / total)]
-    ]
+def choose(sources: Mapping[str, bytes], count: int, seed: str) -> list[Mutant]:
+    """`count` mutants of each package, or all where it has fewer; another seed gives others."""
+    packages: dict[str, list[Mutant]] = defaultdict(list)
+    for file, source in sorted(sources.items()):
+        packages[package_of(file)] += mutants(file, source)
+    return [mutant for found in packages.values() for mutant in _spread(found, seed)[:count]]
+
+
+def package_of(file: str) -> str:
+    return str(PurePath(file).parent)
 
 
 def mutants(file: str, source: bytes) -> list[Mutant]:
@@ -53,14 +55,15 @@ def mutants(file: str, source: bytes) -> list[Mutant]:
     return found
 
 
-def _spread(found: list[Mutant], seed: int) -> list[Mutant]:
+def _spread(found: list[Mutant], seed: str) -> list[Mutant]:
     """In the seed's order, but the first of each line before the second of any."""
     drawn = sorted(found, key=lambda mutant: hashlib.sha256(f"{seed} {mutant.name}".encode()).digest())
-    lines: Counter[int] = Counter()
+    lines: Counter[tuple[str, int]] = Counter()
     turns = {}
     for mutant in drawn:
-        lines[mutant.edit.line] += 1
-        turns[mutant.name] = lines[mutant.edit.line]
+        line = (mutant.file, mutant.edit.line)
+        lines[line] += 1
+        turns[mutant.name] = lines[line]
     return sorted(drawn, key=lambda mutant: turns[mutant.name])
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 NEGATED = {
     ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -22,6 +25,8 @@ TYPING = {"cast", "TypeVar", "NewType"}
 UNSEEN = {"__slots__", "__all__"}
 # The order of whose arguments means nothing.
 UNORDERED = {"min", "max", "suppress"}
+# Keyword arguments for people, for the type checker, or that say what holds on each host of the tests.
+UNSEEN_KEYWORDS = {"strict", "help", "metavar", "description", "encoding"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,15 @@ class _Finder(ast.NodeVisitor):
     def visit_Raise(self, node: ast.Raise) -> None:
         self._add("statement", node, "pass")
 
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        if not (len(node.body) == 1 and isinstance(node.body[0], ast.Raise) and node.body[0].exc is None):
+            self._add("handler", node.body[0], "raise", node.body[-1])
+        if isinstance(node.type, ast.Tuple):
+            for rest in _without_one(node.type.elts):
+                self._add("handler", node.type, ast.unparse(ast.Tuple(rest, ast.Load())))
+        for statement in node.body:
+            self.visit(statement)
+
     # --- statements --------------------------------------------------------------------------------------------
 
     def visit_Expr(self, node: ast.Expr) -> None:
@@ -157,6 +171,8 @@ class _Finder(ast.NodeVisitor):
         if ast.unparse(node.test) == "TYPE_CHECKING":
             return
         self._negate(node.test)
+        if not node.orelse and isinstance(node.body[-1], ast.Return | ast.Continue | ast.Break | ast.Raise):
+            self._add("early exit", node, "pass")
         if node.orelse and not (len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If)):
             self._add("else", node.orelse[0], "pass", node.orelse[-1])
         self.generic_visit(node)
@@ -192,8 +208,7 @@ class _Finder(ast.NodeVisitor):
     def visit_BoolOp(self, node: ast.BoolOp) -> None:
         other = ast.Or() if isinstance(node.op, ast.And) else ast.And()
         self._add("boolean", node, f"({ast.unparse(ast.BoolOp(op=other, values=node.values))})")
-        for index in range(len(node.values)):
-            rest = node.values[:index] + node.values[index + 1 :]
+        for rest in _without_one(node.values):
             changed = rest[0] if len(rest) == 1 else ast.BoolOp(op=node.op, values=rest)
             self._add("operand", node, f"({ast.unparse(changed)})")
         self.generic_visit(node)
@@ -225,16 +240,30 @@ class _Finder(ast.NodeVisitor):
         if (
             len(node.args) > 1
             and _name(node.func) not in UNORDERED
-            and not any(isinstance(argument, ast.Starred) for argument in node.args[:2])
+            and not any(isinstance(argument, ast.Starred | ast.YieldFrom) for argument in node.args[:2])
         ):
             one, two = map(self._text, node.args[:2])
             if one != two:
                 self._add("swap", node.args[0], f"{two}, {one}", node.args[1])
+        self._drop_arguments(node)
         self.generic_visit(node)
 
+    def _drop_arguments(self, node: ast.Call) -> None:
+        if _name(node.func) == "suppress" and len(node.args) > 1:
+            for arguments in _without_one(node.args):
+                self._add("handler", node, ast.unparse(ast.Call(node.func, arguments, [])))
+        for one, others in zip(node.keywords, _without_one(node.keywords), strict=True):
+            if one.arg is not None and one.arg not in UNSEEN_KEYWORDS:
+                self._add("keyword", node, ast.unparse(ast.Call(node.func, node.args, others)))
+
     def visit_keyword(self, node: ast.keyword) -> None:
-        if node.arg != "strict":  # of `zip`: an assertion
+        if node.arg not in UNSEEN_KEYWORDS:
             self.visit(node.value)
+
+    def visit_Dict(self, node: ast.Dict) -> None:
+        for rest in _without_one([*zip(node.keys, node.values, strict=True)]):
+            self._add("entry", node, ast.unparse(ast.Dict([key for key, _ in rest], [value for _, value in rest])))
+        self.generic_visit(node)
 
     def visit_Slice(self, node: ast.Slice) -> None:
         for bound in (node.lower, node.upper):
@@ -245,6 +274,11 @@ class _Finder(ast.NodeVisitor):
     def visit_Constant(self, node: ast.Constant) -> None:
         for new in _others(node.value):
             self._add("constant", node, new)
+
+
+def _without_one(items: Sequence[T]) -> Iterator[list[T]]:
+    """Yield the items without each of them in turn."""
+    return ([*items[:at], *items[at + 1 :]] for at in range(len(items)))
 
 
 def _others(value: object) -> Iterator[str]:

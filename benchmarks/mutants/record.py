@@ -1,4 +1,4 @@
-"""Record which of the unit tests TESTS run which lines: PYTHONPATH=benchmarks python -m mutants.record OUT TESTS...
+"""Record which of the tests TESTS run which lines: PYTHONPATH=benchmarks python -m mutants.record OUT TESTS...
 
 In a copy of the checkout. The thorough tests are among them, unlike in `make unit`; the heavy ones take too long for
 each mutant.
@@ -16,7 +16,7 @@ from pathlib import Path
 import coverage
 import pytest
 
-from mutants.tree import PACKAGE
+from mutants.tree import SOURCES
 
 
 class CoverageRecorder:
@@ -41,7 +41,7 @@ class CoverageRecorder:
 
 
 def main(out: Path, tests: list[str]) -> None:
-    measured = coverage.Coverage(data_file=None, source_pkgs=["pointsman"], config_file=False)
+    measured = coverage.Coverage(data_file=None, source_pkgs=["pointsman", "pointsman_export"], config_file=False)
     recorder = CoverageRecorder(measured)
     measured.start()
     chosen = "not heavy and not long and not nightly"
@@ -61,8 +61,14 @@ def lines(measured: coverage.Coverage, tests: dict[str, float]) -> dict[str, dic
         for line, contexts in data.contexts_by_lineno(path).items():
             for context in set(contexts) & tests.keys():
                 ran[context].append(line)
-        found[str(Path(path).relative_to(Path.cwd() / PACKAGE))] = ran
+        found[_below_sources(Path(path))] = ran
     return found
+
+
+def _below_sources(path: Path) -> str:
+    folder, *parts = path.relative_to(Path.cwd()).parts
+    assert folder in SOURCES
+    return str(Path(*parts))
 
 
 if __name__ == "__main__":

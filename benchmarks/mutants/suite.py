@@ -11,27 +11,23 @@ from mutants.choose import Mutant
 
 # Of CPU time, while it was recorded. A unit test that takes more measures memory or accuracy.
 MAX_TEST_SECONDS = 30.0
-# The tests that run a daemon and can notice a mutant of a package, the quickest to notice first.
-DAEMON_TESTS = {
-    "http1": ("relay/test_smuggling.py", "relay/test_hostile_answers.py", "relay/test_limits.py", "e2e/test_relay.py"),
-    "server": (
+# The tests that are no unit tests and can notice a mutant of a package, the quickest to notice first; the longest name
+# counts.
+OTHER_TESTS = {
+    "pointsman/adapters": ("e2e/test_adapter_fallback.py", "relay/test_endpoints.py"),
+    "pointsman/api": ("e2e/test_keys.py", "e2e/test_relay.py"),
+    "pointsman/app": ("e2e/test_reload.py", "relay/test_drain.py"),
+    "pointsman/classify": ("e2e/test_routing.py", "e2e/test_overload.py", "unit/test_shadow.py"),
+    "pointsman/cli/init": ("e2e/test_init.py",),
+    "pointsman/config": ("e2e/test_keys.py",),
+    "pointsman/http1": (
         "relay/test_smuggling.py",
-        "relay/test_limits.py",
-        "relay/test_transports.py",
-        "relay/test_cancel.py",
-        "relay/test_backpressure.py",
-        "relay/test_drain.py",
-        "relay/test_tls.py",
-    ),
-    "upstream": (
-        "relay/test_endpoints.py",
-        "relay/test_retry.py",
         "relay/test_hostile_answers.py",
-        "relay/test_timeouts.py",
-        "relay/test_cancel.py",
-        "relay/test_backpressure.py",
+        "relay/test_limits.py",
+        "e2e/test_relay.py",
     ),
-    "proxy": (
+    "pointsman/observability": ("e2e/test_metrics.py",),
+    "pointsman/proxy": (
         "relay/test_retry.py",
         "relay/test_hostile_answers.py",
         "relay/test_cancel.py",
@@ -42,11 +38,56 @@ DAEMON_TESTS = {
         "e2e/test_relay.py",
         "e2e/test_metrics.py",
     ),
-    "routing": ("e2e/test_routing.py", "e2e/test_adapter_fallback.py"),
-    "classify": ("e2e/test_routing.py", "e2e/test_overload.py", "unit/test_shadow.py"),
-    "app": ("e2e/test_reload.py",),
-    "api": ("e2e/test_keys.py",),
-    "config": ("e2e/test_keys.py",),
+    "pointsman/routing": ("e2e/test_routing.py", "e2e/test_adapter_fallback.py"),
+    "pointsman/server": (
+        "relay/test_smuggling.py",
+        "relay/test_limits.py",
+        "relay/test_transports.py",
+        "relay/test_cancel.py",
+        "relay/test_backpressure.py",
+        "relay/test_drain.py",
+        "relay/test_tls.py",
+    ),
+    "pointsman/upstream": (
+        "relay/test_endpoints.py",
+        "relay/test_retry.py",
+        "relay/test_hostile_answers.py",
+        "relay/test_timeouts.py",
+        "relay/test_cancel.py",
+        "relay/test_backpressure.py",
+    ),
+    "pointsman_export/common": ("export/test_weight_files.py", "fit/test_fit.py", "export/test_export.py"),
+    "pointsman_export/correct": ("fit/test_correct.py",),
+    "pointsman_export/export": (
+        "export/test_refusals.py",
+        "export/test_checkpoint.py",
+        "export/test_weight_files.py",
+        "export/test_texts.py",
+        "export/test_labelled.py",
+        "export/test_card.py",
+        "export/test_hub.py",
+        "export/test_verify.py",
+        "export/test_export.py",
+        "export/test_calibrate.py",
+        "export/test_selection.py",
+        "export/test_architectures.py",
+        "export/test_large_vocabulary.py",
+        "export/test_openvino.py",
+    ),
+    "pointsman_export/export/graph": (
+        "export/test_graph.py",
+        "export/test_half_graph.py",
+        "export/test_verify.py",
+        "export/test_architectures.py",
+        "export/test_export.py",
+    ),
+    "pointsman_export/fit": (
+        "fit/test_head.py",
+        "fit/test_layers.py",
+        "fit/test_data.py",
+        "fit/test_report.py",
+        "fit/test_fit.py",
+    ),
 }
 
 
@@ -96,5 +137,6 @@ def _file(test: str) -> str:
     return test.partition("::")[0]
 
 
-def daemon_tests(mutant: Mutant) -> list[str]:
-    return [f"tests/{name}" for name in DAEMON_TESTS[PurePath(mutant.file).parts[0]]]
+def other_tests(mutant: Mutant) -> list[str]:
+    found = [name for name in OTHER_TESTS if mutant.file.startswith(f"{name}/")]
+    return [f"tests/{test}" for test in OTHER_TESTS[max(found, key=len)]] if found else []

@@ -10,18 +10,19 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = Path("daemon/pointsman")
-# The packages that are mutated. The CUDA engine is left out, since only a host with a card can run it.
-PACKAGES = ("routing", "proxy", "upstream", "server", "http1", "classify")
-MODULES = ("app/reload.py", "api/auth.py", "api/token_budget.py", "config/client_keys.py", "config/regex.py")
-LEFT_OUT = ("classify/onnx_cuda.py",)
+SOURCES = ("daemon", "export")
+# Only a host with a card can run the CUDA engine.
+LEFT_OUT = ("pointsman/classify/onnx_cuda.py",)
 
 
-def targets() -> list[str]:
-    """The modules to mutate, by their path in the package."""
-    base = ROOT / PACKAGE
-    found = [str(path.relative_to(base)) for name in PACKAGES for path in (base / name).rglob("*.py")]
-    return sorted(path for path in (*found, *MODULES) if path not in LEFT_OUT)
+def targets() -> dict[str, Path]:
+    """Return the modules to mutate: by their path below a folder of sources, that in the checkout."""
+    found = {
+        str(path.relative_to(ROOT / folder)): path.relative_to(ROOT)
+        for folder in SOURCES
+        for path in sorted((ROOT / folder).glob("pointsman*/**/*.py"))
+    }
+    return {name: path for name, path in found.items() if name not in LEFT_OUT}
 
 
 def files() -> list[str]:
@@ -46,11 +47,11 @@ def copy(tree: Path) -> None:
     for name in files():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, tree / name)
-    compileall.compile_dir(tree / "daemon", quiet=2)
-    compileall.compile_dir(tree / "tests" / "support", quiet=2)
+    for name in (*SOURCES, "tests/support"):
+        compileall.compile_dir(tree / name, quiet=2)
 
 
 def environment(tree: Path) -> dict[str, str]:
     """The environment for the tests in `tree`."""
-    parts = ("daemon", "export", "tests", "benchmarks")
+    parts = (*SOURCES, "tests", "benchmarks")
     return os.environ | {"PYTHONPATH": ":".join(str(tree / part) for part in parts)}
