@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 OUR_PROMPTS = ROOT / "tests" / "data"
 """Prompts that test the classifier, as rows."""
 
-OUR_JUDGES = tuple(ROOT / "benchmarks" / name for name in ("ask", "fit", "language"))
+OUR_JUDGES = tuple(ROOT / "benchmarks" / name for name in ("ask", "fit", "judges", "language"))
 """Folders of questions, conversations and material by which the service is judged."""
 
 _MIN_WORDS = 5

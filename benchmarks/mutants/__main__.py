@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shutil
 import subprocess
 import sys
 import threading
-from collections import deque
+from collections import defaultdict, deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from mutants.worker import SURVIVED, MutantResult, Task, started
 
 RESULT = tree.ROOT / "benchmarks" / "results" / "mutants.json"
 UNIT_TESTS = "tests/unit"
+CONTROL_SECONDS = 1800.0
 Row = dict[str, Any]
 
 
@@ -75,15 +76,31 @@ def prepared(work: Path, workers: int) -> UnitTests:
     now = f"{tree.digest()} {workers}"
     if not stamp.exists() or stamp.read_text() != now:
         work.mkdir(parents=True, exist_ok=True)
-        first, *others = (work / f"tree-{number}" for number in range(workers))
-        tree.copy(first)
-        command = [sys.executable, "-m", "mutants.record", str(record), UNIT_TESTS]
-        subprocess.run(command, cwd=first, env=tree.environment(first), check=True)
-        for other in others:  # with what Python compiled meanwhile
-            shutil.rmtree(other, ignore_errors=True)
-            shutil.copytree(first, other)
+        copies = [work / f"tree-{number}" for number in range(workers)]
+        for copy in copies:
+            tree.copy(copy)
+        files = sorted(str(path.relative_to(tree.ROOT)) for path in (tree.ROOT / UNIT_TESTS).glob("test_*.py"))
+        with ThreadPoolExecutor() as pool:
+            parts = [*pool.map(recorded, copies, (files[at::workers] for at in range(workers)))]
+        record.write_text(json.dumps(merged(parts)))
         stamp.write_text(now)
     return UnitTests.read(json.loads(record.read_text()))
+
+
+def recorded(copy: Path, tests: list[str]) -> Row:
+    out = copy.with_suffix(".json")
+    command = [sys.executable, "-m", "mutants.record", str(out), *tests]
+    subprocess.run(command, cwd=copy, env=tree.environment(copy), check=True)
+    return json.loads(out.read_text())  # type: ignore[no-any-return]
+
+
+def merged(parts: list[Row]) -> Row:
+    """Return the records of different tests as one."""
+    lines: dict[str, Row] = defaultdict(dict)
+    for part in parts:
+        for file, tests in part["lines"].items():
+            lines[file] |= tests
+    return {"seconds": {test: spent for part in parts for test, spent in part["seconds"].items()}, "lines": lines}
 
 
 class MutantRun:
@@ -126,19 +143,24 @@ class MutantRun:
 
     def go(self, work: Path, workers: int, head: Row | None) -> None:
         """Try what is queued; with a `head`, write the result after each."""
-        threads = [threading.Thread(target=self._work, args=(work, number, head)) for number in range(workers)]
+        checked = threading.Barrier(workers)
+        threads = [
+            threading.Thread(target=self._work, args=(work, number, workers, checked, head))
+            for number in range(workers)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    def _work(self, work: Path, number: int, head: Row | None) -> None:
+    def _work(self, work: Path, number: int, workers: int, checked: threading.Barrier, head: Row | None) -> None:
         copy = work / f"tree-{number}"
         with started(copy, work / f"scratch-{number}") as attempt:
-            if self._waiting and not self._others:
-                control = attempt(self._control())
-                if control.outcome != SURVIVED:
-                    raise RuntimeError(f"{control.by} fails without a mutant too")
+            while self._waiting and not self._others and (failed := attempt(self._control(number, workers)).by):
+                print(f"{failed} fails without a mutant, too, and is left out", flush=True)
+                with self._lock:
+                    self._unit = self._unit.without(failed)
+            checked.wait()
             while mutant := self._next():
                 task = self._task(mutant)
                 self._note(mutant, attempt(task), head)
@@ -153,10 +175,11 @@ class MutantRun:
         others = other_tests(mutant) if self._others else []
         return Task(mutant.name, str(self._paths[mutant.file]), source, unit, others)
 
-    def _control(self) -> Task:
-        """All unit tests on the code as it is."""
+    def _control(self, number: int, workers: int) -> Task:
+        """A worker's share of the unit tests, on the code as it is."""
         file, source = next(iter(self._sources.items()))
-        return Task("none", str(self._paths[file]), source.decode(), self._limits(self._unit.all), [])
+        unit = self._limits(self._unit.all[number::workers])
+        return Task("none", str(self._paths[file]), source.decode(), unit, [], unit_run_s=CONTROL_SECONDS)
 
     def _limits(self, tests: list[str]) -> dict[str, int]:
         return {test: 30 + round(20 * self._unit.seconds[test]) for test in tests}

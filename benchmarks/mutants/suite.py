@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 from mutants.choose import Mutant
 
-# Of CPU time, while it was recorded. A unit test that takes more measures memory or accuracy.
-MAX_TEST_SECONDS = 30.0
+# Of CPU time, while it was recorded. A unit test that takes more measures time, memory or accuracy.
+MAX_TEST_SECONDS = 10.0
 # The tests that are no unit tests and can notice a mutant of a package, the quickest to notice first; the longest name
 # counts.
 OTHER_TESTS = {
@@ -104,6 +104,9 @@ class UnitTests:
             file: {test: frozenset(ran) for test, ran in tests.items()} for file, tests in recorded["lines"].items()
         }
         return cls(recorded["seconds"], lines)
+
+    def without(self, test: str) -> UnitTests:
+        return replace(self, seconds={name: spent for name, spent in self.seconds.items() if name != test})
 
     def of(self, mutant: Mutant) -> list[str]:
         """Return the tests that run its lines, the quickest first.

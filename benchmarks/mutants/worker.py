@@ -49,7 +49,7 @@ DAEMON_RUN_SECONDS = 900.0
 class Task:
     """A mutated file, the unit tests with the seconds each may take, and other tests, as pytest's arguments.
 
-    `test_s` and `run_s` are the seconds that one of the others and all of them may take.
+    `test_s` and `run_s` are the seconds that one of the others and all of them may take, `unit_run_s` all unit tests.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Task:
     daemon: list[str]
     test_s: int = DAEMON_TEST_SECONDS
     run_s: float = DAEMON_RUN_SECONDS
+    unit_run_s: float = UNIT_RUN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def attempt(task: Task, scratch: Path) -> MutantResult:
         outcome, by = SURVIVED, ""
         if task.unit:
             files = list(dict.fromkeys(name.partition("::")[0] for name in task.unit))
-            outcome, by = tests(files, task.unit, task.test_s, scratch, UNIT_RUN_SECONDS)
+            outcome, by = tests(files, task.unit, task.test_s, scratch, task.unit_run_s)
         if outcome == SURVIVED and task.daemon:
             outcome, by = tests(task.daemon, {}, task.test_s, scratch, task.run_s)
     return MutantResult(task.name, outcome, by, round(time.monotonic() - start, 1))

@@ -341,6 +341,13 @@ class _Sure:
     async def classify(self, _: str, *__: object) -> Classification:
         return Classification((0.98, 0.01, 0.01), 5, False, Timing(), "run", "5ca1ab1e")
 
+    def runs(self, texts: list[str]) -> list[list[str]]:
+        return [texts]
+
+    @property
+    def turn(self) -> asyncio.Lock:
+        return asyncio.Lock()
+
     def close(self) -> None:
         pass
 

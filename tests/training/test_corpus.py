@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from pathlib import Path
 
 import pytest
 
-from training.corpus import Corpus, load_corpus, sample
+from training.corpus import ROOT, Corpus, load_corpus, sample
 from training.data import LABELS, CannotTrain, read_rows
 from training.near_copies import NearCopies
 from training.prompts import OURS, user_prompts
@@ -127,3 +128,11 @@ def test_an_epoch_reads_half_of_the_exams_and_experts_three_times(data_dir: Path
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotTrain, match=r"train\.jsonl: no such file"):
         load_corpus(tmp_path)
+
+
+def test_the_judges_are_those_whose_hashes_were_noted_before_a_training() -> None:
+    folder = ROOT / "benchmarks" / "judges"
+    noted = (folder / "README.md").read_text("utf-8")
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.json*")}
+    assert found
+    assert [name for name, digest in found.items() if f"`{digest}`" not in noted] == []

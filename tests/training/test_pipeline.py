@@ -54,7 +54,7 @@ def test_a_checkpoint_names_all_that_it_was_made_of(data_dir: Path, encoder: Pat
     assert hashes["encoder"] == hashlib.sha256((encoder / "model.safetensors").read_bytes()).hexdigest()
     apart = {f"{name}.jsonl" for name in DEV_SETS}
     apart |= {"tests/data/prompts.jsonl", "tests/data/guide-paraphrases.jsonl"}
-    for folder in ("ask", "fit", "language"):
+    for folder in ("ask", "fit", "judges", "language"):
         judges = (REPOSITORY / "benchmarks" / folder).rglob("*")
         apart |= {str(path.relative_to(REPOSITORY)) for path in judges if path.suffix in {".jsonl", ".txt", ".yaml"}}
     texts = {f"texts/{path.relative_to(TEXTS)}" for path in TEXTS.rglob("*.txt")}

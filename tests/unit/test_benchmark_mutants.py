@@ -9,6 +9,7 @@ from textwrap import dedent
 
 import pytest
 from mutants import report, suite, tree
+from mutants.__main__ import merged
 from mutants.choose import choose, mutants, package_of
 from mutants.operators import edits
 from mutants.worker import FAILED, SURVIVED
@@ -115,3 +116,16 @@ def test_a_survivor_with_a_reason_lowers_no_rate() -> None:
     ]
     assert report.line("a", rows, {})[-1] == "50.0 %"
     assert report.line("a", rows, {"2": "Equivalent."})[-1] == "100.0 %"
+
+
+def test_a_test_that_fails_without_a_mutant_is_run_with_none() -> None:
+    unit = suite.UnitTests({"tests/unit/a.py::one": 1.0, "tests/unit/a.py::two": 2.0}, {})
+    assert unit.without("tests/unit/a.py::one").all == ["tests/unit/a.py::two"]
+
+
+def test_records_of_some_tests_each_are_one() -> None:
+    parts = [
+        {"seconds": {"one": 1.0}, "lines": {"x.py": {"one": [1]}}},
+        {"seconds": {"two": 2.0}, "lines": {"x.py": {"two": [1, 2]}}},
+    ]
+    assert merged(parts) == {"seconds": {"one": 1.0, "two": 2.0}, "lines": {"x.py": {"one": [1], "two": [1, 2]}}}

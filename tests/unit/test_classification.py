@@ -34,8 +34,8 @@ class Held:
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     found = Held()
     monkeypatch.setattr(playbook._Sure, "classify", lambda _, text, *more: found.classify(text, *more))
-    monkeypatch.setattr(playbook._Sure, "turn", asyncio.Lock(), raising=False)
-    monkeypatch.setattr(playbook._Sure, "runs", lambda _, texts: [texts[:2], texts[2:]], raising=False)
+    monkeypatch.setattr(playbook._Sure, "turn", asyncio.Lock())
+    monkeypatch.setattr(playbook._Sure, "runs", lambda _, texts: [texts[:2], texts[2:]])
     return found
 
 

@@ -297,6 +297,14 @@ def test_a_fault_is_told_with_its_place() -> None:
         finish(read_fields(b'{"x":"' + b"a" * 2_000_000))
 
 
+@pytest.mark.parametrize("items", [1, 150_000], ids=["short", "600 KB"])
+def test_a_list_is_refused_however_long(items: int) -> None:
+    """A short one is read at once, and a long one in steps."""
+    with pytest.raises(RequestError, match=r"^the body is not a JSON object$") as caught:
+        finish(read_fields(b"[" + b"{}, " * items + b"{}]"))
+    assert (caught.value.status, caught.value.code) == (400, "invalid_json")
+
+
 # --- bounds ---------------------------------------------------------------------------------------------------------
 
 

@@ -200,7 +200,7 @@ def test_a_reader_that_reads_the_rest_again_at_each_mark_is_found_out() -> None:
             text = "a" * size
             return lambda: [text[position:].split("a") for position in range(0, size, step or size)]
 
-        return growth_of(begin, 2 * KIB).fault
+        return growth_of(begin, 4 * KIB).fault
 
     assert grown(step=8)
     assert not grown(step=0)

@@ -13,7 +13,7 @@ from pointsman.adapters.loader import Loader, pause
 from pointsman.adapters.poller import Poller
 from pointsman.config.model import Config, Endpoint, Lora, Model
 from pointsman.config.overlay import UnloadedAdapter
-from pointsman.errors import RequestError
+from pointsman.errors import RequestError, UpstreamTimeout
 from support.toy_config import BASE, A, B, config
 from support.virtual_loop import VirtualLoop
 
@@ -44,6 +44,7 @@ class Vllms:
         self.calls: list[tuple[str, str]] = []
         self.roots: dict[str, str] = {}
         self.paths: list[str] = []
+        self.silent: set[str] = set()
 
     async def _change(self, endpoint: Endpoint, verb: str, name: str) -> None:
         self.calls.append((verb, name))
@@ -65,6 +66,8 @@ class Vllms:
         await self._change(endpoint, "probe", name)
 
     async def models(self, endpoint: Endpoint) -> bytes:
+        if endpoint.name in self.silent:
+            raise UpstreamTimeout("no answer")
         served = self.served[endpoint.name]
         loras = [{"id": name, "parent": BASE, "root": self.roots.get(name)} for name in served]
         return json.dumps({"data": [{"id": BASE}, *loras]}).encode()
@@ -170,3 +173,16 @@ def test_what_could_not_be_loaded_again_is_unloaded_by_force_alone(clock: Virtua
     assert (caught.value.status, vllms.calls) == (409, [])
     assert done(clock, loader.unload("stranger", force=True)) == {"a": None}
     assert unloaded == {}
+
+
+def test_an_adapter_is_unloaded_where_it_is_served_while_another_vllm_has_never_answered(clock: VirtualLoop) -> None:
+    vllms = Vllms()
+    vllms.silent.add("b")
+    vllms.served["a"] += ["x-lora"]
+    loader, _ = loading(vllms)
+
+    assert done(clock, loader.unload("x-lora")) == {"a": None}
+    assert vllms.calls == [("unload", "x-lora")]
+    with pytest.raises(RequestError, match="y-lora is served nowhere") as caught:
+        done(clock, loader.unload("y-lora"))
+    assert caught.value.status == 404

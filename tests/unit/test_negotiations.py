@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from unittest import mock
 
@@ -10,6 +11,7 @@ import pytest
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.connection_timer import ConnectionTimer
 from pointsman.server.listener import Listener
+from support.process import PATIENCE_SECONDS
 
 
 class Made:
@@ -46,6 +48,30 @@ async def test_one_that_is_done_or_failed_takes_no_room(made: Made) -> None:
 
     assert not any(handshake.abort.called for handshake in handshakes)
     assert made.refused == ["tls"]
+
+
+async def _turns() -> None:
+    """Let the event loop do what is ready."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+async def test_the_end_waits_for_a_handshake_which_has_two_seconds_left(made: Made) -> None:
+    """Also once the last connection has closed: the client's request may follow the handshake."""
+    made.listener.loop = loop = mock.Mock()
+    handshake: Any = mock.Mock()
+    made.listener.negotiating(handshake)
+    stopping = asyncio.create_task(made.listener.drain(PATIENCE_SECONDS, asyncio.Event()))
+    await _turns()
+    loop.call_later.assert_called_once_with(2.0, handshake.abort)
+
+    made.listener.closed(mock.Mock())
+    await _turns()
+    assert not stopping.done()
+
+    made.listener.not_negotiated(handshake)
+    await _turns()
+    assert stopping.done()
 
 
 class _Loop:

@@ -21,24 +21,14 @@ HEAD = provenance()
 OF_SOME_CPUS = {"family", "model", "stepping"}
 
 FORMER = {
-    "bodies": "6cb42b3",
-    "chaos": "c16c61b",
     "held-out-banking77": "901dec47ecc052d4aac16fc34f2bea322960fb78",
     "held-out-dolly-openqa": "f1e39e751eafa678ed3685149a38429a8fdf8521",
     "held-out-expertqa": "2282a0751eec74c692c1c582ce73024dc9cd9972",
     "held-out-so-titles": "901dec47ecc052d4aac16fc34f2bea322960fb78",
     "held-out": "abab312be2695681998da3801ed65bacf0410796-dirty",
     "mutants": "ad4c290-dirty",
-    "reload": "fbd5340",
-    "service": "fbd5340",
-    "soak": "8230f80",
 }
 """Results from before provenance was complete, by the commit at which they were measured, until they are made again."""
-
-LOST = {
-    "0cff67e": "of fit, whose figures the docs name; rebased before the history was checked",
-}
-"""Commits of results that the history does not have, with the reason, until the results are made again."""
 
 TARGETS = set(re.findall(r"^([a-z][\w-]*):(?!=)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
@@ -78,8 +68,8 @@ def _git(*arguments: str) -> str:
 
 
 def is_clean(commit: str) -> bool:
-    """Return whether the history has a commit, or it is known to be lost."""
-    return commit in LOST or any(known.startswith(commit) for known in history())
+    """Return whether the history has a commit."""
+    return any(known.startswith(commit) for known in history())
 
 
 def commits(result: Any) -> list[str]:

@@ -250,7 +250,6 @@ def test_every_text_is_classified_as_its_clients(
         return Classification((0.4, 0.3, 0.3), 5, False, Timing(), "run", "5ca1ab1e")
 
     monkeypatch.setattr(playbook._Sure, "classify", classify)
-    monkeypatch.setattr(playbook._Sure, "at_once", 1, raising=False)
     with playing(keys=line("ann") if keyed else None) as wire:
         send(wire, path, {"model": "MoM"} | body if path.startswith("/v1") else body, "ann")
     assert len(classified) >= min_classified
