@@ -56,7 +56,9 @@ def test_a_checkpoint_names_all_that_it_was_made_of(data_dir: Path, encoder: Pat
     apart |= {"tests/data/prompts.jsonl", "tests/data/guide-paraphrases.jsonl"}
     for folder in ("ask", "fit", "judges", "language"):
         judges = (REPOSITORY / "benchmarks" / folder).rglob("*")
-        apart |= {str(path.relative_to(REPOSITORY)) for path in judges if path.suffix in {".jsonl", ".txt", ".yaml"}}
+        apart |= {
+            str(path.relative_to(REPOSITORY)) for path in judges if path.suffix in {".json", ".jsonl", ".txt", ".yaml"}
+        }
     texts = {f"texts/{path.relative_to(TEXTS)}" for path in TEXTS.rglob("*.txt")}
     assert hashes.keys() == {"train.jsonl", "encoder"} | apart | texts
     assert report["weights"] == hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest()
