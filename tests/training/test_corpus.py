@@ -133,6 +133,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_judges_are_those_whose_hashes_were_noted_before_a_training() -> None:
     folder = ROOT / "benchmarks" / "judges"
     noted = (folder / "README.md").read_text("utf-8")
-    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.json*")}
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.json*")}
     assert found
     assert [name for name, digest in found.items() if f"`{digest}`" not in noted] == []

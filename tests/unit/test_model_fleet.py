@@ -21,6 +21,7 @@ from support.fleet import (
     play,
     serving,
 )
+from support.growth import undisturbed
 
 Fields = dict[str, Any]
 WINDOW_SECONDS = 300.0
@@ -130,12 +131,13 @@ def of_two_hundred() -> tuple[float, float]:
         for name in adapters(200)
         for where in "abc"
     ]
-    before = time.process_time()
-    watched.watch.add(records)
-    cost = (time.process_time() - before) / len(records)
-    watched.now = 300.0
-    longest, before = 0.0, time.process_time()
-    for _ in watched.watch._steps():
-        now = time.process_time()
-        longest, before = max(longest, now - before), now
+    with undisturbed():
+        before = time.process_time()
+        watched.watch.add(records)
+        cost = (time.process_time() - before) / len(records)
+        watched.now = 300.0
+        longest, before = 0.0, time.process_time()
+        for _ in watched.watch._steps():
+            now = time.process_time()
+            longest, before = max(longest, now - before), now
     return cost, longest
