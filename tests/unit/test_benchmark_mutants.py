@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
+import threading
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 from mutants import report, suite, tree
-from mutants.__main__ import merged
+from mutants.__main__ import MutantRun, merged
 from mutants.choose import choose, mutants, package_of
 from mutants.operators import edits
-from mutants.worker import FAILED, SURVIVED
+from mutants.worker import FAILED, SURVIVED, MutantResult
 
 SOURCE = b"def f(a, b):\n    if a > b:\n        return g(a, limit=b)\n    return {'a': a, 'b': b}\n"
 
@@ -129,3 +131,18 @@ def test_records_of_some_tests_each_are_one() -> None:
         {"seconds": {"two": 2.0}, "lines": {"x.py": {"two": [1, 2]}}},
     ]
     assert merged(parts) == {"seconds": {"one": 1.0, "two": 2.0}, "lines": {"x.py": {"one": [1], "two": [1, 2]}}}
+
+
+def test_what_fails_without_a_mutant_and_is_no_test_ends_all_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leaving it out and trying again would never end."""
+    failing = MutantResult("none", FAILED, "import in tests/unit/test_a.py", 0.0)
+    monkeypatch.setattr("mutants.__main__.started", lambda *_: nullcontext(lambda _: failing))
+    name = next(iter(tree.targets()))
+    run = MutantRun({name: SOURCE}, suite.UnitTests({}, {}), mutants(name, SOURCE), {})
+    run.plan(others=False, again=False)
+    checked = threading.Barrier(2)
+    with pytest.raises(RuntimeError, match=r"test_a\.py fails without a mutant"):
+        run._work(tmp_path, 0, 2, checked, None)
+    assert checked.broken
