@@ -162,7 +162,7 @@ def mutated(file: Path, source: str) -> Any:
 
 
 def tests(files: list[str], limits: dict[str, int], test_s: int, scratch: Path, limit: float) -> tuple[str, str]:
-    """Run them until the first fails; the outcome, and which test made it."""
+    """Run them until the first fails; the outcome, and which test made it. None has, when the whole time is up."""
     notes = scratch / "notes"
     notes.write_text("")
     child = os.fork()
@@ -174,7 +174,7 @@ def tests(files: list[str], limits: dict[str, int], test_s: int, scratch: Path, 
     status = _wait(child, time.monotonic() + limit)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    if status == 0:
+    if not status:
         return SURVIVED, ""
     by = notes.read_text()
     if not by and os.WIFEXITED(status) and os.WEXITSTATUS(status) == CRASHED:
@@ -192,14 +192,16 @@ def _run(files: list[str], scratch: Path, watch: TestRunner) -> int:
     return int(pytest.main([*files, *options], plugins=[watch]))
 
 
-def _wait(child: int, deadline: float) -> int:
-    while True:
+def _wait(child: int, deadline: float) -> int | None:
+    """Return the status, or None when it was ended at the deadline."""
+    while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return status
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
         time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from mutants import report, suite, tree
 from mutants.__main__ import MutantRun, merged
 from mutants.choose import choose, mutants, package_of
 from mutants.operators import edits
-from mutants.worker import FAILED, SURVIVED, MutantResult
+from mutants.worker import FAILED, SURVIVED, MutantResult, Task, started
 
 SOURCE = b"def f(a, b):\n    if a > b:\n        return g(a, limit=b)\n    return {'a': a, 'b': b}\n"
 
@@ -146,3 +146,14 @@ def test_what_fails_without_a_mutant_and_is_no_test_ends_all_workers(
     with pytest.raises(RuntimeError, match=r"test_a\.py fails without a mutant"):
         run._work(tmp_path, 0, 2, checked, None)
     assert checked.broken
+
+
+@pytest.mark.parametrize(("body", "outcome"), [("assert False", FAILED), ("time.sleep(60)", SURVIVED)])
+def test_a_mutant_dies_by_a_test_and_not_because_all_of_them_were_too_slow(
+    body: str, outcome: str, tmp_path: Path
+) -> None:
+    (tmp_path / "test_one.py").write_text(f"import time\n\ndef test_it():\n    {body}\n")
+    (tmp_path / "mutated.py").touch()
+    task = Task("one", str(tmp_path / "mutated.py"), "", {}, ["test_one.py"], run_s=5)
+    with started(tmp_path, tmp_path / "scratch", PYTHONPATH=str(tree.ROOT / "benchmarks")) as attempt:
+        assert attempt(task).outcome == outcome
