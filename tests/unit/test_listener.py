@@ -16,6 +16,8 @@ from unittest import mock
 import pytest
 import uvloop
 
+from pointsman.app.ports import BindAddress, Port
+from pointsman.config.model import ServerOptions
 from pointsman.errors import CannotStart
 from pointsman.server.byte_budget import ByteBudget
 from pointsman.server.client import TrustedProxies
@@ -38,6 +40,19 @@ async def listening() -> AsyncIterator[Listener]:
         yield made
     finally:
         await made.drain(0.0, asyncio.Event())
+
+
+async def test_a_handler_that_fails_is_told_to_client_and_log(tmp_path: Path) -> None:
+    """Nobody waits for ever."""
+    logged: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
+    async with listening() as listener:
+        listener.handler = mock.AsyncMock(side_effect=ZeroDivisionError)
+        await listener.listen(f"unix:{tmp_path}/data.sock")
+        answer = await asked(tmp_path / "data.sock")
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b'"code":"internal_error"' in answer
+    assert [type(context["exception"]) for context in logged] == [ZeroDivisionError]
 
 
 async def asked(path: Path) -> bytes:
@@ -113,7 +128,7 @@ async def test_an_inherited_socket_is_served_until_the_drain(tmp_path: Path) -> 
     inherited.bind(str(path))
     inherited.listen()
     async with listening() as listener:
-        await listener.adopt(inherited)
+        await Port(listener, [BindAddress(f"unix:{path}", inherited)]).open(ServerOptions())
         assert (await asked(path)).endswith(b"here")
         assert inherited.fileno() != -1
     with pytest.raises(OSError, match=r"refused|No such file"):

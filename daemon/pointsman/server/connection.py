@@ -168,7 +168,11 @@ class ClientConnection(asyncio.Protocol):
             self.job = task
 
     async def _answer(self, work: Coroutine[None, None, Response | None]) -> None:
-        response = await work
+        try:
+            response = await work
+        except Exception as error:  # noqa: BLE001 - whatever failed, the client must not wait for ever
+            self._loop.call_exception_handler({"message": "a request failed", "exception": error})
+            response = error_response(HttpError("internal error; see the service's log"))
         if response is not None:
             self.answer(response)
 
