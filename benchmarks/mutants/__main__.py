@@ -1,9 +1,9 @@
 """Break the code in many small ways and see whether a test notices: PYTHONPATH=benchmarks python -m mutants WORK
 
-Writes benchmarks/results/mutants.json and mutants.md, at a clean commit, which draws the mutants. The unit tests are
-run on every mutant, then others on the survivors that have no reason. It goes on from the results there are of the same
-commit; --again tries the survivors of an earlier one anew, as after adding tests. --only tries all that match, and
-prints the survivors instead.
+Writes benchmarks/results/mutants.json and mutants.md, at a clean commit, which draws the mutants. The tests in RECORDED
+that run a mutant's lines are run on it, then others on the survivors that have no reason. It goes on from the results
+there are of the same commit; --again tries the survivors of an earlier one anew, as after adding tests. --only tries
+all that match, and prints the survivors instead.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mutants.suite import UnitTests, other_tests
 from mutants.worker import SURVIVED, MutantResult, Task, started
 
 RESULT = tree.ROOT / "benchmarks" / "results" / "mutants.json"
-UNIT_TESTS = "tests/unit"
+RECORDED = ("tests/unit", "tests/export", "tests/fit")
 CONTROL_SECONDS = 1800.0
 Row = dict[str, Any]
 
@@ -79,7 +79,8 @@ def prepared(work: Path, workers: int) -> UnitTests:
         copies = [work / f"tree-{number}" for number in range(workers)]
         for copy in copies:
             tree.copy(copy)
-        files = sorted(str(path.relative_to(tree.ROOT)) for path in (tree.ROOT / UNIT_TESTS).glob("test_*.py"))
+        paths = [path for folder in RECORDED for path in (tree.ROOT / folder).glob("test_*.py")]
+        files = sorted(str(path.relative_to(tree.ROOT)) for path in paths)
         with ThreadPoolExecutor() as pool:
             parts = [*pool.map(recorded, copies, (files[at::workers] for at in range(workers)))]
         record.write_text(json.dumps(merged(parts)))
@@ -134,7 +135,7 @@ class MutantRun:
             unexplained = row.get("outcome") == SURVIVED and mutant.name not in excused
             if (unexplained and (not row["others"] if others else again)) or not (row or others):
                 self._waiting.append(mutant)
-        kind = "that are no unit tests" if others else f"in {UNIT_TESTS}"
+        kind = "that were not recorded" if others else f"in {', '.join(RECORDED)}"
         print(f"{len(self._chosen)} mutants, {len(self._waiting)} to try with the tests {kind}", flush=True)
 
     def survivors(self) -> list[str]:

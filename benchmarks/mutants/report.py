@@ -39,7 +39,7 @@ def page(result: Row, excused: dict[str, str]) -> list[str]:
         f"{result['commit']}.",
         "",
         *table(
-            ("package", "mutants", "unit tests", "others", "too slow", "survived", "without a reason", "killed"),
+            ("package", "mutants", "by what it runs", "others", "too slow", "survived", "without a reason", "killed"),
             counts(rows, excused),
         ),
         "",
@@ -60,12 +60,12 @@ def counts(rows: list[Row], excused: dict[str, str]) -> Iterator[list[str]]:
 def line(name: str, rows: list[Row], excused: dict[str, str]) -> list[str]:
     failed = [row for row in rows if row["outcome"] == FAILED]
     slow = sum(row["outcome"] == TIMEOUT for row in rows)
-    by_unit = sum(row["by"].startswith(("tests/unit", "import in tests/unit")) for row in failed)
+    by_recorded = sum(not row["others"] for row in failed)
     survived = [row["name"] for row in rows if row["outcome"] == SURVIVED]
     open_ = sum(one not in excused for one in survived)
     killed = len(failed) + slow
     rate = f"{100 * killed / (killed + open_):.1f} %" if rows else "-"
-    return [name, *map(str, (len(rows), by_unit, len(failed) - by_unit, slow, len(survived), open_)), rate]
+    return [name, *map(str, (len(rows), by_recorded, len(failed) - by_recorded, slow, len(survived), open_)), rate]
 
 
 def section(row: Row, reason: str) -> list[str]:

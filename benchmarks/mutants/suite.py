@@ -11,21 +11,34 @@ from mutants.choose import Mutant
 
 # Of CPU time, while it was recorded. A unit test that takes more measures time, memory or accuracy.
 MAX_TEST_SECONDS = 10.0
-# The tests that are no unit tests and can notice a mutant of a package, the quickest to notice first; the longest name
-# counts.
+# Tests that are not recorded, or too slow for each mutant, and can notice one of a package, the quickest to notice
+# first; the longest name counts.
 OTHER_TESTS = {
-    "pointsman/adapters": ("e2e/test_adapter_fallback.py", "relay/test_endpoints.py"),
+    "pointsman/adapters": (
+        "e2e/test_adapter_administration.py",
+        "e2e/test_adapter_fallback.py",
+        "relay/test_endpoints.py",
+    ),
     "pointsman/api": ("e2e/test_keys.py", "e2e/test_relay.py"),
-    "pointsman/app": ("e2e/test_reload.py", "relay/test_drain.py"),
+    "pointsman/app": (
+        "e2e/test_reload.py",
+        "relay/test_drain.py",
+        "unit/test_shadow.py",
+        "e2e/test_adapter_loading.py",
+    ),
     "pointsman/classify": ("e2e/test_routing.py", "e2e/test_overload.py", "unit/test_shadow.py"),
+    "pointsman/cli": ("unit/test_arguments.py", "unit/test_why.py", "e2e/test_demo.py"),
     "pointsman/cli/init": ("e2e/test_init.py",),
     "pointsman/config": ("e2e/test_keys.py",),
+    "pointsman/evaluation": ("e2e/test_eval.py",),
+    "pointsman/formats": ("unit/test_prompt_text.py", "unit/test_tools.py"),
     "pointsman/http1": (
         "relay/test_smuggling.py",
         "relay/test_hostile_answers.py",
         "relay/test_limits.py",
         "e2e/test_relay.py",
     ),
+    "pointsman/improve": ("unit/test_label.py", "unit/test_improver.py"),
     "pointsman/observability": ("e2e/test_metrics.py",),
     "pointsman/proxy": (
         "relay/test_retry.py",
@@ -38,7 +51,7 @@ OTHER_TESTS = {
         "e2e/test_relay.py",
         "e2e/test_metrics.py",
     ),
-    "pointsman/routing": ("e2e/test_routing.py", "e2e/test_adapter_fallback.py"),
+    "pointsman/routing": ("e2e/test_routing.py", "e2e/test_adapter_fallback.py", "unit/test_shadow.py"),
     "pointsman/server": (
         "relay/test_smuggling.py",
         "relay/test_limits.py",
@@ -56,38 +69,10 @@ OTHER_TESTS = {
         "relay/test_cancel.py",
         "relay/test_backpressure.py",
     ),
-    "pointsman_export/common": ("export/test_weight_files.py", "fit/test_fit.py", "export/test_export.py"),
+    "pointsman_export/common": ("fit/test_fit.py", "export/test_export.py"),
     "pointsman_export/correct": ("fit/test_correct.py",),
-    "pointsman_export/export": (
-        "export/test_refusals.py",
-        "export/test_checkpoint.py",
-        "export/test_weight_files.py",
-        "export/test_texts.py",
-        "export/test_labelled.py",
-        "export/test_card.py",
-        "export/test_hub.py",
-        "export/test_verify.py",
-        "export/test_export.py",
-        "export/test_calibrate.py",
-        "export/test_selection.py",
-        "export/test_architectures.py",
-        "export/test_large_vocabulary.py",
-        "export/test_openvino.py",
-    ),
-    "pointsman_export/export/graph": (
-        "export/test_graph.py",
-        "export/test_half_graph.py",
-        "export/test_verify.py",
-        "export/test_architectures.py",
-        "export/test_export.py",
-    ),
-    "pointsman_export/fit": (
-        "fit/test_head.py",
-        "fit/test_layers.py",
-        "fit/test_data.py",
-        "fit/test_report.py",
-        "fit/test_fit.py",
-    ),
+    "pointsman_export/export": ("export/test_export.py", "export/test_selection.py", "export/test_openvino.py"),
+    "pointsman_export/fit": ("fit/test_fit.py",),
 }
 
 

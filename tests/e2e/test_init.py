@@ -155,10 +155,10 @@ async def test_an_address_that_ends_in_v1_is_taken_as_an_openai_client_takes_it(
 
 
 async def test_without_adapters_the_base_model_answers_everything(hostile: Hostile, init: Init) -> None:
-    hostile.models = whole(models(card("base-model")))
+    hostile.models = whole(models(card("base-model"), card("second-model")))
 
     assert await init(url(hostile)) == 0
-    assert "no adapter is served" in init.out
+    assert "\n  base-model  (default)\n  second-model\nno adapter is served" in init.out
     assert check.check(init.file, io.StringIO()) == 0
 
 

@@ -26,6 +26,7 @@ from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.cli.main import main as pointsman
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import ArtifactError
+from pointsman_export.common import destination, session
 from pointsman_export.common.errors import GraphError
 from pointsman_export.fit import graph as graphs
 from pointsman_export.fit import pipeline
@@ -286,6 +287,18 @@ def test_a_terminal_shows_a_bar() -> None:
     assert full.endswith("█" * 30 + " 4/4\n")
 
 
+def test_the_progress_is_the_number_of_prompts_that_are_done() -> None:
+    """Prompts of one length run together, long ones alone; the results are in the order of the prompts."""
+    opened = session.open_session(toy_artifact.model())
+    prompts = [np.full(length, word) for length, word in ((1, 4), (2, 5), (300, 4), (1, 7), (300, 7))]
+    done: list[int] = []
+
+    (found,) = session.run(opened, ["logits"], prompts, done.append)
+
+    assert done == [2, 3, 4, 5]
+    assert found.max(axis=1).tolist() == [8 * len(prompt) for prompt in prompts]
+
+
 def test_the_command_is_pointsmans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`pointsman fit` hands over; wrong usage is 2."""
     assert pointsman(["fit", "--data", str(tmp_path / "absent"), "-o", str(tmp_path / "out")]) == 1
@@ -406,6 +419,56 @@ def test_a_signal_leaves_nothing(fit: Export, monkeypatch: pytest.MonkeyPatch, n
     assert outcome.message == "pointsman fit: interrupted, nothing was written"
 
 
+# --- the folder ------------------------------------------------------------------------------------------------
+
+
+def built(work: Path) -> Path:
+    (work / "built").mkdir()
+    (work / "built" / "pointsman.json").write_text("new")
+    return work / "built"
+
+
+def test_the_folders_on_the_way_to_the_artifact_are_made(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "there" / "out"
+    with destination.workspace(folder) as work:
+        destination.publish(built(work), folder, force=False)
+    assert [path.name for path in folder.parent.iterdir()] == ["out"]
+
+
+def test_an_interrupt_does_not_lose_the_artifact_that_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rename = built(tmp_path).rename(tmp_path / "out"), Path.rename
+    (folder / "old").touch()
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if path.name == "built":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), destination.workspace(folder) as work:
+        destination.publish(built(work), folder, force=True)
+    assert (folder / "old").exists()
+
+
+def test_all_of_an_artifact_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power failure leaves all of it or nothing."""
+    folder, flush = tmp_path / "out", os.fsync
+    flushed: list[tuple[str, bool]] = []
+
+    def noted(descriptor: int) -> None:
+        flush(descriptor)
+        flushed.append((Path(f"/proc/self/fd/{descriptor}").resolve().name, folder.exists()))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with destination.workspace(folder) as work:
+        destination.publish(built(work), folder, force=False)
+    assert flushed == [("pointsman.json", False), ("built", False), (tmp_path.name, True)]
+
+
 # --- forms of graphs -------------------------------------------------------------------------------------------
 
 
@@ -430,20 +493,29 @@ def test_matmul_and_add_are_a_classifier() -> None:
     assert graphs.features_name(graph(helper.make_node("MatMul", ["pooled", "w"], ["logits"])), "logits") == "pooled"
 
 
-def test_the_head_is_cut_off_where_there_is_one() -> None:
+@pytest.mark.parametrize(
+    ("operator", "others"),
+    [
+        *(pytest.param(name, [], id=name) for name in ("Erf", "Gelu", "Relu", "Tanh", "Sigmoid")),
+        *(pytest.param(name, ["b"], id=name) for name in ("Add", "Sub", "Mul", "Div")),
+        pytest.param("LayerNormalization", ["b", "b"], id="LayerNormalization"),
+    ],
+)
+def test_the_head_is_cut_off_where_there_is_one(operator: str, others: list[str]) -> None:
     dense = helper.make_node("MatMul", ["pooled", "v"], ["dense"])
-    active = helper.make_node("Tanh", ["dense"], ["active"])
+    active = helper.make_node(operator, ["dense", *others], ["active"])
     classify = helper.make_node("Gemm", ["active", "w", "b"], ["logits"])
 
     assert graphs.features_name(graph(dense, active, classify), "logits") == "pooled"
 
 
 def test_weights_that_are_computed_are_unknown() -> None:
-    """A product of two moving tensors is attention, not a classifier."""
+    """A product of two moving tensors is attention, not a classifier; an output that is not there is none either."""
     square = helper.make_node("MatMul", ["pooled", "pooled"], ["logits"])
 
-    with pytest.raises(GraphError, match="not made by a linear layer"):
-        graphs.features_name(graph(square), "logits")
+    for output in ("logits", "absent"):
+        with pytest.raises(GraphError, match=f"{output} is not made by a linear layer"):
+            graphs.features_name(graph(square), output)
 
 
 def test_two_ways_into_the_classifier_are_unknown() -> None:

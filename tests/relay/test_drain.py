@@ -106,6 +106,7 @@ async def test_clients_that_stall_and_a_storm_of_sighup_do_not_hold_the_end_up(
                     os.kill(relay.daemon.process.pid, signal.SIGHUP)
                 await asyncio.sleep(0)
         assert await ended == 0
+        assert [line for line in relay.daemon.log_lines() if line["event"] == "reload"] == []
 
 
 async def test_a_second_signal_ends_at_once(tmp_path: Path, upstream: Hostile) -> None:

@@ -17,7 +17,7 @@ from aiohttp import web
 from pointsman.cli import admin_client
 from pointsman.cli.admin_client import AdminError, AdminPort, NoService, ask
 from pointsman.cli.main import main
-from support.config_files import MINIMAL
+from support.config_files import MINIMAL, write
 from support.process import reserve_port
 
 LISTS: dict[str, dict[str, Any]] = {
@@ -52,6 +52,11 @@ async def served(tmp_path: Path, handle: Callable[[web.Request], Awaitable[web.R
         await runner.cleanup()
 
 
+def config_of_socket(tmp_path: Path) -> str:
+    """A config file whose service is at the Unix socket."""
+    return str(write(tmp_path, f"{MINIMAL}pointsman: {{server: {{admin_listen: 'unix:{tmp_path}/admin.sock'}}}}\n"))
+
+
 async def test_a_unix_socket_is_reached(tmp_path: Path) -> None:
     assert await asked(tmp_path, web.json_response({"endpoints": {"a": None}})) == {"endpoints": {"a": None}}
 
@@ -62,12 +67,24 @@ async def test_a_list_warns_of_trouble(tmp_path: Path, command: str, capsys: pyt
         assert request.method == "GET"
         return web.json_response(LISTS[command] | {"trouble": "a restart forgets it"})
 
-    (tmp_path / "config.yaml").write_text(
-        f"{MINIMAL}pointsman: {{server: {{admin_listen: 'unix:{tmp_path}/admin.sock'}}}}\n"
-    )
+    config = config_of_socket(tmp_path)
     async with served(tmp_path, handle):
-        code = await asyncio.to_thread(main, [command, "list", "--config", str(tmp_path / "config.yaml")])
+        code = await asyncio.to_thread(main, [command, "list", "--config", config])
     assert (code, capsys.readouterr().err) == (0, "pointsman: warning: a restart forgets it\n")
+
+
+@pytest.mark.parametrize(("form", "printed"), [((), "pointsman: {}\n"), (("--json",), '{\n  "mode": "off"\n}\n')])
+async def test_what_commands_have_set_is_printed(
+    tmp_path: Path, form: tuple[str, ...], printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        assert (request.method, request.path) == ("GET", "/overlay")
+        return web.json_response({"overlay": {"mode": "off"}, "yaml": "pointsman: {}\n"})
+
+    config = config_of_socket(tmp_path)
+    async with served(tmp_path, handle):
+        code = await asyncio.to_thread(main, ["config", "overlay", *form, "--config", config])
+    assert (code, capsys.readouterr()) == (0, (printed, ""))
 
 
 async def test_an_answer_that_tells_of_endpoints_is_no_refusal(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import Router
 from support.client_keys import bearer, line
 from support.config_files import LABELS, MINIMAL, category, loaded, the_problem
-from support.playbook import OK, Wire, playing, post
+from support.playbook import OK, Wire, playing, post, with_length
 from support.toy_config import BASE, config
 
 ROUTING = RoutingOptions(aliases=("gpt-4o", BASE, "legal-lora"))
@@ -97,6 +97,14 @@ def test_where_nothing_is_routed_an_alias_hides_no_model(wire: Wire, sent: str, 
     upstream = wire.ask(sent, "/v1/embeddings")
     assert body_of(upstream.written)["model"] == wanted
     upstream.sends(OK)
+
+
+def test_an_auto_name_is_no_model_though_a_vllm_serves_one_of_that_name(wire: Wire) -> None:
+    """Where nothing is routed as well: it means the default model."""
+    wire.client.sends(b"GET /v1/models HTTP/1.1\r\nHost: here\r\n\r\n")
+    for vllm in (wire.a, wire.b):
+        vllm.connections[-1].sends(with_length(b'{"data": [{"id": "llama2-7b"}, {"id": "auto"}]}'))
+    assert body_of(wire.ask("auto", "/v1/embeddings").written)["model"] == BASE
 
 
 def test_the_body_of_a_plain_explicit_name_is_untouched(wire: Wire) -> None:

@@ -83,6 +83,12 @@ def test_behind_two_dashes_there_are_no_options() -> None:
     assert (options.text, options.json, options.config) == ("--config", True, None)
 
 
+def test_without_a_command_it_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        all_commands().parse_args([])
+    assert "COMMAND" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [["add", "dora", "--json", "eve"], ["add", "--nobody", "dora"]])
 def test_what_is_too_much_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):

@@ -142,6 +142,7 @@ def test_a_longer_text_is_not_read() -> None:
         pytest.param('  {"question": "%s"}\n', NINE, id="space around"),
         pytest.param("[" * 5000 + '"%s"' + "]" * 5000, None, id="endless nesting"),
         pytest.param('"%s"', None, id="a quotation"),
+        pytest.param(f'```\n"{ASK}"\n```', None, id="a quotation in a fence"),
         pytest.param(" ", None, id="nothing"),
     ],
 )

@@ -100,7 +100,8 @@ def spoken(text: str) -> str:
 
 @pytest.mark.parametrize("answer", ["Mira:", "Mira: ", "\nMira:\n", "### Response:\nMira:"])
 def test_a_name_is_a_speakers_where_the_text_ends_with_that_of_who_answers(answer: str) -> None:
-    assert spoken(f"Mira: Hello.\nTom: Hi.\nMira: Go on.\nTom: {ASK}\n{answer}") == ASK
+    for first in ("Mira: Hello.\n", ""):
+        assert spoken(f"{first}Tom: Hi.\nMira: Go on.\nTom: {ASK}\n{answer}") == ASK
 
 
 @pytest.mark.parametrize(

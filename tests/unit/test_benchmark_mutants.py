@@ -113,7 +113,7 @@ def test_the_tests_that_are_named_for_a_package_exist() -> None:
 
 def test_a_survivor_with_a_reason_lowers_no_rate() -> None:
     rows = [
-        {"name": name, "file": "a/x.py", "outcome": outcome, "by": ""}
+        {"name": name, "file": "a/x.py", "outcome": outcome, "by": "", "others": False}
         for name, outcome in (("1", FAILED), ("2", SURVIVED))
     ]
     assert report.line("a", rows, {})[-1] == "50.0 %"

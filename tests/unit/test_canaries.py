@@ -20,6 +20,7 @@ from pointsman.config import overlay
 from pointsman.config.client_keys import ClientKey, KeyScope
 from pointsman.config.model import Canary, CategoryRollout, Config, Lora, Model, RoutingOptions
 from pointsman.config.overlay import CanaryOutcome, Overlay, with_canary
+from pointsman.experiments.canary_monitor import CanaryMonitor
 from pointsman.formats import CHAT
 from pointsman.observability.record import Record, request_line
 from pointsman.routing.canaries import Arm
@@ -97,13 +98,28 @@ async def test_those_who_share_a_first_turn_are_mixed_from_the_second_on(classif
     ]
 
 
-@pytest.mark.parametrize("percent", [0.0, 100.0])
-async def test_a_client_that_may_not_have_a_canary_is_on_no_arm(classifier: Classifier, percent: float) -> None:
+@pytest.mark.parametrize(
+    ("percent", "counts"),
+    [
+        pytest.param(0.0, None, id="no trial"),
+        *((percent, {"canary": 0, "stable": 0}) for percent in (0.5, 99.5)),
+        pytest.param(100.0, None, id="no stable arm"),
+    ],
+)
+async def test_a_client_that_may_not_have_a_canary_is_on_no_arm(
+    classifier: Classifier, percent: float, counts: dict[str, int] | None
+) -> None:
     """Nor is it counted for the stable arm, where it would always be."""
     body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": "python"}]}).encode()
     limited = Sender(key=ClientKey("ann", b"", KeyScope(frozenset({BASE, "technical-lora"}), BASE)))
-    routed = await Router(config_of(percent), classifier, ServedModels).route(parse_request(CHAT, body), limited)
+    made, monitor = config_of(percent), CanaryMonitor()
+    routed = await Router(made, classifier, ServedModels).route(parse_request(CHAT, body), limited)
     assert (routed.decision.model, routed.decision.arm) == ("technical-lora", None)
+    done = Record("id", "/v1/chat/completions", status=200, endpoint="a")
+    done.decided(routed)
+    monitor.follow(made, made.pointsman.routing)
+    monitor.observe(done)
+    assert monitor.counts("technical") == counts
 
 
 async def test_the_log_names_the_arm(classifier: Classifier) -> None:

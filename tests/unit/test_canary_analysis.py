@@ -125,11 +125,12 @@ def test_cold_loads_are_left_out() -> None:
         played.add(Arm.STABLE)
 
 
-def test_a_conversation_counts_once_however_many_requests_it_has() -> None:
+@pytest.mark.parametrize("bad", [{"failed": True}, {"first_byte": 9.0}])
+def test_a_conversation_counts_once_however_many_requests_it_has(bad: dict[str, Any]) -> None:
     played = Played()
-    played.add(Arm.STABLE, 60)
-    for number in range(500):
-        outcome = LIKE._replace(draw=0.5, client="one", failed=True, at=played.now + 2.0 * number)
+    played.both(60, {}, {})
+    for number in range(1, 500):
+        outcome = LIKE._replace(draw=0.5, client="one", at=played.now + 2.0 * number, **bad)
         assert played.analysis.add(outcome) is None
 
 

@@ -66,6 +66,11 @@ def test_a_conversation_counts_once_with_all_its_requests() -> None:
     assert found["cost"]["value"] == pytest.approx(2 * (10 * 2e-6 + 5 * 4e-6))
 
 
+def test_a_request_without_token_counts_costs_nothing() -> None:
+    side, _ = of(*many(2), line("a", prompt_tokens=None, completion_tokens=None))
+    assert side.figures([])["cost"]["value"] == pytest.approx(2 / 3 * (10 * 2e-6 + 5 * 4e-6))
+
+
 @pytest.mark.parametrize(
     "fields",
     [

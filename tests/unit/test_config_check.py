@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pointsman.app.prepare import prepare
 from pointsman.classify.calibration import encode
 from pointsman.classify.manifest import CALIBRATION, MODEL, TOKENIZER
 from pointsman.cli.check import check as run
+from pointsman.errors import ConfigError
 from support import toy_artifact
 from support.config_files import LABELS, MINIMAL, category, write, write_manifest
 
@@ -141,6 +143,21 @@ def test_errors_and_warnings_of_the_labels_are_printed(tmp_path: Path) -> None:
     assert error.endswith('categories[0].labels[0]: the classifier has no label "laws"; did you mean law?')
     assert warning.startswith("warning: ")
     assert count == "1 error: the service would not start"
+
+
+@pytest.mark.parametrize(
+    ("added", "says"),
+    [
+        ("categories:\n" + category("x", "labels: [laws]"), 'the classifier has no label "laws"'),
+        ("pointsman: {access: {keys_file: keys}}\n", "/keys:1: "),
+    ],
+)
+def test_with_errors_of_the_labels_or_the_keys_the_service_does_not_start(
+    toy_folder: Path, tmp_path: Path, added: str, says: str
+) -> None:
+    (tmp_path / "keys").write_text("{}\n")
+    with pytest.raises(ConfigError, match=says):
+        prepare(write(tmp_path, MINIMAL + HALF.replace("artifact", str(toy_folder)) + added))
 
 
 def test_a_classifier_that_is_not_there_is_an_error_at_model_id(tmp_path: Path) -> None:

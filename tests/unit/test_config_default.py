@@ -32,7 +32,14 @@ def test_the_installed_config_comes_first(installed: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["check"], 1), (["serve"], 3), (["explain", "hello"], 3), (["adapters"], 3), (["status"], 3)],
+    [
+        (["check"], 1),
+        (["serve"], 3),
+        (["explain", "hello"], 3),
+        (["adapters"], 3),
+        (["status"], 3),
+        (["texts", "delete", "--older-than", "7d"], 3),
+    ],
 )
 def test_without_any_config_a_command_names_both_files_and_init(
     arguments: list[str], code: int, installed: Path, capsys: pytest.CaptureFixture[str]

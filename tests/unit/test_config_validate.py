@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support.config_files import ENDPOINTS, MINIMAL, MODELS, category, loaded, problems, the_problem
+from pointsman.config.lint import lint
+from support.config_files import ENDPOINTS, LABELS, MINIMAL, MODELS, category, loaded, problems, the_problem
 
 CATEGORIES = MINIMAL + "categories:\n"
 
@@ -548,3 +549,9 @@ def test_the_default_budget_of_bytes_is_eight_of_the_largest_bodies(tmp_path: Pa
 )
 def test_an_admin_port_that_only_the_operator_reaches_is_fine(tmp_path: Path, server: str) -> None:
     loaded(tmp_path, MINIMAL + f"pointsman: {{server: {server}}}\n")
+
+
+@pytest.mark.parametrize("name", ["audio", "image", "input", "text", "video"])
+def test_an_adapter_that_vllm_uses_by_its_name_alone_is_warned_of(name: str, tmp_path: Path) -> None:
+    found = lint(loaded(tmp_path, MINIMAL.replace("law-lora", name)), LABELS)
+    assert any(f'vLLM takes "{name}" for one of' in warning.message for warning in found.warnings)

@@ -32,6 +32,7 @@ TURN = [{"role": "user", "content": "Fix my Python"}]
         ({"messages": TURN, "system": None}, CHAT),
         ({"prompt": "Fix my Python"}, COMPLETIONS),
         ({"input": "Fix my Python"}, RESPONSES),
+        ({"input": "Fix my Python", "previous_response_id": "resp_1"}, RESPONSES),
         ({}, CHAT),
     ],
 )

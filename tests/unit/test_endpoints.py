@@ -102,6 +102,15 @@ def test_an_endpoint_that_is_down_gets_nothing_until_it_is_up_again() -> None:
     assert world.reports == [("a", "down: gone", False), ("a", "up", True)]
 
 
+def test_an_endpoint_that_refuses_the_key_gets_nothing_until_it_accepts_it() -> None:
+    world = World({"a": 1, "b": 1})
+    world.endpoints.key_refused(world.endpoints.all["a"])
+    assert {world.take().name for _ in range(5)} == {"b"}
+    world.endpoints.key_accepted(world.endpoints.all["a"])
+    assert world.take().name == "a"
+    assert [good for _, _, good in world.reports] == [False, True]
+
+
 def test_two_failed_probes_in_a_row_take_an_endpoint_away_and_one_that_succeeds_brings_it_back(
     clock: VirtualLoop,
 ) -> None:
@@ -133,9 +142,10 @@ def test_where_all_are_down_all_are_tried() -> None:
 
 
 def test_an_endpoint_that_is_taken_over_is_as_it_was_and_keeps_to_the_new_options() -> None:
-    world = World({"a": 1, "b": 1}, breaker_failures=3)
+    world = World({"a": 1, "b": 1}, breaker_failures=3, breaker_open_ms=2000)
     world.fail("a", 2)
     upstream = world.endpoints.all["a"]
+    assert upstream.breaker.open_seconds == 2.0
     options = RelayOptions(breaker_failures=1, breaker_open_ms=1, connect_timeout_ms=7)
     after = LoadBalancer([endpoint("a", 9.0)], options, lambda *_: None, world.endpoints.all)
     assert after.all == {"a": upstream}

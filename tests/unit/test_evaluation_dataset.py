@@ -72,6 +72,7 @@ FAULTS = [
     ('["a", "law"]', "not a JSON object (Expected `object`, got `array`)"),
     (b'{"text": "\xff", "label": "law"}', "not a JSON object ("),
     ("[" * 100_000, "not a JSON object"),
+    ('{"text": ' + "[" * 100_000, "JSON that is nested too deeply"),
 ]
 
 

@@ -229,6 +229,17 @@ def test_a_later_score_in_a_conversation_changes_its_mean_and_counts_for_its_aut
     assert tally.scored() == [(0.5, 1), (1.0, 1)]
 
 
+def test_the_ratio_of_the_first_bytes_is_told_with_its_bounds() -> None:
+    experiments = followed(made(categories=canary()))
+    (found,) = experiments._found.values()
+    for side, usual in zip(found.sides, (100.0, 200.0), strict=True):
+        for number in range(100):
+            side.add(f"{number}", failed=False, first_byte=usual + number % 2, tokens=1, cost=0.0)
+    (experiment,) = experiments.report()["experiments"]
+    ratio = experiment["first_byte_ratio"]
+    assert 0.4 < ratio["low"] < ratio["value"] < ratio["high"] < 0.6
+
+
 async def test_the_labels_most_frequent_on_both_sides_together_are_told_of_both() -> None:
     """Also one that a side has not, as it is a share of 0 there; as `pointsman compare` does."""
     experiments = followed(made(categories=canary()))
@@ -342,6 +353,17 @@ def test_the_service_follows_a_reload_and_counts_what_ends() -> None:
     experiment = json.loads(response.body)
     assert sum(side["requests"] for side in experiment["experiments"][0]["sides"]) == 2
     assert experiment["withheld"] == []
+
+
+def test_what_the_rollout_withholds_is_told_by_reason_category_and_model() -> None:
+    with playing() as wire:
+        wire._options = replace(wire._options, routing=RoutingOptions(mode="shadow"))
+        wire.reload(base=Model(loras=LORAS))
+        wire.ask("MoM").sends(OK)
+        response = wire.clock.run_until_complete(_answered(wire))
+    assert json.loads(response.body)["withheld"] == [
+        {"reason": "shadow", "category": "technical", "model": "technical-lora", "requests": 1}
+    ]
 
 
 async def _answered(wire: Wire) -> Any:

@@ -93,7 +93,7 @@ async def test_the_message_is_told_in_which_the_steps_are(classifier: Classifier
 
 
 async def test_a_message_of_more_than_64_kib_is_not_told(classifier: Classifier) -> None:
-    for length, whole in ((65_000, True), (66_000, False)):
+    for length, whole in ((65_000, True), (65_536, False)):
         explanation = (await explained(classifier, request("x" * length)))["ask"]["message"]
         assert (explanation == "x" * length) is whole
         assert whole or explanation is None

@@ -20,6 +20,7 @@ from pointsman.classify.classifier import text_key
 from pointsman.config.model import Canary, CategoryRollout, LogOptions, Lora, Model, RoutingOptions
 from pointsman.errors import RequestError
 from pointsman.observability.answers import Answer, Answers
+from pointsman.observability.feedback_file import FeedbackFile
 from pointsman.observability.log import Log
 from support.client_keys import bearer, line
 from support.config_files import MINIMAL, loaded
@@ -294,6 +295,15 @@ def test_while_the_disk_hangs_feedback_is_refused_and_can_be_given_later(
         hangs.set()
         asyncio.run(eventually(lambda: not kept_now._file._writer._size, "it is written"))
     assert judge(wire, name) == KEPT
+
+
+def test_what_was_said_to_be_kept_is_in_the_file_once_that_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "feedback"
+    file = FeedbackFile(path, Log("info", Memory()), Answers())
+    assert file.keep("a", LIKE, 0.0, comment="x" * 3_000_000)
+    file.close()
+    assert path.read_bytes().endswith(b"}\n")
+    assert path not in [file.resolve() for file in Path("/proc/self/fd").iterdir()], "it is held"
 
 
 def test_the_file_is_relative_to_the_config(tmp_path: Path) -> None:

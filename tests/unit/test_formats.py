@@ -404,6 +404,7 @@ def test_a_change_has_both_sides() -> None:
         pytest.param({"enable_thinking": True}, NO_THINK, {"enable_thinking": True}, id="so when off"),
         pytest.param({"enable_thinking": None}, THINK, {"enable_thinking": True}, id="null is not set"),
         pytest.param(None, THINK, {"enable_thinking": True}, id="null kwargs"),
+        pytest.param({"b": "x" * 65_000}, THINK, {"b": "x" * 65_000, "enable_thinking": True}, id="almost 64 KiB"),
         pytest.param([1], THINK, [1], id="a wrong type is vLLM's to refuse"),
         pytest.param(0, THINK, 0, id="so is a number"),
     ],
@@ -418,6 +419,11 @@ def test_kwargs_are_merged_without_respelling_them() -> None:
     result = asked.apply(Edits(reasoning=THINK))
     assert result.body == rb'{"chat_template_kwargs":{"a":1.50e0,"b":"\u00e9","enable_thinking":true}}'
     assert result.changed == ("chat_template_kwargs",)
+
+
+def test_a_fault_in_the_kwargs_of_a_long_body_is_vllms_to_report() -> None:
+    asked = parse_request(CHAT, b'{"chat_template_kwargs":{"a" 1},"n":"%b"}' % (b"x" * 70_000))
+    assert asked.apply(Edits(reasoning=THINK)).body == asked.body
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -155,22 +156,35 @@ async def test_what_a_command_complains_of_is_told(folder: Path) -> None:
     async with opened(folder) as port:
         await port.ask("/improve/fit")
         answer = await port.ended()
-        assert answer["state"] == "failed"
+        assert (answer["command"], answer["state"]) == ("fit", "failed")
         assert "at least 10 are needed" in answer["said"][-1]
         assert '"state":"failed"' in port.log.getvalue()
 
 
-async def test_one_command_runs_at_a_time_and_can_be_cancelled(folder: Path, runs: Callable[[str], None]) -> None:
-    runs("import sys, time; print('begun', file=sys.stderr, flush=True); time.sleep(600)")
+async def test_a_command_that_cannot_be_started_has_failed_and_why_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(long_command, "COMMAND", (str(folder / "nowhere"),))
     async with opened(folder) as port:
         await port.ask("/improve/fit")
-        while not (await port.state())["run"]["said"]:
+        answer = await port.ended()
+        assert answer["state"] == "failed"
+        assert "No such file or directory" in answer["said"][-1]
+
+
+async def test_one_command_runs_at_a_time_and_can_be_cancelled(folder: Path, runs: Callable[[str], None]) -> None:
+    runs("import os, sys, time; print(os.getpid(), file=sys.stderr, flush=True); time.sleep(600)")
+    async with opened(folder) as port:
+        await port.ask("/improve/fit")
+        while not (said := (await port.state())["run"]["said"]):
             await eventually(lambda: True, "")
         for path in ("/improve/fit", "/improve/collect"):
             status, answer = await port.ask(path)
             assert (status, answer["error"]["code"]) == (409, "improve_busy")
         status, answer = await port.ask("/improve/cancel")
         assert (status, answer["state"]) == (200, "cancelled")
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(said[0]), 0)
         assert (await port.ask("/improve/cancel"))[1]["error"]["code"] == "improve_idle"
 
 
@@ -206,7 +220,9 @@ async def test_a_command_steps_aside(folder: Path, runs: Callable[[str], None]) 
 
 async def test_without_a_state_directory_nothing_is_kept(folder: Path) -> None:
     async with opened(folder, state=False) as port:
-        assert "no state directory" in (await port.state())["trouble"]
+        answer = await port.state()
+        assert "no state directory" in answer["trouble"]
+        assert (answer["items"], answer["labels"], answer["waiting"], answer["report"]) == ([], {}, 0, None)
         for path, body in (("collect", {}), ("fit", {}), ("undo", {}), ("label", {"hash": "0", "label": "law"})):
             status, answer = await port.ask(f"/improve/{path}", **body)
             assert (status, answer["error"]["code"]) == (409, "improve_off")

@@ -363,3 +363,9 @@ def test_a_reload_says_what_became_of_the_secrets() -> None:
     assert changes(line("ann"), line("ann", sent="x")) == ["(another secret)"]
     assert changes(line("ann"), line("ann", requests_per_minute=1)) == ["(other limits)"]
     assert changes(two("ann"), two("ann")) == []
+
+
+def test_of_many_keys_that_changed_a_reload_tells_the_number() -> None:
+    many = b"".join(line(f"key{number}") for number in range(100))
+    (change,) = reload._keys(read(line("ann")).keys, read(line("ann") + many).keys)
+    assert (change.old, change.new) == ("(1 keys)", "(101 keys, 100 of them changed)")

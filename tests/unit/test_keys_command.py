@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pointsman.cli import keys as module
 from pointsman.cli.main import main
 from pointsman.config.client_keys import KeyEntry, parse_keys
 from pointsman.config.key_lines import added, removed
@@ -91,6 +93,15 @@ def test_the_owner_of_the_file_stays(config: Path, file: Path) -> None:
     os.chown(file, 1234, 2345)
     assert keys(config, "add", "bob") == 0
     assert (file.stat().st_uid, file.stat().st_gid) == (1234, 2345)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_new_file_that_root_writes_is_the_services(config: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose user only an installed host has."""
+    monkeypatch.setattr(module, "SERVICE_USER", "nobody")
+    assert keys(config, "add", "ann") == 0
+    user = pwd.getpwnam("nobody")
+    assert (file.stat().st_uid, file.stat().st_gid) == (user.pw_uid, user.pw_gid)
 
 
 def test_every_other_byte_of_the_file_stays(config: Path, file: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.cli.main import main
+from pointsman.errors import EvaluationError
 from pointsman.improve.labels_file import LabelledText, add_label, read_labels, undo_label
 from support.config_files import MINIMAL
 
@@ -68,6 +69,15 @@ def test_undo_takes_labels_back_one_after_the_other_and_the_former_hold_again(tm
     assert left == [("math", {"a": "law", "b": "math"}), ("math", {"a": "law"}), ("law", {}), (None, {})]
 
 
+def test_the_file_takes_50_000_lines(tmp_path: Path) -> None:
+    path = tmp_path / "labels"
+    path.write_bytes(b"{}\n" * 49_999)
+    add_label(path, one("a", "law"))
+    with pytest.raises(EvaluationError, match="takes no more"):
+        add_label(path, one("b", "law"))
+    assert [found.hash for found in read_labels(path)] == ["a"]
+
+
 # --- by arguments -----------------------------------------------------------------------------------------------
 
 
@@ -77,6 +87,7 @@ def test_a_text_is_labelled_by_arguments(folder: Path) -> None:
     assert labels_in(folder) == {"aaaa": "law", "bbbb": "out_of_scope"}
     assert label(folder, "--undo") == 0
     assert labels_in(folder) == {"aaaa": "law"}
+    assert [label(folder, "--undo") for _ in range(2)] == [0, 1], "nothing is left to undo"
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def gate() -> LanguageGate:
         ("Wie kündige ich meinen Mietvertrag?", "de"),
         ("was hilft gegen kopfschmerzen", "de"),
         ("quanto costa un divorzio", "it"),
+        ("quanto costa", "it"),
         ("HOEVEEL KOST EEN SCHEIDING IN NEDERLAND", "nl"),
         ('¿Qué significa "segmentation fault" cuando ejecuto mi programa?', "es"),
         ("Как сделать rollback deployment в Kubernetes через kubectl?", "ru"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.config.model import AccessOptions
+from pointsman.config.model import AccessOptions, PathOptions
 from support.client_keys import bearer, line
 from support.playbook import LAST, OK, STREAM, Wire, chunk, playing, with_length
 from support.toy_config import BASE
@@ -139,6 +139,7 @@ def test_a_token_of_a_prompt_is_estimated_for_each_four_bytes(wire: Wire) -> Non
 def reserved(path: str = "/v1/chat/completions", limit: int = 10**6, **fields: Any) -> int:
     """The tokens that a request takes in advance for its answers."""
     with playing(keys=line("ann", tokens_per_minute=limit)) as wire:
+        wire.relay(paths=PathOptions(add=(f"POST {path}",)))
         prompt = send(wire, path=path, **fields)
         return limit - left(wire) - prompt
 
@@ -169,6 +170,9 @@ def reserved(path: str = "/v1/chat/completions", limit: int = 10**6, **fields: A
         ("/v1/responses", {"input": "x", "max_output_tokens": 5}, 5),
         ("/v1/responses", {"input": "x", "max_tokens": 5}, 1024),
         ("/v1/messages", {"max_tokens": 5}, 5),
+        ("/v1/audio/transcriptions", {}, 1024),
+        ("/v1/audio/translations", {}, 1024),
+        ("/v2/added", {}, 1024),
     ],
 )
 def test_the_longest_of_all_answers_are_reserved(path: str, fields: dict[str, Any], tokens: int) -> None:
@@ -350,6 +354,7 @@ def test_tokens_that_nobody_would_know_are_refused(kind: str, path: str) -> None
     with playing(keys=line("ann", tokens_per_minute=1000) + line("bob", requests_per_minute=9)) as wire:
         send(wire, path=path, kind=kind)
         assert wire.error == (403, "usage_unknown")
+        assert json.loads(wire.answer.body)["error"]["param"] is None, "no other model would do"
         send(wire, "bob", path=path, kind=kind)
         assert not wire.client.taken, "requests are counted whatever they are"
 

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 import pytest
 
+from pointsman.adapters.inventory import inventory
 from pointsman.adapters.loader import Loader, pause
 from pointsman.adapters.poller import Poller
-from pointsman.config.model import Config, Endpoint, Lora, Model
+from pointsman.config.model import AdapterOptions, Config, Endpoint, Lora, Model, Options
 from pointsman.config.overlay import UnloadedAdapter
-from pointsman.errors import RequestError, UpstreamTimeout
+from pointsman.errors import RequestError, UpstreamError, UpstreamTimeout
 from support.toy_config import BASE, A, B, config
 from support.virtual_loop import VirtualLoop
 
@@ -45,6 +46,7 @@ class Vllms:
         self.roots: dict[str, str] = {}
         self.paths: list[str] = []
         self.silent: set[str] = set()
+        self.refused: set[str] = set()
 
     async def _change(self, endpoint: Endpoint, verb: str, name: str) -> None:
         self.calls.append((verb, name))
@@ -52,6 +54,8 @@ class Vllms:
         self.most[endpoint.name] = max(self.most[endpoint.name], self.busy[endpoint.name])
         await asyncio.sleep(1.0)
         self.busy[endpoint.name] -= 1
+        if verb in self.refused:
+            raise UpstreamError(f"no {verb}")
 
     async def load(self, endpoint: Endpoint, name: str, path: str) -> None:
         await self._change(endpoint, "load", name)
@@ -74,6 +78,7 @@ class Vllms:
 
 
 LORAS = Model(loras=tuple(Lora(name=f"{letter}-lora", path=f"/{letter}") for letter in "xyz"))
+LOADED = config(endpoints=(A,), base=LORAS, pointsman=Options(adapters=AdapterOptions(load=True)))
 
 
 def loading(
@@ -186,3 +191,32 @@ def test_an_adapter_is_unloaded_where_it_is_served_while_another_vllm_has_never_
     with pytest.raises(RequestError, match="y-lora is served nowhere") as caught:
         done(clock, loader.unload("y-lora"))
     assert caught.value.status == 404
+
+
+def test_an_unload_that_fails_is_reported_and_the_adapter_is_wanted_as_before(clock: VirtualLoop) -> None:
+    vllms = Vllms()
+    vllms.served["a"] += ["x-lora"]
+    vllms.refused.add("unload")
+    loader, poller = loading(vllms, LOADED)
+    assert done(clock, loader.unload("x-lora")) == {"a": "no unload"}
+    vllms.served["a"].clear()
+    done(clock, poller.refresh())
+    done(clock, loader.settle(A))
+    assert "x-lora" in vllms.served["a"]
+
+
+def test_a_failure_is_shown_while_its_vllm_is_down_and_forgotten_once_it_is_back(clock: VirtualLoop) -> None:
+    """It may be a new process then."""
+    vllms = Vllms()
+    vllms.refused.add("load")
+    loader, poller = loading(vllms, LOADED)
+    done(clock, loader.load("x-lora"))
+
+    def shown() -> list[object]:
+        adapter = inventory(LOADED, poller, clock.time())[0]["adapters"][0]
+        return [adapter[key] for key in ("name", "state", "failures", "retry_in_s")]
+
+    loader.health_changed("a", False)
+    assert shown() == ["x-lora", "failed", 1, 0], "its pause of 10 s is over"
+    loader.health_changed("a", True)
+    assert shown() == ["x-lora", "missing", 0, None]

@@ -82,6 +82,9 @@ def test_a_log_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere", torn, damaged, tmp_path):
         with pytest.raises(EvaluationError, match=str(path)), log_reader.opened(path) as lines:
             list(log_reader.decisions(lines, LoggedDecision))
+    nowhere = log_reader.opened(tmp_path / "nowhere")
+    with pytest.raises(EvaluationError, match=r"\(No such file or directory\)"), nowhere:
+        pass
 
 
 def test_a_closed_standard_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,6 +226,7 @@ def test_a_lower_tier_wins_over_any_priority(tmp_path: Path, capsys: pytest.Capt
     done = Done(tmp_path, text.replace("    {}\n", "    priority: 2\n    tier: 2\n"), capsys)
 
     assert "lora_name" not in done.categories["law"]["model_scores"][0]
+    assert not done.said("dropped", ".tier"), "it is not lost"
 
 
 def test_the_strategy_confidence_prefers_the_surer_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -304,7 +305,8 @@ def test_what_is_used_and_not_defined_is_added(tmp_path: Path, capsys: pytest.Ca
     assert done.code == 0
     assert done.config["model_config"]["other"] == {}
     assert "new-lora" in [lora["name"] for lora in done.config["model_config"]["base"]["loras"]]
-    assert done.said("changed", "new-lora", "used but not defined")
+    for name in ("new-lora", "other"):
+        assert done.said("changed", f'"{name}" is used but not defined')
 
 
 def test_a_value_of_a_wrong_type_is_dropped_and_no_key_is_taken_for_another(
@@ -357,6 +359,16 @@ def test_an_address_is_one_endpoint_and_a_name_is_given_once(
 
     found = [(one["name"], one["port"]) for one in done.config["vllm_endpoints"]]
     assert (done.code, found) == (0, [("a", 8000), ("a-2", 8001)])
+
+
+@pytest.mark.parametrize(("endpoint", "why"), [("10.0.0.1:8000", "expected a mapping"), ("{name: b}", "no address")])
+def test_what_is_no_endpoint_is_dropped_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], endpoint: str, why: str
+) -> None:
+    done = Done(tmp_path, DECISIONS.replace("model_config:", f"  - {endpoint}\nmodel_config:", 1), capsys)
+
+    assert (done.code, [one["name"] for one in done.config["vllm_endpoints"]]) == (0, ["a"])
+    assert done.said("dropped", "vllm_endpoints[1]", why)
 
 
 def test_a_category_of_labels_that_the_classifier_has_not_is_dropped(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
-from pointsman.daemon_thread import SerialExecutor
+from pointsman.daemon_thread import SerialExecutor, all_ended, start
 
 
 def threads() -> int:
@@ -40,3 +41,15 @@ async def test_each_has_its_own_result_or_error() -> None:
 
     results = await asyncio.gather(*(one.run(work(number), 60) for number in (1, 0, 2, 3)), return_exceptions=True)
     assert [one if isinstance(one, int) else type(one) for one in results] == [6, ZeroDivisionError, 3, 2]
+
+
+def test_the_end_of_the_process_waits_once_for_all_that_hang_and_not_for_each() -> None:
+    ends, before = threading.Event(), time.monotonic()
+    for _ in range(20):
+        start(ends.wait, "stuck")
+    try:
+        assert not all_ended(0.01)
+        assert all(one.daemon for one in threading.enumerate() if one.name == "stuck"), "nor does the interpreter wait"
+    finally:
+        ends.set()
+    assert time.monotonic() - before < 10.0

@@ -14,8 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pointsman.classify import artifact
+from pointsman.classify.engine import Engine
 from pointsman.classify.openvino_cpu import OpenVinoRunner
 from pointsman.classify.runtime import ProviderUnavailable
+from pointsman.errors import ArtifactError
+from support import toy_artifact
 from support.priorities import OWN, nice_here
 
 
@@ -142,6 +146,13 @@ def test_a_library_that_is_missing_is_told_with_the_extra(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ProviderUnavailable, match=r"install pointsman\[openvino\]"):
         OpenVinoRunner(MODEL, "int8-f32", 1)
+
+
+@pytest.mark.usefixtures("library")
+def test_a_graph_that_has_other_inputs_than_the_manifest_says_is_told(tmp_path: Path) -> None:
+    loaded = artifact.load(toy_artifact.build(tmp_path, target="openvino", precision="int8-f32"))
+    with pytest.raises(ArtifactError, match=r"'attention_mask'.*; export the classifier again"):
+        Engine(loaded, ("openvino",))
 
 
 def test_what_reports_the_import_is_hidden_from_it(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:

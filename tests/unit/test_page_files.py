@@ -53,6 +53,8 @@ def test_no_script_but_ours_runs_and_no_other_page_shows_ours() -> None:
         assert policy == {"require-trusted-types-for": "'script'", "trusted-types": "'none'"}
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Cross-Origin-Opener-Policy"] == headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

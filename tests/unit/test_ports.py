@@ -11,6 +11,9 @@ from unittest import mock
 
 import pytest
 
+from pointsman.api.admin import candidate_route
+from pointsman.api.classifiers import classifier_routes
+from pointsman.api.improve import improve_routes
 from pointsman.app.ports import Port, Ports
 from pointsman.errors import CannotStart
 from support.playbook import Wire
@@ -33,7 +36,8 @@ def inherited(folder: Path, **addresses: str) -> Iterator[list[tuple[str, socket
 def ports(wire: Wire, passed: list[tuple[str, socket.socket]]) -> Ports:
     made: list[Ports] = []
     unused: Any = mock.Mock()
-    wire.clock.do(lambda: made.append(Ports(wire.generations, unused, unused, (), passed)))
+    more = [*classifier_routes(unused), *improve_routes(unused), candidate_route(unused, unused, unused)]
+    wire.clock.do(lambda: made.append(Ports(wire.generations, unused, unused, more, passed)))
     return made[0]
 
 
@@ -76,3 +80,29 @@ def test_an_inherited_admin_socket_that_others_reach_is_refused_without_a_token(
 def test_an_ipv6_socket_is_named_as_in_the_config(wire: Wire) -> None:
     one: Any = mock.Mock(family=socket.AF_INET6, getsockname=lambda: ("::1", 8080, 0, 0))
     assert ports(wire, [("data", one)]).data.addresses == ["[::1]:8080"]
+
+
+ADMIN = {
+    "GET": (
+        *("/", "/page/main.js", "/config", "/status", "/metrics", "/health", "/ready", "/adapters", "/canaries"),
+        *("/overlay", "/request", "/decisions", "/errors", "/traffic/5m", "/traffic/15m", "/traffic/hour"),
+        *("/traffic/day", "/experiments", "/improve", "/classifiers"),
+    ),
+    "POST": (
+        *("/reload", "/route", "/route/candidate", "/mode", "/adapters/load", "/adapters/unload"),
+        *("/canaries/promote", "/canaries/rollback", "/canaries/restart", "/classifier/promote"),
+        *("/classifier/rollback", "/classifier/discard", "/improve/collect", "/improve/label", "/improve/undo"),
+        *("/improve/fit", "/improve/cancel"),
+    ),
+}
+
+
+def test_the_admin_port_has_each_of_its_paths_with_its_method(wire: Wire, tmp_path: Path) -> None:
+    """The page, commands and scripts of operators ask for them."""
+    with inherited(tmp_path, admin="127.0.0.1") as passed:
+        wire.listener = ports(wire, passed).admin[0].listener
+    wire.client = wire.connect()
+    for method, paths in ADMIN.items():
+        for path in paths:
+            wire.client.sends(f"PUT {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert method in wire.answer.head.decode().partition("Allow: ")[2].split(", "), path

@@ -89,6 +89,9 @@ async def test_requests_errors_and_times_are_told_by_model(metrics: Metrics, cla
     for minute in range(20):
         recent.take(minute * MINUTE)
     assert recent.summary(20 * MINUTE)["models"] == []
+    metrics.count(record)
+    (base_told,) = recent.summary(20 * MINUTE)["models"]
+    assert (base_told["requests"], base_told["prompt_tokens"], base_told["completion_tokens"]) == (1, 7, 3)
 
 
 async def test_decisions_count_by_category_and_reason_the_most_frequent_first(

@@ -1,4 +1,4 @@
-"""What a reload tells: whoever asked, the log, the metrics and systemd."""
+"""What a reload tells: whoever asked, the log, the metrics and systemd; and what the status does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from pointsman.app.generations import Generations
 from pointsman.app.prepare import PreparedConfig
 from pointsman.app.reload import Reloader
 from pointsman.app.source import ConfigSource
+from pointsman.app.status import status_route
 from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.shadow import ShadowOptions
@@ -151,6 +153,7 @@ async def test_another_classifier_is_told_by_its_folder_and_the_beginning_of_its
         hashed = first.classifier.artifact.manifest.files["model.onnx"][:12]
         name = f"{first.classifier.artifact.folder.name} {hashed}"
         assert answer["changes"] == [{"path": "classifier", "from": name, "to": "other 0123456789ab"}]
+        assert len(world.lines("classifier")) == 2, "each is told once with its settings"
         await world.reload(first)
 
 
@@ -255,3 +258,10 @@ async def test_the_generation_is_that_of_the_config_that_serves(world: World, fi
     assert world.lines()[0]["generation"] == 1
     await world.reload(prepared(first.classifier, config(threshold=0.7)))
     assert world.metric("config_generation") == 2
+
+
+async def test_the_status_tells_for_how_long_the_service_runs_and_what_each_endpoint_serves(world: World) -> None:
+    route: Any = status_route(world.generations, world.reloader, lambda: None)
+    answer = json.loads((await route.handler(None)).body)
+    assert 0 <= answer["uptime_s"] <= time.time() - answer["started"]
+    assert [(one["endpoint"], one["up"], one["in_flight"]) for one in answer["endpoints"]] == [("a", True, 0)]

@@ -86,12 +86,13 @@ def test_a_follow_up_without_a_text_stays_also_where_the_log_begins_in_the_middl
 
 
 def test_a_rule_decides_by_what_the_log_has() -> None:
+    """And not where it did, as it may have been changed."""
     rules = (
         Rule(name="words", keywords=("python",), adapter="medical-lora"),
         Rule(name="address", clients=("192.0.2.0/24",), category="legal"),
         Rule(name="key", keys=("batch",), default=True),
         Rule(name="path", paths=("/v1/messages",), category="medical"),
-        Rule(name="french", languages=("fr",), category="legal"),
+        Rule(name="french", languages=("fr",), category="medical"),
     )
     asked = (
         LoggedRequest("Is python slow?"),
@@ -99,14 +100,14 @@ def test_a_rule_decides_by_what_the_log_has() -> None:
         LoggedRequest("May I sublet my flat?", key="batch"),
         LoggedRequest("May I sublet my flat?", path="/v1/messages"),
         LoggedRequest("Bonjour tout le monde"),
-        LoggedRequest("May I sublet my flat?"),
+        LoggedRequest("May I sublet my flat?", rule="french"),
     )
     assert [model for _, model, _ in decided(*asked, rules=rules)] == [
         "medical-lora",
         "legal-lora",
         BASE,
         "medical-lora",
-        "legal-lora",
+        "medical-lora",
         "legal-lora",
     ]
 
@@ -204,4 +205,4 @@ def test_replay_is_eval_with_a_log(toy_folder: Path, tmp_path: Path, capsys: pyt
     assert pointsman(["replay", *options[2:], *options[:2]]) == 0
     said.append(capsys.readouterr().out)
     assert said[0] == said[1] == said[2]
-    assert "1 decisions" in said[0]
+    assert said[0].startswith("log: 1 decisions")

@@ -296,6 +296,16 @@ async def test_what_answered_for_want_of_a_class_does_not_stick(hurried: tuple[R
     assert not known(routed)
 
 
+async def test_when_the_classifier_fails_a_turn_goes_where_an_unsure_one_before_went(classifier: Classifier) -> None:
+    """Though the fallback is another by now."""
+    router = Router(config(fallback="legal"), classifier, ServedModels)
+    assert outcome(await router.route(request("python landlord"))) == ("legal", Reason.LOW_CONFIDENCE)
+    after = Router(config(fallback="medical"), classifier, ServedModels, router)
+    classifier.close()
+    turns = ["python landlord", "answer", "blood"]
+    assert outcome(await after.route(request(*turns))) == ("legal", Reason.CLASSIFIER_ERROR)
+
+
 # --- conversations ---------------------------------------------------------------------------------------------
 
 

@@ -1,17 +1,20 @@
-"""`pointsman serve` in this process, up to where it would serve."""
+"""`pointsman serve` in this process: up to where it would serve, and the signals that end it."""
 
 from __future__ import annotations
 
 import argparse
 import gc
 import json
+import signal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from pointsman.app.serve import _signals
 from pointsman.cli import serve as command
 from pointsman.errors import CannotStart
+from support.process import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +54,12 @@ def test_a_reason_not_to_start_is_no_crash(monkeypatch: pytest.MonkeyPatch, capf
     with pytest.raises(CannotStart):
         run(monkeypatch, CannotStart("the port is in use"))
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_the_first_signal_drains_and_the_second_one_interrupts_that(number: signal.Signals) -> None:
+    stop, interrupt = _signals()
+    for both in (False, True):
+        signal.raise_signal(number)
+        await eventually(lambda both=both: (interrupt if both else stop).is_set(), "it is received", timeout_s=5)  # type: ignore[misc]
+        assert (stop.is_set(), interrupt.is_set()) == (True, both)

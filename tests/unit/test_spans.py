@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from support.collector import Collector, collecting, values
 from support.config_files import MINIMAL, loaded
 from support.log import Memory
 from support.playbook import Wire, playing, with_length
+from support.process import eventually
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GIVEN = f"traceparent: 00-{TRACE}-{PARENT}-01"
@@ -100,6 +102,17 @@ def test_a_span_without_a_model_has_the_name_of_its_method_and_route(
 
     assert span.name == name
     assert f"{found['http.request.method']} {found['http.route']}" == name
+
+
+@pytest.mark.parametrize(("path", "name"), [("completions", "text_completion"), ("embeddings", "embeddings")])
+def test_an_operation_has_its_name_of_the_conventions_for_genai(
+    path: str, name: str, wire: Wire, collector: Collector
+) -> None:
+    wire.ask("base", f"/v1/{path}").sends(ANSWER)
+    close(wire)
+    (span,) = collector.spans
+
+    assert values(span.attributes)["gen_ai.operation.name"] == name
 
 
 def test_vllm_continues_from_our_span(wire: Wire, collector: Collector) -> None:
@@ -186,6 +199,15 @@ def test_what_does_not_fit_is_dropped_and_counted_and_no_request_waits(monkeypat
         assert len(dropped) == 3000 - 2048
         made.close()
         assert len(collector.spans) == 2048
+
+
+def test_a_span_is_sent_soon_not_only_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spans, "HELD_SECONDS", 0.0)
+    with collecting() as collector:
+        made = Spans(TracingOptions(endpoint=collector.url), Log("info", Memory()), lambda: None)
+        made.end(ended())
+        asyncio.run(eventually(lambda: len(collector.spans) == 1, "it is sent"))
+        made.close()
 
 
 def test_a_collector_that_fails_is_told_once_and_so_is_that_it_works_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import errno
 import os
 import resource
 import stat
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -259,6 +260,16 @@ def test_a_file_that_cannot_be_written_keeps_the_service_from_starting(tmp_path:
         rotated(tmp_path / at)
 
 
+def test_a_folder_in_which_nothing_can_be_renamed_keeps_the_service_from_starting(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a full file is, though this one can be written. Root may everything, so the system's answer is set."""
+    path.touch()
+    monkeypatch.setattr(os, "access", lambda asked, _: asked != path.parent)
+    with pytest.raises(CannotStart, match="its folder must be writable"):
+        rotated(path)
+
+
 def test_a_device_keeps_the_service_from_starting() -> None:
     with pytest.raises(CannotStart, match=r"/dev/null cannot be written"):
         rotated(Path("/dev/null"))
@@ -289,11 +300,41 @@ def test_only_the_owner_reads_a_file(path: Path, write: Callable[[Path], object]
     assert mode(path) == 0o600
 
 
+def test_no_other_folder_is_needed_to_write_a_file(
+    path: Path, write: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may be read-only, or on another disk, from which nothing is moved at once."""
+    monkeypatch.setattr(tempfile, "tempdir", str(path.parent / "missing"))
+    write(path)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("made", ["appended", "replaced", "a document"])
+def test_the_folders_on_the_way_to_a_file_are_made_also_if_the_way_leads_back(tmp_path: Path, made: str) -> None:
+    path = tmp_path / "new" / ".." / "other" / "rows"
+    WRITES[made](path)
+    assert path.exists()
+
+
 @pytest.mark.parametrize("made", ["appended", "rotated"])
 def test_a_file_that_others_could_read_is_its_owners_alone_before_rows_are_added(path: Path, made: str) -> None:
     path.touch(0o644)
     WRITES[made](path)
     assert mode(path) == 0o600
+
+
+@pytest.mark.parametrize("made", ["appended", "rotated"])
+def test_no_file_stays_open(path: Path, monkeypatch: pytest.MonkeyPatch, made: str) -> None:
+    """Nor one that cannot be made its owner's alone."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    WRITES[made](path)
+    monkeypatch.setattr(os, "fchmod", refuse)
+    with pytest.raises((OSError, CannotStart), match="not permitted"):
+        WRITES[made](path)
+    assert path not in [file.resolve() for file in Path("/proc/self/fd").iterdir()]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

@@ -16,6 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pointsman.adapters.catalog import ServedModels
+from pointsman.app import gauges
 from pointsman.app.gauges import _classifier as watch_classifier
 from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Canary, CategoryRollout, Lora, Model, RoutingOptions
@@ -28,6 +29,7 @@ from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.reading import UNREAD
 from pointsman.routing.router import RoutedRequest, Router
 from support.log import Memory
+from support.playbook import Wire
 from support.toy_config import BASE, category, config
 
 Make = Callable[..., AbstractContextManager[Classifier]]
@@ -371,6 +373,12 @@ def test_a_watched_value_is_read_when_it_is_scraped() -> None:
     metrics, values = Metrics(frozenset()), iter((1.0, 2.0))
     metrics.watch("queue", "What waits.", lambda: next(values))
     assert [samples(metrics, "pointsman_queue") for _ in range(2)] == [{(): 1.0}, {(): 2.0}]
+
+
+def test_lines_that_the_log_dropped_are_counted(wire: Wire) -> None:
+    generations, wire.log.dropped = wire.generations, 7
+    gauges.watch(generations.metrics, generations.log, generations.stored, lambda: generations.current)
+    assert generations.metrics.registry.get_sample_value("pointsman_log_lines_dropped_total") == 7
 
 
 async def test_what_the_scheduler_and_the_cache_did_is_counted(make_classifier: Make) -> None:

@@ -135,6 +135,10 @@ def test_keys_and_addresses_are_never_kept(path: Path) -> None:
         "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY----- is mine": "[key] is mine",
         "-----BEGIN PRIVATE KEY-----\nMIIE": "[key]",
         "what does AKIAIOSFODNN7EXAMPLE stand for": "what does [key] stand for",
+        "is shpat_abcdefghij0123456789 of a shop": "is [key] of a shop",
+        "is gsk_abcdefghij0123456789 of Groq": "is [key] of Groq",
+        "is OTk5OTk5OTk5OTk5OTk5OTk5.Gabcde.abcdefghij0123456789 a bot": "is [key] a bot",
+        "open /cart?PHPSESSID=r5k1v8q0m3 again": "open /cart?PHPSESSID=[key] again",
         "is x@y a decorator, and a sk-8 board a secret?": "is x@y a decorator, and a sk-8 board a secret?",
     }
     written(path, *(TextRecord(hash=str(number), text=text) for number, text in enumerate(secrets)))
