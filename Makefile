@@ -45,7 +45,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: lock lock-check matrix export-bounds install-check
 .PHONY: deb wheelhouse former-builtin release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-bodies bench-reload
-.PHONY: bench-ask bench-choices bench-conversations bench-fit bench-gpu bench-held-out
+.PHONY: bench-ask bench-choices bench-conversations bench-fit bench-fleets bench-gpu bench-held-out
 .PHONY: bench-improve bench-languages bench-limits bench-path bench-replay bench-rollout bench-service
 .PHONY: chaos pictures smuggling soak clean
 
@@ -280,6 +280,10 @@ bench-ask: wheel
 # Which of the hand-written prompts reach another model with the present built-in than with the former one.
 bench-replay: wheel .cache/former/pointsman.json
 	PYTHONPATH=benchmarks .venv-test/bin/python benchmarks/replay.py .cache/former
+
+# Fleets of adapters that only texts describe: DATA has fleets.json.
+bench-fleets: needs-DATA wheel
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/fleets.py $(DATA)/fleets.json
 
 # Fifty reloads under load.
 bench-reload: wheel

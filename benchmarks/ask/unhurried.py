@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pointsman.classify.classifier import Classification, Classifier
+from pointsman.classify.described import DescribedHead
 from pointsman.errors import ClassifierError
 from pointsman.routing.decision import Reason
 
@@ -21,7 +22,13 @@ class RetryingClassifier(Classifier):
         self.texts: list[str] = []
         """The texts that were to be read, until somebody clears them."""
 
-    async def classify(self, text: str, deadline: float | None = None, client: str = "") -> Classification:
+    async def classify(
+        self,
+        text: str,
+        deadline: float | None = None,
+        client: str = "",
+        head: DescribedHead | None = None,
+    ) -> Classification:
         self.texts.append(text)
         while text not in self._known:
             try:

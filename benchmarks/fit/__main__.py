@@ -27,10 +27,10 @@ from pointsman.classify import artifact
 from pointsman.classify.engine import softmax
 from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.evaluation.metrics import Floats, Ints, expected_calibration_error
+from pointsman_export.common.layers import with_layers
 from pointsman_export.fit import graph as graphs
 from pointsman_export.fit.describe import describing_head
 from pointsman_export.fit.head import fit_heads
-from pointsman_export.fit.layers import with_layers
 from pointsman_export.fit.validation import choose, cross_validate
 from relay import cpu
 

@@ -8,12 +8,15 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.engine import Engine
 from pointsman.classify.manifest import Manifest, WeightsSource
+from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import ArtifactError
 from pointsman_export.export import pipeline
@@ -28,10 +31,29 @@ def manifest(exported: Path) -> Manifest:
 
 
 def test_the_artifact_loads(exported: Path) -> None:
-    """The daemon takes the folder, checksums included, and it holds nothing but the three files."""
+    """The daemon takes the folder, checksums included, and it holds nothing but the four files."""
     artifact.load(exported)
 
-    assert sorted(path.name for path in exported.iterdir()) == ["model.onnx", "pointsman.json", "tokenizer.json"]
+    assert {path.name for path in exported.iterdir()} == {
+        "model.onnx",
+        "ordinary.bin",
+        "pointsman.json",
+        "tokenizer.json",
+    }
+
+
+def test_the_graph_gives_features_and_those_of_ordinary_requests_come_with_it(
+    exported: Path, manifest: Manifest
+) -> None:
+    loaded, window = artifact.load(exported), TextWindow.even(128)
+    ordinary = artifact.read_ordinary(exported, manifest)
+    assert ordinary is not None
+    assert manifest.features is not None
+    assert ordinary.shape == (len(BUILT_IN), manifest.features.width)
+    (encoded,) = Tokenizer(loaded.tokenizer_path).encode([window.cut_text(BUILT_IN[0])], window)
+    found = Engine(loaded, ["cpu"]).read([encoded.ids]).features
+    assert found is not None
+    np.testing.assert_allclose(found[0], ordinary[0], atol=0.01)
 
 
 def test_manifest_describes_the_graph(tiny: Path, exported: Path, manifest: Manifest) -> None:
@@ -94,7 +116,7 @@ def test_int8_is_less_than_a_third_of_the_float_graph(exported: Path, manifest: 
     """Weights and embeddings are stored in one byte each."""
     size = (exported / "model.onnx").stat().st_size
 
-    assert size == manifest.verification["bytes"]["int8"]
+    assert 0 <= size - manifest.verification["bytes"]["int8"] < 2000, "the output for features"
     assert size * 3 < manifest.verification["bytes"]["float"]
 
 

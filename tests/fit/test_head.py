@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pointsman_export.fit.head import fit_heads, minimise
+from pointsman.classify.regression import minimise
+from pointsman_export.fit.head import fit_heads
 from pointsman_export.fit.validation import choose, cross_validate, fold_numbers
 
 

@@ -8,9 +8,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from pointsman_export.common.layers import with_layers
 from pointsman_export.fit import graph as graphs
 from pointsman_export.fit.head import Head
-from pointsman_export.fit.layers import with_layers
 
 MASK = np.array([[1, 1, 1, 0, 0], [0, 0, 0, 1, 1]], np.float32)
 TOKENS = np.random.default_rng(0).standard_normal((1, 5, 4)).astype(np.float32)

@@ -57,7 +57,8 @@ def test_every_file_is_in_the_wheel(names: list[str], package: str) -> None:
 def test_the_built_in_classifier_and_the_type_markers_are_in_the_wheel(names: list[str]) -> None:
     assets = "pointsman/assets/builtin/"
     expected = {
-        assets + name for name in ("calibration.bin", "model.onnx", "pointsman.json", "README.md", "tokenizer.json")
+        assets + name
+        for name in ("calibration.bin", "model.onnx", "ordinary.bin", "pointsman.json", "README.md", "tokenizer.json")
     }
 
     assert expected | {"pointsman/py.typed", "pointsman_export/py.typed"} <= set(names)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.engine import Probabilities
+from pointsman.classify.engine import EngineRun
 from support.process import PATIENCE_SECONDS
 
 
@@ -19,8 +19,8 @@ class Gate:
         self.runs: list[int] = []
         self._entered = threading.Semaphore(0)
         self._open = threading.Event()
-        self._engine_run = classifier._engine.run
-        classifier._engine.run = self._run  # type: ignore[method-assign]
+        self._read = classifier._engine.read
+        classifier._engine.read = self._held  # type: ignore[method-assign]
         self.open()
 
     def open(self) -> None:
@@ -32,8 +32,8 @@ class Gate:
     async def entered(self) -> None:
         assert await asyncio.to_thread(self._entered.acquire, timeout=PATIENCE_SECONDS)
 
-    def _run(self, batch: Sequence[Any], *, wide: bool = False) -> Probabilities:
+    def _held(self, batch: Sequence[Any], *, wide: bool = False) -> EngineRun:
         self.runs.append(len(batch))
         self._entered.release()
         assert self._open.wait(PATIENCE_SECONDS)
-        return self._engine_run(batch, wide=wide)
+        return self._read(batch, wide=wide)

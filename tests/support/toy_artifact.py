@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import tokenizers
 from onnx import TensorProto, helper, numpy_helper
 
@@ -72,6 +73,14 @@ def packed_model(labels: Sequence[str] = LABELS, words: Mapping[str, str] = WORD
     ]
     constants = {"votes": _votes(labels, words), "axis": np.array([1]), "zero": np.array(0), "one": np.array(1)}
     return _model(nodes, wanted, ["prompts", len(labels)], constants)
+
+
+def with_features(graph: bytes, node: Any | None = None) -> bytes:
+    """A graph whose `features` are its `logits`, or what the node makes of them."""
+    built = onnx.load_from_string(graph)
+    built.graph.node.append(node or helper.make_node("Identity", ["logits"], ["features"]))
+    built.graph.output.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", None]))
+    return bytes(built.SerializeToString())
 
 
 def after_votes(nodes: Sequence[Any], constants: Mapping[str, Any]) -> bytes:
@@ -142,6 +151,10 @@ def tokenizer(words: Mapping[str, str] = WORDS) -> bytes:
     )
     text: str = built.to_str()
     return text.encode()
+
+
+FEATURES = {"output": "features", "width": len(LABELS), "recipe": "logits"}
+"""For the manifest of a graph `with_features`."""
 
 
 def build(folder: Path, contents: Mapping[str, bytes] | None = None, **manifest: Any) -> Path:

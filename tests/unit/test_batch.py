@@ -62,7 +62,7 @@ class Work:
 @contextmanager
 def batching(
     work: Work, *, workers: int = 1, batch_tokens: int = 100, executor: Executor | None = None, **costs: Any
-) -> Iterator[Batcher[str]]:
+) -> Iterator[Batcher[str, str]]:
     short, long = ThreadPoolExecutor(workers, "short"), ThreadPoolExecutor(workers, "long")
     try:
         threads = Threads(executor or short, executor or long)
@@ -92,20 +92,20 @@ def work() -> Work:
 
 
 @pytest.fixture
-async def single(work: Work) -> AsyncIterator[Batcher[str]]:
+async def single(work: Work) -> AsyncIterator[Batcher[str, str]]:
     """One worker."""
     with batching(work) as batcher:
         yield batcher
 
 
-def submit(batcher: Batcher[str], text: str, tokens: int = 1, *, deadline: float = FOREVER) -> Job[str]:
+def submit(batcher: Batcher[str, str], text: str, tokens: int = 1, *, deadline: float = FOREVER) -> Job[str, str]:
     """Queue a text that somebody waits for."""
     job = batcher.submit(text, tokens, deadline, lambda _: None)
     job.waiters = 1
     return job
 
 
-async def result(job: Job[str]) -> str | ClassifierError:
+async def result(job: Job[str, str]) -> str | ClassifierError:
     async with asyncio.timeout(PATIENCE_SECONDS):
         return await asyncio.shield(job.result)
 
@@ -113,7 +113,7 @@ async def result(job: Job[str]) -> str | ClassifierError:
 # --- rule 1: no timer, batches grow out of load ----------------------------------------------------------------
 
 
-async def test_a_text_that_comes_while_a_worker_is_idle_starts_at_once(work: Work, single: Batcher[str]) -> None:
+async def test_a_text_that_comes_while_a_worker_is_idle_starts_at_once(work: Work, single: Batcher[str, str]) -> None:
     job = submit(single, "a")
     await work.started()
     assert (work.batches, single.queued, job.result.done()) == ([["a"]], 0, False)
@@ -121,7 +121,9 @@ async def test_a_text_that_comes_while_a_worker_is_idle_starts_at_once(work: Wor
     assert await result(job) == "A"
 
 
-async def test_what_comes_meanwhile_is_taken_together_by_the_next_free_worker(work: Work, single: Batcher[str]) -> None:
+async def test_what_comes_meanwhile_is_taken_together_by_the_next_free_worker(
+    work: Work, single: Batcher[str, str]
+) -> None:
     first = submit(single, "a")
     await work.started()
     rest = [submit(single, text) for text in "bcd"]
@@ -340,7 +342,7 @@ class Lone:
         self._work = work
         self._clock = clock
 
-    async def until_wide(self, batcher: Batcher[str], seconds: float) -> float:
+    async def until_wide(self, batcher: Batcher[str, str], seconds: float) -> float:
         """When a text next had all threads, which then took `seconds`: how long after the last one."""
         start = self._clock.now
         while True:
@@ -388,7 +390,7 @@ async def test_each_run_on_all_threads_that_is_in_time_halves_it(work: Work, lon
 # --- rule 6: a text whose waiters all left is dropped before it runs -------------------------------------------
 
 
-async def test_a_text_that_nobody_waits_for_is_dropped(work: Work, single: Batcher[str]) -> None:
+async def test_a_text_that_nobody_waits_for_is_dropped(work: Work, single: Batcher[str, str]) -> None:
     submit(single, "a")
     await work.started()
     left, stayed = submit(single, "left"), submit(single, "stayed")
@@ -411,7 +413,7 @@ async def test_a_dropped_text_takes_no_room_from_the_others(work: Work) -> None:
     assert work.batches == [["a"], ["b", "c"]]
 
 
-async def test_a_job_is_settled_in_the_moment_it_is_over(work: Work, single: Batcher[str]) -> None:
+async def test_a_job_is_settled_in_the_moment_it_is_over(work: Work, single: Batcher[str, str]) -> None:
     seen: list[tuple[str | ClassifierError, bool]] = []
     job = single.submit("a", 1, FOREVER, lambda value: seen.append((value, job.result.done())))
     job.waiters = 1
@@ -423,7 +425,9 @@ async def test_a_job_is_settled_in_the_moment_it_is_over(work: Work, single: Bat
 # --- rule 7: a failed run fails every text in it, and nothing is ever left waiting ------------------------------
 
 
-async def test_a_failed_run_fails_all_of_its_batch_and_the_next_one_works(work: Work, single: Batcher[str]) -> None:
+async def test_a_failed_run_fails_all_of_its_batch_and_the_next_one_works(
+    work: Work, single: Batcher[str, str]
+) -> None:
     work.broken = {"c"}
     first = submit(single, "a")
     await work.started()
@@ -439,7 +443,7 @@ async def test_a_failed_run_fails_all_of_its_batch_and_the_next_one_works(work: 
 
 
 async def test_a_run_that_hangs_makes_it_unhealthy_until_it_ends(
-    work: Work, single: Batcher[str], clock: Clock
+    work: Work, single: Batcher[str, str], clock: Clock
 ) -> None:
     """That is ten seconds after the worst that could be expected of it, which here is nothing."""
     job = submit(single, "a")
@@ -593,7 +597,7 @@ async def test_the_estimate_follows_what_runs_take(work: Work) -> None:
         assert await result(job) == "B"
 
 
-async def test_runs_and_what_is_in_them_are_counted(work: Work, single: Batcher[str]) -> None:
+async def test_runs_and_what_is_in_them_are_counted(work: Work, single: Batcher[str, str]) -> None:
     work.let()
     for job in [submit(single, text, 5) for text in "abc"]:
         await result(job)

@@ -171,7 +171,7 @@ async def test_a_cache_of_nothing_still_shares_what_is_in_flight(make_classifier
 
 async def test_a_failure_is_not_remembered(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(classifier._engine, "run", lambda *_, **__: 1 / 0)
+        patch.setattr(classifier._engine, "read", lambda *_, **__: 1 / 0)
         with pytest.raises(ClassifierError, match="ZeroDivisionError"):
             await classifier.classify("python")
     assert (await classifier.classify("python")).source == "run"

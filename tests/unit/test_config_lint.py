@@ -85,13 +85,6 @@ WARNINGS = [
         "insert",
     ),
     (
-        CATEGORIES + category("poetry", "description: Verse and the history of it") + GENERAL,
-        "categories[0]",
-        12,
-        '"poetry" can never be chosen',
-        "mmlu_categories: [history]",
-    ),
-    (
         CATEGORIES + category("poetry") + GENERAL,
         "categories[0]",
         12,

@@ -67,8 +67,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     ("content", "said"),
     [
         *(
-            (json.dumps({"format_version": version, "new": "field"}).encode(), "this release reads 1, 2 and 3")
-            for version in (0, 4, "1", None, [1])
+            (json.dumps({"format_version": version, "new": "field"}).encode(), "this release reads 1, 2, 3 and 4")
+            for version in (0, 5, "1", None, [1])
         ),
         *(
             (content, r"pointsman\.json: not a manifest")
@@ -125,7 +125,9 @@ NAMES = r"has inputs \['input_ids'\] and outputs \['logits'\], the manifest says
         pytest.param({}, {"inputs": ["input_ids", "mask"]}, NAMES, id="an input that it does not have"),
         pytest.param({}, {"output": "scores"}, NAMES, id="another output"),
         pytest.param({"model.onnx": MASKED}, {}, "'attention_mask'", id="an input that the manifest does not name"),
-        pytest.param({}, {"labels": LABELS[:13]}, "gives 14 logits for 13 labels", id="another number of labels"),
+        pytest.param(
+            {}, {"labels": LABELS[:13]}, "gives 14 logits, the manifest says 13", id="another number of labels"
+        ),
     ],
 )
 def test_a_graph_that_is_not_what_the_manifest_says_is_told(
@@ -303,8 +305,32 @@ def test_a_rectangular_run_has_at_most_32_rows() -> None:
 
     def call(feed: dict[str, Any]) -> Any:
         rows.append(len(feed["input_ids"]))
-        return feed["input_ids"][:, :1].astype(np.float32)
+        return [feed["input_ids"][:, :1].astype(np.float32)]
 
     batch = [np.full(5 + number % 2, number, dtype=np.int64) for number in range(150)]
-    assert _by_length(call, batch, masked=False)[:, 0].tolist() == list(range(150))
+    assert _by_length(call, batch, masked=False)[0][:, 0].tolist() == list(range(150))
     assert (max(rows), sum(rows)) == (32, 150)
+
+
+def with_features(folder: Path, node: Any | None = None, **changed: Any) -> Engine:
+    contents = {"model.onnx": toy_artifact.with_features(toy_artifact.model(), node)}
+    return engine(toy_artifact.build(folder, contents, features=toy_artifact.FEATURES | changed))
+
+
+def test_features_come_with_the_probabilities_which_stay_the_same(tmp_path: Path, toy_folder: Path) -> None:
+    prompts = [ids(2, 4, 3), ids(2, 7, 7, 3), ids(2, 5, 3)]
+    found = with_features(tmp_path).read(prompts)
+    assert np.array_equal(found.probabilities, engine(toy_folder).run(prompts))
+    assert found.features is not None
+    assert np.array_equal(softmax(found.features), found.probabilities)  # in the toy, features are the logits
+
+
+def test_features_of_another_width_than_the_manifest_says_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="gives 14 features, the manifest says 9"):
+        with_features(tmp_path, width=9)
+
+
+def test_a_text_whose_features_are_no_numbers_has_no_probabilities_either(tmp_path: Path) -> None:
+    log = helper.make_node("Log", ["logits"], ["features"])  # of 0 it is minus infinity
+    found = with_features(tmp_path, log).read([ids(2, 4, 3)])
+    assert np.isnan(found.probabilities).all()

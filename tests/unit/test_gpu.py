@@ -104,11 +104,11 @@ class OnTheHost(BucketRunner):
 
 def test_calls_on_fixed_buffers_give_what_the_graph_gives_for_each_prompt() -> None:
     session = onnxruntime.InferenceSession(toy_artifact.packed_model(), providers=[PROVIDERS["cpu"]])
-    runner = OnTheHost(onnxruntime, session, "logits", len(LABELS), Device())
+    runner = OnTheHost(onnxruntime, session, {"logits": len(LABELS)}, Device())
     random = np.random.default_rng(0)
     for lengths in ((5,), (3, 60, 7), (5000,), (64,), (4000, 200, 1), (2,) * 20, (3, 60, 7)):
         batch = [random.integers(0, len(toy_artifact.WORDS), length) for length in lengths]
-        assert runner.logits(batch) == pytest.approx(session.run(["logits"], pack(batch))[0])
+        assert runner.run(batch)[0] == pytest.approx(session.run(["logits"], pack(batch))[0])
 
 
 class Watched(OnTheHost):
@@ -136,15 +136,15 @@ class Watched(OnTheHost):
 
 def watched() -> Watched:
     session = onnxruntime.InferenceSession(toy_artifact.packed_model(), providers=[PROVIDERS["cpu"]])
-    return Watched(onnxruntime, session, "logits", len(LABELS), Device())
+    return Watched(onnxruntime, session, {"logits": len(LABELS)}, Device())
 
 
 def test_one_thread_captures_and_runs_whoever_calls() -> None:
     """ONNX Runtime keeps a captured graph for the thread that captured it: another would capture anew."""
     runner = watched()
-    runner.logits(prompts(3))
+    runner.run(prompts(3))
     with ThreadPoolExecutor(2) as callers:
-        list(callers.map(lambda length: runner.logits([np.ones(length, int)]), (3, 60, 100, 5000)))
+        list(callers.map(lambda length: runner.run([np.ones(length, int)]), (3, 60, 100, 5000)))
     assert len(runner.threads) == 5 + 2  # two buckets, and a call beyond them
     assert set(runner.threads) == {"gpu_0"}
 
@@ -153,7 +153,7 @@ def test_every_run_has_whole_blocks_of_tokens() -> None:
     """As a graph for a GPU needs it, also beyond the buckets."""
     runner = watched()
     for length in (3, 65, 4096, 5000):
-        runner.logits([np.ones(length, int)])
+        runner.run([np.ones(length, int)])
     assert runner.tokens == [64, 128, 4096, 79 * 64]
 
 
@@ -174,20 +174,20 @@ def test_texts_are_prepared_while_others_run(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(runner, "_replay", blocked)
     monkeypatch.setattr("pointsman.classify.onnx_cuda.fill", noted)
     with ThreadPoolExecutor(2) as callers:
-        first = callers.submit(runner.logits, prompts(3))
+        first = callers.submit(runner.run, prompts(3))
         assert entered.wait(10)
-        second = callers.submit(runner.logits, prompts(5))
+        second = callers.submit(runner.run, prompts(5))
         assert prepared.wait(10)
         assert not first.done()
         go_on.set()
-        assert len(first.result()) == len(second.result()) == 1
+        assert len(first.result()[0]) == len(second.result()[0]) == 1
 
 
 def test_after_the_end_no_call_starts() -> None:
     runner = watched()
     runner.close()
     with pytest.raises(RuntimeError, match="shutdown"):
-        runner.logits(prompts(3))
+        runner.run(prompts(3))
 
 
 def test_beside_vllm_the_memory_is_limited_unless_the_config_says_otherwise() -> None:

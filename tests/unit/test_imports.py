@@ -68,7 +68,7 @@ def test_the_training_takes_one_module_of_the_wheel() -> None:
     Only what changes a finished artifact runs where the wheel is installed.
     """
     shared = "pointsman_export.export.mean_bert"
-    finish = {"training.calibration", "training.provenance"}
+    finish = {"training.calibration", "training.ordinary", "training.provenance"}
     trains = {name: path for name, path in modules(FOLDERS["training"]).items() if name not in finish}
     names = {one for path in trains.values() for one in imported(path)}
 

@@ -70,7 +70,7 @@ class Request:
         assert feed["input_ids"].shape == feed["attention_mask"].shape == (1, feed["attention_mask"].sum())
         self._logits[:] = feed["input_ids"].shape[1]
 
-    def get_output_tensor(self, _: int) -> Any:
+    def get_tensor(self, _: str) -> Any:
         """The memory of the result is that of the request's next one, too."""
         return SimpleNamespace(data=self._logits)
 
@@ -114,7 +114,7 @@ def test_prompts_run_one_by_one_and_unpadded(library: Library) -> None:
     made = OpenVinoRunner(MODEL, "int8-f32", 2)
     assert made.wide is not None
     for run in (made.narrow, made.wide):
-        assert run([ids(3), ids(7)]).tolist() == [[3, 3], [7, 7]]
+        assert run([ids(3), ids(7)])[0].tolist() == [[3, 3], [7, 7]]
 
 
 def test_there_are_as_many_requests_as_runs_at_a_time(library: Library) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from pointsman.adapters.catalog import ModelCard, ServedModels
 from pointsman.classify.calibration import Calibration
+from pointsman.classify.described import CategoryTexts, fit
 from pointsman.config.client_keys import KeyScope
 from pointsman.config.model import (
     BUILTIN_FAMILIES,
@@ -562,3 +563,82 @@ def test_a_rule_against_the_first_adapter_is_the_reason_also_where_nothing_else_
     barred = CategoryChoice("technical", 0.9, Reason.CLASSIFIED, never=(("one", "keep-out"),))
     decision = Planner(made).decide(barred, 0.0, served(a={BASE: None}))
     assert (decision.model, decision.reason, decision.rule) == (BASE, Reason.RULE, "keep-out")
+
+
+# --- described categories --------------------------------------------------------------------------------------
+
+
+def mixed(*described: str, **languages: frozenset[str]) -> Policy:
+    """`legal` is covered by labels, the others are described; the threshold is 0.5."""
+    made = config(category("legal"), *map(category, described), threshold=0.5)
+    texts = {name: CategoryTexts(np.eye(2, dtype="f"), np.empty((0, 2), "f")) for name in described}
+    return Policy(made, LABELS, head=fit(texts, np.eye(2), "", languages) if described else None)
+
+
+def scores(law: float, *described: float) -> tuple[float, ...]:
+    """The labels' probabilities, with so much for `law`; those of the described categories, and of nobody."""
+    return (0.0, 0.0, 0.0, law, 1 - law, *described, 1 - sum(described))
+
+
+def test_a_described_category_is_as_sure_as_it_is_likelier_than_nobody() -> None:
+    """A near neighbor, here with as much, does not lower it."""
+    found = mixed("sql", "dba").choose(scores(0.1, 0.45, 0.4))
+    assert (found.category, found.reason) == ("sql", Reason.CLASSIFIED)
+    assert found.confidence == pytest.approx(0.45 / 0.6)
+    assert found.near == RunnerUp("dba", round(0.4 / 0.55, 4))
+
+
+def test_the_likelier_wins_of_a_described_category_and_one_that_labels_cover() -> None:
+    """What labels say counts for what belongs to no described category."""
+    policy = mixed("sql")
+    assert policy.choose(scores(0.9, 0.4)).category == "legal"  # 0.9 * 0.6 is more than 0.4
+    assert policy.choose(scores(0.9, 0.6)).category == "sql"
+    assert policy.choose(scores(0.9, 0.4)).confidence == pytest.approx(0.9)
+
+
+def test_a_described_category_below_its_threshold_makes_room() -> None:
+    found = mixed("sql").choose(scores(0.6, 0.45))
+    assert found.category == "legal"
+    assert found.confidence == pytest.approx(0.6)
+
+
+def test_if_a_labels_category_that_wins_misses_its_threshold_the_fallback_answers() -> None:
+    found = mixed("sql").choose(scores(0.48, 0.05))
+    assert (found.category, found.reason) == (None, Reason.LOW_CONFIDENCE)
+    assert found.missed == MissedThreshold("legal", 0.5)
+
+
+def test_what_is_about_many_described_categories_alike_is_ambiguous() -> None:
+    names = [f"adapter-{number}" for number in range(10)]
+    found = mixed(*names).choose(scores(0.1, *[0.095] * 10))
+    assert (found.category, found.reason) == (None, Reason.AMBIGUOUS)
+    assert mixed(*names).choose(scores(0.1, 0.3, *[0.06] * 9)).category == "adapter-0"
+
+
+def test_in_a_language_that_labels_do_not_know_only_described_categories_are_chosen() -> None:
+    found = mixed("sql").choose_described((0.8, 0.2), "fr")
+    assert found is not None
+    assert (found.category, found.reason) == ("sql", Reason.CLASSIFIED)
+    assert mixed("sql").choose_described((0.3, 0.7), "fr") is None
+    assert mixed().choose_described((), "fr") is None
+
+
+def test_a_category_with_examples_in_other_languages_is_not_chosen() -> None:
+    policy = mixed("support", "sql", support=frozenset({"de", "en"}))
+    assert policy.choose_described((0.8, 0.05, 0.15), "fr") is None
+    german, french = policy.choose_described((0.8, 0.1, 0.1), "de"), policy.choose_described((0.5, 0.4, 0.1), "fr")
+    assert [one and one.category for one in (german, french)] == ["support", "sql"]
+
+
+def test_a_conversation_leaves_a_described_category_for_a_likelier_one_only() -> None:
+    policy = mixed("sql", "poems")
+    about = FollowUp("sql", "and a poem about it", together=0.1)
+    assert policy.choose(scores(0.1, 0.7, 0.1), about).category == "sql"
+    assert policy.may_end(scores(0.1, 0.02, 0.9), about)
+    assert not policy.may_end(scores(0.1, 0.5, 0.4), about)
+
+
+def test_without_described_categories_every_score_is_the_sum_of_labels_to_the_bit() -> None:
+    values = tuple(np.random.default_rng(1).dirichlet(np.ones(len(LABELS))).tolist())
+    assert mixed().scores(values) == {"legal": values[LABELS.index("law")]}
+    assert mixed("sql").scores((*values, 0.3, 0.7)) == {"legal": values[LABELS.index("law")], "sql": pytest.approx(0.3)}

@@ -383,5 +383,5 @@ def test_an_empty_vocabulary_is_refused(tmp_path: Path, make_classifier: Make) -
 
 def test_the_built_in_classifier_has_known_answers() -> None:
     manifest = artifact.load(artifact.BUILTIN).manifest
-    assert manifest.format_version == 3
+    assert manifest.format_version == 4
     assert all(0.8 < max(known.probabilities) < 1 for known in manifest.known_answers[:2])

@@ -38,7 +38,7 @@ def known() -> PrecomputedClassifier:
     languages = ["fr" if text.startswith("Bonjour") else "en" for text in texts]
     supported = np.array([language == "en" for language in languages])
     reading = TextPredictions(probabilities, np.full(count, 7), supported, list(languages), 0, 512, np.ones(count))
-    return PrecomputedClassifier(LABELS, None, dict(zip(texts, results(reading), strict=True)))
+    return PrecomputedClassifier(LABELS, None, dict(zip(texts, results(reading, len(LABELS)), strict=True)))
 
 
 def decided(*asked: LoggedRequest, made: Config | None = None, **routing: Any) -> list[tuple[str | None, str, str]]:

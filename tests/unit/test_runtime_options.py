@@ -259,8 +259,8 @@ def test_a_packed_graph_runs_on_the_buffers_of_its_device(tmp_path: Path, monkey
         def __init__(self, *arguments: Any) -> None:
             made_with.append(arguments)
 
-        def logits(self, prompts: list[Any]) -> Any:
-            return np.zeros((len(prompts), len(LABELS)), np.float32)
+        def run(self, prompts: list[Any]) -> Any:
+            return [np.zeros((len(prompts), len(LABELS)), np.float32)]
 
         def close(self) -> None: ...
 
@@ -268,7 +268,7 @@ def test_a_packed_graph_runs_on_the_buffers_of_its_device(tmp_path: Path, monkey
     folder = toy_artifact.build(tmp_path, target="gpu", inputs=PACKED)
     runtime = Runtime(inputs=PACKED)
     made = opened(monkeypatch, runtime, folder, "cuda", Device(3))
-    assert made_with == [(runtime, runtime.sessions[0], "logits", len(LABELS), Device(3))]
+    assert made_with == [(runtime, runtime.sessions[0], {"logits": len(LABELS)}, Device(3))]
     assert made.run([np.array([2]), np.array([2, 3])]).shape == (2, len(LABELS))
 
 

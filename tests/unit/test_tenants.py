@@ -196,7 +196,7 @@ async def test_what_is_read_of_a_change_of_subject_is_its_clients(
     clients: list[tuple[str, str]] = []
     classify = classifier.classify
 
-    async def noted(text: str, deadline: Any = None, client: str = "") -> Classification:
+    async def noted(text: str, deadline: Any = None, client: str = "", *_: Any) -> Classification:
         clients.append((client, text))
         return await classify(text, deadline, client)
 
@@ -245,7 +245,7 @@ def test_every_text_is_classified_as_its_clients(
     """By the name of the key, and as nobody's where there are no keys."""
     classified = []
 
-    async def classify(_: Any, text: str, __: float | None, client: str = "") -> Classification:
+    async def classify(_: Any, text: str, __: float | None, client: str = "", *___: Any) -> Classification:
         classified.append(client)
         return Classification((0.4, 0.3, 0.3), 5, False, Timing(), "run", "5ca1ab1e")
 

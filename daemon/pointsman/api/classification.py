@@ -110,8 +110,8 @@ async def _classify(router: Router, reader: TextReader, text: str, deadline: flo
     except ClassifierError as error:
         raise _ClassificationError(f"not classified: {error}; try again") from error
     labels = dict(zip(router.classifier.labels, found.probabilities, strict=True))
-    scores = router.policy.scores(found.probabilities) or labels
-    category = max(scores, key=scores.__getitem__)
+    scores = router.policy.scores(found.scores) or labels
+    category = router.policy.likeliest(found.scores) or max(labels, key=labels.__getitem__)
     choice = reader.choose(found, None)
     model = router.planner.decide(choice, 0.0, router.served()).model
     return _ClassifiedText(category, scores[category], model, labels, time.perf_counter() - started)

@@ -93,7 +93,11 @@ class GenerationBuilder:
         vllms = self._vllms(prepared, previous)
         poller = vllms.poller
         router = Router(
-            config, prepared.classifier, lambda: poller.served, previous.backend.router if previous else None
+            config,
+            prepared.classifier,
+            lambda: poller.served,
+            previous.backend.router if previous else None,
+            prepared.head,
         )
         shadow = self._shadow(prepared, previous)
         compare = None if shadow is None else functools.partial(shadow.offer, router, texts=texts)

@@ -103,9 +103,10 @@ class Candidates:
             raise _refused(name, str(error)) from error
         if answer.error is not None:
             raise _refused(name, answer.error)
-        other, policy = classification(answer), loaded.policy
+        described = () if routed.classification is None else routed.classification.described
+        other, policy = classification(answer, described), loaded.policy
         share, tools = (0.0, False) if routed.remembered is None else (routed.remembered.share, routed.remembered.tools)
-        scores = policy.scores(other.probabilities)
+        scores = policy.scores(other.scores)
         labels = dict(zip(loaded.manifest.labels, other.probabilities, strict=True))
         return {
             "artifact": name,
@@ -122,7 +123,7 @@ class Candidates:
         self._stay()
         options, config, loaded = shadow_options(folder, router.config, router.classifier), router.config, self._loaded
         if loaded is None or (loaded.options, loaded.manifest, loaded.config) != (options, manifest, config):
-            policy = Policy(config, manifest.labels, calibration=calibration)
+            policy = Policy(config, manifest.labels, calibration=calibration, head=router.head)
             if loaded is None or (loaded.options, loaded.manifest) != (options, manifest):
                 await self.close()
                 starting = asyncio.get_running_loop().create_task(ShadowProcess.start(options))

@@ -14,7 +14,9 @@ import msgspec
 from pointsman import files
 from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
+from pointsman.classify.category_head import make_head
 from pointsman.classify.classifier import Classifier, load_classifier
+from pointsman.classify.described import DescribedHead
 from pointsman.classify.time_limit import in_time
 from pointsman.config.admin_address import with_admin_address
 from pointsman.config.client_keys import ClientKeys, KeyFile, load_keys
@@ -63,6 +65,8 @@ class PreparedConfig:
     """The settings that preserve the routes from when thresholds were fitted by default; None if nothing changes."""
     hash_key: bytes = b""
     """The key for hashes in the log and in the file of feedback."""
+    head: DescribedHead | None = None
+    """The scores of the described categories, if there are any."""
 
     def sha256(self) -> str:
         """Return a hex digest of the config's values, independent of the file's formatting."""
@@ -98,7 +102,7 @@ def prepare(
     found = _artifact(config.classifier.category_model.model_id, loaded)
     labels = found.manifest.labels
     shadow = _shadow(loaded)
-    findings = lint(loaded, labels, shadow=shadow.labels)
+    findings = lint(loaded, labels, shadow=shadow.labels, describes=found.manifest.features is not None)
     if findings.errors:
         raise ConfigError(str(origin), findings.errors)
     warnings = [] if promoted is None else [promoted.describe()]
@@ -121,6 +125,7 @@ def prepare(
         classifier = previous.classifier
     else:
         classifier = load_classifier(config, found, hash_key)
+    head = _head(config, classifier, previous)
     return PreparedConfig(
         config,
         classifier,
@@ -134,7 +139,19 @@ def prepare(
         promoted=promoted,
         former=None if former is None else former.render(str(origin)),
         hash_key=hash_key,
+        head=head,
     )
+
+
+def _head(config: Config, classifier: Classifier, previous: PreparedConfig | None) -> DescribedHead | None:
+    """Return the head of the described categories; whatever fails, a new classifier is closed."""
+    try:
+        before = None if previous is None else previous.head
+        return make_head(config, classifier.artifact, classifier.features, before)
+    except BaseException:
+        if previous is None or classifier is not previous.classifier:
+            classifier.close()
+        raise
 
 
 def _started(config: Config, vllm: str | None, log_level: Level | None) -> Config:

@@ -160,10 +160,11 @@ class ShadowClassifier:
 
     async def _read_all(self, found: Artifact) -> None:
         self.state = "loading"
-        policy = Policy(self._serves.config, found.manifest.labels, calibration=found.calibration)
+        labels, head = found.manifest.labels, self._serves.head
+        policy = Policy(self._serves.config, labels, calibration=found.calibration, head=head)
         process = await ShadowProcess.start(shadow_options(found.folder, self._serves.config, self._serves.classifier))
         try:
-            if list(process.labels) != found.manifest.labels:
+            if list(process.labels) != labels:
                 raise ShadowEnded("the artifact was replaced while it was loaded")
             self.state = "running"
             self._log.write("info", "shadow", artifact=self._name, state=self.state)
@@ -184,7 +185,7 @@ class ShadowClassifier:
                 self._failed += 1
                 self._count("failed")
             return
-        second = text.opinion(policy, classification(answer))
+        second = text.opinion(policy, classification(answer, text.found.described))
         text.on_opinion(second)
         if text.counts:
             self._compare(text, second)

@@ -42,8 +42,11 @@ def shadow_options(folder: Path, config: Config, first: Classifier) -> ShadowOpt
     )
 
 
-def classification(answer: ShadowAnswer) -> Classification:
-    """Return an answer without an error in the form of the service's classifiers."""
+def classification(answer: ShadowAnswer, described: tuple[float, ...]) -> Classification:
+    """Return an answer without an error in the form of the service's classifiers.
+
+    Described categories have the scores that the serving classifier gave them.
+    """
     return Classification(
         probabilities=answer.probabilities,
         tokens=0,
@@ -52,6 +55,7 @@ def classification(answer: ShadowAnswer) -> Classification:
         source="run",
         language=answer.language,
         supported=answer.supported,
+        described=described,
     )
 
 

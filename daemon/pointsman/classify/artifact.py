@@ -1,7 +1,7 @@
 """Read an artifact: a folder with `model.onnx`, `tokenizer.json` and the manifest `pointsman.json`.
 
-It may have calibration rows, too, in `calibration.bin`. `pointsman export` and `fit` write artifacts. Every file is
-bounded, and must be a regular file.
+It may have calibration rows, too, in `calibration.bin`, and the features of ordinary requests in `ordinary.bin`.
+`pointsman export` and `fit` write artifacts. Every file is bounded, and must be a regular file.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from pointsman import files
-from pointsman.classify import calibration
+from pointsman.classify import calibration, ordinary
 from pointsman.classify.calibration import BadCalibration, Calibration
-from pointsman.classify.manifest import CALIBRATION, MODEL, TOKENIZER, BadManifest, Manifest, decode
+from pointsman.classify.manifest import CALIBRATION, MODEL, ORDINARY, TOKENIZER, BadManifest, Manifest, decode
+from pointsman.classify.ordinary import BadOrdinary
 from pointsman.errors import ArtifactError
 
 MANIFEST = "pointsman.json"
@@ -91,14 +95,21 @@ def read_calibration(folder: Path, manifest: Manifest) -> Calibration | None:
         return None
     path = folder / CALIBRATION
     try:
-        data = files.read(path, calibration.MAX_CALIBRATION_BYTES)
-        _check(path, hashlib.sha256(data).hexdigest(), manifest.files[CALIBRATION])
+        data = _verified(path, calibration.MAX_CALIBRATION_BYTES, manifest)
         return calibration.decode(data, len(manifest.labels))
-    except FileNotFoundError:
-        raise _missing(path) from None
-    except OSError as error:
-        raise _unreadable(path, error) from error
     except BadCalibration as error:
+        raise ArtifactError(f"{path}: {error}; export the classifier again") from error
+
+
+def read_ordinary(folder: Path, manifest: Manifest) -> npt.NDArray[np.floating] | None:
+    """Read and verify the features of ordinary requests; return None if the artifact has none; raises ArtifactError."""
+    if manifest.features is None or ORDINARY not in manifest.files:
+        return None
+    path = folder / ORDINARY
+    try:
+        data = _verified(path, ordinary.MAX_ORDINARY_BYTES, manifest)
+        return ordinary.decode(data, manifest.features.width)
+    except BadOrdinary as error:
         raise ArtifactError(f"{path}: {error}; export the classifier again") from error
 
 
@@ -108,6 +119,18 @@ def sha256(path: Path) -> str:
         if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
             raise OSError(0, f"it is larger than {MAX_FILE_BYTES:,} bytes")
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _verified(path: Path, max_bytes: int, manifest: Manifest) -> bytes:
+    """Return the content of a file that the manifest lists; raises ArtifactError."""
+    try:
+        data = files.read(path, max_bytes)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    _check(path, hashlib.sha256(data).hexdigest(), manifest.files[path.name])
+    return data
 
 
 def _check(path: Path, found: str, digest: str) -> None:

@@ -11,17 +11,19 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from pointsman.classify.artifact import Artifact
-from pointsman.classify.engine import Engine
+from pointsman.classify.described import DescribedHead
+from pointsman.classify.engine import Array, Engine
 from pointsman.classify.job_queue import Job
 from pointsman.classify.language import UNCERTAIN, DetectedLanguage
 from pointsman.classify.loading import load_model
 from pointsman.classify.runtime import trim_memory
 from pointsman.classify.scheduler import BatchCounts, Batcher, Threads
 from pointsman.classify.time_limit import in_time
+from pointsman.classify.tokenizer import TextWindow
 from pointsman.classify.workers import NICE_LONG, NICE_SHORT, workers
 from pointsman.config.model import ClassifierOptions, Config
 from pointsman.eager import continue_in_task
@@ -47,6 +49,8 @@ class Classification:
     """A result: `probabilities` are in label order and sum to 1; `cut` if only head and tail of the text were read."""
 
     probabilities: tuple[float, ...]
+    described: tuple[float, ...] = field(default=(), kw_only=True)
+    """The probabilities of the described categories, and last of nobody; empty if there are none."""
     tokens: int
     cut: bool
     timing: Timing
@@ -59,6 +63,11 @@ class Classification:
     supported: bool = True
     """False if the text is in a language that the artifact does not declare: the probabilities mean nothing."""
 
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Return all probabilities, as a policy takes them."""
+        return self.probabilities + self.described
+
 
 @dataclass(slots=True)
 class Lookups:
@@ -67,6 +76,13 @@ class Lookups:
     hits: int = 0
     misses: int = 0
     coalesced: int = 0
+
+
+class _Read(NamedTuple):
+    """A text to read, and the head that scores it besides the artifact's own."""
+
+    text: str
+    head: DescribedHead | None
 
 
 class Classifier:
@@ -106,12 +122,12 @@ class Classifier:
             workers(count, nice=NICE_SHORT, name="classify"),
             workers(count, nice=NICE_LONG, name="classify-long"),
         )
-        self._batcher: Batcher[Classification] = Batcher(
+        self._batcher: Batcher[_Read, Classification] = Batcher(
             self._work, Threads(*self._threads), self.curve, batch_tokens=self._batch_tokens
         )
         self._cache: Lru[tuple[int, int], Classification] = Lru(options.cache_entries)
         self._hash_key = hash_key
-        self._running: dict[tuple[int, int], Job[Classification]] = {}
+        self._running: dict[tuple[int, int], Job[_Read, Classification]] = {}
         self.lookups = Lookups()
         self.turn = asyncio.Lock()
         """Held while the texts of one of `runs` are classified, so that others wait for one run a worker at most."""
@@ -165,18 +181,21 @@ class Classifier:
             room -= tokens
         yield found
 
-    async def classify(self, text: str, deadline: float | None = None, client: str = "") -> Classification:
+    async def classify(
+        self, text: str, deadline: float | None = None, client: str = "", head: DescribedHead | None = None
+    ) -> Classification:
         """Classify a text; raises DeadlineMissed, Overloaded, or ClassifierError. May be canceled.
 
         `deadline` is in seconds; by default it follows from the text's predicted run. `client` is whose text it is:
-        what others have sent counts for none of its texts.
+        what others have sent counts for none of its texts. `head` scores the text, too, in the same run.
         """
-        whole = _key(text, client)
+        owner = client if head is None else f"{head.key} {client}"
+        whole = _key(text, owner)
         if (hit := self._cache.get(whole)) is not None:
             self.lookups.hits += 1
             return hit
         read = self.read(text)
-        key = whole if read is text else _key(read, client)
+        key = whole if read is text else _key(read, owner)
         if read is not text and (hit := self._remembered(whole, key)) is not None:
             self.lookups.hits += 1
             return hit
@@ -189,7 +208,9 @@ class Classifier:
         else:
             source = "run"
             self.lookups.misses += 1
-            job = self._batcher.submit(read, tokens, deadline, lambda result: self._remember(key, text_hash, result))
+            job = self._batcher.submit(
+                _Read(read, head), tokens, deadline, lambda result: self._remember(key, text_hash, result)
+            )
             self._running[key] = job
         result = await self._wait(job, deadline)
         timing = replace(result.timing, queue=job.started_at - job.queued_at)
@@ -203,7 +224,7 @@ class Classifier:
             self._cache.put(whole, hit)  # cutting the text and hashing the parts takes most of the time of a hit
         return hit
 
-    async def _wait(self, job: Job[Classification], deadline: float) -> Classification:
+    async def _wait(self, job: Job[_Read, Classification], deadline: float) -> Classification:
         job.waiters += 1
         try:
             await continue_in_task()
@@ -236,22 +257,43 @@ class Classifier:
     def _guess(self, text: str) -> int:
         return min(self._window.max_tokens, 2 + len(_bytes(text)) // BYTES_PER_TOKEN_GUESS)
 
-    def _work(self, texts: list[str], wide: bool, limit: int) -> list[Classification | ClassifierError]:
-        """Tokenize, judge and run a batch, in a worker thread; read at most `limit` tokens of each text."""
+    def features(self, text: str, max_tokens: int) -> Array | None:
+        """Return the features of a text, shape [width], of at most `max_tokens` tokens; None without features.
+
+        Blocks for a run beside those of the workers; raises the errors of the library. For any thread.
+        """
+        window = TextWindow.even(min(max_tokens, self._window.max_tokens))
+        found = self._engine.read([self._tokenizer.encode([window.cut_text(text)], window)[0].ids])
+        return None if found.features is None else found.features[0]
+
+    def _work(self, batch: list[_Read], wide: bool, limit: int) -> list[Classification | ClassifierError]:
+        """Tokenize, judge, run and score a batch, in a worker thread; read at most `limit` tokens of each text."""
+        texts = [one.text for one in batch]
         started = time.perf_counter()
         window = replace(self._window, max_tokens=min(limit, self._window.max_tokens))
         encoded = self._tokenizer.encode(texts, window)
         detected_languages = [self._judge_language(text) for text in texts]
         tokenized = time.perf_counter()
-        rows = self._engine.run([item.ids for item in encoded], wide=wide).tolist()
+        found = self._engine.read([item.ids for item in encoded], wide=wide)
+        described = _described([one.head for one in batch], found.features)
         timing = Timing(tokenize=tokenized - started, infer=time.perf_counter() - tokenized)
         return [
             ClassifierError("the graph returned NaN or infinity")
             if math.isnan(row[0])
             else Classification(
-                tuple(row), len(item.ids), item.cut, timing, "run", "", detected.language, detected.supported
+                tuple(row),
+                len(item.ids),
+                item.cut,
+                timing,
+                "run",
+                "",
+                detected.language,
+                detected.supported,
+                described=scores,
             )
-            for item, row, detected in zip(encoded, rows, detected_languages, strict=True)
+            for item, row, detected, scores in zip(
+                encoded, found.probabilities.tolist(), detected_languages, described, strict=True
+            )
         ]
 
     def close(self) -> None:
@@ -267,9 +309,20 @@ class Classifier:
         trim_memory()
 
 
-def _key(text: str, client: str) -> tuple[int, int]:
-    """Return the hash and length of a client's text; Python's hash has a secret key: nobody can make two collide."""
-    return hash((client, text) if client else text), len(text)
+def _described(heads: list[DescribedHead | None], features: Array | None) -> list[tuple[float, ...]]:
+    """Return what each text's head gives for it; a batch may have texts of two configs."""
+    scores: list[tuple[float, ...]] = [()] * len(heads)
+    if features is not None:
+        for head in {id(head): head for head in heads if head is not None}.values():
+            own = [at for at, one in enumerate(heads) if one is head]
+            for at, row in zip(own, head.probabilities(features[own]).tolist(), strict=True):
+                scores[at] = tuple(row)
+    return scores
+
+
+def _key(text: str, owner: str) -> tuple[int, int]:
+    """Return the hash and length of an owner's text; Python's hash has a secret key: nobody can make two collide."""
+    return hash((owner, text) if owner else text), len(text)
 
 
 def text_key(read: str, hash_key: bytes = b"") -> bytes:

@@ -7,7 +7,7 @@ import functools
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,15 @@ from pointsman.errors import ArtifactError, CannotStart
 # Attention takes memory for each row.
 MAX_ROWS = 32
 
-Logits = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float32]
+
+
+class EngineRun(NamedTuple):
+    """The results of a run: probabilities [prompts, labels], and features [prompts, width] or None."""
+
+    probabilities: Probabilities
+    features: Array | None
 
 
 class Engine:
@@ -46,8 +53,12 @@ class Engine:
         """
         self._artifact = artifact
         self._packed = list(artifact.manifest.inputs) == list(packing.INPUTS)
-        self._narrow: Callable[[Sequence[Ids]], Logits]
-        self._wide: Callable[[Sequence[Ids]], Logits] | None = None
+        manifest = artifact.manifest
+        self._outputs = {manifest.output: len(manifest.labels)}
+        if manifest.features is not None:
+            self._outputs[manifest.features.output] = manifest.features.width
+        self._narrow: Callable[[Sequence[Ids]], list[Array]]
+        self._wide: Callable[[Sequence[Ids]], list[Array]] | None = None
         self._stops: list[Callable[[], None]] = []
         self._stopped = False
         self.captured: tuple[int, ...] = ()
@@ -77,18 +88,25 @@ class Engine:
         return self._wide is not None
 
     def run(self, batch: Sequence[Ids], *, wide: bool = False) -> Probabilities:
-        """Return probabilities of shape [prompts, labels]; `wide` uses all threads if possible.
+        """Return the probabilities of `read`."""
+        return self.read(batch, wide=wide).probabilities
 
-        A row is NaN if the graph returned NaN or infinity for this prompt. On CPU nothing is padded. Raises the errors
-        of the library, and ValueError if the shape is wrong.
+    def read(self, batch: Sequence[Ids], *, wide: bool = False) -> EngineRun:
+        """Return what the graph gives for each prompt; `wide` uses all threads if possible.
+
+        A row of the probabilities is NaN if the graph returned NaN or infinity for this prompt, also in its features.
+        On CPU nothing is padded. Raises the errors of the library, and ValueError if a shape is wrong.
         """
-        logits = self._wide(batch) if wide and self._wide is not None else self._narrow(batch)
-        expected = (len(batch), len(self._artifact.manifest.labels))
-        if logits.shape != expected:
-            raise ValueError(f"the graph returns logits of shape {list(logits.shape)}, expected {list(expected)}")
+        found = self._wide(batch) if wide and self._wide is not None else self._narrow(batch)
+        for (name, width), values in zip(self._outputs.items(), found, strict=True):
+            if values.shape != (expected := (len(batch), width)):
+                raise ValueError(f"the graph returns {name} of shape {list(values.shape)}, expected {list(expected)}")
         with np.errstate(over="ignore"):
-            scaled = logits / self._artifact.manifest.temperature
-        return softmax(np.where(np.isfinite(scaled).all(axis=1, keepdims=True), scaled, np.nan))
+            scaled = found[0] / self._artifact.manifest.temperature
+        usable = np.isfinite(scaled).all(axis=1, keepdims=True)
+        for features in found[1:]:
+            usable &= np.isfinite(features).all(axis=1, keepdims=True)
+        return EngineRun(softmax(np.where(usable, scaled, np.nan)), found[1] if found[1:] else None)
 
     def stop(self) -> None:
         """End all runs on the CPU, at their next operator, and let no more start; call from any thread."""
@@ -142,21 +160,20 @@ class Engine:
 
     def _open_openvino(self, threads: int) -> None:
         manifest = self._artifact.manifest
-        runner = OpenVinoRunner(self._artifact.model_path, manifest.precision, threads)
-        _check_names(runner.inputs, dict.fromkeys(runner.outputs, ()), self._artifact)
+        runner = OpenVinoRunner(self._artifact.model_path, manifest.precision, threads, list(self._outputs))
+        _check_names(runner.inputs, dict.fromkeys(runner.outputs, ()), self._artifact, self._outputs)
         self.version = runner.version
         self._narrow, self._wide = runner.narrow, runner.wide
         self._stops = [runner.close]
 
     def _open_cpu(self, threads: int) -> None:
         sessions = open_cpu(self._runtime, self._artifact.model_path, threads, state_folder())
-        _check_session(sessions.narrow, self._artifact)
+        _check_session(sessions.narrow, self._artifact, self._outputs)
         self._narrow = self._with(sessions.narrow)
         self._wide = None if sessions.wide is None else self._with(sessions.wide)
         self.notes += [] if sessions.note is None else [sessions.note]
 
     def _open_cuda(self, name: str, device: Device) -> None:
-        manifest = self._artifact.manifest
         chosen = cuda_options(device, capture=self._packed)
         options = self._runtime.SessionOptions()
         options.log_severity_level = 3
@@ -165,19 +182,19 @@ class Engine:
         )
         if session.get_providers()[0] != name:  # ONNX Runtime falls back to CPU and only prints a warning
             raise ProviderUnavailable(f"{name} does not start on device {device.id}: check the driver and `nvidia-smi`")
-        _check_session(session, self._artifact)
+        _check_session(session, self._artifact, self._outputs)
         self._narrow = self._with(session)
         if self._packed:
-            runner = BucketRunner(self._runtime, session, manifest.output, len(manifest.labels), device)
+            runner = BucketRunner(self._runtime, session, self._outputs, device)
             self._stops.append(runner.close)
-            self._narrow = runner.logits
+            self._narrow = runner.run
             self.captured = BUCKETS
 
-    def _with(self, session: Any) -> Callable[[Sequence[Ids]], Logits]:
-        output, options = self._artifact.manifest.output, self._run_options
+    def _with(self, session: Any) -> Callable[[Sequence[Ids]], list[Array]]:
+        outputs, options = list(self._outputs), self._run_options
 
-        def call(feed: dict[str, Ids]) -> Logits:
-            result: Logits = session.run([output], feed, options)[0]
+        def call(feed: dict[str, Ids]) -> list[Array]:
+            result: list[Array] = session.run(outputs, feed, options)
             return result
 
         if self._packed:
@@ -187,39 +204,42 @@ class Engine:
         return lambda batch: _by_length(call, batch, masked=masked)
 
 
-def _by_length(call: Callable[[dict[str, Ids]], Logits], batch: Sequence[Ids], *, masked: bool) -> Logits:
+def _by_length(call: Callable[[dict[str, Ids]], list[Array]], batch: Sequence[Ids], *, masked: bool) -> list[Array]:
     """Run a graph that takes rectangular inputs: prompts of equal length share a call, up to MAX_ROWS of them."""
     positions: defaultdict[int, list[int]] = defaultdict(list)
     for position, ids in enumerate(batch):
         positions[len(ids)].append(position)
-    logits: dict[int, Logits] = {}
+    found: dict[int, tuple[Array, ...]] = {}
     for same in positions.values():
         for start in range(0, len(same), MAX_ROWS):
             some = same[start : start + MAX_ROWS]
             input_ids = np.stack([batch[position] for position in some])
             feed = {"input_ids": input_ids} | ({"attention_mask": np.ones_like(input_ids)} if masked else {})
-            logits |= zip(some, call(feed), strict=True)
-    return np.stack([logits[position] for position in range(len(batch))])
+            found |= zip(some, zip(*call(feed), strict=True), strict=True)
+    return [np.stack(rows) for rows in zip(*(found[position] for position in range(len(batch))), strict=True)]
 
 
-def _check_session(session: Any, artifact: Artifact) -> None:
+def _check_session(session: Any, artifact: Artifact, wanted: Mapping[str, int]) -> None:
     inputs = [item.name for item in session.get_inputs()]
-    _check_names(inputs, {item.name: item.shape for item in session.get_outputs()}, artifact)
+    _check_names(inputs, {item.name: item.shape for item in session.get_outputs()}, artifact, wanted)
 
 
-def _check_names(inputs: Collection[str], outputs: Mapping[str, Sequence[Any]], artifact: Artifact) -> None:
+def _check_names(
+    inputs: Collection[str], outputs: Mapping[str, Sequence[Any]], artifact: Artifact, wanted: Mapping[str, int]
+) -> None:
+    """Compare the graph's inputs and outputs with the manifest's; `wanted` has the width of each output."""
     manifest = artifact.manifest
-    if sorted(inputs) != sorted(manifest.inputs) or manifest.output not in outputs:
+    if sorted(inputs) != sorted(manifest.inputs) or not wanted.keys() <= outputs.keys():
         raise ArtifactError(
             f"{artifact.model_path}: has inputs {list(inputs)} and outputs {list(outputs)}, the manifest says "
-            f"{manifest.inputs} and {manifest.output}; export the classifier again"
+            f"{manifest.inputs} and {' and '.join(wanted)}; export the classifier again"
         )
-    width = outputs[manifest.output][-1:]  # dimensions that the graph leaves open are checked in the first run
-    if width and isinstance(width[0], int) and width[0] != len(manifest.labels):
-        raise ArtifactError(
-            f"{artifact.model_path}: gives {width[0]} logits for {len(manifest.labels)} labels; "
-            "export the classifier again"
-        )
+    for name, size in wanted.items():
+        width = outputs[name][-1:]  # dimensions that the graph leaves open are checked in the first run
+        if width and isinstance(width[0], int) and width[0] != size:
+            raise ArtifactError(
+                f"{artifact.model_path}: gives {width[0]} {name}, the manifest says {size}; export the classifier again"
+            )
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> Probabilities:

@@ -13,20 +13,21 @@ from pointsman.classify.cost_model import SURPRISE, SlowdownTracker
 from pointsman.errors import ClassifierError
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 # A run hangs if it is this long past the worst prediction.
 HUNG_SECONDS = 10.0
 
 
 @dataclass(eq=False, slots=True)
-class Job(Generic[T]):
+class Job(Generic[W, T]):
     """A text that waits or runs; `result` resolves to a value or a ClassifierError and is never canceled.
 
     `settled` is called when the job ends, so that no other text joins a finished job. `seconds` is its share of the
     predicted duration of its run, and `deadline` is in seconds from `queued_at`.
     """
 
-    text: str
+    text: W
     tokens: int
     seconds: float
     deadline: float
@@ -43,35 +44,35 @@ class Job(Generic[T]):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Run(Generic[T]):
+class Run(Generic[W, T]):
     """A running batch; `seconds` is the curve's prediction, `wide` means on all threads."""
 
-    batch: list[Job[T]]
+    batch: list[Job[W, T]]
     wide: bool
     tokens: int
     seconds: float
     started_at: float
 
 
-class JobQueue(Generic[T]):
+class JobQueue(Generic[W, T]):
     """Jobs in order of arrival, with the sums of their tokens and seconds, and the runs on `executor`."""
 
     __slots__ = ("executor", "jobs", "running", "seconds", "slowdown", "tokens")
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
-        self.jobs: deque[Job[T]] = deque()
-        self.running: set[Run[T]] = set()
+        self.jobs: deque[Job[W, T]] = deque()
+        self.running: set[Run[W, T]] = set()
         self.slowdown = SlowdownTracker()
         self.tokens = 0
         self.seconds = 0.0
 
-    def push(self, job: Job[T]) -> None:
+    def push(self, job: Job[W, T]) -> None:
         self.jobs.append(job)
         self.tokens += job.tokens
         self.seconds += job.seconds
 
-    def pop(self) -> Job[T]:
+    def pop(self) -> Job[W, T]:
         job = self.jobs.popleft()
         self.tokens -= job.tokens
         self.seconds = self.seconds - job.seconds if self.jobs else 0.0  # reset, so that rounding errors do not add up

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -10,14 +11,16 @@ from typing import Annotated, Any
 
 import msgspec
 
-FORMAT_VERSION = 3
-"""Format 2 added `known_answers`, format 3 `languages`. Older artifacts are read without them."""
-READABLE_VERSIONS = (1, 2, FORMAT_VERSION)
+FORMAT_VERSION = 4
+"""Format 2 added `known_answers`, 3 `languages`, and 4 `features`. Older artifacts are read without them."""
+READABLE_VERSIONS = (1, 2, 3, FORMAT_VERSION)
 ANSWERS_SINCE = 2
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 CALIBRATION = "calibration.bin"
 """Optional; releases that do not know it ignore it."""
+ORDINARY = "ordinary.bin"
+"""Optional: the features of ordinary requests."""
 
 MIN_TOKENS = 8
 MAX_TOKENS = 1 << 20
@@ -26,6 +29,8 @@ TEMPERATURES = (0.01, 100.0)
 """Beyond these, every score is 0 or 1, or all are equal."""
 MAX_KNOWN_ANSWERS = 32
 """All of them run at every start."""
+MAX_WIDTH = 1 << 16
+"""Of features; far more than any encoder's."""
 SUM_ERROR = 0.01
 # The languages in which people write to assistants.
 _LANGUAGES = (
@@ -55,6 +60,14 @@ class KnownAnswer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     probabilities: list[float]
 
 
+class EncoderFeatures(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The output of the graph that heads read, shape [texts, width], and which layers it is made of and how."""
+
+    output: str
+    width: int
+    recipe: str
+
+
 class TrainingInputs(msgspec.Struct, kw_only=True):
     """The inputs from which the weights of `source` can be trained again; hashes of data, prompts and encoder.
 
@@ -75,7 +88,8 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The content of `pointsman.json`; `labels` are in the order of the logits.
 
     `languages` are those of the texts that the classifier is for, in ISO 639-1; if empty, it judges any text.
-    `training` exists if the training is recorded, as that of the built-in.
+    `features` exists if the graph gives features as well, in the same run. `training` exists if the training is
+    recorded, as that of the built-in.
     """
 
     format_version: int
@@ -84,6 +98,7 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     max_tokens: int
     inputs: list[str]
     output: str
+    features: EncoderFeatures | None = None
     opset: int
     precision: str
     target: str
@@ -96,6 +111,14 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     verification: dict[str, Any]
     versions: dict[str, str]
     created: str
+
+    @property
+    def encoder(self) -> str | None:
+        """Return what identifies the features, the same for graphs of any precision; None without features."""
+        if self.features is None:
+            return None
+        parts = self.source.sha256, self.files[TOKENIZER], self.features.recipe
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 class BadManifest(Exception):
@@ -139,11 +162,20 @@ def _problems(manifest: Manifest) -> Iterator[str]:
         yield f"files lacks {MODEL} or {TOKENIZER}"
     if outside := [name for name in manifest.files if not _is_plain(name)]:
         yield f"files names {outside[0]!r}, which is not a file of this folder"
+    yield from _features_problems(manifest)
     yield from _answer_problems(manifest)
 
 
 def _is_plain(name: str) -> bool:
     return PurePath(name).name == name and name not in ("", "..") and "\0" not in name
+
+
+def _features_problems(manifest: Manifest) -> Iterator[str]:
+    features = manifest.features
+    if features is None and ORDINARY in manifest.files:
+        yield f"files has {ORDINARY}, but features is missing"
+    if features is not None and not (1 <= features.width <= MAX_WIDTH and features.output not in ("", manifest.output)):
+        yield f"features has {features.width} numbers in the output {features.output!r}"
 
 
 def _answer_problems(manifest: Manifest) -> Iterator[str]:

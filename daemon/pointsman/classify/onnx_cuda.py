@@ -23,6 +23,8 @@ BUCKETS = (64, 128, 256, 512, 1024, 2048, 4096)
 TOKENS_PER_PROMPT = 8
 """Tokens of a bucket per row of logits; the number of rows is fixed, too."""
 
+Array = npt.NDArray[np.float32]
+
 WORKERS = 2
 """One worker tokenizes and packs texts while the GPU runs those of the other."""
 
@@ -88,38 +90,38 @@ class BucketRunner:
     kB: copying during a run would take a second set of buffers, with a captured graph of its own for each bucket.
     """
 
-    def __init__(self, runtime: ModuleType, session: Any, output: str, labels: int, device: Device) -> None:
+    def __init__(self, runtime: ModuleType, session: Any, outputs: Mapping[str, int], device: Device) -> None:
+        """Take the width of each output."""
         self._runtime = runtime
         self._session = session
-        self._output = output
-        self._labels = labels
+        self._outputs = outputs
         self._device = device
         self._buckets: dict[int, _Buffers] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gpu")
 
-    def logits(self, prompts: Sequence[Ids]) -> npt.NDArray[np.float32]:
-        """Return logits of shape [prompts, labels]; raises RuntimeError after `close`."""
-        return np.concatenate([self._call(some) for some in calls(prompts)])
+    def run(self, prompts: Sequence[Ids]) -> list[Array]:
+        """Return each of the outputs, shape [prompts, width]; raises RuntimeError after `close`."""
+        return [np.concatenate(parts) for parts in zip(*map(self._call, calls(prompts)), strict=True)]
 
     def close(self) -> None:
         """Let no more calls start; a running one ends."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _call(self, prompts: Sequence[Ids]) -> npt.NDArray[np.float32]:
+    def _call(self, prompts: Sequence[Ids]) -> list[Array]:
         feed = pack(prompts)
         bucket = bucket_for(len(feed["input_ids"]), len(prompts))
         if bucket is None:
             return self._thread.submit(self._run, pack(prompts, GPU_BLOCK)).result()
-        rows = self._thread.submit(self._replay, bucket, fill(feed, bucket)).result()
-        return rows[: len(prompts)]
+        found = self._thread.submit(self._replay, bucket, fill(feed, bucket)).result()
+        return [rows[: len(prompts)] for rows in found]
 
-    def _run(self, feed: dict[str, Ids]) -> npt.NDArray[np.float32]:
+    def _run(self, feed: dict[str, Ids]) -> list[Array]:
         options = self._runtime.RunOptions()
         options.add_run_config_entry("gpu_graph_id", NO_GRAPH)
-        result: npt.NDArray[np.float32] = self._session.run([self._output], feed, options)[0]
+        result: list[Array] = self._session.run(list(self._outputs), feed, options)
         return result
 
-    def _replay(self, bucket: int, feed: dict[str, Ids]) -> npt.NDArray[np.float32]:
+    def _replay(self, bucket: int, feed: dict[str, Ids]) -> list[Array]:
         """Run the captured graph of a bucket; the first run captures it."""
         buffers = self._buckets.get(bucket)
         if buffers is None:
@@ -128,8 +130,7 @@ class BucketRunner:
             buffers.inputs[name].update_inplace(values)
         self._session.run_with_iobinding(buffers.binding, buffers.options)
         buffers.binding.synchronize_outputs()
-        rows: npt.NDArray[np.float32] = buffers.output.numpy()
-        return rows
+        return [output.numpy() for output in buffers.outputs]
 
     def _allocate(self, bucket: int) -> _Buffers:
         rows = bucket // TOKENS_PER_PROMPT
@@ -137,11 +138,12 @@ class BucketRunner:
         inputs = {name: self._on_device([rows if name == "starts" else bucket], np.int64) for name in INPUTS}
         for name, value in inputs.items():
             binding.bind_ortvalue_input(name, value)
-        output = self._on_device([rows, self._labels], np.float32)
-        binding.bind_ortvalue_output(self._output, output)
+        outputs = [self._on_device([rows, width], np.float32) for width in self._outputs.values()]
+        for name, output in zip(self._outputs, outputs, strict=True):
+            binding.bind_ortvalue_output(name, output)
         options = self._runtime.RunOptions()
         options.add_run_config_entry("gpu_graph_id", str(1 + BUCKETS.index(bucket)))  # 0 is reserved
-        return _Buffers(inputs, output, binding, options)
+        return _Buffers(inputs, outputs, binding, options)
 
     def _on_device(self, shape: list[int], kind: Any) -> Any:
         return self._runtime.OrtValue.ortvalue_from_shape_and_type(shape, kind, "cuda", self._device.id)
@@ -150,6 +152,6 @@ class BucketRunner:
 @dataclass(frozen=True, slots=True)
 class _Buffers:
     inputs: dict[str, Any]
-    output: Any
+    outputs: list[Any]
     binding: Any
     options: Any

@@ -18,7 +18,7 @@ from pointsman.classify.runtime import ProviderUnavailable
 from pointsman.classify.tokenizer import Ids
 from pointsman.classify.workers import NICE_LONG, NICE_SHORT, workers
 
-Logits = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float32]
 
 ARITHMETIC = {"int8-f32": "f32", "int8-bf16": "bf16"}
 """By the precision of an artifact: the type of everything that is not int8."""
@@ -49,8 +49,11 @@ class OpenVinoRunner:
     nothing is padded.
     """
 
-    def __init__(self, model: Path, precision: str, threads: int) -> None:
-        """Take `precision`, a key of ARITHMETIC. Raises ProviderUnavailable, and the errors of OpenVINO."""
+    def __init__(self, model: Path, precision: str, threads: int, wanted: Sequence[str] = ("logits",)) -> None:
+        """Take `precision`, a key of ARITHMETIC, and the outputs that runs return.
+
+        Raises ProviderUnavailable, and the errors of OpenVINO.
+        """
         openvino = import_openvino()
         self.version: str = openvino.get_version()
         core = openvino.Core()
@@ -68,19 +71,19 @@ class OpenVinoRunner:
             }
             # OpenVINO's threads inherit the priority of the one that compiles.
             with workers(1, nice=nice, name="compile") as starter:
-                return _RequestPool(starter.submit(core.compile_model, read, "CPU", options).result())
+                return _RequestPool(starter.submit(core.compile_model, read, "CPU", options).result(), wanted)
 
         self._narrow = compiled(threads, NICE_SHORT)
         self._wide = compiled(1, NICE_LONG) if threads > 1 else None
 
-    def narrow(self, batch: Sequence[Ids]) -> Logits:
-        """Return logits of shape [prompts, labels], computed on one thread; several threads may call it."""
-        return self._narrow.logits(batch)
+    def narrow(self, batch: Sequence[Ids]) -> list[Array]:
+        """Return each output, shape [prompts, width], computed on one thread; several threads may call it."""
+        return self._narrow.run(batch)
 
     @property
-    def wide(self) -> Callable[[Sequence[Ids]], Logits] | None:
+    def wide(self) -> Callable[[Sequence[Ids]], list[Array]] | None:
         """Return `narrow` on all threads, or None if there is one."""
-        return None if self._wide is None else self._wide.logits
+        return None if self._wide is None else self._wide.run
 
     def close(self) -> None:
         """End all runs with an error, and let no more start; call from any thread.
@@ -95,33 +98,33 @@ class OpenVinoRunner:
 class _RequestPool:
     """The runs of one compiled form; there are as many requests as there were concurrent runs."""
 
-    def __init__(self, compiled: Any) -> None:
+    def __init__(self, compiled: Any, wanted: Sequence[str]) -> None:
         self._compiled = compiled
+        self._wanted = wanted
         self._idle: deque[Any] = deque()
         self._running: set[Any] = set()
         self._closed = False
 
-    def logits(self, batch: Sequence[Ids]) -> Logits:
+    def run(self, batch: Sequence[Ids]) -> list[Array]:
         try:
             request = self._idle.pop()
         except IndexError:
             request = self._compiled.create_infer_request()
         self._running.add(request)
         try:
-            return np.concatenate([self._run(request, ids) for ids in batch])
+            return [np.concatenate(rows) for rows in zip(*(self._one(request, ids) for ids in batch), strict=True)]
         finally:
             self._running.discard(request)
             self._idle.append(request)
 
-    def _run(self, request: Any, ids: Ids) -> Logits:
+    def _one(self, request: Any, ids: Ids) -> list[Array]:
         if self._closed:
             raise RuntimeError("the engine was stopped")
         row = ids[np.newaxis]
         # Not `infer`, which in a form with one thread runs on the caller's, where no stop can end it.
         request.start_async({"input_ids": row, "attention_mask": np.ones_like(row)})
         request.wait()
-        result: Logits = request.get_output_tensor(0).data
-        return result.copy()  # the next run writes to the same memory
+        return [request.get_tensor(name).data.copy() for name in self._wanted]  # the next run writes to this memory
 
     def close(self) -> None:
         self._closed = True

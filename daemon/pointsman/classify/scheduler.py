@@ -35,6 +35,7 @@ from pointsman.classify.manifest import MAX_TOKENS
 from pointsman.errors import ClassifierError, Overloaded
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 # Share of the slack that a text may spend waiting. Estimates are off by half if other processes use the same cores, and
 # 99 in 100 admitted texts must be in time; a shorter queue keeps the workers as busy.
@@ -66,16 +67,16 @@ class Threads:
     long: Executor
 
 
-class Batcher(Generic[T]):
+class Batcher(Generic[W, T]):
     """A scheduler that runs `work` on `threads`.
 
-    `work` gets texts, whether it may use all threads, and how many tokens of each text it may read. It returns a
-    result, or an error, for each text.
+    `work` gets texts (W, whatever a text is to it), whether it may use all threads, and how many tokens of each text it
+    may read. It returns a result, or an error, for each text.
     """
 
     def __init__(
         self,
-        work: Callable[[list[str], bool, int], Sequence[T | ClassifierError]],
+        work: Callable[[list[W], bool, int], Sequence[T | ClassifierError]],
         threads: Threads,
         curve: CostCurve,
         *,
@@ -89,8 +90,8 @@ class Batcher(Generic[T]):
         self._workers = curve.workers
         self._pause = self._narrow_until = 0.0
         """Length of the last period without wide runs, halved by each wide run in time, and the end of that period."""
-        self._short: JobQueue[T] = JobQueue(threads.short)
-        self._long: JobQueue[T] = JobQueue(threads.long)
+        self._short: JobQueue[W, T] = JobQueue(threads.short)
+        self._long: JobQueue[W, T] = JobQueue(threads.long)
         self.counts = BatchCounts()
         self._stopped = False
 
@@ -116,7 +117,9 @@ class Batcher(Generic[T]):
             ahead += self._long.ahead(now)
         return ahead / self._workers
 
-    def submit(self, text: str, tokens: int, deadline: float, settled: Callable[[T | ClassifierError], None]) -> Job[T]:
+    def submit(
+        self, text: W, tokens: int, deadline: float, settled: Callable[[T | ClassifierError], None]
+    ) -> Job[W, T]:
         """Queue a text of about `tokens`; raises Overloaded if `deadline` seconds cannot be met."""
         if not self.healthy:
             raise ClassifierError("the classifier stopped")
@@ -129,7 +132,7 @@ class Batcher(Generic[T]):
         loop = asyncio.get_running_loop()
         by_itself = tokens > self._batch_tokens
         seconds = self._curve.seconds(tokens) if by_itself else tokens * self._seconds_per_token
-        job: Job[T] = Job(text, tokens, seconds, deadline, loop.create_future(), settled, time.perf_counter())
+        job: Job[W, T] = Job(text, tokens, seconds, deadline, loop.create_future(), settled, time.perf_counter())
         queue.push(job)
         loop.call_soon(self._dispatch)
         return job
@@ -142,7 +145,7 @@ class Batcher(Generic[T]):
     def _is_long(self, tokens: int) -> bool:
         return tokens > self._batch_tokens and self._curve.seconds(tokens) >= LONG_SECONDS
 
-    def _idle(self, queue: JobQueue[T]) -> int:
+    def _idle(self, queue: JobQueue[W, T]) -> int:
         """Return the number of runs that the queue may start now."""
         short, long = len(self._short.running), len(self._long.running)
         return self._workers - short if queue is self._short else max(self._workers - short - long, 1 - long)
@@ -152,14 +155,14 @@ class Batcher(Generic[T]):
             while self._idle(queue) > 0 and (batch := self._take(queue)):
                 self._start(queue, batch)
 
-    def _take(self, queue: JobQueue[T]) -> list[Job[T]]:
+    def _take(self, queue: JobQueue[W, T]) -> list[Job[W, T]]:
         """Return the next batch; empty if nothing is waiting."""
         self.counts.dropped += queue.drop_abandoned()
         if queue is self._long:
             return [queue.pop()] if queue.jobs else []
         share = queue.tokens // self._idle(queue)
         budget = min(self._batch_tokens, share)
-        batch: list[Job[T]] = []
+        batch: list[Job[W, T]] = []
         while queue.jobs and (not batch or queue.jobs[0].tokens <= budget):
             job = queue.pop()
             budget -= job.tokens
@@ -167,7 +170,7 @@ class Batcher(Generic[T]):
             self.counts.dropped += queue.drop_abandoned()
         return batch
 
-    def _start(self, queue: JobQueue[T], batch: list[Job[T]]) -> None:
+    def _start(self, queue: JobQueue[W, T], batch: list[Job[W, T]]) -> None:
         now = time.perf_counter()
         for job in batch:
             job.started_at = now
@@ -189,12 +192,14 @@ class Batcher(Generic[T]):
             return
         future.add_done_callback(lambda done: self._finished(queue, run, done))
 
-    def _limit(self, job: Job[T], now: float) -> int:
+    def _limit(self, job: Job[W, T], now: float) -> int:
         """Return the tokens that can be read in the remaining time."""
         left = max(0.0, job.queued_at + job.deadline - now)
         return self._curve.longest(RUN_SHARE * left / self._long.slowdown.factor)
 
-    def _finished(self, queue: JobQueue[T], run: Run[T], done: asyncio.Future[Sequence[T | ClassifierError]]) -> None:
+    def _finished(
+        self, queue: JobQueue[W, T], run: Run[W, T], done: asyncio.Future[Sequence[T | ClassifierError]]
+    ) -> None:
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is not None:
             self._finish(queue, run, [ClassifierError(f"inference failed: {error!r}")] * len(run.batch))
@@ -203,7 +208,7 @@ class Batcher(Generic[T]):
             self._finish(queue, run, done.result())
         self._dispatch()
 
-    def _observe(self, queue: JobQueue[T], run: Run[T]) -> None:
+    def _observe(self, queue: JobQueue[W, T], run: Run[W, T]) -> None:
         now = time.perf_counter()
         taken = now - run.started_at
         queue.slowdown.observe(run.seconds, taken)
@@ -213,7 +218,7 @@ class Batcher(Generic[T]):
         elif run.wide:
             self._pause /= 2
 
-    def _finish(self, queue: JobQueue[T], run: Run[T], results: Sequence[T | ClassifierError]) -> None:
+    def _finish(self, queue: JobQueue[W, T], run: Run[W, T], results: Sequence[T | ClassifierError]) -> None:
         queue.running.remove(run)
         for job, result in zip(run.batch, results, strict=True):
             job.settle(result)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 # event loop has 3 times that of a short text, which has 3 times that of a long one.
 NICE_SHORT = 5
 NICE_LONG = 10
+NICE_BACKGROUND = 14
 
 
 def workers(count: int, *, nice: int, name: str) -> ThreadPoolExecutor:

@@ -22,7 +22,7 @@ from pointsman.columns import columns
 from pointsman.config import overlay
 from pointsman.config.client_keys import load_keys
 from pointsman.config.cross_checks import KEEP_OUT, REACHABLE, serves_strangers
-from pointsman.config.labels import cover
+from pointsman.config.labels import Coverage, cover
 from pointsman.config.lint import lint, lint_shadow, shadow_unread
 from pointsman.config.load import INSTALLED, LoadedConfig, content, default_path, in_order, load
 from pointsman.config.model import Category, Config
@@ -67,7 +67,8 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
         return 1
     shadow, trouble = _shadow(loaded)
     theirs = () if shadow is None else shadow.manifest.labels
-    findings = lint(loaded, summary.manifest.labels, shadow=theirs)
+    describes = summary.manifest.features is not None
+    findings = lint(loaded, summary.manifest.labels, shadow=theirs, describes=describes)
     errors = [*findings.errors, *_strangers(loaded, listen)]
     _print("error", errors, file, out)
     elsewhere = _unavailable(loaded, summary.manifest)
@@ -80,7 +81,7 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
     if count:
         print(_refusal(count), file=out)
         return 1
-    print("\n".join(_summary(loaded, summary.manifest.labels)), file=out)
+    print("\n".join(_summary(loaded, cover(loaded.config, summary.manifest.labels, describes=describes))), file=out)
     if summary.calibration is not None or loaded.config.pointsman.routing.thresholds:
         print("\n".join(["", *summary.table(loaded.config)]), file=out)
     if shadow is not None:
@@ -218,14 +219,10 @@ def _refusal(errors: int) -> str:
     return f"{errors} error{'' if errors == 1 else 's'}: the service would not start"
 
 
-def _summary(loaded: LoadedConfig, labels: list[str]) -> Iterator[str]:
+def _summary(loaded: LoadedConfig, coverage: Coverage) -> Iterator[str]:
     config = loaded.config
-    coverage = cover(config, labels)
     rows = [("category", "labels", "answered by")]
-    rows += [
-        (category.name, ", ".join(coverage.labels_of[category.name]) or "none", _answer(category))
-        for category in config.categories
-    ]
+    rows += [(category.name, _covered(category, coverage), _answer(category)) for category in config.categories]
     if coverage.uncovered:
         rows.append(("(none)", ", ".join(coverage.uncovered), config.default_model))
     model = config.classifier.category_model
@@ -234,6 +231,14 @@ def _summary(loaded: LoadedConfig, labels: list[str]) -> Iterator[str]:
     yield f"{loaded.path}: the service can start"
     yield ""
     yield from columns(rows)
+
+
+def _covered(category: Category, coverage: Coverage) -> str:
+    """Return the labels of a category, or the number of texts that describe it."""
+    if (given := coverage.descriptions.get(category.name)) is None:
+        return ", ".join(coverage.labels_of[category.name]) or "none"
+    count = len(given) + len(category.examples)
+    return f"described by {count} text{'' if count == 1 else 's'}"
 
 
 def _answer(category: Category) -> str:

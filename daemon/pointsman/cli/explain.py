@@ -83,7 +83,7 @@ def _asked(port: AdminPort, body: bytes) -> dict[str, Any] | None:
 
 def _offline(path: Path, body: bytes) -> dict[str, Any]:
     prepared = prepare(path)
-    router = Router(prepared.config, prepared.classifier, ServedModels)
+    router = Router(prepared.config, prepared.classifier, ServedModels, head=prepared.head)
     try:
         parsed, routed = asyncio.run(dry_run(router, body))
         return describe(router, parsed, routed)

@@ -16,7 +16,7 @@ from pointsman.errors import Problem
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lora:
     name: str = option("The adapter's name in vLLM (`--lora-modules name=path`).")
-    description: str = option("For documentation; not used in routing.", "")
+    description: str = option("What the adapter is for; read like the description of each category it answers.", "")
     path: str | None = option(
         "The adapter's folder as vLLM sees it, or a name that vLLM resolves; for `pointsman.adapters.load` and "
         "`pointsman adapters load`.",

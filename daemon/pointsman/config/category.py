@@ -13,6 +13,11 @@ from pointsman.config.source_map import SourceMap
 from pointsman.config.words import Keys, fold
 from pointsman.errors import Problem
 
+MAX_EXAMPLES = 200
+"""Of one category."""
+MAX_ALL_EXAMPLES = 2000
+MAX_EXAMPLE_CHARACTERS = 10_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelScore:
@@ -40,7 +45,15 @@ class ModelScore:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Category:
     name: str = option("Name of the category; compared with labels case-insensitively.")
-    description: str = option("For documentation; not used in routing.", "")
+    description: str = option(
+        "What the category is for. If no label covers it, prompts are compared with this, with the descriptions of its "
+        "adapters, and with `examples`; else it is for people.",
+        "",
+    )
+    examples: tuple[str, ...] = option(
+        "Prompts that belong to the category; with them, labels no longer count for it. Each is read up to 128 tokens.",
+        (),
+    )
     mmlu_categories: tuple[str, ...] = option("The classifier's labels that this category covers.", ())
     labels: tuple[str, ...] = option("Alias of `mmlu_categories`.", ())
     system_prompt: str = option("System prompt that is added to requests of this category.", "")
@@ -56,14 +69,37 @@ class Category:
 def problems(categories: Sequence[Category], source_map: SourceMap) -> Iterator[Problem]:
     """Yield the problems of each category, except for what its entries name."""
     yield from source_map.names((((i, "name"), one.name) for i, one in enumerate(categories)), str.casefold)
+    if (count := sum(len(one.examples) for one in categories)) > MAX_ALL_EXAMPLES:
+        message = f"{count:,} examples in all categories, at most {MAX_ALL_EXAMPLES:,} are read"
+        yield source_map.problem((), message, "keep the most different ones; `pointsman fit` reads more")
     for i, category in enumerate(categories):
         if not category.model_scores and source_map.known(i, "model_scores"):
             fix = "add an entry with model, and lora_name for an adapter"
             yield source_map.problem((i, "model_scores"), "no model answers this category", fix)
+        if category.examples and (category.mmlu_categories or category.labels):
+            message = "labels and examples exclude each other: a category is covered by labels, or described by texts"
+            yield source_map.problem((i, "examples"), message, "remove examples, or the list of labels")
+        yield from _example_problems(i, category.examples, source_map)
         both = {fold(x) for x in category.labels}, {fold(x) for x in category.mmlu_categories}
         if all(both) and both[0] != both[1]:
             message = "labels and mmlu_categories mean the same but list different labels"
             yield source_map.problem((i, "labels"), message, "keep one of the two")
+
+
+def _example_problems(index: int, examples: Sequence[str], source_map: SourceMap) -> Iterator[Problem]:
+    if len(examples) > MAX_EXAMPLES:
+        message = f"{len(examples)} examples, at most {MAX_EXAMPLES} are read"
+        yield source_map.problem(
+            (index, "examples"), message, "keep the most different ones; `pointsman fit` reads more"
+        )
+    for at, text in enumerate(examples):
+        if not text.strip() or len(text) > MAX_EXAMPLE_CHARACTERS:
+            what = (
+                f"has {len(text):,} characters, at most {MAX_EXAMPLE_CHARACTERS:,} are read"
+                if text.strip()
+                else "is empty"
+            )
+            yield source_map.problem((index, "examples", at), f"the example {what}", "write what a user would ask")
 
 
 def warnings(categories: Sequence[Category], source_map: SourceMap) -> Iterator[Problem]:

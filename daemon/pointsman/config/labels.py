@@ -3,6 +3,9 @@
 A category covers the labels in its `mmlu_categories` (or `labels`). Without these it covers the label of its own name,
 or else the labels that `COMMON` lists for its name and no other category covers. The category named by
 `fallback_category`, or else the one named `general`, covers the remaining labels, unless it lists its own.
+
+A category with examples covers no labels. It is described by its texts, as is one that no label covers and that has a
+description, or an adapter that has one.
 """
 
 from __future__ import annotations
@@ -53,6 +56,8 @@ class Coverage:
     """The category that covers all remaining labels."""
     builtin: Mapping[str, tuple[str, ...]]
     """Categories whose labels come from `COMMON`."""
+    descriptions: Mapping[str, tuple[str, ...]]
+    """Described category to its description and those of its adapters; those are all that labels do not choose."""
     unreachable: tuple[str, ...]
     """Categories that can never be chosen."""
     uncovered: tuple[str, ...]
@@ -63,8 +68,8 @@ class Coverage:
     """Label to the two or more categories that claim it."""
 
 
-def cover(config: Config, labels: Sequence[str]) -> Coverage:
-    """Assign the labels to the categories of a config."""
+def cover(config: Config, labels: Sequence[str], *, describes: bool = True) -> Coverage:
+    """Assign the labels to the categories of a config; `describes`: the classifier can score described ones."""
     by_name = {fold(label): label for label in labels}
     claims = {category.name: _claim(category, by_name) for category in config.categories}
     claimed = {label for found in claims.values() for label in found}
@@ -75,6 +80,14 @@ def cover(config: Config, labels: Sequence[str]) -> Coverage:
         taken = {label for name, found in claims.items() if name != rest.name for label in found}
         claims[rest.name] = tuple(x for x in labels if x not in taken)
         builtin.pop(rest.name, None)
+    descriptions = {
+        category.name: texts
+        for category in config.categories
+        if describes
+        and not claims[category.name]
+        and category is not rest
+        and (texts := _descriptions(category, config))
+    }
     owners: dict[str, list[str]] = {}
     for name, found in claims.items():
         for label in found:
@@ -83,7 +96,8 @@ def cover(config: Config, labels: Sequence[str]) -> Coverage:
         rest=None if rest is None else rest.name,
         labels_of={name: tuple(x for x in found if owners[x][0] == name) for name, found in claims.items()},
         builtin=builtin,
-        unreachable=_unreachable(config, claims),
+        descriptions=descriptions,
+        unreachable=tuple(name for name in _unreachable(config, claims) if name not in descriptions),
         uncovered=tuple(label for label in labels if label not in owners),
         unknown={x.name: missing for x in config.categories if (missing := _missing(x, by_name))},
         doubled={label: tuple(names) for label, names in owners.items() if len(names) > 1},
@@ -93,7 +107,11 @@ def cover(config: Config, labels: Sequence[str]) -> Coverage:
 def _rest(config: Config) -> Category | None:
     """Return the category for all remaining labels; None if that category lists its own."""
     name = config.classifier.category_model.fallback_category
-    named = (x for x in config.categories if (x.name == name if name is not None else fold(x.name) == GENERAL))
+    named = (
+        x
+        for x in config.categories
+        if not x.examples and (x.name == name if name is not None else fold(x.name) == GENERAL)
+    )
     rest = next(named, None)
     return None if rest is None or _listed(rest) else rest
 
@@ -104,6 +122,8 @@ def _listed(category: Category) -> tuple[str, ...]:
 
 def _claim(category: Category, by_name: Mapping[str, str]) -> tuple[str, ...]:
     """Return the labels that a category claims by list or name, without duplicates, in the classifier's spelling."""
+    if category.examples:
+        return ()
     wanted: Iterable[str] = _listed(category) or (category.name,)
     return tuple(dict.fromkeys(by_name[fold(name)] for name in wanted if fold(name) in by_name))
 
@@ -116,7 +136,7 @@ def _builtin(
 ) -> dict[str, tuple[str, ...]]:
     found = {}
     for category in categories:
-        if claims[category.name] or _listed(category):
+        if claims[category.name] or _listed(category) or category.examples:
             continue
         meant = (by_name.get(label) for label in COMMON.get(fold(category.name), ()))
         free = tuple(label for label in meant if label is not None and label not in claimed)
@@ -129,6 +149,14 @@ def _unreachable(config: Config, claims: Mapping[str, tuple[str, ...]]) -> tuple
     fallback = config.classifier.category_model.fallback_category
     names = (category.name for category in config.categories)
     return tuple(name for name in names if not claims[name] and name != fallback)
+
+
+def _descriptions(category: Category, config: Config) -> tuple[str, ...]:
+    """Return what describes a category; if it has only examples, its name."""
+    described = {lora.name: lora.description for model in config.model_config.values() for lora in model.loras}
+    adapters = (described.get(entry.lora_name or "", "") for entry in category.model_scores)
+    texts = tuple(dict.fromkeys(text.strip() for text in (category.description, *adapters) if text.strip()))
+    return texts or ((category.name,) if category.examples else ())
 
 
 def _missing(category: Category, by_name: Mapping[str, str]) -> tuple[str, ...]:

@@ -20,20 +20,23 @@ class Findings:
     warnings: tuple[Problem, ...]
 
 
-def lint(loaded: LoadedConfig, labels: Sequence[str], *, shadow: Sequence[str] = ()) -> Findings:
-    """Check a loaded config against the labels of its classifier.
+def lint(
+    loaded: LoadedConfig, labels: Sequence[str], *, shadow: Sequence[str] = (), describes: bool = True
+) -> Findings:
+    """Check a loaded config against the labels of its classifier, and whether it `describes`: gives features of texts.
 
     A category may list labels that only the classifier in `shadow` has: it chooses them there.
     """
     config, source_map = loaded.config, loaded.source_map
     options, own = config.pointsman, source_map.below("pointsman")
-    coverage = cover(config, labels)
+    coverage = cover(config, labels, describes=describes)
     category_model = source_map.below("classifier", "category_model")
     mapping = classifier.mapping_findings(config.classifier.category_model, loaded.folder, labels, category_model)
     ports = server.findings(options.server, own.below("server"))
     errors = [
         *_unknown(loaded, coverage, labels, shadow),
         *_doubled(loaded, coverage),
+        *(() if describes else _not_described(loaded)),
         *mapping[0],
         *ports[0],
     ]
@@ -98,6 +101,14 @@ def _unknown(
             message = f'the classifier has no label "{label}"'
             where = (*keys, field, listed.index(label))
             yield loaded.source_map.problem(where, message, choose(label, labels))
+
+
+def _not_described(loaded: LoadedConfig) -> Iterator[Problem]:
+    for i, one in enumerate(loaded.config.categories):
+        if one.examples:
+            message = "this classifier gives no features, so it cannot compare prompts with examples"
+            fix = "export it again with this release, or use `model_id: builtin`"
+            yield loaded.source_map.problem(("categories", i, "examples"), message, fix)
 
 
 def _doubled(loaded: LoadedConfig, coverage: Coverage) -> Iterator[Problem]:

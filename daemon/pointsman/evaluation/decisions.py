@@ -12,6 +12,7 @@ import numpy as np
 from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.calibration import Calibration
 from pointsman.classify.classifier import Classification, Classifier, Timing
+from pointsman.classify.described import DescribedHead
 from pointsman.config.model import Config
 from pointsman.evaluation.dataset import EvaluationRow
 from pointsman.evaluation.reader import TextPredictions, joined
@@ -41,18 +42,22 @@ def decide(
     labels: Sequence[str],
     read: Callable[[list[str]], TextPredictions],
     calibration: Calibration | None = None,
+    head: DescribedHead | None = None,
 ) -> RowDecisions:
-    """Return the decisions about at least one row; `read` classifies texts, by an artifact with this `calibration`."""
+    """Return the decisions about at least one row.
+
+    `read` classifies texts, by an artifact with this `calibration` and with this `head`.
+    """
     found: dict[str, Classification] = {}
     readings: list[TextPredictions] = []
     for _ in range(MAX_PASSES):
-        known = PrecomputedClassifier(labels, calibration, found)
+        known = PrecomputedClassifier(labels, calibration, found, head)
         routed = _route(rows, config, known)
         texts = [text for text in known.texts if text not in found] or [""] * (not found)
         if not texts:
             break
         readings.append(read(texts))
-        found |= zip(texts, results(readings[-1]), strict=True)
+        found |= zip(texts, results(readings[-1], len(labels)), strict=True)
     reading = joined(readings)
     position = {text: index for index, text in enumerate(found)}
     indices = np.array([-1 if one.classification is None else position[one.text] for one in routed])
@@ -80,21 +85,26 @@ class PrecomputedClassifier:
         labels: Sequence[str],
         calibration: Calibration | None,
         results: dict[str, Classification] | None = None,
+        head: DescribedHead | None = None,
     ) -> None:
+        """Take the `head` that scored the texts of the results, if there is one."""
         self.labels = tuple(labels)
+        self.head = head
         self.calibration = calibration
         self.texts: dict[str, None] = {}
         self._results = results or {}
         self._unclassified = _result((1 / len(labels),) * len(labels), 0, supported=False)
 
-    async def classify(self, text: str, deadline: float | None = None, client: str = "") -> Classification:
+    async def classify(
+        self, text: str, deadline: float | None = None, client: str = "", head: DescribedHead | None = None
+    ) -> Classification:
         self.texts[text] = None
         return self._results.get(text, self._unclassified)
 
 
 def _route(rows: Sequence[EvaluationRow], config: Config, known: PrecomputedClassifier) -> list[RoutedRequest]:
     """Route each row by itself."""
-    router = Router(config, cast(Classifier, known), ServedModels)
+    router = Router(config, cast(Classifier, known), ServedModels, head=known.head)
 
     async def route() -> list[RoutedRequest]:
         return [await router.route(parse_request(CHAT, row.body, router.finder), remember=False) for row in rows]
@@ -102,8 +112,8 @@ def _route(rows: Sequence[EvaluationRow], config: Config, known: PrecomputedClas
     return asyncio.run(route())
 
 
-def results(reading: TextPredictions) -> list[Classification]:
-    """Return the service's classification of each text."""
+def results(reading: TextPredictions, labels: int) -> list[Classification]:
+    """Return the service's classification of each text, by an artifact with so many labels."""
     rows = zip(
         reading.probabilities.tolist(),
         reading.tokens.tolist(),
@@ -112,12 +122,19 @@ def results(reading: TextPredictions) -> list[Classification]:
         strict=True,
     )
     return [
-        _result(tuple(probabilities), tokens, language, supported=supported)
-        for probabilities, tokens, supported, language in rows
+        _result(tuple(scores[:labels]), tokens, language, supported=supported, described=tuple(scores[labels:]))
+        for scores, tokens, supported, language in rows
     ]
 
 
 def _result(
-    probabilities: tuple[float, ...], tokens: int, language: str | None = None, *, supported: bool
+    probabilities: tuple[float, ...],
+    tokens: int,
+    language: str | None = None,
+    *,
+    supported: bool,
+    described: tuple[float, ...] = (),
 ) -> Classification:
-    return Classification(probabilities, tokens, False, Timing(), "run", language=language, supported=supported)
+    return Classification(
+        probabilities, tokens, False, Timing(), "run", language=language, supported=supported, described=described
+    )

@@ -13,6 +13,7 @@ import msgspec
 from pointsman.arguments import ArgumentParser
 from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
+from pointsman.classify.category_head import make_head
 from pointsman.classify.hash_key import read_key
 from pointsman.classify.manifest import MODEL
 from pointsman.config.lint import lint
@@ -128,19 +129,20 @@ def _misuse(options: argparse.Namespace) -> str | None:
 def _evaluate(options: argparse.Namespace) -> int:
     found = _artifact(options.artifact)
     labels = found.manifest.labels
-    config = _config(options.config, labels)
+    config = _config(options.config, found)
+    reader = _reader(found, config)
     scheme: Scheme = (
         LabelScheme(labels, found.manifest.suggested_threshold)
         if config is None
-        else CategoryScheme(config, labels, found.calibration)
+        else CategoryScheme(config, labels, found.calibration, reader.head)
     )
     every = read_rows(options.file, scheme)
     rows = unseen(every, found)
     decided: list[str | None] = []
     if config is None:
-        reading = _read(found, None, [parse_request(CHAT, row.body).text or row.text for row in rows])
+        reading = _read(reader, [parse_request(CHAT, row.body).text or row.text for row in rows])
     else:
-        made = decide(rows, config, labels, lambda texts: _read(found, config, texts), found.calibration)
+        made = decide(rows, config, labels, lambda texts: _read(reader, texts), found.calibration, reader.head)
         reading, decided = made.reading, made.categories
     origin = provenance(found, file_id(options.file), options.config, fitted_rows=len(every) - len(rows))
     report = evaluate(rows, reading, scheme, origin, decided)
@@ -150,7 +152,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     artifacts = [_artifact(name) for name in (options.artifact, options.against) if name is not None]
-    config, *_ = [_config(options.config, found.manifest.labels) for found in artifacts]  # it must fit both
+    config, *_ = [_config(options.config, found) for found in artifacts]  # it must fit both
     lines = replay.read_log(options.replay)
     texts = replay.read_texts(_texts_file(options.texts, config), _hash_key(options.hash_key))
     known = [line for line in lines if line.text_hash in texts]
@@ -194,12 +196,13 @@ def _names(artifacts: Sequence[Artifact]) -> list[str]:
     return [f"{found.folder.name} {found.manifest.files[MODEL][:8]}" for found in artifacts]
 
 
-def _config(path: Path | None, labels: Sequence[str]) -> Config | None:
-    """Return the config, checked as `serve` does with a classifier of these labels."""
+def _config(path: Path | None, found: Artifact) -> Config | None:
+    """Return the config, checked as `serve` does with this artifact."""
     if path is None:
         return None
     loaded = load(path)
-    findings = lint(loaded, labels, shadow=_either(loaded))
+    manifest = found.manifest
+    findings = lint(loaded, manifest.labels, shadow=_either(loaded), describes=manifest.features is not None)
     if findings.errors:
         raise ConfigError(str(path), findings.errors)
     if not loaded.config.categories:
@@ -242,19 +245,27 @@ def _judge(
     position = {line.text_hash or "": 0 for line in lines}
     position = {text_hash: index for index, text_hash in enumerate(position)}
     distinct = [texts[text_hash] for text_hash in position]
-    read = _read(found, config, distinct)
+    reader = _reader(found, config)
+    read = _read(reader, distinct)
     rows = [position[line.text_hash or ""] for line in lines]
-    known = PrecomputedClassifier(
-        found.manifest.labels, found.calibration, dict(zip(distinct, results(read), strict=True))
-    )
+    labels = found.manifest.labels
+    classified = dict(zip(distinct, results(read, len(labels)), strict=True))
+    known = PrecomputedClassifier(labels, found.calibration, classified, reader.head)
     return replay.ReplayDecider(name, found, config, read.probabilities[rows], read.supported[rows], known)
 
 
-def _read(found: Artifact, config: Config | None, texts: Sequence[str]) -> TextPredictions:
+def _reader(found: Artifact, config: Config | None) -> ArtifactRunner:
     if config is None:
-        reader = ArtifactRunner(found)
-    else:
-        reader = ArtifactRunner(found, config.pointsman.classifier, config.classifier.category_model)
+        return ArtifactRunner(found)
+    return ArtifactRunner(
+        found,
+        config.pointsman.classifier,
+        config.classifier.category_model,
+        lambda read: make_head(config, found, read),
+    )
+
+
+def _read(reader: ArtifactRunner, texts: Sequence[str]) -> TextPredictions:
     return reader.read(texts, _progress) if sys.stderr.isatty() else reader.read(texts)
 
 

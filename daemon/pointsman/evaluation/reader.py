@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pointsman.classify.artifact import Artifact
+from pointsman.classify.category_head import Read
 from pointsman.classify.cores import usable_cores
-from pointsman.classify.engine import Engine, Probabilities
+from pointsman.classify.described import DescribedHead
+from pointsman.classify.engine import Array, Engine, Probabilities
 from pointsman.classify.language import UNCERTAIN, DetectedLanguage
 from pointsman.classify.loading import WARM_UP_TEXTS, language_gate
 from pointsman.classify.providers import default_providers
@@ -32,7 +34,7 @@ class TextPredictions:
     """The classification of n texts."""
 
     probabilities: Probabilities
-    """Shape [n, labels]."""
+    """Shape [n, labels], or more columns with a head: those of the described categories, and of nobody."""
     tokens: Ints
     """Tokens that were read, shape [n]."""
     supported: Bools
@@ -76,7 +78,9 @@ class ArtifactRunner:
         artifact: Artifact,
         options: ClassifierOptions = ClassifierOptions(),  # noqa: B008 - frozen
         model: CategoryModel = CategoryModel(),  # noqa: B008
+        head: Callable[[Read], DescribedHead | None] = lambda _: None,
     ) -> None:
+        """`head` gets a reader of features, and returns the head of the described categories, if there are any."""
         self._folder = artifact.folder
         own = artifact.manifest.max_tokens
         self._window = TextWindow(min(options.max_tokens or own, own), options.head_share)
@@ -84,8 +88,10 @@ class ArtifactRunner:
         providers = default_providers(artifact.manifest.target, use_cpu=model.use_cpu)
         self._engine = Engine(artifact, options.providers or providers)
         self._gate = language_gate(artifact, options)
+        self.head: DescribedHead | None = None
         for text in WARM_UP_TEXTS:
             self._one(text)
+        self.head = head(self._features)
 
     def read(self, texts: Sequence[str], progress: Progress = lambda done, total: None) -> TextPredictions:
         """Classify all texts, of which there must be at least one."""
@@ -111,12 +117,20 @@ class ArtifactRunner:
             seconds=np.array([found[position].seconds for position in sorted(timed)]),
         )
 
+    def _features(self, text: str, max_tokens: int) -> Array | None:
+        window = TextWindow.even(max_tokens)
+        found = self._engine.read([self._tokenizer.encode([window.cut_text(text)], window)[0].ids])
+        return None if found.features is None else found.features[0]
+
     def _one(self, text: str) -> _TextPrediction:
         started = time.perf_counter()
         read = self._window.cut_text(text)
         (encoded,) = self._tokenizer.encode([read], self._window)
         detected = UNCERTAIN if self._gate is None else self._gate.judge(read)
-        probabilities = self._engine.run([encoded.ids])[0]
+        found = self._engine.read([encoded.ids])
+        probabilities = found.probabilities[0]
+        if self.head is not None and found.features is not None:
+            probabilities = np.concatenate([probabilities, self.head.probabilities(found.features)[0]])
         if np.isnan(probabilities).any():
             raise ArtifactError(f"{self._folder}: the graph returned NaN or infinity for {text[:80]!r}")
         seconds = time.perf_counter() - started

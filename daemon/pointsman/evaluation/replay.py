@@ -126,7 +126,7 @@ class ExampleTexts:
 
 
 class ReplayDecider:
-    """One artifact's results on n texts, decided at any threshold: probabilities, shape [n, labels], and languages."""
+    """One artifact's results on n texts, decided at any threshold: `TextPredictions.probabilities`, and languages."""
 
     def __init__(
         self,
@@ -161,7 +161,8 @@ class ReplayDecider:
     def _scheme(self, threshold: float) -> CategoryScheme | LabelScheme:
         if self._config is None:
             return LabelScheme(self._labels, threshold)
-        return CategoryScheme(_with_threshold(self._config, threshold), self._labels, self._calibration)
+        head = None if self._known is None else self._known.head
+        return CategoryScheme(_with_threshold(self._config, threshold), self._labels, self._calibration, head)
 
     def routed(self, threshold: float, asked: Sequence[LoggedRequest]) -> DecisionSet:
         """Return the decisions of the service for requests, with its rules and conversations.

@@ -9,6 +9,7 @@ import numpy as np
 
 from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.calibration import Calibration
+from pointsman.classify.described import DescribedHead
 from pointsman.config.labels import cover
 from pointsman.config.model import CategoryModel, Config
 from pointsman.config.words import fold
@@ -86,9 +87,15 @@ class LabelScheme:
 class CategoryScheme:
     """A config's categories, chosen as the service chooses for the first turn of a conversation."""
 
-    def __init__(self, config: Config, labels: Sequence[str], calibration: Calibration | None = None) -> None:
-        """Take `calibration`, that of the artifact."""
-        self._policy = Policy(config, labels, calibration=calibration)
+    def __init__(
+        self,
+        config: Config,
+        labels: Sequence[str],
+        calibration: Calibration | None = None,
+        head: DescribedHead | None = None,
+    ) -> None:
+        """Take `calibration`, that of the artifact, and the `head` that read the texts, if there is one."""
+        self._policy = Policy(config, labels, calibration=calibration, head=head)
         self._planner = Planner(config)
         self.threshold = config.classifier.category_model.threshold
         scored = tuple(category.name for category in config.categories)
@@ -119,7 +126,7 @@ class CategoryScheme:
         return np.array([list(self._policy.scores(row).values()) for row in probabilities.tolist()])
 
     def chosen(self, probabilities: Floats, supported: Bools) -> Ints:
-        chosen = self.classes([self._policy.choose(row, None).category for row in probabilities.tolist()])
+        chosen = self.classes([self._policy.choose(row).category for row in probabilities.tolist()])
         chosen[~supported] = self._class_of(None)
         return chosen
 

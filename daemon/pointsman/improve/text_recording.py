@@ -46,7 +46,7 @@ def keeping_contested(
 
 
 def _row(router: Router, request_id: str, decision: Decision, read: Classification, text: str) -> TextRecord:
-    scores = router.policy.scores(read.probabilities) if read.supported else {}
+    scores = router.policy.scores(read.scores) if read.supported else {}
     best = sorted(scores, key=scores.__getitem__, reverse=True)[:SCORES]
     return TextRecord(
         hash=read.text_hash,

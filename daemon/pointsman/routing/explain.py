@@ -34,7 +34,7 @@ def describe(router: Router, request: ParsedRequest, routed: RoutedRequest) -> d
     classification = routed.classification
     if classification is not None:
         labels = dict(zip(router.classifier.labels, classification.probabilities, strict=True))
-        categories = router.policy.scores(classification.probabilities)
+        categories = router.policy.scores(classification.scores)
     return {
         "decision": _decision(router, request, routed),
         "ask": {

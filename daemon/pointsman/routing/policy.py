@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from pointsman.classify.calibration import Calibration
+from pointsman.classify.described import DescribedHead
 from pointsman.config.labels import cover
 from pointsman.config.model import Config
 from pointsman.routing.decision import CategoryChoice, MissedThreshold, Reason, RunnerUp
@@ -19,6 +21,10 @@ from pointsman.routing.thresholds import Threshold, ThresholdOrigin, at_precisio
 LONG_HISTORY = 64 * 1024
 # Texts in the classifier's cache come again: remember the scores and choices for this many results.
 KNOWN = 1024
+
+
+MIN_SHARE = 0.15
+"""A described category must have this share of the probability of all described ones, fitted on `benchmarks/fleets`."""
 
 
 class FollowUp(msgspec.Struct, frozen=True, gc=False):
@@ -38,8 +44,22 @@ class FollowUp(msgspec.Struct, frozen=True, gc=False):
     seconds: float = 0.0
 
 
+class CategoryScores(NamedTuple):
+    """Two numbers for each category: `shown` is held against its threshold, and the greatest `joint` one wins.
+
+    Without described categories they are the same. The joint ones are probabilities that exclude each other: their sum
+    and the probability of none is 1.
+    """
+
+    shown: dict[str, float]
+    joint: dict[str, float]
+
+
 class Policy:
-    """The categories of one config, for the labels of one classifier."""
+    """The categories of one config, for the labels of one classifier, and for what a head gives for those described.
+
+    `scores` of a text are the probabilities of the labels, then those of the described categories and of nobody.
+    """
 
     def __init__(
         self,
@@ -47,8 +67,12 @@ class Policy:
         labels: Sequence[str],
         judge: Weights = FITTED,
         calibration: Calibration | None = None,
+        head: DescribedHead | None = None,
     ) -> None:
-        """`judge` tells changes of subject from follow-ups; `calibration` is that of the classifier."""
+        """`judge` tells changes of subject from follow-ups; `calibration` is that of the classifier.
+
+        `head` has scores for the described categories, if there are any.
+        """
         self._config = config
         self._judge = judge
         self._calibration = calibration
@@ -60,15 +84,22 @@ class Policy:
         self.rest = coverage.rest
         """The category for texts that no other category covers, or None."""
         index = {label: position for position, label in enumerate(labels)}
-        self._covered = {name: tuple(index[label] for label in coverage.labels_of[name]) for name in self._categories}
-        self._known_scores: Callable[[tuple[float, ...]], dict[str, float]] = functools.lru_cache(KNOWN)(self.scores)
+        described = () if head is None else head.categories
+        self._described = {name: len(labels) + position for position, name in enumerate(described)}
+        self._languages = {} if head is None else head.languages
+        self._covered = {
+            name: tuple(index[label] for label in coverage.labels_of[name])
+            for name in self._categories
+            if name not in self._described
+        }
+        self._known_scores: Callable[[tuple[float, ...]], CategoryScores] = functools.lru_cache(KNOWN)(self._both)
         self._known_choice: Callable[[tuple[float, ...]], CategoryChoice] = functools.lru_cache(KNOWN)(self._afresh)
 
     @functools.cached_property
     def forgetful(self) -> Policy:
         """Return the same policy without a memory: a microsecond less would tell of other clients' texts."""
         policy = copy.copy(self)
-        policy._known_scores, policy._known_choice = self.scores, self._afresh
+        policy._known_scores, policy._known_choice = self._both, self._afresh
         return policy
 
     def knows(self, category: str) -> bool:
@@ -90,39 +121,75 @@ class Policy:
         found = self.thresholds.get(category or "")
         return ThresholdOrigin.COMMON if found is None else found.origin
 
-    def scores(self, probabilities: Sequence[float]) -> dict[str, float]:
-        """Return the score of each category: the sum of the probabilities of its labels."""
-        score = probabilities.__getitem__
-        return {name: sum(map(score, labels)) for name, labels in self._covered.items()}
+    def scores(self, scores: Sequence[float]) -> dict[str, float]:
+        """Return the score of each category, which is held against its threshold.
 
-    def choose(self, probabilities: Sequence[float], follow_up: FollowUp | None = None) -> CategoryChoice:
+        It is the sum of the probabilities of its labels or, if it is described, how much likelier it is than nobody.
+        """
+        return self._both(scores).shown
+
+    def likeliest(self, scores: Sequence[float]) -> str | None:
+        """Return the likeliest category, whatever its threshold; None if there is no category."""
+        joint = self._both(scores).joint
+        return max(joint, key=joint.__getitem__, default=None)
+
+    def _both(self, scores: Sequence[float]) -> CategoryScores:
+        score = scores.__getitem__
+        covered = {name: sum(map(score, labels)) for name, labels in self._covered.items()}
+        if not self._described:
+            return CategoryScores(covered, covered)
+        own, nobody = {name: score(position) for name, position in self._described.items()}, scores[-1]
+        shown = {name: value / (value + nobody) for name, value in own.items()} | covered
+        joint = own | {name: value * nobody for name, value in covered.items()}
+        return CategoryScores(*({name: one[name] for name in self._categories} for one in (shown, joint)))
+
+    def choose(self, scores: Sequence[float], follow_up: FollowUp | None = None) -> CategoryChoice:
         """Return the best category, or the conversation's own (`follow_up`) or the fallback.
 
         Without a conversation, the fallback is used if the best category does not reach its threshold.
         """
-        known = tuple(probabilities)
+        known = tuple(scores)
         if follow_up is not None:
-            scores = self._known_scores(known)
-            if follow_up.category in scores and not self._ends(follow_up, scores):
-                return CategoryChoice(follow_up.category, scores[follow_up.category], Reason.STICKY)
+            both = self._known_scores(known)
+            if follow_up.category in both.joint and not self._ends(follow_up, both):
+                return CategoryChoice(follow_up.category, both.shown[follow_up.category], Reason.STICKY)
         return self._known_choice(known)
 
-    def _afresh(self, probabilities: tuple[float, ...]) -> CategoryChoice:
+    def choose_described(self, described: Sequence[float], language: str | None) -> CategoryChoice | None:
+        """Return the described category that a text belongs to in a language that labels do not know, or None.
+
+        A category with examples is for their languages.
+        """
+        if not self._described:
+            return None
+        fits = [language in self._languages.get(name, (language,)) for name in self._described]
+        scores = (score if fit else 0.0 for score, fit in zip(described, [*fits, True], strict=True))
+        choice = self._known_choice((*[0.0] * len(self._labels), *scores))
+        return choice if choice.reason is Reason.CLASSIFIED else None
+
+    def _afresh(self, scores: tuple[float, ...]) -> CategoryChoice:
         """Return the choice if no conversation counts."""
-        scores = self.scores(probabilities)
-        if not scores:
+        both = self._both(scores)
+        shown, joint = both
+        if not shown:
             return CategoryChoice(self.fallback, 0.0, Reason.NO_CATEGORY)
-        best = max(scores, key=scores.__getitem__)
-        score, threshold, near = scores[best], self.thresholds[best], _near(scores, best)
+        best = max(self._candidates(shown) or joint, key=joint.__getitem__)
+        score, threshold, near = shown[best], self.thresholds[best], _near(both, best)
         if score >= threshold.value:
+            if best in self._described and joint[best] < MIN_SHARE * sum(joint[name] for name in self._described):
+                return CategoryChoice(self.fallback, score, Reason.AMBIGUOUS, threshold=threshold, near=near)
             return CategoryChoice(best, score, Reason.CLASSIFIED, threshold=threshold, near=near)
-        if 1.0 - sum(scores.values()) >= max(self._common, score):
+        if 1.0 - sum(joint.values()) >= max(self._common, joint[best]):
             return CategoryChoice(self.fallback, score, Reason.NO_CATEGORY, threshold=threshold, near=near)
         missed = MissedThreshold(best, threshold.value)
         return CategoryChoice(self.fallback, score, Reason.LOW_CONFIDENCE, missed, threshold=threshold, near=near)
 
+    def _candidates(self, shown: dict[str, float]) -> list[str]:
+        """Return the categories that may win: a described one that misses its threshold leaves room for labels."""
+        return [name for name, score in shown.items() if name in self._covered or score >= self.thresholds[name].value]
+
     def evidence(self, follow_up: FollowUp, scores: dict[str, float]) -> Features:
-        """Return the evidence whether an ask with these scores is about something else."""
+        """Return the evidence whether an ask with these joint scores is about something else."""
         other, score = self._best_other(scores, follow_up.category)
         together = 1.0 if follow_up.together is None else follow_up.together
         return evidence_of(follow_up.ask, follow_up.before, score, together, rest=other is None or other == self.rest)
@@ -133,33 +200,33 @@ class Policy:
         others += [(name, score) for name, score in scores.items() if name != category]
         return max(others, key=lambda other: other[1])
 
-    def _ends(self, follow_up: FollowUp, scores: dict[str, float]) -> bool:
+    def _ends(self, follow_up: FollowUp, both: CategoryScores) -> bool:
         """Return whether an ask is so surely about something else that its conversation changes its category.
 
         An ask that was not read with what was before is not sure.
         """
-        if scores[follow_up.category] > self._best_other(scores, follow_up.category)[1]:
-            return scores[follow_up.category] >= self.threshold(follow_up.category)
+        if both.joint[follow_up.category] > self._best_other(both.joint, follow_up.category)[1]:
+            return both.shown[follow_up.category] >= self.threshold(follow_up.category)
         return (
             follow_up.together is not None
-            and self._leads(follow_up, scores)
-            and self._judge.changed(self.evidence(follow_up, scores))
+            and self._leads(follow_up, both)
+            and self._judge.changed(self.evidence(follow_up, both.joint))
         )
 
-    def may_end(self, probabilities: Sequence[float], follow_up: FollowUp) -> bool:
+    def may_end(self, scores: Sequence[float], follow_up: FollowUp) -> bool:
         """Return whether an ask may be about something else, and must be read with what was before."""
-        scores = self._known_scores(tuple(probabilities))
-        return follow_up.category in scores and self._leads(follow_up, scores)
+        both = self._known_scores(tuple(scores))
+        return follow_up.category in both.joint and self._leads(follow_up, both)
 
-    def _leads(self, follow_up: FollowUp, scores: dict[str, float]) -> bool:
+    def _leads(self, follow_up: FollowUp, both: CategoryScores) -> bool:
         """Return whether another category leads.
 
         It must reach its threshold, or the common one if no category covers the ask; and any but the rest category must
         lead by the margin.
         """
-        own = scores[follow_up.category]
-        other, score = self._best_other(scores, follow_up.category)
-        if own > score or score < self.threshold(other):
+        own = both.joint[follow_up.category]
+        other, score = self._best_other(both.joint, follow_up.category)
+        if own > score or both.shown.get(other or "", score) < self.threshold(other):
             return False
         rest = other is None or other == self.rest
         margin = self._config.pointsman.routing.switch_margin * (1 + min(1.0, follow_up.size / LONG_HISTORY))
@@ -171,7 +238,7 @@ class Policy:
         return self._config.classifier.category_model.fallback_category
 
 
-def _near(scores: Mapping[str, float], best: str) -> RunnerUp | None:
-    """Return the second category, if it has at least half of the best one's score."""
-    second = max(((score, name) for name, score in scores.items() if name != best), default=(0.0, ""))
-    return RunnerUp(second[1], round(second[0], 4)) if second[0] and 2 * second[0] >= scores[best] else None
+def _near(both: CategoryScores, best: str) -> RunnerUp | None:
+    """Return the second category, if it is at least half as likely as the best one."""
+    score, name = max(((score, name) for name, score in both.joint.items() if name != best), default=(0.0, ""))
+    return RunnerUp(name, round(both.shown[name], 4)) if score and 2 * score >= both.joint[best] else None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 
 import msgspec
 
 from pointsman.classify.classifier import Classification, Classifier
+from pointsman.classify.described import DescribedHead
 from pointsman.eager import continue_in_task
 from pointsman.errors import ClassifierError
 from pointsman.routing.ask import AskKind, AskSupplement
@@ -70,23 +72,26 @@ class TextReader:
         sticky: bool,
         deadline: float | None = None,
         client: str = "",
+        head: DescribedHead | None = None,
     ) -> None:
         """Take the seconds for all reading of a request as `deadline`; None: only the classifier's own.
 
-        `client` is the sender of the texts.
+        `client` is the sender of the texts, `head` has scores for the described categories.
         """
         self._classifier = classifier
         self.policy = policy
         self._sticky = sticky
         self._deadline = deadline
         self._client = client
+        self._head = head
 
     def of(self, client: str) -> TextReader:
         """Return the reader of one client's texts, whose timing reveals nothing about the texts of others."""
         if not client:
             return self
-        policy = self.policy.forgetful
-        return TextReader(self._classifier, policy, sticky=self._sticky, deadline=self._deadline, client=client)
+        found = copy.copy(self)
+        found.policy, found._client = self.policy.forgetful, client
+        return found
 
     async def read(self, request: ParsedRequest, conversation: Conversation, *, ruled: bool) -> AskClassification:
         """Classify what the decision needs: nothing if a rule decides (`ruled`)."""
@@ -140,7 +145,7 @@ class TextReader:
         `began` is when the request was first read, by `time.perf_counter`. The first reading may wait for half of the
         deadline, and then runs; this one takes at most half of it, as a busy classifier can do without.
         """
-        if not alone.supported or not self.policy.may_end(alone.probabilities, follow_up):
+        if not alone.supported or not self.policy.may_end(alone.scores, follow_up):
             return follow_up
         if not follow_up.before:
             return msgspec.structs.replace(follow_up, together=UNKNOWN)
@@ -151,12 +156,12 @@ class TextReader:
         )
         together = None
         if both is not None:
-            together = self.policy.scores(both.probabilities)[follow_up.category] if both.supported else UNKNOWN
+            together = self.policy.scores(both.scores)[follow_up.category] if both.supported else UNKNOWN
         return msgspec.structs.replace(follow_up, together=together, seconds=time.perf_counter() - started)
 
     async def classify(self, text: str, deadline: float | None = None) -> Classification:
         """Classify a text; raises ClassifierError."""
-        return await self._classifier.classify(text, deadline, self._client)
+        return await self._classifier.classify(text, deadline, self._client, self._head)
 
     async def tried(self, text: str, deadline: float | None = None) -> Classification | None:
         """Return the classification, or None if it fails."""
@@ -251,14 +256,15 @@ def choose_category(policy: Policy, reading: AskClassification, lookup: Conversa
 def judged(policy: Policy, found: Classification, follow_up: FollowUp | None = None) -> CategoryChoice:
     """Return the choice of a policy for a classified text, with or without a conversation that has a category.
 
-    Nothing is known of a text in another language, not even whether it is about the same category; a short one most
-    likely has no content.
+    Labels know nothing of a text in another language, not even whether it is about the same category; a short one most
+    likely has no content. A described category may be about just this language.
     """
     if not found.supported and follow_up is not None and is_short(follow_up.ask):
         return CategoryChoice(follow_up.category, None, Reason.STICKY)
     if not found.supported:
-        return CategoryChoice(policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
-    return policy.choose(found.probabilities, follow_up)
+        unsupported = CategoryChoice(policy.fallback, None, Reason.UNSUPPORTED_LANGUAGE)
+        return policy.choose_described(found.described, found.language) or unsupported
+    return policy.choose(found.scores, follow_up)
 
 
 def raised(threshold: float) -> float:

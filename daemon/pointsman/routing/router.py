@@ -10,6 +10,7 @@ import msgspec
 
 from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.classifier import Classification, Classifier
+from pointsman.classify.described import DescribedHead
 from pointsman.config.client_keys import ClientKey
 from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
@@ -102,18 +103,25 @@ class Router:
     """A router for one config and one classifier; `served` returns the latest snapshot of the served models."""
 
     def __init__(
-        self, config: Config, classifier: Classifier, served: Callable[[], ServedModels], previous: Router | None = None
+        self,
+        config: Config,
+        classifier: Classifier,
+        served: Callable[[], ServedModels],
+        previous: Router | None = None,
+        head: DescribedHead | None = None,
     ) -> None:
-        """Take over the conversations of `previous`."""
+        """Take over the conversations of `previous`; `head` has scores for the described categories."""
         self.config = config
         self.classifier = classifier
-        self.policy = Policy(config, classifier.labels, calibration=classifier.calibration)
+        self.head = head
+        self.policy = Policy(config, classifier.labels, calibration=classifier.calibration, head=head)
         self.planner = Planner(config)
         self.reader = TextReader(
             classifier,
             self.policy,
             sticky=config.pointsman.routing.sticky,
             deadline=config.pointsman.classifier.deadline_ms / 1000,
+            head=head,
         )
         self.served = served
         self.auto_names = config.routed_names()

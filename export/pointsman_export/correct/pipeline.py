@@ -17,7 +17,7 @@ from pointsman.classify import artifact
 from pointsman.classify.calibration import Calibration, encode
 from pointsman.classify.engine import Engine
 from pointsman.classify.language import LanguageGate
-from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, WeightsSource
+from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, ORDINARY, TOKENIZER, Manifest, WeightsSource
 from pointsman.classify.tokenizer import Ids, TextWindow, Tokenizer
 from pointsman.config.model import Config
 from pointsman.evaluation.fitted_rows import FITTED_ROWS, pack
@@ -193,7 +193,8 @@ def _write(
     bias = (correction.bias * temperature).astype(np.float32)
     model, output = onnx_file.with_correction(reader.model, reader.features, base.manifest.output, weights, bias)
     (built / MODEL).write_bytes(model)
-    shutil.copyfile(base.tokenizer_path, built / TOKENIZER)
+    for name in {TOKENIZER, ORDINARY} & base.manifest.files.keys():
+        shutil.copyfile(base.folder / name, built / name)
     if rows is not None:
         (built / CALIBRATION).write_bytes(encode(rows.probabilities, rows.truth))
     return output

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pointsman.classify.regression import Objective, Vector, minimise
 from pointsman.evaluation.metrics import Bools, Floats, Ints
-from pointsman_export.fit.head import Objective, Vector, minimise
 
 STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 """L2 strengths, from strong to weak."""

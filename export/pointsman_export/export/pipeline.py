@@ -11,16 +11,27 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import onnx
 import onnxruntime
 
-from pointsman.classify.artifact import sha256
-from pointsman.classify.manifest import CALIBRATION, FORMAT_VERSION, MODEL, TOKENIZER, Manifest, WeightsSource
+from pointsman.classify import ordinary
+from pointsman.classify.artifact import Artifact, sha256
+from pointsman.classify.manifest import (
+    CALIBRATION,
+    FORMAT_VERSION,
+    MODEL,
+    ORDINARY,
+    TOKENIZER,
+    EncoderFeatures,
+    Manifest,
+    WeightsSource,
+)
 from pointsman.classify.openvino_cpu import import_openvino
 from pointsman.classify.providers import OPENVINO
 from pointsman.classify.runtime import ProviderUnavailable
 from pointsman.classify.tokenizer import Ids, TextWindow, Tokenizer
-from pointsman_export.common import destination
+from pointsman_export.common import destination, encoder_features
 from pointsman_export.common.answers import hashes, write_manifest
 from pointsman_export.common.errors import CheckpointError, LibraryError
 from pointsman_export.export.card import unused_card
@@ -107,8 +118,11 @@ def export(request: ExportRequest, progress: Callable[[str], None]) -> ExportRep
         shutil.copyfile(checkpoint.tokenizer, built / TOKENIZER)
         if report.calibration is not None:
             (built / CALIBRATION).write_bytes(report.calibration.encoded)
-        manifest = _manifest(checkpoint, request, recipe, report, built)
-        write_manifest(built, manifest)
+        features = encoder_features.add_features(built / MODEL, OUTPUT, for_gpu=request.target == "gpu")
+        manifest = _manifest(checkpoint, request, recipe, report, built, features)
+        ours = encoder_features.features(Artifact(built, manifest), BUILT_IN)
+        (built / ORDINARY).write_bytes(ordinary.encode(ours))
+        write_manifest(built, msgspec.structs.replace(manifest, files=hashes(built)))
         destination.publish(built, request.output, force=request.force)
     return report
 
@@ -181,7 +195,12 @@ def _require_openvino() -> None:
 
 
 def _manifest(
-    checkpoint: Checkpoint, request: ExportRequest, recipe: Recipe, report: ExportReport, built: Path
+    checkpoint: Checkpoint,
+    request: ExportRequest,
+    recipe: Recipe,
+    report: ExportReport,
+    built: Path,
+    features: EncoderFeatures,
 ) -> Manifest:
     calibration = report.calibration
     opset = onnx.load(built / MODEL, load_external_data=False).opset_import[0].version
@@ -192,6 +211,7 @@ def _manifest(
         max_tokens=report.max_tokens,
         inputs=recipe.interface.names,
         output=OUTPUT,
+        features=features,
         opset=opset,
         precision=report.precision,
         target=request.target,

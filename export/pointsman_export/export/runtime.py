@@ -81,7 +81,7 @@ class OpenVinoGraph:
 
     def logits(self, prompts: Sequence[Ids], width: int = 0) -> Logits:
         """Return the logits [prompts, labels], with one run for each prompt."""
-        return self._run(prompts)
+        return self._run(prompts)[0]
 
 
 def alone(graph: RunnableGraph, prompts: Sequence[Ids]) -> Logits:

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from pointsman.classify.regression import Objective, Vector, minimise, split
 from pointsman.evaluation.metrics import Floats, Ints
-
-Vector = npt.NDArray[np.float64]
-Objective = Callable[[Vector], tuple[float, Vector]]
-
-_MEMORY = 10
-_MAX_STEPS = 300
-_TOLERANCE = 1e-4
-"""Largest gradient entry at which the fit ends; the loss is in nats per row."""
-_SUFFICIENT = 1e-4
-_MIN_STEP = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,54 +42,10 @@ def fit_heads(features: Floats, truth: Ints, labels: int, strengths: Sequence[fl
     heads = []
     for strength in strengths:
         point = minimise(_loss(standard, targets, strength / len(truth)), point)
-        weights, bias = _split(point, labels)
+        weights, bias = split(point, labels)
         folded = weights / scale
         heads.append(Head(folded, bias - folded @ mean))
     return heads
-
-
-def minimise(objective: Objective, start: Vector) -> Vector:
-    """Return the minimum of a smooth convex function that gives its value and gradient.
-
-    The method is L-BFGS (Nocedal and Wright, Numerical Optimization, 2006, algorithms 7.4 and 7.5) with backtracking to
-    Armijo's condition. It ends at a gradient below _TOLERANCE, or if no step reduces the value.
-    """
-    point = start
-    value, gradient = objective(point)
-    pairs: deque[tuple[Vector, Vector]] = deque(maxlen=_MEMORY)
-    for _ in range(_MAX_STEPS):
-        if np.abs(gradient).max() <= _TOLERANCE:
-            break
-        direction = -_inverse_hessian_times(gradient, pairs)
-        step = 1.0
-        candidate, (after, slope) = point + direction, objective(point + direction)
-        while after > value + _SUFFICIENT * step * (gradient @ direction):
-            step /= 2
-            if step < _MIN_STEP:
-                return point
-            candidate = point + step * direction
-            after, slope = objective(candidate)
-        change, bend = candidate - point, slope - gradient
-        if change @ bend > 0:
-            pairs.append((change, bend))
-        point, value, gradient = candidate, after, slope
-    return point
-
-
-def _inverse_hessian_times(gradient: Vector, pairs: deque[tuple[Vector, Vector]]) -> Vector:
-    """Run algorithm 7.4, the two-loop recursion over the last changes of point and gradient."""
-    result = gradient.copy()
-    shares = []
-    for change, bend in reversed(pairs):
-        share = (change @ result) / (change @ bend)
-        shares.append(share)
-        result -= share * bend
-    if pairs:
-        change, bend = pairs[-1]
-        result *= (change @ bend) / (bend @ bend)
-    for (change, bend), share in zip(pairs, reversed(shares), strict=True):
-        result += (share - (bend @ result) / (change @ bend)) * change
-    return result
 
 
 def _loss(features: Floats, targets: Vector, strength: float) -> Objective:
@@ -112,7 +57,7 @@ def _loss(features: Floats, targets: Vector, strength: float) -> Objective:
     rows, labels = targets.shape
 
     def objective(point: Vector) -> tuple[float, Vector]:
-        weights, bias = _split(point, labels)
+        weights, bias = split(point, labels)
         logits = features @ weights.T.astype(np.float32) + bias
         logits -= logits.max(axis=1, keepdims=True)
         exponents = np.exp(logits)
@@ -124,9 +69,3 @@ def _loss(features: Floats, targets: Vector, strength: float) -> Objective:
         return float(loss), gradient.ravel()
 
     return objective
-
-
-def _split(point: Vector, labels: int) -> tuple[Vector, Vector]:
-    """Split a flat vector into weights [labels, width] and bias [labels]."""
-    matrix = point.reshape(labels, -1)
-    return matrix[:, :-1], matrix[:, -1]

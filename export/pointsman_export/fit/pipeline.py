@@ -29,11 +29,11 @@ from pointsman_export.common import destination
 from pointsman_export.common.answers import hashes, write_manifest
 from pointsman_export.common.base import load_base
 from pointsman_export.common.errors import ValuesError
+from pointsman_export.common.layers import with_layers
 from pointsman_export.fit import graph as graphs
 from pointsman_export.fit.data import TrainingRows, check_languages, read_descriptions, read_rows
 from pointsman_export.fit.describe import DescriptionReport, describing_head
 from pointsman_export.fit.head import Head, fit_heads
-from pointsman_export.fit.layers import with_layers
 from pointsman_export.fit.progress import Progress
 from pointsman_export.fit.report import VALUES_TOLERANCE, FitReport
 from pointsman_export.fit.validation import FOLDS, StrengthChoice, Validation, choose, cross_validate
@@ -87,7 +87,10 @@ def fit(request: FitRequest, progress: Progress) -> Report:
     languages = base.manifest.languages if request.languages is None else request.languages
     check_languages(request.data, rows.texts, languages)
     graph = graphs.load_graph(base.model_path)
-    graph, features_name = with_layers(graph, graphs.features_name(graph, graph.graph.output[0].name))
+    if base.manifest.features is None:
+        graph, features_name = with_layers(graph, graphs.features_name(graph, graph.graph.output[0].name))
+    else:
+        features_name = base.manifest.features.output
     prompts = _tokenize(base, rows.texts)
     encoder = graphs.encoder(graph, features_name)
     run = partial(graphs.run, for_gpu=base.manifest.target == "gpu")
@@ -215,6 +218,7 @@ def _manifest(
         base.manifest,
         format_version=FORMAT_VERSION,
         labels=rows.labels,
+        features=None,
         languages=languages,
         temperature=calibration.temperature,
         suggested_threshold=calibration.threshold,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pointsman.classify.regression import Vector
 from pointsman.evaluation.calibration import fit_temperature, negative_log_likelihood
 from pointsman.evaluation.metrics import Floats, Ints
-from pointsman_export.fit.head import Vector, fit_heads
+from pointsman_export.fit.head import fit_heads
 
 STRENGTHS = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 """L2 strengths from strong to weak; with 30 to 200 rows a label, 1 to 300 were chosen."""
