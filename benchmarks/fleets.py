@@ -20,7 +20,7 @@ from typing import Any
 
 import aiohttp
 from markdown import table
-from provenance import provenance
+from provenance import processor, provenance
 
 from pointsman.evaluation.provenance import file_id
 from support.daemon import run_daemon
@@ -36,6 +36,8 @@ WAYS = {
 }
 FIT_THRESHOLD = 0.4
 """`fit --describe` suggests none, and at 0.5 it sends hardly anything."""
+LANGUAGES = "en,de,es,fr,it"
+"""Those of the fleets; `fit` refuses rows in others than the base declares."""
 Fleet = dict[str, Any]
 
 
@@ -114,7 +116,7 @@ def fit(fleet: Fleet, folder: Path, with_examples: bool) -> Path:
     data, made = folder / "rows.jsonl", folder / "fitted"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     given = "--data" if with_examples else "--describe"
-    command = [sys.executable, "-m", "pointsman", "fit", given, str(data), "-o", str(made), "--languages", ""]
+    command = [sys.executable, "-m", "pointsman", "fit", given, str(data), "-o", str(made), "--languages", LANGUAGES]
     subprocess.run(command, check=True, capture_output=True)
     return made
 
@@ -126,7 +128,7 @@ def page(result: dict[str, Any]) -> Iterator[str]:
     yield "writers who did not see the code, each routed by a running service at its default threshold; beside it what"
     yield "`pointsman fit` makes of the same texts. *Right*: the adapter that the prompt was written for; *missed*: the"
     yield "base model instead; *wrong*: another adapter. *Kept*: of the prompts that belong to no adapter, those that"
-    yield f"the base model gets. {result['cpu']}, commit {result['commit']}."
+    yield f"the base model gets. {processor(result['machine'])}, commit {result['commit']}."
     yield ""
     yield from table(
         ("way", "fleet", "prompts", "right", "missed", "wrong", "outsiders", "kept"), cells(result["rows"])
