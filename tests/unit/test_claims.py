@@ -43,6 +43,16 @@ def of_descriptions(result: Any) -> list[float]:
     return of_sets(result, "described")
 
 
+def of_fleets(result: Any) -> list[float]:
+    """The percents of prompts that get their adapter, and of outsiders that get none, of each way without `fit`."""
+    return [
+        100 * sum(row[part] for row in rows) / sum(row[whole] for row in rows)
+        for way in ("one sentence", "six examples")
+        for rows in [[row for row in result["rows"] if row["way"] == way]]
+        for part, whole in (("right", "prompts"), ("kept", "outsiders"))
+    ]
+
+
 def of_scale(result: Any) -> list[float]:
     """The largest share of the time that one scale for a run saves, from 32 tokens on."""
     lengths = [cells.items() for cells in result["found"]["ms"].values()]
@@ -65,6 +75,12 @@ def of_quotas(result: Any) -> list[float]:
 
 
 CLAIMS = (
+    Claim(
+        "README.md",
+        r"a sentence sends (\d+) % .* keeps (\d+) % .* it is (\d+) % and (\d+) %",
+        "fleets",
+        of_fleets,
+    ),
     Claim(
         "docs/operations.md",
         r"own peak was (\d+) MiB at the start and (\d+) MiB with eight bodies of 32 MiB at once; it lived with (\d+)M, "
