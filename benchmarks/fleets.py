@@ -2,7 +2,8 @@
 
 Writes benchmarks/results/fleets.json and .md. FLEETS.json has fleets of adapters, each with a description, six examples
 and prompts, and prompts that belong to none. The service of this checkout decides, at its default threshold, over its
-port; beside it the same service with the artifacts that `pointsman fit` makes of the same texts.
+port; beside it the same service with the artifacts that `pointsman fit` makes of the same texts. Then each fleet stands
+beside the categories of the shipped config: which hand-written prompts leave the model that they had without it.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yaml
 from markdown import table
 from provenance import processor, provenance
+from read_labels import PROMPTS
 
 from pointsman.evaluation.provenance import file_id
 from support.daemon import run_daemon
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "fleets"
+SHIPPED = ROOT / "config" / "config.yaml"
 BASE = "base"
 WAYS = {
     "one sentence": "descriptions in the config",
@@ -49,22 +53,19 @@ def main() -> None:
     rows = [
         {"fleet": fleet["name"], "way": way} | asyncio.run(measured(way, fleet)) for fleet in fleets for way in WAYS
     ]
-    result = provenance() | {"data": asdict(file_id(options.fleets)), "rows": rows}
+    beside = asyncio.run(changes(fleets))
+    result = provenance() | {"data": asdict(file_id(options.fleets)), "rows": rows, "beside": beside}
     RESULT.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     RESULT.with_suffix(".md").write_text("\n".join(page(result)) + "\n")
 
 
 async def measured(way: str, fleet: Fleet) -> dict[str, int]:
     """Return the counts of prompts and outsiders, and of those that got the right model, or another adapter."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        async with (
-            run_daemon(config(way, fleet, folder), folder, env={"STATE_DIRECTORY": name}) as daemon,
-            aiohttp.ClientSession(daemon.base_url) as http,
-        ):
-            wanted = [adapter["name"] for adapter in fleet["adapters"] for _ in adapter["tests"]]
-            found = [await routed(http, text) for adapter in fleet["adapters"] for text in adapter["tests"]]
-            others = [await routed(http, text) for text in fleet["outside"]]
+    wanted = [adapter["name"] for adapter in fleet["adapters"] for _ in adapter["tests"]]
+    prompts = [text for adapter in fleet["adapters"] for text in adapter["tests"]]
+    with tempfile.TemporaryDirectory() as folder:
+        models = await models_of([*prompts, *fleet["outside"]], config(way, fleet, Path(folder)), Path(folder))
+    found, others = models[: len(prompts)], models[len(prompts) :]
     return {
         "prompts": len(found),
         "right": sum(map(str.__eq__, found, wanted)),
@@ -72,6 +73,45 @@ async def measured(way: str, fleet: Fleet) -> dict[str, int]:
         "outsiders": len(others),
         "kept": others.count(BASE),
     }
+
+
+async def changes(fleets: list[Fleet]) -> list[dict[str, Any]]:
+    """Return for each fleet beside the shipped config, by model, the prompts that it had and that it loses."""
+    texts = [json.loads(line)["text"] for line in PROMPTS.read_text().splitlines()]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        before = await models_of(texts, shipped([]), Path(folder))
+        for way in ("one sentence", "six examples"):
+            for fleet in fleets:
+                after = await models_of(texts, shipped(categories(way, fleet)), Path(folder))
+                lost = [old for old, new in zip(before, after, strict=True) if old != new]
+                models = {
+                    model: {"had": before.count(model), "lost": lost.count(model)} for model in sorted(set(before))
+                }
+                rows.append({"fleet": fleet["name"], "way": way, "models": models})
+    return rows
+
+
+def shipped(described: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the shipped config with further categories."""
+    made: dict[str, Any] = yaml.safe_load(SHIPPED.read_text())
+    base = made["default_model"]
+    for one in described:
+        (entry,) = one["model_scores"]
+        entry["model"] = base
+        made["model_config"][base]["loras"].append({"name": entry["lora_name"]})
+    made["categories"] = [*described, *made["categories"]]
+    made["pointsman"] = {"adapters": {"poll_interval_ms": 0}}
+    return made
+
+
+async def models_of(texts: list[str], made: dict[str, Any], folder: Path) -> list[str]:
+    """Return the model that the service with a config chooses for each text."""
+    async with (
+        run_daemon(made, folder, env={"STATE_DIRECTORY": str(folder)}) as daemon,
+        aiohttp.ClientSession(daemon.base_url) as http,
+    ):
+        return [await routed(http, text) for text in texts]
 
 
 async def routed(http: aiohttp.ClientSession, text: str) -> str:
@@ -89,22 +129,27 @@ def config(way: str, fleet: Fleet, folder: Path) -> dict[str, Any]:
     with_examples, fitted = way.startswith("six"), way.endswith("fit")
     model = {"model_id": str(fit(fleet, folder, with_examples)), "threshold": FIT_THRESHOLD} if fitted else {}
     names = [adapter["name"] for adapter in fleet["adapters"]]
-    texts = [
-        {"description": adapter["description"]} | ({"examples": adapter["examples"]} if with_examples else {})
-        for adapter in fleet["adapters"]
-    ]
     return {
         "classifier": {"category_model": model},
         "vllm_endpoints": [{"name": "vllm", "address": "127.0.0.1", "port": 9}],
         "default_model": BASE,
         "model_config": {BASE: {"loras": [{"name": name} for name in names]}},
-        "categories": [
-            {"name": name, "model_scores": [{"model": BASE, "lora_name": name, "use_reasoning": False}]}
-            | ({} if fitted else described)
-            for name, described in zip(names, texts, strict=True)
-        ],
+        "categories": categories(way, fleet),
         "pointsman": {"adapters": {"poll_interval_ms": 0}},
     }
+
+
+def categories(way: str, fleet: Fleet) -> list[dict[str, Any]]:
+    """Return a category for each adapter of a fleet, with the texts of a way, which are in the artifact after `fit`."""
+    given = {"one sentence": ("description",), "six examples": ("description", "examples")}.get(way, ())
+    return [
+        {
+            "name": adapter["name"],
+            "model_scores": [{"model": BASE, "lora_name": adapter["name"], "use_reasoning": False}],
+            **{key: adapter[key] for key in given},
+        }
+        for adapter in fleet["adapters"]
+    ]
 
 
 def fit(fleet: Fleet, folder: Path, with_examples: bool) -> Path:
@@ -132,6 +177,20 @@ def page(result: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield from table(
         ("way", "fleet", "prompts", "right", "missed", "wrong", "outsiders", "kept"), cells(result["rows"])
+    )
+    yield ""
+    yield "## Beside categories that labels cover"
+    yield ""
+    yield "The hand-written prompts of `tests/data` with the shipped config and a fleet: of those that each model had"
+    yield "without the fleet, the ones that it loses. Some belong there, as to an adapter that teaches Python."
+    yield ""
+    models = list(result["beside"][0]["models"])
+    yield from table(
+        ("way", "fleet", *models),
+        (
+            [WAYS[row["way"]], row["fleet"], *(f"{one['lost']} of {one['had']}" for one in row["models"].values())]
+            for row in result["beside"]
+        ),
     )
 
 
