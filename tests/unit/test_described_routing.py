@@ -72,6 +72,7 @@ def written(folder: Path, adapters: dict[str, dict[str, Any]]) -> Path:
         "default_model": "base",
         "model_config": {"base": {"loras": loras}},
         "categories": categories,
+        "pointsman": {"classifier": {"deadline_ms": 60_000}},  # a busy machine changes no decision
     }
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(made))
@@ -105,6 +106,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PreparedConfi
 )
 def test_a_prompt_goes_where_its_texts_or_its_labels_say(prepared: PreparedConfig, text: str, model: str) -> None:
     assert explained(prepared, text)["decision"]["model"] == model
+
+
+def test_where_texts_alone_decide_nothing_is_said_of_labels(tmp_path: Path) -> None:
+    found = prepare(written(tmp_path, {"sql": ADAPTERS["sql-gen-v3"]}))
+    found.classifier.close()
+    assert (found.warnings, found.former) == ((), None)
 
 
 def test_explain_shows_the_scores_of_both_kinds_of_category(prepared: PreparedConfig) -> None:

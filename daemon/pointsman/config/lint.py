@@ -139,7 +139,7 @@ def _suggest(name: str, description: str, labels: Sequence[str]) -> list[str]:
 
 
 def _uncovered(loaded: LoadedConfig, coverage: Coverage) -> Iterator[Problem]:
-    if coverage.uncovered:
+    if coverage.uncovered and (any(coverage.labels_of.values()) or not coverage.descriptions):
         default = loaded.config.default_model
         message = f"no category covers {listing(coverage.uncovered)}: such prompts go to {default}"
         fix = "add them to mmlu_categories of a category, or add a category named general"

@@ -12,6 +12,7 @@ import yaml
 
 from pointsman import files
 from pointsman.classify.calibration import Calibration
+from pointsman.config.labels import cover
 from pointsman.config.load import LoadedConfig
 from pointsman.config.model import Config
 from pointsman.config.words import Keys
@@ -60,7 +61,8 @@ def former(loaded: LoadedConfig, labels: Sequence[str], calibration: Calibration
     before = as_before(config, keeps_common=_COMMON in given)
     common = before.classifier.category_model.threshold
     old, new = (thresholds(one, labels, calibration) for one in (before, config))
-    names = [category.name for category in config.categories if not answered_alike(category, config)]
+    covered = cover(config, labels).labels_of
+    names = [one.name for one in config.categories if covered[one.name] and not answered_alike(one, config)]
     if all(old[name].value == new[name].value for name in names):
         return None
     fitted = {name: old[name].value for name in names if old[name].value != common}
