@@ -86,11 +86,10 @@ def test_a_second_adapter_of_a_domain_stands_beside_the_first() -> None:
     assert found.unknown == ()
 
 
-def test_what_nobody_covers_is_free() -> None:
+def test_what_no_label_tells_is_unknown() -> None:
     found = planned(("extra", None), ("law", None))
 
     assert [adapter.name for adapter in found.unknown] == ["extra"]
-    assert found.free == tuple(label for label in LABELS if label != "law")
 
 
 def test_the_order_is_that_of_vllm() -> None:

@@ -13,6 +13,7 @@ from pointsman.cli.init.plan import plan
 from pointsman.cli.init.served import Adapter, VllmInventory
 from pointsman.cli.init.text import render
 from pointsman.config.admin_address import with_admin_address
+from pointsman.config.labels import cover
 from pointsman.config.lint import lint
 from pointsman.config.load import LoadedConfig, load_text
 from pointsman.config.model import Endpoint
@@ -68,12 +69,13 @@ def uncommented(content: str, first: str, lines: int) -> str:
 
 
 def test_an_adapter_of_an_unknown_domain_only_needs_to_be_uncommented() -> None:
-    loaded = load_text(uncommented(text(served("law", "extra-lora")), "- name: ", 6), PATH)
+    """And is then chosen by what its name says, until somebody says more."""
+    loaded = load_text(uncommented(text(served("law", "captain_barnaby-v2")), "- name: ", 7), PATH)
 
     assert lint(loaded, LABELS).errors == ()
     category = loaded.config.categories[-1]
-    assert (category.name, category.model_scores[0].target) == ("extra-lora", "extra-lora")
-    assert set(category.mmlu_categories) == set(LABELS) - {"law"}
+    assert (category.name, category.model_scores[0].target) == ("captain_barnaby-v2", "captain_barnaby-v2")
+    assert cover(loaded.config, LABELS).descriptions == {"captain_barnaby-v2": ("captain barnaby v",)}
 
 
 def test_an_adapter_of_the_same_domain_only_needs_to_be_uncommented() -> None:

@@ -55,6 +55,9 @@ The category named by `fallback_category`, else the one named `general`, also co
 other category covers, unless it lists its labels itself. A label that no category covers goes to `default_model`.
 A label that two categories cover, or that the classifier does not have, is an error.
 
+A category that has `examples` covers no label. It is [described](behaviour.md#described-categories) by its texts, and
+so is one that covers none and has a `description`, or an adapter that has one.
+
 | name of the category | labels |
 | --- | --- |
 """

@@ -28,11 +28,10 @@ class PlannedCategory:
 
 @dataclass(frozen=True, slots=True)
 class InitPlan:
-    """The categories, the adapters of unknown domain, and the labels that no category covers."""
+    """The categories, and the adapters of unknown domain."""
 
     categories: tuple[PlannedCategory, ...]
     unknown: tuple[Adapter, ...]
-    free: tuple[str, ...]
 
 
 def plan(served: VllmInventory, labels: Sequence[str]) -> InitPlan:
@@ -53,7 +52,6 @@ def plan(served: VllmInventory, labels: Sequence[str]) -> InitPlan:
             if mine
         ),
         unknown=tuple(adapter for adapter, claim in claims.items() if not claim),
-        free=tuple(label for label in labels if label not in owner),
     )
 
 
@@ -63,26 +61,26 @@ def _domain(adapter: Adapter, served: VllmInventory, phrases: Mapping[str, objec
     Words of the base model's name are ignored.
     """
     folders = PurePosixPath(adapter.path or "").parts[-_FOLDERS:]
-    ignored = {word for text in (adapter.base, served.bases[adapter.base] or "") for word in _words(text)}
+    ignored = {word for text in (adapter.base, served.bases[adapter.base] or "") for word in words(text)}
     for text in (adapter.name, *reversed(folders)):
-        if found := list(dict.fromkeys(_phrases([x for x in _words(text) if x not in ignored], phrases))):
+        if found := list(dict.fromkeys(_phrases([x for x in words(text) if x not in ignored], phrases))):
             return found
     return []
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     """Split text into words: `MedicalLoRA_v2` into medical, lo, ra, v."""
     return re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).casefold())
 
 
-def _phrases(words: Sequence[str], known: Mapping[str, object]) -> Iterator[str]:
+def _phrases(among: Sequence[str], known: Mapping[str, object]) -> Iterator[str]:
     """Yield the known phrases among the words, the longest at each position."""
     start = 0
-    while start < len(words):
+    while start < len(among):
         lengths = range(_MAX_PHRASE_WORDS, 0, -1)
-        found = next((n for n in lengths if " ".join(words[start : start + n]) in known), None)
+        found = next((n for n in lengths if " ".join(among[start : start + n]) in known), None)
         if found is not None:
-            yield " ".join(words[start : start + found])
+            yield " ".join(among[start : start + found])
         start += found or 1
 
 

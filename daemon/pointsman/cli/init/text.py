@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from pointsman.cli.init.plan import InitPlan, PlannedCategory
+from pointsman.cli.init.plan import InitPlan, PlannedCategory, words
 from pointsman.cli.init.served import Adapter, VllmInventory
 from pointsman.config.loops import own_listener
 from pointsman.config.model import Endpoint, ServerOptions
@@ -45,7 +45,7 @@ def render(served: VllmInventory, planned: InitPlan, endpoint: Endpoint, key_fil
         *(line for category in planned.categories for line in _category(category)),
         "  - name: general",
         *_scores(served.default, None),
-        *(line for adapter in planned.unknown for line in _unknown(adapter, planned.free)),
+        *(line for adapter in planned.unknown for line in _unknown(adapter)),
         *(() if served.adapters else _no_adapters()),
         *_own(endpoint, key_file),
     ]
@@ -90,13 +90,14 @@ def _entry(base: str, adapter: str | None) -> list[str]:
     return [f"      - model: {_quoted(base)}", *lora, "        use_reasoning: false"]
 
 
-def _unknown(adapter: Adapter, free: Sequence[str]) -> Iterator[str]:
+def _unknown(adapter: Adapter) -> Iterator[str]:
     yield ""
-    yield f"  # Neither name nor path tells the domain of {_quoted(adapter.name)}."
-    yield "  # Uncomment the category and choose its labels:"
+    yield f"  # No label tells what {_quoted(adapter.name)} is for. Say it in a sentence, better with prompts that it"
+    yield "  # should get, and uncomment the category:"
     block = [
         f"  - name: {_quoted(adapter.name)}",
-        f"    mmlu_categories: [{', '.join(free)}]",
+        f"    description: {_quoted(' '.join(words(adapter.name)) or adapter.name)}    # a guess by its name",
+        "    examples: []",
         *_scores(adapter.base, adapter.name),
     ]
     yield from _commented(block, 2)
