@@ -82,6 +82,14 @@ def test_a_changed_line_is_one_run_also_after_another_start(loaded: Artifact, st
     assert (state / FEATURES).stat().st_mode & 0o777 == 0o600
 
 
+def test_no_text_is_read_again_whatever_its_hash_is(loaded: Artifact, state: Path) -> None:
+    many = described(*(f"prompt {number}" for number in range(1500)))  # some hashes end with a zero
+    made(Encoder(), loaded, many)
+    read = Encoder()
+    made(read, loaded, many)
+    assert read.read == []
+
+
 def test_texts_that_left_the_config_leave_the_file(loaded: Artifact, state: Path) -> None:
     made(Encoder(), loaded, described(*TEXTS[1:]))
     made(Encoder(), loaded, described(TEXTS[1]))
@@ -140,3 +148,13 @@ def test_damaged_ordinary_requests_are_told(tmp_path: Path, state: Path, content
     bad = artifact.load(toy_artifact.build(tmp_path, contents, format_version=4, features=toy_artifact.FEATURES))
     with pytest.raises(ArtifactError, match=r"ordinary\.bin: .*; export the classifier again"):
         make_head(described(TEXTS[1]), bad, Encoder())
+
+
+def test_kept_features_that_are_no_numbers_are_read_again(loaded: Artifact, state: Path) -> None:
+    made(Encoder(), loaded, described(*TEXTS[1:]))
+    kept = (state / FEATURES).read_bytes()
+    row = len(kept) // len(TEXTS)
+    (state / FEATURES).write_bytes(kept[:16] + b"\xff" * (row - 16) + kept[row:])
+    read = Encoder()
+    made(read, loaded, described(*TEXTS[1:]))
+    assert len(read.read) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 from pointsman.adapters.catalog import ServedModels
 from pointsman.api.dry_run import dry_run
 from pointsman.app.prepare import PreparedConfig, prepare
+from pointsman.app.shadow import _basis
 from pointsman.classify import artifact
 from pointsman.config.lint import lint
 from pointsman.config.load import load
@@ -130,6 +132,13 @@ def test_a_reload_with_the_same_texts_keeps_the_head_and_with_others_makes_anoth
     assert after.classifier is prepared.classifier
     assert explained(after, "will there be rain tomorrow?")["decision"]["model"] == "captain-barnaby-lora"
     assert explained(prepared, "will there be rain tomorrow?")["decision"]["model"] == "base"
+
+
+def test_the_classifier_in_shadow_is_another_one_once_the_texts_are_others(prepared: PreparedConfig) -> None:
+    """An adapter's description is no part of its category, and counts."""
+    assert prepared.head is not None
+    changed = replace(prepared, head=replace(prepared.head, key="other"))
+    assert _basis(changed) != _basis(prepared)
 
 
 def test_the_cache_knows_a_text_by_the_head_that_scored_it(prepared: PreparedConfig) -> None:

@@ -103,8 +103,7 @@ class Candidates:
             raise _refused(name, str(error)) from error
         if answer.error is not None:
             raise _refused(name, answer.error)
-        described = () if routed.classification is None else routed.classification.described
-        other, policy = classification(answer, described), loaded.policy
+        other, policy = classification(answer, found.described), loaded.policy
         share, tools = (0.0, False) if routed.remembered is None else (routed.remembered.share, routed.remembered.tools)
         scores = policy.scores(other.scores)
         labels = dict(zip(loaded.manifest.labels, other.probabilities, strict=True))

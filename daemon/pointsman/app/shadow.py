@@ -230,6 +230,7 @@ def _basis(prepared: PreparedConfig) -> tuple[object, ...]:
     return (
         prepared.shadow,
         prepared.classifier,
+        None if prepared.head is None else prepared.head.key,
         options.classifier,
         config.classifier,
         config.categories,

@@ -128,4 +128,5 @@ class _KnownFeatures:
             return
         if len(data) % self._form.itemsize == 0:  # else it is of an encoder of another width
             for row in np.frombuffer(data, self._form):
-                yield row["key"], row["values"]
+                if np.isfinite(row["values"]).all():
+                    yield row["key"].ljust(16, b"\0"), row["values"]  # NumPy takes zeros at the end for padding
