@@ -34,12 +34,11 @@ SHIPPED = ROOT / "config" / "config.yaml"
 BASE = "base"
 WAYS = {
     "one sentence": "descriptions in the config",
-    "one sentence, fit": "`fit --describe`, at a threshold of 0.4",
     "six examples": "descriptions and six examples in the config",
     "six examples, fit": "`fit`, at a threshold of 0.4",
 }
 FIT_THRESHOLD = 0.4
-"""`fit --describe` suggests none, and at 0.5 it sends hardly anything."""
+"""At 0.5 it sends hardly anything."""
 LANGUAGES = "en,de,es,fr,it"
 """Those of the fleets; `fit` refuses rows in others than the base declares."""
 Fleet = dict[str, Any]
@@ -126,8 +125,7 @@ async def routed(http: aiohttp.ClientSession, text: str) -> str:
 
 def config(way: str, fleet: Fleet, folder: Path) -> dict[str, Any]:
     """Return the config of a way; `fit` writes its artifact into the folder."""
-    with_examples, fitted = way.startswith("six"), way.endswith("fit")
-    model = {"model_id": str(fit(fleet, folder, with_examples)), "threshold": FIT_THRESHOLD} if fitted else {}
+    model = {"model_id": str(fit(fleet, folder)), "threshold": FIT_THRESHOLD} if way.endswith("fit") else {}
     names = [adapter["name"] for adapter in fleet["adapters"]]
     return {
         "classifier": {"category_model": model},
@@ -152,16 +150,11 @@ def categories(way: str, fleet: Fleet) -> list[dict[str, Any]]:
     ]
 
 
-def fit(fleet: Fleet, folder: Path, with_examples: bool) -> Path:
-    rows = [{"text": adapter["description"], "label": adapter["name"]} for adapter in fleet["adapters"]]
-    if with_examples:
-        rows = [
-            {"text": text, "label": adapter["name"]} for adapter in fleet["adapters"] for text in adapter["examples"]
-        ]
+def fit(fleet: Fleet, folder: Path) -> Path:
+    rows = [{"text": text, "label": adapter["name"]} for adapter in fleet["adapters"] for text in adapter["examples"]]
     data, made = folder / "rows.jsonl", folder / "fitted"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    given = "--data" if with_examples else "--describe"
-    command = [sys.executable, "-m", "pointsman", "fit", given, str(data), "-o", str(made), "--languages", LANGUAGES]
+    command = [sys.executable, "-m", "pointsman", "fit", "--data", str(data), "-o", str(made), "--languages", LANGUAGES]
     subprocess.run(command, check=True, capture_output=True)
     return made
 

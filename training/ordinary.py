@@ -13,9 +13,11 @@ from pathlib import Path
 import msgspec
 
 from pointsman.classify import artifact, ordinary
+from pointsman.classify.category_head import MAX_TEXT_TOKENS
 from pointsman.classify.manifest import FORMAT_VERSION, MODEL, ORDINARY
 from pointsman_export.common.answers import hashes
-from pointsman_export.common.encoder_features import add_features, features
+from pointsman_export.common.encoder import EncoderReader
+from pointsman_export.export.encoder_features import add_features
 
 SEED = 5
 EVERYDAY, EXAMS = "clinc", "mmlu"
@@ -31,8 +33,9 @@ def main() -> None:
     manifest = artifact.read_manifest(folder)
     described = manifest.features or add_features(folder / MODEL, manifest.output)
     changed = msgspec.structs.replace(manifest, format_version=FORMAT_VERSION, features=described)
-    rows = features(artifact.Artifact(folder, changed), requests(options.data))
-    (folder / ORDINARY).write_bytes(ordinary.encode(rows))
+    reader = EncoderReader(artifact.Artifact(folder, changed))
+    rows = reader.read(requests(options.data), max_tokens=MAX_TEXT_TOKENS)
+    (folder / ORDINARY).write_bytes(ordinary.encode(rows.features))
     files = {name: digest for name, digest in hashes(folder).items() if name in {*manifest.files, ORDINARY}}
     changed = msgspec.structs.replace(changed, files=files)
     (folder / artifact.MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(changed), indent=2))

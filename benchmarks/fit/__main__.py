@@ -1,4 +1,4 @@
-"""Measure `pointsman fit`: the quality of descriptions alone and with rows, and the time for many rows.
+"""Measure `pointsman fit`: the quality of few rows, and the time for many.
 
 The sets of this folder were written by hand, each description before its first measurement. Files of rows {"text",
 "label"}, such as others.py makes, are further sets, without descriptions, for 20 and 100 rows of each label. Writes
@@ -24,12 +24,8 @@ from markdown import table
 from provenance import processor, provenance
 
 from pointsman.classify import artifact
-from pointsman.classify.engine import softmax
-from pointsman.classify.tokenizer import TextWindow, Tokenizer
-from pointsman.evaluation.metrics import Floats, Ints, expected_calibration_error
-from pointsman_export.common.layers import with_layers
-from pointsman_export.fit import graph as graphs
-from pointsman_export.fit.describe import describing_head
+from pointsman.evaluation.metrics import Floats, Ints
+from pointsman_export.common.encoder import EncoderReader
 from pointsman_export.fit.head import fit_heads
 from pointsman_export.fit.validation import choose, cross_validate
 from relay import cpu
@@ -69,15 +65,10 @@ class Encoder:
     """The features of texts, by the built-in encoder."""
 
     def __init__(self) -> None:
-        base = artifact.load(artifact.BUILTIN)
-        graph = graphs.load_graph(base.model_path)
-        self._graph = graphs.encoder(*with_layers(graph, graphs.features_name(graph, base.manifest.output)))
-        self._tokenizer = Tokenizer(base.tokenizer_path)
-        self._window = TextWindow.even(base.manifest.max_tokens)
+        self._reader = EncoderReader(artifact.load(artifact.BUILTIN))
 
     def __call__(self, texts: list[str]) -> Floats:
-        prompts = [item.ids for item in self._tokenizer.encode(texts, self._window)]
-        return graphs.run(self._graph, prompts, lambda _: None)
+        return self._reader.read(texts).features
 
 
 def main() -> None:
@@ -102,17 +93,9 @@ def measured(path: Path, encoder: Encoder) -> dict[str, Any]:
     texts = [text for label in labels for text in prompts[label]]
     truth = np.array([number for number, label in enumerate(labels) for _ in prompts[label]])
     sentences, features = encoder([content["descriptions"][label] for label in labels]), encoder(texts)
-    each = np.arange(len(labels))
-    logits = describing_head(sentences, each, len(labels)).logits(features)
-    scores = softmax(logits.astype(np.float32))
-    regression = fit_heads(sentences, each, len(labels), [1.0])[0]
-    right = scores.argmax(axis=1) == truth
     return {
         "labels": len(labels),
         "prompts": len(texts),
-        "described": float(right.mean()),
-        "described_calibration_error": expected_calibration_error(scores.max(axis=1), right),
-        "described_by_regression": float((regression.logits(features).argmax(axis=1) == truth).mean()),
         "few_rows": {few: few_rows(features, truth, sentences, few) for few in FEW},
         "all_rows": float(
             (cross_validate(features, truth, len(labels), 1.0, lambda _: None).predicted == truth).mean()
@@ -197,10 +180,8 @@ def rendered(result: dict[str, Any]) -> str:
             name,
             str(found["labels"]),
             str(found["prompts"]),
-            *(f"{found[key]:.2f}" for key in ("described", "described_by_regression")),
             *(f"{few['alone']:.2f} ({few['with_descriptions']:.2f})" for few in found["few_rows"].values()),
             f"{found['all_rows']:.2f}",
-            f"{found['described_calibration_error']:.2f}",
         ]
         for name, found in result["sets"].items()
     ]
@@ -209,7 +190,7 @@ def rendered(result: dict[str, Any]) -> str:
         for name, found in result["others"].items()
     ]
     each = [f"{few} rows each" for few in FEW]
-    head = ["prompts", "labels", "rows", "descriptions", "regression", *each, "all rows", "ECE"]
+    head = ["prompts", "labels", "rows", *each, "all rows"]
     origin = f"{processor(result['machine'])}, Python {result['python']}, commit {result['commit']}"
     costs = f"{many['cpu_s']:.0f} s of CPU, {many['wall_s']:.0f} s in all beside other programs"
     lines = [
@@ -217,12 +198,11 @@ def rendered(result: dict[str, Any]) -> str:
         "",
         f"`pointsman fit` on the built-in encoder (`make bench-fit`), on {origin}.",
         "",
-        "## Descriptions alone",
+        "## Few rows",
         "",
-        "Accuracy on prompts that are written by hand, from one sentence for each label; beside it that of the",
-        "regression on the same sentences, of a few rows for each label (in brackets with the sentences as further",
-        f"rows; mean of {DRAWS} draws, judged by the other rows), and of all rows (cross-validation). ECE is the",
-        "calibration error of the descriptions' scores. The method was chosen on five-domains and support.",
+        "Accuracy on prompts that are written by hand, of a few rows for each label (in brackets with a sentence about",
+        f"each label as a further row; mean of {DRAWS} draws, judged by the other rows), and of all rows",
+        "(cross-validation).",
         "",
         *table(head, rows),
         "",

@@ -26,6 +26,7 @@ from pointsman.config.model import ClassifierOptions
 from pointsman_export.common.errors import UnknownFormError
 from pointsman_export.export.architectures import ARCHITECTURES
 from pointsman_export.export.checkpoint import open_checkpoint
+from pointsman_export.export.encoder_features import add_features
 from pointsman_export.export.graph.build import build_graph, build_half_graph
 from pointsman_export.export.graph.rounding import SYMMETRIC, Rounding, smooth
 from pointsman_export.export.interface import PACKED, PADDED
@@ -36,7 +37,6 @@ from pointsman_export.export.runtime import OnnxGraph, alone
 from pointsman_export.export.selection import logit_error, rounded
 from pointsman_export.export.torch_model import load_model
 from pointsman_export.export.verify import torch_logits
-from pointsman_export.fit import graph as fit_graph
 from pointsman_export.fit.main import main as fit
 from support.checkpoint import FAMILY, LABELS, MODERNBERT, edit_json, folded
 
@@ -288,18 +288,20 @@ def test_all_positions_can_be_read_and_no_more(family: Source, tmp_path: Path, k
 
 @pytest.mark.parametrize("kind", OF_EACH_MODULE)
 def test_fit_takes_the_artifact_as_a_base(exported: Source, family: Source, tmp_path: Path, kind: str) -> None:
-    """A new head is trained on the last layer's first token or mean, not on what the old head makes of it."""
+    """A new head reads the last layer's first token or mean, not what the old head makes of it."""
     rows = Path(__file__).parents[2] / "export" / "examples" / "five-domains.jsonl"
     folder = tmp_path / "fitted"
-    graph = build_graph(*folded(family(kind)), None)
+    graph = tmp_path / "model.onnx"
+    onnx.save(build_graph(*folded(family(kind)), None), graph)
     hidden = [model_of(family(kind)).base_model(_batch(prompt)).last_hidden_state for prompt in PROMPTS]
     pooled = [rows.mean(1) if "Mean" in kind else rows[:, 0] for rows in hidden]
 
-    features = fit_graph.run(
-        fit_graph.encoder(graph, fit_graph.features_name(graph, "logits")), PROMPTS, lambda _: None
-    )
+    described = add_features(graph, "logits")
+    features = np.concatenate([OnnxGraph(graph, output=described.output).logits([prompt]) for prompt in PROMPTS])
 
-    np.testing.assert_allclose(features, np.concatenate([row.detach().numpy() for row in pooled]), atol=1e-4)
+    expected = np.concatenate([row.detach().numpy() for row in pooled])
+    assert features.shape[1] == described.width
+    np.testing.assert_allclose(features[:, -expected.shape[1] :], expected, atol=1e-4)
     assert fit(["--data", str(rows), "--base", str(exported(kind)), "-o", str(folder)]) == 0
     assert artifact.load(folder).manifest.labels == ["banking", "cooking", "home devices", "travel", "work"]
     assert artifact.load(exported(kind)).manifest.labels == LABELS

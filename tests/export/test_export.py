@@ -46,7 +46,7 @@ def test_the_graph_gives_features_and_those_of_ordinary_requests_come_with_it(
     exported: Path, manifest: Manifest
 ) -> None:
     loaded, window = artifact.load(exported), TextWindow.even(128)
-    ordinary = artifact.read_ordinary(exported, manifest)
+    ordinary = artifact.read_ordinary(loaded)
     assert ordinary is not None
     assert manifest.features is not None
     assert ordinary.shape == (len(BUILT_IN), manifest.features.width)

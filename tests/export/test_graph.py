@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from pointsman.classify import artifact
 from pointsman_export.common.errors import UnknownFormError
 from pointsman_export.export.checkpoint import open_checkpoint
+from pointsman_export.export.encoder_features import add_features
 from pointsman_export.export.graph import attention
 from pointsman_export.export.graph.build import build_graph
 from pointsman_export.export.graph.modernbert import ModernBert
@@ -26,8 +27,6 @@ from pointsman_export.export.runtime import OnnxGraph, alone
 from pointsman_export.export.selection import logit_error
 from pointsman_export.export.torch_model import load_model
 from pointsman_export.export.verify import torch_logits
-from pointsman_export.fit import graph as fit_graph
-from pointsman_export.fit.head import Head
 from support.checkpoint import edit_json, folded
 
 if TYPE_CHECKING:
@@ -220,23 +219,21 @@ def test_onnx_accepts_the_graph(tiny: Path) -> None:
     onnx.checker.check_model(build_graph(*folded(tiny), "token"), full_check=True)
 
 
-def test_fit_reads_the_pooled_output(tiny: Path) -> None:
-    """What `pointsman fit` trains on is torch's mean over a prompt's tokens, and its head takes the old one's place."""
+def test_heads_read_the_pooled_output(tiny: Path, tmp_path: Path) -> None:
+    """The last of the features are torch's mean over a prompt's tokens in the last layer."""
     with quiet():
         model = load_model(open_checkpoint(str(tiny)))
     prompts = PROMPTS[1:5]
     with torch.inference_mode():
         hidden = [model.model(torch.from_numpy(prompt)[None]).last_hidden_state.mean(1) for prompt in prompts]
     expected = torch.cat(hidden).numpy()
-    graph = build_graph(*folded(tiny), None)
-    head = Head(np.random.default_rng(0).standard_normal((2, 256)), np.array([1.0, -1.0]))
+    graph = tmp_path / "model.onnx"
+    onnx.save(build_graph(*folded(tiny), None), graph)
 
-    name = fit_graph.features_name(graph, "logits")
-    features = fit_graph.run(fit_graph.encoder(graph, name), prompts, lambda _: None)
-    fitted = fit_graph.run(fit_graph.with_head(graph, name, head, "logits"), prompts, lambda _: None)
+    described = add_features(graph, "logits")
+    features = OnnxGraph(graph, output=described.output).logits(prompts)
 
-    np.testing.assert_allclose(features, expected, atol=1e-4)
-    np.testing.assert_allclose(fitted, head.logits(features), atol=1e-4)
+    np.testing.assert_allclose(features[:, -expected.shape[1] :], expected, atol=1e-4)
 
 
 # --- the command -----------------------------------------------------------------------------------------------

@@ -17,10 +17,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from pointsman.classify import artifact
 from pointsman.classify.calibration import Calibration
@@ -30,9 +27,9 @@ from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.config.load import load
 from pointsman.evaluation.fitted_rows import pack
 from pointsman.improve.labels_file import LabelledText, add_label
-from pointsman_export.common.errors import GraphError
+from pointsman_export.common.encoder import EncoderReader
 from pointsman_export.correct import command as correct_command
-from pointsman_export.correct import onnx_file, training
+from pointsman_export.correct import training
 from pointsman_export.correct.levels import added, counted, levels, own_rows, with_labelled
 from pointsman_export.correct.pipeline import CorrectionRequest, _traffic
 from pointsman_export.correct.report import CorrectionReport, LabelAccuracy
@@ -333,54 +330,20 @@ def test_labels_that_do_not_suffice_are_refused(world: Path, tmp_path: Path, lab
 # --- the parts --------------------------------------------------------------------------------------------------
 
 
-def graph() -> bytes:
-    nodes = [
-        helper.make_node("Relu", ["x"], ["features"]),
-        helper.make_node("Gemm", ["features", "w", "b"], ["logits"], transB=1),
-    ]
-    values = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", size]) for name, size in (("x", 3), ("logits", 2))
-    ]
-    weights = [
-        numpy_helper.from_array(np.ones((2, 3), np.float32), "w"),
-        numpy_helper.from_array(np.zeros(2, np.float32), "b"),
-    ]
-    made = helper.make_model(helper.make_graph(nodes, "g", values[:1], values[1:], weights))
-    made.opset_import[0].version, made.ir_version = 17, 8
-    return bytes(made.SerializeToString())
-
-
-def test_a_correction_is_added_to_the_logits_and_the_rest_stays() -> None:
-    """Twice, one on the other; the file is one that the library for ONNX finds in order."""
-    x = np.array([[1, -1, 2], [0, 3, 1]], np.float32)
-    features, expected = np.maximum(x, 0), np.maximum(x, 0) @ np.ones((3, 2), np.float32)
-    model, output = graph(), "logits"
-    for number in (1.0, -3.0):
-        weights, bias = np.full((3, 2), number, np.float32), np.array([number, 2], np.float32)
-        model, output = onnx_file.with_correction(model, "features", output, weights, bias)
-        expected = expected + features @ weights + bias
-        onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
-    opened = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    first, found = opened.run(["logits", output], {"x": x})
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
-    np.testing.assert_allclose(first, features @ np.ones((3, 2)), rtol=1e-6)
-    assert next(one.name for one in opened.get_outputs()) == "logits"
-
-
-def test_the_form_of_a_file_is_read_as_the_library_reads_it() -> None:
-    content = (artifact.BUILTIN / "model.onnx").read_bytes()
-    read, theirs = onnx_file.read_graph(content), onnx.load_from_string(content).graph
-    assert [(one.op_type, one.input, one.output) for one in read.nodes] == [
-        (node.op_type, list(node.input), list(node.output)) for node in theirs.node
-    ]
-    assert read.weights == [tensor.name for tensor in theirs.initializer]
-    assert read.outputs == [output.name for output in theirs.output]
-
-
-@pytest.mark.parametrize("content", [graph()[:-7], b"\xff" * 40, b"\x3a\xff", b"\x3b"])
-def test_a_torn_file_is_refused(content: bytes) -> None:
-    with pytest.raises(GraphError):
-        onnx_file.read_graph(content)
+def test_a_correction_is_added_to_the_logits_and_the_rest_stays(corrected: Path, world: Path) -> None:
+    """Twice, one on the other: both are one head on the encoder of the built-in classifier."""
+    base, once = artifact.load(artifact.BUILTIN), artifact.load(corrected)
+    assert once.head is not None
+    assert once.model_path == base.model_path
+    read = EncoderReader(base).read(texts(PETS))
+    expected = training.softmax(
+        np.log(read.probabilities) + (read.features @ once.head.weights.T + once.head.bias) / base.manifest.temperature
+    )
+    np.testing.assert_allclose(scores(corrected, texts(PETS)), expected, atol=1e-3)
+    assert fit(*command(world, "-o", str(world / "twice"), "--base", str(corrected))).returncode == 0
+    twice = artifact.load(world / "twice")
+    assert twice.model_path == base.model_path
+    assert twice.manifest.head == once.manifest.head
 
 
 def made_up(rows: int, seed: int) -> TextFeatures:

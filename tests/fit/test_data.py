@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pointsman_export.common.errors import FitDataError
-from pointsman_export.fit.data import TrainingRows, read_descriptions, read_rows
+from pointsman_export.fit.data import TrainingRows, read_rows
 
 
 def label_counts(rows: TrainingRows) -> dict[str, int]:
@@ -134,23 +134,6 @@ def test_two_spellings_of_a_label_are_an_error_that_names_the_lines(tmp_path: Pa
         "spelling"
     )
     assert (len(message), message[-1]) == (11, "and 2 more")
-
-
-def test_one_sentence_describes_a_label(tmp_path: Path) -> None:
-    """A file of descriptions has few rows by its nature; its other faults are those of rows."""
-    path = tmp_path / "labels.jsonl"
-    path.write_text("\n".join([*rows(travel=1, other=2), line("travel 0", "travel")]))
-
-    found = read_descriptions(path)
-
-    assert label_counts(found) == {"other": 2, "travel": 1}
-    assert [warning for warning in found.warnings if "repeat" not in warning] == []
-    path.write_text("\n".join([*rows(travel=1), line(" ", "other")]))
-    with pytest.raises(FitDataError, match=r"labels.jsonl:2: the text is empty"):
-        read_descriptions(path)
-    path.write_text("\n".join(rows(travel=3)))
-    with pytest.raises(FitDataError, match="has one label only"):
-        read_descriptions(path)
 
 
 def test_a_text_that_comes_twice_counts_once_with_a_warning(tmp_path: Path) -> None:

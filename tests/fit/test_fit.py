@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -14,11 +15,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
-from pointsman.classify import artifact
+from pointsman.classify import artifact, linear_head
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.engine import Engine
 from pointsman.classify.manifest import Manifest, WeightsSource
@@ -26,11 +25,8 @@ from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.cli.main import main as pointsman
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import ArtifactError
-from pointsman_export.common import destination, session
-from pointsman_export.common.errors import GraphError
-from pointsman_export.fit import graph as graphs
-from pointsman_export.fit import pipeline
-from pointsman_export.fit.head import Head
+from pointsman_export.common import destination, heads
+from pointsman_export.common.encoder import EncoderReader
 from pointsman_export.fit.main import main
 from pointsman_export.fit.progress import Progress
 from support import toy_artifact
@@ -116,7 +112,6 @@ def test_the_manifest_describes_the_new_artifact(manifest: Manifest) -> None:
     assert manifest.training is None, "that of the base does not make these weights"
     assert (manifest.max_tokens, manifest.precision, manifest.opset) == (base.max_tokens, base.precision, base.opset)
     assert (manifest.inputs, manifest.output) == (base.inputs, base.output)
-    assert manifest.verification["values"]["max_difference"] <= 1e-4
 
 
 def test_the_calibration_rows_are_those_of_the_data_by_heads_that_did_not_see_them(
@@ -134,8 +129,8 @@ def test_the_calibration_rows_are_those_of_the_data_by_heads_that_did_not_see_th
 
 
 def test_no_text_of_the_operators_is_in_the_folder(fitted: Path) -> None:
-    """The five files hold figures, weights and hashes alone."""
-    names = ["calibration.bin", "fitted_rows.bin", "model.onnx", "pointsman.json", "tokenizer.json"]
+    """The files hold figures, weights and hashes alone."""
+    names = ["calibration.bin", "fitted_rows.bin", "head.bin", "pointsman.json"]
     assert sorted(path.name for path in fitted.iterdir()) == names
     for path in fitted.iterdir():
         content = path.read_bytes()
@@ -158,25 +153,26 @@ def test_the_engine_serves_it(fitted: Path) -> None:
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
 
 
-def test_the_old_head_is_gone_and_the_encoder_is_the_bases(fitted: Path) -> None:
-    """The new classifier reads the pooled output; no weight of the encoder differs."""
-    before, after = (onnx.load(folder / "model.onnx").graph for folder in (artifact.BUILTIN, fitted))
-    old = {tensor.name: numpy_helper.to_array(tensor) for tensor in before.initializer}
-    new = {tensor.name: numpy_helper.to_array(tensor) for tensor in after.initializer}
+def test_it_is_a_head_on_the_encoder_of_the_built_in_classifier(fitted: Path, manifest: Manifest) -> None:
+    """Some kilobytes beside the manifest: nothing of the encoder is copied."""
+    found, base = artifact.load(fitted), artifact.load(artifact.BUILTIN)
 
-    assert set(new) - set(old) == {"fit/classifier/weight", "fit/classifier/bias"}
-    assert all(np.array_equal(old[name], new[name]) for name in set(new) & set(old))
-    assert set(old) - set(new) == {"classifier.weight", "classifier.bias"}
+    assert found.model_path == base.model_path
+    assert manifest.encoder == base.manifest.encoder
+    assert manifest.head is not None
+    assert (manifest.head.artifact, manifest.head.added) == ("builtin", False)
+    assert sum(path.stat().st_size for path in fitted.iterdir()) < 40_000
 
 
 def test_a_fitted_artifact_is_a_base_too(fitted: Path, fit: Export, manifest: Manifest) -> None:
-    """It has no head to cut off, so the same rows give the same again."""
+    """Its encoder is read, so the same rows give the same again."""
     outcome = fit(EXAMPLE, "--base", str(fitted))
 
     again = artifact.load(outcome.folder).manifest
     assert outcome.code == 0
     assert again.verification["cross_validation"] == manifest.verification["cross_validation"]
-    assert again.source == WeightsSource(name=f"fit of {manifest.source.name}", sha256=manifest.files["model.onnx"])
+    assert again.source == WeightsSource(name=f"fit of {manifest.source.name}", sha256=manifest.files["head.bin"])
+    assert again.head == manifest.head, "heads are not stacked"
 
 
 def test_the_rows_are_recorded_by_their_hashes(fitted: Path, manifest: Manifest) -> None:
@@ -189,68 +185,6 @@ def test_the_rows_are_recorded_by_their_hashes(fitted: Path, manifest: Manifest)
     assert manifest.files["fitted_rows.bin"] == hashlib.sha256(content).hexdigest()
 
 
-# --- descriptions ----------------------------------------------------------------------------------------------
-
-SENTENCES = {
-    "banking": "Questions about a bank account, cards, payments, transfers and fees.",
-    "cooking": "Questions about recipes, ingredients and how to cook or bake something.",
-    "home devices": "Commands to smart home devices such as lights, heating, speakers and alarms.",
-    "travel": "Questions about trips, flights, trains, hotels, visas and luggage.",
-    "work": "Office work: meetings, e-mails to colleagues, reports, leave and calendars.",
-}
-
-
-def describe(folder: Path, *options: str) -> int:
-    """Runs the command on a sentence for each of the five labels."""
-    path = folder / "labels.jsonl"
-    path.write_text("".join(json.dumps({"text": text, "label": name}) + "\n" for name, text in SENTENCES.items()))
-    return main(["--describe", str(path), "-o", str(folder / "five"), *options])
-
-
-@pytest.fixture(scope="module")
-def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artifact of the sentences; not to be changed."""
-    folder = tmp_path_factory.mktemp("described")
-    assert describe(folder) == 0
-    return folder / "five"
-
-
-def test_descriptions_alone_make_an_artifact(described: Path) -> None:
-    """Measured on the example's 150 rows: accuracy 0.83. Nothing is known of a threshold."""
-    found = artifact.load(described).manifest
-    judged = scores(described, [row["text"] for row in ROWS])
-    right = judged.argmax(axis=1) == [LABELS.index(row["label"]) for row in ROWS]
-
-    assert (found.labels, found.suggested_threshold) == (LABELS, None)
-    assert right.mean() >= 0.75
-    assert abs(judged.max(axis=1).mean() - right.mean()) < 0.15
-    assert found.verification["values"]["max_difference"] <= 1e-4
-    assert not [text for text in SENTENCES.values() if text in (described / "pointsman.json").read_text()]
-    assert len((described / "fitted_rows.bin").read_bytes()) == 8 * len(SENTENCES)
-
-
-def test_the_report_on_descriptions_says_what_to_expect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A range instead of a measured accuracy, that rows measure it, and the warnings of rows."""
-    assert describe(tmp_path) == 0
-
-    out = capsys.readouterr().out
-    assert "5 sentences of labels.jsonl that describe 5 labels" in out
-    assert re.search(r"accuracy +not measured; expect 0\.\d\d to 0\.\d\d", out)
-    assert re.search(r"rows +tell more: .* --data", out)
-    assert "none suggested" in out
-    assert out.rstrip().endswith('add a label such as "other" with prompts that you do not want to route')
-
-
-def test_descriptions_beside_rows_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """They can be rows; one of both is needed."""
-    with pytest.raises(SystemExit, match="2"):
-        describe(tmp_path, "--data", str(EXAMPLE))
-    assert "--data: not allowed with argument --describe" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="2"):
-        main(["-o", str(tmp_path / "five")])
-    assert "one of the arguments --data --describe --labelled is required" in capsys.readouterr().err
-
-
 # --- the terminal ----------------------------------------------------------------------------------------------
 
 
@@ -259,7 +193,7 @@ def test_the_report_says_how_good_and_what_to_do(fit: Export) -> None:
     outcome = fit(EXAMPLE)
 
     assert (outcome.code, outcome.message) == (0, "")
-    assert outcome.steps == ["reading the texts …", "training …", "cross-validating …", "proving the graph …"]
+    assert outcome.steps == ["reading the texts …", "training …", "cross-validating …"]
     assert "150 rows of five-domains.jsonl, 5 labels" in outcome.out
     assert re.search(r"accuracy +0\.\d\d \(95 % interval 0\.\d\d to 0\.\d\d\), 5-fold", outcome.out)
     assert re.search(r"time +\d+\.\d s", outcome.out)
@@ -276,6 +210,8 @@ def test_a_terminal_shows_a_bar() -> None:
             return True
 
     stream = Terminal()
+    Progress(stream).step("reading nothing", 0)(0)
+    assert stream.getvalue() == ""
     show = Progress(stream).step("reading", 4)
     show(2)
     show(4)
@@ -287,15 +223,18 @@ def test_a_terminal_shows_a_bar() -> None:
 
 
 def test_the_progress_is_the_number_of_prompts_that_are_done() -> None:
-    """Prompts of one length run together, long ones alone; the results are in the order of the prompts."""
-    opened = session.open_session(toy_artifact.model())
-    prompts = [np.full(length, word) for length, word in ((1, 4), (2, 5), (300, 4), (1, 7), (300, 7))]
+    """Short prompts run together, long ones alone; the results are in the order of the prompts."""
+    reader = EncoderReader(artifact.load(artifact.BUILTIN))
+    texts = ["cats", "dogs and cats " * 200, "birds", "dogs and birds " * 200]
     done: list[int] = []
 
-    (found,) = session.run(opened, ["logits"], prompts, done.append)
+    found = reader.read(texts, done.append)
 
-    assert done == [2, 3, 4, 5]
-    assert found.max(axis=1).tolist() == [8 * len(prompt) for prompt in prompts]
+    assert done == [2, 3, 4]
+    for text, features, probabilities in zip(texts, found.features, found.probabilities, strict=True):
+        alone = reader.read([text])
+        np.testing.assert_allclose(features, alone.features[0], atol=1e-4)
+        np.testing.assert_allclose(probabilities, alone.probabilities[0], atol=1e-4)
 
 
 def test_the_command_is_pointsmans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -307,11 +246,11 @@ def test_the_command_is_pointsmans(tmp_path: Path, capsys: pytest.CaptureFixture
     assert caught.value.code == 2
 
 
-def test_torch_is_not_needed(tmp_path: Path) -> None:
-    """Nothing of the export's heavy libraries is imported."""
+def test_nothing_is_needed_but_what_serves(tmp_path: Path) -> None:
+    """None of the export's libraries, and none for ONNX files: the deb has neither."""
     program = (
         "import sys; from pointsman_export.fit.main import main; code = main(sys.argv[1:]); "
-        "print(code, sorted({'torch', 'transformers', 'optimum', 'sklearn'} & sys.modules.keys()))"
+        "print(code, sorted({'onnx', 'torch', 'transformers', 'optimum', 'sklearn'} & sys.modules.keys()))"
     )
     arguments = ["--data", str(EXAMPLE), "-o", str(tmp_path / "out")]
 
@@ -375,42 +314,25 @@ def test_a_base_that_is_no_artifact(tmp_path: Path, fit: Export) -> None:
     refused(fit(EXAMPLE, "--base", str(tmp_path)), str(tmp_path), "no pointsman.json in it")
 
 
-def test_a_base_whose_graph_is_unknown(tmp_path: Path, fit: Export) -> None:
-    """A graph that doesn't end in a linear layer has no head to replace."""
+def test_a_base_without_features(tmp_path: Path, fit: Export) -> None:
+    """As releases before wrote them."""
     toy_artifact.build(tmp_path / "toy")
 
-    refused(fit(EXAMPLE, "--base", str(tmp_path / "toy")), "logits is not made by a linear layer", "pointsman export")
+    refused(fit(EXAMPLE, "--base", str(tmp_path / "toy")), "toy", "no features", "export its checkpoint again")
 
 
-def test_a_base_whose_graph_onnx_cannot_read(tmp_path: Path, fit: Export) -> None:
-    toy_artifact.build(tmp_path / "toy", {"model.onnx": b"\xff\xff no graph"})
-
-    refused(fit(EXAMPLE, "--base", str(tmp_path / "toy")), "model.onnx: onnx cannot read it")
-
-
-def test_without_onnx_the_extra_is_named(fit: Export, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    monkeypatch.delitem(sys.modules, "pointsman_export.fit.pipeline")
-
-    refused(fit(EXAMPLE), "needs the extra pointsman[fit]", "install it")
-
-
-def test_a_graph_that_differs_from_the_head_is_not_written(fit: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_that_the_service_scores_otherwise_is_not_written(fit: Export, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is proved, not the intention."""
-    put = graphs.with_head
+    encode = linear_head.encode
+    monkeypatch.setattr(linear_head, "encode", lambda head: encode(dataclasses.replace(head, weights=head.weights * 2)))
 
-    def astray(model: onnx.ModelProto, features: str, head: Head, output: str) -> onnx.ModelProto:
-        return put(model, features, Head(head.weights, head.bias + 0.001), output)
-
-    monkeypatch.setattr(graphs, "with_head", astray)
-
-    refused(fit(EXAMPLE), "logits differ by 1.0e-03 from the fitted head's, allowed is 1e-04")
+    refused(fit(EXAMPLE), "scores differ by", "from the head's, allowed is 1e-03")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_nothing(fit: Export, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     """Ctrl-C or SIGTERM in the middle removes what was written so far."""
-    monkeypatch.setattr(pipeline, "_check_served", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(heads, "prove", lambda *_: os.kill(os.getpid(), number))
 
     outcome = fit(EXAMPLE)
 
@@ -466,62 +388,3 @@ def test_all_of_an_artifact_is_on_the_disk_before_it_has_its_name(
     with destination.workspace(folder) as work:
         destination.publish(built(work), folder, force=False)
     assert flushed == [("pointsman.json", False), ("built", False), (tmp_path.name, True)]
-
-
-# --- forms of graphs -------------------------------------------------------------------------------------------
-
-
-def graph(*nodes: onnx.NodeProto) -> onnx.ModelProto:
-    """Nodes from `pooled` to `logits` with the weights `w` and `v` and the bias `b`."""
-    tensors = [numpy_helper.from_array(np.ones(shape, np.float32), name) for name, shape in _WEIGHTS.items()]
-    inputs = [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["batch", "tokens", 4])]
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])]
-    pool = helper.make_node("ReduceMax", ["hidden", "axis"], ["pooled"], keepdims=0)
-    return helper.make_model(helper.make_graph([pool, *nodes], "form", inputs, outputs, tensors))
-
-
-_WEIGHTS = {"w": (4, 3), "v": (4, 4), "b": (3,), "axis": (1,)}
-
-
-def test_matmul_and_add_are_a_classifier() -> None:
-    """Exporters write a linear layer as Gemm, or as MatMul with or without Add."""
-    product = helper.make_node("MatMul", ["pooled", "w"], ["product"])
-    total = helper.make_node("Add", ["product", "b"], ["logits"])
-
-    assert graphs.features_name(graph(product, total), "logits") == "pooled"
-    assert graphs.features_name(graph(helper.make_node("MatMul", ["pooled", "w"], ["logits"])), "logits") == "pooled"
-
-
-@pytest.mark.parametrize(
-    ("operator", "others"),
-    [
-        *(pytest.param(name, [], id=name) for name in ("Erf", "Gelu", "Relu", "Tanh", "Sigmoid")),
-        *(pytest.param(name, ["b"], id=name) for name in ("Add", "Sub", "Mul", "Div")),
-        pytest.param("LayerNormalization", ["b", "b"], id="LayerNormalization"),
-    ],
-)
-def test_the_head_is_cut_off_where_there_is_one(operator: str, others: list[str]) -> None:
-    dense = helper.make_node("MatMul", ["pooled", "v"], ["dense"])
-    active = helper.make_node(operator, ["dense", *others], ["active"])
-    classify = helper.make_node("Gemm", ["active", "w", "b"], ["logits"])
-
-    assert graphs.features_name(graph(dense, active, classify), "logits") == "pooled"
-
-
-def test_weights_that_are_computed_are_unknown() -> None:
-    """A product of two moving tensors is attention, not a classifier; an output that is not there is none either."""
-    square = helper.make_node("MatMul", ["pooled", "pooled"], ["logits"])
-
-    for output in ("logits", "absent"):
-        with pytest.raises(GraphError, match=f"{output} is not made by a linear layer"):
-            graphs.features_name(graph(square), output)
-
-
-def test_two_ways_into_the_classifier_are_unknown() -> None:
-    """A head beside a bypass cannot be cut off at one place."""
-    dense = helper.make_node("MatMul", ["pooled", "v"], ["dense"])
-    both = helper.make_node("Add", ["dense", "pooled"], ["both"])
-    classify = helper.make_node("Gemm", ["both", "w", "b"], ["logits"])
-
-    with pytest.raises(GraphError, match="1 linear layers and 1 other sources"):
-        graphs.features_name(graph(dense, both, classify), "logits")

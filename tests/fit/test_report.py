@@ -33,7 +33,6 @@ def report(
         "precision": 0.95,
         "threshold": 0.8,
         "coverage": 0.75,
-        "difference": 1e-6,
         "data": "my.jsonl",
         "data_sha256": "ab",
         "seconds": 2.5,

@@ -34,15 +34,6 @@ class Claim(NamedTuple):
     """How far they may be apart beside their rounding, as a share: what depends on the machine is never the same."""
 
 
-def of_sets(result: Any, figure: str) -> list[float]:
-    """The least and the greatest of the sets of prompts."""
-    return [pick(each[figure] for each in result["sets"].values()) for pick in (min, max)]
-
-
-def of_descriptions(result: Any) -> list[float]:
-    return of_sets(result, "described")
-
-
 def of_fleets(result: Any) -> list[float]:
     """The percents of prompts that get their adapter, and of outsiders that get none, of each way without `fit`."""
     return [
@@ -111,25 +102,6 @@ CLAIMS = (
         "fit",
         lambda result: [result["others"]["hwu64"]["accuracy"][rows] for rows in ("20", "100")],
         0.02,
-    ),
-    Claim(
-        "docs/fit.md",
-        r"an accuracy of ([\d.]+) to ([\d.]+), by how different",
-        "fit",
-        of_descriptions,
-    ),
-    *(
-        Claim(page, said, "fit", of_descriptions)
-        for page, said in {
-            "export/pointsman_export/fit/describe.py": r"EXPECTED = \(([\d.]+), ([\d.]+)\)",
-            "export/pointsman_export/fit/main.py": r"Expect an accuracy of ([\d.]+) to (\d\.\d+)",
-        }.items()
-    ),
-    Claim(
-        "export/pointsman_export/fit/describe.py",
-        r"the calibration error is ([\d.]+) to (\d\.\d+)",
-        "fit",
-        lambda result: of_sets(result, "described_calibration_error"),
     ),
     Claim(
         "docs/model-card.md",

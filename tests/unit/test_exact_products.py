@@ -11,7 +11,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pointsman.classify.runtime import import_runtime, open_cpu
-from pointsman_export.common.session import open_session
 from pointsman_export.export.runtime import OnnxGraph
 
 DEPTH, WIDTH = 64, 48
@@ -68,10 +67,6 @@ def test_a_daemon_sums_them_exactly(tmp_path: Path, threads: int) -> None:
     assert len(opened) == threads
     for session in opened:
         assert_exact(session)
-
-
-def test_so_does_what_trains_and_corrects_a_classifier() -> None:
-    assert_exact(open_session(graph().SerializeToString()))
 
 
 def test_so_does_what_exports_one(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def wheels(extras: list[str]) -> set[str]:
 
 def test_what_is_installed_together_has_one_wheel_of_onnx_runtime() -> None:
     """They have the same files, and pip installs one over the other."""
-    assert wheels(["cpu", "export", "fit", "openvino", "otel"]) == {"onnxruntime"}
+    assert wheels(["cpu", "export", "openvino", "otel"]) == {"onnxruntime"}
     assert wheels(["gpu", "export-gpu", "openvino", "otel"]) == {"onnxruntime-gpu"}
 
 

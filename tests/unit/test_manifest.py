@@ -27,6 +27,9 @@ TRAINING: dict[str, Any] = {
     "held_out": {"a source": DIGEST},
 }
 
+HEAD = {"artifact": "builtin", "encoder": DIGEST, "added": True}
+FEATURES = {"output": "features", "width": 8, "recipe": "a mean"}
+
 
 def answer(*probabilities: float, text: str = "hello") -> list[dict[str, Any]]:
     return [{"text": text, "probabilities": list(probabilities)}]
@@ -52,8 +55,11 @@ def answer(*probabilities: float, text: str = "hello") -> list[dict[str, Any]]:
         ({"suggested_threshold": -0.01}, "suggested_threshold is -0.01"),
         ({"inputs": []}, "inputs or output is empty"),
         ({"output": ""}, "inputs or output is empty"),
-        ({"files": {"model.onnx": ""}}, "files lacks model.onnx or tokenizer.json"),
-        ({"files": {"tokenizer.json": ""}}, "files lacks model.onnx or tokenizer.json"),
+        ({"files": {"model.onnx": ""}}, "files lacks tokenizer.json"),
+        ({"files": {"tokenizer.json": ""}}, "files lacks model.onnx"),
+        ({"head": HEAD, "features": FEATURES}, "files lacks head.bin"),
+        ({"head": HEAD, "files": {"head.bin": ""}}, "features is missing"),
+        ({"head": HEAD | {"encoder": "0f"}}, r"at `\$\.head\.encoder`"),
         ({"files": {"model.onnx": "", "tokenizer.json": "", "../secret": ""}}, "'../secret', which is not a file of"),
         ({"files": {"model.onnx": "", "tokenizer.json": "", "/etc/passwd": ""}}, "'/etc/passwd'"),
         ({"files": {"model.onnx": "", "tokenizer.json": "", "..": ""}}, "which is not a file of"),

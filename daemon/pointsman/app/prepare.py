@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from pointsman import files
-from pointsman.classify import artifact
+from pointsman.classify import artifact, kept_encoder
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.category_head import make_head
 from pointsman.classify.classifier import Classifier, load_classifier
@@ -125,6 +125,7 @@ def prepare(
         classifier = previous.classifier
     else:
         classifier = load_classifier(config, found, hash_key)
+    warnings += kept_encoder.keep(found)
     head = _head(config, classifier, previous)
     return PreparedConfig(
         config,

@@ -16,7 +16,6 @@ from pointsman.app.prepare import PreparedConfig, refuse_loops, refuse_strangers
 from pointsman.app.source import ConfigSource, Stamps
 from pointsman.app.systemd import Notifier
 from pointsman.classify.classifier import Classifier
-from pointsman.classify.manifest import MODEL
 from pointsman.config.changes import ConfigChange, changes
 from pointsman.config.client_keys import ClientKey, ClientKeys
 from pointsman.errors import CannotStart, ConfigError, ShuttingDown, error_body
@@ -276,4 +275,4 @@ def _secrets_changed(before: ClientKey, after: ClientKey) -> str | None:
 
 def _name(classifier: Classifier) -> str:
     found = classifier.artifact
-    return f"{found.folder.name} {found.manifest.files[MODEL][:12]}"
+    return f"{found.folder.name} {found.manifest.scores[:12]}"

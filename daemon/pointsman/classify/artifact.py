@@ -1,23 +1,37 @@
 """Read an artifact: a folder with `model.onnx`, `tokenizer.json` and the manifest `pointsman.json`.
 
 It may have calibration rows, too, in `calibration.bin`, and the features of ordinary requests in `ordinary.bin`.
-`pointsman export` and `fit` write artifacts. Every file is bounded, and must be a regular file.
+`pointsman export` writes artifacts. `fit` writes heads: artifacts with `head.bin` and the name of the artifact whose
+encoder it reads. Every file is bounded, and must be a regular file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from pointsman import files
-from pointsman.classify import calibration, ordinary
+from pointsman.classify import calibration, linear_head, ordinary
 from pointsman.classify.calibration import BadCalibration, Calibration
-from pointsman.classify.manifest import CALIBRATION, MODEL, ORDINARY, TOKENIZER, BadManifest, Manifest, decode
+from pointsman.classify.linear_head import BadHead, LinearHead
+from pointsman.classify.manifest import (
+    CALIBRATION,
+    HEAD,
+    MODEL,
+    ORDINARY,
+    TOKENIZER,
+    BadManifest,
+    HeadBase,
+    Manifest,
+    decode,
+)
 from pointsman.classify.ordinary import BadOrdinary
 from pointsman.errors import ArtifactError
 
@@ -27,23 +41,34 @@ MAX_FILE_BYTES = 16 << 30
 """Far more than any encoder; reading this much takes seconds."""
 BUILTIN = Path(__file__).parent.parent / "assets" / "builtin"
 """The classifier shipped with the package."""
+ENCODERS = "encoders"
+"""The folder in the state directory of encoders that heads need and the package may no longer have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A folder whose files match its manifest; `calibration` is None if it has no calibration rows."""
+    """A folder whose files match its manifest; `calibration` is None if it has no calibration rows.
+
+    `head` exists in the folder of a head, and `encoder` is then the folder of the artifact whose encoder it reads.
+    """
 
     folder: Path
     manifest: Manifest
     calibration: Calibration | None = field(default=None, compare=False)
+    head: LinearHead | None = field(default=None, compare=False)
+    encoder: Path | None = None
+
+    @property
+    def graph_folder(self) -> Path:
+        return self.encoder or self.folder
 
     @property
     def model_path(self) -> Path:
-        return self.folder / MODEL
+        return self.graph_folder / MODEL
 
     @property
     def tokenizer_path(self) -> Path:
-        return self.folder / TOKENIZER
+        return self.graph_folder / TOKENIZER
 
 
 def resolve(model_id: str, base: Path) -> Path:
@@ -61,8 +86,8 @@ def resolve(model_id: str, base: Path) -> Path:
 
 def load(folder: Path) -> Artifact:
     """Read the manifest and verify the SHA-256 of every file; raises ArtifactError."""
-    manifest = read_manifest(folder)
-    for name, digest in manifest.files.items():
+    own = _read_own(folder)
+    for name, digest in own.files.items():
         path = folder / name
         try:
             found = sha256(path)
@@ -71,11 +96,61 @@ def load(folder: Path) -> Artifact:
         except OSError as error:
             raise _unreadable(path, error) from error
         _check(path, found, digest)
-    return Artifact(folder, manifest, read_calibration(folder, manifest))
+    if own.head is None:
+        return Artifact(folder, own, read_calibration(folder, own))
+    base = load(_encoder_folder(folder, own.head))
+    return on_encoder(folder, own, base, _read_head(folder, own, base), read_calibration(folder, own))
+
+
+def on_encoder(
+    folder: Path, own: Manifest, base: Artifact, head: LinearHead, rows: Calibration | None = None
+) -> Artifact:
+    """Return the artifact of a head whose own manifest is `own`; `base` has the encoder."""
+    return Artifact(folder, _composed(own, base.manifest), rows, head, base.graph_folder)
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest without verifying the files; raises ArtifactError."""
+    own = _read_own(folder)
+    return own if own.head is None else _composed(own, _read_own(_encoder_folder(folder, own.head)))
+
+
+def _composed(own: Manifest, base: Manifest) -> Manifest:
+    """Return the manifest of a head, with what describes the graph from the artifact with the encoder."""
+    names = {MODEL, TOKENIZER, ORDINARY} & base.files.keys()
+    return msgspec.structs.replace(
+        own,
+        max_tokens=base.max_tokens,
+        inputs=base.inputs,
+        output=base.output,
+        features=base.features,
+        opset=base.opset,
+        precision=base.precision,
+        target=base.target,
+        files={name: base.files[name] for name in names} | own.files,
+    )
+
+
+def _encoder_folder(folder: Path, head: HeadBase) -> Path:
+    """Return the folder of an artifact with the encoder of a head; raises ArtifactError."""
+    for one in dict.fromkeys((resolve(head.artifact, folder), BUILTIN, kept_encoder(head.encoder))):
+        with contextlib.suppress(ArtifactError):
+            found = _read_own(one)
+            if found.head is None and found.encoder == head.encoder:
+                return one
+    raise ArtifactError(
+        f"{folder}: is a head for an encoder ({head.encoder[:12]}…) that neither {head.artifact} nor the built-in "
+        "classifier has; fit it again"
+    )
+
+
+def kept_encoder(identity: str) -> Path:
+    """Return the folder in the state directory where an encoder is kept for the heads that need it."""
+    return files.service_state() / ENCODERS / identity[:16]
+
+
+def _read_own(folder: Path) -> Manifest:
+    """Read what `pointsman.json` says; raises ArtifactError."""
     path = folder / MANIFEST
     try:
         data = files.read(path, MAX_MANIFEST_BYTES)
@@ -87,6 +162,19 @@ def read_manifest(folder: Path) -> Manifest:
         return decode(data)
     except BadManifest as error:
         raise ArtifactError(f"{path}: {error}; export the classifier again") from error
+
+
+def _read_head(folder: Path, own: Manifest, base: Artifact) -> LinearHead:
+    """Read and verify the weights of a head; raises ArtifactError."""
+    path, features = folder / HEAD, base.manifest.features
+    added, width = own.head is not None and own.head.added, 0 if features is None else features.width
+    if added and len(own.labels) != len(base.manifest.labels):
+        raise ArtifactError(f"{path}: corrects other labels than those of {base.folder}; fit it again")
+    try:
+        data = _verified(path, linear_head.MAX_HEAD_BYTES, own)
+        return linear_head.decode(data, len(own.labels), width, added=added)
+    except BadHead as error:
+        raise ArtifactError(f"{path}: {error}; fit it again") from error
 
 
 def read_calibration(folder: Path, manifest: Manifest) -> Calibration | None:
@@ -101,11 +189,11 @@ def read_calibration(folder: Path, manifest: Manifest) -> Calibration | None:
         raise ArtifactError(f"{path}: {error}; export the classifier again") from error
 
 
-def read_ordinary(folder: Path, manifest: Manifest) -> npt.NDArray[np.floating] | None:
+def read_ordinary(found: Artifact) -> npt.NDArray[np.floating] | None:
     """Read and verify the features of ordinary requests; return None if the artifact has none; raises ArtifactError."""
+    manifest, path = found.manifest, found.graph_folder / ORDINARY
     if manifest.features is None or ORDINARY not in manifest.files:
         return None
-    path = folder / ORDINARY
     try:
         data = _verified(path, ordinary.MAX_ORDINARY_BYTES, manifest)
         return ordinary.decode(data, manifest.features.width)

@@ -19,6 +19,7 @@ from pointsman.classify.artifact import Artifact
 from pointsman.classify.described import EMPTY, CategoryTexts, DescribedHead, Languages
 from pointsman.classify.engine import Array
 from pointsman.classify.language import LanguageGate
+from pointsman.classify.manifest import ORDINARY
 from pointsman.classify.workers import NICE_BACKGROUND, workers
 from pointsman.config.labels import cover
 from pointsman.config.model import Config
@@ -47,7 +48,8 @@ def make_head(
         return None
     examples = {category.name: category.examples for category in config.categories}
     texts = {name: (given, examples[name]) for name, given in descriptions.items()}
-    key = hashlib.sha256(msgspec.json.encode([manifest.encoder, manifest.files, texts])).hexdigest()
+    made_of = [manifest.encoder, manifest.files.get(ORDINARY), manifest.languages, texts]
+    key = hashlib.sha256(msgspec.json.encode(made_of)).hexdigest()
     if previous is not None and previous.key == key:
         return previous
     with workers(1, nice=NICE_BACKGROUND, name="heads") as thread:
@@ -57,7 +59,7 @@ def make_head(
 def _made(
     loaded: Artifact, read: Read, texts: dict[str, tuple[tuple[str, ...], tuple[str, ...]]], key: str
 ) -> DescribedHead:
-    ordinary = artifact.read_ordinary(loaded.folder, loaded.manifest)
+    ordinary = artifact.read_ordinary(loaded)
     if ordinary is None:
         raise ArtifactError(f"{loaded.folder}: has no ordinary requests to compare with; export the classifier again")
     known = _KnownFeatures(read, loaded.manifest.encoder or "", ordinary.shape[1])

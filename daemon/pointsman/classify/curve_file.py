@@ -14,6 +14,7 @@ from pointsman import files
 from pointsman.classify import cpu
 from pointsman.classify.artifact import BUILTIN, Artifact
 from pointsman.classify.cost_model import CostCurve
+from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.store import document
 
 MAX_FILE_BYTES = 2**20
@@ -28,7 +29,7 @@ class _CurveFile(msgspec.Struct, forbid_unknown_fields=True):
 
 def key(artifact: Artifact, *, runtime: str, provider: str, cores: int, threads: int, max_tokens: int) -> Key:
     """Return everything a curve depends on; `runtime` is ONNX Runtime's version, `max_tokens` a text's most tokens."""
-    files = "".join(f"{name}={digest}\n" for name, digest in sorted(artifact.manifest.files.items()))
+    files = "".join(f"{name}={artifact.manifest.files[name]}\n" for name in (MODEL, TOKENIZER))
     return {
         "model": hashlib.sha256(files.encode()).hexdigest(),
         "runtime": runtime,
@@ -50,7 +51,8 @@ def state_folder() -> Path:
 
 def folders(artifact: Artifact) -> tuple[Path, ...]:
     """Return the folders to try, in order; the package's own folder is never written to."""
-    return (state_folder(),) if artifact.folder.resolve() == BUILTIN.resolve() else (artifact.folder, state_folder())
+    own = artifact.graph_folder.resolve()
+    return (state_folder(),) if own == BUILTIN.resolve() else (own, state_folder())
 
 
 def load(folders: Iterable[Path], wanted: Key) -> CostCurve | None:

@@ -53,8 +53,10 @@ class Engine:
         """
         self._artifact = artifact
         self._packed = list(artifact.manifest.inputs) == list(packing.INPUTS)
-        manifest = artifact.manifest
-        self._outputs = {manifest.output: len(manifest.labels)}
+        manifest, head = artifact.manifest, artifact.head
+        self._outputs: dict[str, int] = {}
+        if head is None or head.added:
+            self._outputs[manifest.output] = len(manifest.labels)
         if manifest.features is not None:
             self._outputs[manifest.features.output] = manifest.features.width
         self._narrow: Callable[[Sequence[Ids]], list[Array]]
@@ -101,12 +103,17 @@ class Engine:
         for (name, width), values in zip(self._outputs.items(), found, strict=True):
             if values.shape != (expected := (len(batch), width)):
                 raise ValueError(f"the graph returns {name} of shape {list(values.shape)}, expected {list(expected)}")
-        with np.errstate(over="ignore"):
-            scaled = found[0] / self._artifact.manifest.temperature
+        manifest, head = self._artifact.manifest, self._artifact.head
+        named: dict[str, Any] = dict(zip(self._outputs, found, strict=True))
+        own = named.get(manifest.output)
+        features: Any = None if manifest.features is None else named[manifest.features.output]
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits: Any = own if head is None else head.logits(features, own)
+            scaled = logits / manifest.temperature
         usable = np.isfinite(scaled).all(axis=1, keepdims=True)
-        for features in found[1:]:
+        if features is not None:
             usable &= np.isfinite(features).all(axis=1, keepdims=True)
-        return EngineRun(softmax(np.where(usable, scaled, np.nan)), found[1] if found[1:] else None)
+        return EngineRun(softmax(np.where(usable, scaled, np.nan)), features)
 
     def stop(self) -> None:
         """End all runs on the CPU, at their next operator, and let no more start; call from any thread."""

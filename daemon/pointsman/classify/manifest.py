@@ -21,6 +21,8 @@ CALIBRATION = "calibration.bin"
 """Optional; releases that do not know it ignore it."""
 ORDINARY = "ordinary.bin"
 """Optional: the features of ordinary requests."""
+HEAD = "head.bin"
+"""Instead of a model and a tokenizer: a head on the encoder of another artifact."""
 
 MIN_TOKENS = 8
 MAX_TOKENS = 1 << 20
@@ -68,6 +70,17 @@ class EncoderFeatures(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     recipe: str
 
 
+class HeadBase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The features that a head reads: those of `encoder`, which `artifact` (`builtin` or an absolute path) gives.
+
+    `added` if the head corrects that artifact's scores instead of giving its own.
+    """
+
+    artifact: str
+    encoder: Digest
+    added: bool
+
+
 class TrainingInputs(msgspec.Struct, kw_only=True):
     """The inputs from which the weights of `source` can be trained again; hashes of data, prompts and encoder.
 
@@ -89,7 +102,8 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     `languages` are those of the texts that the classifier is for, in ISO 639-1; if empty, it judges any text.
     `features` exists if the graph gives features as well, in the same run. `training` exists if the training is
-    recorded, as that of the built-in.
+    recorded, as that of the built-in. `head` exists if the artifact is a head; what describes the graph is then that of
+    the artifact with the encoder.
     """
 
     format_version: int
@@ -99,6 +113,7 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     inputs: list[str]
     output: str
     features: EncoderFeatures | None = None
+    head: HeadBase | None = None
     opset: int
     precision: str
     target: str
@@ -117,8 +132,15 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         """Return what identifies the features, the same for graphs of any precision; None without features."""
         if self.features is None:
             return None
+        if self.head is not None:
+            return self.head.encoder
         parts = self.source.sha256, self.files[TOKENIZER], self.features.recipe
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    @property
+    def scores(self) -> str:
+        """Return the SHA-256 of the file that gives the scores."""
+        return self.files.get(HEAD) or self.files[MODEL]
 
 
 class BadManifest(Exception):
@@ -158,8 +180,9 @@ def _problems(manifest: Manifest) -> Iterator[str]:
         yield f"suggested_threshold is {threshold:g}, it must be 0 to 1"
     if not manifest.inputs or not manifest.output:
         yield "inputs or output is empty"
-    if not {MODEL, TOKENIZER} <= manifest.files.keys():
-        yield f"files lacks {MODEL} or {TOKENIZER}"
+    needed = [MODEL, TOKENIZER] if manifest.head is None else [HEAD]
+    if missing := [name for name in needed if name not in manifest.files]:
+        yield f"files lacks {missing[0]}"
     if outside := [name for name in manifest.files if not _is_plain(name)]:
         yield f"files names {outside[0]!r}, which is not a file of this folder"
     yield from _features_problems(manifest)
@@ -172,8 +195,8 @@ def _is_plain(name: str) -> bool:
 
 def _features_problems(manifest: Manifest) -> Iterator[str]:
     features = manifest.features
-    if features is None and ORDINARY in manifest.files:
-        yield f"files has {ORDINARY}, but features is missing"
+    if features is None and (ORDINARY in manifest.files or manifest.head is not None):
+        yield "features is missing"
     if features is not None and not (1 <= features.width <= MAX_WIDTH and features.output not in ("", manifest.output)):
         yield f"features has {features.width} numbers in the output {features.output!r}"
 

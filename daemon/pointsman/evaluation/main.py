@@ -15,7 +15,6 @@ from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.category_head import make_head
 from pointsman.classify.hash_key import read_key
-from pointsman.classify.manifest import MODEL
 from pointsman.config.lint import lint
 from pointsman.config.load import LoadedConfig, load
 from pointsman.config.model import Config
@@ -193,7 +192,7 @@ def _names(artifacts: Sequence[Artifact]) -> list[str]:
     names = [found.folder.name for found in artifacts]
     if len(set(names)) == len(names):
         return names
-    return [f"{found.folder.name} {found.manifest.files[MODEL][:8]}" for found in artifacts]
+    return [f"{found.folder.name} {found.manifest.scores[:8]}" for found in artifacts]
 
 
 def _config(path: Path | None, found: Artifact) -> Config | None:

@@ -29,12 +29,20 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest into `folder`, next to the files that it describes, with the artifact's answers on a CPU."""
-    artifact = Artifact(folder, manifest)
+    write(folder, msgspec.structs.replace(manifest, known_answers=known_answers(Artifact(folder, manifest))))
+
+
+def known_answers(artifact: Artifact) -> list[KnownAnswer]:
+    """Return the answers of an artifact, on a CPU."""
+    manifest = artifact.manifest
     providers = default_providers(manifest.target, use_cpu=True)
     rows = answers(list(TEXTS), manifest.max_tokens, Tokenizer(artifact.tokenizer_path), Engine(artifact, providers))
-    known = [
+    return [
         KnownAnswer(text=text, probabilities=[round(value, _DIGITS) for value in row.tolist()])
         for text, row in zip(TEXTS, rows, strict=True)
     ]
-    complete = msgspec.structs.replace(manifest, known_answers=known)
-    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(complete), indent=2))
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write a complete manifest into `folder`."""
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))

@@ -9,7 +9,7 @@ ExportError
 ├── RowsError               the file of --calibrate or --labelled cannot be used
 ├── LibraryError            a library that was asked for is not installed
 ├── DestinationError        the artifact cannot be written where it was asked for
-├── GraphError              the graph has a form that the quantizer or `pointsman fit` does not support
+├── GraphError              the graph has a form that the quantizer does not support, or gives no features
 ├── UnknownFormError        the fast graph cannot be built for the checkpoint
 ├── FitDataError            the rows of `pointsman fit` cannot be used
 └── VerificationError       the graph was built, and the verification found a difference
@@ -57,7 +57,7 @@ class DestinationError(ExportError):
 
 
 class GraphError(ExportError):
-    """A graph has a form that the quantizer or `pointsman fit` does not support."""
+    """A graph has a form that the quantizer does not support, or gives no features."""
 
 
 class UnknownFormError(ExportError):
@@ -85,7 +85,7 @@ class ShapeError(VerificationError):
 
 
 class ValuesError(VerificationError):
-    """The float graph's logits differ from the torch model's, or a fitted graph's from the fitted head's."""
+    """The float graph's logits differ from the torch model's, or the service's scores from the fitted head's."""
 
 
 class BatchError(VerificationError):

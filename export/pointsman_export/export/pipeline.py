@@ -17,6 +17,7 @@ import onnxruntime
 
 from pointsman.classify import ordinary
 from pointsman.classify.artifact import Artifact, sha256
+from pointsman.classify.category_head import MAX_TEXT_TOKENS
 from pointsman.classify.manifest import (
     CALIBRATION,
     FORMAT_VERSION,
@@ -31,11 +32,13 @@ from pointsman.classify.openvino_cpu import import_openvino
 from pointsman.classify.providers import OPENVINO
 from pointsman.classify.runtime import ProviderUnavailable
 from pointsman.classify.tokenizer import Ids, TextWindow, Tokenizer
-from pointsman_export.common import destination, encoder_features
+from pointsman_export.common import destination
 from pointsman_export.common.answers import hashes, write_manifest
+from pointsman_export.common.encoder import EncoderReader
 from pointsman_export.common.errors import CheckpointError, LibraryError
 from pointsman_export.export.card import unused_card
 from pointsman_export.export.checkpoint import Checkpoint, open_checkpoint
+from pointsman_export.export.encoder_features import add_features
 from pointsman_export.export.graph.linear import Activations
 from pointsman_export.export.interface import OUTPUT
 from pointsman_export.export.labelled import LabelledPrompts, read_labelled
@@ -118,10 +121,10 @@ def export(request: ExportRequest, progress: Callable[[str], None]) -> ExportRep
         shutil.copyfile(checkpoint.tokenizer, built / TOKENIZER)
         if report.calibration is not None:
             (built / CALIBRATION).write_bytes(report.calibration.encoded)
-        features = encoder_features.add_features(built / MODEL, OUTPUT, for_gpu=request.target == "gpu")
+        features = add_features(built / MODEL, OUTPUT, for_gpu=request.target == "gpu")
         manifest = _manifest(checkpoint, request, recipe, report, built, features)
-        ours = encoder_features.features(Artifact(built, manifest), BUILT_IN)
-        (built / ORDINARY).write_bytes(ordinary.encode(ours))
+        ours = EncoderReader(Artifact(built, manifest)).read(BUILT_IN, max_tokens=MAX_TEXT_TOKENS)
+        (built / ORDINARY).write_bytes(ordinary.encode(ours.features))
         write_manifest(built, msgspec.structs.replace(manifest, files=hashes(built)))
         destination.publish(built, request.output, force=request.force)
     return report

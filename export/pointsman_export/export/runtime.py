@@ -41,7 +41,8 @@ class OnnxGraph:
 
     runs_alone = False
 
-    def __init__(self, path: Path, threads: int = 0, *, for_gpu: bool = False) -> None:
+    def __init__(self, path: Path, threads: int = 0, *, for_gpu: bool = False, output: str = OUTPUT) -> None:
+        self._output = output
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
@@ -66,7 +67,7 @@ class OnnxGraph:
         return self._run({"input_ids": ids, "attention_mask": mask})
 
     def _run(self, feed: dict[str, Ids]) -> Logits:
-        return self._session.run([OUTPUT], feed)[0]  # type: ignore[no-any-return]
+        return self._session.run([self._output], feed)[0]  # type: ignore[no-any-return]
 
 
 class OpenVinoGraph:

@@ -51,15 +51,6 @@ class TrainingRows:
 
 def read_rows(path: Path) -> TrainingRows:
     """Read the rows of a JSON lines file, each distinct text once; raises FitDataError with all faults at once."""
-    return _read(path, MIN_ROWS_PER_LABEL, ENOUGH_ROWS)
-
-
-def read_descriptions(path: Path) -> TrainingRows:
-    """Read a file like that of `read_rows`, in which one sentence of each label is enough."""
-    return _read(path, 1, 1)
-
-
-def _read(path: Path, min_rows: int, enough: int) -> TrainingRows:
     unique: dict[str, tuple[int, _TrainingRow]] = {}
     faults: list[str] = []
     repeated: list[int] = []
@@ -80,10 +71,10 @@ def _read(path: Path, min_rows: int, enough: int) -> TrainingRows:
         elif first != number:
             repeated.append(number)
     rows = [row for _, row in unique.values()]
-    faults = faults or _alike(path, unique.values()) or _thin(path, rows, min_rows)
+    faults = faults or _alike(path, unique.values()) or _thin(path, rows)
     if faults:
         raise FitDataError(_shown(faults))
-    return _rows(rows, repeated, enough)
+    return _rows(rows, repeated)
 
 
 def check_languages(path: Path, texts: Sequence[str], languages: Sequence[str]) -> None:
@@ -137,7 +128,7 @@ def _alike(path: Path, unique: Iterable[tuple[int, _TrainingRow]]) -> list[str]:
     return faults
 
 
-def _thin(path: Path, rows: list[_TrainingRow], min_rows: int) -> list[str]:
+def _thin(path: Path, rows: list[_TrainingRow]) -> list[str]:
     """Return the faults of a file that has too few rows to fit a head."""
     counts = Counter(row.label for row in rows)
     if not counts:
@@ -145,18 +136,18 @@ def _thin(path: Path, rows: list[_TrainingRow], min_rows: int) -> list[str]:
     if len(counts) == 1:
         return [f"{path}: has one label only ({next(iter(counts))!r}); add rows of at least one other label"]
     return [
-        f"{path}: label {label!r} has {counts[label]} {_plural(counts[label])}, at least {min_rows} are needed and "
-        f"{ENOUGH_ROWS} are wanted; add more, or remove the label"
+        f"{path}: label {label!r} has {counts[label]} {_plural(counts[label])}, at least {MIN_ROWS_PER_LABEL} are "
+        f"needed and {ENOUGH_ROWS} are wanted; add more, or remove the label"
         for label in sorted(counts)
-        if counts[label] < min_rows
+        if counts[label] < MIN_ROWS_PER_LABEL
     ]
 
 
-def _rows(rows: list[_TrainingRow], repeated: list[int], enough: int) -> TrainingRows:
+def _rows(rows: list[_TrainingRow], repeated: list[int]) -> TrainingRows:
     labels = sorted({row.label for row in rows})
     counts = Counter(row.label for row in rows)
-    few = [label for label in sorted(labels, key=lambda label: counts[label]) if counts[label] < enough]
-    warnings = [_few(few, counts, enough)] if few else []
+    few = [label for label in sorted(labels, key=lambda label: counts[label]) if counts[label] < ENOUGH_ROWS]
+    warnings = [_few(few, counts)] if few else []
     if repeated:
         lines = ", ".join(map(str, repeated[:_SHOWN])) + (", …" if len(repeated) > _SHOWN else "")
         warnings.append(
@@ -173,14 +164,16 @@ def _rows(rows: list[_TrainingRow], repeated: list[int], enough: int) -> Trainin
     return TrainingRows(texts=[row.text for row in rows], truth=truth, labels=labels, warnings=warnings)
 
 
-def _few(labels: list[str], counts: Counter[str], enough: int) -> str:
+def _few(labels: list[str], counts: Counter[str]) -> str:
     """Return one warning of all labels that have few rows, the fewest first."""
     if len(labels) == 1:
         (label,) = labels
-        return f"label {label!r} has {counts[label]} rows; with fewer than {enough} its figures say little: add more"
+        return (
+            f"label {label!r} has {counts[label]} rows; with fewer than {ENOUGH_ROWS} its figures say little: add more"
+        )
     named = ", ".join(f"{label!r} ({counts[label]} {_plural(counts[label])})" for label in labels[:_SHOWN])
     more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
-    return f"labels {named}{more} have fewer than {enough} rows, so that their figures say little: add more"
+    return f"labels {named}{more} have fewer than {ENOUGH_ROWS} rows, so that their figures say little: add more"
 
 
 def _is_catch_all(label: str) -> bool:

@@ -15,17 +15,13 @@ from pointsman.improve.folder import ARTIFACTS, LABELS
 from pointsman_export.common.command import languages, run
 
 _DESCRIPTION = """\
-Make a head for your own labels on the encoder of an artifact, from a few labeled examples of each (20 to 200) or from
-descriptions of the labels, and write a new artifact that `pointsman serve` runs. It takes seconds on a CPU and needs
-the extra pointsman[fit]; with --labelled it needs nothing but what serves."""
+Make a head for your own labels on the encoder of an artifact, from labeled examples of each (20 to 200), and write it
+as an artifact that `pointsman serve` runs. It takes seconds on a CPU, and needs nothing but what serves. For a few
+examples or descriptions there is no need to fit anything: write them into the config."""
 
 _EPILOG = """\
 FILE holds one JSON object per line: {"text": "what's my balance", "label": "banking"}. Add a label `other` for prompts
 that you do not want to route: without one, each prompt is forced into one of the labels.
-
-Before you have such rows, --describe takes one or two sentences for each label, in the same form: {"text": "Questions
-about accounts, cards and payments.", "label": "banking"}. Expect an accuracy of 0.74 to 0.80. With ten or more rows
-for each label and --data, the accuracy is measured.
 
 With --labelled, the classifier of a config is corrected by the labels of `pointsman label`, ten at least. It keeps its
 own labels, and decides as before what is not like a labeled text. It is judged by labeled texts that it did not see,
@@ -55,13 +51,12 @@ def main(argv: list[str]) -> int:
         return _correct(options)
 
     def work() -> str:
-        # onnx is in an extra that may not be installed, and --help must not need it
+        # slow to import, and --help does not need it
         from pointsman_export.fit.pipeline import FitRequest, fit
         from pointsman_export.fit.progress import Progress
 
         request = FitRequest(
-            data=options.data or options.describe,
-            described=options.data is None,
+            data=options.data,
             base=options.base or "builtin",
             output=options.output,
             precision=options.precision,
@@ -84,12 +79,6 @@ def command_parser() -> argparse.ArgumentParser:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--data", type=Path, metavar="FILE", help='labelled rows, one {"text": ..., "label": ...} per line'
-    )
-    source.add_argument(
-        "--describe",
-        type=Path,
-        metavar="FILE",
-        help="sentences that describe the labels, in the same form; to use them with rows, add them to the rows",
     )
     source.add_argument(
         "--labelled",

@@ -15,7 +15,9 @@ class Progress:
         self._stream = stream
 
     def step(self, name: str, total: int) -> Callable[[int], None]:
-        """Begin a step of `total` parts; call the result with the number of finished parts."""
+        """Begin a step of `total` parts, shown if there are any; call the result with the number of finished parts."""
+        if not total:
+            return lambda _: None
         if not self._stream.isatty():
             print(f"{name} …", file=self._stream, flush=True)
             return lambda _: None

@@ -14,8 +14,6 @@ from pointsman.intervals import share_interval
 from pointsman_export.common.shares import percent
 from pointsman_export.fit.data import TrainingRows
 
-VALUES_TOLERANCE = 1e-4
-
 _LOW_RECALL = 0.85
 _PAIRS = 5
 _EXAMPLES = 3
@@ -30,7 +28,7 @@ class FitReport:
 
     `predicted` and `by_half` (label indices, shape [rows]) are by heads that did not see the row, the latter by heads
     of half as many rows. `threshold` is None if no score reaches `precision`; `coverage` is the share of rows at or
-    above it. `difference` is the largest difference between the written graph's logits and the head's.
+    above it.
     """
 
     rows: TrainingRows
@@ -43,7 +41,6 @@ class FitReport:
     precision: float
     threshold: float | None
     coverage: float
-    difference: float
     data: str
     data_sha256: str
     seconds: float
@@ -69,7 +66,6 @@ class FitReport:
                 "threshold": {"precision": self.precision, "coverage": self.coverage},
             },
             "l2": self.strength,
-            "values": {"max_difference": self.difference, "tolerance": VALUES_TOLERANCE},
             "data": {"name": self.data, "sha256": self.data_sha256},
             "warnings": self.rows.warnings,
         }
@@ -87,7 +83,6 @@ class FitReport:
             ("calibration", f"temperature {self.temperature:.2f}, expected error {self.calibration_error:.3f}"),
             ("threshold", self._threshold()),
             ("", "both are fitted and measured on the same rows, so expect somewhat less on new ones"),
-            ("graph", f"within {self.difference:.1e} of the fitted head (allowed {VALUES_TOLERANCE:.0e})"),
             ("time", f"{self.seconds:.1f} s"),
         ]
         head = [f"  {name:<12}{value}" for name, value in lines]

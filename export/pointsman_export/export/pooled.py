@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pointsman_export.common.errors import GraphError
 
-FORM = "fit knows the graphs that `pointsman export` and `pointsman fit` write"
+FORM = "the features are found in graphs that `pointsman export` writes"
 _POINTWISE = {"Add", "Sub", "Mul", "Div", "Erf", "Gelu", "Relu", "Tanh", "Sigmoid", "LayerNormalization"}
 """Operators between a head's dense layer and the classifier: none of them mixes rows or multiplies with a matrix."""
 

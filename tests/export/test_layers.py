@@ -8,9 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from pointsman_export.common.layers import with_layers
-from pointsman_export.fit import graph as graphs
-from pointsman_export.fit.head import Head
+from pointsman_export.export.layers import with_layers
 
 MASK = np.array([[1, 1, 1, 0, 0], [0, 0, 0, 1, 1]], np.float32)
 TOKENS = np.random.default_rng(0).standard_normal((1, 5, 4)).astype(np.float32)
@@ -46,7 +44,7 @@ def encoder(norms: int, *, pool: str = "MatMul") -> onnx.ModelProto:
 
 
 def values(model: onnx.ModelProto, name: str) -> np.ndarray:
-    [found] = ReferenceEvaluator(graphs.encoder(model, name)).run(None, {"hidden": TOKENS})
+    [found] = ReferenceEvaluator(model).run([name], {"hidden": TOKENS})
     return np.asarray(found)
 
 
@@ -56,26 +54,6 @@ def test_a_head_reads_the_means_of_the_middle_and_the_last_norm() -> None:
 
     expected = np.hstack([MASK @ norm / MASK.sum(1, keepdims=True) for norm in norms])
     np.testing.assert_allclose(values(model, features), expected, atol=1e-6)
-
-
-def test_the_new_head_is_put_on_them() -> None:
-    model, features = with_layers(encoder(3), "mean")
-    head = Head(np.random.default_rng(1).standard_normal((2, 8)), np.array([1.0, -1.0]))
-
-    fitted = graphs.with_head(model, features, head, "logits")
-
-    assert graphs.features_name(fitted, "logits") == features
-    np.testing.assert_allclose(values(fitted, "logits"), head.logits(values(model, features)), atol=1e-5)
-
-
-def test_an_artifact_of_fit_is_a_base_as_it_is() -> None:
-    """Its classifier reads both means already."""
-    model, features = with_layers(encoder(3), "mean")
-    head = Head(np.ones((2, 8)), np.zeros(2))
-
-    fitted = graphs.with_head(model, features, head, "logits")
-
-    assert with_layers(fitted, features) == (fitted, features)
 
 
 @pytest.mark.parametrize("model", [encoder(3, pool="Add"), encoder(0)], ids=["no mean", "no norm"])
