@@ -120,12 +120,12 @@ def prepare(
     token_file = server.admin_token_file
     token = None if token_file is None else read_secret(token_file, "pointsman.server.admin_token_file")
     certificates = (_certificate(server.tls), _certificate(server.admin_tls))
+    warnings += kept_encoder.keep(found)
     # Last, as it would have to be closed if anything else failed.
     if previous is not None and _serves(previous, config, found):
         classifier = previous.classifier
     else:
         classifier = load_classifier(config, found, hash_key)
-    warnings += kept_encoder.keep(found)
     head = _head(config, classifier, previous)
     return PreparedConfig(
         config,

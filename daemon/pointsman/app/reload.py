@@ -275,4 +275,4 @@ def _secrets_changed(before: ClientKey, after: ClientKey) -> str | None:
 
 def _name(classifier: Classifier) -> str:
     found = classifier.artifact
-    return f"{found.folder.name} {found.manifest.scores[:12]}"
+    return f"{found.folder.name} {found.manifest.scores_sha256[:12]}"

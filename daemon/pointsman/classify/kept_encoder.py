@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 from pointsman import files
@@ -25,6 +26,9 @@ def keep(found: Artifact) -> list[str]:
         files.make_folder(kept.parent)
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(BUILTIN, part)
+        for path in part.iterdir():  # what a power failure tears would be found after the upgrade, too late
+            with files.opened(path) as file:
+                os.fsync(file.fileno())
         part.rename(kept)
         others = sorted((one for one in kept.parent.iterdir() if one != kept), key=lambda one: one.stat().st_mtime)
         for one in others[: -(MAX_KEPT_ENCODERS - 1)]:

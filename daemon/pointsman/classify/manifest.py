@@ -138,7 +138,7 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @property
-    def scores(self) -> str:
+    def scores_sha256(self) -> str:
         """Return the SHA-256 of the file that gives the scores."""
         return self.files.get(HEAD) or self.files[MODEL]
 

@@ -192,7 +192,7 @@ def _names(artifacts: Sequence[Artifact]) -> list[str]:
     names = [found.folder.name for found in artifacts]
     if len(set(names)) == len(names):
         return names
-    return [f"{found.folder.name} {found.manifest.scores[:8]}" for found in artifacts]
+    return [f"{found.folder.name} {found.manifest.scores_sha256[:8]}" for found in artifacts]
 
 
 def _config(path: Path | None, found: Artifact) -> Config | None:

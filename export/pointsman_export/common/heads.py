@@ -41,7 +41,7 @@ def write_head(built: Path, base: Artifact, head: LinearHead, manifest: Manifest
             encoder=base.manifest.encoder or "",
             added=head.added,
         ),
-        source=WeightsSource(name=f"{kind} of {base.manifest.source.name}", sha256=base.manifest.scores),
+        source=WeightsSource(name=f"{kind} of {base.manifest.source.name}", sha256=base.manifest.scores_sha256),
         training=None,
         files=hashes(built),
         versions={"numpy": np.__version__},
