@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pointsman.app.prepare import prepare
 from pointsman.classify import artifact, linear_head
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.engine import Engine
@@ -162,6 +163,23 @@ def test_it_is_a_head_on_the_encoder_of_the_built_in_classifier(fitted: Path, ma
     assert manifest.head is not None
     assert (manifest.head.artifact, manifest.head.added) == ("builtin", False)
     assert sum(path.stat().st_size for path in fitted.iterdir()) < 40_000
+
+
+def test_a_service_that_loads_it_keeps_the_encoder(
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next release of the package may have another one."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "vllm_endpoints: [{name: a, address: 127.0.0.1, port: 9}]\nmodel_config: {base: {}}\ndefault_model: base\n"
+        f"classifier: {{category_model: {{model_id: {fitted}}}}}\n"
+    )
+
+    prepare(path).classifier.close()
+
+    [kept] = (tmp_path / "encoders").iterdir()
+    assert artifact.load(kept).manifest == artifact.load(artifact.BUILTIN).manifest
 
 
 def test_a_fitted_artifact_is_a_base_too(fitted: Path, fit: Export, manifest: Manifest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -72,6 +73,22 @@ def test_what_has_not_changed_is_kept(loaded: Artifact, state: Path) -> None:
     first = made(read, loaded, described(*TEXTS[1:]))
     assert made(read, loaded, described(*TEXTS[1:]), first) is first
     assert made(read, loaded, described(*TEXTS[1:], description="Other"), first) is not first
+
+
+@pytest.mark.parametrize("other", ["ordinary", "languages"])
+def test_other_ordinary_requests_or_languages_make_another_head(
+    loaded: Artifact, tmp_path: Path, state: Path, other: str
+) -> None:
+    rows = np.random.default_rng(1).normal(size=(50, len(LABELS))).astype("f")
+    contents = {MODEL: loaded.model_path.read_bytes(), "ordinary.bin": ordinary.encode(rows)}
+    fields: dict[str, Any] = {"format_version": 4, "features": toy_artifact.FEATURES}
+    if other == "languages":
+        contents["ordinary.bin"] = (loaded.folder / "ordinary.bin").read_bytes()
+        fields["languages"] = ["de"]
+    after = artifact.load(toy_artifact.build(tmp_path / "after", contents, **fields))
+    read = Encoder()
+    first = made(read, loaded, described(*TEXTS[1:]))
+    assert made(read, after, described(*TEXTS[1:]), first) is not first
 
 
 def test_a_changed_line_is_one_run_also_after_another_start(loaded: Artifact, state: Path) -> None:
