@@ -45,7 +45,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: lock lock-check matrix export-bounds install-check
 .PHONY: deb wheelhouse former-builtin release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-bodies bench-reload
-.PHONY: bench-ask bench-choices bench-conversations bench-fit bench-fleets bench-gpu bench-held-out
+.PHONY: bench-ask bench-choices bench-conversations bench-described bench-fit bench-fleets bench-gpu bench-held-out
 .PHONY: bench-improve bench-languages bench-limits bench-path bench-replay bench-rollout bench-service
 .PHONY: chaos pictures smuggling soak clean
 
@@ -205,6 +205,10 @@ flaky: wheel
 # How long a start takes, and how much memory the service has.
 bench-startup: .venv/installed
 	.venv/bin/python benchmarks/startup.py
+
+# What fifty described adapters cost at load, beside requests, at the start and in memory.
+bench-described: .venv/installed
+	.venv/bin/python benchmarks/described.py
 
 # The built-in classifier's 14 labels; DATA=folder judges dev_mmlu_pro as well.
 bench-accuracy: .venv/installed

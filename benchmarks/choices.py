@@ -38,6 +38,7 @@ from read_labels import (
 from pointsman.adapters.catalog import ServedModels
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.encoder import Encoder
 from pointsman.config.load import load
 from pointsman.config.model import Config
 from pointsman.evaluation.provenance import file_id, identify
@@ -97,7 +98,8 @@ async def measured(rows: dict[str, list[LabelledPrompt]]) -> dict[str, Any]:
     options = replace(config.pointsman.classifier, deadline_ms=DEADLINE_MS)
     where = targets_of_labels(config, labels)
     categories = [*(category.name for category in config.categories if where[category.name] != BASE), BASE]
-    with closing(Classifier(shipped, options)) as classifier:
+    with closing(Encoder(shipped, options)) as encoder:
+        classifier = Classifier(encoder, shipped)
         return {
             "artifact": asdict(identify(shipped)),
             "thresholds": {

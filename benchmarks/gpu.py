@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ from pointsman.classify.onnx_cuda import BUCKETS
 from pointsman.classify.runtime import ProviderUnavailable, import_runtime, require
 from pointsman.config.model import ClassifierOptions
 from pointsman.errors import CannotStart
+from support.classifiers import opened
 
 RESULT = Path(__file__).parent / "results" / "gpu.json"
 PROMPTS = Path(__file__).parents[1] / "tests" / "data" / "prompts.jsonl"
@@ -72,7 +73,7 @@ def measure(
     """Return the figures of an artifact; raises CannotStart without a device."""
     texts = [json.loads(line)["text"] for line in PROMPTS.read_text("utf-8").split("\n") if line]
     before = card()
-    with closing(_classifier(loaded, provider)) as classifier:
+    with _classifier(loaded, provider) as classifier:
         ready = card()
         found = {
             "settings": classifier.settings(),
@@ -81,7 +82,7 @@ def measure(
         }
         used = card()
         scores = asyncio.run(probabilities(classifier, texts))
-    with closing(_classifier(loaded, "cpu")) as on_cpu:
+    with _classifier(loaded, "cpu") as on_cpu:
         reference = asyncio.run(probabilities(on_cpu, texts))
     return found | {
         "card": {"before": before, "ready": ready, "used": used},
@@ -93,8 +94,8 @@ def measure(
     }
 
 
-def _classifier(loaded: Artifact, provider: Literal["cuda", "cpu"]) -> Classifier:
-    return Classifier(loaded, ClassifierOptions(providers=(provider,), cache_entries=0, deadline_ms=DEADLINE_MS))
+def _classifier(loaded: Artifact, provider: Literal["cuda", "cpu"]) -> AbstractContextManager[Classifier]:
+    return opened(loaded, ClassifierOptions(providers=(provider,), cache_entries=0, deadline_ms=DEADLINE_MS))
 
 
 async def latencies(classifier: Classifier, runs: int) -> dict[int, dict[str, float]]:

@@ -163,7 +163,7 @@ def main() -> None:
     try:
         result = provenance() | asyncio.run(measure(prepared.config, prepared.classifier, halves, busy=options.busy))
     finally:
-        prepared.classifier.close()
+        prepared.classifier.encoder.close()
     if not options.held_out:
         carry(result)
     if options.busy:

@@ -92,7 +92,7 @@ def main() -> None:
         if options.write:
             CODE.write_text(written(CODE.read_text(), fitted, options.context[0]))
     finally:
-        prepared.classifier.close()
+        prepared.classifier.encoder.close()
 
 
 def _context(text: str) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pointsman.classify.classifier import Classification, Classifier
+from pointsman.classify.classification import Classification
+from pointsman.classify.classifier import Classifier
 from pointsman.classify.described import DescribedHead
 from pointsman.errors import ClassifierError
 from pointsman.routing.decision import Reason
@@ -39,4 +40,4 @@ class RetryingClassifier(Classifier):
         return self._known[text]
 
     def close(self) -> None:
-        self._inner.close()
+        self._inner.encoder.close()

@@ -61,7 +61,7 @@ FORMS = (
 )
 
 
-class Encoder:
+class BuiltinFeatures:
     """The features of texts, by the built-in encoder."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", metavar="FILE.jsonl", type=Path, nargs="*")
     files: list[Path] = parser.parse_args().rows
-    encoder = Encoder()
+    encoder = BuiltinFeatures()
     others = {path.stem: other_rows(path, encoder) for path in files}
     if not files:
         others = json.loads(RESULT.with_suffix(".json").read_text()).get("others", {})
@@ -85,7 +85,7 @@ def main() -> None:
     RESULT.with_suffix(".md").write_text(rendered(result))
 
 
-def measured(path: Path, encoder: Encoder) -> dict[str, Any]:
+def measured(path: Path, encoder: BuiltinFeatures) -> dict[str, Any]:
     """Return the accuracies of one set of prompts."""
     content = yaml.safe_load(path.read_text("utf-8"))
     labels = sorted(content["descriptions"])
@@ -128,7 +128,7 @@ def few_rows(features: Floats, truth: Ints, sentences: Floats, few: int) -> dict
     return {"alone": float(np.mean(alone)), "with_descriptions": float(np.mean(with_descriptions))}
 
 
-def other_rows(path: Path, encoder: Encoder) -> dict[str, Any]:
+def other_rows(path: Path, encoder: BuiltinFeatures) -> dict[str, Any]:
     """Return the mean accuracy of heads of MORE rows a label of a file, on all of its other rows."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     labels = sorted({row["label"] for row in rows})

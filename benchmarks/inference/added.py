@@ -25,10 +25,10 @@ from inference.prompts import count_tokens, make_prompts
 from inference.servers import NO_DEADLINE_MS, pointsman, upstream
 from inference.workplace import InferenceFolder
 from pointsman.classify import artifact
-from pointsman.classify.classifier import Classifier
 from pointsman.classify.cost_model import CostCurve
 from pointsman.classify.manifest import MODEL, TOKENIZER
 from pointsman.config.model import ClassifierOptions
+from support.classifiers import opened
 from support.service import CHAT, chat
 
 DELAY_SECONDS = 0.1
@@ -76,9 +76,8 @@ def _measured(work: InferenceFolder, name: str, folder: Path, rounds: int, secon
             "routed": (server.port, itertools.cycle(asked)),
         }
         loop = stack.enter_context(asyncio.Runner())
-        classifier = Classifier(artifact.load(folder), ClassifierOptions(cache_entries=0))
-        stack.enter_context(contextlib.closing(classifier))
-        curve, alone_ms = classifier.curve, []
+        classifier = stack.enter_context(opened(artifact.load(folder), ClassifierOptions(cache_entries=0)))
+        curve, alone_ms = classifier.encoder.curve, []
         for start in range(0, ALONE * rounds, ALONE):
             alone_ms.append(loop.run(median_us(classifier, texts[start : start + ALONE], PAUSE_SECONDS)) / 1000)
             for part, (way, (target, requests)) in itertools.product(SHARES, ways.items()):

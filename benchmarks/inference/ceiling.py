@@ -14,12 +14,13 @@ from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.cost_model import CostCurve
 from pointsman.config.model import ClassifierOptions
+from support.classifiers import opened
 
 
 def measured(model: Path) -> tuple[CostCurve, int]:
     """Return the cost curve, which later daemons reuse, and the resulting default deadline in ms."""
-    with contextlib.closing(Classifier(artifact.load(model), ClassifierOptions())) as classifier:
-        return classifier.curve, classifier.settings()["deadline_ms"]
+    with opened(artifact.load(model), ClassifierOptions()) as classifier:
+        return classifier.encoder.curve, classifier.settings()["deadline_ms"]
 
 
 @contextlib.contextmanager
@@ -30,8 +31,7 @@ def measured_anew(models: Mapping[str, Path], options: ClassifierOptions) -> Ite
         for name, model in models.items():
             for stored in model.glob("cost-*.json"):
                 stored.unlink()
-            loaded[name] = Classifier(artifact.load(model), options)
-            stack.enter_context(contextlib.closing(loaded[name]))
+            loaded[name] = stack.enter_context(opened(artifact.load(model), options))
         yield loaded
 
 

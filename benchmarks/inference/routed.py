@@ -19,8 +19,8 @@ from inference.prompts import make_prompts
 from inference.servers import NO_DEADLINE_MS, pointsman, upstream
 from inference.workplace import InferenceFolder
 from pointsman.classify import artifact
-from pointsman.classify.classifier import Classifier
 from pointsman.config.model import ClassifierOptions
+from support.classifiers import opened
 from support.service import CHAT, chat
 
 DELAY_SECONDS = 0.1
@@ -45,8 +45,7 @@ def measure(work: InferenceFolder, share: float) -> dict[str, Any]:
     options = {"cache_entries": CACHE, "deadline_ms": NO_DEADLINE_MS}
     with contextlib.ExitStack() as stack:
         loop = stack.enter_context(asyncio.Runner())
-        alone = Classifier(artifact.load(artifact.BUILTIN), ClassifierOptions(cache_entries=ALONE))
-        stack.enter_context(contextlib.closing(alone))
+        alone = stack.enter_context(opened(artifact.load(artifact.BUILTIN), ClassifierOptions(cache_entries=ALONE)))
         port = stack.enter_context(upstream(work, DELAY_SECONDS))
         ways: dict[str, tuple[int, Iterator[bytes]]] = {"direct": (port, itertools.repeat(directly))}
         for name, model in (("base", work.model("int8-token")), ("built-in", "builtin")):

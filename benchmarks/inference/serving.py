@@ -123,7 +123,7 @@ def _closed(
         cells = [(workload, load, name) for workload in WINDOW_SECONDS for load in CONCURRENCY for name in turns]
         with measured_anew(models, options) as loaded, asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
             for name, classifier in loaded.items():
-                curves[name].append(classifier.curve)
+                curves[name].append(classifier.encoder.curve)
             for workload, load, name in cells:
                 if spent[workload, load, name] > CELL_SECONDS:
                     continue

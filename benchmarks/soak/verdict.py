@@ -21,8 +21,9 @@ EXPLAINED: Mapping[str, frozenset[tuple[str, str]]] = {
 }
 """The ends of requests during an attack on something that they need, as `end` and `code`."""
 SHOWN = 20
-ALLOWANCE_BYTES = 64 * 2**20
-"""Memory beyond the budget: connections, answers on their way, edited copies of bodies of up to 1 MiB, caches."""
+ALLOWANCE_BYTES = 96 * 2**20
+"""Memory beyond the budget: connections, answers on their way, edited copies of bodies of up to 1 MiB, caches; and what
+the service keeps to show: 25 MB of decisions, and 8 MiB of lines."""
 
 
 def judge(evidence: SoakEvidence) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pointsman.classify.classifier import Classification, Timing
+from pointsman.classify.classification import Classification, Timing
 from pointsman.config.model import LogOptions
 from pointsman.improve.texts_file import TextRecord, TextsFile
 from pointsman.observability.log import Log

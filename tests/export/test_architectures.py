@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from safetensors.torch import load_file, save_file
 
 from pointsman.classify import artifact
-from pointsman.classify.classifier import Classifier
+from pointsman.classify.encoder import Encoder
 from pointsman.classify.engine import Engine
 from pointsman.classify.onnx_cuda import fill
 from pointsman.classify.packing import pack
@@ -265,7 +265,7 @@ def test_the_artifact_is_served(exported: Source, kind: str) -> None:
     loaded = artifact.load(exported(kind))
     manifest = loaded.manifest
 
-    Classifier(loaded, ClassifierOptions(threads=2)).close()
+    Encoder(loaded, ClassifierOptions(threads=2)).close()
     text = "What is the derivative of x^x? " * 200
     window = TextWindow.even(manifest.max_tokens)
     (encoded,) = Tokenizer(loaded.tokenizer_path).encode([window.cut_text(text)], window)

@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 from pointsman.classify import artifact
-from pointsman.classify.classifier import Classifier
+from pointsman.classify.encoder import Encoder
 from pointsman.classify.engine import Engine
 from pointsman.classify.manifest import Manifest, WeightsSource
 from pointsman.classify.tokenizer import TextWindow, Tokenizer
@@ -82,7 +82,7 @@ def test_known_answers_are_stored_and_hold(exported: Path, tmp_path: Path) -> No
     known = artifact.load(exported).manifest.known_answers
     assert len(known) == 4
     assert len({tuple(answer.probabilities) for answer in known}) == 4
-    Classifier(artifact.load(exported), ClassifierOptions(threads=2)).close()
+    Encoder(artifact.load(exported), ClassifierOptions(threads=2)).close()
 
     path = exported / "pointsman.json"
     changed = shutil.copytree(exported, tmp_path / "changed") / path.name
@@ -93,7 +93,7 @@ def test_known_answers_are_stored_and_hold(exported: Path, tmp_path: Path) -> No
         .replace(f"{min(first)}", f"{min(first) + 0.06:.6f}", 1)
     )
     with pytest.raises(ArtifactError, match="when it was exported"):
-        Classifier(artifact.load(changed.parent), ClassifierOptions(threads=1))
+        Encoder(artifact.load(changed.parent), ClassifierOptions(threads=1))
 
 
 def test_verification_is_stored(manifest: Manifest) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from pointsman.classify import artifact
-from pointsman.classify.classifier import Classifier
+from pointsman.classify.encoder import Encoder
 from pointsman.classify.engine import Engine
 from pointsman.classify.tokenizer import TextWindow
 from pointsman.classify.tokenizer import Tokenizer as Served
@@ -82,7 +82,7 @@ def test_it_is_exported_and_served(tmp_path: Path, export: Export, make: Callabl
     loaded = artifact.load(outcome.folder)
     assert (outcome.code, outcome.message) == (0, "")
     assert VOCABULARY * 64 < (loaded.model_path).stat().st_size < VOCABULARY * 64 * 1.2
-    Classifier(loaded, ClassifierOptions(threads=1)).close()
+    Encoder(loaded, ClassifierOptions(threads=1)).close()
     encoded = Served(loaded.tokenizer_path).encode(TEXTS, TextWindow.even(128))
     prompts = [item.ids for item in encoded]
     assert all(ids[0] == 2 and ids[-1] == 1 and 3 not in ids for ids in prompts)

@@ -16,8 +16,8 @@ import onnx
 import pytest
 
 from pointsman.classify import artifact
-from pointsman.classify.classifier import Classifier
 from pointsman.classify.cores import usable_cores
+from pointsman.classify.encoder import Encoder
 from pointsman.classify.engine import Engine
 from pointsman.classify.openvino_cpu import OpenVinoRunner
 from pointsman.classify.shadow import ShadowOptions, proven
@@ -55,7 +55,7 @@ def test_the_artifact_holds_what_the_daemon_needs_to_prove_it(outcome: Outcome) 
     assert (found.target, found.precision, found.inputs) == ("openvino", "int8-f32", ["input_ids", "attention_mask"])
     assert len(found.known_answers) == 4
     assert "openvino" in found.versions
-    Classifier(artifact.load(outcome.folder), ClassifierOptions(threads=2)).close()
+    Encoder(artifact.load(outcome.folder), ClassifierOptions(threads=2)).close()
 
 
 def test_the_report_compares_both_engines_on_this_host(outcome: Outcome) -> None:

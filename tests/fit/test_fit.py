@@ -19,7 +19,6 @@ import pytest
 
 from pointsman.app.prepare import prepare
 from pointsman.classify import artifact, linear_head
-from pointsman.classify.classifier import Classifier
 from pointsman.classify.engine import Engine
 from pointsman.classify.manifest import Manifest, WeightsSource
 from pointsman.classify.tokenizer import TextWindow, Tokenizer
@@ -31,6 +30,7 @@ from pointsman_export.common.encoder import EncoderReader
 from pointsman_export.fit.main import main
 from pointsman_export.fit.progress import Progress
 from support import toy_artifact
+from support.classifiers import opened
 from support.export import Export, Outcome
 
 EXAMPLE = Path(__file__).parents[2] / "export" / "examples" / "five-domains.jsonl"
@@ -89,7 +89,8 @@ def test_known_answers_are_stored_and_hold(fitted: Path, tmp_path: Path) -> None
     assert len(known) == 4
     assert len({tuple(answer.probabilities) for answer in known}) == 4
     changed = shutil.copytree(fitted, tmp_path / "changed") / "pointsman.json"
-    Classifier(artifact.load(changed.parent), ClassifierOptions(threads=2)).close()  # it may leave its cost there
+    with opened(artifact.load(changed.parent), ClassifierOptions(threads=2)):
+        pass
 
     first = known[0].probabilities
     changed.write_text(
@@ -98,7 +99,7 @@ def test_known_answers_are_stored_and_hold(fitted: Path, tmp_path: Path) -> None
         .replace(f"{min(first)}", f"{min(first) + 0.06:.6f}", 1)
     )
     with pytest.raises(ArtifactError, match="when it was exported"):
-        Classifier(artifact.load(changed.parent), ClassifierOptions(threads=1))
+        opened(artifact.load(changed.parent), ClassifierOptions(threads=1)).__enter__()
 
 
 def test_the_manifest_describes_the_new_artifact(manifest: Manifest) -> None:
@@ -176,7 +177,7 @@ def test_a_service_that_loads_it_keeps_the_encoder(
         f"classifier: {{category_model: {{model_id: {fitted}}}}}\n"
     )
 
-    prepare(path).classifier.close()
+    prepare(path).classifier.encoder.close()
 
     [kept] = (tmp_path / "encoders").iterdir()
     assert artifact.load(kept).manifest == artifact.load(artifact.BUILTIN).manifest

@@ -19,8 +19,8 @@ class Gate:
         self.runs: list[int] = []
         self._entered = threading.Semaphore(0)
         self._open = threading.Event()
-        self._read = classifier._engine.read
-        classifier._engine.read = self._held  # type: ignore[method-assign]
+        self._read = classifier.encoder._engine.read
+        classifier.encoder._engine.read = self._held  # type: ignore[method-assign]
         self.open()
 
     def open(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any, cast
 from pointsman.app.data_handler import data_handler
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import PreparedConfig
-from pointsman.classify.classifier import Classification, Timing
+from pointsman.classify.classification import Classification, Timing
 from pointsman.config.client_keys import parse_keys
 from pointsman.config.model import AdapterOptions, CorsOptions, LogOptions, RelayOptions, ServerOptions
 from pointsman.observability.log import Log
@@ -327,19 +327,12 @@ class Wire:
         self.clock.close()
 
 
-class _Sure:
-    """A stand-in for the classifier."""
+class _SureEncoder:
+    """A stand-in for the encoder."""
 
-    name = "sure"
-    labels = ("technical", "medical", "legal")
-    calibration = None
     healthy = True
     notes = ()
-    settings = dict
     read = str
-
-    async def classify(self, _: str, *__: object) -> Classification:
-        return Classification((0.98, 0.01, 0.01), 5, False, Timing(), "run", "5ca1ab1e")
 
     def runs(self, texts: list[str]) -> list[list[str]]:
         return [texts]
@@ -350,6 +343,19 @@ class _Sure:
 
     def close(self) -> None:
         pass
+
+
+class _Sure:
+    """A stand-in for the classifier."""
+
+    name = "sure"
+    labels = ("technical", "medical", "legal")
+    calibration = head = None
+    encoder = _SureEncoder()
+    settings = dict
+
+    async def classify(self, _: str, *__: object) -> Classification:
+        return Classification((0.98, 0.01, 0.01), 5, False, Timing(), "run", "5ca1ab1e")
 
 
 CLASSIFIER: Any = _Sure()

@@ -7,7 +7,7 @@ import random
 import time
 from typing import Any
 
-from pointsman.classify.classifier import Classification, Timing
+from pointsman.classify.classification import Classification, Timing
 from pointsman.config.model import Canary, CategoryRollout, Lora, Model, RoutingOptions
 from pointsman.observability.record import Record
 from pointsman.routing.decision import Decision, MissedThreshold, Reason

@@ -34,17 +34,14 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_classifier(toy_folder: Path) -> Callable[..., AbstractContextManager[Classifier]]:
     """Opens a classifier of the toy artifact with the options given, by default with time enough for a slow machine."""
     from pointsman.classify import artifact
-    from pointsman.classify.classifier import Classifier
     from pointsman.config.model import ClassifierOptions
+    from support.classifiers import opened
 
     @contextmanager
     def make(folder: Path = toy_folder, **options: Any) -> Iterator[Classifier]:
         given = {"threads": 1, "deadline_ms": 10_000} | options
-        classifier = Classifier(artifact.load(folder), ClassifierOptions(**given))
-        try:
+        with opened(artifact.load(folder), ClassifierOptions(**given)) as classifier:
             yield classifier
-        finally:
-            classifier.close()
 
     return make
 

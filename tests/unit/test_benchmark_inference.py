@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import math
@@ -38,6 +37,7 @@ from pointsman.classify.classifier import Classifier
 from pointsman.classify.cost_model import CostCurve
 from pointsman.config.model import ClassifierOptions
 from support import toy_artifact
+from support.classifiers import opened
 
 
 def test_a_target_is_met_at_its_bound_and_judges_the_worst() -> None:
@@ -222,10 +222,10 @@ def test_results_without_vnni_do_not_replace_the_others(
 def test_a_curve_is_measured_anew_whatever_an_earlier_start_has_left(tmp_path: Path) -> None:
     folder = toy_artifact.build_measured(tmp_path / "toy")
     options = ClassifierOptions(cache_entries=0)
-    with contextlib.closing(Classifier(artifact.load(folder), options)) as classifier:
-        left = classifier.curve
+    with opened(artifact.load(folder), options) as classifier:
+        left = classifier.encoder.curve
     with measured_anew({"toy": folder}, options) as loaded:
-        assert loaded["toy"].curve != left
+        assert loaded["toy"].encoder.curve != left
 
 
 async def test_clients_without_http_ask_until_the_texts_or_the_seconds_end(classifier: Classifier) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pointsman.classify.classifier import Classification, Timing
+from pointsman.classify.classification import Classification, Timing
 from pointsman.errors import ClassifierError
 from support import playbook
 from support.playbook import playing
@@ -34,8 +34,8 @@ class Held:
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     found = Held()
     monkeypatch.setattr(playbook._Sure, "classify", lambda _, text, *more: found.classify(text, *more))
-    monkeypatch.setattr(playbook._Sure, "turn", asyncio.Lock())
-    monkeypatch.setattr(playbook._Sure, "runs", lambda _, texts: [texts[:2], texts[2:]])
+    monkeypatch.setattr(playbook._SureEncoder, "turn", asyncio.Lock())
+    monkeypatch.setattr(playbook._SureEncoder, "runs", lambda _, texts: [texts[:2], texts[2:]])
     return found
 
 

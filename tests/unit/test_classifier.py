@@ -13,7 +13,8 @@ import pytest
 from pointsman.api.health import readiness
 from pointsman.classify import curve_file
 from pointsman.classify import loading as module
-from pointsman.classify.classifier import Classification, Classifier, Timing
+from pointsman.classify.classification import Classification, Timing
+from pointsman.classify.classifier import Classifier
 from pointsman.classify.cost_model import CostCurve
 from pointsman.classify.engine import Engine, Probabilities
 from pointsman.classify.language import DetectedLanguage
@@ -97,9 +98,9 @@ async def test_texts_that_are_cut_to_the_same_are_one_run_and_each_is_cut_but_on
         found = [await classifier.classify(text) for text in (*texts, *texts)]
         assert [(one.source, one.cut) for one in found] == [("run", True), *[("hit", True)] * 3]
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(classifier, "read", None)
+            patched.setattr(classifier.encoder, "read", None)
             assert (await classifier.classify(texts[1])).source == "hit"
-        assert (classifier.lookups.hits, classifier.lookups.misses) == (4, 1)
+        assert (classifier.encoder.lookups.hits, classifier.encoder.lookups.misses) == (4, 1)
 
 
 async def test_a_text_that_was_cut_to_all_that_may_be_read_is_not_run_again(make_classifier: Make) -> None:
@@ -116,17 +117,21 @@ async def test_the_configs_max_tokens_cannot_exceed_the_artifacts(make_classifie
 # --- languages -------------------------------------------------------------------------------------------------
 
 
-async def test_a_text_in_another_language_is_told_once(make_classifier: Make, tmp_path: Path) -> None:
+async def test_a_text_in_another_language_is_told_once(
+    make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The verdict stays with the classification, so that a cached text is not judged again."""
     judged: list[str] = []
     with make_classifier(toy_artifact.build_measured(tmp_path, languages=["en"])) as classifier:
-        judge = classifier._judge_language
+        gate = classifier.heads.serving.gate
+        assert gate is not None
+        judge = gate.judge
 
         def judge_and_count(text: str) -> DetectedLanguage:
             judged.append(text)
             return judge(text)
 
-        classifier._judge_language = judge_and_count
+        monkeypatch.setattr(gate, "judge", judge_and_count)
         for text, verdict in ((SPANISH, ("es", False)), ("What may my landlord do with it?", ("en", True))):
             found = [await classifier.classify(text) for _ in range(3)]
             assert [(one.language, one.supported) for one in found] == [verdict] * 3
@@ -158,7 +163,7 @@ async def test_the_cache_is_bounded(make_classifier: Make) -> None:
     with make_classifier(cache_entries=2) as classifier:
         sources = [(await classifier.classify(text)).source for text in ("a", "b", "a", "c", "a", "b")]
         assert sources == ["run", "run", "hit", "run", "hit", "run"]
-        assert classifier.evicted == 2
+        assert classifier.encoder.evicted == 2
 
 
 async def test_a_cache_of_nothing_still_shares_what_is_in_flight(make_classifier: Make) -> None:
@@ -166,16 +171,16 @@ async def test_a_cache_of_nothing_still_shares_what_is_in_flight(make_classifier
         found = await asyncio.gather(*(classifier.classify("a") for _ in range(3)))
         assert [one.source for one in found] == ["run", "coalesced", "coalesced"]
         assert (await classifier.classify("a")).source == "run"
-        assert classifier.evicted == 0
+        assert classifier.encoder.evicted == 0
 
 
 async def test_a_failure_is_not_remembered(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(classifier._engine, "read", lambda *_, **__: 1 / 0)
+        patch.setattr(classifier.encoder._engine, "read", lambda *_, **__: 1 / 0)
         with pytest.raises(ClassifierError, match="ZeroDivisionError"):
             await classifier.classify("python")
     assert (await classifier.classify("python")).source == "run"
-    assert classifier.healthy
+    assert classifier.encoder.healthy
 
 
 # --- what is measured ------------------------------------------------------------------------------------------
@@ -213,7 +218,7 @@ def test_a_text_is_not_judged_by_a_measurement_of_shorter_ones(make_classifier: 
     longest = []
     for most in (8, 64):
         with make_classifier(folder, max_tokens=most) as classifier:
-            longest.append(classifier.curve.tokens[-1])
+            longest.append(classifier.encoder.curve.tokens[-1])
     assert longest == [8, 64]
 
 
@@ -224,7 +229,7 @@ def test_what_was_measured_is_kept_for_the_next_start(
     measured.append(False)
     for _ in range(2):
         with make_classifier(folder) as classifier:
-            assert (classifier.curve, classifier.notes) == (CURVE, ())
+            assert (classifier.encoder.curve, classifier.encoder.notes) == (CURVE, ())
 
 
 def test_what_was_measured_on_a_busy_host_is_used_once_and_said_to_be_so(
@@ -233,9 +238,9 @@ def test_what_was_measured_on_a_busy_host_is_used_once_and_said_to_be_so(
     folder = toy_artifact.build(tmp_path)
     measured += [True, False]
     with make_classifier(folder) as classifier:
-        assert "the next start measures again" in classifier.notes[0]
+        assert "the next start measures again" in classifier.encoder.notes[0]
     with make_classifier(folder) as classifier:
-        assert classifier.notes == ()
+        assert classifier.encoder.notes == ()
     assert measured == []
 
 
@@ -245,7 +250,7 @@ def test_where_nothing_can_be_kept_it_starts_and_says_so(
     monkeypatch.setattr(curve_file, "folders", lambda _: (tmp_path / "model.onnx",))
     measured.append(False)
     with make_classifier(toy_artifact.build(tmp_path)) as classifier:
-        assert "was not stored" in classifier.notes[0]
+        assert "was not stored" in classifier.encoder.notes[0]
 
 
 SLOW = CostCurve(2, (16, 512), (0.01, 0.512), (0.016, 0.512), ())
@@ -267,7 +272,7 @@ def test_a_texts_deadline_is_its_run_and_a_quarter_of_a_second(
 ) -> None:
     monkeypatch.setattr(module, "measure", lambda *_, **__: CurveMeasurement(SLOW, disturbed=False))
     with make_classifier(toy_artifact.build(tmp_path), deadline_ms=500) as classifier:
-        assert classifier.deadline(tokens) == pytest.approx(deadline_ms / 1000)
+        assert classifier.encoder.deadline(tokens) == pytest.approx(deadline_ms / 1000)
 
 
 async def test_a_text_is_cut_to_what_runs_in_half_of_the_deadline_and_marked(
@@ -281,8 +286,8 @@ async def test_a_text_is_cut_to_what_runs_in_half_of_the_deadline_and_marked(
         whole = await classifier.classify("x " * 200, deadline=PATIENCE_SECONDS)
         assert (whole.tokens, whole.cut) == (202, False)
         assert classifier.settings()["max_tokens"] == 224
-        assert "texts are read up to 224 of 512 tokens" in classifier.notes[0]
-        assert "raise pointsman.classifier.deadline_ms" in classifier.notes[0]
+        assert "texts are read up to 224 of 512 tokens" in classifier.encoder.notes[0]
+        assert "raise pointsman.classifier.deadline_ms" in classifier.encoder.notes[0]
 
 
 async def test_what_was_cut_for_want_of_time_is_not_remembered(
@@ -317,7 +322,7 @@ def test_what_was_chosen_is_told(make_classifier: Make, tmp_path: Path, measured
 @pytest.mark.parametrize(("text", "tokens"), [("abcd" * 10, 2 + 10), ("分类" * 10, 2 + 15), ("x" * 10_000, 512)])
 async def test_tokens_are_guessed_by_the_bytes_of_what_is_read(classifier: Classifier, text: str, tokens: int) -> None:
     await classifier.classify(text)
-    assert classifier.counts.tokens == tokens
+    assert classifier.encoder.counts.tokens == tokens
 
 
 def test_what_is_captured_on_a_gpu_is_captured_at_the_start(
@@ -360,7 +365,7 @@ async def test_a_late_class_is_remembered_for_the_next_one_who_asks(make_classif
         gate.close()
         with pytest.raises(DeadlineMissed):
             await classifier.classify("python")
-        (job,) = classifier._running.values()
+        (job,) = classifier.encoder._running.values()
         gate.open()
         await job.result
         assert (await classifier.classify("python")).source == "hit"
@@ -387,16 +392,16 @@ async def test_a_text_that_comes_back_in_the_moment_it_was_dropped_is_run_too(
     leaving.cancel()
     await asyncio.wait([leaving])
     gate.open()
-    while classifier.queued:  # noqa: ASYNC110 - looks in each turn of the loop, so as not to miss the first one
+    while classifier.encoder.queued:  # noqa: ASYNC110 - looks in each turn of the loop, so as not to miss the first one
         await asyncio.sleep(0)
     assert best(classifier, await classifier.classify("python")) == "computer science"
     await task
 
 
 async def test_a_classifier_that_stopped_takes_readiness_down(classifier: Classifier) -> None:
-    ready = readiness(lambda: None if classifier.healthy else "stopped", lambda: False)
+    ready = readiness(lambda: None if classifier.encoder.healthy else "stopped", lambda: False)
     assert ready() is None
-    classifier.close()
+    classifier.encoder.close()
     with pytest.raises(ClassifierError):
         await classifier.classify("python")
     assert ready() == "stopped"

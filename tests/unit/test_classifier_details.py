@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 
 from pointsman.classify import artifact
-from pointsman.classify import classifier as classifier_module
+from pointsman.classify import encoder as encoder_module
 from pointsman.classify import loading as module
-from pointsman.classify.classifier import Classifier, Timing, load_classifier
+from pointsman.classify.classification import Timing
+from pointsman.classify.classifier import Classifier
 from pointsman.classify.cost_model import CostCurve
+from pointsman.classify.encoder import Encoder, load_encoder
 from pointsman.classify.engine import Engine, Probabilities
 from pointsman.classify.measure import CurveMeasurement
 from pointsman.classify.onnx_cuda import Device
@@ -57,7 +59,7 @@ def test_on_a_cpu_the_curve_is_measured_on_all_threads_and_up_to_the_longest_tex
         return CurveMeasurement(CURVE, disturbed=False)
 
     monkeypatch.setattr(module, "measure", measured)
-    Classifier(artifact.load(folder), ClassifierOptions(threads=2, max_tokens=100)).close()
+    Encoder(artifact.load(folder), ClassifierOptions(threads=2, max_tokens=100)).close()
 
     assert asked == [{"threads": 2, "wide": True, "max_tokens": 100}]
     [file] = folder.glob("cost-*.json")
@@ -96,9 +98,9 @@ def test_on_a_gpu_the_curve_is_measured_for_two_workers_up_to_the_largest_call(
     monkeypatch.setattr(module, "Engine", OnGpu)
     monkeypatch.setattr(module, "measure", measured)
     options = ClassifierOptions(threads=8, max_tokens=100, device_id=3, gpu_mem_limit_mb=512)
-    classifier = Classifier(artifact.load(folder), options)
-    engine: OnGpu = vars(classifier)["_engine"]
-    classifier.close()
+    encoder = Encoder(artifact.load(folder), options)
+    engine: OnGpu = vars(encoder)["_engine"]
+    encoder.close()
 
     assert engine.options_seen == {"threads": 8, "device": Device(id=3, memory_mb=512)}
     assert asked == [{"threads": 2, "wide": False, "max_tokens": 4096}]
@@ -109,7 +111,7 @@ def test_the_providers_of_the_config_are_tried_in_their_order(make_classifier: M
     """In place of the default, which is the CPU alone."""
     with make_classifier(providers=("cuda", "cpu")) as classifier:
         assert classifier.settings()["provider"] == "cpu"
-        assert any("CUDAExecutionProvider" in note for note in classifier.notes)
+        assert any("CUDAExecutionProvider" in note for note in classifier.encoder.notes)
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, "false"), ("true", "true")])
@@ -130,9 +132,9 @@ def test_many_texts_are_split_into_what_takes_each_worker_one_run(
     monkeypatch.setattr(module, "measure", lambda *_, **__: CurveMeasurement(CURVE, disturbed=True))
     short, long = "a" * 24, "a" * 200  # 8 tokens, and more than 16
     with make_classifier(toy_artifact.build(tmp_path), threads=2, batch_tokens=16) as classifier:
-        assert [len(run) for run in classifier.runs([short] * 9)] == [4, 4, 1]
-        assert [len(run) for run in classifier.runs([long] * 3)] == [2, 1]
-        assert list(classifier.runs([short, long, short, short, long])) == [[short, long, short], [short, long]]
+        assert [len(run) for run in classifier.encoder.runs([short] * 9)] == [4, 4, 1]
+        assert [len(run) for run in classifier.encoder.runs([long] * 3)] == [2, 1]
+        assert list(classifier.encoder.runs([short, long, short, short, long])) == [[short, long, short], [short, long]]
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(2, 2), (16, 4), (64, 8)])
@@ -148,14 +150,14 @@ def test_by_default_the_host_is_measured_on_a_quarter_of_its_cores(
 
     monkeypatch.setattr(module, "measure", measured)
     monkeypatch.setattr(module, "usable_cores", lambda: cores)
-    Classifier(artifact.load(folder), ClassifierOptions()).close()
+    Encoder(artifact.load(folder), ClassifierOptions()).close()
 
     assert asked == [threads]
 
 
 def test_a_classifier_is_loaded_as_the_config_says(toy_folder: Path) -> None:
     options = ClassifierOptions(threads=1, deadline_ms=1234, batch_tokens=77)
-    loaded = load_classifier(config(classifier=options), artifact.load(toy_folder))
+    loaded = load_encoder(config(classifier=options), artifact.load(toy_folder))
     try:
         assert loaded.settings()["deadline_ms"] == 1234
         assert loaded.settings()["batch_tokens"] == 77
@@ -173,7 +175,7 @@ def test_what_was_freed_goes_back_to_the_kernel_after_loading_and_at_the_end(
     make_classifier: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trimmed: list[int] = []
-    for part in (module, classifier_module):
+    for part in (module, encoder_module):
         monkeypatch.setattr(part, "trim_memory", lambda: trimmed.append(1))
     with make_classifier():
         assert trimmed == [1]
@@ -183,10 +185,10 @@ def test_what_was_freed_goes_back_to_the_kernel_after_loading_and_at_the_end(
 def test_what_is_large_goes_when_the_classifier_is_closed(make_classifier: Make) -> None:
     """Not when some collection finds it: a reload would have the weights twice meanwhile."""
     with make_classifier() as classifier:
-        engine, tokenizer = (weakref.ref(vars(classifier)[name]) for name in ("_engine", "_tokenizer"))
+        engine, tokenizer = (weakref.ref(vars(classifier.encoder)[name]) for name in ("_engine", "_tokenizer"))
         assert engine() is not None
         assert tokenizer() is not None
-        classifier.close()
+        classifier.encoder.close()
         assert engine() is None
         assert tokenizer() is None
 

@@ -60,7 +60,7 @@ def test_a_start_and_a_reload_with_a_cascade_serve_its_first_artifact_with_the_w
             assert "pointsman.classifier.cascade" in told
             assert "remove it" in told
     finally:
-        started.classifier.close()
+        started.classifier.encoder.close()
 
 
 @pytest.mark.parametrize("value", ["~", "{}", "{model_id: small}", "{sure_from: 7}", "[large]"])
@@ -105,4 +105,4 @@ def test_a_service_that_chose_tensorrt_starts_on_what_else_the_config_names(tmp_
         assert made.classifier.settings()["provider"] == "cpu"
         assert len(warned(made.warnings)) == 1
     finally:
-        made.classifier.close()
+        made.classifier.encoder.close()

@@ -18,6 +18,7 @@ from pointsman.api.dry_run import dry_run
 from pointsman.app.prepare import PreparedConfig, prepare
 from pointsman.app.shadow import _basis
 from pointsman.classify import artifact
+from pointsman.classify.classifier import Classifier
 from pointsman.config.lint import lint
 from pointsman.config.load import load
 from pointsman.errors import ConfigError
@@ -82,7 +83,7 @@ def written(folder: Path, adapters: dict[str, dict[str, Any]]) -> Path:
 
 
 def explained(prepared: PreparedConfig, text: str) -> dict[str, Any]:
-    router = Router(prepared.config, prepared.classifier, ServedModels, head=prepared.head)
+    router = Router(prepared.config, prepared.classifier, ServedModels)
     body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode()
     parsed, routed = asyncio.run(dry_run(router, body))
     return describe(router, parsed, routed)
@@ -92,7 +93,7 @@ def explained(prepared: PreparedConfig, text: str) -> dict[str, Any]:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PreparedConfig]:
     found = prepare(written(tmp_path_factory.mktemp("described"), ADAPTERS))
     yield found
-    found.classifier.close()
+    found.classifier.encoder.close()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_a_prompt_goes_where_its_texts_or_its_labels_say(prepared: PreparedConfi
 
 def test_where_texts_alone_decide_nothing_is_said_of_labels(tmp_path: Path) -> None:
     found = prepare(written(tmp_path, {"sql": ADAPTERS["sql-gen-v3"]}))
-    found.classifier.close()
+    found.classifier.encoder.close()
     assert (found.warnings, found.former) == ((), None)
 
 
@@ -126,40 +127,43 @@ def test_explain_shows_the_scores_of_both_kinds_of_category(prepared: PreparedCo
 def test_a_reload_with_the_same_texts_keeps_the_head_and_with_others_makes_another(
     prepared: PreparedConfig, tmp_path: Path
 ) -> None:
-    assert prepare(written(tmp_path, ADAPTERS), prepared).head is prepared.head
+    assert prepare(written(tmp_path, ADAPTERS), prepared).classifier is prepared.classifier
     changed = ADAPTERS | {"captain-barnaby": {"description": "Answers questions about the weather."}}
     after = prepare(written(tmp_path, changed), prepared)
-    assert after.classifier is prepared.classifier
+    assert after.classifier.encoder is prepared.classifier.encoder
     assert explained(after, "will there be rain tomorrow?")["decision"]["model"] == "captain-barnaby-lora"
     assert explained(prepared, "will there be rain tomorrow?")["decision"]["model"] == "base"
 
 
 def test_the_classifier_in_shadow_is_another_one_once_the_texts_are_others(prepared: PreparedConfig) -> None:
     """An adapter's description is no part of its category, and counts."""
-    assert prepared.head is not None
-    changed = replace(prepared, head=replace(prepared.head, key="other"))
-    assert _basis(changed) != _basis(prepared)
+    classifier = prepared.classifier
+    assert classifier.head is not None
+    other = Classifier(classifier.encoder, classifier.artifact, replace(classifier.head, key="other"))
+    assert _basis(replace(prepared, classifier=other)) != _basis(prepared)
 
 
 def test_the_cache_knows_a_text_by_the_head_that_scored_it(prepared: PreparedConfig) -> None:
     async def classified() -> None:
-        text, classify = "how many orders were there in May?", prepared.classifier.classify
-        alone, scored = await classify(text), await classify(text, head=prepared.head)
+        text, both = "how many orders were there in May?", prepared.classifier
+        labels = Classifier(both.encoder, both.artifact)
+        alone, scored = await labels.classify(text), await both.classify(text)
         assert (alone.described, len(scored.described)) == ((), 4)
         assert alone.probabilities == scored.probabilities
-        assert (await classify(text)).described == ()
-        again = await classify(text, head=prepared.head)
+        assert (await labels.classify(text)).described == ()
+        again = await both.classify(text)
         assert (again.source, again.described) == ("hit", scored.described)
 
     asyncio.run(classified())
 
 
 def test_without_a_described_category_there_is_no_head(tmp_path: Path, prepared: PreparedConfig) -> None:
-    assert prepare(written(tmp_path, {"law": {}, "general": {"description": "All else."}}), prepared).head is None
+    after = prepare(written(tmp_path, {"law": {}, "general": {"description": "All else."}}), prepared)
+    assert after.classifier.head is None
 
 
 def test_eval_decides_as_the_service_does(prepared: PreparedConfig) -> None:
-    loaded, head = artifact.load(artifact.BUILTIN), prepared.head
+    loaded, head = artifact.load(artifact.BUILTIN), prepared.classifier.head
     texts = ["count the orders of each customer in 2024, newest first", "captain, were you ever afraid of the deep?"]
     reading = ArtifactRunner(loaded, head=lambda _: head).read(texts)
     scheme = CategoryScheme(prepared.config, LABELS, loaded.calibration, head)

@@ -11,7 +11,7 @@ import pytest
 
 from pointsman.classify import artifact
 from pointsman.classify.calibration import encode
-from pointsman.classify.classifier import text_key
+from pointsman.classify.classification import text_key
 from pointsman.classify.manifest import CALIBRATION, MODEL, TOKENIZER
 from pointsman.config.model import Config, RoutingOptions
 from pointsman.errors import EvaluationError

@@ -12,7 +12,8 @@ from msgspec import structs
 
 from pointsman.adapters.catalog import ServedModels
 from pointsman.api.decision_headers import decision_lines
-from pointsman.classify.classifier import Classifier, Timing
+from pointsman.classify.classification import Timing
+from pointsman.classify.classifier import Classifier
 from pointsman.config.model import Config, RoutingOptions
 from pointsman.formats import CHAT
 from pointsman.routing.decision import Reason

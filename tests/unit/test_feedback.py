@@ -16,7 +16,7 @@ import pytest
 
 from pointsman.api.feedback import _said
 from pointsman.app.generations import Generations
-from pointsman.classify.classifier import text_key
+from pointsman.classify.classification import text_key
 from pointsman.config.model import Canary, CategoryRollout, LogOptions, Lora, Model, RoutingOptions
 from pointsman.errors import RequestError
 from pointsman.observability.answers import Answer, Answers

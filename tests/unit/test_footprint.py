@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
+from pointsman.classify.encoder import Encoder
 from pointsman.classify.language import LanguageGate
 from pointsman.classify.runtime import WEIGHTS as WEIGHTS_FOLDER
 from pointsman.classify.runtime import import_runtime, set_up_malloc, trim_memory
@@ -78,8 +79,9 @@ def threads_started(folder: Path, threads: int) -> int:
     """By a classifier that classified a text, without those of ONNX Runtime's import."""
     import_runtime()
     before = threads_now()
-    classifier = Classifier(artifact.load(folder), ClassifierOptions(threads=threads, deadline_ms=60_000))
-    asyncio.run(classifier.classify("python"))
+    found = artifact.load(folder)
+    encoder = Encoder(found, ClassifierOptions(threads=threads, deadline_ms=60_000))
+    asyncio.run(Classifier(encoder, found).classify("python"))
     ended = time.monotonic() + PATIENCE_SECONDS
     while threads_now() - before != threads and time.monotonic() < ended:
         time.sleep(0.01)  # a thread that was joined is there for a moment longer
@@ -90,7 +92,7 @@ def memory_taken(folder: Path, threads: int) -> int:
     """By a classifier whose sessions have all run, without ONNX Runtime itself."""
     import_runtime()
     before = memory()
-    Classifier(artifact.load(folder), ClassifierOptions(threads=threads))
+    Encoder(artifact.load(folder), ClassifierOptions(threads=threads))
     return memory() - before
 
 
@@ -140,7 +142,8 @@ def growth(folder: Path, texts: int) -> int:
 
     async def grown() -> int:
         options = ClassifierOptions(threads=2, deadline_ms=600_000, cache_entries=0)
-        classifier = Classifier(artifact.load(folder), options)
+        found = artifact.load(folder)
+        classifier = Classifier(Encoder(found, options), found)
         taken = []
         for _ in range(4):
             await classify(classifier)

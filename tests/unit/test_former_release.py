@@ -34,7 +34,7 @@ def test_each_config_serves_and_what_is_removed_is_a_warning_with_the_remedy(nam
     file = host / "shipped.yaml"
     file.write_text(text.replace("model_id: builtin", "model_id: artifact"))
     made = prepare(file)
-    made.classifier.close()
+    made.classifier.encoder.close()
 
     warned = [line for line in made.warnings if "removed" in line]
     assert len(warned) == (name in REMOVED)
@@ -45,7 +45,7 @@ def test_each_config_serves_and_what_is_removed_is_a_warning_with_the_remedy(nam
 def test_the_config_to_which_it_went_back_serves_with_the_way_to_keep_it(host: Path) -> None:
     """Also with a classifier that was promoted, and a cascade."""
     made = ConfigSource(host / "config.yaml", state=host / "state").prepare()
-    made.classifier.close()
+    made.classifier.encoder.close()
 
     assert "threshold: 0.6" in (host / "config.yaml").read_text()
     assert made.config.classifier.category_model.threshold == 0.5

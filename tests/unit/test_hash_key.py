@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pointsman.app.prepare import prepare
-from pointsman.classify.classifier import text_key
+from pointsman.classify.classification import text_key
 from pointsman.classify.hash_key import hash_key
 from pointsman.evaluation import replay
 from support import toy_artifact
@@ -73,7 +73,7 @@ async def test_a_classifier_hashes_with_the_key_of_its_service(tmp_path: Path) -
     try:
         found = [await made.classifier.classify("What is a tort?") for _ in range(2)]
     finally:
-        made.classifier.close()
+        made.classifier.encoder.close()
     assert [one.text_hash for one in found] == [text_key("What is a tort?", key).hex()] * 2
 
 

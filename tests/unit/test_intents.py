@@ -92,7 +92,7 @@ async def test_a_bad_batch_is_the_clients_fault(router: Router, fields: dict[str
 
 
 async def test_a_classifier_that_fails_is_ours(router: Router) -> None:
-    router.classifier.close()
+    router.classifier.encoder.close()
     for answer in (intents.intent(router, body(text="python")), intents.batch(router, body(texts=["python", "blood"]))):
         with pytest.raises(HttpError) as caught:
             await answer

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +16,7 @@ from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.errors import ArtifactError
 from support import toy_artifact
 from support.config_files import LABELS
+from support.toy_heads import head_on
 
 WIDTH = len(LABELS)
 RANDOM = np.random.default_rng(3)
@@ -35,24 +32,6 @@ def base(tmp_path: Path) -> Path:
     """A toy whose features are its logits."""
     contents = {"model.onnx": toy_artifact.with_features(toy_artifact.model())}
     return toy_artifact.build(tmp_path / "base", contents, features=toy_artifact.FEATURES, format_version=4)
-
-
-def head_on(base: Path, folder: Path, head: LinearHead, labels: Sequence[str], **changed: Any) -> Path:
-    """Write a head, whose manifest has `changed`; the answers are spread evenly."""
-    manifest = json.loads((base / "pointsman.json").read_text())
-    content = changed.pop("content", linear_head.encode(head))
-    encoder = changed.pop("encoder", artifact.read_manifest(base).encoder)
-    folder.mkdir()
-    (folder / "head.bin").write_bytes(content)
-    manifest |= {
-        "labels": list(labels),
-        "head": {"artifact": str(base), "encoder": encoder, "added": head.added},
-        "files": {"head.bin": hashlib.sha256(content).hexdigest()},
-        "known_answers": [{"text": "a", "probabilities": [1 / len(labels)] * len(labels)}],
-        "max_tokens": 9,
-    }
-    (folder / "pointsman.json").write_text(json.dumps(manifest | changed))
-    return folder
 
 
 def scores(found: Artifact, text: str) -> np.ndarray:
@@ -174,15 +153,14 @@ def test_a_head_serves_on_after_an_upgrade_with_another_encoder(shipped: Path, t
 
     after = artifact.load(folder)
 
-    assert after.encoder is not None
-    assert after.encoder.parent == tmp_path / "state" / "encoders"
+    assert after.graph_folder.parent == tmp_path / "state" / "encoders"
     np.testing.assert_array_equal(scores(after, "landlord"), first)
     [warning] = kept_encoder.keep(after)
     assert "for the encoder of an earlier release" in warning
     assert "fit it again" in warning
     shutil.rmtree(shipped)
     kept.rename(shipped)
-    assert artifact.load(folder).encoder == shipped
+    assert artifact.load(folder).graph_folder == shipped
 
 
 def test_only_encoders_of_served_heads_on_the_built_in_classifier_are_kept(shipped: Path, tmp_path: Path) -> None:

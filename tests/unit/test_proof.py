@@ -20,10 +20,11 @@ from onnx import TensorProto, helper
 
 from pointsman import daemon_thread
 from pointsman.app.prepare import prepare
-from pointsman.classify import artifact, classifier
+from pointsman.classify import artifact, encoder
 from pointsman.classify import loading as module
-from pointsman.classify.classifier import Classifier, load_classifier
+from pointsman.classify.classifier import Classifier
 from pointsman.classify.cost_model import CostCurve
+from pointsman.classify.encoder import load_encoder
 from pointsman.classify.engine import Engine
 from pointsman.classify.measure import CurveMeasurement
 from pointsman.classify.time_limit import in_time
@@ -54,7 +55,7 @@ def test_an_answer_that_is_nearly_the_known_one_is_as_good(make_classifier: Make
     """Kernels differ between CPUs."""
     toy_artifact.build(tmp_path, known_answers=[answer("python", "computer science", known)])
     with make_classifier(tmp_path) as classifier:
-        assert not any("proven" in note for note in classifier.notes)
+        assert not any("proven" in note for note in classifier.encoder.notes)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_an_artifact_of_format_1_is_served_with_a_warning(make_classifier: Make,
     del fields["known_answers"]
     path.write_text(json.dumps(fields | {"format_version": 1}))
     with make_classifier(tmp_path) as classifier:
-        assert any("has no known answers, so it was not proven" in note for note in classifier.notes)
+        assert any("has no known answers, so it was not proven" in note for note in classifier.encoder.notes)
 
 
 # --- numbers that are none -----------------------------------------------------------------------------------------
@@ -218,7 +219,7 @@ def test_the_load_as_a_whole_is_limited_by_the_config(tmp_path: Path) -> None:
     folder = toy_artifact.build(tmp_path, {"model.onnx": toy_artifact.endless_model()})
     options = ClassifierOptions(threads=1, load_timeout_ms=100)
     with pytest.raises(ArtifactError, match=r"0.1 s"):
-        load_classifier(config(classifier=options), artifact.load(folder))
+        load_encoder(config(classifier=options), artifact.load(folder))
 
 
 def test_a_graph_that_ends_never_for_long_texts_only_is_refused(make_classifier: Make, tmp_path: Path) -> None:
@@ -252,7 +253,7 @@ async def test_closing_a_classifier_ends_a_run_that_hangs(make_classifier: Make,
     with make_classifier(toy_artifact.build(tmp_path, {"model.onnx": model}), deadline_ms=100) as classifier:
         with pytest.raises(DeadlineMissed):
             await classifier.classify("blood")
-        closing = daemon_thread.start(classifier.close, "close")
+        closing = daemon_thread.start(classifier.encoder.close, "close")
         await eventually(closing.done, "the classifier is closed")
 
 
@@ -294,9 +295,9 @@ async def test_a_classifier_that_is_loaded_too_late_is_stopped_and_closed(
         def close(self) -> None:
             outcomes.append("closed")
 
-    monkeypatch.setattr(classifier, "Classifier", Late)
+    monkeypatch.setattr(encoder, "Encoder", Late)
     with pytest.raises(ArtifactError, match="load_timeout_ms"):
-        load_classifier(config(classifier=ClassifierOptions(load_timeout_ms=100)), artifact.load(toy_folder))
+        load_encoder(config(classifier=ClassifierOptions(load_timeout_ms=100)), artifact.load(toy_folder))
     await eventually(lambda: outcomes == ["stopped", "closed"], "it is stopped and closed")
 
 

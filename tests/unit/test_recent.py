@@ -11,7 +11,8 @@ import pytest
 from msgspec import structs
 
 from pointsman.adapters.catalog import ServedModels
-from pointsman.classify.classifier import Classifier, Timing
+from pointsman.classify.classification import Timing
+from pointsman.classify.classifier import Classifier
 from pointsman.formats import CHAT
 from pointsman.observability.metrics import Metrics
 from pointsman.observability.recent import RecentCounts, Totals

@@ -59,7 +59,7 @@ async def serving(first: PreparedConfig, log: Memory | None = None) -> AsyncIter
 
 def is_closed(classifier: Classifier) -> bool:
     try:
-        classifier._threads[0].submit(int)
+        classifier.encoder._threads[0].submit(int)
     except RuntimeError:
         return True
     return False

@@ -40,13 +40,13 @@ def hurried(make_classifier: Make) -> Iterator[tuple[Router, Gate]]:
 def hold(router: Router, gate: Gate) -> None:
     """From now on a class comes too late."""
     gate.close()
-    router.classifier._deadline = 0.05
+    router.classifier.encoder._deadline = 0.05
 
 
 def release(router: Router, gate: Gate) -> None:
     """From now on it has all the time that a busy machine takes."""
     gate.open()
-    router.classifier._deadline = 10.0
+    router.classifier.encoder._deadline = 10.0
 
 
 def request(*turns: Any, model: str | None = "MoM", api: Format = CHAT, **fields: Any) -> ParsedRequest:
@@ -257,12 +257,12 @@ async def test_a_full_queue_is_said_to_be_the_reason(hurried: tuple[Router, Gate
     router, gate = hurried
     hold(router, gate)
     assert outcome(await router.route(request("python"))) == ("legal", Reason.DEADLINE)
-    router.classifier._batcher._short.slowdown._taken = 1e6  # seconds: runs have become very slow
+    router.classifier.encoder._batcher._short.slowdown._taken = 1e6  # seconds: runs have become very slow
     assert outcome(await router.route(request("another"))) == ("legal", Reason.OVERLOADED)
 
 
 async def test_a_classifier_that_stopped_is_said_to_be_the_reason(router: Router) -> None:
-    router.classifier.close()
+    router.classifier.encoder.close()
     assert outcome(await router.route(request("python"))) == (None, Reason.CLASSIFIER_ERROR)
 
 
@@ -281,7 +281,7 @@ async def test_so_it_does_where_the_text_was_not_even_queued(router: Router, rea
     def refuse(*_: Any, **__: Any) -> Any:
         raise error
 
-    router.classifier._batcher.submit = refuse  # type: ignore[method-assign]
+    router.classifier.encoder._batcher.submit = refuse  # type: ignore[method-assign]
     assert outcome(await router.route(request("python", "answer", "blood"))) == ("technical", reason)
 
 
@@ -301,7 +301,7 @@ async def test_when_the_classifier_fails_a_turn_goes_where_an_unsure_one_before_
     router = Router(config(fallback="legal"), classifier, ServedModels)
     assert outcome(await router.route(request("python landlord"))) == ("legal", Reason.LOW_CONFIDENCE)
     after = Router(config(fallback="medical"), classifier, ServedModels, router)
-    classifier.close()
+    classifier.encoder.close()
     turns = ["python landlord", "answer", "blood"]
     assert outcome(await after.route(request(*turns))) == ("legal", Reason.CLASSIFIER_ERROR)
 

@@ -251,7 +251,7 @@ async def test_it_gives_way_to_the_first_and_what_finds_no_room_is_shed_and_coun
         busy = [asyncio.create_task(world.route("python"))]
         await gate.entered()
         busy.append(asyncio.create_task(world.route("blood")))
-        await eventually(lambda: world.router.classifier.queued == 1, "a text waits for the first")
+        await eventually(lambda: world.router.classifier.encoder.queued == 1, "a text waits for the first")
         for number, routed in enumerate(known):
             world.shadow.offer(world.router, routed, Record(f"{number}", "/"))
         waiting = world.shadow.report()
@@ -616,7 +616,7 @@ def test_one_that_cannot_be_read_keeps_nothing_from_starting(
         (warning,) = prepared.warnings
         assert "the service starts without a classifier in shadow" in warning
     finally:
-        prepared.classifier.close()
+        prepared.classifier.encoder.close()
     assert checked(path, capsys)[0] == 0
 
 
@@ -631,7 +631,7 @@ def test_the_first_classifier_is_kept_whatever_is_in_its_shadow(tmp_path: Path) 
         assert after.shadow is not None
         assert after.shadow.folder.name == "builtin"
     finally:
-        before.classifier.close()
+        before.classifier.encoder.close()
 
 
 def test_a_process_that_cannot_read_its_order_says_so_and_ends() -> None:

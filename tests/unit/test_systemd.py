@@ -82,9 +82,11 @@ def test_the_watchdog_is_fed_by_the_process_that_it_watches(environment: dict[st
 async def test_the_watchdog_is_not_fed_while_the_classifier_hangs() -> None:
     """A process that serves nothing but fallbacks is to be replaced."""
     turns: list[str] = []
-    classifier = SimpleNamespace(healthy=False)
+    encoder = SimpleNamespace(healthy=False)
     polled = SimpleNamespace(answered=asyncio.Event())
-    generations: Any = SimpleNamespace(current=SimpleNamespace(config=config(), classifier=classifier, poller=polled))
+    generations: Any = SimpleNamespace(
+        current=SimpleNamespace(config=config(), classifier=SimpleNamespace(encoder=encoder), poller=polled)
+    )
     polled.answered.set()
     reloader: Any = SimpleNamespace(status=lambda: turns.append("status"))
     notify = SimpleNamespace(alive=lambda: turns.append("alive"), status=lambda _: None, ready=lambda _: None)
@@ -92,7 +94,7 @@ async def test_the_watchdog_is_not_fed_while_the_classifier_hangs() -> None:
     task = asyncio.create_task(_notify_systemd(generations, reloader, systemd))
     await eventually(lambda: len(turns) >= 5, "it has looked five times")
     assert set(turns) == {"status"}
-    classifier.healthy = True
+    encoder.healthy = True
     await eventually(lambda: "alive" in turns, "it is fed")
     task.cancel()
 

@@ -384,7 +384,7 @@ def test_lines_that_the_log_dropped_are_counted(wire: Wire) -> None:
 async def test_what_the_scheduler_and_the_cache_did_is_counted(make_classifier: Make) -> None:
     metrics = Metrics(frozenset())
     with make_classifier(cache_entries=1) as classifier:
-        watch_classifier(metrics, lambda: classifier)
+        watch_classifier(metrics, lambda: classifier.encoder)
         await asyncio.gather(*map(classifier.classify, ("python", "python")))
         for text in ("python", "blood"):
             await classifier.classify(text)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pointsman.adapters.catalog import ServedModels
-from pointsman.classify.classifier import Classification, Classifier, Timing
+from pointsman.classify.classification import Classification, Timing
+from pointsman.classify.classifier import Classifier
 from pointsman.config.client_keys import ClientKey
 from pointsman.formats import CHAT
 from pointsman.routing.ask import Ask, AskFinder
@@ -77,7 +78,7 @@ async def test_all_clients_together_have_one_bound(make_classifier: Make) -> Non
         for client in ("ann", "bob", "eve"):
             await classifier.classify("python", client=client)
 
-        assert classifier.evicted == 1
+        assert classifier.encoder.evicted == 1
         assert (await classifier.classify("python", client="ann")).source == "run"
 
 

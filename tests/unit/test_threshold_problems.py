@@ -183,7 +183,7 @@ def test_a_start_and_a_reload_tell_what_check_warns_of(tmp_path: Path) -> None:
         ]
         assert made.former is None
     finally:
-        made.classifier.close()
+        made.classifier.encoder.close()
 
 
 # --- what is asked for and not given ---------------------------------------------------------------------------

@@ -16,7 +16,8 @@ import pytest
 
 from pointsman import eager
 from pointsman.adapters.catalog import ServedModels
-from pointsman.classify.classifier import Classification, Classifier
+from pointsman.classify.classification import Classification
+from pointsman.classify.classifier import Classifier
 from pointsman.config.model import AdapterOptions, Options, RoutingOptions
 from pointsman.errors import ClassifierError, DeadlineMissed, Overloaded
 from pointsman.formats import CHAT, MESSAGES, RESPONSES, Format
@@ -256,7 +257,7 @@ async def test_a_failing_classifier_does_not_break_the_chain_of_turns(make_class
         router, gate = Router(config(), classifier, ServedModels), Gate(classifier)
         await send(router, "python")
         gate.close()
-        classifier._deadline = 0.05
+        classifier.encoder._deadline = 0.05
         assert found(await send(router, "python", "a", "blood")) == ("technical", Reason.DEADLINE)
         gate.open()
         assert found(await send(router, "python", "a", "blood", "b", "thanks")) == STUCK_TO_TECHNICAL

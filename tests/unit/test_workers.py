@@ -25,7 +25,7 @@ def test_short_texts_come_before_long_ones_and_the_event_loop_before_both(
     make_classifier: Callable[..., AbstractContextManager[Classifier]],
 ) -> None:
     with make_classifier(threads=2) as classifier:
-        short, long = (pool.submit(nice_here).result() for pool in classifier._threads)
+        short, long = (pool.submit(nice_here).result() for pool in classifier.encoder._threads)
         assert (short, long) == (min(19, OWN + 5), min(19, OWN + 10))
         assert nice_here() == OWN
 

@@ -81,8 +81,8 @@ async def batch(router: Router, body: Received, key: ClientKey | None = None) ->
         raise _invalid("a text of `texts` is empty", "texts")
     started = time.perf_counter()
     reader, results = router.reader_of(key), list[_ClassifiedText]()
-    for texts in router.classifier.runs(asked.texts):
-        async with router.classifier.turn:
+    for texts in router.classifier.encoder.runs(asked.texts):
+        async with router.classifier.encoder.turn:
             tasks = [asyncio.create_task(_classify(router, reader, text, BATCH_DEADLINE_SECONDS)) for text in texts]
             try:
                 results += await asyncio.gather(*tasks)

@@ -88,7 +88,8 @@ class GenerationBuilder:
         limits = self._limits(config.pointsman.server)
         texts, feedback = self._data_files(config.pointsman.log, previous)
         self._key_limiter.know(key.name for key in prepared.keys or ())
-        if previous is None or previous.classifier is not prepared.classifier:
+        before = None if previous is None else previous.classifier
+        if before is None or (before.encoder, before.name) != (prepared.classifier.encoder, prepared.classifier.name):
             self._log_classifier(prepared.classifier)
         vllms = self._vllms(prepared, previous)
         poller = vllms.poller
@@ -97,7 +98,6 @@ class GenerationBuilder:
             prepared.classifier,
             lambda: poller.served,
             previous.backend.router if previous else None,
-            prepared.head,
         )
         shadow = self._shadow(prepared, previous)
         compare = None if shadow is None else functools.partial(shadow.offer, router, texts=texts)
@@ -254,7 +254,7 @@ class GenerationBuilder:
         self._log.write(level, "adapter", endpoint=endpoint, adapter=adapter, state=outcome, error=error)
 
     def _log_classifier(self, classifier: Classifier) -> None:
-        for note in classifier.notes:
+        for note in classifier.encoder.notes:
             self._log.write("warning", "classifier", message=note)
         self._log.write("info", "classifier", **classifier.settings())
 

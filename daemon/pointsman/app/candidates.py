@@ -1,4 +1,7 @@
-"""Let an artifact that neither serves nor is in shadow classify a text that somebody tries."""
+"""Let an artifact that neither serves nor is in shadow classify a text that somebody tries.
+
+One on the graph of the classifier in use is read in a run of its encoder, any other in a process.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,25 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classification, shadow_options
 from pointsman.classify import artifact
+from pointsman.classify.artifact import Artifact
 from pointsman.classify.calibration import Calibration
+from pointsman.classify.classification import Classification
+from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import Manifest
 from pointsman.classify.shadow import ShadowAnswer, ShadowOptions
 from pointsman.config.model import Config
 from pointsman.daemon_thread import SerialExecutor
-from pointsman.errors import ArtifactError, RequestError, TooBusy
+from pointsman.errors import ArtifactError, ClassifierError, RequestError, TooBusy
 from pointsman.routing.explain import greatest_first
 from pointsman.routing.opinion import opinion
 from pointsman.routing.policy import Policy
 from pointsman.routing.router import RoutedRequest, Router
 
+T = TypeVar("T")
 # Its process ends this long after the last text.
 IDLE_SECONDS = 60.0
 # Each has a text of a request in memory.
@@ -91,8 +98,10 @@ class Candidates:
         found = routed.classification
         if found is None:
             return {"artifact": name, "decision": None, "categories": {}, "thresholds": {}, "labels": {}}
-        text = router.classifier.read(routed.text)
-        manifest, calibration = await self._read(name, folder)
+        manifest, calibration = await self._read(name, lambda: _small_files(folder))
+        if manifest.graph == router.classifier.artifact.manifest.graph:
+            return await self._inside(name, router, routed, await self._read(name, lambda: artifact.load(folder)))
+        text = router.classifier.encoder.read(routed.text)
         try:
             loaded = await self._load(folder, manifest, calibration, router)
             process = await _started(loaded)
@@ -103,26 +112,28 @@ class Candidates:
             raise _refused(name, str(error)) from error
         if answer.error is not None:
             raise _refused(name, answer.error)
-        other, policy = classification(answer, found.described), loaded.policy
-        share, tools = (0.0, False) if routed.remembered is None else (routed.remembered.share, routed.remembered.tools)
-        scores = policy.scores(other.scores)
-        labels = dict(zip(loaded.manifest.labels, other.probabilities, strict=True))
-        return {
-            "artifact": name,
-            "decision": opinion(policy, router.planner, other, router.served(), share=share, tools=tools),
-            "categories": greatest_first(scores),
-            "thresholds": {category: policy.threshold(category) for category in scores},
-            "labels": greatest_first(labels),
-        }
+        other = classification(answer, found.described)
+        return _described(name, router, routed, loaded.manifest, loaded.policy, other)
+
+    async def _inside(self, name: str, router: Router, routed: RoutedRequest, other: Artifact) -> dict[str, Any]:
+        """Judge by an artifact on the graph of the classifier in use."""
+        head = router.classifier.head
+        policy = Policy(router.config, other.manifest.labels, calibration=other.calibration, head=head)
+        try:
+            found = await Classifier(router.classifier.encoder, other, head).classify(routed.text)
+        except ClassifierError as error:
+            raise _refused(name, str(error)) from error
+        return _described(name, router, routed, other.manifest, policy, found)
 
     async def _load(
         self, folder: Path, manifest: Manifest, calibration: Calibration | None, router: Router
     ) -> _CandidateProcess:
         """Return an artifact with its process, which is reused if it is the same."""
         self._stay()
-        options, config, loaded = shadow_options(folder, router.config, router.classifier), router.config, self._loaded
+        config, loaded = router.config, self._loaded
+        options = shadow_options(folder, config, router.classifier.encoder)
         if loaded is None or (loaded.options, loaded.manifest, loaded.config) != (options, manifest, config):
-            policy = Policy(config, manifest.labels, calibration=calibration, head=router.head)
+            policy = Policy(config, manifest.labels, calibration=calibration, head=router.classifier.head)
             if loaded is None or (loaded.options, loaded.manifest) != (options, manifest):
                 await self.close()
                 starting = asyncio.get_running_loop().create_task(ShadowProcess.start(options))
@@ -151,19 +162,34 @@ class Candidates:
             self._idle = None
             await self.close()
 
-    async def _read(self, name: str, folder: Path) -> tuple[Manifest, Calibration | None]:
-        """Read small files of an artifact, in a thread: a disk may hang. Raises RequestError."""
-
-        def work() -> tuple[Manifest, Calibration | None]:
-            manifest = artifact.read_manifest(folder)
-            return manifest, artifact.read_calibration(folder, manifest)
-
+    async def _read(self, name: str, work: Callable[[], T]) -> T:
+        """Read files of an artifact, in a thread: a disk may hang. Raises RequestError."""
         try:
             return await self._disk.run(work, READ_SECONDS)
         except TimeoutError as error:
             raise _refused(name, f"it could not be read within {READ_SECONDS:g} s") from error
         except (ArtifactError, OSError) as error:
             raise _refused(name, str(error)) from error
+
+
+def _small_files(folder: Path) -> tuple[Manifest, Calibration | None]:
+    manifest = artifact.read_manifest(folder)
+    return manifest, artifact.read_calibration(folder, manifest)
+
+
+def _described(
+    name: str, router: Router, routed: RoutedRequest, manifest: Manifest, policy: Policy, found: Classification
+) -> dict[str, Any]:
+    """Return what an artifact decides by its scores."""
+    share, tools = (0.0, False) if routed.remembered is None else (routed.remembered.share, routed.remembered.tools)
+    scores = policy.scores(found.scores)
+    return {
+        "artifact": name,
+        "decision": opinion(policy, router.planner, found, router.served(), share=share, tools=tools),
+        "categories": greatest_first(scores),
+        "thresholds": {category: policy.threshold(category) for category in scores},
+        "labels": greatest_first(dict(zip(manifest.labels, found.probabilities, strict=True))),
+    }
 
 
 async def _started(loaded: _CandidateProcess) -> ShadowProcess:

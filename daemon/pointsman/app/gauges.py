@@ -12,7 +12,7 @@ from pointsman import __version__
 from pointsman.adapters.inventory import counts
 from pointsman.app.generation import Generation
 from pointsman.app.model_watch import ModelWatch
-from pointsman.classify.classifier import Classifier
+from pointsman.classify.encoder import Encoder
 from pointsman.observability.log import Log
 from pointsman.observability.metrics import Metrics
 from pointsman.proxy.stored_responses import StoredResponses
@@ -28,7 +28,7 @@ def watch(metrics: Metrics, log: Log, stored: StoredResponses, current: Callable
     metrics.watch_counters(lambda: {"log_lines_dropped": (doc, log.dropped)})
     metrics.watch("stored_responses", "Stored responses whose client and endpoint are known.", lambda: len(stored))
     metrics.build(version=__version__, python=platform.python_version())
-    _classifier(metrics, lambda: current().classifier)
+    _classifier(metrics, lambda: current().classifier.encoder)
     doc = "Mean of `confidence` over the classifier's calibration rows; NaN if it has none."
     metrics.watch("confidence_expected", doc, lambda: _expected(current()))
     doc = "1 while the classifier in shadow reads texts, 0 while it is loaded or has stopped; NaN if there is none."
@@ -64,15 +64,15 @@ def watch_models(metrics: Metrics, models: ModelWatch, endpoints: Callable[[], I
         metrics.watch_endpoints(f"endpoint_models_{what}", most, by_endpoint)
 
 
-def _classifier(metrics: Metrics, current: Callable[[], Classifier]) -> None:
+def _classifier(metrics: Metrics, current: Callable[[], Encoder]) -> None:
     def read() -> dict[str, tuple[str, float]]:
-        classifier = current()
-        counts, lookups = classifier.counts, classifier.lookups
+        encoder = current()
+        counts, lookups = encoder.counts, encoder.lookups
         return {
             "classifier_cache_hits": ("Texts whose classification was in the cache.", lookups.hits),
             "classifier_cache_misses": ("Texts that needed a run.", lookups.misses),
             "classifier_cache_coalesced": ("Texts that shared the run of an identical one.", lookups.coalesced),
-            "classifier_cache_evictions": ("Classifications evicted from the cache.", classifier.evicted),
+            "classifier_cache_evictions": ("Classifications evicted from the cache.", encoder.evicted),
             "classifier_runs": ("Runs of the classifier.", counts.runs),
             "classifier_run_texts": ("Texts in these runs.", counts.texts),
             "classifier_run_tokens": ("Tokens in these runs, estimated from the texts.", counts.tokens),

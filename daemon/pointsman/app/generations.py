@@ -14,7 +14,7 @@ from pointsman.app.generation import Generation
 from pointsman.app.model_watch import ModelWatch
 from pointsman.app.prepare import PreparedConfig
 from pointsman.app.supervisor import Supervisor
-from pointsman.classify.classifier import Classifier
+from pointsman.classify.encoder import Encoder
 from pointsman.config.model import Config
 from pointsman.config.overlay import NOTHING, Overlay
 from pointsman.experiments.running import Experiments
@@ -108,7 +108,7 @@ class Generations:
 
     def trouble(self) -> str | None:
         """Return why this service should get no requests, or None."""
-        if not self.current.classifier.healthy:
+        if not self.current.classifier.encoder.healthy:
             return "the classifier stopped; restart the service"
         if not any(endpoint.key_accepted for endpoint in self.current.balancer.all.values()):
             return "no endpoint accepts the key in pointsman.relay.api_key_file; see the log"
@@ -186,9 +186,9 @@ class _GenerationState:
     requests: int = 0
 
 
-def _parts(generation: Generation) -> Iterator[Classifier | EndpointState | TextsFile | FeedbackFile | Spans]:
+def _parts(generation: Generation) -> Iterator[Encoder | EndpointState | TextsFile | FeedbackFile | Spans]:
     """Yield the parts that must be closed and may be shared between generations."""
-    yield generation.classifier
+    yield generation.classifier.encoder
     yield from generation.balancer.all.values()
     for part in (generation.texts, generation.feedback, generation.recorder.spans):
         if part is not None:

@@ -15,8 +15,8 @@ from pointsman import files
 from pointsman.classify import artifact, kept_encoder
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.category_head import make_head
-from pointsman.classify.classifier import Classifier, load_classifier
-from pointsman.classify.described import DescribedHead
+from pointsman.classify.classifier import Classifier
+from pointsman.classify.encoder import Encoder, load_encoder
 from pointsman.classify.time_limit import in_time
 from pointsman.config.admin_address import with_admin_address
 from pointsman.config.client_keys import ClientKeys, KeyFile, load_keys
@@ -54,7 +54,10 @@ class PreparedConfig:
     admin_certificate: Certificate | None = None
     keys: ClientKeys | None = None
     shadow: Artifact | None = None
-    """The artifact that classifies without deciding; its manifest is read, the model is loaded later."""
+    """The artifact that classifies without deciding.
+
+    One on the classifier's graph is read in its runs; of another the manifest is read, and the model is loaded later.
+    """
     shadow_error: str | None = None
     """The reason why there is none, though the config names one."""
     rolled_back: RolledBack | None = None
@@ -65,8 +68,6 @@ class PreparedConfig:
     """The settings that preserve the routes from when thresholds were fitted by default; None if nothing changes."""
     hash_key: bytes = b""
     """The key for hashes in the log and in the file of feedback."""
-    head: DescribedHead | None = None
-    """The scores of the described categories, if there are any."""
 
     def sha256(self) -> str:
         """Return a hex digest of the config's values, independent of the file's formatting."""
@@ -86,7 +87,8 @@ def prepare(
 ) -> PreparedConfig:
     """Read a config file and all files that it names; raises CannotStart.
 
-    The classifier of `previous` is reused if it is the same. `vllm`, an address, overrides the config's endpoints, and
+    The classifier of `previous` is reused if it is the same, its encoder if only heads differ. `vllm`, an address,
+    overrides the config's endpoints, and
     `log_level` its log level; `hash_key` is that of `PreparedConfig`. `reads` is called, before reading, with each file
     that is read again whenever it changes. `text` is a content to serve instead of the file's, with its name in
     problems. `promoted` is the classifier that serves instead of the config's, if it still applies.
@@ -101,7 +103,7 @@ def prepare(
     keys = _keys(config, reads)
     found = _artifact(config.classifier.category_model.model_id, loaded)
     labels = found.manifest.labels
-    shadow = _shadow(loaded)
+    shadow = _shadow(loaded, found)
     findings = lint(loaded, labels, shadow=shadow.labels, describes=found.manifest.features is not None)
     if findings.errors:
         raise ConfigError(str(origin), findings.errors)
@@ -122,11 +124,10 @@ def prepare(
     certificates = (_certificate(server.tls), _certificate(server.admin_tls))
     warnings += kept_encoder.keep(found)
     # Last, as it would have to be closed if anything else failed.
-    if previous is not None and _serves(previous, config, found):
-        classifier = previous.classifier
-    else:
-        classifier = load_classifier(config, found, hash_key)
-    head = _head(config, classifier, previous)
+    classifier, trouble = _classifier(config, found, shadow.inside, previous, hash_key)
+    if trouble is not None:
+        shadow = _ShadowArtifact(error=trouble)
+        warnings.append(shadow_unread(loaded, trouble).render(str(origin)))
     return PreparedConfig(
         config,
         classifier,
@@ -140,19 +141,42 @@ def prepare(
         promoted=promoted,
         former=None if former is None else former.render(str(origin)),
         hash_key=hash_key,
-        head=head,
     )
 
 
-def _head(config: Config, classifier: Classifier, previous: PreparedConfig | None) -> DescribedHead | None:
-    """Return the head of the described categories; whatever fails, a new classifier is closed."""
+def _classifier(
+    config: Config, found: Artifact, shadow: Artifact | None, previous: PreparedConfig | None, hash_key: bytes
+) -> tuple[Classifier, str | None]:
+    """Return the classifier, with the encoder of `previous` if that has its graph; `shadow` is read in its runs.
+
+    If the shadow cannot be proven, return why.
+    """
+    before = previous.classifier if previous is not None and _serves(previous, config, found) else None
+    encoder = load_encoder(config, found.encoder, hash_key) if before is None else before.encoder
     try:
-        before = None if previous is None else previous.head
-        return make_head(config, classifier.artifact, classifier.features, before)
+        if found.base is not None and (before is None or before.artifact != found):
+            encoder.prove(found)
+        shadow, trouble = _proven(encoder, shadow, before)
+        head = make_head(config, found, encoder.features, None if previous is None else previous.classifier.head)
+        made = Classifier(encoder, found, head, shadow)
     except BaseException:
-        if previous is None or classifier is not previous.classifier:
-            classifier.close()
+        if before is None:
+            encoder.close()
         raise
+    if before is not None and (before.artifact, before.heads.key) == (found, made.heads.key):
+        return before, trouble
+    return made, trouble
+
+
+def _proven(encoder: Encoder, shadow: Artifact | None, before: Classifier | None) -> tuple[Artifact | None, str | None]:
+    """Return an artifact for the shadow if it answers as it did when it was made, or why it does not."""
+    known = None if before is None or before.heads.shadow is None else before.heads.shadow.artifact
+    if shadow is not None and shadow.base is not None and shadow != known:
+        try:
+            encoder.prove(shadow)
+        except ArtifactError as error:
+            return None, str(error)
+    return shadow, None
 
 
 def _started(config: Config, vllm: str | None, log_level: Level | None) -> Config:
@@ -210,16 +234,19 @@ class _ShadowArtifact(NamedTuple):
     artifact: Artifact | None = None
     error: str | None = None
     warnings: Sequence[Problem] = ()
+    inside: Artifact | None = None
+    """The same, if it has the classifier's graph."""
 
     @property
     def labels(self) -> Sequence[str]:
         return () if self.artifact is None else self.artifact.manifest.labels
 
 
-def _shadow(loaded: LoadedConfig) -> _ShadowArtifact:
+def _shadow(loaded: LoadedConfig, serving: Artifact) -> _ShadowArtifact:
     """Return the config's classifier in shadow.
 
-    Its manifest and calibration are small; the model is read and verified in the background.
+    Without the graph of `serving`, only manifest and calibration, which are small, are read: the model is read and
+    verified in the background.
     """
     model_id = loaded.config.pointsman.classifier.shadow
     if model_id is None:
@@ -227,10 +254,11 @@ def _shadow(loaded: LoadedConfig) -> _ShadowArtifact:
     try:
         folder = artifact.resolve(model_id, loaded.folder)
         manifest = artifact.read_manifest(folder)
-        found = Artifact(folder, manifest, artifact.read_calibration(folder, manifest))
+        inside = _artifact(model_id, loaded) if manifest.graph == serving.manifest.graph else None
+        found = inside or Artifact(folder, manifest, artifact.read_calibration(folder, manifest))
     except ArtifactError as error:
         return _ShadowArtifact(error=str(error), warnings=[shadow_unread(loaded, str(error))])
-    return _ShadowArtifact(found, warnings=lint_shadow(loaded, manifest.labels))
+    return _ShadowArtifact(found, warnings=lint_shadow(loaded, manifest.labels), inside=inside)
 
 
 def refuse_loops(config: Config) -> None:
@@ -251,11 +279,11 @@ def _on(vllm: str, config: Config) -> Config:
 
 
 def _serves(previous: PreparedConfig, config: Config, found: Artifact) -> bool:
-    """Return whether the classifier of `previous` can be reused: same files, same options."""
-    before = previous.config
+    """Return whether the encoder of `previous` can be reused: same files, same options."""
+    before, encoder = previous.config, previous.classifier.encoder
     return (
-        previous.classifier.healthy
-        and previous.classifier.artifact.manifest == found.manifest
+        encoder.healthy
+        and encoder.artifact.manifest == found.encoder.manifest
         and _deciding(before) == _deciding(config)
         and before.classifier.category_model.use_cpu == config.classifier.category_model.use_cpu
     )

@@ -168,23 +168,24 @@ class Reloader:
                 *_other_files(before, prepared),
                 *_shadow(before, prepared, stopped=shadow is not None and shadow.state == "stopped"),
             )
-            reused = prepared.classifier is before.classifier
-            if reused and not found:
+            classifier, encoder = prepared.classifier, before.classifier.encoder
+            kept = classifier.encoder is encoder and classifier.artifact == before.classifier.artifact
+            if kept and not found:
                 self.serving = replace(before, rolled_back=read.rolled_back, promoted=read.promoted)
                 return ReloadOutcome("unchanged", self.generation, waiting=waiting, warnings=read.warnings)
             try:
                 refuse_loops(prepared.config)
                 refuse_strangers(prepared.config, self.bound)
                 self._generations.swap(prepared)
-            except BaseException:  # nothing else would close the new classifier
-                if not reused:
-                    await asyncio.to_thread(prepared.classifier.close)
+            except BaseException:  # nothing else would close the new encoder
+                if classifier.encoder is not encoder:
+                    await asyncio.to_thread(classifier.encoder.close)
                 raise
         except Exception as error:  # noqa: BLE001 - on any error the previous config stays in use
             return ReloadOutcome("failed", self.generation, error=error)
         self.serving = prepared
         self.generation += 1
-        return ReloadOutcome("applied", self.generation, "kept" if reused else "loaded", found, waiting, read.warnings)
+        return ReloadOutcome("applied", self.generation, "kept" if kept else "loaded", found, waiting, read.warnings)
 
     def _report(self, outcome: ReloadOutcome, triggers: list[str], seconds: float) -> None:
         log = self._generations.log

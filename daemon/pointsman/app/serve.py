@@ -163,7 +163,7 @@ async def _notify_systemd(generations: Generations, reloader: Reloader, systemd:
     interval = STATUS_SECONDS if systemd.watchdog_s is None else min(STATUS_SECONDS, systemd.watchdog_s / 3)
     reported = ""
     while True:
-        if generations.current.classifier.healthy:
+        if generations.current.classifier.encoder.healthy:
             systemd.notify.alive()
         if (status := reloader.status()) != reported:
             systemd.notify.status(status)

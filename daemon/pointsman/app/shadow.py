@@ -1,4 +1,7 @@
-"""Let a second classifier read the texts of the first one, after the decision, and count differences."""
+"""Let a second classifier read the texts of the first one, after the decision, and count differences.
+
+One on the graph of the first has its scores from the first one's runs, any other reads in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from pointsman.app.prepare import PreparedConfig
 from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classification, shadow_options
 from pointsman.app.supervisor import Supervisor
 from pointsman.classify.artifact import Artifact
-from pointsman.classify.classifier import Classification, Classifier
+from pointsman.classify.classification import Classification
+from pointsman.classify.encoder import Encoder
+from pointsman.classify.heads import LabelScores
 from pointsman.classify.shadow import ShadowAnswer
 from pointsman.improve.text_recording import keeping_contested
 from pointsman.improve.texts_file import TextsFile
@@ -76,7 +81,12 @@ class ShadowClassifier:
         self._agreement = ClassifierAgreement()
         self._shed = self._failed = 0
         self._task: asyncio.Task[None] | None = None
-        self.state: State = "loading" if found is not None else "stopped"
+        self._policy: Policy | None = None
+        if found is not None:
+            labels, head = found.manifest.labels, prepared.classifier.head
+            self._policy = Policy(prepared.config, labels, calibration=found.calibration, head=head)
+        self._inside = prepared.classifier.heads.shadow is not None
+        self.state: State = "stopped" if found is None else "running" if self._inside else "loading"
         self.error = prepared.shadow_error
 
     def still_serves(self, prepared: PreparedConfig) -> bool:
@@ -134,9 +144,13 @@ class ShadowClassifier:
         counts: bool,
         differs: Callable[[str, str | None], object] | None = None,
     ) -> None:
-        text = router.classifier.read(routed.text)
+        text = router.classifier.encoder.read(routed.text)
         share, tools = (0.0, False) if routed.remembered is None else (routed.remembered.share, routed.remembered.tools)
-        self._waiting.append(_ShadowText(text, found, router, share, tools, on_opinion, counts, differs))
+        waiting = _ShadowText(text, found, router, share, tools, on_opinion, counts, differs)
+        if self._inside:
+            self._take_answer(waiting, found.shadow)
+            return
+        self._waiting.append(waiting)
         self._arrived.set()
 
     def start(self, supervisor: Supervisor) -> None:
@@ -151,7 +165,9 @@ class ShadowClassifier:
             self._task.cancel()
 
     async def _run(self) -> None:
-        if self._serves.shadow is not None and self.state != "stopped":
+        if self._inside:
+            self._runs()
+        elif self._serves.shadow is not None and self.state != "stopped":
             try:
                 await self._read_all(self._serves.shadow)
             except ShadowEnded as error:
@@ -160,32 +176,35 @@ class ShadowClassifier:
 
     async def _read_all(self, found: Artifact) -> None:
         self.state = "loading"
-        labels, head = found.manifest.labels, self._serves.head
-        policy = Policy(self._serves.config, labels, calibration=found.calibration, head=head)
-        process = await ShadowProcess.start(shadow_options(found.folder, self._serves.config, self._serves.classifier))
+        options = shadow_options(found.folder, self._serves.config, self._serves.classifier.encoder)
+        process = await ShadowProcess.start(options)
         try:
-            if list(process.labels) != labels:
+            if list(process.labels) != found.manifest.labels:
                 raise ShadowEnded("the artifact was replaced while it was loaded")
-            self.state = "running"
-            self._log.write("info", "shadow", artifact=self._name, state=self.state)
+            self._runs()
             while True:
                 await self._arrived.wait()
                 self._arrived.clear()
                 while self._waiting:
-                    await _quiet(self._waiting[0].router.classifier)
+                    await _quiet(self._waiting[0].router.classifier.encoder)
                     text = self._waiting.popleft()
-                    self._take_answer(text, policy, await process.ask(text.text))
+                    answer = await process.ask(text.text)
+                    self._take_answer(text, answer if answer.error is None else None)
         finally:
             await process.close()
 
-    def _take_answer(self, text: _ShadowText, policy: Policy, answer: ShadowAnswer) -> None:
-        if answer.error is not None:
+    def _runs(self) -> None:
+        self.state = "running"
+        self._log.write("info", "shadow", artifact=self._name, state=self.state)
+
+    def _take_answer(self, text: _ShadowText, answer: ShadowAnswer | LabelScores | None) -> None:
+        if answer is None or self._policy is None:
             text.on_opinion(None)
             if text.counts:
                 self._failed += 1
                 self._count("failed")
             return
-        second = text.opinion(policy, classification(answer, text.found.described))
+        second = text.opinion(self._policy, classification(answer, text.found.described))
         text.on_opinion(second)
         if text.counts:
             self._compare(text, second)
@@ -217,9 +236,9 @@ class ShadowClassifier:
         }
 
 
-async def _quiet(classifier: Classifier) -> None:
+async def _quiet(encoder: Encoder) -> None:
     """Wait until no text waits for a worker of the first classifier."""
-    while classifier.queued:  # noqa: ASYNC110 - nobody says when the last one is taken
+    while encoder.queued:  # noqa: ASYNC110 - nobody says when the last one is taken
         await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -229,8 +248,8 @@ def _basis(prepared: PreparedConfig) -> tuple[object, ...]:
     options = config.pointsman
     return (
         prepared.shadow,
-        prepared.classifier,
-        None if prepared.head is None else prepared.head.key,
+        prepared.classifier.encoder,
+        prepared.classifier.heads.key,
         options.classifier,
         config.classifier,
         config.categories,

@@ -11,7 +11,9 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from pointsman.classify.classifier import Classification, Classifier, Timing
+from pointsman.classify.classification import Classification, Timing
+from pointsman.classify.encoder import Encoder
+from pointsman.classify.heads import LabelScores
 from pointsman.classify.shadow import COMMAND, START_SECONDS, ShadowAnswer, ShadowOptions, ShadowReady, environment
 from pointsman.config.model import Config
 
@@ -30,7 +32,7 @@ class ShadowEnded(Exception):
     """The process cannot be asked any more; the message says why."""
 
 
-def shadow_options(folder: Path, config: Config, first: Classifier) -> ShadowOptions:
+def shadow_options(folder: Path, config: Config, first: Encoder) -> ShadowOptions:
     """Return the order for an artifact, which reads as much of a text as the first classifier does on this host."""
     options = config.pointsman.classifier
     return ShadowOptions(
@@ -42,7 +44,7 @@ def shadow_options(folder: Path, config: Config, first: Classifier) -> ShadowOpt
     )
 
 
-def classification(answer: ShadowAnswer, described: tuple[float, ...]) -> Classification:
+def classification(answer: ShadowAnswer | LabelScores, described: tuple[float, ...]) -> Classification:
     """Return an answer without an error in the form of the service's classifiers.
 
     Described categories have the scores that the serving classifier gave them.

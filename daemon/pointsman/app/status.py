@@ -120,11 +120,12 @@ def _endpoints(current: Generation) -> list[dict[str, Any]]:
 
 def _classifier(classifier: Classifier) -> dict[str, Any]:
     """Return the artifact, the settings, and the counts since it was loaded."""
-    lookups = classifier.lookups
+    encoder = classifier.encoder
+    lookups = encoder.lookups
     return {
         "precision": classifier.artifact.manifest.precision,
-        "healthy": classifier.healthy,
+        "healthy": encoder.healthy,
         **classifier.settings(),
-        "queued": classifier.queued,
+        "queued": encoder.queued,
         "cache": {"hits": lookups.hits, "misses": lookups.misses, "coalesced": lookups.coalesced},
     }

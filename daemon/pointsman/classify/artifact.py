@@ -49,18 +49,23 @@ ENCODERS = "encoders"
 class Artifact:
     """A folder whose files match its manifest; `calibration` is None if it has no calibration rows.
 
-    `head` exists in the folder of a head, and `encoder` is then the folder of the artifact whose encoder it reads.
+    `head` exists in the folder of a head, and `base` is then the artifact whose encoder it reads.
     """
 
     folder: Path
     manifest: Manifest
     calibration: Calibration | None = field(default=None, compare=False)
     head: LinearHead | None = field(default=None, compare=False)
-    encoder: Path | None = None
+    base: Artifact | None = None
+
+    @property
+    def encoder(self) -> Artifact:
+        """Return the artifact that has the graph: the base of a head, else this one."""
+        return self.base or self
 
     @property
     def graph_folder(self) -> Path:
-        return self.encoder or self.folder
+        return self.encoder.folder
 
     @property
     def model_path(self) -> Path:
@@ -106,7 +111,7 @@ def on_encoder(
     folder: Path, own: Manifest, base: Artifact, head: LinearHead, rows: Calibration | None = None
 ) -> Artifact:
     """Return the artifact of a head whose own manifest is `own`; `base` has the encoder."""
-    return Artifact(folder, _composed(own, base.manifest), rows, head, base.graph_folder)
+    return Artifact(folder, _composed(own, base.manifest), rows, head, base.encoder)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -30,9 +30,9 @@ Probabilities = npt.NDArray[np.float32]
 
 
 class EngineRun(NamedTuple):
-    """The results of a run: probabilities [prompts, labels], and features [prompts, width] or None."""
+    """The outputs of a run: the graph's own logits [prompts, labels], and features [prompts, width] or None."""
 
-    probabilities: Probabilities
+    logits: Array
     features: Array | None
 
 
@@ -53,10 +53,8 @@ class Engine:
         """
         self._artifact = artifact
         self._packed = list(artifact.manifest.inputs) == list(packing.INPUTS)
-        manifest, head = artifact.manifest, artifact.head
-        self._outputs: dict[str, int] = {}
-        if head is None or head.added:
-            self._outputs[manifest.output] = len(manifest.labels)
+        manifest = artifact.encoder.manifest
+        self._outputs: dict[str, int] = {manifest.output: len(manifest.labels)}
         if manifest.features is not None:
             self._outputs[manifest.features.output] = manifest.features.width
         self._narrow: Callable[[Sequence[Ids]], list[Array]]
@@ -90,30 +88,20 @@ class Engine:
         return self._wide is not None
 
     def run(self, batch: Sequence[Ids], *, wide: bool = False) -> Probabilities:
-        """Return the probabilities of `read`."""
-        return self.read(batch, wide=wide).probabilities
+        """Return the artifact's probabilities, shape [prompts, labels]; see `read` and `probabilities`."""
+        return probabilities(self._artifact, self.read(batch, wide=wide))
 
     def read(self, batch: Sequence[Ids], *, wide: bool = False) -> EngineRun:
         """Return what the graph gives for each prompt; `wide` uses all threads if possible.
 
-        A row of the probabilities is NaN if the graph returned NaN or infinity for this prompt, also in its features.
         On CPU nothing is padded. Raises the errors of the library, and ValueError if a shape is wrong.
         """
         found = self._wide(batch) if wide and self._wide is not None else self._narrow(batch)
         for (name, width), values in zip(self._outputs.items(), found, strict=True):
             if values.shape != (expected := (len(batch), width)):
                 raise ValueError(f"the graph returns {name} of shape {list(values.shape)}, expected {list(expected)}")
-        manifest, head = self._artifact.manifest, self._artifact.head
-        named: dict[str, Any] = dict(zip(self._outputs, found, strict=True))
-        own = named.get(manifest.output)
-        features: Any = None if manifest.features is None else named[manifest.features.output]
-        with np.errstate(over="ignore", invalid="ignore"):
-            logits: Any = own if head is None else head.logits(features, own)
-            scaled = logits / manifest.temperature
-        usable = np.isfinite(scaled).all(axis=1, keepdims=True)
-        if features is not None:
-            usable &= np.isfinite(features).all(axis=1, keepdims=True)
-        return EngineRun(softmax(np.where(usable, scaled, np.nan)), features)
+        logits, *features = found
+        return EngineRun(logits, features[0] if features else None)
 
     def stop(self) -> None:
         """End all runs on the CPU, at their next operator, and let no more start; call from any thread."""
@@ -247,6 +235,22 @@ def _check_names(
             raise ArtifactError(
                 f"{artifact.model_path}: gives {width[0]} {name}, the manifest says {size}; export the classifier again"
             )
+
+
+def probabilities(found: Artifact, run: EngineRun) -> Probabilities:
+    """Return an artifact's probabilities, shape [prompts, labels], from a run of its graph.
+
+    A row is NaN if the graph returned NaN or infinity for this prompt, also in its features.
+    """
+    usable: Any = np.isfinite(run.logits).all(axis=1, keepdims=True)
+    if run.features is not None:
+        usable &= np.isfinite(run.features).all(axis=1, keepdims=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        logits: Any = run.logits
+        if found.head is not None and run.features is not None:
+            logits = found.head.logits(run.features, run.logits)
+        scaled = logits / found.manifest.temperature
+    return softmax(np.where(usable & np.isfinite(scaled).all(axis=1, keepdims=True), scaled, np.nan))
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> Probabilities:

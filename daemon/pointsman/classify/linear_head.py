@@ -25,10 +25,10 @@ class LinearHead:
     bias: Floats
     added: bool
 
-    def logits(self, features: Floats, own: Floats | None) -> Floats:
-        """Return the logits [texts, labels] of features [texts, width]; `own` are the classifier's, if `added`."""
+    def logits(self, features: Floats, own: Floats) -> Floats:
+        """Return the logits [texts, labels] of features [texts, width]; `own` are the classifier's, used if `added`."""
         found: Floats = features @ self.weights.T + self.bias
-        return found if own is None else own + found
+        return own + found if self.added else found
 
 
 def encode(head: LinearHead) -> bytes:

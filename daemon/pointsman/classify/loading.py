@@ -36,7 +36,6 @@ class LoadedModel:
     engine: Engine
     curve: CostCurve
     window: TextWindow
-    gate: LanguageGate | None
     notes: tuple[str, ...]
 
 
@@ -75,7 +74,6 @@ def load_model(
         curve, measured = _measured(artifact, engine, sample, threads)
         max_tokens = min(wanted, curve.longest(max_run_seconds(options)))
         sample(max_tokens, False)
-    gate = language_gate(artifact, options)
     trim_memory()
     notes = [*engine.notes, *measured]
     if not artifact.manifest.known_answers:
@@ -85,7 +83,7 @@ def load_model(
             f"texts are read up to {max_tokens} of {wanted} tokens, whose run takes half of deadline_ms on this host; "
             "raise pointsman.classifier.deadline_ms to read more"
         )
-    return LoadedModel(tokenizer, engine, curve, TextWindow(max_tokens, options.head_share), gate, tuple(notes))
+    return LoadedModel(tokenizer, engine, curve, TextWindow(max_tokens, options.head_share), tuple(notes))
 
 
 def language_gate(artifact: Artifact, options: ClassifierOptions) -> LanguageGate | None:

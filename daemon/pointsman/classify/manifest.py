@@ -138,6 +138,11 @@ class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @property
+    def graph(self) -> tuple[str, str]:
+        """Return the SHA-256 of the graph and of the tokenizer: artifacts that have both in common share runs."""
+        return self.files[MODEL], self.files[TOKENIZER]
+
+    @property
     def scores_sha256(self) -> str:
         """Return the SHA-256 of the file that gives the scores."""
         return self.files.get(HEAD) or self.files[MODEL]

@@ -23,7 +23,6 @@ from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.engine import Engine
 from pointsman.classify.loading import language_gate, warm_up
-from pointsman.classify.manifest import MODEL
 from pointsman.classify.proof import proving
 from pointsman.classify.providers import default_providers
 from pointsman.classify.tokenizer import TextWindow, Tokenizer
@@ -136,7 +135,7 @@ def main() -> int:
 
 
 def _bound_memory(found: Artifact) -> None:
-    limit = MEMORY_BYTES + MEMORY_TIMES_MODEL * (found.folder / MODEL).stat().st_size
+    limit = MEMORY_BYTES + MEMORY_TIMES_MODEL * found.model_path.stat().st_size
     _, hard_limit = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard_limit < 0 else min(limit, hard_limit), hard_limit))
 

@@ -83,12 +83,12 @@ def _asked(port: AdminPort, body: bytes) -> dict[str, Any] | None:
 
 def _offline(path: Path, body: bytes) -> dict[str, Any]:
     prepared = prepare(path)
-    router = Router(prepared.config, prepared.classifier, ServedModels, head=prepared.head)
+    router = Router(prepared.config, prepared.classifier, ServedModels)
     try:
         parsed, routed = asyncio.run(dry_run(router, body))
         return describe(router, parsed, routed)
     finally:
-        prepared.classifier.close()
+        prepared.classifier.encoder.close()
 
 
 def _text(description: dict[str, Any], address: str, *, as_json: bool) -> str:

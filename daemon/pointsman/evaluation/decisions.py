@@ -11,7 +11,8 @@ import numpy as np
 
 from pointsman.adapters.catalog import ServedModels
 from pointsman.classify.calibration import Calibration
-from pointsman.classify.classifier import Classification, Classifier, Timing
+from pointsman.classify.classification import Classification, Timing
+from pointsman.classify.classifier import Classifier
 from pointsman.classify.described import DescribedHead
 from pointsman.config.model import Config
 from pointsman.evaluation.dataset import EvaluationRow
@@ -95,16 +96,14 @@ class PrecomputedClassifier:
         self._results = results or {}
         self._unclassified = _result((1 / len(labels),) * len(labels), 0, supported=False)
 
-    async def classify(
-        self, text: str, deadline: float | None = None, client: str = "", head: DescribedHead | None = None
-    ) -> Classification:
+    async def classify(self, text: str, deadline: float | None = None, client: str = "") -> Classification:
         self.texts[text] = None
         return self._results.get(text, self._unclassified)
 
 
 def _route(rows: Sequence[EvaluationRow], config: Config, known: PrecomputedClassifier) -> list[RoutedRequest]:
     """Route each row by itself."""
-    router = Router(config, cast(Classifier, known), ServedModels, head=known.head)
+    router = Router(config, cast(Classifier, known), ServedModels)
 
     async def route() -> list[RoutedRequest]:
         return [await router.route(parse_request(CHAT, row.body, router.finder), remember=False) for row in rows]

@@ -13,7 +13,7 @@ from pointsman.classify.artifact import Artifact
 from pointsman.classify.category_head import Read
 from pointsman.classify.cores import usable_cores
 from pointsman.classify.described import DescribedHead
-from pointsman.classify.engine import Array, Engine, Probabilities
+from pointsman.classify.engine import Array, Engine, Probabilities, probabilities
 from pointsman.classify.language import UNCERTAIN, DetectedLanguage
 from pointsman.classify.loading import WARM_UP_TEXTS, language_gate
 from pointsman.classify.providers import default_providers
@@ -81,7 +81,7 @@ class ArtifactRunner:
         head: Callable[[Read], DescribedHead | None] = lambda _: None,
     ) -> None:
         """`head` gets a reader of features, and returns the head of the described categories, if there are any."""
-        self._folder = artifact.folder
+        self._artifact = artifact
         own = artifact.manifest.max_tokens
         self._window = TextWindow(min(options.max_tokens or own, own), options.head_share)
         self._tokenizer = Tokenizer(artifact.tokenizer_path)
@@ -127,11 +127,11 @@ class ArtifactRunner:
         read = self._window.cut_text(text)
         (encoded,) = self._tokenizer.encode([read], self._window)
         detected = UNCERTAIN if self._gate is None else self._gate.judge(read)
-        found = self._engine.read([encoded.ids])
-        probabilities = found.probabilities[0]
-        if self.head is not None and found.features is not None:
-            probabilities = np.concatenate([probabilities, self.head.probabilities(found.features)[0]])
-        if np.isnan(probabilities).any():
-            raise ArtifactError(f"{self._folder}: the graph returned NaN or infinity for {text[:80]!r}")
+        run = self._engine.read([encoded.ids])
+        scores = probabilities(self._artifact, run)[0]
+        if self.head is not None and run.features is not None:
+            scores = np.concatenate([scores, self.head.probabilities(run.features)[0]])
+        if np.isnan(scores).any():
+            raise ArtifactError(f"{self._artifact.folder}: the graph returned NaN or infinity for {text[:80]!r}")
         seconds = time.perf_counter() - started
-        return _TextPrediction(probabilities, len(encoded.ids), detected, encoded.cut or read is not text, seconds)
+        return _TextPrediction(scores, len(encoded.ids), detected, encoded.cut or read is not text, seconds)

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from pointsman.classify.artifact import Artifact
-from pointsman.classify.classifier import text_key
+from pointsman.classify.classification import text_key
 from pointsman.columns import columns
 from pointsman.config.model import Config
 from pointsman.errors import EvaluationError

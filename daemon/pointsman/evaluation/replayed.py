@@ -86,7 +86,7 @@ class _ReplayRouters:
             config.pointsman.routing, rules=tuple(rules), mode="on", categories={}, ask=AskOptions(mode="last_user")
         )
         plain = replace(config, pointsman=replace(config.pointsman, routing=routing))
-        return Router(plain, cast(Classifier, self._known), ServedModels, head=self._known.head)
+        return Router(plain, cast(Classifier, self._known), ServedModels)
 
     async def decide(self, asked: Sequence[LoggedRequest]) -> list[Decision]:
         return [await self._decide(one) for one in asked]

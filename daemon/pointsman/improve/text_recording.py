@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from pointsman.classify.classifier import Classification
+from pointsman.classify.classification import Classification
 from pointsman.improve.texts_file import NO_CATEGORY, TextRecord, TextsFile
 from pointsman.observability.log_line import cut, stamp
 from pointsman.observability.record import MAX_NAME_BYTES, Record
@@ -22,7 +22,7 @@ def keep_text(texts: TextsFile, router: Router, record: Record, routed: RoutedRe
     """Store the text that the classifier read, if any, and if this text is wanted."""
     read = routed.classification
     if read is not None and texts.wants(read.text_hash):
-        text = router.classifier.read(routed.text)
+        text = router.classifier.encoder.read(routed.text)
         texts.keep(_row(router, record.request_id, routed.decision, read, text))
 
 

@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from pointsman.classify.classifier import Classification
+from pointsman.classify.classification import Classification
 from pointsman.observability.log_line import Line, cut, stamp
 from pointsman.observability.trace import Trace
 from pointsman.routing.ask import AskKind

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from pointsman.classify.classifier import Classification
+from pointsman.classify.classification import Classification
 from pointsman.routing.decision import Reason
 from pointsman.routing.edits import Pieces, sides
 from pointsman.routing.follow_up import content_free

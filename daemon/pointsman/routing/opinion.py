@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pointsman.adapters.catalog import ServedModels
-from pointsman.classify.classifier import Classification
+from pointsman.classify.classification import Classification
 from pointsman.routing.decision import Reason
 from pointsman.routing.planner import Planner
 from pointsman.routing.policy import Policy

@@ -8,8 +8,8 @@ import time
 
 import msgspec
 
-from pointsman.classify.classifier import Classification, Classifier
-from pointsman.classify.described import DescribedHead
+from pointsman.classify.classification import Classification
+from pointsman.classify.classifier import Classifier
 from pointsman.eager import continue_in_task
 from pointsman.errors import ClassifierError
 from pointsman.routing.ask import AskKind, AskSupplement
@@ -72,18 +72,16 @@ class TextReader:
         sticky: bool,
         deadline: float | None = None,
         client: str = "",
-        head: DescribedHead | None = None,
     ) -> None:
         """Take the seconds for all reading of a request as `deadline`; None: only the classifier's own.
 
-        `client` is the sender of the texts, `head` has scores for the described categories.
+        `client` is the sender of the texts.
         """
         self._classifier = classifier
         self.policy = policy
         self._sticky = sticky
         self._deadline = deadline
         self._client = client
-        self._head = head
 
     def of(self, client: str) -> TextReader:
         """Return the reader of one client's texts, whose timing reveals nothing about the texts of others."""
@@ -161,7 +159,7 @@ class TextReader:
 
     async def classify(self, text: str, deadline: float | None = None) -> Classification:
         """Classify a text; raises ClassifierError."""
-        return await self._classifier.classify(text, deadline, self._client, self._head)
+        return await self._classifier.classify(text, deadline, self._client)
 
     async def tried(self, text: str, deadline: float | None = None) -> Classification | None:
         """Return the classification, or None if it fails."""

@@ -9,8 +9,8 @@ from typing import Literal, TypeGuard
 import msgspec
 
 from pointsman.adapters.catalog import ServedModels
-from pointsman.classify.classifier import Classification, Classifier
-from pointsman.classify.described import DescribedHead
+from pointsman.classify.classification import Classification
+from pointsman.classify.classifier import Classifier
 from pointsman.config.client_keys import ClientKey
 from pointsman.config.model import DIRECT, Config, Endpoint
 from pointsman.config.overlay import NOTHING, Overlay, laid_over
@@ -108,20 +108,17 @@ class Router:
         classifier: Classifier,
         served: Callable[[], ServedModels],
         previous: Router | None = None,
-        head: DescribedHead | None = None,
     ) -> None:
-        """Take over the conversations of `previous`; `head` has scores for the described categories."""
+        """Take over the conversations of `previous`."""
         self.config = config
         self.classifier = classifier
-        self.head = head
-        self.policy = Policy(config, classifier.labels, calibration=classifier.calibration, head=head)
+        self.policy = Policy(config, classifier.labels, calibration=classifier.calibration, head=classifier.head)
         self.planner = Planner(config)
         self.reader = TextReader(
             classifier,
             self.policy,
             sticky=config.pointsman.routing.sticky,
             deadline=config.pointsman.classifier.deadline_ms / 1000,
-            head=head,
         )
         self.served = served
         self.auto_names = config.routed_names()

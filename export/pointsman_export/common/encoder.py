@@ -10,7 +10,7 @@ import numpy as np
 
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.cores import usable_cores
-from pointsman.classify.engine import Engine
+from pointsman.classify.engine import Engine, probabilities
 from pointsman.classify.providers import default_providers
 from pointsman.classify.tokenizer import Ids, TextWindow, Tokenizer
 from pointsman.evaluation.metrics import Floats
@@ -33,7 +33,7 @@ class EncoderReader:
 
     def __init__(self, base: Artifact) -> None:
         """Raises GraphError if the artifact gives no features, CannotStart or ArtifactError if it does not run."""
-        manifest = base.manifest
+        self._base, manifest = base, base.manifest
         if manifest.features is None:
             raise GraphError(
                 f"{base.folder}: its graph gives no features that a head could read; export its checkpoint again"
@@ -49,16 +49,16 @@ class EncoderReader:
         """Read texts, of which there may be none; `progress` gets the number of those that are done."""
         window = TextWindow.even(max_tokens or self._max_tokens)
         prompts = [one.ids for one in self._tokenizer.encode([window.cut_text(text) for text in texts], window)]
-        features, probabilities = (np.empty((len(prompts), width), np.float32) for width in self._shapes)
+        features, scores = (np.empty((len(prompts), width), np.float32) for width in self._shapes)
         batches = list(_batches(prompts))
         done = 0
         with ThreadPoolExecutor(usable_cores()) as threads:
             runs = threads.map(lambda batch: self._engine.read([prompts[index] for index in batch]), batches)
             for batch, run in zip(batches, runs, strict=True):
-                features[batch], probabilities[batch] = run.features, run.probabilities
+                features[batch], scores[batch] = run.features, probabilities(self._base, run)
                 done += len(batch)
                 progress(done)
-        return EncodedTexts(prompts, features, probabilities)
+        return EncodedTexts(prompts, features, scores)
 
 
 def _batches(prompts: Sequence[Ids]) -> Iterator[list[int]]:
