@@ -1,8 +1,8 @@
 """Measure what described categories cost at load: 50 adapters with ten examples each, in a service that classifies.
 
 Reloads from the shipped config to one with all of them, to the same with another log level, and to one with a changed
-example, and starts anew with their features in the state directory. Meanwhile a client asks `/v1/route` all the time.
-Writes benchmarks/results/described.json.
+example, and starts anew with their features in the state directory; the first of these also beside a client that asks
+`/v1/route` all the time. Writes benchmarks/results/described.json.
 """
 
 from __future__ import annotations
@@ -30,40 +30,56 @@ PAUSE_SECONDS = 0.01
 
 def main() -> None:
     rounds = [measure() for _ in range(ROUNDS)]
-    found = {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
+    found = {key: round(statistics.median(one[key] for one in rounds), 3) for key in rounds[0]}
     result = provenance() | {"adapters": ADAPTERS, "examples": EXAMPLES, "rounds": rounds, "median": found}
     RESULT.with_name("described.json").write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(found, indent=2))
 
 
 def measure() -> dict[str, float]:
-    """Return seconds of loads and starts, ms of answers, and MiB, with a new state directory."""
-    with tempfile.TemporaryDirectory() as name:
-        folder, port, admin = Path(name), free_port(), free_port()
-        config = folder / "config.yaml"
-        plain = {"server": {"listen": [f"127.0.0.1:{port}"], "admin_listen": f"127.0.0.1:{admin}"}}
-        config.write_text(written(plain, described=False))
-        with serving(config, folder, port), _RouteClient(port) as client:
-            time.sleep(QUIET_SECONDS)
-            quiet = client.taken()
-            found = {"plain_s": _reloaded(admin, config, written(plain | _level("debug"), described=False))}
-            client.taken()
-            found["first_s"] = _reloaded(admin, config, written(plain, described=True))
-            busy = client.taken()
-            found["same_s"] = _reloaded(admin, config, written(plain | _level("debug"), described=True))
-            found["one_line_s"] = _reloaded(admin, config, written(plain, described=True, changed=True))
-        with serving(config, folder, port) as (pid, seconds):
-            ready = memory(pid)["Rss"]
-            for number in range(400):
-                post(port, "/v1/route", _asked(number))
-            used = memory(pid)["Rss"]
-    return found | {
+    """Return seconds of loads and starts, ms of answers, and MiB; each service has a state directory of its own."""
+    with tempfile.TemporaryDirectory() as idle, tempfile.TemporaryDirectory() as busy:
+        return _alone(Path(idle)) | _beside(Path(busy))
+
+
+def _alone(folder: Path) -> dict[str, float]:
+    """Measure a service that nobody asks, and its start with the features of the one before."""
+    port, admin, config = free_port(), free_port(), folder / "config.yaml"
+    plain = _ports(port, admin)
+    config.write_text(written(plain, described=False))
+    with serving(config, folder, port):
+        found = {
+            "plain_s": _reloaded(admin, config, written(plain | _level("debug"), described=False)),
+            "first_s": _reloaded(admin, config, written(plain, described=True)),
+            "same_s": _reloaded(admin, config, written(plain | _level("debug"), described=True)),
+            "one_example_s": _reloaded(admin, config, written(plain, described=True, changed=True)),
+        }
+    with serving(config, folder, port) as (pid, seconds):
+        found |= {"ready_s": seconds, "ready_rss_mib": memory(pid)["Rss"]}
+        for number in range(400):
+            post(port, "/v1/route", _asked(number))
+        return found | {"used_rss_mib": memory(pid)["Rss"]}
+
+
+def _beside(folder: Path) -> dict[str, float]:
+    """Measure the answers of a service before and while it loads all of them."""
+    port, admin, config = free_port(), free_port(), folder / "config.yaml"
+    plain = _ports(port, admin)
+    config.write_text(written(plain, described=False))
+    with serving(config, folder, port), _RouteClient(port) as client:
+        time.sleep(QUIET_SECONDS)
+        quiet = client.taken()
+        seconds = _reloaded(admin, config, written(plain, described=True))
+        busy = client.taken()
+    return {
+        "first_beside_s": seconds,
         "quiet_p99_ms": 1000 * quantile(quiet, 0.99),
-        "first_p99_ms": 1000 * quantile(busy, 0.99),
-        "ready_s": seconds,
-        "ready_rss_mib": ready,
-        "used_rss_mib": used,
+        "beside_p99_ms": 1000 * quantile(busy, 0.99),
     }
+
+
+def _ports(port: int, admin: int) -> dict[str, Any]:
+    return {"server": {"listen": [f"127.0.0.1:{port}"], "admin_listen": f"127.0.0.1:{admin}"}}
 
 
 def written(options: dict[str, Any], *, described: bool, changed: bool = False) -> str:

@@ -125,6 +125,7 @@ def benchmarks() -> list[str]:
         "# Benchmarks",
         "",
         *startup(load("startup")),
+        *described(load("described")),
         *CLASSIFICATION,
         *ASK,
         *RELAY,
@@ -225,6 +226,37 @@ def soak(result: dict[str, Any]) -> list[str]:
         f"the last, and {resident['most']} MiB at most.",
         "[By attack](../benchmarks/results/soak.md). " + origin(result),
     ]
+
+
+def described(result: dict[str, Any]) -> list[str]:
+    found = result["median"]
+    more = found["beside_p99_ms"] - found["quiet_p99_ms"]
+    rows = [
+        ("a reload of the shipped config", "", f"{found['plain_s']:.2f} s"),
+        ("one that brings all of these adapters", "2 s", f"{found['first_s']:.2f} s"),
+        ("one that changes nothing of them", "", f"{found['same_s']:.2f} s"),
+        ("one that changes an example", "", f"{found['one_example_s']:.2f} s"),
+        ("p99 of a decision while all of them are read, and before", "10 ms more", f"{more:.1f} ms more"),
+        ("a start that finds the features of the one before", "2 s", f"{found['ready_s']:.2f} s"),
+        ("resident memory after it, and after 400 texts", "250 MiB", _resident(found)),
+    ]
+    return [
+        "",
+        "## Described categories at load",
+        "",
+        f"{result['adapters']} adapters, each with a description and {result['examples']} examples, beside the shipped",
+        f"config; medians of {len(result['rounds'])} rounds (`make bench-described`). To read the config file is most of a",
+        "reload that changes nothing of them.",
+        origin(result),
+        "",
+        "| what | wanted | |",
+        "| --- | --- | --- |",
+        *(f"| {what} | {wanted} | {figure} |" for what, wanted, figure in rows),
+    ]
+
+
+def _resident(found: dict[str, float]) -> str:
+    return f"{found['ready_rss_mib']:.0f} and {found['used_rss_mib']:.0f} MiB"
 
 
 def reloads(result: dict[str, Any]) -> list[str]:
