@@ -50,6 +50,8 @@ def values(model: onnx.ModelProto, name: str) -> np.ndarray:
 
 def test_a_head_reads_the_means_of_the_middle_and_the_last_norm() -> None:
     model, features = with_layers(encoder(5), "mean")
+    steps = [node.op_type for node in model.graph.node][-5:]
+    assert steps == ["Squeeze", "Cast", "MatMul", "Div", "Concat"], "those of the last norm in their order"
     norms = [values(model, name)[0] for name in ("norm2", "norm4")]
 
     expected = np.hstack([MASK @ norm / MASK.sum(1, keepdims=True) for norm in norms])

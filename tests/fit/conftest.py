@@ -1,4 +1,4 @@
-"""Run `pointsman fit`."""
+"""Run `pointsman fit`, and a small base for it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pointsman_export.fit.main import main
+from support import toy_artifact
 from support.export import Export, Outcome
 
 
@@ -22,3 +23,11 @@ def fit(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Export:
         return Outcome(code, *capfd.readouterr(), folder)
 
     return run
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """A small artifact for English, whose features are its logits."""
+    contents = {"model.onnx": toy_artifact.with_features(toy_artifact.model())}
+    features = toy_artifact.FEATURES
+    return toy_artifact.build(tmp_path / "toy", contents, features=features, format_version=4, languages=["en"])

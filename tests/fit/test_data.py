@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pointsman_export.common.errors import FitDataError
-from pointsman_export.fit.data import TrainingRows, read_rows
+from pointsman_export.fit.data import TrainingRows, check_languages, read_rows
 
 
 def label_counts(rows: TrainingRows) -> dict[str, int]:
@@ -85,6 +85,7 @@ def test_a_bad_line_is_named(tmp_path: Path, bad: str, said: str) -> None:
 
     assert message.startswith(f"{tmp_path / 'my.jsonl'}:41: ")
     assert said.casefold() in message.casefold()
+    assert "is empty" in said or message.endswith('; write {"text": "...", "label": "..."}')
 
 
 def test_all_bad_lines_are_named_at_once(tmp_path: Path) -> None:
@@ -95,6 +96,7 @@ def test_all_bad_lines_are_named_at_once(tmp_path: Path) -> None:
         f"{tmp_path / 'my.jsonl'}:{number}" for number in range(1, 11)
     ]
     assert message.endswith("\nand 2 more")
+    assert len(refused(tmp_path, ["{"] * 10).splitlines()) == 10
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,15 @@ def test_a_text_that_comes_twice_counts_once_with_a_warning(tmp_path: Path) -> N
     assert found.warnings == ["1 row (line 41) repeat an earlier one, apart from case and spaces; counted once"]
 
 
+@pytest.mark.parametrize(("count", "more"), [(10, ""), (11, ", …")])
+def test_ten_lines_of_repeated_texts_are_named(tmp_path: Path, count: int, more: str) -> None:
+    found = read(tmp_path, [*rows(travel=20, other=20), *[line("travel 3", "travel")] * count])
+
+    lines = ", ".join(str(41 + number) for number in range(10))
+    said = f"{count} rows (line {lines}{more}) repeat an earlier one, apart from case and spaces; counted once"
+    assert found.warnings == [said]
+
+
 def test_fewer_than_twenty_rows_of_a_label_are_a_warning(tmp_path: Path) -> None:
     found = read(tmp_path, rows(travel=20, other=5))
 
@@ -159,6 +170,8 @@ def test_labels_with_few_rows_are_one_warning(tmp_path: Path) -> None:
     assert found.warnings == [
         f"labels {named} and 2 more have fewer than 20 rows, so that their figures say little: add more"
     ]
+    ten = {label: few[label] for label in list(few)[:10]}
+    assert "'label0' (17 rows) have fewer" in read(tmp_path, rows(other=20, **ten)).warnings[0]
 
 
 def test_labels_without_a_catch_all_are_a_warning(tmp_path: Path) -> None:
@@ -169,7 +182,13 @@ def test_labels_without_a_catch_all_are_a_warning(tmp_path: Path) -> None:
     assert 'add a label such as "other"' in warning
 
 
-@pytest.mark.parametrize("label", ["other", "Out-of-scope", "out_of_scope", "None", "general"])
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("other", "others", "Out-of-scope", "out_of_scope", "None", "general", "misc", "miscellaneous", "unknown"),
+        "fallback",
+    ],
+)
 def test_a_catch_all_goes_by_several_names(tmp_path: Path, label: str) -> None:
     assert read(tmp_path, rows(**{"travel": 20, label: 20})).warnings == []
 
@@ -185,3 +204,35 @@ def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(FitDataError, match="not UTF-8"):
         read_rows(path)
+
+
+@pytest.mark.parametrize(("size", "said"), [((64 << 20) + 1, "larger than 67,108,864 bytes"), (64 << 20, ":1: ")])
+def test_a_file_has_a_bound(tmp_path: Path, size: int, said: str) -> None:
+    path = tmp_path / "large.jsonl"
+    with path.open("wb") as file:
+        file.truncate(size)
+
+    with pytest.raises(FitDataError, match=said):
+        read_rows(path)
+
+
+# --- the languages ---------------------------------------------------------------------------------------------
+
+ENGLISH = ["Which of these tickets can I still change, and what does it cost?"]
+SPANISH = ["¿Cuánto dinero tengo en mi cuenta de ahorros este mes?"]
+GERMAN = ["Wie viel Geld habe ich diesen Monat noch auf meinem Konto?"]
+
+
+def test_a_twentieth_of_the_rows_may_be_in_other_languages() -> None:
+    check_languages(Path("rows"), ENGLISH * 19 + SPANISH, ["en"])
+    with pytest.raises(FitDataError) as caught:
+        check_languages(Path("rows"), ENGLISH * 37 + GERMAN + SPANISH * 2, ["en", "fr"])
+
+    assert str(caught.value) == (
+        "rows: 3 of 40 texts are in other languages (es 2, de 1) than the artifact declares (en, fr), so such prompts "
+        "would not be classified; name yours with --languages"
+    )
+
+
+def test_an_artifact_that_declares_no_language_is_for_any() -> None:
+    check_languages(Path("rows"), SPANISH * 10, [])

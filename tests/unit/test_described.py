@@ -55,7 +55,7 @@ def test_the_same_texts_give_the_same_head() -> None:
     )
 
 
-@pytest.mark.parametrize(("texts", "left_out"), [(20, True), (3, False)])
+@pytest.mark.parametrize(("texts", "left_out"), [(20, True), (4, True), (3, False)])
 def test_ordinary_requests_like_a_categorys_texts_do_not_count_for_nobody(texts: int, left_out: bool) -> None:
     """If there are enough texts to tell what is like them."""
     alike, unlike = (_units(rows - CENTER) for rows in (about("sql", 100), ORDINARY))
@@ -69,3 +69,8 @@ def test_a_feature_that_never_varies_does_no_harm() -> None:
     still[:, 3] = 1.0
     made = fit({name: CategoryTexts(about(name, 1), about(name, 3)) for name in TOPICS}, still, "")
     assert np.isfinite(made.probabilities(about("sql", 5))).all()
+
+
+def test_features_of_which_none_varies_have_a_small_deviation() -> None:
+    made = fit({"sql": CategoryTexts(about("sql", 1), about("sql", 3))}, np.ones_like(ORDINARY), "")
+    assert made.deviation == pytest.approx(1e-3)

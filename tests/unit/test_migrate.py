@@ -227,6 +227,7 @@ def test_a_lower_tier_wins_over_any_priority(tmp_path: Path, capsys: pytest.Capt
 
     assert "lora_name" not in done.categories["law"]["model_scores"][0]
     assert not done.said("dropped", ".tier"), "it is not lost"
+    assert done.categories["law"].keys() == {"name", "mmlu_categories", "model_scores"}, "nor does it stay"
 
 
 def test_the_strategy_confidence_prefers_the_surer_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
