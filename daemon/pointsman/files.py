@@ -25,6 +25,8 @@ def open_regular(path: str | Path, flags: int, mode: int = 0o600) -> int:
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
     """Open a regular file; raises OSError, whose `strerror` names the cause."""
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "its path has a NUL character", str(path))
     with open(path, "rb", opener=open_regular) as file:
         yield file
 

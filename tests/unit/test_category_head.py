@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +32,10 @@ class Encoder:
     def __init__(self) -> None:
         self.read: list[str] = []
 
-    def __call__(self, text: str, max_tokens: int) -> np.ndarray:
-        self.read.append(text)
-        return np.bincount([ord(letter) % len(LABELS) for letter in text], minlength=len(LABELS)).astype("f")
+    def __call__(self, texts: Sequence[str], max_tokens: int) -> np.ndarray:
+        self.read += texts
+        letters = [[ord(letter) % len(LABELS) for letter in text] for text in texts]
+        return np.array([np.bincount(row, minlength=len(LABELS)) for row in letters]).astype("f")
 
 
 @pytest.fixture
@@ -56,8 +59,10 @@ def described(*examples: str, description: str = TEXTS[0]) -> Config:
     return config(category("sql", description=description, examples=examples))
 
 
-def made(read: Encoder, loaded: Artifact, options: Config, previous: DescribedHead | None = None) -> DescribedHead:
-    found = make_head(options, loaded, read, previous)
+def made(
+    read: Encoder, loaded: Artifact, options: Config, previous: DescribedHead | None = None, **fields: Any
+) -> DescribedHead:
+    found = make_head(options, loaded, read, previous, **fields)
     assert found is not None
     return found
 
@@ -123,11 +128,19 @@ def test_a_damaged_file_is_as_good_as_none(loaded: Artifact, state: Path, conten
     assert sorted(read.read) == sorted(TEXTS)
 
 
-def test_a_folder_that_cannot_be_written_costs_only_the_next_start(
-    loaded: Artifact, state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pointsman.files.write", lambda *_, **__: Path("/nowhere").stat())
-    assert made(Encoder(), loaded, described(*TEXTS[1:])).categories == ("sql",)
+def test_a_full_disk_costs_only_the_next_start_and_is_told(loaded: Artifact, state: Path) -> None:
+    told: list[str] = []
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        made(Encoder(), loaded, described(*TEXTS[1:]), warn=told.append)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    (warning,) = told
+    assert warning.startswith(f"{state / FEATURES} cannot be written (File too large): ")
+    assert list(state.iterdir()) == []
+    made(Encoder(), loaded, described(*TEXTS[1:]), warn=told.append)
+    assert (len(told), list(state.iterdir())) == (1, [state / FEATURES])
 
 
 def test_another_encoder_reads_the_texts_anew(loaded: Artifact, state: Path) -> None:
@@ -147,7 +160,9 @@ def replace_recipe(loaded: Artifact) -> Artifact:
 
 def test_what_cannot_be_read_is_named(loaded: Artifact, state: Path) -> None:
     with pytest.raises(CannotStart, match="'sum by month'"):
-        make_head(described(TEXTS[1]), loaded, lambda text, _: None if text == TEXTS[1] else np.ones(len(LABELS), "f"))
+        make_head(described(TEXTS[1]), loaded, lambda texts, _: [[np.nan if one == TEXTS[1] else 1] for one in texts])  # type: ignore[arg-type, return-value]
+    with pytest.raises(CannotStart, match="has no features"):
+        make_head(described(TEXTS[1]), loaded, lambda *_: None)
     with pytest.raises(CannotStart, match="division by zero"):
         make_head(described(TEXTS[1]), loaded, lambda *_: 1 / 0)  # type: ignore[arg-type]
 

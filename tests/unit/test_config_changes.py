@@ -69,6 +69,12 @@ def test_a_long_text_is_cut() -> None:
     assert new == "x" * 200 + "…"
 
 
+def test_a_long_list_is_cut() -> None:
+    examples = tuple(f"prompt {number}" for number in range(21))
+    ((_, _, new),) = changed_values(config(category("sql", examples=examples)), config(category("sql")))
+    assert new == [*examples[:20], "…"]
+
+
 def test_the_first_of_a_list_and_the_last_are_told_as_any_other() -> None:
     bare = replace(BEFORE, model_config={BASE: Model(reasoning_family="qwen3")})
     assert [path for path, _, _ in changed_values(BEFORE, bare)] == [

@@ -40,6 +40,10 @@ def test_a_good_file_shows_who_answers_what(tmp_path: Path) -> None:
     assert code == 0
     assert out.splitlines() == [
         (
+            f"warning: {tmp_path}/config.yaml:7: model_config.base.loras: no category names code-lora: no prompt is "
+            "routed there; `pointsman init --add` writes a category for each"
+        ),
+        (
             f"warning: {tmp_path}/config.yaml:12: categories: no category covers other: such prompts go to base; "
             "add them to mmlu_categories of a category, or add a category named general"
         ),
@@ -51,6 +55,22 @@ def test_a_good_file_shows_who_answers_what(tmp_path: Path) -> None:
         "(none)    other                      base",
         "(unsure)  score below its threshold  base",
     ]
+
+
+def test_adapters_that_no_decision_can_choose_are_a_warning(tmp_path: Path) -> None:
+    """A rule, a trial or the default may choose them as well as a category; of many some are named."""
+    write_manifest(tmp_path / "artifact")
+    loras = "".join(f"      - name: l{number}\n" for number in range(15))
+    text = MINIMAL.replace("default_model: base", f"{loras}default_model: l0") + HALF
+    text += "categories:\n" + category("law").replace("- model: base", "- model: base\n        lora_name: law-lora")
+    routing = (
+        "rules: [{name: r, adapter: code-lora, images: true}], categories: {law: {canary: {adapter: l1, percent: 1}}}"
+    )
+    code, out = checked(tmp_path, f"{text}pointsman: {{routing: {{{routing}}}}}\n")
+    assert code == 0
+    (warned,) = [line for line in out.splitlines() if "no category names" in line]
+    names = ", ".join(f"l{number}" for number in range(2, 12))
+    assert f"model_config.base.loras: no category names {names} and 3 more: no prompt is routed there; " in warned
 
 
 def test_a_classifier_that_cannot_run_on_this_host_is_a_warning(
@@ -137,7 +157,7 @@ def test_errors_and_warnings_of_the_labels_are_printed(tmp_path: Path) -> None:
     write_manifest(tmp_path / "artifact", ("law", "other"))
     text = MINIMAL + HALF + "tools: {}\ncategories:\n" + category("x", "labels: [laws]") + category("general")
     code, out = checked(tmp_path, text)
-    error, warning, count = out.splitlines()
+    error, _, warning, count = out.splitlines()
 
     assert code == 1
     assert error.endswith('categories[0].labels[0]: the classifier has no label "laws"; did you mean law?')

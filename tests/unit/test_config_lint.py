@@ -330,3 +330,46 @@ def test_a_token_that_others_can_read_on_the_way_is_warned_of(tmp_path: Path) ->
     server = "pointsman: {server: {admin_listen: '0.0.0.0:9190', admin_token_file: token}}\n"
 
     assert "without encryption" in the_warning(tmp_path, CATEGORIES + GENERAL + server).message
+
+
+def described(name: str, description: str = "", lora: str = "law-lora", examples: str = "") -> str:
+    lines = [f"{key}: {value}" for key, value in (("description", description), ("examples", examples)) if value]
+    return category(name, *lines).replace("- model: base", f"- model: base\n        lora_name: {lora}")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (described("sql", "test"), "'test' hardly says"),
+        (described("sql", "SQL things"), "'SQL things' hardly says"),
+        (described("sum-by-month", "Sum by month"), "'Sum by month' hardly says"),
+        (described("sql", "code lora.", "code-lora"), "'code lora.' hardly says"),
+        (described("sql", examples="[sum by month]"), "'sql' hardly says"),
+        (described("sql", "Writes SQL queries"), None),
+        (described("sql", "将问题转换为查询"), None),
+        (described("sql", "查询"), "'查询' hardly says"),
+        (described("law", "test"), None),
+    ],
+)
+def test_a_category_whose_description_says_nothing_is_warned_of(tmp_path: Path, given: str, said: str | None) -> None:
+    """Fewer than three words, or only a name; in scripts without spaces each character is a word."""
+    found = findings(tmp_path, CATEGORIES + given + GENERAL)
+    assert found.errors == ()
+    assert [(one.path, one.message.startswith(said or "")) for one in found.warnings] == (
+        [("categories[0].description", True)] if said else []
+    )
+
+
+def test_an_adapters_description_does_for_its_category(tmp_path: Path) -> None:
+    text = CATEGORIES.replace("name: law-lora", "name: law-lora\n        description: Writes SQL for our warehouse")
+    assert findings(tmp_path, text + described("sql") + GENERAL) == Findings((), ())
+
+
+def test_two_categories_with_one_description_are_warned_of(tmp_path: Path) -> None:
+    """Whatever their case and spaces are; nothing tells their prompts apart."""
+    text = described("sql", "Writes SQL for our warehouse") + described("dbt", "writes SQL for  our warehouse")
+    warning = the_warning(tmp_path, CATEGORIES + text + GENERAL)
+    assert (warning.path, warning.message) == (
+        "categories[1].description",
+        '"dbt" has the same description as "sql"',
+    )

@@ -187,8 +187,8 @@ def test_examples_that_cannot_be_used_are_errors(tmp_path: Path, options: dict[s
 
 
 def test_there_are_at_most_two_thousand_examples(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="2,010 examples in all categories, at most 2,000"):
-        load(written(tmp_path, {f"c{number}": {"examples": ["a"] * 134} for number in range(15)}))
+    with pytest.raises(ConfigError, match="more than 2,000 examples in all categories"):
+        load(written(tmp_path, {f"c{i}": {"examples": [f"{i} {j}" for j in range(134)]} for i in range(15)}))
 
 
 def test_a_classifier_without_features_refuses_examples_and_ignores_descriptions_as_before(tmp_path: Path) -> None:
@@ -198,3 +198,16 @@ def test_a_classifier_without_features_refuses_examples_and_ignores_descriptions
     assert not any("can never be chosen" in one.message for one in lint(described, LABELS).warnings)
     (error,) = lint(load(written(tmp_path, {"sql": {"examples": ["a"]}})), LABELS, describes=False).errors
     assert "gives no features" in error.message
+
+
+def test_features_that_cannot_be_kept_are_one_warning_and_the_service_goes_on(
+    prepared: PreparedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as on a full disk; it is told again only where other texts are read."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "missing"))
+    changed = ADAPTERS | {"captain-barnaby": {"description": "Answers questions about the weather."}}
+    after = prepare(written(tmp_path, changed), prepared)
+    assert after.classifier.head is not None
+    message = f"{tmp_path}/missing/features.bin cannot be written (No such file or directory): "
+    assert len([one for one in after.warnings if one.startswith(message)]) == 1
+    assert "features.bin" not in "".join(prepare(written(tmp_path, changed), after).warnings)

@@ -95,7 +95,7 @@ def prepare(
     """
     reads(path)
     data, origin = text or (content(path), path)
-    loaded = load_text(decoded(data, origin), path, origin)
+    loaded = load_text(decoded(data, origin), path, origin, reads)
     config, promoted = with_classifier(loaded.config, promoted)
     loaded = dataclasses.replace(loaded, config=config)
     for file in config.pointsman.server.tls_files:
@@ -124,7 +124,7 @@ def prepare(
     certificates = (_certificate(server.tls), _certificate(server.admin_tls))
     warnings += kept_encoder.keep(found)
     # Last, as it would have to be closed if anything else failed.
-    classifier, trouble = _classifier(config, found, shadow.inside, previous, hash_key)
+    classifier, trouble = _classifier(config, found, shadow.inside, previous, hash_key, warnings.append)
     if trouble is not None:
         shadow = _ShadowArtifact(error=trouble)
         warnings.append(shadow_unread(loaded, trouble).render(str(origin)))
@@ -145,7 +145,12 @@ def prepare(
 
 
 def _classifier(
-    config: Config, found: Artifact, shadow: Artifact | None, previous: PreparedConfig | None, hash_key: bytes
+    config: Config,
+    found: Artifact,
+    shadow: Artifact | None,
+    previous: PreparedConfig | None,
+    hash_key: bytes,
+    warn: Callable[[str], object],
 ) -> tuple[Classifier, str | None]:
     """Return the classifier, with the encoder of `previous` if that has its graph; `shadow` is read in its runs.
 
@@ -157,7 +162,8 @@ def _classifier(
         if found.base is not None and (before is None or before.artifact != found):
             encoder.prove(found)
         shadow, trouble = _proven(encoder, shadow, before)
-        head = make_head(config, found, encoder.features, None if previous is None else previous.classifier.head)
+        known = None if previous is None else previous.classifier.head
+        head = make_head(config, found, encoder.features, known, warn)
         made = Classifier(encoder, found, head, shadow)
     except BaseException:
         if before is None:

@@ -112,6 +112,6 @@ def _stamp(path: Path) -> Stamp | None:
     """
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # a NUL character
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,13 +1,14 @@
 """Make the head of a config's described categories: read their texts with the encoder, and fit.
 
-Features are kept in memory and in the state directory, so that only new texts are read. All of it runs on one thread of
-low priority, text by text, beside the requests.
+Features are kept in memory and in the state directory, so that only new texts are read. All of it runs on threads of
+low priority, a few texts at a time, beside the requests.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,10 +17,11 @@ import numpy as np
 from pointsman import files
 from pointsman.classify import artifact, described
 from pointsman.classify.artifact import Artifact
+from pointsman.classify.classification import as_bytes
 from pointsman.classify.described import EMPTY, CategoryTexts, DescribedHead, Languages
 from pointsman.classify.engine import Array
 from pointsman.classify.language import LanguageGate
-from pointsman.classify.manifest import ORDINARY
+from pointsman.classify.manifest import ORDINARY, Manifest
 from pointsman.classify.workers import NICE_BACKGROUND, workers
 from pointsman.config.labels import cover
 from pointsman.config.model import Config
@@ -29,46 +31,69 @@ MAX_TEXT_TOKENS = 128
 FEATURES = "features.bin"
 MAX_FEATURES_BYTES = 64 << 20
 
-Read = Callable[[str, int], Array | None]
-"""Returns the features of a text, of at most so many tokens, shape [width]."""
+RUN_TEXTS = 4
+"""Texts of a run, which has the price of one or two; longer runs would keep requests from a core for longer."""
+READERS = 2
+
+Read = Callable[[Sequence[str], int], Array | None]
+"""Returns the features of texts, of at most so many tokens each, shape [texts, width]."""
+Texts = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
+"""Described category to its descriptions and examples."""
 
 
 def make_head(
-    config: Config, loaded: Artifact, read: Read, previous: DescribedHead | None = None
+    config: Config,
+    loaded: Artifact,
+    read: Read,
+    previous: DescribedHead | None = None,
+    warn: Callable[[str], object] = lambda _: None,
 ) -> DescribedHead | None:
     """Return the head of the described categories, None if there are none; raises CannotStart.
 
-    `previous` is returned if nothing has changed.
+    `previous` is returned if nothing has changed. `warn` gets what the operator should know.
     """
+    texts = texts_of(config, loaded.manifest)
+    if not texts:
+        return None
     manifest = loaded.manifest
-    if manifest.features is None:
-        return None
-    descriptions = cover(config, manifest.labels).descriptions
-    if not descriptions:
-        return None
-    examples = {category.name: category.examples for category in config.categories}
-    texts = {name: (given, examples[name]) for name, given in descriptions.items()}
     made_of = [manifest.encoder, manifest.files.get(ORDINARY), manifest.languages, texts]
     key = hashlib.sha256(msgspec.json.encode(made_of)).hexdigest()
     if previous is not None and previous.key == key:
         return previous
+
+    def made() -> DescribedHead:
+        categories, ordinary = features_of(texts, loaded, read, warn)
+        return described.fit(categories, ordinary, key, _languages(loaded, texts))
+
     with workers(1, nice=NICE_BACKGROUND, name="heads") as thread:
-        return thread.submit(_made, loaded, read, texts, key).result()
+        return thread.submit(made).result()
 
 
-def _made(
-    loaded: Artifact, read: Read, texts: dict[str, tuple[tuple[str, ...], tuple[str, ...]]], key: str
-) -> DescribedHead:
+def texts_of(config: Config, manifest: Manifest) -> Texts:
+    """Return the descriptions and the examples of each described category."""
+    if manifest.features is None:
+        return {}
+    examples = {category.name: category.examples for category in config.categories}
+    descriptions = cover(config, manifest.labels).descriptions
+    return {name: (given, examples[name]) for name, given in descriptions.items()}
+
+
+def features_of(
+    texts: Texts, loaded: Artifact, read: Read, warn: Callable[[str], object] = lambda _: None
+) -> tuple[dict[str, CategoryTexts], Array]:
+    """Return the features of texts by category, and of ordinary requests; raises CannotStart."""
     ordinary = artifact.read_ordinary(loaded)
     if ordinary is None:
         raise ArtifactError(f"{loaded.folder}: has no ordinary requests to compare with; export the classifier again")
-    known = _KnownFeatures(read, loaded.manifest.encoder or "", ordinary.shape[1])
+    known = _KnownFeatures(loaded.manifest.encoder or "", ordinary.shape[1])
+    known.read(read, [text for some in texts.values() for of in some for text in of])
     categories = {name: CategoryTexts(known.of(given), known.of(examples)) for name, (given, examples) in texts.items()}
-    known.store()
-    return described.fit(categories, ordinary, key, _languages(loaded, texts))
+    if (trouble := known.store()) is not None:
+        warn(trouble)
+    return categories, ordinary
 
 
-def _languages(loaded: Artifact, texts: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]) -> Languages:
+def _languages(loaded: Artifact, texts: Texts) -> Languages:
     """Return the languages of each category's examples, as far as they are certain."""
     if not loaded.manifest.languages:
         return EMPTY
@@ -86,8 +111,7 @@ class _KnownFeatures:
     A row of the file is 16 bytes of a hash of encoder and text, and the features as 32-bit floats.
     """
 
-    def __init__(self, read: Read, encoder: str, width: int) -> None:
-        self._read = read
+    def __init__(self, encoder: str, width: int) -> None:
         self._encoder = encoder.encode()
         self._form = np.dtype([("key", "S16"), ("values", "<f4", (width,))])
         folder = files.state_directory()
@@ -95,33 +119,34 @@ class _KnownFeatures:
         self._stored = {} if self._file is None else dict(self._kept(self._file))
         self._used: dict[bytes, Array] = {}
 
+    def read(self, read: Read, texts: Iterable[str]) -> None:
+        """Read the texts whose features are not known, with READERS threads; raises CannotStart."""
+        keys = {self._key(text): text for text in texts}
+        self._used = {key: self._stored[key] for key in keys if key in self._stored}
+        new = [key for key in keys if key not in self._used]
+        runs = [[keys[key] for key in new[at : at + RUN_TEXTS]] for at in range(0, len(new), RUN_TEXTS)]
+        with workers(READERS, nice=NICE_BACKGROUND, name="features") as threads:
+            rows = [row for found in threads.map(functools.partial(_run, read), runs) for row in found]
+        self._used.update(zip(new, rows, strict=True))
+
     def of(self, texts: tuple[str, ...]) -> Array:
-        """Return the features of texts, shape [texts, width]; raises CannotStart."""
-        rows = [self._one(text) for text in texts]
+        """Return the features of texts that were read, shape [texts, width]."""
+        rows = [self._used[self._key(text)] for text in texts]
         return np.array(rows, np.float32).reshape(len(rows), self._form["values"].shape[0])
 
-    def store(self) -> None:
-        """Write the features that were used, if some are new; without room, the next start reads the texts again."""
+    def store(self) -> str | None:
+        """Write the features that were used, if some are new; return what the operator should know, if that fails."""
         if self._file is None or self._used.keys() == self._stored.keys():
-            return
+            return None
         rows = np.array(list(self._used.items()), self._form)
         try:
             files.write(self._file, rows.tobytes(), replace=True, mode=0o600)
-        except OSError:
-            return
+        except OSError as error:
+            return f"{self._file} cannot be written ({error.strerror}): the next start reads all described texts again"
+        return None
 
-    def _one(self, text: str) -> Array:
-        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, key=self._encoder[:64]).digest()
-        found = self._used.get(key, self._stored.get(key))
-        if found is None:
-            try:
-                found = self._read(text, MAX_TEXT_TOKENS)
-            except Exception as error:
-                raise CannotStart(f"the classifier failed on {text[:80]!r}: {error}") from error
-            if found is None or not np.isfinite(found).all():
-                raise CannotStart(f"the classifier has no features for {text[:80]!r}")
-        self._used[key] = found
-        return found
+    def _key(self, text: str) -> bytes:
+        return hashlib.blake2b(as_bytes(text), digest_size=16, key=self._encoder[:64]).digest()
 
     def _kept(self, file: Path) -> Iterator[tuple[bytes, Array]]:
         try:
@@ -132,3 +157,15 @@ class _KnownFeatures:
             for row in np.frombuffer(data, self._form):
                 if np.isfinite(row["values"]).all():
                     yield row["key"].ljust(16, b"\0"), row["values"]  # NumPy takes zeros at the end for padding
+
+
+def _run(read: Read, texts: Sequence[str]) -> Array:
+    """Return the features of texts, shape [texts, width]; raises CannotStart."""
+    try:
+        found = read(texts, MAX_TEXT_TOKENS)
+    except Exception as error:
+        raise CannotStart(f"the classifier failed on a text such as {texts[0][:80]!r}: {error}") from error
+    for at, text in enumerate(texts):
+        if found is None or not np.isfinite(found[at]).all():
+            raise CannotStart(f"the classifier has no features for {text[:80]!r}")
+    return np.asarray(found)

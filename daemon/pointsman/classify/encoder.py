@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -217,14 +217,14 @@ class Encoder:
     def _guess(self, text: str) -> int:
         return min(self._window.max_tokens, 2 + len(as_bytes(text)) // BYTES_PER_TOKEN_GUESS)
 
-    def features(self, text: str, max_tokens: int) -> Array | None:
-        """Return the features of a text, shape [width], of at most `max_tokens` tokens; None without features.
+    def features(self, texts: Sequence[str], max_tokens: int) -> Array | None:
+        """Return the features of texts of at most `max_tokens` tokens each, shape [texts, width]; None without any.
 
         Blocks for a run beside those of the workers; raises the errors of the library. For any thread.
         """
         window = TextWindow.even(min(max_tokens, self._window.max_tokens))
-        found = self._engine.read([self._tokenizer.encode([window.cut_text(text)], window)[0].ids])
-        return None if found.features is None else found.features[0]
+        encoded = self._tokenizer.encode([window.cut_text(text) for text in texts], window)
+        return self._engine.read([one.ids for one in encoded]).features
 
     def prove(self, head: Artifact) -> None:
         """Prove a head on this encoder, beside the workers' runs; raises ArtifactError. For any thread."""

@@ -16,7 +16,7 @@ from pointsman.classify.calibration import Calibration
 from pointsman.classify.manifest import Manifest
 from pointsman.classify.providers import advice, default_providers
 from pointsman.classify.shadow import ShadowOptions, proven
-from pointsman.cli import shares
+from pointsman.cli import deep, shares
 from pointsman.cli.lookup import unresolved
 from pointsman.columns import columns
 from pointsman.config import overlay
@@ -26,7 +26,7 @@ from pointsman.config.labels import Coverage, cover
 from pointsman.config.lint import lint, lint_shadow, shadow_unread
 from pointsman.config.load import INSTALLED, LoadedConfig, content, default_path, in_order, load
 from pointsman.config.model import Category, Config
-from pointsman.config.words import Keys
+from pointsman.config.words import Keys, listing
 from pointsman.errors import ArtifactError, CannotStart, ConfigError, Problem
 from pointsman.routing import threshold_problems
 from pointsman.routing.threshold_errors import HEAD, both_errors, cells
@@ -35,18 +35,19 @@ from pointsman.routing.thresholds import Threshold, at_precision, thresholds
 
 LOOK_UP_SECONDS = 3.0
 MAX_SHOWN_ROTATIONS = 10
+MAX_SHOWN_ADAPTERS = 10
 _MODEL_ID: Keys = ("classifier", "category_model", "model_id")
 
 
 def run(options: argparse.Namespace) -> int:
     """Check the named file, or the default one."""
-    return check(options.file, sys.stdout, options.listen)
+    return check(options.file, sys.stdout, options.listen, with_encoder=options.deep)
 
 
-def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
+def check(path: Path | None, out: TextIO, listen: Iterable[str] = (), *, with_encoder: bool = False) -> int:
     """Check a config file, by default `default_path()`, and its labels; return 0 if the service could start.
 
-    `listen` are the addresses of sockets that the service would inherit.
+    `listen` are the addresses of sockets that the service would inherit. `with_encoder` judges described categories.
     """
     try:
         loaded = load(path or default_path())
@@ -74,7 +75,7 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
     elsewhere = _unavailable(loaded, summary.manifest)
     state = files.service_state() if loaded.path == INSTALLED else files.state_directory()
     about_thresholds = _about_thresholds(loaded, summary, state)
-    here = [*_unresolved(loaded), *_rolled_back(loaded, state)]
+    here = [*_unnamed(loaded), *_unresolved(loaded), *_rolled_back(loaded, state)]
     warnings = [*findings.warnings, *trouble, *elsewhere, *here, *about_thresholds]
     _print("warning", in_order(warnings), file, out)
     count = len(errors) + _keys(loaded, out)
@@ -89,7 +90,17 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = ()) -> int:
         print("\n".join(["", title, *shadow.table(loaded.config)]), file=out)
     if lines := list(shares.lines(loaded, state)):
         print("\n".join(["", *lines]), file=out)
-    return 0
+    return 0 if not with_encoder or _deep(loaded, out) else 1
+
+
+def _deep(loaded: LoadedConfig, out: TextIO) -> bool:
+    """Print how well the described categories are told apart; return False, after an error, if that cannot be told."""
+    try:
+        print("\n".join(["", *deep.lines(loaded)]), file=out)
+    except CannotStart as error:
+        print(f"error: {error}", file=out)
+        return False
+    return True
 
 
 class _ArtifactSummary(NamedTuple):
@@ -178,6 +189,19 @@ def _keys(loaded: LoadedConfig, out: TextIO) -> int:
     if more := found.rotating[MAX_SHOWN_ROTATIONS:]:
         print(f"{file}: and {len(more)} more keys have two secrets; `pointsman keys list` shows them", file=out)
     return len(found.errors)
+
+
+def _unnamed(loaded: LoadedConfig) -> Iterator[Problem]:
+    """Yield the adapters that no decision can choose."""
+    routing = loaded.config.pointsman.routing
+    trials = [one.canary.adapter for one in routing.categories.values() if one.canary is not None]
+    named = loaded.config.choices.union(trials, (rule.adapter for rule in routing.rules if rule.adapter is not None))
+    for base, model in loaded.config.model_config.items():
+        if missing := [lora.name for lora in model.loras if lora.name not in named]:
+            more = f" and {len(missing) - MAX_SHOWN_ADAPTERS} more" if len(missing) > MAX_SHOWN_ADAPTERS else ""
+            message = f"no category names {listing(missing[:MAX_SHOWN_ADAPTERS])}{more}: no prompt is routed there"
+            fix = "`pointsman init --add` writes a category for each"
+            yield loaded.source_map.problem(("model_config", base, "loras"), message, fix)
 
 
 def _unresolved(loaded: LoadedConfig) -> Iterator[Problem]:

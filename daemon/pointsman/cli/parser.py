@@ -71,6 +71,12 @@ def _check(commands: _Commands) -> None:
         metavar="ADDRESS",
         help="an address at which systemd listens for the service (pointsman.socket), host:port or unix:/path",
     )
+    command.add_argument(
+        "--deep",
+        action="store_true",
+        help="also load the classifier, and say which described categories are near each other, which of their "
+        "examples go elsewhere, and where more of them would help",
+    )
 
 
 def _init(commands: _Commands) -> None:

@@ -17,6 +17,8 @@ MAX_EXAMPLES = 200
 """Of one category."""
 MAX_ALL_EXAMPLES = 2000
 MAX_EXAMPLE_CHARACTERS = 10_000
+MAX_QUOTED = 60
+"""Characters of an example in a message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,12 @@ class Category:
         "Prompts that belong to the category; with them, labels no longer count for it. Each is read up to 128 tokens.",
         (),
     )
+    examples_file: str | None = option(
+        "File (relative to this one) with more examples: a prompt on each line of a `.txt`, or a `.jsonl` of rows "
+        '`{"text": "..."}`. At most 1 MiB.',
+        None,
+        file=True,
+    )
     mmlu_categories: tuple[str, ...] = option("The classifier's labels that this category covers.", ())
     labels: tuple[str, ...] = option("Alias of `mmlu_categories`.", ())
     system_prompt: str = option("System prompt that is added to requests of this category.", "")
@@ -69,16 +77,18 @@ class Category:
 def problems(categories: Sequence[Category], source_map: SourceMap) -> Iterator[Problem]:
     """Yield the problems of each category, except for what its entries name."""
     yield from source_map.names((((i, "name"), one.name) for i, one in enumerate(categories)), str.casefold)
-    if (count := sum(len(one.examples) for one in categories)) > MAX_ALL_EXAMPLES:
-        message = f"{count:,} examples in all categories, at most {MAX_ALL_EXAMPLES:,} are read"
+    if sum(len(one.examples) for one in categories) > MAX_ALL_EXAMPLES:
+        message = f"more than {MAX_ALL_EXAMPLES:,} examples in all categories"
         yield source_map.problem((), message, "keep the most different ones; `pointsman fit` reads more")
+    yield from _shared_examples(categories, source_map)
     for i, category in enumerate(categories):
         if not category.model_scores and source_map.known(i, "model_scores"):
             fix = "add an entry with model, and lora_name for an adapter"
             yield source_map.problem((i, "model_scores"), "no model answers this category", fix)
         if category.examples and (category.mmlu_categories or category.labels):
             message = "labels and examples exclude each other: a category is covered by labels, or described by texts"
-            yield source_map.problem((i, "examples"), message, "remove examples, or the list of labels")
+            fix = "remove the examples, or the list of labels"
+            yield source_map.problem((i, _given_by(i, source_map)), message, fix)
         yield from _example_problems(i, category.examples, source_map)
         both = {fold(x) for x in category.labels}, {fold(x) for x in category.mmlu_categories}
         if all(both) and both[0] != both[1]:
@@ -89,17 +99,38 @@ def problems(categories: Sequence[Category], source_map: SourceMap) -> Iterator[
 def _example_problems(index: int, examples: Sequence[str], source_map: SourceMap) -> Iterator[Problem]:
     if len(examples) > MAX_EXAMPLES:
         message = f"{len(examples)} examples, at most {MAX_EXAMPLES} are read"
-        yield source_map.problem(
-            (index, "examples"), message, "keep the most different ones; `pointsman fit` reads more"
-        )
+        fix = "keep the most different ones; `pointsman fit` reads more"
+        yield source_map.problem((index, _given_by(index, source_map)), message, fix)
     for at, text in enumerate(examples):
-        if not text.strip() or len(text) > MAX_EXAMPLE_CHARACTERS:
-            what = (
-                f"has {len(text):,} characters, at most {MAX_EXAMPLE_CHARACTERS:,} are read"
-                if text.strip()
-                else "is empty"
-            )
-            yield source_map.problem((index, "examples", at), f"the example {what}", "write what a user would ask")
+        if (trouble := example_trouble(text)) is not None:
+            yield source_map.problem((index, "examples", at), *trouble)
+
+
+def _given_by(index: int, source_map: SourceMap) -> str:
+    return "examples" if source_map.has(index, "examples") else "examples_file"
+
+
+def example_trouble(text: str) -> tuple[str, str] | None:
+    """Return what is wrong with an example, and the fix; None if it can be used."""
+    fix = "write what a user would ask"
+    if not text.strip():
+        return "the example is empty", fix
+    if len(text) > MAX_EXAMPLE_CHARACTERS:
+        return f"the example has {len(text):,} characters, at most {MAX_EXAMPLE_CHARACTERS:,} are read", fix
+    return None
+
+
+def _shared_examples(categories: Sequence[Category], source_map: SourceMap) -> Iterator[Problem]:
+    """Yield the first example of each category that an earlier one has as well."""
+    owners: dict[str, int] = {}
+    for i, category in enumerate(categories):
+        for at, text in enumerate(category.examples):
+            if text.strip() and (owner := owners.setdefault(fold(text), i)) != i:
+                listed = source_map.has(i, "examples", at)
+                message = f'{text[:MAX_QUOTED]!r} is an example of "{categories[owner].name}", too'
+                where = (i, "examples", at) if listed else (i, "examples_file")
+                yield source_map.problem(where, message, "remove it from one of the two")
+                break
 
 
 def warnings(categories: Sequence[Category], source_map: SourceMap) -> Iterator[Problem]:

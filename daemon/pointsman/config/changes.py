@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 MAX_TEXT_CHARACTERS = 200
+MAX_ITEMS = 20
 
 
 class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
     """A changed value: `path` as in `categories[law].system_prompt`; None if only one side has the key.
 
-    Long texts are truncated.
+    Long texts and lists are truncated.
     """
 
     path: str
@@ -58,5 +59,5 @@ def _shown(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _shown(item) for name, item in value.items()}
     if isinstance(value, tuple):
-        return [_shown(item) for item in value]
+        return [*map(_shown, value[:MAX_ITEMS]), *(["…"] if len(value) > MAX_ITEMS else [])]
     return value

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pointsman.config import base_model, category, classifier, cross_checks, endpoint, log, relay, rules, server
+from pointsman.config.category import MAX_QUOTED
 from pointsman.config.labels import Coverage, cover
 from pointsman.config.load import LoadedConfig, in_order
 from pointsman.config.words import Keys, choose, closest, fold, listing
 from pointsman.errors import Problem
+
+MIN_DESCRIPTION_WORDS = 3
+# In scripts without spaces, from Thai to Tibetan and in East Asia, each character counts as a word.
+_UNSPACED = "\u0e00-\u0fff\u3040-\u9fff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,10 @@ def lint(
     warnings = [
         *loaded.warnings,
         *mapping[1],
-        *_unreachable(loaded, coverage, labels),
+        *_unreachable(loaded, coverage, labels, describes=describes),
         *_uncovered(loaded, coverage),
         *_builtin(loaded, coverage),
+        *_descriptions(loaded, coverage),
         *base_model.warnings(config.model_config, config.families, source_map.below("model_config")),
         *category.warnings(config.categories, source_map.below("categories")),
         *endpoint.warnings(config.vllm_endpoints, source_map.below("vllm_endpoints")),
@@ -118,7 +126,9 @@ def _doubled(loaded: LoadedConfig, coverage: Coverage) -> Iterator[Problem]:
         yield loaded.source_map.problem(_category(loaded, names[1]), message, fix)
 
 
-def _unreachable(loaded: LoadedConfig, coverage: Coverage, labels: Sequence[str]) -> Iterator[Problem]:
+def _unreachable(
+    loaded: LoadedConfig, coverage: Coverage, labels: Sequence[str], *, describes: bool
+) -> Iterator[Problem]:
     ruled = {rule.category for rule in loaded.config.pointsman.routing.rules}
     for name in coverage.unreachable:
         if name in coverage.unknown or name in ruled:
@@ -126,6 +136,7 @@ def _unreachable(loaded: LoadedConfig, coverage: Coverage, labels: Sequence[str]
         description = loaded.config.categories[int(_category(loaded, name)[1])].description
         near = _suggest(name, description, labels)
         fix = f"map it: mmlu_categories: [{listing(near)}]" if near else f"choose from: {listing(labels)}"
+        fix += "; or describe what it is for" if describes else ""
         message = f'the category "{name}" can never be chosen: no label is left for it'
         yield loaded.source_map.problem(_category(loaded, name), message, fix)
 
@@ -151,3 +162,21 @@ def _builtin(loaded: LoadedConfig, coverage: Coverage) -> Iterator[Problem]:
         message = f'"{name}" is not a label of the classifier; the built-in table maps it to {listing(labels)}'
         fix = f"make it explicit: mmlu_categories: [{listing(labels)}]"
         yield loaded.source_map.problem(_category(loaded, name), message, fix)
+
+
+def _descriptions(loaded: LoadedConfig, coverage: Coverage) -> Iterator[Problem]:
+    """Yield the described categories whose descriptions are too short, are only their names, or are another's."""
+    first: dict[tuple[str, ...], str] = {}
+    for name, texts in coverage.descriptions.items():
+        keys = _category(loaded, name)
+        names = {name, *(entry.lora_name or "" for entry in loaded.config.categories[int(keys[1])].model_scores)}
+        other = first.setdefault(tuple(map(fold, texts)), name)
+        if all(fold(text) in map(fold, names) or len(_WORD.findall(text)) < MIN_DESCRIPTION_WORDS for text in texts):
+            message = f'{texts[0][:MAX_QUOTED]!r} hardly says what "{name}" is for'
+            fix = f"describe it in a sentence, of at least {MIN_DESCRIPTION_WORDS} words that are not just its name"
+        elif other != name:
+            message = f'"{name}" has the same description as "{other}"'
+            fix = "say of each what the other one is not for"
+        else:
+            continue
+        yield loaded.source_map.problem((*keys, "description"), message, fix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pointsman import files
 from pointsman.config import semantic_router
 from pointsman.config import yaml_tree as tree
 from pointsman.config.decode import Walker
+from pointsman.config.examples import with_files
 from pointsman.config.model import Config
 from pointsman.config.source_map import SourceMap
 from pointsman.config.validate import validate
@@ -51,8 +53,13 @@ def load(path: Path) -> LoadedConfig:
     return load_text(read(path), path)
 
 
-def load_text(text: str, path: Path, origin: Path | None = None) -> LoadedConfig:
-    """Load the text of a config file, which problems call `origin`; raises ConfigError with all of them."""
+def load_text(
+    text: str, path: Path, origin: Path | None = None, reads: Callable[[Path], object] = lambda _: None
+) -> LoadedConfig:
+    """Load the text of a config file, which problems call `origin`; raises ConfigError with all of them.
+
+    `reads` gets each file of examples before it is read.
+    """
     shown = str(origin or path)
     parsed = tree.parse(text)
     newer = semantic_router.newer_form(parsed.root) if parsed.root else None
@@ -70,11 +77,14 @@ def load_text(text: str, path: Path, origin: Path | None = None) -> LoadedConfig
     # The walker sees values that the parser refused as empty: do not report them twice.
     refused = {(problem.path, problem.line) for problem in parsed.problems}
     built = [problem for problem in walker.problems if (problem.path, problem.line) not in refused]
-    problems = [*parsed.problems, *rewritten.problems, *built, *validate(config, source_map)]
+    folder = path.resolve().parent
+    categories, unread = with_files(config.categories, folder, source_map.below("categories"), reads)
+    config = dataclasses.replace(config, categories=categories)
+    problems = [*parsed.problems, *rewritten.problems, *built, *unread, *validate(config, source_map)]
     if problems:
         raise ConfigError(shown, in_order(problems))
     warnings = [*rewritten.warnings, *walker.warnings]
-    config = dataclasses.replace(config, pointsman=_anchored(config.pointsman, path.resolve().parent))
+    config = dataclasses.replace(config, pointsman=_anchored(config.pointsman, folder))
     return LoadedConfig(config, in_order(warnings), path, source_map)
 
 

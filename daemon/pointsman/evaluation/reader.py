@@ -117,10 +117,10 @@ class ArtifactRunner:
             seconds=np.array([found[position].seconds for position in sorted(timed)]),
         )
 
-    def _features(self, text: str, max_tokens: int) -> Array | None:
+    def _features(self, texts: Sequence[str], max_tokens: int) -> Array | None:
         window = TextWindow.even(max_tokens)
-        found = self._engine.read([self._tokenizer.encode([window.cut_text(text)], window)[0].ids])
-        return None if found.features is None else found.features[0]
+        encoded = self._tokenizer.encode([window.cut_text(text) for text in texts], window)
+        return self._engine.read([one.ids for one in encoded]).features
 
     def _one(self, text: str) -> _TextPrediction:
         started = time.perf_counter()
