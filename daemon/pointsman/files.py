@@ -23,17 +23,18 @@ def open_regular(path: str | Path, flags: int, mode: int = 0o600) -> int:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[BufferedReader]:
-    """Open a regular file; raises OSError, whose `strerror` names the cause."""
+def opened(path: Path, *, follow: bool = True) -> Iterator[BufferedReader]:
+    """Open a regular file, but no link to one without `follow`; raises OSError, whose `strerror` names the cause."""
     if "\0" in str(path):
         raise OSError(errno.EINVAL, "its path has a NUL character", str(path))
-    with open(path, "rb", opener=open_regular) as file:
+    more = 0 if follow else os.O_NOFOLLOW
+    with open(path, "rb", opener=lambda name, flags: open_regular(name, flags | more)) as file:
         yield file
 
 
-def read(path: Path, max_bytes: int) -> bytes:
+def read(path: Path, max_bytes: int, *, follow: bool = True) -> bytes:
     """Return the content of a regular file; raises OSError, also for a file larger than `max_bytes`."""
-    with opened(path) as file:
+    with opened(path, follow=follow) as file:
         size = os.fstat(file.fileno()).st_size
         content = file.read(max_bytes + 1) if size <= max_bytes else b""
     if max(size, len(content)) > max_bytes:  # the file may have grown since `fstat`

@@ -33,12 +33,14 @@ async def test_the_command_line_shows_loads_and_unloads(quiet: World) -> None:
     quiet.vllm.listed[:] = ["medical-lora", "legal-lora", "stranger"]
     shown = await quiet.cli()
     assert shown.returncode == 0
-    assert [line.split() for line in shown.stdout.splitlines()] == [
+    *rows, note = shown.stdout.splitlines()
+    assert note.startswith("unrouted: 1; `pointsman init --add` ")
+    assert [row.split() for row in rows] == [
         ["ENDPOINT", "ADAPTER", "BASE", "MODEL", "STATE"],
         ["vllm0", "technical-lora", BASE, "missing"],
         ["vllm0", "medical-lora", BASE, "served"],
         ["vllm0", "legal-lora", BASE, "served"],
-        ["vllm0", "stranger", BASE, "served,", "not", "in", "the", "config"],
+        ["vllm0", "stranger", BASE, "served,", "not", "in", "the", "config,", "unrouted"],
     ]
     loaded = await quiet.cli("load", "technical-lora")
     assert (loaded.returncode, loaded.stdout) == (0, "vllm0: loaded\n")

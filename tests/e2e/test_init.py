@@ -104,10 +104,11 @@ async def test_what_vllm_serves_becomes_a_config_that_passes_the_check(hostile: 
         "technical": "technical-lora",
         "medical": "medical-lora",
         "legal": "legal-lora",
+        "extra-lora": "extra-lora",
         "general": "base-model",
     }
     assert f"written for vLLM 0.32.0 at {url(hostile)}" in init.out
-    assert "extra-lora  commented out" in init.out
+    assert "extra-lora  extra-lora: a guess from the name: say what it is for" in init.out
     assert f"pointsman serve --config {init.file}" in init.out
     assert stat.S_IMODE(init.file.stat().st_mode) == 0o644
     assert [*init.file.parent.iterdir()] == [init.file]
@@ -260,6 +261,10 @@ NO_VLLM = {
     "no name": (whole(models(card("base"), card("", parent="base"))), "whose name is empty"),
     "a long name": (whole(models(card("x" * 501))), "longer than 500 characters"),
     "Pointsman": (whole(models(card("MoM"), card("base"))), "as Pointsman itself does"),
+    "long names": (
+        whole(models(card("base"), *(card(f"{n}{'x' * 490}", parent="base") for n in range(999)))),
+        "would be larger than 1,048,576 bytes",
+    ),
 }
 
 
@@ -332,6 +337,183 @@ async def test_a_place_that_cannot_be_written_is_named(force: bool, hostile: Hos
     init.file.parent.mkdir(parents=True)
     init.file.mkdir()
     assert str(init.file) in await init.refused(url(hostile), force=force)
+
+
+# --- cards ---------------------------------------------------------------------------------------------------------
+
+
+FLEET = ("sql-gen-v3", "discharge-summary-v2", "captain-barnaby", "legal-lora", "clause-finder", "commit-helper")
+ABOUT = {
+    "sql-gen-v3": "# sql-gen\n\nTurns a question about sales or stock into a SQL query for our warehouse.",
+    "captain-barnaby": "---\nlicense: mit\n---\nTalks like Captain Barnaby, an old pirate, who tells tales of the sea.",
+}
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, hostile: Hostile) -> Hostile:
+    """A vLLM with six adapters, of which two have a card, one a pipe for it, and one a folder that is a loop."""
+    folder = tmp_path / "adapters"
+    for name in FLEET:
+        (folder / name).mkdir(parents=True)
+    for name, text in ABOUT.items():
+        (folder / name / "adapter_config.json").write_text(
+            '{"base_model_name_or_path": "org/b", "task_type": "CAUSAL_LM"}'
+        )
+        (folder / name / "README.md").write_text(text)
+    os.mkfifo(folder / "clause-finder" / "adapter_config.json")
+    (folder / "commit-helper").rmdir()
+    (folder / "commit-helper").symlink_to("commit-helper")
+    hostile.models = whole(
+        models(card("base-model"), *(card(name, str(folder / name), "base-model") for name in FLEET))
+    )
+    return hostile
+
+
+async def test_an_adapter_is_described_by_its_card_and_one_without_by_its_name_as_the_summary_says(
+    fleet: Hostile, init: Init, tmp_path: Path
+) -> None:
+    assert await init(url(fleet)) == 0
+    config = load.load(init.file).config
+    assert {x.name: x.description for x in config.categories} == {
+        "sql-gen-v3": "Turns a question about sales or stock into a SQL query for our warehouse.",
+        "discharge-summary-v2": "discharge summary v2",
+        "captain-barnaby": "Talks like Captain Barnaby, an old pirate, who tells tales of the sea.",
+        "clause-finder": "clause finder",
+        "commit-helper": "commit helper",
+        "legal": "",
+        "general": "",
+    }
+    assert "\n    sql-gen-v3  sql-gen-v3: described by its card\n" in init.out
+    assert "\n    discharge-summary-v2  discharge-summary-v2: a guess from the name: say what it is for\n" in init.out
+    said = f"{tmp_path}/adapters/clause-finder/adapter_config.json: it is a pipe or a device, not a file"
+    assert f"\ncard not read: {said}\n" in init.out
+    assert "commit-helper/adapter_config.json: Too many levels of symbolic links" in init.out
+    assert check.check(init.file, io.StringIO()) == 0
+
+
+@pytest.mark.heavy
+async def test_a_prompt_reaches_the_adapter_that_a_card_describes(fleet: Hostile, init: Init, tmp_path: Path) -> None:
+    async with run_fake_vllm() as fake, aiohttp.ClientSession() as http:
+        listed = [{"id": "base-model", "parent": None}]
+        listed += [{"id": x, "parent": "base-model", "root": str(tmp_path / "adapters" / x)} for x in FLEET]
+        fake.models = {"data": listed}
+        assert await init(url(fake)) == 0
+        async with run_daemon(init.file, tmp_path) as daemon:
+            asked = "Write a SQL query for the sales of last year by warehouse"
+            assert await ask(http, daemon.base_url, asked) == "sql-gen-v3"
+
+
+# --- adding --------------------------------------------------------------------------------------------------------
+
+
+async def adds(file: Path) -> int:
+    return await asyncio.to_thread(main, ["init", "--add", "-o", str(file)])
+
+
+async def test_what_is_new_is_added_by_asking_the_endpoints_of_the_config_and_a_second_time_nothing_is(
+    hostile: Hostile, init: Init, fleet: Hostile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A link to the file stays one, the mode stays, and so does a byte order mark."""
+    listed = hostile.models
+    hostile.models = whole(models(card("base-model"), card("legal-lora", parent="base-model")))
+    assert await init(url(hostile)) == 0
+    link = init.file.parent / "link.yaml"
+    link.symlink_to(init.file.name)
+    init.file.write_bytes(b"\xef\xbb\xbf" + init.file.read_bytes())
+    init.file.chmod(0o640)
+    before = init.file.read_bytes()
+    fleet.models = listed
+
+    assert await adds(link) == 0
+    out, err = capsys.readouterr()
+    assert (out.count("card not read: "), err) == (2, "")
+    assert f"{link}: changed\n  sql-gen-v3  sql-gen-v3: described by its card\n" in out
+    assert out.endswith(f"next: `pointsman check {link}`\n")
+    assert (link.is_symlink(), stat.S_IMODE(init.file.stat().st_mode)) == (True, 0o640)
+    after = init.file.read_bytes()
+    assert after.startswith(b"\xef\xbb\xbf# Written by")
+    lines = after.splitlines()
+    assert [line for line in before.splitlines() if line not in lines] == []
+    assert check.check(init.file, io.StringIO()) == 0
+    assert len(load.load(init.file).config.categories) == 2 + 5
+
+    assert await adds(link) == 0
+    assert capsys.readouterr().out == f"{link}: nothing to add\n"
+    assert init.file.read_bytes() == after
+
+
+async def test_where_nothing_can_be_added_the_lines_to_paste_are_printed_and_the_status_is_4(
+    hostile: Hostile, init: Init, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is in brackets, or may not be written."""
+    assert await init(url(hostile)) == 0
+    hostile.models = whole(models(card("base-model"), card("sql", "/srv/sql", "base-model")))
+    block = init.file.read_text()
+    flow = yaml.safe_dump(yaml.safe_load(block), default_flow_style=True)
+    for content, why in ((flow, "its `categories` are not a list"), (block, "it is not writable")):
+        init.file.write_text(content)
+        assert await adds(init.file) == 4
+        out, err = capsys.readouterr()
+        assert out.startswith(f"{init.file}: not changed: {why}")
+        assert "at the end of `model_config.base-model.loras`, which is at line" in out
+        assert '\n      - name: "sql"\n        path: "/srv/sql"\n' in out
+        assert '\n  - name: "sql"\n    description: "sql"    # a guess from the name: say what it is for\n' in out
+        assert (init.file.read_text(), err) == (content, "")
+        assert [*init.file.parent.iterdir()] == [init.file]
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+
+
+async def test_a_config_that_changes_meanwhile_is_left_alone(
+    hostile: Hostile, init: Init, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await init(url(hostile)) == 0
+
+    async def change_then_answer(exchange: Exchange) -> None:
+        init.file.write_text(f"{init.file.read_text()}# mine\n")
+        await whole(models(card("base-model"), card("sql", parent="base-model")))(exchange)
+
+    hostile.models = change_then_answer
+    assert await adds(init.file) == 1
+    assert "has changed meanwhile; run the command again" in capsys.readouterr().err
+    assert init.file.read_text().endswith("# mine\n")
+    assert "sql" not in init.file.read_text()
+
+
+async def test_an_endpoint_that_does_not_answer_is_left_out_and_one_must(
+    hostile: Hostile, init: Init, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await init(url(hostile)) == 0
+    hostile.models = whole(models(card("base-model"), card("sql", parent="base-model")))
+    second = f"  - name: second\n    address: 127.0.0.1\n    port: {reserve_port()}\n"
+    text = init.file.read_text().replace("vllm_endpoints:\n", f"vllm_endpoints:\n{second}")
+    init.file.write_text(text)
+    assert await adds(init.file) == 0
+    assert "left out: no connection" in capsys.readouterr().err
+    assert "sql" in init.file.read_text()
+
+    init.file.write_text(text.replace(f"port: {hostile.port}", f"port: {reserve_port()}"))
+    before = init.file.read_text()
+    assert await adds(init.file) == 1
+    assert capsys.readouterr().err.count("no connection") == 1
+    assert init.file.read_text() == before
+
+
+async def test_the_endpoints_get_the_configs_key(hostile: Hostile, init: Init, tmp_path: Path) -> None:
+    hostile.models = locked(MODELS)
+    (tmp_path / "key").write_text("sekret\n")
+    assert await init(url(hostile), key_file=tmp_path / "key") == 0
+    assert await adds(init.file) == 0
+    (tmp_path / "key").write_text("another\n")
+    assert await adds(init.file) == 1
+
+
+@pytest.mark.parametrize("more", [["--force"], ["--vllm", "127.0.0.1:1"], ["--api-key-file", "x"]])
+def test_adding_takes_no_other_option(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["init", "--add", *more])
+
+    assert left.value.code == 2
+    assert "--add asks the vllm_endpoints of the config" in capsys.readouterr().err
 
 
 # --- the command line ----------------------------------------------------------------------------------------------

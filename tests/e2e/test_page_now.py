@@ -288,6 +288,23 @@ async def test_two_hundred_adapters_have_looks_of_their_own(browser: Browser, po
     assert await browser.run("return document.querySelectorAll('*').length") < 8_000
 
 
+async def test_unrouted_adapters_are_told_with_the_command(browser: Browser, port: PagePort) -> None:
+    """Also where nothing else is said of models, and only where there are some."""
+    await opened(browser, port)
+    assert "nrouted" not in await browser.run("return document.body.innerText")
+    adapters = [
+        {"name": "law", "state": "served"},
+        *({"name": x, "state": "served", "routed": False} for x in ("sql", "<b>")),
+    ]
+    endpoint = {"up": True, "reachable": True, "key_accepted": True, "breaker": "closed", "in_flight": 0}
+    endpoint |= {"base_models": [], "error": None, "adapters": adapters}
+    port.status |= {"endpoints": [{"endpoint": name} | endpoint for name in ("a", "b")]}
+    await opened(browser, port)
+    await shows(
+        browser, "Unrouted, as no category names them: sql, <b>. pointsman init --add writes a category for each."
+    )
+
+
 async def test_each_control_has_a_name(browser: Browser, busy: PagePort) -> None:
     await opened(browser, busy)
     await shows(browser, FAILING)

@@ -75,6 +75,7 @@ COMMANDS: dict[str, tuple[int, Callable[[Path, Path], list[object]]]] = {
     "status": (3, lambda bad, _: ["status", "--config", bad]),
     "serve": (3, lambda bad, _: ["serve", "--config", bad]),
     "init": (1, lambda bad, folder: ["init", "--vllm", "127.0.0.1:1", "-o", folder / "new", "--api-key-file", bad]),
+    "init --add": (3, lambda bad, _: ["init", "--add", "-o", bad]),
     "eval": (1, lambda bad, folder: ["eval", folder / "toy", bad]),
     "eval --config": (3, lambda bad, folder: ["eval", folder / "toy", folder / "rows", "--config", bad]),
     "eval --replay": (

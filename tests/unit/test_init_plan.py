@@ -1,10 +1,11 @@
-"""`pointsman init`: which adapter is for which labels, by its name and path."""
+"""`pointsman init`: which adapter is for which labels, by its name and path, and how any other is described."""
 
 from __future__ import annotations
 
 import pytest
 
-from pointsman.cli.init.plan import InitPlan, plan
+from pointsman.cli.init.card import Card
+from pointsman.cli.init.plan import InitPlan, TextCategory, describe, plan
 from pointsman.cli.init.served import Adapter, VllmInventory
 from support.config_files import LABELS
 
@@ -96,3 +97,69 @@ def test_the_order_is_that_of_vllm() -> None:
     found = planned(("stem", None), ("law", None), ("math", None))
 
     assert [category.adapter.name for category in found.categories] == ["stem", "law", "math"]
+
+
+# --- descriptions --------------------------------------------------------------------------------------------------
+
+
+def described(*names: str, base: str = BASE, **cards: str) -> list[TextCategory]:
+    adapters = [Adapter(name, base, None) for name in names]
+    return list(describe(adapters, {name: Card(text, "") for name, text in cards.items()}, LABELS, ["taken"]))
+
+
+def test_the_card_describes_an_adapter_and_else_its_name_does() -> None:
+    found = described("sql", "captain", sql="Writes SQL.", captain="")
+
+    assert [(one.description, one.guessed) for one in found] == [("Writes SQL.", False), ("captain", True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "guess"),
+    [
+        ("sql-gen-v3", "sql gen v3"),
+        ("CaptainBarnaby", "Captain Barnaby"),
+        ("llama-2-7b-sql", "sql"),  # without the words of the base model
+        ("llama-2", "llama 2"),
+        ("---", "adapter"),
+        ("法律", "法律"),
+        ("word " * 100, f"{('word ' * 59).strip()}…"),
+    ],
+)
+def test_the_guess_is_made_of_the_names_words(name: str, guess: str) -> None:
+    assert described(name, base="llama-2-7b")[0].description == guess
+
+
+@pytest.mark.parametrize(
+    ("name", "category"),
+    [
+        ("sql-gen_v3.1", "sql-gen_v3.1"),
+        ("org/sql gen", "org-sql-gen"),
+        ("\n: #", "adapter"),
+        ("x" * 500, "x" * 60),
+        ("general", "general-2"),
+        ("Taken", "Taken-2"),
+        ("Computer_Science", "Computer_Science-2"),  # a label
+        ("IT", "IT-2"),  # a common name of labels
+    ],
+)
+def test_the_category_is_named_after_the_adapter_but_as_nothing_else_is(name: str, category: str) -> None:
+    assert [one.name for one in described(name)] == [category]
+
+
+def test_no_two_categories_have_one_name_or_one_description() -> None:
+    """Two versions of an adapter have one card, and a `check` may refuse what cannot be told apart."""
+    found = described("a b", "a-b", "A/B", **dict.fromkeys(("a b", "a-b", "A/B"), "Writes SQL."))
+
+    assert [one.name for one in found] == ["a-b", "a-b-2", "A-B-3"]
+    assert len({one.description for one in found}) == 3
+
+
+def test_labels_that_a_category_of_the_config_has_are_nobody_elses() -> None:
+    adapters = (Adapter("law-v2", BASE, None), Adapter("stem", BASE, None), Adapter("sql", BASE, None))
+    found = plan(VllmInventory(None, {BASE: None}, adapters), LABELS, {"law": "legal", "math": "sums"}, ["stem"])
+
+    assert {x.name: x.labels for x in found.categories} == {
+        "stem-2": ("biology", "chemistry", "computer science", "engineering", "physics"),
+    }
+    assert {adapter.name: category for adapter, category in found.taken.items()} == {"law-v2": "legal"}
+    assert [adapter.name for adapter in found.unknown] == ["sql"]

@@ -1,4 +1,4 @@
-"""`pointsman init`: the text of the config loads, and so it does with what is commented out."""
+"""`pointsman init`: the text of the config loads and routes, and so it does with what is commented out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pointsman.cli.init.plan import plan
+from pointsman.cli.init.plan import describe, plan
 from pointsman.cli.init.served import Adapter, VllmInventory
 from pointsman.cli.init.text import render
 from pointsman.config.admin_address import with_admin_address
@@ -29,7 +29,9 @@ def served(*adapters: str, bases: tuple[str, ...] = ("base",), path: str | None 
 
 
 def text(found: VllmInventory, address: str = URL, key_file: str | None = None) -> str:
-    return render(found, plan(found, LABELS), Endpoint(name="vllm", address=address), key_file)
+    planned = plan(found, LABELS)
+    described = describe(planned.unknown, {}, LABELS, [category.name for category in planned.categories])
+    return render(found, planned, described, Endpoint(name="vllm", address=address), key_file)
 
 
 def judged(content: str) -> LoadedConfig:
@@ -68,14 +70,17 @@ def uncommented(content: str, first: str, lines: int) -> str:
     return "\n".join(rows) + "\n"
 
 
-def test_an_adapter_of_an_unknown_domain_only_needs_to_be_uncommented() -> None:
-    """And is then chosen by what its name says, until somebody says more."""
-    loaded = load_text(uncommented(text(served("law", "captain_barnaby-v2")), "- name: ", 7), PATH)
+def test_an_adapter_of_an_unknown_domain_is_described_by_its_name_which_is_marked_as_a_guess() -> None:
+    content = text(served("law", "captain_barnaby-v2"))
+    config = judged(content).config
 
-    assert lint(loaded, LABELS).errors == ()
-    category = loaded.config.categories[-1]
-    assert (category.name, category.model_scores[0].target) == ("captain_barnaby-v2", "captain_barnaby-v2")
-    assert cover(loaded.config, LABELS).descriptions == {"captain_barnaby-v2": ("captain barnaby v",)}
+    assert [(x.name, x.model_scores[0].target) for x in config.categories] == [
+        ("law", "law"),
+        ("captain_barnaby-v2", "captain_barnaby-v2"),
+        ("general", "base"),
+    ]
+    assert cover(config, LABELS).descriptions == {"captain_barnaby-v2": ("captain barnaby v2",)}
+    assert 'description: "captain barnaby v2"    # a guess from the name: say what it is for\n' in content
 
 
 def test_an_adapter_of_the_same_domain_only_needs_to_be_uncommented() -> None:

@@ -9,8 +9,8 @@ import pytest
 from pointsman.cli.status import render
 
 
-def adapter(name: str, state: str = "served", *, configured: bool = True) -> dict[str, Any]:
-    return {"name": name, "state": state, "configured": configured}
+def adapter(name: str, state: str = "served", *, configured: bool = True, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "state": state, "configured": configured, **fields}
 
 
 def endpoint(name: str = "vllm-primary", *adapters: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -105,6 +105,14 @@ def test_what_fails_or_is_slow_is_told_first_and_of_many_a_few() -> None:
     shown = lines(status(unwell=[unwell(f"m{number}", state="slow") for number in range(5)]))
     assert [line[:8] for line in shown[3:6]] == ["SLOW  m0", "SLOW  m1", "SLOW  m2"]
     assert shown[6] == "and 2 more that fail or are slow, see --json"
+
+
+def test_what_is_unrouted_is_told_with_the_command() -> None:
+    """A service of a former release does not know, and names nothing."""
+    adapters = [adapter("law", routed=True), adapter("sql", routed=False), adapter("x", configured=False, routed=False)]
+    shown = lines(status(endpoint("a", *adapters), endpoint("b", *adapters)))
+    assert shown[9] == "UNROUTED  2, see `pointsman init --add`: sql, x"
+    assert not any(line.startswith("UNROUTED") for line in lines(status(endpoint("a", adapter("law")))))
 
 
 def test_a_rollback_is_told() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pointsman.adapters.host import Host
@@ -39,12 +39,14 @@ def _adapters(config: Config, endpoint: Endpoint, host: Host, now: float) -> Ite
     wanted = {lora.name: (base, lora.path) for base, lora in configured(config, endpoint)}
     adapters = [card for card in host.cards or () if card.parent is not None]
     others = {card.id: (card.parent, None) for card in adapters if card.id not in wanted}
+    routable = config.routable
     for name, (base, path) in (wanted | others).items():
         failure = host.failures.get(name)
         yield {
             "name": name,
             "base_model": base,
             "configured": name in wanted,
+            "routed": name in routable,
             "path": path,
             "state": _state(host, name),
             "error": failure and failure.message,
@@ -69,6 +71,8 @@ def render(found: list[dict[str, Any]]) -> str:
     """Return the inventory as a table for a terminal."""
     rows = [("ENDPOINT", "ADAPTER", "BASE MODEL", "STATE")]
     notes = []
+    if names := unrouted(found):
+        notes.append(f"unrouted: {len(names):,}; `pointsman init --add` writes a category for each, or says why not")
     for host in found:
         rows += [(host["endpoint"], one["name"], one["base_model"], _state_text(one)) for one in host["adapters"]]
         if host["error"]:
@@ -78,10 +82,21 @@ def render(found: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, *notes])
 
 
+def unrouted(found: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the adapters of an inventory that no prompt reaches unless a client asks for one by its name."""
+    return list(dict.fromkeys(one["name"] for host in found for one in host["adapters"] if not _routed(one)))
+
+
+def _routed(adapter: dict[str, Any]) -> bool:
+    return bool(adapter.get("routed", True))  # a service of a former release does not say
+
+
 def _state_text(adapter: dict[str, Any]) -> str:
     text = str(adapter["state"])
     if not adapter["configured"]:
         text += ", not in the config"
+    if not _routed(adapter):
+        text += ", unrouted"
     if adapter["error"]:
         again = "" if adapter["retry_in_s"] is None else f", next try in {adapter['retry_in_s']} s"
         text += f": {adapter['error']} (failures: {adapter['failures']}{again})"

@@ -193,9 +193,7 @@ def _keys(loaded: LoadedConfig, out: TextIO) -> int:
 
 def _unnamed(loaded: LoadedConfig) -> Iterator[Problem]:
     """Yield the adapters that no decision can choose."""
-    routing = loaded.config.pointsman.routing
-    trials = [one.canary.adapter for one in routing.categories.values() if one.canary is not None]
-    named = loaded.config.choices.union(trials, (rule.adapter for rule in routing.rules if rule.adapter is not None))
+    named = loaded.config.routable
     for base, model in loaded.config.model_config.items():
         if missing := [lora.name for lora in model.loras if lora.name not in named]:
             more = f" and {len(missing) - MAX_SHOWN_ADAPTERS} more" if len(missing) > MAX_SHOWN_ADAPTERS else ""

@@ -1,4 +1,4 @@
-"""Run the command line. Exit codes: 0 success, 1 failure, 2 usage, 3 cannot start, 141 broken pipe.
+"""Run the command line. Exit codes: 0 success, 1 failure, 2 usage, 3 cannot start, 4 to do by hand, 141 broken pipe.
 
 docs/operations.md explains them for each command.
 """

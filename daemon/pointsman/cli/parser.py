@@ -13,6 +13,7 @@ from pointsman.arguments import ArgumentParser
 from pointsman.config.access import QueueField
 
 VERSION = f"pointsman {__version__}"
+DEFAULT_VLLM = "http://127.0.0.1:8000"
 WHERE = "/etc/pointsman/config.yaml if it exists, else config/config.yaml"
 _Commands: TypeAlias = "argparse._SubParsersAction[ArgumentParser]"
 
@@ -80,13 +81,13 @@ def _check(commands: _Commands) -> None:
 
 
 def _init(commands: _Commands) -> None:
-    command = commands.add_parser("init", help="write a config for the models of a running vLLM")
+    command = commands.add_parser("init", help="write a config for the models of a running vLLM, or add to one")
+    command.set_defaults(parser=command)
     command.add_argument(
         "--vllm",
         type=_address,
-        default="http://127.0.0.1:8000",
         metavar="URL",
-        help="its address, host:port, http(s)://... or unix:/path (default: %(default)s)",
+        help=f"its address, host:port, http(s)://... or unix:/path (default: {DEFAULT_VLLM})",
     )
     command.add_argument(
         "-o",
@@ -98,6 +99,11 @@ def _init(commands: _Commands) -> None:
     )
     command.add_argument("--api-key-file", type=Path, metavar="FILE", help="file with the key of vLLM's --api-key")
     command.add_argument("--force", action="store_true", help="overwrite an existing config")
+    command.add_argument(
+        "--add",
+        action="store_true",
+        help="insert a category for each adapter that none names into an existing config",
+    )
 
 
 def _migrate(commands: _Commands) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from pointsman.adapters.inventory import unrouted
 from pointsman.cli import mode
 from pointsman.cli.admin_client import AdminPort, read, understood
 
@@ -82,6 +83,8 @@ def _endpoints(endpoints: list[dict[str, Any]]) -> Iterator[str]:
             yield "  " + (one["error"] or ", ".join(_adapters(wanted)))
     if len(endpoints) > MAX_ENDPOINTS:
         yield f"and {len(endpoints) - MAX_ENDPOINTS} more, see --json"
+    if names := unrouted(endpoints):
+        yield f"UNROUTED  {len(names):,}, see `pointsman init --add`: {', '.join(names)}"
 
 
 def _state(endpoint: dict[str, Any]) -> str:

@@ -128,6 +128,13 @@ class Config:
         entries = [entry for category in self.categories for entry in category.model_scores]
         return frozenset({self.default_model, *(entry.lora_name or entry.model for entry in entries)})
 
+    @property
+    def routable(self) -> frozenset[str]:
+        """Return those and what canaries and rules name; any other adapter is unrouted: clients must ask for it."""
+        routing = self.pointsman.routing
+        canaries = [one.canary.adapter for one in routing.categories.values() if one.canary is not None]
+        return self.choices.union(canaries, (rule.adapter for rule in routing.rules if rule.adapter is not None))
+
     def base_of(self, name: str) -> str:
         """Return the base model of an adapter; any other name is returned unchanged."""
         for base, model in self.model_config.items():

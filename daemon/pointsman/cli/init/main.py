@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
 from pointsman import files
 from pointsman.classify.artifact import BUILTIN, read_manifest
-from pointsman.cli.init.plan import InitPlan, plan
-from pointsman.cli.init.served import InitError, VllmInventory, ask_vllm
-from pointsman.cli.init.text import ENDPOINT, render
+from pointsman.cli.init.card import read_cards
+from pointsman.cli.init.plan import describe, plan
+from pointsman.cli.init.served import Adapter, InitError, VllmInventory, ask_vllm
+from pointsman.cli.init.text import ENDPOINT, remarks, render, shown
 from pointsman.config import admin_address, load
 from pointsman.config.model import Endpoint
 from pointsman.config.secret import read_secret
@@ -47,11 +48,16 @@ def _run(vllm: str, output: Path, key_file: Path | None, *, force: bool, out: Te
     key = None if key_file is None else str(key_file.absolute())  # preserve links: rotating a key replaces one
     secret = None if key is None else read_secret(key, "--api-key-file")
     served = asyncio.run(ask_vllm(endpoint, secret))
-    planned = plan(served, read_manifest(BUILTIN).labels)
-    text = render(served, planned, endpoint, key)
+    labels = read_manifest(BUILTIN).labels
+    planned = plan(served, labels)
+    cards, unread = read_cards({adapter.name: adapter.path for adapter in planned.unknown})
+    described = describe(planned.unknown, cards, labels, [category.name for category in planned.categories])
+    text = render(served, planned, described, endpoint, key)
     load.load_text(text, output)
+    if len(text.encode()) > load.MAX_CONFIG_BYTES:
+        raise InitError(f"the config would be larger than {load.MAX_CONFIG_BYTES:,} bytes; serve fewer adapters")
     _write(output, text, force=force)
-    print("\n".join(_summary(served, planned, endpoint, output)), file=out)
+    print("\n".join(_summary(served, remarks(planned, described), unread, endpoint, output)), file=out)
 
 
 def _write(output: Path, text: str, *, force: bool) -> None:
@@ -68,15 +74,15 @@ def _taken(output: Path) -> str:
     return f"{output}: exists already; overwrite it with --force, or choose another file with -o"
 
 
-def _summary(served: VllmInventory, planned: InitPlan, endpoint: Endpoint, output: Path) -> Iterator[str]:
+def _summary(
+    served: VllmInventory, comments: Mapping[Adapter, str], unread: Iterable[str], endpoint: Endpoint, output: Path
+) -> Iterator[str]:
     version = f" {served.version}" if served.version else ""
     yield f"{output}: written for vLLM{version} at {endpoint.address}"
-    comments = {category.adapter: f"{category.name}: {', '.join(category.labels)}" for category in planned.categories}
-    comments |= {x: f"commented out: same domain as {c.adapter.name}" for c in planned.categories for x in c.others}
-    comments |= dict.fromkeys(planned.unknown, "commented out: neither its name nor its path tells its domain")
     for base in served.bases:
-        yield f"  {_shown(base)}" + ("  (default)" if base == served.default else "")
-        yield from (f"    {_shown(adapter.name)}  {_shown(comments[adapter])}" for adapter in served.of(base))
+        yield f"  {shown(base)}" + ("  (default)" if base == served.default else "")
+        yield from (f"    {shown(adapter.name)}  {shown(comments[adapter])}" for adapter in served.of(base))
+    yield from map(shown, unread)
     if not served.adapters:
         yield "no adapter is served, so the base model answers everything: start vLLM with --enable-lora --lora-modules"
     yield f"next: `pointsman check {output}`, then `{_command(output)}`"
@@ -88,7 +94,3 @@ def _command(output: Path) -> str:
         return f"pointsman serve --config {output}"
     runs = admin_address.INSTALLED_SOCKET.parent.exists()
     return f"systemctl restart {UNIT}" if runs else f"systemctl enable --now pointsman.socket {UNIT}"
-
-
-def _shown(text: str) -> str:
-    return text if text.isprintable() else ascii(text)

@@ -1,23 +1,30 @@
-"""Render the config as text, with comments on how to complete it; pure functions."""
+"""Render the config, or parts of it, as text with comments on how to complete it; pure functions."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 import yaml
 
-from pointsman.cli.init.plan import InitPlan, PlannedCategory, words
+from pointsman.cli.init.plan import InitPlan, PlannedCategory, TextCategory
 from pointsman.cli.init.served import Adapter, VllmInventory
 from pointsman.config.loops import own_listener
 from pointsman.config.model import Endpoint, ServerOptions
 from pointsman.config.server import DEFAULT_ADMIN
 
 ENDPOINT = "vllm"
+GUESS = "a guess from the name: say what it is for"
 
 
-def render(served: VllmInventory, planned: InitPlan, endpoint: Endpoint, key_file: str | None) -> str:
+def render(
+    served: VllmInventory,
+    planned: InitPlan,
+    described: Iterable[TextCategory],
+    endpoint: Endpoint,
+    key_file: str | None,
+) -> str:
     """Return the text of the config file."""
     version = f" {served.version}" if served.version else ""
     lines = [
@@ -40,16 +47,26 @@ def render(served: VllmInventory, planned: InitPlan, endpoint: Endpoint, key_fil
         "# Answers prompts that fit no category.",
         f"default_model: {_quoted(served.default)}",
         "",
-        "# mmlu_categories are the classifier's labels that a category covers; `general` covers the rest.",
+        "# mmlu_categories are the classifier's labels that a category covers; `general` covers the rest. One without",
+        "# labels is for prompts like its description; it is more often right with `examples`, a list of prompts.",
         "categories:",
-        *(line for category in planned.categories for line in _category(category)),
+        *(f"  {line}" for category in planned.categories for line in label_category(category)),
+        *(f"  {line}" for category in described for line in text_category(category)),
         "  - name: general",
-        *_scores(served.default, None),
-        *(line for adapter in planned.unknown for line in _unknown(adapter)),
+        *(f"  {line}" for line in _scores(served.default, None)),
         *(() if served.adapters else _no_adapters()),
         *_own(endpoint, key_file),
     ]
     return "\n".join(lines) + "\n"
+
+
+def remarks(planned: InitPlan, described: Iterable[TextCategory]) -> dict[Adapter, str]:
+    """Return, for a terminal, the place of each adapter in the config."""
+    return {
+        **{category.adapter: f"{category.name}: {', '.join(category.labels)}" for category in planned.categories},
+        **{x: f"commented out: same domain as {c.adapter.name}" for c in planned.categories for x in c.others},
+        **{x.adapter: f"{x.name}: {GUESS if x.guessed else 'described by its card'}" for x in described},
+    }
 
 
 def _address(endpoint: Endpoint) -> list[str]:
@@ -66,52 +83,46 @@ def _model(base: str, adapters: Sequence[Adapter]) -> Iterator[str]:
         return
     yield f"  {_quoted(base)}:"
     yield "    loras:"
-    for adapter in adapters:
-        yield f"      - name: {_quoted(adapter.name)}"
-        if adapter.path is not None:
-            yield f"        path: {_quoted(adapter.path)}"
+    yield from (f"      {line}" for adapter in adapters for line in lora(adapter))
 
 
-def _category(category: PlannedCategory) -> Iterator[str]:
-    yield f"  - name: {category.name}"
-    yield f"    mmlu_categories: [{', '.join(category.labels)}]"
+def lora(adapter: Adapter) -> list[str]:
+    """Return the lines of an item of `loras`."""
+    path = [] if adapter.path is None else [f"  path: {_quoted(adapter.path)}"]
+    return [f"- name: {_quoted(adapter.name)}", *path]
+
+
+def label_category(category: PlannedCategory) -> Iterator[str]:
+    """Yield the lines of a category, with the other adapters of its domain as comments."""
+    yield f"- name: {_quoted(category.name)}"
+    yield f"  mmlu_categories: [{', '.join(map(_quoted, category.labels))}]"
     yield from _scores(category.adapter.base, category.adapter.name)
     for adapter in category.others:
-        yield "      # The same domain. The highest score answers; `pointsman.routing.split: score` divides traffic:"
-        yield from _commented(_entry(adapter.base, adapter.name), 6)
+        yield "    # The same domain. The highest score answers; `pointsman.routing.split: score` divides traffic:"
+        yield from (f"    # {line}" for line in _entry(adapter.base, adapter.name))
+
+
+def text_category(category: TextCategory) -> Iterator[str]:
+    """Yield the lines of a described category."""
+    yield f"- name: {_quoted(category.name)}" + (f"    # for {_quoted(category.made_for)}" if category.made_for else "")
+    yield f"  description: {_quoted(category.description)}" + (f"    # {GUESS}" if category.guessed else "")
+    yield from _scores(category.adapter.base, category.adapter.name)
 
 
 def _scores(base: str, adapter: str | None) -> list[str]:
-    return ["    model_scores:", *_entry(base, adapter)]
+    return ["  model_scores:", *(f"    {line}" for line in _entry(base, adapter))]
 
 
 def _entry(base: str, adapter: str | None) -> list[str]:
-    lora = [] if adapter is None else [f"        lora_name: {_quoted(adapter)}"]
-    return [f"      - model: {_quoted(base)}", *lora, "        use_reasoning: false"]
-
-
-def _unknown(adapter: Adapter) -> Iterator[str]:
-    yield ""
-    yield f"  # No label tells what {_quoted(adapter.name)} is for. Say it in a sentence, better with prompts that it"
-    yield "  # should get, and uncomment the category:"
-    block = [
-        f"  - name: {_quoted(adapter.name)}",
-        f"    description: {_quoted(' '.join(words(adapter.name)) or adapter.name)}    # a guess by its name",
-        "    examples: []",
-        *_scores(adapter.base, adapter.name),
-    ]
-    yield from _commented(block, 2)
-
-
-def _commented(lines: Sequence[str], column: int) -> list[str]:
-    return [f"{line[:column]}# {line[column:]}" for line in lines]
+    name = [] if adapter is None else [f"  lora_name: {_quoted(adapter)}"]
+    return [f"- model: {_quoted(base)}", *name, "  use_reasoning: false"]
 
 
 def _no_adapters() -> list[str]:
     return [
         "",
         "  # vLLM serves no adapter yet. Start it with --enable-lora --lora-modules NAME=PATH, and run",
-        "  # `pointsman init --force` again.",
+        "  # `pointsman init --add`.",
     ]
 
 
@@ -140,3 +151,8 @@ def _listeners(endpoint: Endpoint) -> list[str]:
 def _quoted(text: str) -> str:
     """Return the text as a one-line YAML scalar."""
     return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=sys.maxsize).rstrip("\n")
+
+
+def shown(text: str) -> str:
+    """Return the text for a terminal."""
+    return text if text.isprintable() else ascii(text)

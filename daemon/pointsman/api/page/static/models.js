@@ -92,7 +92,17 @@ export function models(found, known, opened, redraw) {
         shown.length < rows.length ? h("button", {
             type: "button", class: "more", "data-key": "models", onclick: () => { opened.add("models"); redraw(); },
         }, `All ${count(rows.length)} models`) : null,
-        quiet.length ? h("p", {class: "quiet"}, `Served, and not asked in this time: ${quiet.slice(0, MAX_ROWS).join(", ")}${
-            quiet.length > MAX_ROWS ? ` and ${count(quiet.length - MAX_ROWS)} more` : ""}`) : null,
+        quiet.length ? h("p", {class: "quiet"}, `Served, and not asked in this time: ${listing(quiet)}`) : null,
     ].filter(Boolean);
 }
+
+// The adapters that no prompt reaches unless a client asks for one by its name, and what to do.
+export function unrouted(told) {
+    const adapters = told.endpoints.flatMap(one => one.adapters.filter(each => each.routed === false));
+    const names = [...new Set(adapters.map(each => each.name))];
+    return names.length ? [h("p", {class: "quiet"}, `Unrouted, as no category names them: ${listing(names)}. `,
+        h("code", {}, "pointsman init --add"), " writes a category for each.")] : [];
+}
+
+const listing = names => names.slice(0, MAX_ROWS).join(", ") + (
+    names.length > MAX_ROWS ? ` and ${count(names.length - MAX_ROWS)} more` : "");

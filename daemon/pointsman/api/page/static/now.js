@@ -6,7 +6,7 @@ import {bar, timeline} from "./chart.js";
 import {look, named, place, swatch} from "./colors.js";
 import {choice, facts, h, show, table} from "./dom.js";
 import {clock, count, day, duration, minute, percent, rate, routing, sum} from "./format.js";
-import {models, states, troubles} from "./models.js";
+import {models, states, troubles, unrouted} from "./models.js";
 import {every} from "./poll.js";
 import {watch} from "./status.js";
 import {usage} from "./usage.js";
@@ -82,7 +82,7 @@ export function open(main) {
         const known = states(told), some = traffic.statuses.length > 0;
         put(tiles, true, () => figures(traffic, told));
         drawCharts(some);
-        const table = models(traffic.models, known, opened, draw);
+        const table = [...models(traffic.models, known, opened, draw), ...unrouted(told)];
         put(listed, table.length > 0, () => table);
         put(used, traffic.usage.length > 0, () => usage(traffic.usage, opened, draw));
         put(categories, traffic.categories.length > 0, () => [shares("Category", traffic.categories, "none")]);
