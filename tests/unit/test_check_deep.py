@@ -13,6 +13,15 @@ from pointsman.cli.check import check
 from support.config_files import MINIMAL, write, write_manifest
 
 CATEGORIES = {
+    "captain": {
+        "description": "Speaks as a grumpy old sea captain who tells stories of the sea.",
+        "examples": [
+            "what do you think of landlubbers, captain?",
+            "captain, how did you lose your leg",
+            "captain, tell me about the whale and the storm",
+            "sing me a shanty about the whale that got away",
+        ],
+    },
     "warehouse": {
         "description": "Writes SQL for our warehouse from a question.",
         "examples": [
@@ -23,15 +32,6 @@ CATEGORIES = {
         ],
     },
     "reports": {"description": "Writes SQL queries for our reports from a question."},
-    "captain": {
-        "description": "Speaks as a grumpy old sea captain who tells stories of the sea.",
-        "examples": [
-            "what do you think of landlubbers, captain?",
-            "captain, how did you lose your leg",
-            "captain, tell me about the whale and the storm",
-            "sing me a shanty about the whale that got away",
-        ],
-    },
 }
 
 
@@ -47,15 +47,21 @@ def config(categories: dict[str, Any]) -> str:
 
 
 def test_it_names_near_categories_and_the_examples_that_go_elsewhere(tmp_path: Path) -> None:
+    """Those first that go to the other of a pair that is named."""
     code, lines = checked(tmp_path, config(CATEGORIES))
     assert code == 0
-    said = next(line for line in lines if line.startswith("of 8 examples, each judged without itself, "))
-    assert " 1 to another, " in said
-    pairs = lines[lines.index("near each other        examples that go to the other") + 1 :]
-    assert pairs[0].split() == ["warehouse", "and", "reports", "0", "of", "4"]
-    stray = next(line for line in lines if line.endswith("'ahoy captain, tell me about the storm off Cape Horn'"))
-    assert stray.split()[:2] == ["warehouse", "captain"]
-    assert lines[-1].startswith("more examples would help most: reports (has none), ")
+    report = lines[len(lines) - lines[::-1].index("") :]
+    assert report[0].startswith("of 8 examples, each judged without itself, ")
+    assert " 1 to another, " in report[0]
+    assert report[2].split() == ["warehouse", "and", "reports", "0", "of", "4"]
+    strays = report[[line.startswith("example of") for line in report].index(True) + 1 :]
+    assert strays[0].split(maxsplit=2) == [
+        "warehouse",
+        "captain",
+        "'ahoy captain, tell me about the storm off Cape Horn'",
+    ]
+    assert report[-1].startswith("more examples would help most: reports (has none), ")
+    assert len(report) <= 20
 
 
 @pytest.mark.parametrize("categories", [{}, {"law": {"description": "Questions about the law."}}])

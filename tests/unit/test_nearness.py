@@ -62,6 +62,13 @@ def test_pairs_are_listed_the_nearest_first(count: int) -> None:
     assert list(found.pairs) == sorted(found.pairs, key=lambda pair: -pair.share)
 
 
+def test_a_description_is_near_to_who_would_get_it_if_its_category_were_not_there() -> None:
+    found = judged(sql=texts(SQL, 0), poems=texts(POEMS, 6), dbt=texts(DBT, 0))
+    assert found.pairs[0].names == ("sql", "dbt")
+    assert found.pairs[0].share > 0.9
+    assert found.pairs[1].share < 0.5
+
+
 def test_the_one_with_the_fewest_examples_wants_more_and_of_these_the_nearest() -> None:
     found = judged(poems=texts(POEMS, 6), letters=texts(LETTERS, 3), sql=texts(SQL, 6), dbt=texts(DBT, 7))
     assert found.wanting == ("letters", "sql", "poems", "dbt")

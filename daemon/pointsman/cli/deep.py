@@ -35,14 +35,16 @@ def lines(loaded: LoadedConfig) -> Iterator[str]:
 
 
 def _report(found: Nearness, texts: Texts) -> Iterator[str]:
-    strays = found.strays
+    near = [pair.names for pair in found.pairs if pair.share >= NEAR_SHARE][:MAX_SHOWN_PAIRS]
+    crossing = [set(names) for names in near]
+    strays = sorted(found.strays, key=lambda one: {one.category, one.chosen} not in crossing)
     if found.judged:
         lost = sum(one.chosen is None for one in strays)
         yield (
             f"of {found.judged} examples, each judged without itself, {found.judged - len(strays)} go to their "
             f"category, {len(strays) - lost} to another, {lost} to none"
         )
-    if near := [pair.names for pair in found.pairs if pair.share >= NEAR_SHARE][:MAX_SHOWN_PAIRS]:
+    if near:
         pairs = [(" and ".join(names), _crossing(names, found, texts)) for names in near]
         yield from columns([("near each other", "examples that go to the other"), *pairs])
     if strays:

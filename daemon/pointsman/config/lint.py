@@ -176,7 +176,7 @@ def _descriptions(loaded: LoadedConfig, coverage: Coverage) -> Iterator[Problem]
             fix = f"describe it in a sentence, of at least {MIN_DESCRIPTION_WORDS} words that are not just its name"
         elif other != name:
             message = f'"{name}" has the same description as "{other}"'
-            fix = "say of each what the other one is not for"
+            fix = "say of each what only this one is for"
         else:
             continue
         yield loaded.source_map.problem((*keys, "description"), message, fix)
