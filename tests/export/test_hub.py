@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import fake_hub
+from support.checkpoint import edit_json, write_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,17 @@ def test_what_an_export_reads_is_fetched_and_nothing_else(bert: Path, hub: fake_
     assert done.returncode == 0, done.stderr
     assert "biology" in done.stdout
     assert sorted(hub.fetched) == ["config.json", "model.safetensors", "tokenizer.json"]
+
+
+def test_so_are_the_modules_of_an_encoder(bert: Path, hub: fake_hub.Hub, tmp_path: Path) -> None:
+    write_modules(bert, pooling_mode="mean")
+    edit_json(bert / "config.json", architectures=["BertModel"])
+
+    done = opened(hub, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    of_modules = ["1_Pooling/config.json", "modules.json"]
+    assert sorted(hub.fetched) == sorted([*of_modules, "config.json", "model.safetensors", "tokenizer.json"])
 
 
 def test_pickled_weights_are_refused_with_the_reason_and_never_fetched(

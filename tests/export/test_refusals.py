@@ -57,15 +57,15 @@ def add_outliers(tensors: dict[str, torch.Tensor]) -> None:
                 "config.json",
                 "['DebertaV2ForSequenceClassification'] (model_type 'deberta-v2')",
                 "export takes BertForSequenceClassification, ",
-                "fine-tune one of these",
+                "take one of these models",
             ),
             id="another architecture, beside those that are known",
         ),
         pytest.param(
             "copy",
-            {"architectures": ["ModernBertForMaskedLM"]},
-            ("['ModernBertForMaskedLM']", "ModernBertForSequenceClassification"),
-            id="a masked language model, which has no labels",
+            {"architectures": ["ModernBertForTokenClassification"]},
+            ("['ModernBertForTokenClassification']", "ModernBertForSequenceClassification", "ModernBertModel"),
+            id="another task",
         ),
         *(
             pytest.param(

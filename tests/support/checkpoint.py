@@ -1,4 +1,4 @@
-"""Classifiers of each architecture with random weights, as `save_pretrained` writes them."""
+"""Classifiers and encoders of each architecture with random weights, as `save_pretrained` writes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pointsman_export.export.texts import BUILT_IN
 with quiet():
     import torch
 
-    from pointsman_export.export.architectures import ARCHITECTURES
+    from pointsman_export.export.architectures import ARCHITECTURES, ENCODERS
     from pointsman_export.export.checkpoint import open_checkpoint
     from pointsman_export.export.graph.architecture import Architecture
     from pointsman_export.export.graph.roberta import Roberta
@@ -75,11 +75,12 @@ FAMILY: dict[str, dict[str, Any]] = {
 
 
 def make_checkpoint(folder: Path, texts: list[str], shape: dict[str, Any], torch_class: str = MODERNBERT) -> None:
-    """Make random weights, and a classifier that separates `texts` by a margin, as a trained one would."""
+    """Make random weights, and a classifier, if any, that separates `texts` by a margin, as a trained one would."""
     torch.manual_seed(0)
     with quiet():
         kind = torch_class_of(torch_class)  # imports its module
-    special = SPECIAL_OF_ROBERTA if issubclass(ARCHITECTURES[torch_class], Roberta) else SPECIAL_TOKENS
+    form = {**ARCHITECTURES, **ENCODERS}[torch_class]
+    special = SPECIAL_OF_ROBERTA if issubclass(form, Roberta) else SPECIAL_TOKENS
     ids = {role: index for index, role in enumerate(special)}
     config = kind.config_class(
         **shape,
@@ -93,8 +94,23 @@ def make_checkpoint(folder: Path, texts: list[str], shape: dict[str, Any], torch
     )
     model = kind.from_pretrained(None, config=config, state_dict=_weights(kind, config)).eval()
     folder.mkdir(parents=True)
-    _fit(model, model.get_submodule(ARCHITECTURES[torch_class].classifier), save_tokenizer(folder, special), texts)
+    tokenizer = save_tokenizer(folder, special)
+    if torch_class in ARCHITECTURES:
+        _fit(model, model.get_submodule(form.classifier), tokenizer, texts)
     model.save_pretrained(folder)
+
+
+def write_modules(folder: Path, *modules: str, **pooling: Any) -> None:
+    """Write the files by which sentence-transformers knows an encoder and its `pooling`."""
+    kinds = ["Transformer", "Pooling", *modules]
+    paths = ["", "1_Pooling", *(f"{number}_{kind}" for number, kind in enumerate(modules, 2))]
+    described = [
+        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for number, (kind, path) in enumerate(zip(kinds, paths, strict=True))
+    ]
+    (folder / "modules.json").write_text(json.dumps(described))
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 128} | pooling))
 
 
 def folded(folder: Path) -> tuple[Architecture, Weights]:

@@ -6,6 +6,7 @@ a text without a known word is spread evenly over all labels.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -18,9 +19,9 @@ import onnx
 import tokenizers
 from onnx import TensorProto, helper, numpy_helper
 
-from pointsman.classify import artifact
+from pointsman.classify import artifact, ordinary
 from pointsman.classify.artifact import MANIFEST
-from pointsman.classify.manifest import MODEL, TOKENIZER
+from pointsman.classify.manifest import MODEL, ORDINARY, TOKENIZER
 from pointsman.classify.packing import INPUTS
 from support import cost_curve
 from support.config_files import LABELS
@@ -99,6 +100,19 @@ def adding_model(value: float) -> bytes:
     return after_votes([helper.make_node("Add", ["voted", "value"], ["logits"])], {"value": np.array(value, "f")})
 
 
+def overflowing_model() -> bytes:
+    """Adds 1e38 x 1e38 to the first logit of a text with the token of `blood`."""
+    weights = [0.0] * (len(_SPECIAL) + len(WORDS))
+    weights[len(_SPECIAL) + list(WORDS).index("blood")] = 1e38
+    nodes = [
+        helper.make_node("Gather", ["weights", "input_ids"], ["weight"]),
+        helper.make_node("ReduceMax", ["weight", "axis"], ["most"], keepdims=1),
+        helper.make_node("Mul", ["most", "huge"], ["infinite"]),
+        helper.make_node("Add", ["voted", "infinite"], ["logits"]),
+    ]
+    return after_votes(nodes, {"weights": np.array(weights, "f"), "huge": np.array(1e38, "f")})
+
+
 def endless_model() -> bytes:
     """`model`, whose logits pass through a loop that never ends."""
     return after_votes([endless_loop("always")], {"always": np.array(True), "zero": np.array(0, "f")})
@@ -151,6 +165,22 @@ def tokenizer(words: Mapping[str, str] = WORDS) -> bytes:
     )
     text: str = built.to_str()
     return text.encode()
+
+
+def encoder(folder: Path, graph: bytes | None = None, **manifest: Any) -> Path:
+    """`build_measured` an encoder without a head, whose features are the votes; texts of no known word are ordinary."""
+    built = onnx.load_from_string(with_features(graph or model()))
+    del built.graph.output[0]
+    rows = np.random.default_rng(0).normal(size=(50, len(LABELS))).astype("f")
+    contents = {MODEL: bytes(built.SerializeToString()), TOKENIZER: tokenizer(), ORDINARY: ordinary.encode(rows)}
+    fields = {"format_version": 4, "labels": [], "output": "", "features": FEATURES}
+    return build_measured(folder, contents, **fields | {"known_answers": [known_features("python")]} | manifest)
+
+
+def known_features(*words: str, times: float = 1.0) -> dict[str, str]:
+    """A known answer of `encoder`: the features of some words, `times` as long."""
+    values = times * np.sum([_votes(LABELS, WORDS)[len(_SPECIAL) + list(WORDS).index(word)] for word in words], axis=0)
+    return {"text": words[0], "features": base64.b64encode(ordinary.encode(values[None])).decode()}
 
 
 FEATURES = {"output": "features", "width": len(LABELS), "recipe": "logits"}

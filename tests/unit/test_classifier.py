@@ -16,7 +16,7 @@ from pointsman.classify import loading as module
 from pointsman.classify.classification import Classification, Timing
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.cost_model import CostCurve
-from pointsman.classify.engine import Engine, Probabilities
+from pointsman.classify.engine import Engine, EngineRun
 from pointsman.classify.language import DetectedLanguage
 from pointsman.classify.measure import CurveMeasurement
 from pointsman.classify.tokenizer import Ids
@@ -331,10 +331,10 @@ def test_what_is_captured_on_a_gpu_is_captured_at_the_start(
     tokens: list[int] = []
 
     class Captured(Engine):
-        def run(self, batch: Sequence[Ids], *, wide: bool = False) -> Probabilities:
+        def read(self, batch: Sequence[Ids], *, wide: bool = False) -> EngineRun:
             self.captured = (64, 1024)
             tokens.append(sum(map(len, batch)))
-            return super().run(batch, wide=wide)
+            return super().read(batch, wide=wide)
 
     monkeypatch.setattr(module, "Engine", Captured)
     measured.append(False)

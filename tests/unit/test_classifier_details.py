@@ -18,11 +18,12 @@ import pytest
 from pointsman.classify import artifact
 from pointsman.classify import encoder as encoder_module
 from pointsman.classify import loading as module
+from pointsman.classify.artifact import Artifact
 from pointsman.classify.classification import Timing
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.cost_model import CostCurve
 from pointsman.classify.encoder import Encoder, load_encoder
-from pointsman.classify.engine import Engine, Probabilities
+from pointsman.classify.engine import Engine, EngineRun
 from pointsman.classify.measure import CurveMeasurement
 from pointsman.classify.onnx_cuda import Device
 from pointsman.classify.tokenizer import Ids
@@ -70,16 +71,17 @@ def test_on_a_cpu_the_curve_is_measured_on_all_threads_and_up_to_the_longest_tex
 class OnGpu(Engine):
     """As it looks on a GPU, with calls that are noted and not run."""
 
-    def __init__(self, *_: object, **options: Any) -> None:
+    def __init__(self, artifact: Artifact, *_: object, **options: Any) -> None:
+        self._artifact = artifact
         self.options_seen = options
         self.provider, self.version, self.notes, self.captured = "cuda", "9.9.9", [], ()
         self._wide = None
         self._stops, self._stopped = [], False
         self.lengths: list[list[int]] = []
 
-    def run(self, batch: Sequence[Ids], *, wide: bool = False) -> Probabilities:
+    def read(self, batch: Sequence[Ids], *, wide: bool = False) -> EngineRun:
         self.lengths.append([len(prompt) for prompt in batch])
-        return np.full((len(batch), len(LABELS)), 1 / len(LABELS), np.float32)
+        return EngineRun(np.zeros((len(batch), len(LABELS)), np.float32), None)
 
 
 def test_on_a_gpu_the_curve_is_measured_for_two_workers_up_to_the_largest_call(

@@ -29,6 +29,7 @@ TRAINING: dict[str, Any] = {
 
 HEAD = {"artifact": "builtin", "encoder": DIGEST, "added": True}
 FEATURES = {"output": "features", "width": 8, "recipe": "a mean"}
+ENCODER = {"labels": [], "output": "", "features": FEATURES}
 
 
 def answer(*probabilities: float, text: str = "hello") -> list[dict[str, Any]]:
@@ -40,6 +41,16 @@ def answer(*probabilities: float, text: str = "hello") -> list[dict[str, Any]]:
     [
         ({"labels": []}, "labels is empty"),
         ({"labels": ["", *LABELS[1:]]}, "has an empty label"),
+        ({"labels": [], "features": FEATURES, "head": HEAD}, "labels is empty"),
+        (
+            ENCODER | {"files": {"model.onnx": "", "tokenizer.json": "", "calibration.bin": ""}},
+            "files has calibration.bin, but there are no labels",
+        ),
+        (
+            ENCODER | {"known_answers": [{"text": "hello", "features": "AAAA"}]},
+            r"known_answers\[0\] has 3 bytes for 8 features",
+        ),
+        (ENCODER | {"known_answers": answer(*EVEN)}, r"known_answers\[0\] has 0 bytes for 8 features"),
         ({"labels": [*LABELS[1:], LABELS[1]]}, "has a label twice: business"),
         ({"languages": ["en", "xx"]}, "languages has 'xx', it must have codes of af, ar, "),
         ({"languages": ["EN"]}, "languages has 'EN'"),

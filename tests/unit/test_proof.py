@@ -75,20 +75,54 @@ def test_another_answer_than_the_known_one_is_refused(
         pass
 
 
+@pytest.mark.parametrize("times", [0.981, 1.019])
+def test_features_that_are_nearly_the_known_ones_are_as_good(
+    make_classifier: Make, tmp_path: Path, times: float
+) -> None:
+    known = [toy_artifact.known_features("python", times=times)]
+    with make_classifier(toy_artifact.encoder(tmp_path, known_answers=known)) as classifier:
+        assert not any("proven" in note for note in classifier.encoder.notes)
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        (toy_artifact.known_features("python", times=0.97), "cosine 1.000 and length 3.1% away"),
+        (toy_artifact.known_features("python", times=1.03), "cosine 1.000 and length 2.9% away"),
+        (toy_artifact.known_features("python", times=-1), r"cosine -1.000 and length 0.0% away"),
+        (toy_artifact.known_features("python", "blood"), "cosine 0.707"),
+        (toy_artifact.known_features("python", times=0), "cosine nan"),
+    ],
+)
+def test_other_features_than_the_known_ones_are_refused(
+    make_classifier: Make, tmp_path: Path, known: dict[str, str], message: str
+) -> None:
+    toy_artifact.encoder(tmp_path, known_answers=[toy_artifact.known_features("landlord"), known])
+    with pytest.raises(ArtifactError, match=f"gives 'python' features of {message}"), make_classifier(tmp_path):
+        pass
+
+
+def test_features_that_are_no_numbers_are_refused(make_classifier: Make, tmp_path: Path) -> None:
+    toy_artifact.encoder(tmp_path, toy_artifact.adding_model(float("nan")))
+    with pytest.raises(ArtifactError, match="returns NaN or infinity"), make_classifier(tmp_path):
+        pass
+
+
 def test_the_session_on_all_threads_is_proven_too(
     make_classifier: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toy_artifact.build(tmp_path)
-    run = Engine.run
+    read = Engine.read
 
     def wrong_when_wide(self: Engine, batch: Any, *, wide: bool = False) -> Any:
-        return run(self, batch, wide=wide) * (0.5 if wide else 1.0)
+        found = read(self, batch, wide=wide)
+        return found._replace(logits=found.logits * (0.5 if wide else 1.0))
 
-    monkeypatch.setattr(Engine, "run", wrong_when_wide)
+    monkeypatch.setattr(Engine, "read", wrong_when_wide)
     with make_classifier(tmp_path, threads=1):
         pass
     toy_artifact.build(tmp_path, known_answers=[answer("python", "computer science")])
-    with pytest.raises(ArtifactError, match=r"probability 0.498"), make_classifier(tmp_path, threads=2):
+    with pytest.raises(ArtifactError, match=r"probability 0.808"), make_classifier(tmp_path, threads=2):
         pass
 
 
@@ -131,7 +165,7 @@ def test_logits_that_the_temperature_makes_infinite_are_refused(make_classifier:
 
 async def test_a_text_for_which_the_graph_gives_no_number_fails_alone(make_classifier: Make, tmp_path: Path) -> None:
     """Logits of 8 for each `blood` become infinite; the texts in its batch have their class."""
-    toy_artifact.build(tmp_path, {"model.onnx": overflowing_model()})
+    toy_artifact.build(tmp_path, {"model.onnx": toy_artifact.overflowing_model()})
     with make_classifier(tmp_path, deadline_ms=20_000) as classifier:
         gate = Gate(classifier)
         gate.close()
@@ -148,19 +182,6 @@ async def test_a_text_for_which_the_graph_gives_no_number_fails_alone(make_class
         await first
         with pytest.raises(ClassifierError):  # and nothing of it was cached
             await classifier.classify("blood")
-
-
-def overflowing_model() -> bytes:
-    """Adds 1e38 x 1e38 to the first logit of a text with the token of `blood`."""
-    weights = [0.0] * (4 + len(toy_artifact.WORDS))
-    weights[4 + list(toy_artifact.WORDS).index("blood")] = 1e38
-    nodes = [
-        helper.make_node("Gather", ["weights", "input_ids"], ["weight"]),
-        helper.make_node("ReduceMax", ["weight", "axis"], ["most"], keepdims=1),
-        helper.make_node("Mul", ["most", "huge"], ["infinite"]),
-        helper.make_node("Add", ["voted", "infinite"], ["logits"]),
-    ]
-    return toy_artifact.after_votes(nodes, {"weights": np.array(weights, "f"), "huge": np.array(1e38, "f")})
 
 
 # --- what the graph takes ------------------------------------------------------------------------------------------

@@ -49,7 +49,10 @@ class _ClassificationError(HttpError):
 
 @dataclass(frozen=True, slots=True)
 class _ClassifiedText:
-    """A classified text; `category` is the config's, or the most probable label if the config covers none."""
+    """A classified text; `category` is the config's, or the most probable label if the config covers none.
+
+    It is empty if there are neither categories nor labels.
+    """
 
     category: str
     confidence: float
@@ -111,10 +114,10 @@ async def _classify(router: Router, reader: TextReader, text: str, deadline: flo
         raise _ClassificationError(f"not classified: {error}; try again") from error
     labels = dict(zip(router.classifier.labels, found.probabilities, strict=True))
     scores = router.policy.scores(found.scores) or labels
-    category = router.policy.likeliest(found.scores) or max(labels, key=labels.__getitem__)
+    category = router.policy.likeliest(found.scores) or max(labels, key=labels.__getitem__, default="")
     choice = reader.choose(found, None)
     model = router.planner.decide(choice, 0.0, router.served()).model
-    return _ClassifiedText(category, scores[category], model, labels, time.perf_counter() - started)
+    return _ClassifiedText(category, scores.get(category, 0.0), model, labels, time.perf_counter() - started)
 
 
 def _row(result: _ClassifiedText, options: _IntentOptions) -> dict[str, Any]:

@@ -19,7 +19,10 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """A result: `probabilities` are in label order and sum to 1; `cut` if only head and tail of the text were read."""
+    """A result: `probabilities` are in label order and sum to 1; `cut` if only head and tail of the text were read.
+
+    Without labels there are no probabilities.
+    """
 
     probabilities: tuple[float, ...]
     described: tuple[float, ...] = field(default=(), kw_only=True)

@@ -30,10 +30,19 @@ Probabilities = npt.NDArray[np.float32]
 
 
 class EngineRun(NamedTuple):
-    """The outputs of a run: the graph's own logits [prompts, labels], and features [prompts, width] or None."""
+    """The outputs of a run: the graph's own logits [prompts, labels], and features [prompts, width] or None.
+
+    The graph of an encoder without a head has no labels.
+    """
 
     logits: Array
     features: Array | None
+
+    @property
+    def finite(self) -> npt.NDArray[np.bool_]:
+        """Return for each prompt whether the graph gave numbers, neither NaN nor infinity."""
+        outputs = self.logits if self.features is None else np.hstack([self.logits, self.features])
+        return np.asarray(np.isfinite(outputs).all(axis=1))
 
 
 class Engine:
@@ -54,7 +63,9 @@ class Engine:
         self._artifact = artifact
         self._packed = list(artifact.manifest.inputs) == list(packing.INPUTS)
         manifest = artifact.encoder.manifest
-        self._outputs: dict[str, int] = {manifest.output: len(manifest.labels)}
+        self._outputs: dict[str, int] = {}
+        if manifest.labels:
+            self._outputs[manifest.output] = len(manifest.labels)
         if manifest.features is not None:
             self._outputs[manifest.features.output] = manifest.features.width
         self._narrow: Callable[[Sequence[Ids]], list[Array]]
@@ -100,8 +111,10 @@ class Engine:
         for (name, width), values in zip(self._outputs.items(), found, strict=True):
             if values.shape != (expected := (len(batch), width)):
                 raise ValueError(f"the graph returns {name} of shape {list(values.shape)}, expected {list(expected)}")
-        logits, *features = found
-        return EngineRun(logits, features[0] if features else None)
+        named = dict(zip(self._outputs, found, strict=True))
+        manifest = self._artifact.encoder.manifest
+        logits = named.get(manifest.output, np.empty((len(batch), 0), np.float32))
+        return EngineRun(logits, None if manifest.features is None else named[manifest.features.output])
 
     def stop(self) -> None:
         """End all runs on the CPU, at their next operator, and let no more start; call from any thread."""
@@ -242,15 +255,15 @@ def probabilities(found: Artifact, run: EngineRun) -> Probabilities:
 
     A row is NaN if the graph returned NaN or infinity for this prompt, also in its features.
     """
-    usable: Any = np.isfinite(run.logits).all(axis=1, keepdims=True)
-    if run.features is not None:
-        usable &= np.isfinite(run.features).all(axis=1, keepdims=True)
+    if not found.manifest.labels:
+        return run.logits
     with np.errstate(over="ignore", invalid="ignore"):
         logits: Any = run.logits
         if found.head is not None and run.features is not None:
             logits = found.head.logits(run.features, run.logits)
         scaled = logits / found.manifest.temperature
-    return softmax(np.where(usable & np.isfinite(scaled).all(axis=1, keepdims=True), scaled, np.nan))
+    usable = run.finite & np.isfinite(scaled).all(axis=1)
+    return softmax(np.where(usable[:, None], scaled, np.nan))
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> Probabilities:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
 
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.described import DescribedHead
@@ -38,11 +39,12 @@ class LabelHead:
 
     def scores(self, texts: Sequence[str], run: EngineRun) -> list[LabelScores | None]:
         """Return the scores of each text of a run, None where the graph gave NaN or infinity."""
-        rows = probabilities(self.artifact, run).tolist()
+        rows = probabilities(self.artifact, run)
+        usable = run.finite & ~np.isnan(rows).any(axis=1)
         judged = map(self.judge, texts)
         return [
-            None if math.isnan(row[0]) else LabelScores(tuple(row), detected.language, detected.supported)
-            for detected, row in zip(judged, rows, strict=True)
+            LabelScores(tuple(row), detected.language, detected.supported) if good else None
+            for detected, row, good in zip(judged, rows.tolist(), usable, strict=True)
         ]
 
 

@@ -12,7 +12,7 @@ from pointsman.classify import curve_file
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.cores import default_threads, usable_cores
 from pointsman.classify.cost_model import CostCurve
-from pointsman.classify.engine import Engine
+from pointsman.classify.engine import Engine, probabilities
 from pointsman.classify.language import LanguageGate
 from pointsman.classify.measure import measure
 from pointsman.classify.onnx_cuda import BUCKETS, WORKERS, Device
@@ -115,8 +115,8 @@ def warm_up(artifact: Artifact, tokenizer: Tokenizer, engine: Engine) -> None:
     """Run texts and the known answers, so that a broken artifact fails now and no request pays for a first run."""
     window = TextWindow.even(artifact.manifest.max_tokens)
     for text in WARM_UP_TEXTS:
-        rows = engine.run([tokenizer.encode([text], window)[0].ids])
-        if np.isnan(rows).any():
+        run = engine.read([tokenizer.encode([text], window)[0].ids])
+        if not run.finite.all() or np.isnan(probabilities(artifact, run)).any():
             raise ArtifactError(f"{artifact.folder}: the graph returns NaN or infinity; export the classifier again")
     prove(artifact, tokenizer, engine)
 

@@ -33,6 +33,8 @@ MAX_KNOWN_ANSWERS = 32
 """All of them run at every start."""
 MAX_WIDTH = 1 << 16
 """Of features; far more than any encoder's."""
+BYTES_PER_FEATURE = 2
+"""Of a known answer."""
 SUM_ERROR = 0.01
 # The languages in which people write to assistants.
 _LANGUAGES = (
@@ -55,11 +57,15 @@ class WeightsSource(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     sha256: str
 
 
-class KnownAnswer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A text, and the probabilities that the exporter got for it, in the order of the labels."""
+class KnownAnswer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A text, and the probabilities that the exporter got for it, in the order of the labels.
+
+    Of an encoder without labels, it has the features instead, as `ordinary.bin` has them; base64 in JSON.
+    """
 
     text: str
-    probabilities: list[float]
+    probabilities: list[float] = []
+    features: bytes = b""
 
 
 class EncoderFeatures(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -98,7 +104,7 @@ class TrainingInputs(msgspec.Struct, kw_only=True):
 
 
 class Manifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The content of `pointsman.json`; `labels` are in the order of the logits.
+    """The content of `pointsman.json`; `labels` are in the order of the logits. An encoder without a head has none.
 
     `languages` are those of the texts that the classifier is for, in ISO 639-1; if empty, it judges any text.
     `features` exists if the graph gives features as well, in the same run. `training` exists if the training is
@@ -169,11 +175,8 @@ def decode(data: bytes) -> Manifest:
 
 def _problems(manifest: Manifest) -> Iterator[str]:
     """Yield the properties that no classifier can have; with NaN every comparison is false."""
-    labels, lowest, highest = manifest.labels, *TEMPERATURES
-    if not labels or "" in labels:
-        yield "labels is empty, or has an empty label"
-    if twice := [label for label, count in Counter(labels).items() if count > 1]:
-        yield f"has a label twice: {twice[0]}"
+    lowest, highest = TEMPERATURES
+    yield from _labels_problems(manifest)
     if unknown := sorted(set(manifest.languages) - LANGUAGES):
         yield f"languages has {unknown[0]!r}, it must have codes of {', '.join(sorted(LANGUAGES))}"
     if not MIN_TOKENS <= manifest.max_tokens <= MAX_TOKENS:
@@ -183,8 +186,6 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     threshold = manifest.suggested_threshold
     if threshold is not None and not 0 <= threshold <= 1:
         yield f"suggested_threshold is {threshold:g}, it must be 0 to 1"
-    if not manifest.inputs or not manifest.output:
-        yield "inputs or output is empty"
     needed = [MODEL, TOKENIZER] if manifest.head is None else [HEAD]
     if missing := [name for name in needed if name not in manifest.files]:
         yield f"files lacks {missing[0]}"
@@ -192,6 +193,19 @@ def _problems(manifest: Manifest) -> Iterator[str]:
         yield f"files names {outside[0]!r}, which is not a file of this folder"
     yield from _features_problems(manifest)
     yield from _answer_problems(manifest)
+
+
+def _labels_problems(manifest: Manifest) -> Iterator[str]:
+    labels = manifest.labels
+    is_encoder = not labels and manifest.features is not None and manifest.head is None
+    if "" in labels or not (labels or is_encoder):
+        yield "labels is empty, or has an empty label"
+    if twice := [label for label, count in Counter(labels).items() if count > 1]:
+        yield f"has a label twice: {twice[0]}"
+    if not manifest.inputs or not (manifest.output or is_encoder or manifest.head is not None):
+        yield "inputs or output is empty"
+    if is_encoder and CALIBRATION in manifest.files:
+        yield f"files has {CALIBRATION}, but there are no labels"
 
 
 def _is_plain(name: str) -> bool:
@@ -210,6 +224,9 @@ def _answer_problems(manifest: Manifest) -> Iterator[str]:
     answers, labels = manifest.known_answers, len(manifest.labels)
     if manifest.format_version >= ANSWERS_SINCE and not 1 <= len(answers) <= MAX_KNOWN_ANSWERS:
         yield f"known_answers has {len(answers)} texts, it must have 1 to {MAX_KNOWN_ANSWERS}"
+    if not labels:
+        yield from _known_features_problems(manifest)
+        return
     for number, probabilities in enumerate(answer.probabilities for answer in answers):
         if len(probabilities) != labels:
             yield f"known_answers[{number}] has {len(probabilities)} probabilities for {labels} labels"
@@ -217,3 +234,10 @@ def _answer_problems(manifest: Manifest) -> Iterator[str]:
             yield f"known_answers[{number}] has a probability outside 0 to 1"
         if not math.isclose(sum(probabilities), 1, abs_tol=SUM_ERROR):
             yield f"known_answers[{number}] has probabilities that do not sum to 1"
+
+
+def _known_features_problems(manifest: Manifest) -> Iterator[str]:
+    width = 0 if manifest.features is None else manifest.features.width
+    for number, answer in enumerate(manifest.known_answers):
+        if len(answer.features) != BYTES_PER_FEATURE * width:
+            yield f"known_answers[{number}] has {len(answer.features)} bytes for {width} features"

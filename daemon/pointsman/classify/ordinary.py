@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_ORDINARY_BYTES = 4 << 20
-_FORM = np.dtype("<f2")
+FORM = np.dtype("<f2")
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -19,15 +19,15 @@ class BadOrdinary(Exception):
 
 def encode(features: Floats) -> bytes:
     """Return the file's content for features of shape [requests, width]."""
-    return features.astype(_FORM).tobytes()
+    return features.astype(FORM).tobytes()
 
 
 def decode(data: bytes, width: int) -> Floats:
     """Return the features in a file's content, float32, shape [requests, width]; raises BadOrdinary."""
-    count, rest = divmod(len(data), width * _FORM.itemsize)
+    count, rest = divmod(len(data), width * FORM.itemsize)
     if rest or not count:
         raise BadOrdinary(f"{len(data):,} bytes are no rows of {width} numbers of 16 bits")
-    features = np.frombuffer(data, _FORM).reshape(count, width).astype(np.float32)
+    features = np.frombuffer(data, FORM).reshape(count, width).astype(np.float32)
     if not np.isfinite(features).all():
         raise BadOrdinary("a number is NaN or infinite")
     return features

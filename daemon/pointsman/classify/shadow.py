@@ -27,7 +27,7 @@ from pointsman.classify.proof import proving
 from pointsman.classify.providers import default_providers
 from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.config.model import ClassifierOptions
-from pointsman.errors import CannotStart
+from pointsman.errors import ArtifactError, CannotStart
 
 COMMAND = (sys.executable, "-P", "-m", "pointsman.classify.shadow")
 """-P: import nothing from the working directory."""
@@ -90,6 +90,8 @@ class _SingleThreadClassifier:
 
     def __init__(self, options: ShadowOptions, found: Artifact) -> None:
         """Load the artifact; raises CannotStart or ArtifactError."""
+        if not found.manifest.labels:
+            raise ArtifactError(f"{found.folder}: has no labels to compare; fit a head on it")
         self._tokenizer = Tokenizer(found.tokenizer_path)
         self._engine = Engine(found, default_providers(found.manifest.target, use_cpu=True))
         self._window = TextWindow(min(options.max_tokens, found.manifest.max_tokens), options.head_share)

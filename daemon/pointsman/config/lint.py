@@ -17,6 +17,8 @@ MIN_DESCRIPTION_WORDS = 3
 # In scripts without spaces, from Thai to Tibetan and in East Asia, each character counts as a word.
 _UNSPACED = "\u0e00-\u0fff\u3040-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+_DESCRIBE = "describe it with `description` or `examples`, or set `model_id` to an artifact with labels"
+"""The fix for a category that needs labels, if the classifier is an encoder without labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def _unknown(
                 continue
             message = f'the classifier has no label "{label}"'
             where = (*keys, field, listed.index(label))
-            yield loaded.source_map.problem(where, message, choose(label, labels))
+            yield loaded.source_map.problem(where, message, choose(label, labels) if labels else _DESCRIBE)
 
 
 def _not_described(loaded: LoadedConfig) -> Iterator[Problem]:
@@ -135,8 +137,9 @@ def _unreachable(
             continue
         description = loaded.config.categories[int(_category(loaded, name)[1])].description
         near = _suggest(name, description, labels)
-        fix = f"map it: mmlu_categories: [{listing(near)}]" if near else f"choose from: {listing(labels)}"
-        fix += "; or describe what it is for" if describes else ""
+        fix = f"choose from: {listing(labels)}" if labels else _DESCRIBE
+        fix = f"map it: mmlu_categories: [{listing(near)}]" if near else fix
+        fix += "; or describe what it is for" if describes and labels else ""
         message = f'the category "{name}" can never be chosen: no label is left for it'
         yield loaded.source_map.problem(_category(loaded, name), message, fix)
 

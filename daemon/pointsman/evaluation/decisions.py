@@ -94,7 +94,9 @@ class PrecomputedClassifier:
         self.calibration = calibration
         self.texts: dict[str, None] = {}
         self._results = results or {}
-        self._unclassified = _result((1 / len(labels),) * len(labels), 0, supported=False)
+        nobody = () if head is None else (*[0.0] * len(head.categories), 1.0)
+        even = tuple(1 / len(labels) for _ in labels)
+        self._unclassified = _result(even, 0, supported=False, described=nobody)
 
     async def classify(self, text: str, deadline: float | None = None, client: str = "") -> Classification:
         self.texts[text] = None

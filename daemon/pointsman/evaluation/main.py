@@ -198,6 +198,8 @@ def _names(artifacts: Sequence[Artifact]) -> list[str]:
 def _config(path: Path | None, found: Artifact) -> Config | None:
     """Return the config, checked as `serve` does with this artifact."""
     if path is None:
+        if not found.manifest.labels:
+            raise EvaluationError(f"{found.folder}: has no labels; give --config with described categories")
         return None
     loaded = load(path)
     manifest = found.manifest

@@ -186,7 +186,8 @@ class Policy:
 
     def _candidates(self, shown: dict[str, float]) -> list[str]:
         """Return the categories that may win: a described one that misses its threshold leaves room for labels."""
-        return [name for name, score in shown.items() if name in self._covered or score >= self.thresholds[name].value]
+        least = self.thresholds
+        return [name for name, score in shown.items() if self._covered.get(name) or score >= least[name].value]
 
     def evidence(self, follow_up: FollowUp, scores: dict[str, float]) -> Features:
         """Return the evidence whether an ask with these joint scores is about something else."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import msgspec
 
+from pointsman.classify import ordinary
 from pointsman.classify.artifact import MANIFEST, Artifact, sha256
-from pointsman.classify.engine import Engine
+from pointsman.classify.engine import Engine, EngineRun, probabilities
 from pointsman.classify.manifest import KnownAnswer, Manifest
 from pointsman.classify.proof import answers
 from pointsman.classify.providers import default_providers
@@ -36,11 +37,16 @@ def known_answers(artifact: Artifact) -> list[KnownAnswer]:
     """Return the answers of an artifact, on a CPU."""
     manifest = artifact.manifest
     providers = default_providers(manifest.target, use_cpu=True)
-    rows = answers(list(TEXTS), manifest.max_tokens, Tokenizer(artifact.tokenizer_path), Engine(artifact, providers))
-    return [
-        KnownAnswer(text=text, probabilities=[round(value, _DIGITS) for value in row.tolist()])
-        for text, row in zip(TEXTS, rows, strict=True)
-    ]
+    runs = answers(list(TEXTS), manifest.max_tokens, Tokenizer(artifact.tokenizer_path), Engine(artifact, providers))
+    return [_answer(text, artifact, run) for text, run in zip(TEXTS, runs, strict=True)]
+
+
+def _answer(text: str, artifact: Artifact, run: EngineRun) -> KnownAnswer:
+    """Return an artifact's probabilities; without labels, its features."""
+    (row,) = probabilities(artifact, run).tolist()
+    if row or run.features is None:
+        return KnownAnswer(text=text, probabilities=[round(value, _DIGITS) for value in row])
+    return KnownAnswer(text=text, features=ordinary.encode(run.features))
 
 
 def write(folder: Path, manifest: Manifest) -> None:

@@ -3,7 +3,7 @@
 Every message says what was found, what was expected, and how to fix it.
 
 ExportError
-├── CheckpointError         the source is not a complete classifier of a known architecture
+├── CheckpointError         the source is not a complete classifier or encoder of a known architecture
 ├── LabelsError             the file of --labels cannot be used
 ├── TextsError              the file of --texts cannot be used
 ├── RowsError               the file of --calibrate or --labelled cannot be used
@@ -33,7 +33,7 @@ class ExportError(PointsmanError):
 
 
 class CheckpointError(ExportError):
-    """The source is not a complete classifier of a known architecture."""
+    """The source is not a complete classifier or encoder of a known architecture."""
 
 
 class LabelsError(ExportError):
@@ -97,7 +97,7 @@ class PaddingError(VerificationError):
 
 
 class AgreementError(VerificationError):
-    """The shipped graph chooses another label than the float graph too often."""
+    """The shipped graph chooses another label than the float graph too often, or gives other features than torch."""
 
 
 class AccuracyError(VerificationError):

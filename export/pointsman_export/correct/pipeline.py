@@ -25,6 +25,7 @@ from pointsman.lru import Lru
 from pointsman.store.rotated_file import rows
 from pointsman_export.common import destination, heads
 from pointsman_export.common.encoder import EncodedTexts, EncoderReader
+from pointsman_export.common.errors import FitDataError
 from pointsman_export.correct import training
 from pointsman_export.correct.labels import allowed_labels, read
 from pointsman_export.correct.levels import added, counted, levels, own_rows, with_labelled
@@ -55,6 +56,8 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
     destination.check(request.output, force=request.force)
     labelled = read(request.labels)
     base = artifact.load(request.base)
+    if not base.manifest.labels:
+        raise FitDataError(f"{request.base}: has no labels to correct; fit a head on it with --data")
     allowed, groups = allowed_labels(request.config, base.manifest.labels, labelled, request.labels)
     traffic = _traffic(request.texts, labelled)
     reader = EncoderReader(base)

@@ -1,4 +1,4 @@
-"""List the classifiers that can be exported, by the names of their classes in transformers or of our own."""
+"""List what can be exported, by the names of the classes in transformers or of our own."""
 
 from __future__ import annotations
 
@@ -19,3 +19,13 @@ ARCHITECTURES: Mapping[str, type[Architecture]] = {
     "RobertaForSequenceClassification": Roberta,
     "XLMRobertaForSequenceClassification": Roberta,
 }
+ENCODERS: Mapping[str, type[Architecture]] = {
+    "BertModel": Bert,
+    "CamembertModel": Roberta,
+    "DistilBertModel": DistilBert,
+    "ModernBertModel": ModernBert,
+    "RobertaModel": Roberta,
+    "XLMRobertaModel": Roberta,
+}
+"""Without a head. The encoder of a masked language model is one, too."""
+MASKED = "ForMaskedLM"

@@ -1,4 +1,4 @@
-"""Open a Hugging Face classifier on disk, and check it before anything is computed from it."""
+"""Open a Hugging Face classifier or encoder on disk, and check it before anything is computed from it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from tokenizers import Tokenizer
 from pointsman import files
 from pointsman.classify.manifest import TOKENIZER
 from pointsman_export.common.errors import CheckpointError
-from pointsman_export.export.architectures import ARCHITECTURES
+from pointsman_export.export.architectures import ARCHITECTURES, ENCODERS
 from pointsman_export.export.config import CONFIG, read_config
 from pointsman_export.export.graph.architecture import Architecture
+from pointsman_export.export.interface import FEATURES, OUTPUT
 from pointsman_export.export.labels import MAPPING, read_labels
+from pointsman_export.export.pooling import MODULE_CONFIGS, MODULES, Pooling, read_pooling
 from pointsman_export.export.source_files import refuse_pointer
 from pointsman_export.export.weight_files import INDEX, SHARDS, WEIGHTS, all_shapes, refuse_pickled, weight_files
 
@@ -28,7 +30,7 @@ class Checkpoint:
     """A folder whose files are complete and consistent.
 
     `torch_class` is the name of its class in transformers, `config` that of transformers 4, `weights` are its
-    safetensors files. `labels` are in the order of the logits.
+    safetensors files. `labels` are in the order of the logits; an encoder without a head has none.
     """
 
     name: str
@@ -42,6 +44,17 @@ class Checkpoint:
     @property
     def tokenizer(self) -> Path:
         return self.folder / TOKENIZER
+
+    @property
+    def output(self) -> str:
+        """Return the name of the graph's output."""
+        return OUTPUT if self.architecture.pooling is None else FEATURES
+
+    @property
+    def columns(self) -> int:
+        """Return the width of the graph's output."""
+        pooling, width = self.architecture.pooling, self.architecture.width
+        return len(self.labels) if pooling is None else pooling.width(width)
 
     @property
     def vocabulary(self) -> int:
@@ -68,14 +81,14 @@ def open_checkpoint(source: str, labels: Path | None = None) -> Checkpoint:
         )
     path = folder / CONFIG
     torch_class, config = read_config(path)
-    architecture = _architecture(ARCHITECTURES[torch_class], config, path)
+    pooling = read_pooling(folder) if torch_class in ENCODERS else None
+    architecture = _architecture({**ARCHITECTURES, **ENCODERS}[torch_class], config, pooling, path)
     if not local and not any((folder / name).exists() for name in (WEIGHTS, INDEX)):
         refuse_pickled(source, _names_on_hub(source))  # they were not fetched
     weights = weight_files(folder)
-    outputs = _outputs(weights, architecture, torch_class)
     # The manifest is published with the artifact, so it must not contain the folder's path on this host.
     name = folder.resolve().name if local else source
-    found = read_labels(path, config, outputs, labels)
+    found = [] if pooling else read_labels(path, config, _outputs(weights, architecture, torch_class), labels)
     _check_tokenizer(folder / TOKENIZER, int(config["vocab_size"]))
     return Checkpoint(name, folder, torch_class, config, architecture, weights, found)
 
@@ -84,7 +97,7 @@ def _download(source: str) -> Path:
     """Fetch the files that an export reads into the hub's cache, and return their folder."""
     from huggingface_hub import snapshot_download
 
-    wanted = [CONFIG, WEIGHTS, INDEX, SHARDS, TOKENIZER, MAPPING, _ADAPTER]
+    wanted = [CONFIG, WEIGHTS, INDEX, SHARDS, TOKENIZER, MAPPING, MODULES, MODULE_CONFIGS, _ADAPTER]
     try:
         return Path(snapshot_download(source, allow_patterns=wanted))
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
@@ -105,11 +118,13 @@ def _names_on_hub(source: str) -> list[str]:
         return []
 
 
-def _architecture(kind: type[Architecture], config: dict[str, Any], path: Path) -> Architecture:
+def _architecture(
+    kind: type[Architecture], config: dict[str, Any], pooling: Pooling | None, path: Path
+) -> Architecture:
     """Return the architecture of a config; raises CheckpointError if a size is missing or not a number."""
     try:
         int(config["vocab_size"])
-        return kind(config)
+        return kind(config, pooling)
     except KeyError as error:
         raise CheckpointError(f"{path}: {error.args[0]} missing; save it again with save_pretrained()") from error
     except (TypeError, ValueError) as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pointsman_export.common.errors import CheckpointError
-from pointsman_export.export.architectures import ARCHITECTURES
+from pointsman_export.export.architectures import ARCHITECTURES, ENCODERS, MASKED
 from pointsman_export.export.source_files import read_json
 
 CONFIG = "config.json"
@@ -15,14 +15,15 @@ _FULL, _SLIDING = "full_attention", "sliding_attention"
 
 
 def read_config(path: Path) -> tuple[str, dict[str, Any]]:
-    """Return the class of the classifier, a key of ARCHITECTURES, and the config; raises CheckpointError."""
+    """Return the class, a key of ARCHITECTURES or ENCODERS, and the config; raises CheckpointError."""
     config = read_json(path)
     classes = config.get("architectures") or []
     known = [name for name in ARCHITECTURES if name in classes]
+    known += [name for name in ENCODERS if name in classes or name.replace("Model", MASKED) in classes]
     if not known:
         raise CheckpointError(
             f"{path}: architectures is {classes} (model_type {config.get('model_type')!r}), export takes "
-            f"{', '.join(ARCHITECTURES)}; fine-tune one of these models as a sequence classifier"
+            f"{', '.join((*ARCHITECTURES, *ENCODERS))}; take one of these models"
         )
     problem = config.get("problem_type") or _SINGLE_LABEL
     if problem != _SINGLE_LABEL:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from pointsman.classify import packing
 
-OUTPUT = "logits"
+OUTPUT, FEATURES = "logits", "features"
+"""The output of a graph; of an encoder without a head, FEATURES alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """The names and dynamic axes of a graph: `inputs` are int64, OUTPUT is float32 with the axes [rows, labels]."""
+    """The names and dynamic axes of a graph: `inputs` are int64, the output is float32, [rows, columns]."""
 
     inputs: Mapping[str, list[str]]
     rows: str

@@ -14,7 +14,8 @@ _DESCRIPTION = """\
 Convert a classifier to an artifact that `pointsman serve` runs: an ONNX graph (int8 for a CPU, fp16 for a GPU), the
 tokenizer and a manifest. The graph is verified against the checkpoint before anything is written. Takes ModernBERT,
 BERT (MiniLM too), RoBERTa, XLM-RoBERTa, CamemBERT and DistilBERT, fine-tuned as sequence classifiers with one label for
-each text, from safetensors in float32, float16 or bfloat16.
+each text, from safetensors in float32, float16 or bfloat16; and encoders of these families without a head, such as
+those of sentence-transformers (first token or mean), for categories that texts describe.
 
 By default the graph is built from the weights, for speed: prompts are packed into one row without padding. With
 --level plain, and for checkpoints that the builder does not support, optimum exports the graph. For a GPU that graph is
@@ -82,7 +83,7 @@ def command_parser() -> argparse.ArgumentParser:
         type=_share,
         default=0.99,
         metavar="SHARE",
-        help="share of the texts that must keep their label (default: %(default)s)",
+        help="share of the texts that must keep their label, where there are labels (default: %(default)s)",
     )
     parser.add_argument(
         "--texts",
@@ -95,8 +96,8 @@ def command_parser() -> argparse.ArgumentParser:
         type=_share,
         default=0.02,
         metavar="SHARE",
-        help="largest change of the logits by int8, as a share of their spread; to stay below it, as few layers as "
-        "possible stay in float (default: %(default)s)",
+        help="largest change of the logits (or features) by int8, as a share of their spread; to stay below it, as few "
+        "layers as possible stay in float (default: %(default)s)",
     )
     parser.add_argument(
         "--labelled",

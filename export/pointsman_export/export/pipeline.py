@@ -40,7 +40,7 @@ from pointsman_export.export.card import unused_card
 from pointsman_export.export.checkpoint import Checkpoint, open_checkpoint
 from pointsman_export.export.encoder_features import add_features
 from pointsman_export.export.graph.linear import Activations
-from pointsman_export.export.interface import OUTPUT
+from pointsman_export.export.interface import FEATURES, OUTPUT
 from pointsman_export.export.labelled import LabelledPrompts, read_labelled
 from pointsman_export.export.proof import BaselineGraph, VerificationInputs, prove
 from pointsman_export.export.recipe import OpenVinoRecipe, Recipe, choose_recipe
@@ -89,6 +89,8 @@ def export(request: ExportRequest, progress: Callable[[str], None]) -> ExportRep
     texts = BUILT_IN if request.texts is None else read_texts(request.texts)
     progress(f"checking {request.source}")
     checkpoint = open_checkpoint(request.source, request.labels)
+    if not checkpoint.labels:
+        _refuse_labels(request)
     inputs = _verification_inputs(checkpoint, request, texts)
     with destination.workspace(request.output) as work:
         built = work / "artifact"
@@ -121,13 +123,31 @@ def export(request: ExportRequest, progress: Callable[[str], None]) -> ExportRep
         shutil.copyfile(checkpoint.tokenizer, built / TOKENIZER)
         if report.calibration is not None:
             (built / CALIBRATION).write_bytes(report.calibration.encoded)
-        features = add_features(built / MODEL, OUTPUT, for_gpu=request.target == "gpu")
+        features = _features(checkpoint, built / MODEL, request.target)
         manifest = _manifest(checkpoint, request, recipe, report, built, features)
         ours = EncoderReader(Artifact(built, manifest)).read(BUILT_IN, max_tokens=MAX_TEXT_TOKENS)
         (built / ORDINARY).write_bytes(ordinary.encode(ours.features))
         write_manifest(built, msgspec.structs.replace(manifest, files=hashes(built)))
         destination.publish(built, request.output, force=request.force)
     return report
+
+
+def _refuse_labels(request: ExportRequest) -> None:
+    """Raise CheckpointError if an option needs labels, for an encoder without a head."""
+    given = {"--labels": request.labels, "--labelled": request.labelled, "--calibrate": request.calibrate}
+    if unusable := [name for name, value in given.items() if value is not None]:
+        raise CheckpointError(
+            f"{request.source}: is an encoder without a head, so it has no labels for {unusable[0]}; omit it, and make "
+            "a head for your labels with `pointsman fit --base`"
+        )
+
+
+def _features(checkpoint: Checkpoint, model: Path, target: str) -> EncoderFeatures:
+    """Return the features that the graph gives; that of a classifier is changed to give them."""
+    pooling = checkpoint.architecture.pooling
+    if pooling is None:
+        return add_features(model, OUTPUT, for_gpu=target == "gpu")
+    return EncoderFeatures(output=FEATURES, width=checkpoint.columns, recipe=pooling.recipe)
 
 
 def _rival(
@@ -213,7 +233,7 @@ def _manifest(
         languages=request.languages,
         max_tokens=report.max_tokens,
         inputs=recipe.interface.names,
-        output=OUTPUT,
+        output=OUTPUT if checkpoint.labels else "",
         features=features,
         opset=opset,
         precision=report.precision,

@@ -16,6 +16,7 @@ from pointsman_export.export.accuracy import Accuracy, check_accuracy
 from pointsman_export.export.agreement import LabelAgreement, check_agreement, chosen
 from pointsman_export.export.calibrate import CalibrationResult, calibrate
 from pointsman_export.export.checkpoint import Checkpoint
+from pointsman_export.export.fidelity import check_features
 from pointsman_export.export.interface import PADDED
 from pointsman_export.export.labelled import LabelledPrompts
 from pointsman_export.export.recipe import Recipe
@@ -69,34 +70,38 @@ def prove(
     A graph for a GPU runs on CUDA if this host has it, else on the CPU. The CPU shows the effect of rounding the
     weights to float16, but not of rounding activations, since it computes those in float32.
     """
-    labels, vocabulary = len(checkpoint.labels), checkpoint.vocabulary
+    labels, vocabulary = checkpoint.labels, checkpoint.vocabulary
     for path in paths.values():
-        verify.check_interface(path, recipe.interface, labels)
+        verify.check_interface(path, recipe.interface, checkpoint.output, checkpoint.columns)
     _, shipped = paths
     on_gpu = inputs.target == "gpu"
     opened: RunnableGraph = OnnxGraph(paths[shipped], for_gpu=True) if on_gpu else recipe.open_int8(paths[shipped])
     graphs: dict[str, RunnableGraph] = {"float": OnnxGraph(paths["float"]), shipped: opened}
     random = verify.random_prompts(vocabulary, inputs.max_tokens, checkpoint.padding)
     progress("comparing with torch")
+    scale = 1.0 if labels else verify.largest(model, random)
     exact = [name for name in graphs if selection is None or name != shipped]
-    values = {name: verify.check_values(model, graphs[name], name, random) for name in exact}
+    values = {name: verify.check_values(model, graphs[name], name, random, scale) for name in exact}
     progress("comparing prompts alone and together")
     alike = verify.prompts_of_one_length(vocabulary, inputs.max_tokens)
     mates = alike if recipe.interface is PADDED else [*random, *alike]
     together = {name: graph for name, graph in graphs.items() if not graph.runs_alone}
     batch = {
-        name: verify.check_batch(graph, name, mates)
+        name: verify.check_batch(graph, name, mates, scale)
         for name, graph in together.items()
         if name in exact or recipe.activations == "token"
     }
     padding = None
     if recipe.interface is PADDED:
-        padding = {name: verify.check_padding(graph, name, random) for name, graph in together.items()}
-    progress(f"labelling {len(inputs.prompts)} texts with both graphs")
-    agreement = check_agreement(
-        graphs["float"], graphs[shipped], shipped, inputs.prompts, checkpoint.labels, inputs.gate
-    )
-    accuracy, calibration = _on_labelled(graphs, shipped, inputs, checkpoint.labels, progress)
+        padding = {name: verify.check_padding(graph, name, random, scale) for name, graph in together.items()}
+    agreement = fidelity = None
+    if labels:
+        progress(f"labelling {len(inputs.prompts)} texts with both graphs")
+        agreement = check_agreement(graphs["float"], graphs[shipped], shipped, inputs.prompts, labels, inputs.gate)
+    else:
+        progress(f"comparing the features of {len(inputs.prompts)} texts")
+        fidelity = check_features(model, graphs[shipped], shipped, inputs.prompts)
+    accuracy, calibration = _on_labelled(graphs, shipped, inputs, labels, progress)
     if not on_gpu:
         progress("measuring the latency of the graphs")
     latencies = {} if on_gpu else _latencies(recipe, paths, rival, vocabulary)
@@ -107,7 +112,7 @@ def prove(
         target=inputs.target,
         precision=shipped,
         provider=graphs[shipped].provider,
-        labels=labels,
+        output=f"{checkpoint.columns} {'labels' if labels else 'features'}",
         max_tokens=inputs.max_tokens,
         level=recipe.level,
         activations=recipe.activations,
@@ -118,6 +123,7 @@ def prove(
         selection=selection,
         rival=compared,
         agreement=agreement,
+        fidelity=fidelity,
         texts=inputs.origin,
         texts_sha256=inputs.sha256,
         gate=inputs.gate,
@@ -149,12 +155,15 @@ def _compared(
     recipe: Recipe,
     shipped: Path,
     rival: BaselineGraph,
-    agreement: LabelAgreement,
+    agreement: LabelAgreement | None,
     prompts: Sequence[Ids],
     checkpoint: Checkpoint,
 ) -> BaselineComparison:
     """Label the texts with the rival, too, and measure both engines on two threads if there are two cores."""
-    found = chosen(OnnxGraph(rival.path), prompts, checkpoint.labels)
+    agreeing = None
+    if agreement is not None:
+        found = chosen(OnnxGraph(rival.path), prompts, checkpoint.labels)
+        agreeing = LabelAgreement(agreement.expected, found).agreeing
     more_ms = {
         threads: latency.measure(
             {
@@ -166,7 +175,7 @@ def _compared(
         )
         for threads in latency.thread_counts()[1:]
     }
-    return BaselineComparison(rival.error, LabelAgreement(agreement.expected, found).agreeing, more_ms)
+    return BaselineComparison(rival.error, agreeing, more_ms)
 
 
 def _calibrated_on(rows: LabelledPrompts | None) -> str | None:

@@ -137,13 +137,14 @@ class OpenVinoRecipe(PlainRecipe):
     def __init__(self, checkpoint: Checkpoint, model: Any, arithmetic: str) -> None:
         """Take `arithmetic`, the type of everything that is not int8: f32, or bf16, which some CPUs compute faster."""
         super().__init__(checkpoint, model)
+        self._output = checkpoint.output
         self.int8_precision = f"int8-{arithmetic}"
 
     def write_int8(self, path: Path, float_layers: Collection[str] = ()) -> None:
         compress(self._float, path, self.layers, float_layers)
 
     def open_int8(self, path: Path, threads: int = 0) -> RunnableGraph:
-        return OpenVinoGraph(path, self.int8_precision, max(1, threads))
+        return OpenVinoGraph(path, self.int8_precision, max(1, threads), self._output)
 
 
 def choose_recipe(

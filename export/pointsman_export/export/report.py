@@ -10,6 +10,7 @@ from pointsman_export.common.shares import percent, points
 from pointsman_export.export.accuracy import Accuracy
 from pointsman_export.export.agreement import LabelAgreement
 from pointsman_export.export.calibrate import CalibrationResult
+from pointsman_export.export.fidelity import Fidelity
 from pointsman_export.export.latency import RUNS
 from pointsman_export.export.selection import Selection
 from pointsman_export.export.verify import tolerance
@@ -23,19 +24,20 @@ _COULD_COMPARE = "is installed and was not measured; export with --target openvi
 class BaselineComparison:
     """The results of the int8 graph that ONNX Runtime would run instead of the one for OpenVINO.
 
-    `error` is a share of the logits' spread, `agreeing` the number of texts that keep the float graph's label, and
-    `more_ms` the latency of both by threads, if more than one, number of tokens, and graph.
+    `error` is a share of the logits' spread, `agreeing` the number of texts that keep the float graph's label (None
+    without labels), and `more_ms` the latency of both by threads, if more than one, number of tokens, and graph.
     """
 
     error: float
-    agreeing: int
+    agreeing: int | None
     more_ms: dict[int, dict[int, dict[str, float]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportReport:
-    """The measurements of an export; differences are of logits.
+    """The measurements of an export; differences are of logits, or of features as a share of the largest one.
 
+    `output` says what the graph gives. A classifier has `agreement`, an encoder without a head `fidelity`.
     The keys of the mappings are `float` and `precision`, which is that of the shipped graph. `values` has no `int8`,
     and neither has `batch` if all prompts of a run share one activation scale. `padding` is None if nothing is padded,
     `selection` if nothing is int8. `latency_ms` is by number of tokens, then graph, and empty for a GPU. `provider`
@@ -46,7 +48,7 @@ class ExportReport:
     target: str
     precision: str
     provider: str
-    labels: int
+    output: str
     max_tokens: int
     level: str
     activations: str
@@ -56,7 +58,8 @@ class ExportReport:
     padding: dict[str, float] | None
     selection: Selection | None
     rival: BaselineComparison | None
-    agreement: LabelAgreement
+    agreement: LabelAgreement | None
+    fidelity: Fidelity | None
     texts: str
     texts_sha256: str | None
     gate: float
@@ -72,6 +75,7 @@ class ExportReport:
 
     def figures(self) -> dict[str, Any]:
         """Return the manifest's `verification`."""
+        source = {"source": self.texts, "sha256": self.texts_sha256}
         scales = None if self.selection is None or self.rival is not None else self.activations
         return {
             "graph": {"level": self.level, "activation_scales": scales},
@@ -79,15 +83,16 @@ class ExportReport:
             "values": _differences(self.values),
             "batch": _differences(self.batch),
             "padding": self.padding and _differences(self.padding),
-            "agreement": {
+            "agreement": self.agreement
+            and {
                 "texts": self.agreement.texts,
                 "agreeing": self.agreement.agreeing,
                 "share": self.agreement.share,
                 "gate": self.gate,
-                "source": self.texts,
-                "sha256": self.texts_sha256,
+                **source,
                 **({} if self.rival is None else {"onnxruntime_agreeing": self.rival.agreeing}),
             },
+            "features": self.fidelity and {**self.fidelity.figures(), **source},
             "logit_error": self.selection
             and {
                 "texts": self.selection.texts,
@@ -113,12 +118,13 @@ class ExportReport:
         """Format one line per check or measurement."""
         rows = [
             ("graph", f"{self.level}, {self._kind()}"),
-            ("interface", f"{', '.join(self.inputs)} -> {self.labels} labels, up to {self.max_tokens} tokens"),
+            ("interface", f"{', '.join(self.inputs)} -> {self.output}, up to {self.max_tokens} tokens"),
             ("values", _moves(self.values, "is within", " of torch")),
             ("batch", _moves(self.batch, "moves by")),
             *([("padding", _moves(self.padding, "moves by"))] if self.padding else []),
-            *([("int8", _layers(self.selection))] if self.selection else []),
-            ("agreement", self._agreement()),
+            *([("int8", _layers(self.selection, "features" if self.fidelity else "logits"))] if self.selection else []),
+            *([("agreement", self._agreement(self.agreement))] if self.agreement else []),
+            *([("features", f"{self.fidelity} ({self.fidelity.texts} texts, {self.texts})")] if self.fidelity else []),
             *self._labelled_rows(),
             *((f"{tokens} tokens", self._speed(medians)) for tokens, medians in self.latency_ms.items()),
             *([("measured on", f"{self.cpu}, 1 thread")] if self.latency_ms else []),
@@ -159,8 +165,7 @@ class ExportReport:
             return f"{self.precision} for OpenVINO"
         return f"a scale for each {self.activations} of activations"
 
-    def _agreement(self) -> str:
-        found = self.agreement
+    def _agreement(self, found: LabelAgreement) -> str:
         line = (
             f"{found.agreeing} of {found.texts} texts ({self.texts}) keep their label: {percent(found.share)}, "
             f"gate {percent(self.gate)}"
@@ -185,8 +190,8 @@ class ExportReport:
             speeds = ", ".join(f"{ratio:.2f} at {tokens} tokens" for tokens, ratio in by_tokens.items())
             yield "OpenVINO", f"speed-up over ONNX Runtime {_on(threads)}: {speeds}"
         yield "error", f"{_percents(self.selection.error)}, on ONNX Runtime {_percents(self.rival.error)}"
-        agreement = self.agreement
-        yield "labels", f"{agreement.agreeing} of {agreement.texts} as in float, on ONNX Runtime {self.rival.agreeing}"
+        if found := self.agreement:
+            yield "labels", f"{found.agreeing} of {found.texts} as in float, on ONNX Runtime {self.rival.agreeing}"
 
 
 def faster(ratios: Mapping[int, Collection[float]]) -> str:
@@ -216,8 +221,8 @@ def _moves(found: dict[str, float], verb: str, of: str = "") -> str:
     return ", ".join(f"{name} {verb} {value:.1e}{of} (allowed {tolerance(name):.0e})" for name, value in found.items())
 
 
-def _layers(found: Selection) -> str:
-    moved = f"moves the logits by {_percents(found.int8_error)} of their spread (allowed {_percents(found.bound)})"
+def _layers(found: Selection, output: str) -> str:
+    moved = f"moves the {output} by {_percents(found.int8_error)} of their spread (allowed {_percents(found.bound)})"
     if not found.float_layers:
         return f"in all {found.layers} layers {moved}; none stays in float"
     return (

@@ -41,8 +41,8 @@ class OnnxGraph:
 
     runs_alone = False
 
-    def __init__(self, path: Path, threads: int = 0, *, for_gpu: bool = False, output: str = OUTPUT) -> None:
-        self._output = output
+    def __init__(self, path: Path, threads: int = 0, *, for_gpu: bool = False, output: str | None = None) -> None:
+        """Take the `output` to return, by default the first."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
@@ -52,6 +52,7 @@ class OnnxGraph:
         # TF32 would round the products of a float32 graph to 10 bits
         wanted = [(_CUDA, {"use_tf32": "0"})] if for_gpu and _CUDA in found else []
         self._session = onnxruntime.InferenceSession(path, options, [*wanted, _CPU])
+        self._output = output or self._session.get_outputs()[0].name
         self.provider: str = self._session.get_providers()[0]
         self._multiple = packing.GPU_BLOCK if for_gpu else 1
         self._packed = [value.name for value in self._session.get_inputs()] == PACKED.names
@@ -76,8 +77,8 @@ class OpenVinoGraph:
     provider = "OpenVINO"
     runs_alone = True
 
-    def __init__(self, path: Path, precision: str, threads: int = 1) -> None:
-        runner = OpenVinoRunner(path, precision, threads)
+    def __init__(self, path: Path, precision: str, threads: int = 1, output: str = OUTPUT) -> None:
+        runner = OpenVinoRunner(path, precision, threads, [output])
         self._run = runner.wide or runner.narrow
 
     def logits(self, prompts: Sequence[Ids], width: int = 0) -> Logits:

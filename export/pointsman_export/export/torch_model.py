@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,52 @@ import torch
 import transformers
 from optimum.exporters.onnx import export
 from optimum.exporters.onnx.model_configs import DistilBertOnnxConfig
+from torch import nn
 from transformers.utils import logging
 
 from pointsman.classify.tokenizer import Ids
 from pointsman_export.common.errors import CheckpointError
 from pointsman_export.export.checkpoint import Checkpoint
 from pointsman_export.export.graph.weights import Floats, Weights
+from pointsman_export.export.interface import FEATURES
 from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
+from pointsman_export.export.pooling import Pooling
 
 MAX_PARAMETERS = 530_000_000
 """The number of float32 parameters in a protobuf of 2 GiB, less the size of the graph itself."""
 _REASON = 300
 """Most characters that are quoted of an error of transformers."""
+
+
+class PooledEncoder(nn.Module):  # type: ignore[misc]  # mypy does not read torch
+    """An encoder without a head, whose output is its features."""
+
+    base_model_prefix = "base_model"
+
+    def __init__(self, encoder: Any, pooling: Pooling) -> None:
+        super().__init__()
+        self.base_model = encoder
+        self.config = encoder.config
+        self._pooling = pooling
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> tuple[torch.Tensor]:
+        """Return the features [texts, width] for ids and a mask [texts, tokens]."""
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        found = self.base_model(input_ids, mask, output_hidden_states=True)
+        before = self._pooling.depths(self.config.num_hidden_layers)[:-1]
+        norm = getattr(self.base_model, "final_norm", nn.Identity())  # ModernBERT's layers end without one
+        tokens = torch.cat([*(norm(found.hidden_states[at]) for at in before), found.last_hidden_state], -1)
+        weights = mask[..., None].to(tokens.dtype)
+        pooled = tokens[:, 0] if self._pooling.first else (tokens * weights).sum(1) / weights.sum(1)
+        return (pooled / pooled.norm(dim=-1, keepdim=True) if self._pooling.unit else pooled,)
+
+
+class _EncoderOnnxConfig(DistilBertOnnxConfig):  # type: ignore[misc]  # optimum has no types
+    """The names of a PooledEncoder's inputs and output."""
+
+    @property
+    def outputs(self) -> dict[str, dict[int, str]]:
+        return {FEATURES: {0: "batch_size"}}
 
 
 def torch_class_of(name: str) -> Any:
@@ -37,6 +72,9 @@ def load_model(checkpoint: Checkpoint) -> Any:
     """
     logging.set_verbosity_error()
     torch_class = torch_class_of(checkpoint.torch_class)
+    pooling = checkpoint.architecture.pooling
+    has_pooler = "add_pooling_layer" in inspect.signature(torch_class).parameters
+    options = {"add_pooling_layer": False} if has_pooler and pooling is not None else {}
     try:
         model, loading = torch_class.from_pretrained(
             checkpoint.folder,
@@ -45,6 +83,7 @@ def load_model(checkpoint: Checkpoint) -> Any:
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
+            **options,
         )
     except Exception as error:  # transformers raises errors of every kind
         reason = " ".join(str(error).split())[:_REASON]
@@ -67,7 +106,7 @@ def load_model(checkpoint: Checkpoint) -> Any:
             f"{checkpoint.folder}: has {model.num_parameters():,} parameters, and ONNX can store {MAX_PARAMETERS:,} "
             "in a float32 graph (2 GiB), which the proof needs; export a smaller model"
         )
-    return model.float().eval()
+    return (model if pooling is None else PooledEncoder(model, pooling)).float().eval()
 
 
 def weights_of(model: Any) -> Weights:
@@ -111,10 +150,11 @@ def input_ranges(model: Any, names: Sequence[str], prompts: Sequence[Ids]) -> di
 def export_float(model: Any, path: Path) -> None:
     """Write the graph of `model` to `path`.
 
-    It maps int64 `input_ids` and `attention_mask` [batch, sequence] to `logits`; these are DistilBERT's inputs, to
+    It maps int64 `input_ids` and `attention_mask` [batch, sequence] to its output; these are DistilBERT's inputs, to
     which BERT adds token types that are all 0 here.
     """
-    export(model, DistilBertOnnxConfig(model.config, task="text-classification"), path)
+    kind = _EncoderOnnxConfig if isinstance(model, PooledEncoder) else DistilBertOnnxConfig
+    export(model, kind(model.config, task="text-classification"), path)
 
 
 def _source(checkpoint: Checkpoint) -> Path:

@@ -1,4 +1,4 @@
-"""Define the exporter's interface to a kind of classifier."""
+"""Define the exporter's interface to a kind of classifier or encoder."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pointsman_export.common.errors import UnknownFormError
 from pointsman_export.export.graph.parts import GraphParts
 from pointsman_export.export.graph.rounding import Rounding
 from pointsman_export.export.graph.weights import Floats, Weights
+from pointsman_export.export.pooling import Pooling
 
 
 class Architecture(Protocol):
-    """A kind of classifier, with the sizes of one checkpoint.
+    """A kind of classifier, or of encoder without a head, with the sizes of one checkpoint.
 
     Weights are named as in the checkpoint, without the prefix of the encoder (`model.`, `bert.`).
     """
@@ -22,8 +23,12 @@ class Architecture(Protocol):
     head: ClassVar[tuple[str, ...]]
     """The beginnings of the names of the weights after the pooling, which stay float32."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], pooling: Pooling | None = None) -> None:
         """Read the sizes in a config of transformers 4; raises KeyError if one is missing."""
+
+    @property
+    def pooling(self) -> Pooling | None:
+        """Return how the features are made of an encoder without a head; None for a classifier."""
 
     @property
     def width(self) -> int:
@@ -52,13 +57,13 @@ class Architecture(Protocol):
         """
 
     def check(self) -> None:
-        """Raise UnknownFormError if the config needs a graph that `logits` does not build."""
+        """Raise UnknownFormError if the config needs a graph that `output` does not build."""
 
     def fold(self, weights: Weights) -> None:
-        """Rewrite weights for speed and for int8, so that the classifier computes the same in float."""
+        """Rewrite weights for speed and for int8, so that the graph computes the same in float."""
 
-    def logits(self, parts: GraphParts) -> str:
-        """Add the nodes from the feed to the logits [prompts, labels], and return their name."""
+    def output(self, parts: GraphParts) -> str:
+        """Add the nodes from the feed to the logits or features [prompts, columns], and return their name."""
 
 
 def require(config: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pointsman_export.export.graph.parts import GraphParts
 from pointsman_export.export.graph.post_norm import LayerWeights, PostNorm
+from pointsman_export.export.pooling import Pooling
 
 
 class Bert(PostNorm):
@@ -15,13 +16,14 @@ class Bert(PostNorm):
     classifier: ClassVar[str] = "classifier"
     head: ClassVar[tuple[str, ...]] = ("pooler.", "classifier.")
 
-    def __init__(self, config: Mapping[str, Any], first_position: int = 0) -> None:
+    def __init__(self, config: Mapping[str, Any], pooling: Pooling | None = None, first_position: int = 0) -> None:
         super().__init__(
             config,
             width=config["hidden_size"],
             heads=config["num_attention_heads"],
             layers=[_layer(f"encoder.layer.{number}") for number in range(config["num_hidden_layers"])],
             epsilon=config.get("layer_norm_eps", 1e-12),
+            pooling=pooling,
             first_position=first_position,
         )
 

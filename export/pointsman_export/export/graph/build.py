@@ -1,4 +1,4 @@
-"""Build the whole graph of a classifier, for a CPU or for a GPU."""
+"""Build the whole graph of a classifier or an encoder, for a CPU or for a GPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pointsman_export.export.graph.parts import GraphParts
 from pointsman_export.export.graph.rounding import Rounding
 from pointsman_export.export.graph.weights import Weights
 from pointsman_export.export.graph.writer import GraphWriter
-from pointsman_export.export.interface import OUTPUT, PACKED
+from pointsman_export.export.interface import FEATURES, OUTPUT, PACKED
 
 _GPU_OPSET = 18
 """Opset of a GPU's graph, for which every ONNX Runtime with CUDA graphs has the kernels.
@@ -32,7 +32,7 @@ def build_graph(
     float_layers: Collection[str] = (),
     roundings: Mapping[str, Rounding] = MappingProxyType({}),
 ) -> ModelProto:
-    """Build the graph for a CPU, from the packed feed to `logits` [prompts, labels].
+    """Build the graph for a CPU, from the packed feed to its output [prompts, columns].
 
     With `activations` None, it is float32 throughout.
     """
@@ -53,8 +53,11 @@ def build_half_graph(form: Architecture, weights: Weights) -> ModelProto:
 
 
 def _model(form: Architecture, parts: GraphParts) -> ModelProto:
-    logits = form.logits(parts)
+    result = form.output(parts)
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, axes) for name, axes in PACKED.inputs.items()]
-    labels = len(parts.weights[f"{form.classifier}.weight"])
-    output = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [PACKED.rows, labels])
-    return parts.writer.model(inputs, output, logits)
+    if form.pooling is None:
+        name, columns = OUTPUT, len(parts.weights[f"{form.classifier}.weight"])
+    else:
+        name, columns = FEATURES, form.pooling.width(form.width)
+    output = helper.make_tensor_value_info(name, TensorProto.FLOAT, [PACKED.rows, columns])
+    return parts.writer.model(inputs, output, result)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pointsman_export.export.graph.parts import GraphParts
 from pointsman_export.export.graph.post_norm import LayerWeights, PostNorm
+from pointsman_export.export.pooling import Pooling
 
 
 class DistilBert(PostNorm):
@@ -16,13 +17,14 @@ class DistilBert(PostNorm):
     classifier: ClassVar[str] = "classifier"
     head: ClassVar[tuple[str, ...]] = ("pre_classifier.", "classifier.")
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], pooling: Pooling | None = None) -> None:
         super().__init__(
             config,
             width=config["dim"],
             heads=config["n_heads"],
             layers=[_layer(f"transformer.layer.{number}") for number in range(config["n_layers"])],
             epsilon=1e-12,
+            pooling=pooling,
         )
 
     def _classify(self, parts: GraphParts, pooled: str) -> str:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-from onnx import TensorProto
-
 from pointsman_export.common.errors import UnknownFormError
 from pointsman_export.export.graph.architecture import require
 from pointsman_export.export.graph.linear import ScaledTensor
@@ -16,6 +14,7 @@ from pointsman_export.export.graph.rope import Rope
 from pointsman_export.export.graph.rounding import Rounding
 from pointsman_export.export.graph.weights import Floats, Weights, balance
 from pointsman_export.export.graph.writer import CONTRIB
+from pointsman_export.export.pooling import Pooling
 
 _EMBEDDINGS = "embeddings.tok_embeddings"
 _LINEARS = ("attn.Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo")
@@ -49,7 +48,8 @@ class ModernBert:
     classifier: ClassVar[str] = "classifier"
     head: ClassVar[tuple[str, ...]] = ("head.", "classifier.")
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], pooling: Pooling | None = None) -> None:
+        self.pooling = pooling
         value = {**_DEFAULTS, **config}
         self.width: int = value["hidden_size"]
         self.heads: int = value["num_attention_heads"]
@@ -60,7 +60,8 @@ class ModernBert:
         self._every: int = value["global_attn_every_n_layers"]
         self._window: int = value["local_attention"] // 2
         self._epsilon: float = value["norm_eps"]
-        self._pooling: str = value["classifier_pooling"]
+        self._pooled: str = value["classifier_pooling"]
+        self._first = self._pooled == "cls" if pooling is None else pooling.first
         theta: float = value["global_rope_theta"]
         local_theta: float | None = value["local_rope_theta"]
         self._rope = self._rope_of(theta)
@@ -79,8 +80,8 @@ class ModernBert:
 
     def check(self) -> None:
         require(self._config, _FIXED)
-        if self._pooling not in ("cls", "mean"):
-            raise UnknownFormError(f"classifier_pooling is {self._pooling!r}, expected 'cls' or 'mean'")
+        if self.pooling is None and self._pooled not in ("cls", "mean"):
+            raise UnknownFormError(f"classifier_pooling is {self._pooled!r}, expected 'cls' or 'mean'")
 
     def fold(self, weights: Weights) -> None:
         """Balance each norm with the layer after it.
@@ -92,14 +93,15 @@ class ModernBert:
                 balance(weights, f"layers.{layer}.attn_norm", f"layers.{layer}.attn.Wqkv")
             balance(weights, f"layers.{layer}.mlp_norm", f"layers.{layer}.mlp.Wi")
 
-    def logits(self, parts: GraphParts) -> str:
-        hidden = self._norm(parts, parts.linears.embeddings(_EMBEDDINGS), "embeddings.norm")
+    def output(self, parts: GraphParts) -> str:
+        outputs = [self._norm(parts, parts.linears.embeddings(_EMBEDDINGS), "embeddings.norm")]
         for layer in range(self._count):
-            hidden = self._layer(parts, layer, hidden)
-        # float32 from here on: the sum over a long prompt, the head and the classifier
-        normed = parts.op("Cast", self._norm(parts, hidden, "final_norm"), to=TensorProto.FLOAT)
-        rows = parts.op("Squeeze", normed, parts.writer.integers(0))
-        pooled = rows if self._pooling == "cls" else parts.mean(rows)
+            outputs.append(self._layer(parts, layer, outputs[-1]))
+        if self.pooling is not None:
+            read = [self._norm(parts, outputs[at], "final_norm") for at in self.pooling.depths(self._count)]
+            return parts.features(self.pooling, read)
+        rows = parts.rows(self._norm(parts, outputs[-1], "final_norm"))
+        pooled = rows if self._first else parts.mean(rows)
         dense = parts.op("Gelu", parts.dense(pooled, "head.dense"), domain=CONTRIB)
         return parts.dense(self._norm(parts, dense, "head.norm"), self.classifier)
 
@@ -107,7 +109,7 @@ class ModernBert:
         """Return the layer's output [1, tokens, width], or [1, prompts, width] if only first tokens are read of it."""
         name = f"layers.{layer}"
         normed = self._norm(parts, hidden, f"{name}.attn_norm") if layer else hidden
-        first_only = self._pooling == "cls" and layer == self._count - 1
+        first_only = self._first and layer == self._count - 1
         rows = "starts" if first_only else "input_ids"
         if first_only:
             hidden = parts.op("Gather", hidden, "starts", axis=1)

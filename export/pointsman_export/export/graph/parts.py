@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from pointsman_export.export.graph.linear import LinearLayers, ScaledTensor
 from pointsman_export.export.graph.rope import Rope
 from pointsman_export.export.graph.weights import Weights
 from pointsman_export.export.graph.writer import GraphWriter
+from pointsman_export.export.pooling import Pooling
 
 
 class Attention(Protocol):
@@ -55,6 +57,17 @@ class GraphParts:
     def norm(self, tensor: str, name: str, epsilon: float) -> str:
         """Add a layer norm, with or without a bias."""
         return self.op("LayerNormalization", tensor, *self._with_bias(name), epsilon=epsilon)
+
+    def rows(self, hidden: str) -> str:
+        """Return a layer's output [1, rows, width] as float32 rows: for the sum over a long prompt, and the head."""
+        return self.op("Cast", self.op("Squeeze", hidden, self.writer.integers(0)), to=TensorProto.FLOAT)
+
+    def features(self, pooling: Pooling, layers: Sequence[str]) -> str:
+        """Make features [prompts, width] of the outputs of the layers that `pooling` reads."""
+        rows = [self.rows(layer) for layer in layers]
+        joined = self.op("Concat", *rows, axis=-1) if len(rows) > 1 else rows[0]
+        pooled = joined if pooling.first else self.mean(joined)
+        return self.op("Div", pooled, self.op("ReduceL2", pooled, self.writer.integers(-1))) if pooling.unit else pooled
 
     def mean(self, rows: str) -> str:
         """Average the tokens [tokens, width] of each prompt: [prompts, width]."""

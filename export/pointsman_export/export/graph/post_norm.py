@@ -1,6 +1,7 @@
 """Build the post-norm encoder of BERT and its descendants: learned positions, biases, a norm after each sum.
 
-Most heads of this family read the first token of a text alone; then only first tokens are computed in the last layer.
+Most heads of this family read the first token of a text alone, and so do some encoders without one; then only first
+tokens are computed in the last layer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto
 
 from pointsman_export.export.graph.architecture import require
 from pointsman_export.export.graph.linear import ScaledTensor
@@ -19,6 +19,7 @@ from pointsman_export.export.graph.parts import GraphParts
 from pointsman_export.export.graph.rounding import Rounding, smooth
 from pointsman_export.export.graph.weights import Floats, Weights
 from pointsman_export.export.graph.writer import CONTRIB
+from pointsman_export.export.pooling import Pooling
 
 _WORDS = "embeddings.word_embeddings"
 _POSITIONS = "embeddings.position_embeddings.weight"
@@ -62,8 +63,10 @@ class PostNorm(ABC):
         heads: int,
         layers: list[LayerWeights],
         epsilon: float,
+        pooling: Pooling | None,
         first_position: int = 0,
     ) -> None:
+        self.pooling = pooling
         self.width = width
         self.heads = heads
         self.positions: int = config["max_position_embeddings"] - first_position
@@ -114,13 +117,15 @@ class PostNorm(ABC):
             weights[output] = (weights[output] + moved).astype(np.float32)
             weights[key], weights[value] = np.zeros_like(weights[key]), np.zeros_like(weights[value])
 
-    def logits(self, parts: GraphParts) -> str:
-        hidden = self._embed(parts)
+    def output(self, parts: GraphParts) -> str:
+        first = not self.mean if self.pooling is None else self.pooling.first
+        outputs = [self._embed(parts)]
         for layer in self._layers:
-            hidden = self._layer(parts, layer, hidden, first_only=not self.mean and layer is self._layers[-1])
-        # float32 from here on: the sum over a long prompt and the head
-        rows = parts.op("Cast", parts.op("Squeeze", hidden, parts.writer.integers(0)), to=TensorProto.FLOAT)
-        return self._classify(parts, parts.mean(rows) if self.mean else rows)
+            outputs.append(self._layer(parts, layer, outputs[-1], first_only=first and layer is self._layers[-1]))
+        if self.pooling is not None:
+            return parts.features(self.pooling, [outputs[at] for at in self.pooling.depths(len(self._layers))])
+        rows = parts.rows(outputs[-1])
+        return self._classify(parts, rows if first else parts.mean(rows))
 
     @abstractmethod
     def _classify(self, parts: GraphParts, pooled: str) -> str:

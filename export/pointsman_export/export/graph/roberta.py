@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pointsman_export.export.graph.bert import Bert
 from pointsman_export.export.graph.parts import GraphParts
+from pointsman_export.export.pooling import Pooling
 
 
 class Roberta(Bert):
@@ -19,8 +20,8 @@ class Roberta(Bert):
     classifier: ClassVar[str] = "classifier.out_proj"
     head: ClassVar[tuple[str, ...]] = ("classifier.",)
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        super().__init__(config, first_position=config.get("pad_token_id", 1) + 1)
+    def __init__(self, config: Mapping[str, Any], pooling: Pooling | None = None) -> None:
+        super().__init__(config, pooling, first_position=config.get("pad_token_id", 1) + 1)
 
     def _classify(self, parts: GraphParts, pooled: str) -> str:
         return parts.dense(parts.op("Tanh", parts.dense(pooled, "classifier.dense")), self.classifier)
