@@ -110,15 +110,27 @@ def request_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FitRequest]:
 def test_data_and_output_suffice(request_of: Callable[..., FitRequest], capsys: pytest.CaptureFixture[str]) -> None:
     asked = request_of("--data", "rows", "-o", "out")
     assert asked == FitRequest(
-        data=Path("rows"), base="builtin", output=Path("out"), precision=0.95, languages=None, force=False
+        data=Path("rows"),
+        base="builtin",
+        output=Path("out"),
+        precision=0.95,
+        languages=None,
+        keeps_rows=True,
+        force=False,
     )
     assert capsys.readouterr() == ("", "working …\npointsman fit: noted\n")
 
 
 def test_each_option_of_data_counts(request_of: Callable[..., FitRequest]) -> None:
-    options = "--data rows --base other -o out --precision 0.8 --languages en,de --force"
+    options = "--data rows --base other -o out --precision 0.8 --languages en,de --no-rows --force"
     assert request_of(*options.split()) == FitRequest(
-        data=Path("rows"), base="other", output=Path("out"), precision=0.8, languages=["en", "de"], force=True
+        data=Path("rows"),
+        base="other",
+        output=Path("out"),
+        precision=0.8,
+        languages=["en", "de"],
+        keeps_rows=False,
+        force=True,
     )
 
 
@@ -126,7 +138,7 @@ def test_each_option_of_data_counts(request_of: Callable[..., FitRequest]) -> No
     ("options", "said"),
     [
         ("--data rows", "error: -o is required"),
-        ("-o out", "one of the arguments --data --labelled is required"),
+        ("-o out", "one of the arguments --data --labelled --again is required"),
         ("--data rows --labelled labels -o out", "not allowed with argument"),
         ("--data rows -o out --precision 0", "0 is not above 0 and at most 1"),
         ("--data rows -o out --precision 1.01", "1.01 is not above 0 and at most 1"),
@@ -261,6 +273,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[CorrectionRequest]:
 
     def noted(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
         found.append(request)
+        request.output.mkdir(exist_ok=True)
         progress.step("working", 1)
         return REPORT
 
@@ -270,7 +283,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[CorrectionRequest]:
 
 def namespace(**given: Any) -> argparse.Namespace:
     return argparse.Namespace(
-        **{"config": None, "base": None, "labelled": Path("l"), "force": False, "json": None} | given
+        **{"config": None, "base": None, "labelled": Path("l"), "force": False, "json": None, "no_rows": False} | given
     )
 
 
@@ -288,7 +301,7 @@ def test_the_classifier_and_the_texts_are_those_of_the_config(
     told = correct_command.correct_by(namespace(config=path, force=True), tmp_path / "out")
     [request] = asked
     assert (request.labels, request.base, request.output) == (Path("l"), tmp_path / "toy", tmp_path / "out")
-    assert (request.texts, request.force) == (tmp_path / "kept.jsonl", True)
+    assert (request.texts, request.force, request.keeps_rows) == (tmp_path / "kept.jsonl", True, True)
     assert [one.name for one in request.config.categories] == ["law"]
     assert told == REPORT.table()
     assert shown.getvalue() == "working …\n"

@@ -26,7 +26,7 @@ from pointsman.classify.manifest import Manifest
 from pointsman.classify.tokenizer import TextWindow, Tokenizer
 from pointsman.config.load import load
 from pointsman.evaluation.fitted_rows import pack
-from pointsman.improve.labels_file import LabelledText, add_label
+from pointsman.improve.labels_file import LabelledText, add_label, read_labels
 from pointsman_export.common.encoder import EncoderReader
 from pointsman_export.correct import command as correct_command
 from pointsman_export.correct import training
@@ -245,10 +245,13 @@ def test_no_threads_wait_for_each_other_and_numpy_is_imported_after_that_is_set(
     assert done.stdout.strip() == "False"
 
 
-def test_the_artifact_has_hashes_of_the_labelled_texts_and_no_text(corrected: Path) -> None:
+def test_the_labels_are_beside_the_head_for_its_owner_alone(corrected: Path, world: Path) -> None:
+    """All other files have hashes of the labeled texts and no text."""
     assert (corrected / "fitted_rows.bin").read_bytes() == pack([*texts(PETS)[:20], *texts(PEOPLE)[:5]])
     for path in corrected.iterdir():
-        assert b"which medicine helps" not in path.read_bytes()
+        assert (b"which medicine helps" in path.read_bytes()) == (path.name == "labels.jsonl")
+    assert read_labels(corrected / "labels.jsonl") == read_labels(world / "labels")
+    assert stat.S_IMODE((corrected / "labels.jsonl").stat().st_mode) == 0o600
 
 
 def test_it_can_be_corrected_again_and_be_the_base_of_another_head(corrected: Path, world: Path) -> None:
@@ -293,7 +296,7 @@ def test_what_root_fits_is_the_services_to_discard_and_old_ones_that_the_config_
 
     monkeypatch.setattr(correct_command, "correct", written)
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
-    options = argparse.Namespace(config=config, base="builtin", labelled=None, force=False, json=None)
+    options = argparse.Namespace(config=config, base="builtin", labelled=None, force=False, json=None, no_rows=False)
     assert correct_command.correct_by(options, made / names[-1]) == "told"
     assert sorted(one.name for one in made.iterdir()) == [*names[1:3], *names[4:]]
     fitted = made / names[-1]

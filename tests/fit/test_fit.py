@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -130,13 +131,35 @@ def test_the_calibration_rows_are_those_of_the_data_by_heads_that_did_not_see_th
     assert own.mean() > right + 0.05
 
 
-def test_no_text_of_the_operators_is_in_the_folder(fitted: Path) -> None:
-    """The files hold figures, weights and hashes alone."""
-    names = ["calibration.bin", "fitted_rows.bin", "head.bin", "pointsman.json"]
-    assert sorted(path.name for path in fitted.iterdir()) == names
-    for path in fitted.iterdir():
-        content = path.read_bytes()
+FILES = ["calibration.bin", "fitted_rows.bin", "head.bin", "pointsman.json"]
+
+
+def test_the_rows_are_beside_the_head_for_its_owner_alone_and_can_be_deleted(fitted: Path, tmp_path: Path) -> None:
+    """No other file has a text; nothing that serves needs the rows."""
+    assert sorted(path.name for path in fitted.iterdir()) == [*FILES, "rows.jsonl"]
+    rows = fitted / "rows.jsonl"
+    assert [json.loads(line) for line in rows.read_text().splitlines()] == ROWS
+    assert stat.S_IMODE(rows.stat().st_mode) == 0o600
+    for name in FILES:
+        content = (fitted / name).read_bytes()
         assert not [row["text"] for row in ROWS if row["text"].encode() in content]
+    without = shutil.copytree(fitted, tmp_path / "without")
+    (without / "rows.jsonl").unlink()
+    assert artifact.load(without).manifest == artifact.load(fitted).manifest
+
+
+def test_what_root_fits_belongs_to_the_owner_of_the_folder_that_it_is_in(fit: Export, tmp_path: Path) -> None:
+    """In the state directory to the service, which makes the head anew of the rows."""
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "target", 1234, 2345)
+    owner = (tmp_path / "target").stat()
+    made = fit(EXAMPLE).folder
+    for path in (made, made / "rows.jsonl"):
+        assert (path.stat().st_uid, path.stat().st_gid) == (owner.st_uid, owner.st_gid)
+
+
+def test_no_rows_keeps_no_rows(fit: Export) -> None:
+    assert sorted(path.name for path in fit(EXAMPLE, "--no-rows").folder.iterdir()) == FILES
 
 
 def test_the_engine_serves_it(fitted: Path) -> None:
@@ -163,7 +186,7 @@ def test_it_is_a_head_on_the_encoder_of_the_built_in_classifier(fitted: Path, ma
     assert manifest.encoder == base.manifest.encoder
     assert manifest.head is not None
     assert (manifest.head.artifact, manifest.head.added) == ("builtin", False)
-    assert sum(path.stat().st_size for path in fitted.iterdir()) < 40_000
+    assert sum((fitted / name).stat().st_size for name in FILES) < 40_000
 
 
 def test_a_service_that_loads_it_keeps_the_encoder(

@@ -55,7 +55,7 @@ def rows(folder: Path) -> Path:
 
 
 def fitted(toy: Path, folder: Path, **options: object) -> FitRequest:
-    given: dict[str, object] = {"precision": 0.9, "languages": None, "force": False} | options
+    given: dict[str, object] = {"precision": 0.9, "languages": None, "keeps_rows": True, "force": False} | options
     return FitRequest(data=rows(folder), base=str(toy), output=folder / "out", **given)  # type: ignore[arg-type]
 
 
@@ -160,6 +160,7 @@ def request_(toy: Path, tmp_path: Path, config: Config) -> CorrectionRequest:
         base=toy,
         texts=tmp_path / "kept",
         output=tmp_path / "out",
+        keeps_rows=True,
         force=False,
     )
 

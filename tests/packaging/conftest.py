@@ -44,6 +44,12 @@ def successor(suite: str, built: Path) -> Package:
 
 
 @pytest.fixture(scope="module")
+def retrained(suite: str, built: Path) -> Package:
+    """Of a later version, with another built-in encoder."""
+    return packages.build(suite, packages.RETRAINED, built)
+
+
+@pytest.fixture(scope="module")
 def plain(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A Debian without Pointsman."""
     root = tmp_path_factory.mktemp("debian") / "root"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,16 @@ CLIENTS = 4
 REQUESTS = 50
 LIMIT_SECONDS = 60.0
 MINE = "\n# mine\n"
+QUESTIONS = {
+    "computer science": "How do I sort a list of {} in Python?",
+    "engineering": "How thick is the steel of a bridge for {}?",
+    "health": "Which medicine helps when {} has a fever?",
+    "law": "May my landlord keep the deposit because of {}?",
+    "other": "Write a short poem about {} in the rain.",
+}
+"""By the labels of a head; in the order of CATEGORIES."""
+CATEGORIES = ["technical", "technical", "medical", "legal", "general"]
+SUBJECTS = ("a cat", "a child", "a dog", "my brother", "a friend", "my wife", "a parrot", "my son", "a nurse")
 
 pytestmark = pytest.mark.long
 
@@ -79,6 +90,47 @@ async def test_an_upgrade_and_the_way_back_refuse_nobody_and_keep_the_config(
         assert (machine.root / CONFIG).read_text().endswith(MINE)
         versions = sorted(path.name for path in (machine.root / "usr/lib/pointsman").iterdir())
         assert versions == [package.version, "running"]
+
+
+async def test_a_promoted_head_serves_over_an_upgrade_with_another_encoder_and_is_made_anew_and_back(
+    boot: Boot, packaged: Path, package: Package, retrained: Package
+) -> None:
+    """Nobody is refused, and the sandbox of the unit lets the service fit."""
+    rows = [{"text": question.format(one), "label": label} for label, question in QUESTIONS.items() for one in SUBJECTS]
+    with boot(packaged) as machine:
+        (machine.root / "root/rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        machine.run("systemctl", "enable", "--now", SOCKET, SERVICE)
+        machine.run("sh", "-c", "cd /root; pointsman fit --data rows.jsonl -o /var/lib/pointsman/head")
+        machine.run("pointsman", "classifier", "promote", "--yes", "/var/lib/pointsman/head")
+
+        def decided() -> list[str]:
+            return [machine.decided(question.format("a guest"))["category"] for question in QUESTIONS.values()]
+
+        def encoders() -> int:
+            return len(list((machine.root / "var/lib/pointsman/encoders").iterdir()))
+
+        def renewed(heads: int) -> Callable[[], bool]:
+            made = machine.root / "var/lib/pointsman/improve/artifacts"
+            return lambda: (
+                f"/{made.relative_to(machine.root)}/" in machine.run("pointsman", "classifier", "list").splitlines()[0]
+                and len([one for one in made.iterdir() if not one.name.startswith(".")]) == heads
+            )
+
+        assert decided() == CATEGORIES
+        assert encoders() == 1
+        with load.run(machine.init, CLIENTS) as clients:
+            for heads, (target, options) in enumerate(((retrained, ()), (package, ("--allow-downgrades",))), 1):
+                machine.install(target.file, *options)
+                assert machine.serving() == target.version
+                assert decided() == CATEGORIES
+                await eventually(renewed(heads), "the head is made anew", timeout_s=LIMIT_SECONDS)
+                assert decided() == CATEGORIES
+                assert encoders() == 2
+                before = clients.total()
+                await eventually(more_than(clients, before + REQUESTS), "answers", timeout_s=LIMIT_SECONDS)
+                assert list(clients.answers()) == [load.WHOLE]
+        machine.run("pointsman", "classifier", "rollback")
+        assert decided() == CATEGORIES
 
 
 async def test_the_former_version_lives_on_until_the_new_one_is_configured(

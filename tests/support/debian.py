@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 SUITES = ("bookworm", "trixie")
 PACKAGES = ("systemd", "systemd-sysv", "python3", "python3-venv", "make", "curl")
@@ -111,12 +112,15 @@ class Booted:
 
     def routed(self) -> str:
         """The model that a question of mathematics would go to."""
-        question = {"role": "user", "content": "What are the roots of x^2 - 4?"}
-        body = json.dumps({"model": "auto", "messages": [question]})
-        command = ("curl", "--silent", "--show-error", "--fail", "-H", "Content-Type: application/json", "-d", body)
-        answer = json.loads(self.run(*command, "http://127.0.0.1:8080/v1/route"))
-        model: str = answer["decision"]["model"]
+        model: str = self.decided("What are the roots of x^2 - 4?")["model"]
         return model
+
+    def decided(self, question: str) -> dict[str, Any]:
+        """What the service decides about a question."""
+        body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": question}]})
+        command = ("curl", "--silent", "--show-error", "--fail", "-H", "Content-Type: application/json", "-d", body)
+        decision: dict[str, Any] = json.loads(self.run(*command, "http://127.0.0.1:8080/v1/route"))["decision"]
+        return decision
 
 
 @contextlib.contextmanager

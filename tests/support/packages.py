@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import re
 import subprocess
 import sys
@@ -17,6 +18,9 @@ VERSION = re.findall('__version__ = "(.+)"', (debian.SOURCE / MODULE).read_text(
 """Of sources without a repository, which a copy has not."""
 NEXT = f"{VERSION}+git20261201120000.g0123456789ab"
 """Not a release: built from a commit after it."""
+RETRAINED = f"{VERSION}+git20261202120000.g0123456789ab"
+"""Of a commit whose built-in classifier has an encoder of its own, by its manifest; the files are the same."""
+BUILTIN = "daemon/pointsman/assets/builtin/pointsman.json"
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,10 @@ def _build(suite: str, version: str, folder: Path) -> None:
     debian.copy_source(source)
     module = source / MODULE
     module.write_text(module.read_text().replace(f'"{VERSION}"', f'"{version}"'))
+    if version == RETRAINED:
+        manifest = json.loads((source / BUILTIN).read_text())
+        manifest["features"]["recipe"] += ", by another encoder"
+        (source / BUILTIN).write_text(json.dumps(manifest))
     command = [sys.executable, str(source / "packaging/deb.py"), suite, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

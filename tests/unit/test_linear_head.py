@@ -156,8 +156,11 @@ def test_a_head_serves_on_after_an_upgrade_with_another_encoder(shipped: Path, t
     assert after.graph_folder.parent == tmp_path / "state" / "encoders"
     np.testing.assert_array_equal(scores(after, "landlord"), first)
     [warning] = kept_encoder.keep(after)
-    assert "for the encoder of an earlier release" in warning
-    assert "fit it again" in warning
+    assert "for the encoder of another release" in warning
+    assert "fit it again to use" in warning
+    (folder / "rows.jsonl").touch()
+    [warning] = kept_encoder.keep(after)
+    assert "`pointsman fit --again`" in warning
     shutil.rmtree(shipped)
     kept.rename(shipped)
     assert artifact.load(folder).graph_folder == shipped

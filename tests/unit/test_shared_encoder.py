@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pointsman.adapters.catalog import ServedModels
@@ -15,6 +16,8 @@ from pointsman.app.candidates import Candidates
 from pointsman.app.generations import Generations
 from pointsman.app.prepare import PreparedConfig, prepare
 from pointsman.app.shadow_process import ShadowProcess
+from pointsman.classify import artifact
+from pointsman.classify.linear_head import LinearHead
 from pointsman.classify.shadow import ShadowOptions
 from pointsman.errors import ArtifactError
 from pointsman.formats import CHAT
@@ -119,6 +122,17 @@ def test_a_head_that_answers_otherwise_than_when_it_was_made_is_refused(folder: 
             prepare(path, before)
     assert prepared.classifier.encoder.healthy
     assert asyncio.run(category_of(prepared, "landlord")) == "law"
+
+
+def test_a_head_is_proven_by_its_own_labels_and_weights(folder: Path, prepared: PreparedConfig) -> None:
+    """Not by those of the encoder's artifact."""
+    weights = np.zeros((2, len(LABELS)), np.float32)
+    weights[1, LABELS.index("law")] = 1.0
+    known = [{"text": "landlord", "probabilities": [0.0, 1.0]}]
+    head = LinearHead(weights, np.zeros(2, np.float32), added=False)
+    prepared.classifier.encoder.prove(
+        artifact.load(head_on(folder / "base", folder / "two", head, ["tea", "rail"], known_answers=known))
+    )
 
 
 @pytest.mark.parametrize("fault", ["SHA-256", "when it was exported"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import stat
 import threading
 import time
@@ -276,19 +277,24 @@ def test_all_rows_of_a_request_s_text_are_removed_and_counted_as_one_text(
 
 
 def test_labels_and_what_shows_the_texts_go_with_them(path: Path) -> None:
-    """Labels of other texts stay, and what was taken back does not come back."""
+    """Also those beside heads. Labels of other texts stay, and what was taken back does not come back."""
     written(path, *GIVEN)
     labels = path.parent / "improve" / "labels.jsonl"
     for name, request in (("a", "r1"), ("b", "r2"), ("c", "r3")):
         add_label(labels, LabelledText(name, "text", "law", NEWEST, request))
     undo_label(labels, NEWEST)
+    head = labels.parent / "artifacts" / "20260101-000000"
+    head.mkdir(parents=True)
+    beside = head / "labels.jsonl"
+    shutil.copy(labels, beside)
     shown = [labels.with_name(name) for name in ("worklist.jsonl", "report.json")]
     for one in shown:
         one.write_text("text")
     assert main(["texts", "delete", "--file", str(path), "--request-id", "r9"]) == 1
     assert all(one.exists() for one in shown)
     assert main(["texts", "delete", "--file", str(path), "--request-id", "r2"]) == 0
-    assert [one.hash for one in read_labels(labels)] == ["a"]
+    for kept in (labels, beside):
+        assert [one.hash for one in read_labels(kept)] == ["a"]
     assert not any(one.exists() for one in shown)
     assert stat.S_IMODE(labels.stat().st_mode) == 0o600
 

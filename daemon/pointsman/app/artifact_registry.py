@@ -45,9 +45,12 @@ class ArtifactRegistry:
         """Return the classifier in use, those before, and the artifacts that can be promoted; raises RequestError."""
         return json_response(await self._described())
 
-    async def promote(self, name: str | None) -> Response:
-        """Let an artifact serve, by default the newest; raises RequestError."""
-        return await self._begin(self._promoted(name))
+    async def promote(self, name: str | None, instead_of: Path | None = None) -> Response:
+        """Let an artifact serve, by default the newest; raises RequestError.
+
+        If `instead_of` is given, that must be the folder of the one in use.
+        """
+        return await self._begin(self._promoted(name, instead_of))
 
     async def roll_back(self) -> Response:
         """Let the classifier before serve again; raises RequestError."""
@@ -64,10 +67,13 @@ class ArtifactRegistry:
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    async def _promoted(self, name: str | None) -> Response:
+    async def _promoted(self, name: str | None, instead_of: Path | None) -> Response:
         async with self._lock:
             folder = await self._folder(name)
             serving = self._reloader.serving
+            if instead_of not in (None, serving.classifier.artifact.folder):
+                message = f"{instead_of} is no longer the classifier in use"
+                raise RequestError(message, status=HTTPStatus.CONFLICT, code="classifier_in_use")
             over = (
                 serving.config.classifier.category_model.model_id if serving.promoted is None else serving.promoted.over
             )

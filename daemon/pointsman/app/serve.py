@@ -15,6 +15,7 @@ from pointsman.app import gauges, stand_in
 from pointsman.app.artifact_registry import ArtifactRegistry
 from pointsman.app.candidates import Candidates
 from pointsman.app.generations import Generations
+from pointsman.app.head_renewal import renew
 from pointsman.app.overlay import OverlayStore
 from pointsman.app.persistence import persisted
 from pointsman.app.ports import Ports
@@ -99,6 +100,8 @@ async def serve(
         )
         for task in _run_background(generations, reloader, systemd):
             stack.callback(task.cancel)
+        renewal = asyncio.create_task(renew(prepared.classifier.artifact, source.state, improver, registry, log))
+        stack.callback(renewal.cancel)
         await stop.wait()
         systemd.notify.stopping(f"stopping; {generations.metrics.in_flight} in flight")
         log.write("info", "stopping", in_flight=generations.metrics.in_flight)

@@ -91,7 +91,7 @@ def resolve(model_id: str, base: Path) -> Path:
 
 def load(folder: Path) -> Artifact:
     """Read the manifest and verify the SHA-256 of every file; raises ArtifactError."""
-    own = _read_own(folder)
+    own = read_own(folder)
     for name, digest in own.files.items():
         path = folder / name
         try:
@@ -116,8 +116,8 @@ def on_encoder(
 
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest without verifying the files; raises ArtifactError."""
-    own = _read_own(folder)
-    return own if own.head is None else _composed(own, _read_own(_encoder_folder(folder, own.head)))
+    own = read_own(folder)
+    return own if own.head is None else _composed(own, read_own(_encoder_folder(folder, own.head)))
 
 
 def _composed(own: Manifest, base: Manifest) -> Manifest:
@@ -140,12 +140,12 @@ def _encoder_folder(folder: Path, head: HeadBase) -> Path:
     """Return the folder of an artifact with the encoder of a head; raises ArtifactError."""
     for one in dict.fromkeys((resolve(head.artifact, folder), BUILTIN, kept_encoder(head.encoder))):
         with contextlib.suppress(ArtifactError):
-            found = _read_own(one)
+            found = read_own(one)
             if found.head is None and found.encoder == head.encoder:
                 return one
     raise ArtifactError(
         f"{folder}: is a head for an encoder ({head.encoder[:12]}…) that neither {head.artifact} nor the built-in "
-        "classifier has; fit it again"
+        f"classifier has; fit it again: `pointsman fit --again {folder}` if its rows are there"
     )
 
 
@@ -154,8 +154,8 @@ def kept_encoder(identity: str) -> Path:
     return files.service_state() / ENCODERS / identity[:16]
 
 
-def _read_own(folder: Path) -> Manifest:
-    """Read what `pointsman.json` says; raises ArtifactError."""
+def read_own(folder: Path) -> Manifest:
+    """Read what `pointsman.json` says, without what describes the graph of a head; raises ArtifactError."""
     path = folder / MANIFEST
     try:
         data = files.read(path, MAX_MANIFEST_BYTES)

@@ -6,9 +6,16 @@ import os
 import shutil
 
 from pointsman import files
+from pointsman.classify import head_rows
 from pointsman.classify.artifact import BUILTIN, Artifact, kept_encoder
 
 MAX_KEPT_ENCODERS = 3
+
+
+def is_on_kept(found: Artifact) -> bool:
+    """Return whether an artifact is a head whose encoder the package no longer has."""
+    encoder = found.manifest.encoder
+    return found.head is not None and encoder is not None and found.graph_folder == kept_encoder(encoder)
 
 
 def keep(found: Artifact) -> list[str]:
@@ -16,9 +23,10 @@ def keep(found: Artifact) -> list[str]:
     if found.head is None or found.manifest.encoder is None or files.state_directory() is None:
         return []
     kept = kept_encoder(found.manifest.encoder)
-    if found.graph_folder == kept:
-        message = f"{found.folder} is a head for the encoder of an earlier release, which is kept in {kept}"
-        return [f"{message}; fit it again to use the encoder of this one"]
+    if is_on_kept(found):
+        message = f"{found.folder} is a head for the encoder of another release, which is kept in {kept}"
+        again = "" if head_rows.missing(found.folder, found.manifest) else " (`pointsman fit --again`)"
+        return [f"{message}; fit it again{again} to use the encoder of this one"]
     if found.graph_folder.resolve() != BUILTIN.resolve() or kept.is_dir():
         return []
     part = kept.with_name(f".{kept.name}")

@@ -23,7 +23,7 @@ MIN_COSINE, MAX_LENGTH_CHANGE = 0.995, 0.02
 
 
 def prove(artifact: Artifact, tokenizer: Tokenizer, engine: Engine) -> None:
-    """Compare the artifact's known answers with those of `engine`; raises ArtifactError."""
+    """Compare the artifact's known answers with those by `engine`; raises ArtifactError."""
     manifest = artifact.manifest
     for wide in (False, True) if engine.has_wide else (False,):
         found = answers(

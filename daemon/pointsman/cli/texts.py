@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 from pointsman import files
+from pointsman.classify import head_rows
 from pointsman.cli.since import since
 from pointsman.config.load import default_path, load
 from pointsman.errors import EvaluationError
-from pointsman.improve.folder import LABELS, REPORT, WORKLIST
+from pointsman.improve.folder import ARTIFACTS, LABELS, REPORT, WORKLIST
 from pointsman.improve.labels_file import LabelledText, forget_labels
 from pointsman.improve.texts_file import TextRecord
 from pointsman.store.rotated_file import remove, rows
@@ -42,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
 
         remove(path, TextRecord, is_meant)
         removed = len(found)
-        labelled = forget_labels(labels, is_meant)
+        beside_heads = (state / ARTIFACTS).glob(f"*/{head_rows.LABELS}")
+        labelled = forget_labels(labels, is_meant) + sum(forget_labels(one, is_meant) for one in beside_heads)
         if removed or labelled:  # these contain texts as well, and can be made again
             (state / WORKLIST).unlink(missing_ok=True)
             (state / REPORT).unlink(missing_ok=True)
@@ -51,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         return 1
     print(f"removed {removed:,} text{'' if removed == 1 else 's'} from {path} and its older files")
     if labelled:
-        print(f"removed {labelled:,} label{'' if labelled == 1 else 's'} from {labels}")
+        print(f"removed {labelled:,} label{'' if labelled == 1 else 's'} from {labels} and beside heads")
     if options.request_id and not removed + labelled:
         hint = (
             "a text is stored once, for the first request that had it: --text-hash takes that of the request's log line"

@@ -99,10 +99,18 @@ class Improver:
         if command == "collect":
             arguments += ["-o", str(state / WORKLIST), "--labels", str(state / LABELS), "--limit", str(MAX_TEXTS)]
         else:
-            made = state / ARTIFACTS / time.strftime("%Y%m%d-%H%M%S")
-            arguments += ["--labelled", str(state / LABELS), "-o", str(made), "--json", str(state / REPORT)]
+            arguments += ["--labelled", str(state / LABELS), "-o", str(_next(state)), "--json", str(state / REPORT)]
         self._commands.start(command, arguments, MAX_COMMAND_SECONDS[command])
         return json_response(self._commands.status(), HTTPStatus.ACCEPTED)
+
+    async def fit_again(self, head: Path) -> Path:
+        """Make a head anew from the rows beside it, and return the new one; raises RequestError."""
+        made = _next(self._state_directory())
+        arguments = ["--config", str(self._config_file), "--again", str(head), "-o", str(made)]
+        self._commands.start("fit", arguments, MAX_COMMAND_SECONDS["fit"])
+        if (failure := await self._commands.failure()) is not None:
+            raise RequestError(failure, status=HTTPStatus.CONFLICT, code="improve_refused")
+        return made
 
     async def cancel(self) -> Response:
         """End the long command that runs; raises RequestError."""
@@ -139,3 +147,8 @@ class Improver:
         except OSError as error:
             message = f"the files of the state directory cannot be used: {error.strerror}"
             raise RequestError(message, status=HTTPStatus.CONFLICT, code="improve_refused") from error
+
+
+def _next(state: Path) -> Path:
+    """Return the folder of the next artifact."""
+    return state / ARTIFACTS / time.strftime("%Y%m%d-%H%M%S")

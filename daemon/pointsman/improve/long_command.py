@@ -1,4 +1,4 @@
-"""Run long commands of the program for the admin port: each a separate process of low priority, one at a time."""
+"""Run long commands of the program for the service: each a separate process of low priority, one at a time."""
 
 from __future__ import annotations
 
@@ -54,6 +54,14 @@ class CommandRunner:
         self._command, self._state, self._began = command, "running", time.monotonic()
         self._said.clear()
         self._task = asyncio.get_running_loop().create_task(self._follow([command, *arguments], seconds))
+
+    async def failure(self) -> str | None:
+        """Wait for the command that runs; return None if it has done its work, else the reason."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        if self._state == "done":
+            return None
+        return self._said[-1] if self._said and self._state == "failed" else self._state
 
     async def cancel(self) -> None:
         """End the running command; raises RequestError if there is none."""

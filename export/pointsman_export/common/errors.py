@@ -101,4 +101,4 @@ class AgreementError(VerificationError):
 
 
 class AccuracyError(VerificationError):
-    """The shipped graph's accuracy is too far below the float graph's."""
+    """The shipped graph's accuracy is too far below the float graph's, or a head's below that of the one before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from pointsman.classify import artifact
+from pointsman import files
+from pointsman.classify import artifact, head_rows
 from pointsman.classify.calibration import encode
 from pointsman.classify.language import LanguageGate
 from pointsman.classify.linear_head import LinearHead
@@ -23,6 +25,7 @@ from pointsman.improve.labels_file import LabelledText
 from pointsman.improve.texts_file import TextRecord
 from pointsman.lru import Lru
 from pointsman.store.rotated_file import rows
+from pointsman.store.rows_file import encoded
 from pointsman_export.common import destination, heads
 from pointsman_export.common.encoder import EncodedTexts, EncoderReader
 from pointsman_export.common.errors import FitDataError
@@ -32,6 +35,7 @@ from pointsman_export.correct.levels import added, counted, levels, own_rows, wi
 from pointsman_export.correct.report import CorrectionReport, changes, judged, right, right_by_fold
 from pointsman_export.correct.training import Correction, FeatureScaler, TextFeatures, softmax
 from pointsman_export.export.texts import BUILT_IN
+from pointsman_export.fit.data import MAX_ROWS_BYTES
 from pointsman_export.fit.progress import Progress
 
 MAX_TRAFFIC_ROWS = 5_000
@@ -40,13 +44,17 @@ MAX_TRAFFIC_ROWS = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectionRequest:
-    """The options of the command line; `texts` is the file of stored texts, or None."""
+    """The options of the command line; `texts` is the file of stored texts, or None.
+
+    With `keeps_rows`, the labels are beside the head, and the rows of its base.
+    """
 
     labels: Path
     config: Config
     base: Path
     texts: Path | None
     output: Path
+    keeps_rows: bool
     force: bool
 
 
@@ -115,9 +123,12 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
         if after is not None:
             (built / CALIBRATION).write_bytes(encode(after.probabilities, after.truth))
         report = msgspec.structs.replace(report, seconds=round(time.perf_counter() - start, 1))
-        manifest = msgspec.structs.replace(base.manifest, verification=report.figures())
+        of_rows = {name: one for name, one in base.manifest.verification.items() if name == "cross_validation"}
+        manifest = msgspec.structs.replace(base.manifest, verification=of_rows | report.figures())
         found = heads.write_head(built, base, _head(base, correction), manifest, "correction")
         heads.prove(found, read_texts.prompts, softmax(correction.corrected(ours)).astype(np.float32))
+        if request.keeps_rows:
+            _keep_rows(built, base, labelled)
         destination.publish(built, request.output, force=request.force)
     return report
 
@@ -134,6 +145,14 @@ def _head(base: artifact.Artifact, correction: Correction) -> LinearHead:
     if base.head is not None:
         weights, bias = weights + base.head.weights, bias + base.head.bias
     return LinearHead(weights.astype(np.float32), bias.astype(np.float32), base.head is None or base.head.added)
+
+
+def _keep_rows(built: Path, base: artifact.Artifact, labelled: Sequence[LabelledText]) -> None:
+    """Write the labels beside the head, and the rows of its base if they are there."""
+    files.write(built / head_rows.LABELS, map(encoded, labelled), replace=False, mode=0o600)
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        kept = files.read(base.folder / head_rows.ROWS, MAX_ROWS_BYTES)
+        files.write(built / head_rows.ROWS, kept, replace=False, mode=0o600)
 
 
 def _traffic(path: Path | None, labelled: Sequence[LabelledText]) -> list[TextRecord]:

@@ -15,6 +15,7 @@ from pointsman.classify.language import LanguageGate
 from pointsman.config.words import fold
 from pointsman.evaluation.dataset import text_key
 from pointsman.evaluation.metrics import Ints
+from pointsman.store.rows_file import encoded
 from pointsman_export.common.errors import FitDataError
 
 MIN_ROWS_PER_LABEL = 5
@@ -23,8 +24,8 @@ ENOUGH_ROWS = 20
 """Rows of a label below which its figures say little."""
 MAX_UNDECLARED_SHARE = 0.05
 """Largest share of rows in languages that the artifact does not declare."""
+MAX_ROWS_BYTES = 64 << 20
 
-_MAX_FILE_BYTES = 64 << 20
 _SHOWN = 10
 _CATCH_ALL = {"other", "others", "none", "general", "misc", "miscellaneous", "out of scope", "unknown", "fallback"}
 
@@ -77,6 +78,13 @@ def read_rows(path: Path) -> TrainingRows:
     return _rows(rows, repeated)
 
 
+def write_rows(path: Path, rows: TrainingRows) -> None:
+    """Write rows for `read_rows`, readable by their owner only; raises OSError."""
+    pairs = zip(rows.texts, rows.truth, strict=True)
+    lines = (encoded(_TrainingRow(text, rows.labels[label])) for text, label in pairs)
+    files.write(path, lines, replace=False, mode=0o600)
+
+
 def check_languages(path: Path, texts: Sequence[str], languages: Sequence[str]) -> None:
     """Raise FitDataError if many texts are in other languages, since the artifact would not classify such prompts."""
     if not languages:
@@ -93,7 +101,7 @@ def check_languages(path: Path, texts: Sequence[str], languages: Sequence[str]) 
 
 def _lines(path: Path) -> list[str]:
     try:
-        content = files.read(path, _MAX_FILE_BYTES).decode("utf-8-sig")
+        content = files.read(path, MAX_ROWS_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise FitDataError(f"{path}: cannot be read ({error.strerror}); name a file of labeled rows") from error
     except UnicodeDecodeError as error:

@@ -27,6 +27,8 @@ With --labelled, the classifier of a config is corrected by the labels of `point
 own labels, and decides as before what is not like a labeled text. It is judged by labeled texts that it did not see,
 and by what it changes for the texts that the service has kept. `pointsman classifier promote` puts it to use.
 
+With --again, a head is made anew on the built-in encoder of this release, from the rows beside it.
+
 The figures of --data come from cross-validation: each row is judged by a head that was not trained on it. They hold for
 prompts that are like the rows, so use prompts that your users wrote."""
 
@@ -41,14 +43,14 @@ def main(argv: list[str]) -> int:
     Wrong usage raises SystemExit with code 2.
     """
     options = command_parser().parse_args(argv)
-    if options.output is None and options.labelled is None:
+    if options.output is None and options.data is not None:
         command_parser().error("-o is required")
     # OpenBLAS reads this when numpy is imported. The regression's products are small: on a busy machine, two threads
     # that wait for each other took 13 times as long as one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-    if options.labelled is not None:
-        return _correct(options)
+    if options.data is None:
+        return _aside(options)
 
     def work() -> str:
         # slow to import, and --help does not need it
@@ -61,9 +63,12 @@ def main(argv: list[str]) -> int:
             output=options.output,
             precision=options.precision,
             languages=options.languages,
+            keeps_rows=not options.no_rows,
             force=options.force,
         )
-        return fit(request, Progress(sys.stderr)).table()
+        report = fit(request, Progress(sys.stderr)).table()
+        files.hand_over_folder(options.output)
+        return report
 
     return run("fit", options.output, work)
 
@@ -88,6 +93,11 @@ def command_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="labels of `pointsman label`; without FILE, those in the state directory",
     )
+    source.add_argument(
+        "--again",
+        metavar="HEAD",
+        help="folder of a head: make it anew from the rows and labels beside it, with its settings",
+    )
     parser.add_argument(
         "--base",
         metavar="ARTIFACT",
@@ -98,23 +108,28 @@ def command_parser() -> argparse.ArgumentParser:
         dest="output",
         type=Path,
         metavar="DIR",
-        help="folder of the artifact; must not exist yet (default with --labelled: a new one in the state directory)",
+        help="folder of the artifact; must not exist yet (default without --data: a new one in the state directory)",
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="with --labelled, the config with the categories")
+    parser.add_argument(
+        "--no-rows",
+        action="store_true",
+        help="do not keep rows and labels, which are texts of people, beside the head (rows.jsonl, labels.jsonl)",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="with labels, the config with the categories")
     parser.add_argument("--json", type=Path, metavar="FILE", help="with --labelled, also write the report as JSON")
     parser.add_argument(
         "--memory-mb",
         type=_memory,
         default=2048,
         metavar="N",
-        help="with --labelled, take no more memory than this (default: %(default)s)",
+        help="without --data, take no more memory than this (default: %(default)s)",
     )
     parser.add_argument(
         "--languages",
         type=languages,
         metavar="CODES",
-        help="languages of your prompts, such as en,de (ISO 639-1): texts in others are not classified (default: those "
-        "of --base)",
+        help="with --data, languages of your prompts, such as en,de (ISO 639-1): texts in others are not classified "
+        "(default: those of --base)",
     )
     parser.add_argument(
         "--precision",
@@ -127,8 +142,8 @@ def command_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _correct(options: argparse.Namespace) -> int:
-    """Correct a classifier, at a low priority: a service may need this host's cores and memory more."""
+def _aside(options: argparse.Namespace) -> int:
+    """Correct or renew at a low priority: a service may need this host's cores and memory more."""
     output = options.output or files.service_state() / ARTIFACTS / time.strftime("%Y%m%d-%H%M%S")
 
     def work() -> str:
@@ -136,11 +151,12 @@ def _correct(options: argparse.Namespace) -> int:
         limit = options.memory_mb << 20
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         from pointsman_export.correct.command import correct_by
+        from pointsman_export.fit.again import fit_again
 
         files.make_folder(output.parent)
 
         try:
-            return correct_by(options, output)
+            return fit_again(options, output) if options.labelled is None else correct_by(options, output)
         except MemoryError as error:
             raise CannotStart(f"{options.memory_mb:,} MiB of memory do not suffice; raise --memory-mb") from error
 

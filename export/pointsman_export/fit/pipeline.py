@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from pointsman.classify import artifact
+from pointsman.classify import artifact, head_rows
 from pointsman.classify.calibration import encode
 from pointsman.classify.engine import softmax
 from pointsman.classify.linear_head import LinearHead
@@ -20,7 +20,7 @@ from pointsman.evaluation.metrics import expected_calibration_error
 from pointsman.routing.thresholds import suggest_threshold
 from pointsman_export.common import destination, heads
 from pointsman_export.common.encoder import EncoderReader
-from pointsman_export.fit.data import TrainingRows, check_languages, read_rows
+from pointsman_export.fit.data import TrainingRows, check_languages, read_rows, write_rows
 from pointsman_export.fit.head import fit_heads
 from pointsman_export.fit.progress import Progress
 from pointsman_export.fit.report import FitReport
@@ -32,7 +32,7 @@ class FitRequest:
     """The options of the command line.
 
     `data` has labeled rows, `base` is a folder or `builtin`, `precision` is that of the suggested threshold, and
-    `languages` None means the base's.
+    `languages` None means the base's. With `keeps_rows` the rows are beside the head.
     """
 
     data: Path
@@ -40,6 +40,7 @@ class FitRequest:
     output: Path
     precision: float
     languages: list[str] | None
+    keeps_rows: bool
     force: bool
 
 
@@ -106,6 +107,8 @@ def fit(request: FitRequest, progress: Progress) -> FitReport:
         found = heads.write_head(built, base, head, manifest, "fit")
         scores = softmax((fitted.logits(texts.features) / calibration.temperature).astype(np.float32))
         heads.prove(found, texts.prompts, scores)
+        if request.keeps_rows:
+            write_rows(built / head_rows.ROWS, rows)
         destination.publish(built, request.output, force=request.force)
     return report
 

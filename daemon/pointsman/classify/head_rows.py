@@ -1,0 +1,28 @@
+"""The texts beside a head, from which it can be made anew on another encoder.
+
+The manifest does not list their files, so that an operator can delete them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pointsman.classify.manifest import Manifest
+
+ROWS = "rows.jsonl"
+"""The labeled rows of a fit."""
+LABELS = "labels.jsonl"
+"""The labels of a correction."""
+REMADE = "remade"
+"""In the manifest's `verification`, the SHA-256 of the `head.bin` that was made anew."""
+
+
+def needed(own: Manifest) -> list[str]:
+    """Return the names of the files without which a head cannot be made anew."""
+    fitted = own.head is not None and not own.head.added
+    return [ROWS] * fitted + [LABELS] * ("correction" in own.verification)
+
+
+def missing(folder: Path, own: Manifest) -> list[str]:
+    """Return the names of those that are not in the folder of the head."""
+    return [name for name in needed(own) if not (folder / name).exists()]
