@@ -581,14 +581,14 @@ def test_an_address_that_is_none_is_wrong_usage(address: str, capsys: pytest.Cap
     assert "argument --vllm" in capsys.readouterr().err
 
 
-FLEET: Any = json.loads((Path(__file__).parents[2] / "training" / "fleets" / "b2.json").read_text("utf-8"))["adapters"][
+TASKS: Any = json.loads((Path(__file__).parents[2] / "training" / "fleets" / "b2.json").read_text("utf-8"))["adapters"][
     :12
 ]
 
 
 def say_what_each_is_for(file: Path) -> None:
     config = yaml.safe_load(file.read_text())
-    said = {one["name"]: one["description"] for one in FLEET}
+    said = {one["name"]: one["description"] for one in TASKS}
     for category in config["categories"]:
         if category["name"] in said:
             category["description"] = said[category["name"]]
@@ -600,19 +600,19 @@ async def test_a_newcomer_with_twelve_unknown_adapters_has_a_service_that_routes
 
     One sentence each is right for a third of the prompts; those of all others have the base model, or another adapter.
     """
-    for adapter in FLEET[:6]:
+    for adapter in TASKS[:6]:
         folder = tmp_path / "loras" / adapter["name"]
         folder.mkdir(parents=True)
         (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "base-model"}')
         (folder / "README.md").write_text(f"# {adapter['name']}\n\n{adapter['description']}\n")
     async with run_fake_vllm() as fake, aiohttp.ClientSession() as http:
-        served = (card(one["name"], str(tmp_path / "loras" / one["name"]), "base-model") for one in FLEET)
+        served = (card(one["name"], str(tmp_path / "loras" / one["name"]), "base-model") for one in TASKS)
         fake.models = json.loads(models(card("base-model"), *served))
         assert await init(url(fake)) == 0
         assert init.out.count("described by its card") == 6
         say_what_each_is_for(init.file)
         assert check.check(init.file, io.StringIO()) == 0
-        prompts = [(one["name"], prompt) for one in FLEET for prompt in one["prompts"][:2]]
+        prompts = [(one["name"], prompt) for one in TASKS for prompt in one["prompts"][:2]]
         async with run_daemon(init.file, tmp_path) as daemon:
             answered = [(wanted, await ask(http, daemon.base_url, prompt)) for wanted, prompt in prompts]
 

@@ -51,7 +51,7 @@ def every_option() -> Iterator[object]:
 
 def parsed(parser: argparse.ArgumentParser, *arguments: str) -> dict[str, object]:
     missing = ["-o", "dora"] if parser.prog == "pointsman export" and "-o" not in arguments else []
-    if parser.prog == "pointsman fit" and {"--data", "--labelled"}.isdisjoint(arguments):
+    if parser.prog == "pointsman fit" and {"--data", "--labelled", "--again"}.isdisjoint(arguments):
         missing = ["--data", "dora"]
     return vars(parser.parse_args([*missing, *arguments]))
 

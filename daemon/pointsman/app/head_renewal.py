@@ -58,20 +58,19 @@ async def renew(
 
 
 async def _promote(made: Path, before: Path, registry: ArtifactRegistry) -> None:
-    """Promote a new head, or discard it; raises RequestError with the reason."""
+    """Promote a new head, or discard it; raises ArtifactError or RequestError with the reason."""
     try:
         _check(await registry.promote(str(made), instead_of=before))
-    except RequestError:
+    except (ArtifactError, RequestError):
         with contextlib.suppress(RequestError):  # the next start tries again
             await registry.discard(made.name)
         raise
 
 
 def _check(response: Response) -> None:
-    """Raise RequestError with the reason of a failed reload."""
+    """Raise ArtifactError with the reason of a failed reload."""
     if response.status != HTTPStatus.OK:
-        reason = msgspec.json.decode(response.body)["error"]["message"]
-        raise RequestError(reason, status=HTTPStatus.CONFLICT, code="reload_failed")
+        raise ArtifactError(msgspec.json.decode(response.body)["error"]["message"])
 
 
 def _is_due(serving: Artifact, state: Path) -> bool:
