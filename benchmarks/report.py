@@ -241,7 +241,6 @@ def described(result: dict[str, Any]) -> list[str]:
         ("resident memory after it, and after 400 texts", "250 MiB", _resident(found)),
     ]
     return [
-        "",
         "## Described categories at load",
         "",
         f"{result['adapters']} adapters, each with a description and {result['examples']} examples, beside the shipped",
@@ -252,6 +251,7 @@ def described(result: dict[str, Any]) -> list[str]:
         "| what | wanted | |",
         "| --- | --- | --- |",
         *(f"| {what} | {wanted} | {figure} |" for what, wanted, figure in rows),
+        "",
     ]
 
 
