@@ -120,6 +120,21 @@ def test_a_correction_has_the_rows_of_its_base_and_is_made_anew_on_top_of_them(
     assert {"rows.jsonl", "labels.jsonl"}.isdisjoint(one.name for one in after.folder.iterdir())
 
 
+def test_what_is_no_rows_is_not_copied_from_a_base(world: Path, changed: Callable[..., Path], tmp_path: Path) -> None:
+    """As by a link to what root alone may read."""
+    head = changed("five", lambda own: own["head"].update(encoder=artifact.read_manifest(artifact.BUILTIN).encoder))
+    (tmp_path / "secret").write_text("root:secret\n")
+    (head / "rows.jsonl").unlink()
+    (head / "rows.jsonl").symlink_to(tmp_path / "secret")
+    options = ("--labelled", str(world / "labels"), "--config", str(tmp_path / "config.yaml"), "--base", str(head))
+
+    done = run(*options, "-o", str(tmp_path / "new"))
+
+    assert (done.returncode, (tmp_path / "new").exists()) == (1, False)
+    assert "rows.jsonl:1: " in done.stderr
+    assert "secret" not in done.stderr
+
+
 def test_a_correction_of_the_built_in_classifier_is_made_anew_by_its_labels(world: Path, tmp_path: Path) -> None:
     """Without a fit below it, it has no rows and needs none."""
     (tmp_path / "config.yaml").write_text(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ from pointsman_export.correct.levels import added, counted, levels, own_rows, wi
 from pointsman_export.correct.report import CorrectionReport, changes, judged, right, right_by_fold
 from pointsman_export.correct.training import Correction, FeatureScaler, TextFeatures, softmax
 from pointsman_export.export.texts import BUILT_IN
-from pointsman_export.fit.data import MAX_ROWS_BYTES
+from pointsman_export.fit.data import read_rows, write_rows
 from pointsman_export.fit.progress import Progress
 
 MAX_TRAFFIC_ROWS = 5_000
@@ -150,9 +150,9 @@ def _head(base: artifact.Artifact, correction: Correction) -> LinearHead:
 def _keep_rows(built: Path, base: artifact.Artifact, labelled: Sequence[LabelledText]) -> None:
     """Write the labels beside the head, and the rows of its base if they are there."""
     files.write(built / head_rows.LABELS, map(encoded, labelled), replace=False, mode=0o600)
-    with contextlib.suppress(FileNotFoundError, PermissionError):
-        kept = files.read(base.folder / head_rows.ROWS, MAX_ROWS_BYTES)
-        files.write(built / head_rows.ROWS, kept, replace=False, mode=0o600)
+    kept = base.folder / head_rows.ROWS
+    if os.access(kept, os.R_OK):  # parsed, so that what root may read reaches nobody else by a link of that name
+        write_rows(built / head_rows.ROWS, read_rows(kept))
 
 
 def _traffic(path: Path | None, labelled: Sequence[LabelledText]) -> list[TextRecord]:

@@ -24,8 +24,8 @@ ENOUGH_ROWS = 20
 """Rows of a label below which its figures say little."""
 MAX_UNDECLARED_SHARE = 0.05
 """Largest share of rows in languages that the artifact does not declare."""
-MAX_ROWS_BYTES = 64 << 20
 
+_MAX_FILE_BYTES = 64 << 20
 _SHOWN = 10
 _CATCH_ALL = {"other", "others", "none", "general", "misc", "miscellaneous", "out of scope", "unknown", "fallback"}
 
@@ -101,7 +101,7 @@ def check_languages(path: Path, texts: Sequence[str], languages: Sequence[str]) 
 
 def _lines(path: Path) -> list[str]:
     try:
-        content = files.read(path, MAX_ROWS_BYTES).decode("utf-8-sig")
+        content = files.read(path, _MAX_FILE_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise FitDataError(f"{path}: cannot be read ({error.strerror}); name a file of labeled rows") from error
     except UnicodeDecodeError as error:
