@@ -67,7 +67,7 @@ def _texts(path: Path) -> Iterator[str | _BadFile]:
             continue
         try:
             text = line.strip() if path.suffix == ".txt" else msgspec.json.decode(line, type=_ExampleRow).text
-        except (ValueError, RecursionError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             yield _BadFile(f"{path}:{number}: {error}", f"write {_FORMS['.jsonl']}")
             continue
         trouble = example_trouble(text)

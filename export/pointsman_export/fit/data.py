@@ -113,7 +113,7 @@ def _parse(line: str) -> _TrainingRow:
     """Parse one line; raises ValueError."""
     try:
         row = msgspec.json.decode(line, type=_TrainingRow)
-    except (ValueError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ValueError(f'{error}; write {{"text": "...", "label": "..."}}') from error
     row.label = row.label.strip()
     for key, value in (("text", row.text), ("label", row.label)):
