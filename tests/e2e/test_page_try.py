@@ -85,7 +85,11 @@ async def page() -> AsyncIterator[Trying]:
     async def listed(_: Request) -> Response:
         return json_response({"in_use": "builtin", "config": "builtin", "promoted": None, "artifacts": ARTIFACTS})
 
+    async def described(_: Request) -> Response:
+        return json_response({"categories": []})
+
     routes = [
+        Route("GET", "/adapters/described", described),
         Route("POST", "/route", answer),
         Route("POST", "/route/candidate", found.candidate),
         Route("GET", "/classifiers", listed),

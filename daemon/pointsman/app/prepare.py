@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +18,11 @@ from pointsman.classify.category_head import make_head
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.encoder import Encoder, load_encoder
 from pointsman.classify.time_limit import in_time
+from pointsman.config import kept_examples
 from pointsman.config.admin_address import with_admin_address
 from pointsman.config.client_keys import ClientKeys, KeyFile, load_keys
 from pointsman.config.cross_checks import KEEP_OUT, REACHABLE, serves_strangers
+from pointsman.config.kept_examples import KeptExample
 from pointsman.config.lint import lint, lint_shadow, shadow_unread
 from pointsman.config.load import LoadedConfig, content, decoded, load_text
 from pointsman.config.loops import own_listener
@@ -68,6 +70,8 @@ class PreparedConfig:
     """The settings that preserve the routes from when thresholds were fitted by default; None if nothing changes."""
     hash_key: bytes = b""
     """The key for hashes in the log and in the file of feedback."""
+    idle_examples: Mapping[KeptExample, str] = field(default_factory=dict)
+    """Those that were added on the page and do not count, with the reasons."""
 
     def sha256(self) -> str:
         """Return a hex digest of the config's values, independent of the file's formatting."""
@@ -84,14 +88,15 @@ def prepare(
     reads: Callable[[Path], object] = lambda _: None,
     text: tuple[bytes, Path] | None = None,
     promoted: Promotion | None = None,
+    state: Path | None = None,
 ) -> PreparedConfig:
     """Read a config file and all files that it names; raises CannotStart.
 
     The classifier of `previous` is reused if it is the same, its encoder if only heads differ. `vllm`, an address,
-    overrides the config's endpoints, and
-    `log_level` its log level; `hash_key` is that of `PreparedConfig`. `reads` is called, before reading, with each file
-    that is read again whenever it changes. `text` is a content to serve instead of the file's, with its name in
-    problems. `promoted` is the classifier that serves instead of the config's, if it still applies.
+    overrides the config's endpoints, and `log_level` its log level; `hash_key` is that of `PreparedConfig`. `reads` is
+    called, before reading, with each file that is read again whenever it changes. `text` is a content to serve instead
+    of the file's, with its name in problems. `promoted` is the classifier that serves instead of the config's, if it
+    still applies. `state` is the state directory, whose kept examples are added to the config's.
     """
     reads(path)
     data, origin = text or (content(path), path)
@@ -100,14 +105,20 @@ def prepare(
     loaded = dataclasses.replace(loaded, config=config)
     for file in config.pointsman.server.tls_files:
         reads(Path(file))
+    if state is not None:
+        reads(state / kept_examples.NAME)
     keys = _keys(config, reads)
     found = _artifact(config.classifier.category_model.model_id, loaded)
-    labels = found.manifest.labels
+    labels, describes = found.manifest.labels, found.manifest.features is not None
+    kept = kept_examples.added(config, labels, state, describes=describes)
+    config = kept.config
+    loaded = dataclasses.replace(loaded, config=config)
     shadow = _shadow(loaded, found)
-    findings = lint(loaded, labels, shadow=shadow.labels, describes=found.manifest.features is not None)
+    findings = lint(loaded, labels, shadow=shadow.labels, describes=describes)
     if findings.errors:
         raise ConfigError(str(origin), findings.errors)
     warnings = [] if promoted is None else [promoted.describe()]
+    warnings += kept.warnings
     of_categories = thresholds(config, labels, found.calibration)
     about_thresholds = threshold_problems.problems(loaded, of_categories, found.calibration)
     warnings += [problem.render(str(origin)) for problem in (*findings.warnings, *shadow.warnings, *about_thresholds)]
@@ -141,6 +152,7 @@ def prepare(
         promoted=promoted,
         former=None if former is None else former.render(str(origin)),
         hash_key=hash_key,
+        idle_examples=kept.idle,
     )
 
 

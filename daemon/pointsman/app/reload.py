@@ -171,7 +171,8 @@ class Reloader:
             classifier, encoder = prepared.classifier, before.classifier.encoder
             kept = classifier.encoder is encoder and classifier.artifact == before.classifier.artifact
             if kept and not found:
-                self.serving = replace(before, rolled_back=read.rolled_back, promoted=read.promoted)
+                idle = read.idle_examples
+                self.serving = replace(before, rolled_back=read.rolled_back, promoted=read.promoted, idle_examples=idle)
                 return ReloadOutcome("unchanged", self.generation, waiting=waiting, warnings=read.warnings)
             try:
                 refuse_loops(prepared.config)

@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator
 from pointsman import __version__, files
 from pointsman.api.admin import candidate_route
 from pointsman.api.classifiers import classifier_routes
+from pointsman.api.described import described_routes
 from pointsman.api.improve import improve_routes
 from pointsman.app import gauges, stand_in
 from pointsman.app.artifact_registry import ArtifactRegistry
 from pointsman.app.candidates import Candidates
+from pointsman.app.described_categories import DescribedCategories
 from pointsman.app.generations import Generations
 from pointsman.app.head_renewal import renew
 from pointsman.app.overlay import OverlayStore
@@ -67,8 +69,11 @@ async def serve(
         registry = ArtifactRegistry(source, reloader, overlay)
         candidates = Candidates(registry.folder_of)
         stack.push_async_callback(candidates.close)
+        described = DescribedCategories(source.state, generations, reloader)
+        stack.push_async_callback(described.close)
         more = [
             *classifier_routes(registry),
+            *described_routes(described),
             *improve_routes(improver),
             candidate_route(generations.begin, generations.stored, candidates.judge),
         ]

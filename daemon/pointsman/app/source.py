@@ -30,7 +30,7 @@ class ConfigSource:
         hash_key: bytes = b"",
         state: Path | None = None,
     ) -> None:
-        """`state` is the state directory, with what an earlier process was told to serve."""
+        """`state` is the state directory, with what an earlier process was told to serve, and kept examples."""
         self.path = path
         self.state = state
         found = overlay.read(state)[0]
@@ -96,6 +96,7 @@ class ConfigSource:
             reads=lambda path: seen.setdefault(path, _stamp(path)),
             text=text,
             promoted=promoted,
+            state=self.state,
         )
 
     def news(self) -> Stamps | None:

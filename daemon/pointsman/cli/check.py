@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TextIO
 from urllib.parse import urlsplit
 
-from pointsman import files
 from pointsman.classify import artifact
 from pointsman.classify.availability import unavailable
 from pointsman.classify.calibration import Calibration
@@ -19,12 +19,12 @@ from pointsman.classify.shadow import ShadowOptions, proven
 from pointsman.cli import deep, shares
 from pointsman.cli.lookup import unresolved
 from pointsman.columns import columns
-from pointsman.config import overlay
+from pointsman.config import kept_examples, overlay
 from pointsman.config.client_keys import load_keys
 from pointsman.config.cross_checks import KEEP_OUT, REACHABLE, serves_strangers
 from pointsman.config.labels import Coverage, cover
 from pointsman.config.lint import lint, lint_shadow, shadow_unread
-from pointsman.config.load import INSTALLED, LoadedConfig, content, default_path, in_order, load
+from pointsman.config.load import LoadedConfig, content, default_path, in_order, load, state_of
 from pointsman.config.model import Category, Config
 from pointsman.config.words import Keys, listing
 from pointsman.errors import ArtifactError, CannotStart, ConfigError, Problem
@@ -69,15 +69,19 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = (), *, with_en
     shadow, trouble = _shadow(loaded)
     theirs = () if shadow is None else shadow.manifest.labels
     describes = summary.manifest.features is not None
+    state = state_of(loaded.path)
+    kept = kept_examples.added(loaded.config, summary.manifest.labels, state, describes=describes)
+    loaded = dataclasses.replace(loaded, config=kept.config)
     findings = lint(loaded, summary.manifest.labels, shadow=theirs, describes=describes)
     errors = [*findings.errors, *_strangers(loaded, listen)]
     _print("error", errors, file, out)
     elsewhere = _unavailable(loaded, summary.manifest)
-    state = files.service_state() if loaded.path == INSTALLED else files.state_directory()
     about_thresholds = _about_thresholds(loaded, summary, state)
     here = [*_unnamed(loaded), *_unresolved(loaded), *_rolled_back(loaded, state)]
     warnings = [*findings.warnings, *trouble, *elsewhere, *here, *about_thresholds]
     _print("warning", in_order(warnings), file, out)
+    for warning in kept.warnings:
+        print(f"warning: {warning}", file=out)
     count = len(errors) + _keys(loaded, out)
     if count:
         print(_refusal(count), file=out)

@@ -18,7 +18,7 @@ from pointsman.api.admin import MAX_ADMIN_BODY_BYTES
 from pointsman.api.dry_run import dry_run
 from pointsman.app.prepare import prepare
 from pointsman.cli.admin_client import AdminPort, NoService, read, understood
-from pointsman.config.load import default_path
+from pointsman.config.load import default_path, state_of
 from pointsman.errors import CommandFailed, RequestError
 from pointsman.routing.body import read_fields
 from pointsman.routing.explain import describe, render
@@ -82,7 +82,7 @@ def _asked(port: AdminPort, body: bytes) -> dict[str, Any] | None:
 
 
 def _offline(path: Path, body: bytes) -> dict[str, Any]:
-    prepared = prepare(path)
+    prepared = prepare(path, state=state_of(path))
     router = Router(prepared.config, prepared.classifier, ServedModels)
     try:
         parsed, routed = asyncio.run(dry_run(router, body))

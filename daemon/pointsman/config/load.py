@@ -48,6 +48,11 @@ def default_path() -> Path:
     raise _unreadable(LOCAL, message, "write one with `pointsman init --vllm URL`, or name the file to read")
 
 
+def state_of(path: Path) -> Path | None:
+    """Return the state directory of the service with this config file, for a command; None without one."""
+    return files.service_state() if path == INSTALLED else files.state_directory()
+
+
 def load(path: Path) -> LoadedConfig:
     """Load a config file; raises ConfigError with all its problems."""
     return load_text(read(path), path)

@@ -15,8 +15,9 @@ from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.category_head import make_head
 from pointsman.classify.hash_key import read_key
+from pointsman.config import kept_examples
 from pointsman.config.lint import lint
-from pointsman.config.load import LoadedConfig, load
+from pointsman.config.load import LoadedConfig, load, state_of
 from pointsman.config.model import Config
 from pointsman.errors import ArtifactError, ConfigError, EvaluationError
 from pointsman.evaluation import replay, table
@@ -202,13 +203,16 @@ def _config(path: Path | None, found: Artifact) -> Config | None:
             raise EvaluationError(f"{found.folder}: has no labels; give --config with described categories")
         return None
     loaded = load(path)
-    manifest = found.manifest
-    findings = lint(loaded, manifest.labels, shadow=_either(loaded), describes=manifest.features is not None)
+    labels, describes = found.manifest.labels, found.manifest.features is not None
+    findings = lint(loaded, labels, shadow=_either(loaded), describes=describes)
     if findings.errors:
         raise ConfigError(str(path), findings.errors)
     if not loaded.config.categories:
         raise EvaluationError(f"{path}: has no categories; omit --config to use the classifier's labels")
-    return loaded.config
+    kept = kept_examples.added(loaded.config, labels, state_of(path), describes=describes)
+    for warning in kept.warnings:
+        print(f"pointsman: {warning}", file=sys.stderr)
+    return kept.config
 
 
 def _either(loaded: LoadedConfig) -> list[str]:

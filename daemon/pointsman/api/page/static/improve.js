@@ -1,9 +1,9 @@
 // Improve: label doubtful texts by one key each, fit, see what would change, promote, and go back.
 
-import {get, post} from "./api.js";
+import {get} from "./api.js";
 import {facts, h, show, table} from "./dom.js";
 import {count, percent} from "./format.js";
-import {attempt, every} from "./poll.js";
+import {change, every} from "./poll.js";
 
 export const title = "Improve";
 
@@ -42,16 +42,7 @@ export function open(main) {
         main.setAttribute("aria-busy", "true");
         said.textContent = "";
         try {
-            await attempt(async () => {
-                try {
-                    await post(path, JSON.stringify(body));
-                } catch (error) {
-                    if (error.status === 401 || !error.status) {
-                        throw error;
-                    }
-                    said.textContent = error.message;
-                }
-            });
+            said.textContent = await change(path, body);
         } finally {
             busy = false;
             main.removeAttribute("aria-busy");

@@ -1,5 +1,6 @@
 // The frame of the page: the views, the state of the service, and the token.
 
+import * as adapters from "./adapters.js";
 import * as address from "./address.js";
 import {hasToken, onAnswer, useToken} from "./api.js";
 import * as compare from "./compare.js";
@@ -12,7 +13,7 @@ import {onFailure} from "./poll.js";
 import * as trying from "./try.js";
 import * as status from "./status.js";
 
-const VIEWS = {now, decisions, try: trying, compare, improve};
+const VIEWS = {now, decisions, try: trying, adapters, compare, improve};
 const main = document.getElementById("main");
 const state = document.getElementById("state");
 const since = document.getElementById("since");

@@ -1,6 +1,6 @@
 // Asks again and again, one question at a time, and not while nobody looks.
 
-import {Failure} from "./api.js";
+import {Failure, post} from "./api.js";
 
 let failed = () => {};
 
@@ -20,6 +20,22 @@ export async function attempt(work) {
             throw error;
         }
     }
+}
+
+// Posts a change, and returns why it is refused, or nothing.
+export async function change(path, body) {
+    let refusal = "";
+    await attempt(async () => {
+        try {
+            await post(path, JSON.stringify(body));
+        } catch (error) {
+            if (error.status === 401 || !error.status) {
+                throw error;
+            }
+            refusal = error.message;
+        }
+    });
+    return refusal;
 }
 
 // Returns a function that asks at once, with `stop` to end it.

@@ -4,7 +4,7 @@ import {get, post} from "./api.js";
 import {bar} from "./chart.js";
 import {choice, facts, h, show, table} from "./dom.js";
 import {count, duration, threshold} from "./format.js";
-import {attempt} from "./poll.js";
+import {attempt, change} from "./poll.js";
 import {watch} from "./status.js";
 
 export const title = "Try";
@@ -27,7 +27,7 @@ const CANDIDATE_SECONDS = 120;
 const LATE = "The candidate is still loading; try again";
 
 // What was tried stays in this tab while other views are open.
-let kind = "prompt", candidate = "";
+let kind = "prompt", candidate = "", described = [];
 const texts = {prompt: "", request: ""};
 
 export function open(main) {
@@ -38,7 +38,7 @@ export function open(main) {
         onkeydown: event => event.key === "Enter" && (event.ctrlKey || event.metaKey) && tryIt(),
     });
     const said = h("p", {class: "bad", role: "alert"});
-    const found = h("div", {class: "grid"}), levels = h("div", {class: "panel"});
+    const found = h("div", {class: "grid"}), keeping = h("div"), levels = h("div", {class: "panel"});
     const beside = h("select", {onchange: () => { candidate = beside.value; }}, h("option", {value: ""}, "nothing else"));
     const button = h("button", {type: "button", class: "main", onclick: tryIt}, "Route it");
     let tries = 0, asking = new AbortController();
@@ -81,6 +81,7 @@ export function open(main) {
         const request = kind === "prompt" ? body(texts.prompt) : texts.request, name = candidate, number = tries;
         button.disabled = true;
         said.textContent = "";
+        show(keeping);
         const told = await answer("/route", request);
         if (number !== tries) {
             return;
@@ -89,6 +90,7 @@ export function open(main) {
         if (told === null) {
             return;
         }
+        show(keeping, ...described.length && told.text ? [keep(told.ask.text)] : []);
         found.replaceChildren(...parts(told, name && {artifact: name, state: "is loaded and reads the text"}));
         if (name) {
             const other = await answer(
@@ -109,6 +111,7 @@ export function open(main) {
         candidate = names.includes(candidate) ? candidate : "";
         beside.append(...names.map(name => h("option", {value: name}, name)));
         beside.value = candidate;
+        described = (await get("/adapters/described")).categories.map(one => one.name);
     }
 
     use(kind);
@@ -120,9 +123,25 @@ export function open(main) {
         h("div", {class: "grid"},
             h("div", {class: "panel entering"},
                 h("label", {for: "tried"}, "Text"), field, hint,
-                h("div", {class: "fields"}, h("label", {}, "Beside the classifier in use", beside), button, said))),
+                h("div", {class: "fields"}, h("label", {}, "Beside the classifier in use", beside), button, said),
+                keeping)),
         found, h("div", {class: "grid"}, levels));
     return () => { leave(); unwatch(); };
+}
+
+// Makes an example of what was tried: one of the category that is chosen.
+function keep(text) {
+    const told = h("p", {class: "quiet", role: "status"});
+    const names = h("select", {onchange: () => { add.disabled = names.value === ""; }},
+        h("option", {value: ""}, "choose one"), described.map(name => h("option", {value: name}, name)));
+    const add = h("button", {type: "button", disabled: true, onclick: async () => {
+        add.disabled = names.disabled = true;
+        told.textContent = "The config is read again";
+        const refusal = await change("/adapters/examples", {category: names.value, text});
+        told.textContent = refusal || `It is an example of ${names.value} now; Adapters lists it, to undo it`;
+        names.disabled = false;
+    }}, "Add as an example");
+    return h("div", {class: "fields"}, h("label", {}, "What is asked belongs to", names), add, told);
 }
 
 const body = text => JSON.stringify({model: "auto", messages: [{role: "user", content: text}]});
