@@ -105,6 +105,21 @@ async def test_why_an_example_is_refused_is_said_where_it_was_added(
     assert world.file == ""
 
 
+async def test_without_an_answer_nothing_is_said_to_be_added_and_it_can_be_tried_again(
+    browser: Browser, page: PagePort, world: DescribedWorld
+) -> None:
+    await tried(browser, page, "bridge")
+    await chosen(browser, "code")
+    await browser.run("window.kept = window.fetch; window.fetch = () => Promise.reject(new Error('gone'))")
+    await press(browser, "Add as an example")
+    await shows(browser, "does not answer since")
+    assert "It is an example" not in await browser.text()
+    await browser.run("window.fetch = window.kept")
+    await press(browser, "Add as an example")
+    await shows(browser, "It is an example of code now")
+    assert world.serves("code")[-1] == "bridge"
+
+
 async def test_it_shows_texts_shares_neighbors_and_where_examples_go(browser: Browser, page: PagePort) -> None:
     for name, times in (("code", 3), ("law", 1)):
         page.metrics.decisions.add("classified", name, "base", "200", "", by=times)

@@ -70,9 +70,17 @@ def test_a_long_text_is_cut() -> None:
 
 
 def test_a_long_list_is_cut() -> None:
-    examples = tuple(f"prompt {number}" for number in range(21))
-    ((_, _, new),) = changed_values(config(category("sql", examples=examples)), config(category("sql")))
-    assert new == [*examples[:20], "…"]
+    labels = tuple(f"label {number}" for number in range(21))
+    ((_, _, new),) = changed_values(config(category("sql", labels=labels)), config(category("sql")))
+    assert new == [*labels[:20], "…"]
+
+
+def test_examples_are_counted_and_never_told() -> None:
+    """They are prompts, which the log does not have."""
+    none, two = config(category("sql")), config(category("sql", examples=("a prompt", "another")))
+    assert changed_values(two, none) == [("categories[sql].examples", "(0 examples)", "(2 examples)")]
+    found = {path: new for path, _, new in changed_values(two, config(category("law")))}
+    assert found["categories[sql]"]["examples"] == "(2 examples)"
 
 
 def test_the_first_of_a_list_and_the_last_are_told_as_any_other() -> None:

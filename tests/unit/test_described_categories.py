@@ -192,7 +192,7 @@ async def test_one_judgment_runs_at_a_time_and_is_made_once_of_the_same_texts(
         assert (await service.near())["state"] == "running"
         assert gate.begun == 1
         gate.open.set()
-        judged: list[object] = []
+        judged: list[int] = []
         while len(judged) < 3:
             found = await service.near()
             judged += [found["found"]["judged"]] if found["state"] == "done" else []

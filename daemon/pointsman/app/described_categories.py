@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pointsman import daemon_thread
 from pointsman.app.generations import Generations
+from pointsman.app.prepare import PreparedConfig
 from pointsman.app.reload import Reloader
 from pointsman.classify import nearness
 from pointsman.classify.category_head import features_of, texts_of
@@ -17,7 +18,7 @@ from pointsman.classify.classifier import Classifier
 from pointsman.classify.nearness import Nearness
 from pointsman.classify.workers import NICE_BACKGROUND, lower_priority
 from pointsman.config import kept_examples
-from pointsman.config.kept_examples import KeptExample
+from pointsman.config.kept_examples import KeptExample, WithKept
 from pointsman.config.model import Config
 from pointsman.daemon_thread import SerialExecutor
 from pointsman.errors import RequestError
@@ -97,11 +98,9 @@ class DescribedCategories:
     async def _added(self, one: KeptExample) -> Response:
         async with self._lock:
             state = self._state_directory()
-            kept = await self._on_disk(lambda: kept_examples.read(state))
             serving = self._reloader.serving
-            manifest = serving.classifier.artifact.manifest
-            describes = manifest.features is not None
-            tried = kept_examples.with_kept(serving.config, manifest.labels, [one], describes=describes)
+            kept = await self._on_disk(lambda: kept_examples.read(state))
+            tried = await self._on_disk(lambda: _with(one, serving))
             if (why := tried.idle.get(one)) is not None:
                 raise _refused(f'no example of "{one.category}": {why}')
             if kept_examples.is_full(kept, one.category):
@@ -160,6 +159,11 @@ class DescribedCategories:
             return await self._disk.run(work, DISK_SECONDS)
         except OSError as error:
             raise _refused(f"the file of kept examples cannot be used: {error.strerror}") from error
+
+
+def _with(one: KeptExample, serving: PreparedConfig) -> WithKept:
+    manifest = serving.classifier.artifact.manifest
+    return kept_examples.with_kept(serving.config, manifest.labels, [one], describes=manifest.features is not None)
 
 
 def _key(classifier: Classifier) -> str | None:

@@ -15,7 +15,7 @@ MAX_ITEMS = 20
 class ConfigChange(msgspec.Struct, frozen=True, kw_only=True):
     """A changed value: `path` as in `categories[law].system_prompt`; None if only one side has the key.
 
-    Long texts and lists are truncated.
+    Long texts and lists are truncated; examples are counted, as they are prompts, which the log never has.
     """
 
     path: str
@@ -34,7 +34,8 @@ def changes(old: Any, new: Any, path: str = "") -> Iterator[ConfigChange]:
         return
     before, after = _by_name(old), _by_name(new)
     if before is None or after is None:
-        yield ConfigChange(path=path, old=_shown(old), new=_shown(new))
+        key = path.rpartition(".")[2]
+        yield ConfigChange(path=path, old=_shown(old, key), new=_shown(new, key))
         return
     for name in dict.fromkeys((*before, *after)):
         yield from changes(before.get(name), after.get(name), f"{path}[{name}]")
@@ -51,11 +52,13 @@ def _by_name(value: Any) -> Mapping[str, Any] | None:
     return {} if value == () else None
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: Any, key: str = "") -> Any:
+    if key == "examples":
+        return f"({len(value)} examples)"
     if isinstance(value, str):
         return value if len(value) <= MAX_TEXT_CHARACTERS else f"{value[:MAX_TEXT_CHARACTERS]}…"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _shown(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: _shown(getattr(value, field.name), field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {name: _shown(item) for name, item in value.items()}
     if isinstance(value, tuple):

@@ -22,12 +22,13 @@ export async function attempt(work) {
     }
 }
 
-// Posts a change, and returns why it is refused, or nothing.
+// Posts a change; returns why it is refused, nothing ("") if it is not, and null without an answer.
 export async function change(path, body) {
-    let refusal = "";
+    let refusal = null;
     await attempt(async () => {
         try {
             await post(path, JSON.stringify(body));
+            refusal = "";
         } catch (error) {
             if (error.status === 401 || !error.status) {
                 throw error;

@@ -138,8 +138,9 @@ function keep(text) {
         add.disabled = names.disabled = true;
         told.textContent = "The config is read again";
         const refusal = await change("/adapters/examples", {category: names.value, text});
-        told.textContent = refusal || `It is an example of ${names.value} now; Adapters lists it, to undo it`;
+        told.textContent = refusal === "" ? `It is an example of ${names.value} now; Adapters lists it, to undo it` : refusal;
         names.disabled = false;
+        add.disabled = refusal === "";
     }}, "Add as an example");
     return h("div", {class: "fields"}, h("label", {}, "What is asked belongs to", names), add, told);
 }
