@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from pointsman.app.shadow_process import ShadowProcess
 from pointsman.classify import artifact
 from pointsman.classify.linear_head import LinearHead
 from pointsman.classify.shadow import ShadowOptions
-from pointsman.errors import ArtifactError
+from pointsman.errors import ArtifactError, RequestError
 from pointsman.formats import CHAT
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record
 from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import RoutedRequest, Router
+from support import toy_artifact
 from support.config_files import LABELS, MINIMAL, category
 from support.gate import Gate
 from support.log import Memory
@@ -62,6 +63,13 @@ def prepared(folder: Path) -> Iterator[PreparedConfig]:
 async def route(router: Router, text: str) -> RoutedRequest:
     body = json.dumps({"model": "MoM", "messages": [{"role": "user", "content": text}]}).encode()
     return await router.route(parse_request(CHAT, body, router.finder))
+
+
+def folder_in(folder: Path) -> Callable[[str], Awaitable[Path]]:
+    async def folder_of(name: str) -> Path:
+        return folder / name
+
+    return folder_of
 
 
 async def category_of(prepared: PreparedConfig, text: str) -> str | None:
@@ -148,11 +156,21 @@ def test_a_bad_head_in_shadow_keeps_nothing_from_starting(folder: Path, prepared
     assert fault in "".join(after.warnings)
 
 
-async def test_a_head_that_is_tried_is_read_in_a_run_of_the_encoder(folder: Path, prepared: PreparedConfig) -> None:
-    async def folder_of(name: str) -> Path:
-        return folder / name
+async def test_an_encoder_without_labels_is_neither_in_shadow_of_a_head_on_it_nor_tried(tmp_path: Path) -> None:
+    toy_artifact.encoder(tmp_path / "encoder")
+    answers = [{"text": "a", "probabilities": [1 / len(LABELS)] * len(LABELS)}]
+    head_on(tmp_path / "encoder", tmp_path / "head", exchanging("law", "health"), LABELS, known_answers=answers)
+    prepared = prepare(written(tmp_path, "head", "encoder"))
+    candidates, router = Candidates(folder_in(tmp_path)), Router(prepared.config, prepared.classifier, ServedModels)
+    with pytest.raises(RequestError, match="has no labels to compare"):
+        await candidates.judge("encoder", router, await route(router, "landlord"))
+    prepared.classifier.encoder.close()
+    assert prepared.shadow is None
+    assert "has no labels to compare" in (prepared.shadow_error or "")
 
-    candidates, router = Candidates(folder_of), Router(prepared.config, prepared.classifier, ServedModels)
+
+async def test_a_head_that_is_tried_is_read_in_a_run_of_the_encoder(folder: Path, prepared: PreparedConfig) -> None:
+    candidates, router = Candidates(folder_in(folder)), Router(prepared.config, prepared.classifier, ServedModels)
     found = await candidates.judge("health", router, await route(router, "landlord"))
     assert sorted(shadow_processes()) == []
     await candidates.close()

@@ -99,6 +99,8 @@ class Candidates:
         if found is None:
             return {"artifact": name, "decision": None, "categories": {}, "thresholds": {}, "labels": {}}
         manifest, calibration = await self._read(name, lambda: _small_files(folder))
+        if not manifest.labels:
+            raise _refused(name, "it has no labels to compare; fit a head on it")
         if manifest.graph == router.classifier.artifact.manifest.graph:
             return await self._inside(name, router, routed, await self._read(name, lambda: artifact.load(folder)))
         text = router.classifier.encoder.read(routed.text)

@@ -272,11 +272,17 @@ def _shadow(loaded: LoadedConfig, serving: Artifact) -> _ShadowArtifact:
     try:
         folder = artifact.resolve(model_id, loaded.folder)
         manifest = artifact.read_manifest(folder)
+        if not manifest.labels:
+            return _unread(loaded, f"{folder}: has no labels to compare; fit a head on it")
         inside = _artifact(model_id, loaded) if manifest.graph == serving.manifest.graph else None
         found = inside or Artifact(folder, manifest, artifact.read_calibration(folder, manifest))
     except ArtifactError as error:
-        return _ShadowArtifact(error=str(error), warnings=[shadow_unread(loaded, str(error))])
+        return _unread(loaded, str(error))
     return _ShadowArtifact(found, warnings=lint_shadow(loaded, manifest.labels), inside=inside)
+
+
+def _unread(loaded: LoadedConfig, why: str) -> _ShadowArtifact:
+    return _ShadowArtifact(error=why, warnings=[shadow_unread(loaded, why)])
 
 
 def refuse_loops(config: Config) -> None:
