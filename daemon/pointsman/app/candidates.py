@@ -115,7 +115,7 @@ class Candidates:
         if answer.error is not None:
             raise _refused(name, answer.error)
         other = classification(answer, found.described)
-        return _described(name, router, routed, loaded.manifest, loaded.policy, other)
+        return _judgment(name, router, routed, loaded.manifest, loaded.policy, other)
 
     async def _inside(self, name: str, router: Router, routed: RoutedRequest, other: Artifact) -> dict[str, Any]:
         """Judge by an artifact on the graph of the classifier in use."""
@@ -125,7 +125,7 @@ class Candidates:
             found = await Classifier(router.classifier.encoder, other, head).classify(routed.text)
         except ClassifierError as error:
             raise _refused(name, str(error)) from error
-        return _described(name, router, routed, other.manifest, policy, found)
+        return _judgment(name, router, routed, other.manifest, policy, found)
 
     async def _load(
         self, folder: Path, manifest: Manifest, calibration: Calibration | None, router: Router
@@ -179,7 +179,7 @@ def _small_files(folder: Path) -> tuple[Manifest, Calibration | None]:
     return manifest, artifact.read_calibration(folder, manifest)
 
 
-def _described(
+def _judgment(
     name: str, router: Router, routed: RoutedRequest, manifest: Manifest, policy: Policy, found: Classification
 ) -> dict[str, Any]:
     """Return what an artifact decides by its scores."""
