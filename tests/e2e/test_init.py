@@ -22,6 +22,7 @@ from pointsman.cli.init import main as init_main
 from pointsman.cli.init.main import init as run
 from pointsman.cli.main import main
 from pointsman.config import admin_address, load
+from support import newcomer
 from support.daemon import run_daemon
 from support.fake_vllm import FakeVllm, run_fake_vllm
 from support.hostile import Exchange, Hostile, deaf_port, head, run_hostile, sends, stall, whole
@@ -581,40 +582,17 @@ def test_an_address_that_is_none_is_wrong_usage(address: str, capsys: pytest.Cap
     assert "argument --vllm" in capsys.readouterr().err
 
 
-TASKS: Any = json.loads((Path(__file__).parents[2] / "training" / "fleets" / "b2.json").read_text("utf-8"))["adapters"][
-    :12
-]
-
-
-def say_what_each_is_for(file: Path) -> None:
-    config = yaml.safe_load(file.read_text())
-    said = {one["name"]: one["description"] for one in TASKS}
-    for category in config["categories"]:
-        if category["name"] in said:
-            category["description"] = said[category["name"]]
-    file.write_text(yaml.safe_dump(config, sort_keys=False))
-
-
 async def test_a_newcomer_with_twelve_unknown_adapters_has_a_service_that_routes(tmp_path: Path, init: Init) -> None:
-    """Two commands and one edited file: half of the adapters have a card, of the others the newcomer says it.
-
-    One sentence each is right for a third of the prompts; those of all others have the base model, or another adapter.
-    """
-    for adapter in TASKS[:6]:
-        folder = tmp_path / "loras" / adapter["name"]
-        folder.mkdir(parents=True)
-        (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "base-model"}')
-        (folder / "README.md").write_text(f"# {adapter['name']}\n\n{adapter['description']}\n")
+    newcomer.write_cards(tmp_path / "loras")
     async with run_fake_vllm() as fake, aiohttp.ClientSession() as http:
-        served = (card(one["name"], str(tmp_path / "loras" / one["name"]), "base-model") for one in TASKS)
+        names = [one["name"] for one in newcomer.ADAPTERS]
+        served = (card(name, str(tmp_path / "loras" / name), "base-model") for name in names)
         fake.models = json.loads(models(card("base-model"), *served))
         assert await init(url(fake)) == 0
         assert init.out.count("described by its card") == 6
-        say_what_each_is_for(init.file)
+        newcomer.say_what_each_is_for(init.file)
         assert check.check(init.file, io.StringIO()) == 0
-        prompts = [(one["name"], prompt) for one in TASKS for prompt in one["prompts"][:2]]
         async with run_daemon(init.file, tmp_path) as daemon:
-            answered = [(wanted, await ask(http, daemon.base_url, prompt)) for wanted, prompt in prompts]
+            answered = {prompt: await ask(http, daemon.base_url, prompt) for _, prompt in newcomer.PROMPTS}
 
-    assert sum(wanted == model for wanted, model in answered) >= 8
-    assert len({model for wanted, model in answered if wanted == model}) >= 5
+    newcomer.assert_routed(answered.__getitem__)

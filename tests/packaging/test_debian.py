@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from support import debian
+from support import debian, newcomer
 from support.debian import CONFIG, SERVICE, SOCKET, Booted
 from support.process import eventually
 
 DROP_INS = "etc/systemd/system/pointsman.service.d"
 LIMIT_SECONDS = 60.0
+MODELS = "http://127.0.0.1:8000/v1/models"
 
 pytestmark = pytest.mark.long
 
@@ -127,6 +128,27 @@ async def test_with_its_socket_the_first_client_starts_it(machine: Booted) -> No
     assert machine.routed() == "llama2-7b"
 
     await eventually(lambda: machine.show(SERVICE, "ActiveState") == "active", "it is ready", timeout_s=LIMIT_SECONDS)
+
+
+async def test_a_newcomer_with_twelve_unknown_adapters_has_a_service_that_routes(machine: Booted) -> None:
+    newcomer.write_cards(machine.root / "srv/loras")
+    vllm = machine.root / "srv/vllm"
+    (vllm / "v1").mkdir(parents=True)
+    served = [
+        {"id": one["name"], "root": f"/srv/loras/{one['name']}", "parent": "base-model"} for one in newcomer.ADAPTERS
+    ]
+    (vllm / "v1/models").write_text(json.dumps({"data": [{"id": "base-model", "root": "/srv/base"}, *served]}))
+    machine.run("systemd-run", "--unit=vllm", "python3", "-m", "http.server", "--directory=/srv/vllm", "8000")
+    await eventually(
+        lambda: "base-model" in machine.run("curl", "-s", MODELS, check=False), "it answers", timeout_s=LIMIT_SECONDS
+    )
+
+    said = machine.run("pointsman", "init", "--force", "--vllm", "127.0.0.1:8000")
+    newcomer.say_what_each_is_for(machine.root / CONFIG)
+    machine.run("systemctl", "restart", SERVICE)
+
+    assert said.count("described by its card") == 6
+    newcomer.assert_routed(lambda prompt: machine.decided(prompt)["model"])
 
 
 def test_vllms_key_comes_as_a_credential(machine: Booted) -> None:

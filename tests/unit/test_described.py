@@ -12,6 +12,12 @@ RANDOM = np.random.default_rng(7)
 CENTER = RANDOM.normal(size=WIDTH)
 TOPICS = {name: RANDOM.normal(size=WIDTH) for name in ("sql", "poems", "letters")}
 ORDINARY = (CENTER + RANDOM.normal(size=(300, WIDTH))).astype("f")
+BEFORE = RANDOM.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _texts_do_not_depend_on_the_tests_before() -> None:
+    RANDOM.bit_generator.state = BEFORE
 
 
 def about(topic: str, count: int, noise: float = 0.5) -> np.ndarray:

@@ -17,6 +17,12 @@ CENTER = RANDOM.normal(size=WIDTH)
 SQL, POEMS, LETTERS, ODD, SIDE = (3 * RANDOM.normal(size=WIDTH) for _ in range(5))
 DBT = SQL + 0.2 * SIDE
 ORDINARY = (CENTER + RANDOM.normal(size=(300, WIDTH))).astype("f")
+BEFORE = RANDOM.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _texts_do_not_depend_on_the_tests_before() -> None:
+    RANDOM.bit_generator.state = BEFORE
 
 
 def about(topic: np.ndarray, count: int) -> np.ndarray:

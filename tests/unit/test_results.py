@@ -26,7 +26,6 @@ FORMER = {
     "held-out-expertqa": "2282a0751eec74c692c1c582ce73024dc9cd9972",
     "held-out-so-titles": "901dec47ecc052d4aac16fc34f2bea322960fb78",
     "held-out": "abab312be2695681998da3801ed65bacf0410796-dirty",
-    "soak": "8230f80",
 }
 """Results from before provenance was complete, by the commit at which they were measured, until they are made again."""
 
