@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-FLEET = Path(__file__).parents[2] / "training" / "fleets" / "b2.json"
+FLEET = Path(__file__).parents[1] / "data" / "newcomer.json"
 ADAPTERS: list[dict[str, Any]] = json.loads(FLEET.read_text("utf-8"))["adapters"][:12]
 PROMPTS = [(adapter["name"], prompt) for adapter in ADAPTERS for prompt in adapter["prompts"][:2]]
 """Adapter and prompt."""

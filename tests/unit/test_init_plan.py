@@ -35,6 +35,10 @@ def labels_of(name: str, path: str | None = None, *, root: str | None = None) ->
         ("mental-health", ("psychology",)),  # not `health`: the longest phrase counts
         ("math-physics-lora", ("math", "physics")),
         ("science", ("biology", "chemistry", "physics")),
+        ("chat", ("other",)),
+        ("ChatLoRA_v2", ("other",)),
+        ("agronomy-chat-v3", ()),  # about that, and not for all the rest
+        ("legal-chat", ("law",)),
         ("lawnmower", ()),
         ("extra-lora", ()),
         ("adapter-7", ()),

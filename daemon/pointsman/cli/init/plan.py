@@ -19,6 +19,9 @@ _WORD = re.compile(r"[^\W_]+")
 _MAX_PHRASE_WORDS = 3
 _FOLDERS = 2
 """Number of folders at the end of a path that may name a domain, as in `medical/v3`."""
+_REST = ("other",)
+"""The labels of `chat`; a name that has another word, as `agronomy-chat`, is about that."""
+_MEANINGLESS = frozenset({"adapter", "lo", "lora", "model", "ra", "v"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ def _guess(adapter: Adapter) -> list[str]:
     return [word for word in found if word.casefold() not in base] or found
 
 
-def _domain(adapter: Adapter, served: VllmInventory, phrases: Mapping[str, object]) -> list[str]:
+def _domain(adapter: Adapter, served: VllmInventory, phrases: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the phrases that name the domain, from the adapter's name or else the end of its path.
 
     Words of the base model's name are ignored.
@@ -125,7 +128,11 @@ def _domain(adapter: Adapter, served: VllmInventory, phrases: Mapping[str, objec
     folders = PurePosixPath(adapter.path or "").parts[-_FOLDERS:]
     ignored = {word for text in (adapter.base, served.bases[adapter.base] or "") for word in words(text)}
     for text in (adapter.name, *reversed(folders)):
-        if found := list(dict.fromkeys(_phrases([x for x in words(text) if x not in ignored], phrases))):
+        said = [x for x in words(text) if x not in ignored]
+        found = list(dict.fromkeys(_phrases(said, phrases)))
+        if subjects := [one for one in found if phrases[one] != _REST]:
+            return subjects
+        if found and _MEANINGLESS.issuperset({*said} - {*found}):
             return found
     return []
 
