@@ -25,16 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("data_dir", type=Path, help="folder with train.jsonl and dev_*.jsonl")
     parser.add_argument("-o", "--output", type=Path, required=True, help="checkpoint folder to write")
     parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2 (default: the installed package's)")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument(
         "--hold-out", metavar="SOURCE", nargs="+", default=[], help="do not train on these sources; validate on them"
     )
+    parser.add_argument("--fleets", type=int, default=500, help="batches of invented adapters in an epoch")
+    parser.add_argument("--share", type=float, default=1.0, help="train on this part of each epoch, up to 1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
-    settings = Settings(args.epochs, args.learning_rate, args.seed)
+    settings = Settings(args.epochs, args.learning_rate, args.seed, args.fleets, args.share)
     try:
         report = train(args.data_dir, args.output, args.encoder or default_encoder(), settings, args.hold_out)
     except CannotTrain as reason:

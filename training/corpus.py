@@ -12,13 +12,20 @@ from typing import Any
 
 import yaml
 
+from training.adapters import Fleet, read_fleets
 from training.data import EXAMS, TrainingText, read_rows
 from training.near_copies import NearCopies, normal
-from training.prompts import OURS, user_prompts
+from training.prompts import OURS, WRITTEN, user_prompts
 from training.wrap import TASKS
 
 DEV_SETS = ("dev_mmlu_pro", "dev_user_prompts", "dev_out_of_scope")
 """Files that are only reported on, and of which no near copy is trained on."""
+
+READ = ("read_labels", "read_prompts", "written_prompts")
+"""Files whose labels were read, or written with the prompt."""
+
+_BY_ASKER = frozenset({"expertqa", "dolly-openqa"})
+"""Sources of `train.jsonl` whose labels say who asks, or nothing; what was read is in the other files."""
 
 OTHER_JUDGES = ("fleets.json", "tasks.jsonl")
 """Files by which other classifiers than the built-in one are judged; not every folder of data has them."""
@@ -30,6 +37,9 @@ OUR_PROMPTS = ROOT / "tests" / "data"
 OUR_JUDGES = tuple(ROOT / "benchmarks" / name for name in ("ask", "fit", "judges", "language"))
 """Folders of questions, conversations and material by which the service is judged."""
 
+FLEETS = "fleets"
+"""What the texts of invented adapters count as, among the near copies."""
+
 _MIN_WORDS = 5
 """Shorter texts of these, and of the others, are what everybody says."""
 
@@ -39,8 +49,9 @@ _EXAM_VALID, _USER_VALID = 0.05, 0.125
 _READS = {
     "mmlu": 0.5,
     "mmlu-pro": 0.5,
-    "expertqa": 3,
+    "expertqa": 2,
     "clinc-smalltalk": 2,
+    WRITTEN: 3,
     "pointsman": 0.5,
     "pointsman-plain": 2,
     TASKS: 6,
@@ -54,6 +65,7 @@ class Corpus:
 
     train: list[TrainingText]
     valid: list[TrainingText]
+    fleets: list[Fleet]
     near_copies: dict[str, int]
     """By source, the rows that were left out of `train` because they are near copies of `valid` or of a test set."""
 
@@ -65,7 +77,9 @@ def load_corpus(data_dir: Path, held_out: Collection[str] = ()) -> Corpus:
     it never saw. Otherwise a share of every source is, of exams evenly and of users' texts the last rows of each
     label: a person's questions stand together, and must not be on both sides.
     """
-    rows = [*read_rows(data_dir / "train.jsonl"), *(TrainingText(*prompt) for prompt in user_prompts())]
+    rows = [row for row in read_rows(data_dir / "train.jsonl") if row.source not in _BY_ASKER]
+    rows += [row for name in READ for row in read_rows(data_dir / f"{name}.jsonl")]
+    rows += [TrainingText(*prompt) for prompt in user_prompts()]
     if held_out:
         train = [row for row in rows if row.source not in held_out]
         valid = [row for row in rows if row.source in held_out]
@@ -81,7 +95,13 @@ def load_corpus(data_dir: Path, held_out: Collection[str] = ()) -> Corpus:
             left_out[row.source] += 1
         else:
             retained.append(row)
-    return Corpus(retained, valid, dict(left_out))
+
+    def is_left_out(text: str) -> bool:
+        found = known.has(text)
+        left_out[FLEETS] += found
+        return found
+
+    return Corpus(retained, valid, read_fleets(data_dir, is_left_out), dict(left_out))
 
 
 def reserved_files(data_dir: Path) -> list[Path]:
@@ -111,7 +131,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
 
 def _texts(path: Path) -> Iterator[str]:
     """Yield the texts of a file of rows; of another one, all that it says."""
-    if path.stem in DEV_SETS or path.parent == OUR_PROMPTS:
+    if path.stem in DEV_SETS or (path.parent == OUR_PROMPTS and path.suffix == ".jsonl"):
         yield from (row.text for row in read_rows(path))
         return
     values: list[Any] = [_READERS[path.suffix](path.read_text(encoding="utf-8"))]

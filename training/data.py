@@ -40,6 +40,10 @@ MAX_CHARACTERS = 2000
 """Length that texts are cut to before they are tokenized; about 500 tokens of prose."""
 
 
+TRAIN = "train"
+"""The `set` of rows that do not judge."""
+
+
 class CannotTrain(Exception):
     """A file that the training needs is missing or belongs to another run; the message says which and what to do."""
 
@@ -54,7 +58,10 @@ class TrainingText:
 
 
 def read_rows(path: Path) -> list[TrainingText]:
-    """Return the rows of a file of JSON lines; raises CannotTrain."""
+    """Return the rows of a file of JSON lines; raises CannotTrain.
+
+    Rows without a label, and those of a `set` that judges, are left out.
+    """
     try:
         with path.open(encoding="utf-8") as lines:
             return list(_rows(lines))
@@ -87,4 +94,5 @@ def sha256(path: Path) -> str:
 def _rows(lines: Iterable[str]) -> Iterator[TrainingText]:
     for line in lines:
         row = json.loads(line)
-        yield TrainingText(row["text"][:MAX_CHARACTERS], row["label"], row.get("source", ""))
+        if row["label"] is not None and row.get("set", TRAIN) == TRAIN:
+            yield TrainingText(row["text"][:MAX_CHARACTERS], row["label"], row.get("source", ""))

@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import AutoTokenizer
 
 from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
@@ -47,3 +48,10 @@ def load_tokenizer(folder: Path) -> Any:
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     return tokenizer
+
+
+def means_of_layers(encoder: Any, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the means [texts, 2 * width] of a text's tokens after the middle layer and after the last one."""
+    states = encoder(input_ids, mask, output_hidden_states=True).hidden_states
+    weights = mask[..., None].to(states[-1].dtype)
+    return torch.cat([(states[at] * weights).sum(1) / weights.sum(1) for at in (len(states) // 2, -1)], dim=1)

@@ -33,20 +33,25 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_
     stopwatch = Stopwatch(work / "seconds.json", work / "state.pt")
     report = record(data_dir, encoder, settings, held_out)
     corpus = load_corpus(data_dir, held_out)
-    print(f"{len(corpus.train)} rows to train on, {len(corpus.valid)} to validate on", file=sys.stderr, flush=True)
+    print(
+        f"{len(corpus.train)} rows and {len(corpus.fleets)} fleets to train on, {len(corpus.valid)} to validate on",
+        file=sys.stderr,
+        flush=True,
+    )
     # Ours are left out: they are like rows that were trained on, and would make the probabilities too confident.
     write_rows(work / "users.jsonl", [row for row in corpus.valid if row.source not in EXAMS | OURS])
     torch.manual_seed(settings.seed)
     tokenizer = load_tokenizer(encoder)
     made_of = {name: report[name] for name in ("settings", "held_out", "sha256")}
     trainer = Trainer(build_classifier(encoder), tokenizer, settings, work / "state.pt", made_of)
-    trainer.run(corpus.train, pool(corpus.train))
+    trainer.run(corpus.train, pool(corpus.train), corpus.fleets)
     report["run"] = {"seconds": stopwatch.seconds(), "cpu": cpu(), "threads": torch.get_num_threads()}
     trainer.model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     sets = {"validation": corpus.valid} if held_out else {"validation": corpus.valid, "dev": _dev_rows(data_dir)}
     report["weights"] = sha256(output / "model.safetensors")
-    report["rows"] = {"train": len(corpus.train), "valid": len(corpus.valid)}
+    fleets = {"adapters": sum(len(fleet.adapters) for fleet in corpus.fleets)}
+    report["rows"] = {"train": len(corpus.train), "valid": len(corpus.valid), **fleets}
     report["near_copies"] = {"least_shared": MIN_SHARED_PART, "left_out": corpus.near_copies}
     for name, rows in sets.items():
         probabilities = predict(trainer.model, tokenizer, [row.text for row in rows])

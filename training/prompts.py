@@ -12,7 +12,10 @@ import re
 from training.sections import TEXTS, sections
 from training.wrap import TASKS, lines
 
-OURS = frozenset({"pointsman", "pointsman-plain", "pointsman-experts", TASKS})
+WRITTEN = "written"
+"""The source of prompts that no other source has, with their writers' labels."""
+
+OURS = frozenset({"pointsman", "pointsman-plain", "pointsman-experts", WRITTEN, TASKS})
 """Sources that were written for this project: filled templates, plain prompts, experts' questions, and tasks."""
 
 _PLAIN = ("plain.txt", "everyday.txt", "out_of_scope.txt", "foreign.txt", "requests.txt")
@@ -32,6 +35,7 @@ def user_prompts() -> list[tuple[str, str, str]]:
             for template in templates:
                 fillings = {_fill(template, slots, rng) for _ in range(max_prompts)}
                 prompts += [(text, label, "pointsman") for text in sorted(fillings)]
+    prompts += [(text, label, WRITTEN) for label, texts in lines("asked.txt").items() for text in texts]
     prompts += [(template, "other", TASKS) for templates in lines("tasks.txt").values() for template in templates]
     return prompts + _experts()
 

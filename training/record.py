@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from training.corpus import ROOT, reserved_files
+from training import adapters
+from training.corpus import READ, ROOT, reserved_files
 from training.data import sha256
 from training.sections import TEXTS
 from training.trainer import Settings
@@ -19,7 +20,8 @@ _PACKAGES = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
 
 def record(data_dir: Path, encoder: Path, settings: Settings, held_out: list[str]) -> dict[str, Any]:
     """Return the settings, the hashes of data, texts and encoder, the commit of the code, and the versions."""
-    files = {"train.jsonl": data_dir / "train.jsonl", "encoder": encoder / "model.safetensors"}
+    files = {"encoder": encoder / "model.safetensors"}
+    files |= {f"{name}.jsonl": data_dir / f"{name}.jsonl" for name in ("train", *READ)} | dict(adapters.files(data_dir))
     for path in reserved_files(data_dir):  # near copies of their texts were left out
         files[str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name] = path
     files |= {f"texts/{path.relative_to(TEXTS)}": path for path in sorted(TEXTS.rglob("*.txt"))}

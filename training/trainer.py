@@ -17,14 +17,19 @@ import torch
 from torch import nn
 
 from pointsman_export.export.mean_bert import mean_of_tokens
+from training.adapters import Fleet, FleetBatch, draw
 from training.augment import augment
-from training.batches import MAX_TEXT_TOKENS, batches, tokenize
+from training.batches import BATCH_TOKENS, MAX_TEXT_TOKENS, batches, tokenize
 from training.corpus import sample
-from training.data import LABELS, CannotTrain, TrainingText
+from training.data import EXAMS, LABELS, CannotTrain, TrainingText
+from training.fleet_loss import FleetLoss
+from training.model import means_of_layers
 from training.wrap import TASKS, Pool
 
 _SMOOTHING = 0.1
 _WEIGHT_DECAY = 0.01
+_FLEET_RATE = 3e-3
+"""Learning rate of the scales and middles of `FleetLoss`."""
 _HEAD_RATE = 5
 """Learning rate of the head, which is not pretrained, relative to the encoder's."""
 _KEEP = 1.0
@@ -43,6 +48,10 @@ class Settings:
     epochs: int
     learning_rate: float
     seed: int
+    fleets: int
+    """Batches of adapters in an epoch."""
+    share: float = 1.0
+    """Part of an epoch's rows and fleets that each epoch reads."""
 
 
 class Trainer:
@@ -67,34 +76,45 @@ class Trainer:
         self._state = state
         self._made_of = dict(made_of)
         self._save_seconds = save_seconds
-        self._optimizer = torch.optim.AdamW(_groups(model, settings.learning_rate), fused=True)
+        self._fleet_loss = FleetLoss(2 * model.config.hidden_size)
+        groups = [*_groups(model, settings.learning_rate), _group(self._fleet_loss, _FLEET_RATE)]
+        self._optimizer = torch.optim.AdamW(groups, fused=True)
         self._epoch, self._step = 0, 0
         self._saved = time.monotonic()
         if state.exists():
             self._resume()
 
-    def run(self, rows: Sequence[TrainingText], pool: Pool) -> None:
+    def run(self, rows: Sequence[TrainingText], pool: Pool, fleets: Sequence[Fleet] = ()) -> None:
         """Train to the end of the schedule; after a stop, repeat nothing but the last minute."""
         while self._epoch < self._settings.epochs:
-            self._run_epoch(rows, pool)
+            self._run_epoch(rows, pool, fleets)
 
-    def _run_epoch(self, rows: Sequence[TrainingText], pool: Pool) -> None:
+    def _run_epoch(self, rows: Sequence[TrainingText], pool: Pool, fleets: Sequence[Fleet]) -> None:
         # The epoch's number seeds it, so that a resumed run makes the same batches again.
         rng = random.Random(f"{self._settings.seed}-{self._epoch}")  # noqa: S311
         chosen = sample(rows, rng)
+        chosen = rng.sample(chosen, round(len(chosen) * self._settings.share))
         labels = torch.tensor([LABELS.index(row.label) for row in chosen])
         texts = [augment(row, pool, rng) for row in chosen]
         bare = [text if row.source == TASKS else row.text for row, text in zip(chosen, texts, strict=True)]
         ids = tokenize(self._tokenizer, texts, MAX_TEXT_TOKENS)
         bare_ids = tokenize(self._tokenizer, bare, MAX_TEXT_TOKENS)
-        plan = batches([len(one) for one in ids], rng)
+        ordinary = [row.text for row in rows if row.source not in EXAMS]
+        fleet_batches = round(self._settings.fleets * self._settings.share) if fleets else 0
+        plan: list[list[int] | FleetBatch] = [*batches([len(one) for one in ids], rng)]
+        plan += [draw(fleets, ordinary, rng) for _ in range(fleet_batches)]
+        rng.shuffle(plan)
         self.model.train()
         losses = []
         for batch in plan[self._step :]:
             torch.manual_seed(self._seed())
             self._step += 1
             self._set_learning_rate((self._epoch + self._step / len(plan)) / self._settings.epochs)
-            losses.append(self._train([ids[i] for i in batch], [bare_ids[i] for i in batch], labels[batch]))
+            if isinstance(batch, FleetBatch):
+                losses.append(self._step_on(self._loss_of_fleet(batch)))
+            else:
+                some = [ids[i] for i in batch], [bare_ids[i] for i in batch]
+                losses.append(self._step_on(self._loss_of_rows(*some, labels[batch])))
             if self._step % _LOG_STEPS == 0 or self._step == len(plan):
                 print(f"epoch {self._epoch + 1}: {self._step}/{len(plan)} loss {fmean(losses):.4f}", file=sys.stderr)
                 losses.clear()
@@ -103,14 +123,40 @@ class Trainer:
         self._epoch, self._step = self._epoch + 1, 0
         self._save()
 
-    def _train(self, ids: list[list[int]], bare_ids: list[list[int]], labels: torch.Tensor) -> float:
+    def _loss_of_rows(self, ids: list[list[int]], bare_ids: list[list[int]], labels: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16):
             mean = mean_of_tokens(self.model.bert, *self._padded(ids))
             logits = self.model.classifier(self.model.dropout(mean))
             with torch.no_grad():
                 before = mean_of_tokens(self._pretrained, *self._padded(bare_ids))
         similarity = nn.functional.cosine_similarity(mean.float(), before.float()).mean()
-        loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=_SMOOTHING) - _KEEP * similarity
+        return nn.functional.cross_entropy(logits.float(), labels, label_smoothing=_SMOOTHING) - _KEEP * similarity
+
+    def _loss_of_fleet(self, batch: FleetBatch) -> torch.Tensor:
+        texts = [*batch.descriptions, *batch.prompts, *batch.outside, *batch.ordinary]
+        ids = tokenize(self._tokenizer, texts, MAX_TEXT_TOKENS // 2)
+        with torch.autocast("cpu", torch.bfloat16):
+            features = self._features(self.model.bert, ids)
+            with torch.no_grad():
+                before = self._features(self._pretrained, ids)
+        last = slice(self.model.config.hidden_size, None)
+        similarity = nn.functional.cosine_similarity(features[:, last], before[:, last]).mean()
+        sizes = [len(some) for some in (batch.descriptions, batch.prompts, batch.outside, batch.ordinary)]
+        descriptions, prompts, outside, ordinary = features.split(sizes)
+        grouped = prompts.view(len(descriptions), -1, features.shape[1])
+        loss: torch.Tensor = self._fleet_loss(descriptions, grouped, outside, ordinary) - _KEEP * similarity
+        return loss
+
+    def _features(self, encoder: Any, ids: list[list[int]]) -> torch.Tensor:
+        """Return what described categories are told apart by [texts, 2 * width]: middle layer, then last."""
+        found: list[Any] = [None] * len(ids)
+        for batch in batches([len(one) for one in ids], random.Random(0), BATCH_TOKENS):  # noqa: S311
+            means = means_of_layers(encoder, *self._padded([ids[i] for i in batch]))
+            for i, row in zip(batch, means, strict=True):
+                found[i] = row
+        return torch.stack(found).float()
+
+    def _step_on(self, loss: torch.Tensor) -> float:
         self._optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -137,7 +183,8 @@ class Trainer:
     def _save(self) -> None:
         """Write the state; if interrupted, the previous one stays."""
         fresh = self._state.with_suffix(".new")
-        state = {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+        state = {"model": self.model.state_dict(), "fleets": self._fleet_loss.state_dict()}
+        state |= {"optimizer": self._optimizer.state_dict()}
         torch.save({**state, "epoch": self._epoch, "step": self._step, "made_of": self._made_of}, fresh)
         fresh.replace(self._state)
         self._saved = time.monotonic()
@@ -149,9 +196,14 @@ class Trainer:
                 f"{self._state}: was written with other settings or data; remove it, or choose another output"
             )
         self.model.load_state_dict(saved["model"])
+        self._fleet_loss.load_state_dict(saved["fleets"])
         self._optimizer.load_state_dict(saved["optimizer"])
         self._epoch, self._step = saved["epoch"], saved["step"]
         print(f"{self._state}: resumed in epoch {self._epoch + 1} after step {self._step}", file=sys.stderr)
+
+
+def _group(module: nn.Module, rate: float) -> dict[str, Any]:
+    return {"params": [*module.parameters()], "peak": rate, "weight_decay": 0.0}
 
 
 def _groups(model: Any, rate: float) -> list[dict[str, Any]]:

@@ -25,11 +25,10 @@ def row(text: str, label: str, source: str, **more: Any) -> str:
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data_dir(no_more_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Of each of two users' sources 16 rows, the last two of which validate."""
     monkeypatch.setattr(corpus, "user_prompts", list)
-    folder = tmp_path / "data"
-    folder.mkdir()
+    folder = no_more_data
     labels = {"a": "law", "b": "health"}
     rows = [row(f"{source} question {i}", label, source) for source, label in labels.items() for i in range(16)]
     (folder / "train.jsonl").write_text("".join(rows))

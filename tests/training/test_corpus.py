@@ -18,16 +18,16 @@ TESTS = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
+def data_dir(no_more_data: Path) -> Path:
     """Forty exam questions, 24 questions of users, and dev sets with a question of each, in other words."""
     exam = [{"text": f"exam about thing{i}", "label": "law", "source": "mmlu"} for i in range(40)]
-    asked = [{"text": f"expert asks word{i}", "label": "law", "source": "expertqa"} for i in range(24)]
-    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in exam + asked))
+    asked = [{"text": f"expert asks word{i}", "label": "law", "source": "k-qa"} for i in range(24)]
+    (no_more_data / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in exam + asked))
     for name in ("mmlu_pro", "user_prompts", "out_of_scope"):
-        (tmp_path / f"dev_{name}.jsonl").write_text(
+        (no_more_data / f"dev_{name}.jsonl").write_text(
             '{"text": "The exam about THING3!", "label": "law", "source": ""}\n'
         )
-    return tmp_path
+    return no_more_data
 
 
 def texts(corpus: Corpus, source: str) -> tuple[list[str], list[str]]:
@@ -48,7 +48,7 @@ def test_prompts_have_text_and_a_label() -> None:
 
 
 def test_the_last_users_rows_of_a_label_validate_since_one_persons_stand_together(data_dir: Path) -> None:
-    trained, validate = texts(load_corpus(data_dir), "expertqa")
+    trained, validate = texts(load_corpus(data_dir), "k-qa")
 
     assert validate == [f"expert asks word{i}" for i in range(21, 24)]
     assert trained == [f"expert asks word{i}" for i in range(21)]
@@ -62,16 +62,16 @@ def test_a_twentieth_of_the_exams_and_none_of_our_prompts_validates(data_dir: Pa
 
 
 def test_a_source_that_is_held_out_is_the_whole_validation(data_dir: Path) -> None:
-    corpus = load_corpus(data_dir, ["expertqa"])
+    corpus = load_corpus(data_dir, ["k-qa"])
 
-    assert [len(some) for some in texts(corpus, "expertqa")] == [0, 24]
-    assert {row.source for row in corpus.valid} == {"expertqa"}
+    assert [len(some) for some in texts(corpus, "k-qa")] == [0, 24]
+    assert {row.source for row in corpus.valid} == {"k-qa"}
 
 
 def test_no_near_copy_of_a_test_set_or_of_a_validation_row_is_trained_on(data_dir: Path) -> None:
     with (data_dir / "train.jsonl").open("a") as file:
         file.write('{"text": "An expert asks: word5?", "label": "law", "source": "new"}\n')
-    corpus = load_corpus(data_dir, ["expertqa"])
+    corpus = load_corpus(data_dir, ["k-qa"])
     tests = NearCopies([row.text for path in TESTS.glob("*.jsonl") for row in read_rows(path)])
 
     assert "exam about thing3" not in [row.text for row in corpus.train]
@@ -108,6 +108,21 @@ def test_no_near_copy_of_what_the_service_is_judged_by_is_trained_on(
     assert texts(load_corpus(data_dir), "new")[0] == ["thanks a lot"]
 
 
+def test_labels_that_were_read_stand_in_place_of_those_that_say_who_asks(data_dir: Path) -> None:
+    with (data_dir / "train.jsonl").open("a") as file:
+        file.write('{"text": "what is a tort", "label": "health", "source": "expertqa"}\n')
+    rows = [
+        {"text": "what is a tort", "label": "law", "source": "expertqa", "set": "train"},
+        {"text": "which is unclear", "label": None, "source": "expertqa", "set": "train"},
+        {"text": "which one judges here", "label": "law", "source": "koala", "set": "dev_user_prompts"},
+    ]
+    (data_dir / "read_labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    corpus = load_corpus(data_dir)
+    found = [(row.text, row.label) for row in [*corpus.train, *corpus.valid] if row.source in {"expertqa", "koala"}]
+
+    assert found == [("what is a tort", "law")]
+
+
 def test_a_text_is_trained_on_once(data_dir: Path) -> None:
     path = data_dir / "train.jsonl"
     path.write_text(path.read_text() * 2)
@@ -116,11 +131,12 @@ def test_a_text_is_trained_on_once(data_dir: Path) -> None:
     assert len(set(trained)) == len(trained)
 
 
-def test_an_epoch_reads_half_of_the_exams_and_experts_three_times(data_dir: Path) -> None:
+def test_an_epoch_reads_half_of_the_exams_and_what_was_written_three_times(data_dir: Path) -> None:
+    (data_dir / "written_prompts.jsonl").write_text('{"text": "nginx 502", "label": "law", "source": "written"}\n')
     train = load_corpus(data_dir).train
     read = [row.source for row in sample(train * 20, random.Random(0))]  # noqa: S311
 
-    for source, times in (("mmlu", 0.5), ("expertqa", 3), ("pointsman-experts", 1)):
+    for source, times in (("mmlu", 0.5), ("written", 3), ("pointsman-experts", 1)):
         expected = times * 20 * sum(row.source == source for row in train)
         assert read.count(source) == pytest.approx(expected, rel=0.15)
 

@@ -15,20 +15,19 @@ from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
 from support.config_files import REPOSITORY
 from support.process import PATIENCE_SECONDS
 from training import corpus
-from training.corpus import DEV_SETS
+from training.corpus import DEV_SETS, READ
 from training.data import LABELS
 from training.pipeline import train
 from training.sections import TEXTS
 from training.trainer import Settings
 
-SETTINGS = Settings(epochs=1, learning_rate=1e-3, seed=3)
+SETTINGS = Settings(epochs=1, learning_rate=1e-3, seed=3, fleets=1)
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data_dir(no_more_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(corpus, "user_prompts", lambda: [("can my landlord sue", "law", "pointsman")])
-    folder = tmp_path / "data"
-    folder.mkdir()
+    folder = no_more_data
     rows = [
         {"text": f"why{i} {source}", "label": "law", "source": source} for source in ("mmlu", "a") for i in range(24)
     ]
@@ -49,18 +48,20 @@ def test_a_checkpoint_names_all_that_it_was_made_of(data_dir: Path, encoder: Pat
     hashes = report["sha256"]
 
     assert MeanBertForSequenceClassification.from_pretrained(output).config.num_labels == 14
-    assert report["settings"] == {"epochs": 1, "learning_rate": 1e-3, "seed": 3}
+    assert report["settings"] == {"epochs": 1, "learning_rate": 1e-3, "seed": 3, "fleets": 1, "share": 1.0}
     assert hashes["train.jsonl"] == hashlib.sha256((data_dir / "train.jsonl").read_bytes()).hexdigest()
     assert hashes["encoder"] == hashlib.sha256((encoder / "model.safetensors").read_bytes()).hexdigest()
     apart = {f"{name}.jsonl" for name in DEV_SETS}
-    apart |= {"tests/data/prompts.jsonl", "tests/data/guide-paraphrases.jsonl"}
+    apart |= {f"tests/data/{name}" for name in ("prompts.jsonl", "guide-paraphrases.jsonl", "newcomer.json")}
     for folder in ("ask", "fit", "judges", "language"):
         judges = (REPOSITORY / "benchmarks" / folder).rglob("*")
         apart |= {
             str(path.relative_to(REPOSITORY)) for path in judges if path.suffix in {".json", ".jsonl", ".txt", ".yaml"}
         }
     texts = {f"texts/{path.relative_to(TEXTS)}" for path in TEXTS.rglob("*.txt")}
-    assert hashes.keys() == {"train.jsonl", "encoder"} | apart | texts
+    rows = {f"{name}.jsonl" for name in ("train", *READ)} | {"fleets_train.json"}
+    rows |= {f"fleets/{path.name}" for path in (TEXTS.parent / "fleets").iterdir()}
+    assert hashes.keys() == {"encoder"} | rows | apart | texts
     assert report["weights"] == hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest()
     assert {"torch", "transformers"} <= report["versions"].keys()
     assert len(report["commit"].removesuffix("-dirty")) in {0, 40}

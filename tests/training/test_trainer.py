@@ -21,7 +21,7 @@ ROWS = [TrainingText("can my landlord sue", "law", "a"), TrainingText("why my ra
 
 def trainer(encoder: Path, state: Path, epochs: int = 2) -> Trainer:
     torch.manual_seed(0)
-    settings = Settings(epochs, 1e-2, seed=0)
+    settings = Settings(epochs, 1e-2, seed=0, fleets=2)
     made_of = {"epochs": epochs}
     return Trainer(build_classifier(encoder), load_tokenizer(encoder), settings, state, made_of, save_seconds=0)
 
