@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 import torch
 
 from pointsman_export.export.mean_bert import MeanBertForSequenceClassification, mean_of_tokens
+from training.adapters import Fleet, InventedAdapter
 from training.batches import tokenize
 from training.data import LABELS, CannotTrain, TrainingText
-from training.model import build_classifier, load_tokenizer
+from training.model import build_classifier, load_tokenizer, means_of_layers
 from training.predict import predict
 from training.trainer import Settings, Trainer
 from training.wrap import pool
@@ -19,9 +21,14 @@ from training.wrap import pool
 ROWS = [TrainingText("can my landlord sue", "law", "a"), TrainingText("why my rash itch", "health", "b")] * 150
 
 
-def trainer(encoder: Path, state: Path, epochs: int = 2) -> Trainer:
+TENANTS = InventedAdapter("can my landlord sue", ("landlord", "sue", "can sue", "landlord sue", "sue my landlord") * 2)
+SKIN = InventedAdapter("why my rash itch", ("rash", "itch", "why itch", "rash itch", "itch my rash") * 2)
+FLEETS = [Fleet((TENANTS, SKIN), ("can why", "why can my", "my my"))]
+
+
+def trainer(encoder: Path, state: Path, epochs: int = 2, **changed: Any) -> Trainer:
     torch.manual_seed(0)
-    settings = Settings(epochs, 1e-2, seed=0, fleets=2)
+    settings = replace(Settings(epochs, 1e-2, seed=0, fleets=4), **changed)
     made_of = {"epochs": epochs}
     return Trainer(build_classifier(encoder), load_tokenizer(encoder), settings, state, made_of, save_seconds=0)
 
@@ -77,9 +84,54 @@ def test_a_wrapped_question_comes_to_have_the_features_of_the_bare_one(
     assert apart[1] < apart[0] / 2
 
 
+def test_a_prompt_comes_to_be_nearer_to_its_adapters_description_than_to_anothers(
+    encoder: Path, tmp_path: Path
+) -> None:
+    """In both layers that described categories read."""
+    run = trainer(encoder, tmp_path / "state.pt", fleets=40)
+    texts = [one.description for one in (TENANTS, SKIN)] + ["landlord sue", "rash itch"]
+    inputs = load_tokenizer(encoder)(texts, return_tensors="pt", padding=True)
+
+    def margins() -> torch.Tensor:
+        run.model.eval()
+        with torch.no_grad():
+            both = means_of_layers(run.model.bert, inputs["input_ids"], inputs["attention_mask"])
+        layers = torch.nn.functional.normalize(both.view(4, 2, -1), dim=-1).transpose(0, 1)
+        near = layers[:, 2:] @ layers[:, :2].transpose(1, 2)
+        return near.diagonal(dim1=1, dim2=2) - near.flip(2).diagonal(dim1=1, dim2=2)
+
+    before = margins()
+    run.run(ROWS[:4], pool(ROWS), FLEETS)
+
+    assert (margins() > before.clamp(min=0) + 0.05).all(), (before, margins())
+
+
+@pytest.mark.parametrize(("share", "steps"), [(1.0, 8), (0.25, 2)])
+def test_a_share_of_each_epoch_can_be_read(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, steps: int
+) -> None:
+    """Of its rows and of its fleets."""
+    monkeypatch.setattr("training.trainer.batches", lambda lengths, _: [[i] for i in range(len(lengths))])
+    monkeypatch.setattr("training.trainer.sample", lambda rows, _: rows)
+    run = trainer(encoder, tmp_path / "state.pt", epochs=1, share=share)
+    read: list[str] = []
+
+    def note(kind: str) -> torch.Tensor:
+        read.append(kind)
+        total: torch.Tensor = 0 * run.model.classifier.bias.sum()
+        return total
+
+    for kind in ("_loss_of_rows", "_loss_of_fleet"):
+        monkeypatch.setattr(run, kind, lambda *_, kind=kind: note(kind))
+    run.run(ROWS[:8], pool(ROWS), FLEETS)
+
+    assert read.count("_loss_of_rows") == steps
+    assert read.count("_loss_of_fleet") == steps / 2
+
+
 def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(encoder: Path, tmp_path: Path) -> None:
     whole = trainer(encoder, tmp_path / "whole.pt")
-    whole.run(ROWS, pool(ROWS))
+    whole.run(ROWS, pool(ROWS), FLEETS)
     stopped = trainer(encoder, tmp_path / "stopped.pt")
     calls = 0
 
@@ -91,9 +143,9 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(encoder: Path, 
 
     stopped.model.classifier.register_forward_pre_hook(stop)
     with pytest.raises(KeyboardInterrupt):
-        stopped.run(ROWS, pool(ROWS))
+        stopped.run(ROWS, pool(ROWS), FLEETS)
     resumed = trainer(encoder, tmp_path / "stopped.pt")
-    resumed.run(ROWS, pool(ROWS))
+    resumed.run(ROWS, pool(ROWS), FLEETS)
 
     assert not torch.equal(weights(resumed.model), weights(build_classifier(encoder)))
     assert torch.equal(weights(resumed.model), weights(whole.model))
