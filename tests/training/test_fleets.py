@@ -93,8 +93,21 @@ def features(apart: float, seed: int = 0) -> tuple[torch.Tensor, ...]:
 def test_the_loss_is_small_where_texts_are_near_to_their_adapter_and_not_to_others() -> None:
     near, far = (FleetLoss(WIDTH)(*features(apart)).item() for apart in (3.0, 0.1))
 
-    assert 2 * near < far
-    assert near < 1.5
+    assert near < 1.0 < 4.0 < far
+
+
+def test_prompts_tell_their_adapter_even_where_the_descriptions_do_not() -> None:
+    described, prompts, outside, ordinary = features(3.0)
+    strange, mixed = torch.randn_like(described), prompts.transpose(0, 1).reshape(prompts.shape)
+
+    told, untold = (FleetLoss(WIDTH)(strange, some, outside, ordinary) for some in (prompts, mixed))
+    assert told < untold - 1.0
+
+
+def test_a_description_tells_its_adapter_whatever_the_other_prompts_are() -> None:
+    described, *rest = features(3.0)
+
+    assert FleetLoss(WIDTH)(described, *rest) < FleetLoss(WIDTH)(described.roll(1, 0), *rest) - 3.0
 
 
 @pytest.mark.parametrize("nobody", [2, 3])
@@ -127,3 +140,11 @@ def test_the_loss_knows_what_is_ordinary_by_all_batches_so_far() -> None:
 
     assert torch.allclose(loss.mean, torch.full((WIDTH,), 5.0), atol=0.3)
     assert torch.allclose(loss.variance, torch.full((WIDTH,), 4.0), atol=1.0)
+
+
+def test_the_first_batch_says_at_once_what_is_ordinary() -> None:
+    loss = FleetLoss(WIDTH)
+    described, prompts, outside, ordinary = features(1.0)
+    loss(described, prompts, outside, 5 + ordinary)
+
+    assert torch.allclose(loss.mean, (5 + ordinary).mean(0))

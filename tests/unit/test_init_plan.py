@@ -37,6 +37,7 @@ def labels_of(name: str, path: str | None = None, *, root: str | None = None) ->
         ("science", ("biology", "chemistry", "physics")),
         ("chat", ("other",)),
         ("ChatLoRA_v2", ("other",)),
+        ("general-chat-assistant", ("other",)),
         ("agronomy-chat-v3", ()),  # about that, and not for all the rest
         ("legal-chat", ("law",)),
         ("lawnmower", ()),

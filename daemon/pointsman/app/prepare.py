@@ -177,7 +177,7 @@ def _classifier(
         known = None if previous is None else previous.classifier.head
         head = make_head(config, found, encoder.features, known, warn)
         made = Classifier(encoder, found, head, shadow)
-    except BaseException:
+    except BaseException:  # whatever failed: nothing else would close the new encoder
         if before is None:
             encoder.close()
         raise

@@ -29,7 +29,11 @@ class MeanBertForSequenceClassification(BertPreTrainedModel):  # type: ignore[mi
 
 def mean_of_tokens(encoder: Any, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Return the mean [texts, width] of an encoder's last tokens that are not masked."""
-    tokens = encoder(input_ids, mask).last_hidden_state
+    return mean_of(encoder(input_ids, mask).last_hidden_state, mask)
+
+
+def mean_of(tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the mean [texts, width] of tokens [texts, tokens, width] that are not masked."""
     weights = mask[..., None].to(tokens.dtype)
     mean: torch.Tensor = (tokens * weights).sum(1) / weights.sum(1)
     return mean

@@ -21,7 +21,8 @@ _FOLDERS = 2
 """Number of folders at the end of a path that may name a domain, as in `medical/v3`."""
 _REST = ("other",)
 """The labels of `chat`; a name that has another word, as `agronomy-chat`, is about that."""
-_MEANINGLESS = frozenset({"adapter", "lo", "lora", "model", "ra", "v"})
+_MEANINGLESS = frozenset({"adapter", "assistant", "bot", "general", "lo", "lora", "model", "ra", "v"})
+"""Words, as of `general-chat-LoRA`, that are about nothing."""
 
 
 @dataclass(frozen=True, slots=True)
