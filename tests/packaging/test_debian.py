@@ -15,6 +15,7 @@ from support.process import eventually
 
 DROP_INS = "etc/systemd/system/pointsman.service.d"
 LIMIT_SECONDS = 60.0
+VLLM = "vllm.service"
 MODELS = "http://127.0.0.1:8000/v1/models"
 
 pytestmark = pytest.mark.long
@@ -28,11 +29,11 @@ def machine(packaged: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(autouse=True)
 def _as_installed(machine: Booted) -> Iterator[None]:
-    """Each test finds the service stopped, with the config and the unit as they were installed."""
+    """Each test finds the service stopped, with the config and the unit as they were installed, and no vLLM."""
     config = machine.root / CONFIG
     before = config.read_text()
     yield
-    machine.run("systemctl", "stop", SERVICE, SOCKET, check=False)
+    machine.run("systemctl", "stop", SERVICE, SOCKET, VLLM, check=False)
     machine.run("systemctl", "reset-failed", check=False)
     shutil.rmtree(machine.root / DROP_INS, ignore_errors=True)
     machine.run("systemctl", "daemon-reload")
@@ -138,7 +139,7 @@ async def test_a_newcomer_with_twelve_unknown_adapters_has_a_service_that_routes
         {"id": one["name"], "root": f"/srv/loras/{one['name']}", "parent": "base-model"} for one in newcomer.ADAPTERS
     ]
     (vllm / "v1/models").write_text(json.dumps({"data": [{"id": "base-model", "root": "/srv/base"}, *served]}))
-    machine.run("systemd-run", "--unit=vllm", "python3", "-m", "http.server", "--directory=/srv/vllm", "8000")
+    machine.run("systemd-run", f"--unit={VLLM}", "python3", "-m", "http.server", "--directory=/srv/vllm", "8000")
     await eventually(
         lambda: "base-model" in machine.run("curl", "-s", MODELS, check=False), "it answers", timeout_s=LIMIT_SECONDS
     )
