@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from training.data import CannotTrain
+from training.held_out import SOURCES
 from training.model import default_encoder
 from training.pipeline import train
 from training.trainer import Settings
@@ -27,8 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2 (default: the installed package's)")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
+    groups = range(len(SOURCES) + 1)
     parser.add_argument(
-        "--hold-out", metavar="SOURCE", nargs="+", default=[], help="do not train on these sources; validate on them"
+        "--hold-out",
+        metavar="GROUP",
+        type=int,
+        choices=groups,
+        default=0,
+        help=f"do not train on the sources and the fleets of a group, 1 to {len(SOURCES)}; validate on these sources",
     )
     parser.add_argument("--fleets", type=int, default=500, help="batches of invented adapters in an epoch")
     parser.add_argument("--share", type=float, default=1.0, help="train on this part of each epoch, up to 1")
@@ -36,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
-    settings = Settings(args.epochs, args.learning_rate, args.seed, args.fleets, args.share)
+    settings = Settings(args.epochs, args.learning_rate, args.seed, args.fleets, args.share, args.hold_out)
     try:
-        report = train(args.data_dir, args.output, args.encoder or default_encoder(), settings, args.hold_out)
+        report = train(args.data_dir, args.output, args.encoder or default_encoder(), settings)
     except CannotTrain as reason:
         print(f"train: {reason}", file=sys.stderr)
         return 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import yaml
 
 from training.adapters import Fleet, read_fleets
 from training.data import EXAMS, TrainingText, read_rows
+from training.held_out import NOTHING, HeldOut
 from training.near_copies import NearCopies, normal
 from training.prompts import OURS, WRITTEN, user_prompts
 from training.wrap import TASKS
@@ -66,23 +67,24 @@ class Corpus:
     train: list[TrainingText]
     valid: list[TrainingText]
     fleets: list[Fleet]
+    held_out_fleets: list[Fleet]
     near_copies: dict[str, int]
     """By source, the rows that were left out of `train` because they are near copies of `valid` or of a test set."""
 
 
-def load_corpus(data_dir: Path, held_out: Collection[str] = ()) -> Corpus:
+def load_corpus(data_dir: Path, held_out: HeldOut = NOTHING) -> Corpus:
     """Read `data_dir` and split it; raises CannotTrain.
 
-    Sources that are `held_out` are the whole validation, which shows what the model does with text of an origin that
-    it never saw. Otherwise a share of every source is, of exams evenly and of users' texts the last rows of each
+    Sources that are held out are the whole validation, which shows what the model does with text of an origin that it
+    never saw. Otherwise a share of every source is, of exams evenly and of users' texts the last rows of each
     label: a person's questions stand together, and must not be on both sides.
     """
     rows = [row for row in read_rows(data_dir / "train.jsonl") if row.source not in _BY_ASKER]
     rows += [row for name in READ for row in read_rows(data_dir / f"{name}.jsonl")]
     rows += [TrainingText(*prompt) for prompt in user_prompts()]
-    if held_out:
-        train = [row for row in rows if row.source not in held_out]
-        valid = [row for row in rows if row.source in held_out]
+    if held_out.sources:
+        train = [row for row in rows if row.source not in held_out.sources]
+        valid = [row for row in rows if row.source in held_out.sources]
     else:
         train, valid = _split(rows)
     valid = _distinct(valid)
@@ -101,7 +103,8 @@ def load_corpus(data_dir: Path, held_out: Collection[str] = ()) -> Corpus:
         left_out[FLEETS] += found
         return found
 
-    return Corpus(retained, valid, read_fleets(data_dir, is_left_out), dict(left_out))
+    fleets = held_out.split(read_fleets(data_dir, is_left_out))
+    return Corpus(retained, valid, *fleets, dict(left_out))
 
 
 def reserved_files(data_dir: Path) -> list[Path]:

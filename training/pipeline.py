@@ -13,6 +13,7 @@ import torch
 from training.corpus import DEV_SETS, load_corpus
 from training.data import EXAMS, TrainingText, read_rows, sha256, write_rows
 from training.figures import figures
+from training.held_out import group
 from training.model import build_classifier, load_tokenizer
 from training.near_copies import MIN_SHARED_PART
 from training.predict import predict
@@ -23,14 +24,15 @@ from training.trainer import Settings, Trainer
 from training.wrap import pool
 
 
-def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_out: list[str]) -> dict[str, Any]:
+def train(data_dir: Path, output: Path, encoder: Path, settings: Settings) -> dict[str, Any]:
     """Train on `data_dir`, write the checkpoint folder `output`, and return its report, which it contains.
 
-    The dev sets are only reported on if no source is `held_out`.
+    The dev sets are only reported on if nothing is held out.
     """
     work = output.with_name(f"{output.name}.work")
     work.mkdir(parents=True, exist_ok=True)
     stopwatch = Stopwatch(work / "seconds.json", work / "state.pt")
+    held_out = group(settings.group)
     report = record(data_dir, encoder, settings, held_out)
     corpus = load_corpus(data_dir, held_out)
     print(
@@ -42,13 +44,15 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_
     write_rows(work / "users.jsonl", [row for row in corpus.valid if row.source not in EXAMS | OURS])
     torch.manual_seed(settings.seed)
     tokenizer = load_tokenizer(encoder)
-    made_of = {name: report[name] for name in ("settings", "held_out", "sha256")}
+    made_of = {name: report[name] for name in ("settings", "sha256")}
     trainer = Trainer(build_classifier(encoder), tokenizer, settings, work / "state.pt", made_of)
     trainer.run(corpus.train, pool(corpus.train), corpus.fleets)
     report["run"] = {"seconds": stopwatch.seconds(), "cpu": cpu(), "threads": torch.get_num_threads()}
     trainer.model.save_pretrained(output)
     tokenizer.save_pretrained(output)
-    sets = {"validation": corpus.valid} if held_out else {"validation": corpus.valid, "dev": _dev_rows(data_dir)}
+    sets = (
+        {"validation": corpus.valid} if held_out.sources else {"validation": corpus.valid, "dev": _dev_rows(data_dir)}
+    )
     report["weights"] = sha256(output / "model.safetensors")
     fleets = {"adapters": sum(len(fleet.adapters) for fleet in corpus.fleets)}
     report["rows"] = {"train": len(corpus.train), "valid": len(corpus.valid), **fleets}
@@ -56,7 +60,7 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings, held_
     for name, rows in sets.items():
         probabilities = predict(trainer.model, tokenizer, [row.text for row in rows])
         report[name] = figures(rows, probabilities)
-        if held_out:
+        if held_out.sources:
             write_rows(work / "held-out.jsonl", rows, probabilities)
     (output / "training.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report

@@ -12,13 +12,14 @@ from typing import Any
 from training import adapters
 from training.corpus import READ, ROOT, reserved_files
 from training.data import sha256
+from training.held_out import HeldOut
 from training.sections import TEXTS
 from training.trainer import Settings
 
 _PACKAGES = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
 
 
-def record(data_dir: Path, encoder: Path, settings: Settings, held_out: list[str]) -> dict[str, Any]:
+def record(data_dir: Path, encoder: Path, settings: Settings, held_out: HeldOut) -> dict[str, Any]:
     """Return the settings, the hashes of data, texts and encoder, the commit of the code, and the versions."""
     files = {"encoder": encoder / "model.safetensors"}
     files |= {f"{name}.jsonl": data_dir / f"{name}.jsonl" for name in ("train", *READ)} | dict(adapters.files(data_dir))
@@ -27,7 +28,7 @@ def record(data_dir: Path, encoder: Path, settings: Settings, held_out: list[str
     files |= {f"texts/{path.relative_to(TEXTS)}": path for path in sorted(TEXTS.rglob("*.txt"))}
     return {
         "settings": asdict(settings),
-        "held_out": held_out,
+        "held_out": list(held_out.sources),
         "sha256": {name: sha256(path) for name, path in files.items()},
         "commit": _commit(),
         "python": platform.python_version(),

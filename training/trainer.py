@@ -52,6 +52,8 @@ class Settings:
     """Batches of adapters in an epoch."""
     share: float = 1.0
     """Part of an epoch's rows and fleets that each epoch reads."""
+    group: int = 0
+    """What is held out (`training.held_out`)."""
 
 
 class Trainer:

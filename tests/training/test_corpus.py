@@ -12,6 +12,7 @@ import pytest
 from support import newcomer
 from training.corpus import ROOT, Corpus, load_corpus, sample
 from training.data import LABELS, CannotTrain, read_rows
+from training.held_out import SOURCES, HeldOut, group
 from training.near_copies import NearCopies
 from training.prompts import OURS, user_prompts
 
@@ -63,7 +64,7 @@ def test_a_twentieth_of_the_exams_and_none_of_our_prompts_validates(data_dir: Pa
 
 
 def test_a_source_that_is_held_out_is_the_whole_validation(data_dir: Path) -> None:
-    corpus = load_corpus(data_dir, ["k-qa"])
+    corpus = load_corpus(data_dir, HeldOut(("k-qa",)))
 
     assert [len(some) for some in texts(corpus, "k-qa")] == [0, 24]
     assert {row.source for row in corpus.valid} == {"k-qa"}
@@ -73,7 +74,7 @@ def test_no_near_copy_of_a_test_set_or_of_a_validation_row_is_trained_on(data_di
     with (data_dir / "train.jsonl").open("a") as file:
         file.write('{"text": "An expert asks: word5?", "label": "law", "source": "new"}\n')
         file.write(json.dumps({"text": newcomer.PROMPTS[1][1], "label": "law", "source": "new"}) + "\n")
-    corpus = load_corpus(data_dir, ["k-qa"])
+    corpus = load_corpus(data_dir, HeldOut(("k-qa",)))
     tests = NearCopies([row.text for path in TESTS.glob("*.jsonl") for row in read_rows(path)])
 
     assert "exam about thing3" not in [row.text for row in corpus.train]
@@ -154,3 +155,22 @@ def test_the_judges_are_those_whose_hashes_were_noted_before_a_training() -> Non
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.json*")}
     assert found
     assert [name for name, digest in found.items() if f"`{digest}`" not in noted] == []
+
+
+def test_each_group_holds_out_a_part_of_the_fleets_and_all_groups_together_each_fleet_once(data_dir: Path) -> None:
+    groups = range(1, len(SOURCES) + 1)
+    parts = [load_corpus(data_dir, group(number)) for number in groups]
+    every = load_corpus(data_dir).fleets
+
+    assert len({fleet.outside for part in parts for fleet in part.held_out_fleets}) == len(every)
+    for part in parts:
+        assert abs(len(part.held_out_fleets) - len(every) / len(groups)) < 1
+        assert {*part.fleets, *part.held_out_fleets} == set(every)
+        assert not {*part.fleets} & {*part.held_out_fleets}
+
+
+def test_no_source_is_in_two_groups() -> None:
+    every = [source for some in SOURCES for source in some]
+
+    assert len(set(every)) == len(every)
+    assert len(SOURCES) <= 5

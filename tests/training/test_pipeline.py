@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pointsman_export.export.labelled import read_labelled
 from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
 from support.config_files import REPOSITORY
 from support.process import PATIENCE_SECONDS
-from training import corpus
+from training import corpus, held_out
 from training.corpus import DEV_SETS, READ
 from training.data import LABELS
 from training.pipeline import train
@@ -27,6 +28,7 @@ SETTINGS = Settings(epochs=1, learning_rate=1e-3, seed=3, fleets=1)
 @pytest.fixture
 def data_dir(no_more_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(corpus, "user_prompts", lambda: [("can my landlord sue", "law", "pointsman")])
+    monkeypatch.setattr(held_out, "SOURCES", (("b",), ("a",)))
     folder = no_more_data
     rows = [
         {"text": f"why{i} {source}", "label": "law", "source": source} for source in ("mmlu", "a") for i in range(24)
@@ -37,18 +39,18 @@ def data_dir(no_more_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def trained(data_dir: Path, encoder: Path, held_out: list[str]) -> tuple[Path, dict[str, Any]]:
+def trained(data_dir: Path, encoder: Path, group: int = 0) -> tuple[Path, dict[str, Any]]:
     output = data_dir.parent / "checkpoint"
-    train(data_dir, output, encoder, SETTINGS, held_out)
+    train(data_dir, output, encoder, replace(SETTINGS, group=group))
     return output, json.loads((output / "training.json").read_text())
 
 
 def test_a_checkpoint_names_all_that_it_was_made_of(data_dir: Path, encoder: Path) -> None:
-    output, report = trained(data_dir, encoder, [])
+    output, report = trained(data_dir, encoder)
     hashes = report["sha256"]
 
     assert MeanBertForSequenceClassification.from_pretrained(output).config.num_labels == 14
-    assert report["settings"] == {"epochs": 1, "learning_rate": 1e-3, "seed": 3, "fleets": 1, "share": 1.0}
+    assert report["settings"] == {"epochs": 1, "learning_rate": 1e-3, "seed": 3, "fleets": 1, "share": 1.0, "group": 0}
     assert hashes["train.jsonl"] == hashlib.sha256((data_dir / "train.jsonl").read_bytes()).hexdigest()
     assert hashes["encoder"] == hashlib.sha256((encoder / "model.safetensors").read_bytes()).hexdigest()
     apart = {f"{name}.jsonl" for name in DEV_SETS}
@@ -71,7 +73,7 @@ def test_a_checkpoint_names_all_that_it_was_made_of(data_dir: Path, encoder: Pat
 
 
 def test_the_dev_sets_are_reported_and_users_rows_written_for_the_calibration(data_dir: Path, encoder: Path) -> None:
-    output, report = trained(data_dir, encoder, [])
+    output, report = trained(data_dir, encoder)
     users = output.with_name("checkpoint.work") / "users.jsonl"
 
     assert report["dev"].keys() >= set(DEV_SETS)
@@ -79,14 +81,15 @@ def test_the_dev_sets_are_reported_and_users_rows_written_for_the_calibration(da
 
 
 def test_with_a_source_held_out_no_dev_set_is_looked_at(data_dir: Path, encoder: Path) -> None:
-    _, report = trained(data_dir, encoder, ["a"])
+    _, report = trained(data_dir, encoder, group=2)
 
     assert "dev" not in report
     assert report["validation"]["a"]["rows"] == 24
+    assert report["held_out"] == ["a"]
 
 
 def test_what_a_model_says_of_a_source_that_it_never_saw_can_be_calibrated_on(data_dir: Path, encoder: Path) -> None:
-    output, _ = trained(data_dir, encoder, ["a"])
+    output, _ = trained(data_dir, encoder, group=2)
     rows = output.with_name("checkpoint.work") / "held-out.jsonl"
     rows.write_text(rows.read_text() * 5)  # a hundred at least
 
