@@ -305,10 +305,10 @@ bench-service: has-systemd-analyze wheel
 bench-limits: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/limits.py
 
-# What a training without whole sources says of them, five times 40 minutes on two cores; needs DATA=folder.
+# What trainings without whole sources say of them, five hours on two cores; needs DATA=folder.
 bench-held-out: needs-DATA .venv-train/installed
 	$(call data,train $(DEV))
-	PYTHONPATH=daemon:benchmarks .venv-train/bin/python benchmarks/trainings.py $(HELD_OUT_WORK) $(DATA)
+	PYTHONPATH=daemon:benchmarks .venv-train/bin/python benchmarks/held_out.py $(HELD_OUT_WORK) $(DATA)
 
 # Latency, throughput and memory on a CUDA card; needs ARTIFACT=folder, one for GPU or a checkpoint to export.
 bench-gpu: needs-ARTIFACT wheel

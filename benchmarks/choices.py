@@ -29,7 +29,8 @@ from read_labels import (
     LabelChoice,
     LabelledPrompt,
     choice,
-    judge,
+    judged,
+    of_all,
     sampled,
     sets,
     targets_of_labels,
@@ -121,15 +122,6 @@ async def measured(rows: dict[str, list[LabelledPrompt]]) -> dict[str, Any]:
         }
 
 
-def judged(rows: Sequence[LabelledPrompt], choices: Sequence[LabelChoice], categories: Sequence[str]) -> dict[str, Any]:
-    """Return the figures of a sample of the rows, and those of them all over the categories."""
-    of_row = dict(zip(rows, choices, strict=True))
-    every = judge(choices, ())["figures"]
-    return judge([of_row[row] for row in sampled(rows)], categories) | {
-        "unlimited": {figure: _overall(every[figure]["all"]) for figure in FIGURES}
-    }
-
-
 async def chosen(config: Config, classifier: Classifier, rows: Sequence[LabelledPrompt]) -> list[LabelChoice]:
     """Return what each row gets where it is a request of its own."""
     router, where = Router(config, classifier, ServedModels), targets_of_labels(config, classifier.labels)
@@ -170,12 +162,7 @@ def title(name: str, one: dict[str, Any]) -> str:
 
 def overall(one: dict[str, Any], way: str, figure: str) -> dict[str, float]:
     """Return the mean of a figure over the sources of a set; of a single source, its share."""
-    return _overall(one["ways"][way]["figures"][figure]["all"])
-
-
-def _overall(figure: dict[str, Any]) -> dict[str, float]:
-    found: dict[str, float] = figure["mean" if len(figure["sources"]) > 1 else "rows"]
-    return found
+    return of_all(one["ways"][way]["figures"][figure]["all"])
 
 
 def limited(one: dict[str, Any]) -> bool:

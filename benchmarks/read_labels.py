@@ -153,6 +153,21 @@ def judge(choices: Sequence[LabelChoice], categories: Sequence[str]) -> dict[str
     }
 
 
+def judged(rows: Sequence[LabelledPrompt], choices: Sequence[LabelChoice], categories: Sequence[str]) -> dict[str, Any]:
+    """Return the figures of a sample of the rows, and those of them all over the categories."""
+    of_row = dict(zip(rows, choices, strict=True))
+    every = judge(choices, ())["figures"]
+    return judge([of_row[row] for row in sampled(rows)], categories) | {
+        "unlimited": {figure: of_all(every[figure]["all"]) for figure in FIGURES}
+    }
+
+
+def of_all(figure: dict[str, Any]) -> dict[str, float]:
+    """Return the mean of a figure over its sources; of a single source, its share."""
+    found: dict[str, float] = figure["mean" if len(figure["sources"]) > 1 else "rows"]
+    return found
+
+
 def share(part: int, whole: int) -> dict[str, float] | None:
     """Return a share with Wilson's 95 % interval; None of no rows."""
     if not whole:

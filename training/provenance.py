@@ -1,13 +1,14 @@
 """`python -m training.provenance TRAINING.JSON ARTIFACT CHECKPOINT...`: name all that an artifact was made of.
 
 TRAINING.JSON is the report of the run whose weights were exported, and each CHECKPOINT a run with `--hold-out` whose
-rows the artifact's thresholds are fitted to. training/builtin.json gets all of it, and the artifact's manifest what
+rows the artifact is calibrated on. training/builtin.json gets all of it, and the artifact's manifest what
 identifies it.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import sys
@@ -19,7 +20,7 @@ import msgspec
 
 from pointsman.classify import artifact
 from pointsman.classify.manifest import Manifest, TrainingInputs
-from training.calibration import read_runs
+from training.calibration import gathered, read_runs
 from training.data import CannotTrain, sha256
 
 RECORD = Path(__file__).parent / "builtin.json"
@@ -47,10 +48,9 @@ def name(training: Path, folder: Path, checkpoints: Sequence[Path], path: Path) 
         report = json.loads(training.read_bytes())
     except OSError as error:
         raise CannotTrain(f"{training}: {error.strerror}; name the training.json of a run") from error
-    held_out = manifest.verification.get("thresholds", {}).get("held_out", {})
-    runs = {source: run.about for source, run in read_runs(checkpoints).items() if source in held_out}
-    record = report | {"calibration": runs}
-    for fault in _faults(record, manifest):
+    runs = read_runs(checkpoints)
+    record = report | {"calibration": [run.about for run in runs]}
+    for fault in _faults(record, gathered(runs), manifest):
         raise CannotTrain(f"{training}: {fault}")
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     named = msgspec.structs.replace(manifest, training=identity(record, sha256(path)))
@@ -66,14 +66,13 @@ def identity(record: dict[str, Any], digest: str) -> TrainingInputs:
         python=record["python"],
         versions=record["versions"],
         sha256=record["sha256"],
-        held_out={source: run["sha256"] for source, run in record["calibration"].items()},
+        held_out={source: run["sha256"] for run in record["calibration"] for source in run["held_out"]},
     )
 
 
-def _faults(record: dict[str, Any], manifest: Manifest) -> list[str]:
-    """Return why nobody could make this artifact again by this record."""
-    runs = {source: {name: run[name] for name in ("rows", "sha256")} for source, run in record["calibration"].items()}
-    held_out = manifest.verification.get("thresholds", {}).get("held_out", {})
+def _faults(record: dict[str, Any], rows: str, manifest: Manifest) -> list[str]:
+    """Return why nobody could make this artifact again by this record and these calibration rows."""
+    calibrated = (manifest.verification.get("calibration") or {}).get("sha256")
     checks = {
         f"is of other weights than the artifact, whose source is {manifest.source.sha256[:12]}…": (
             record["weights"] == manifest.source.sha256
@@ -82,7 +81,9 @@ def _faults(record: dict[str, Any], manifest: Manifest) -> list[str]:
             re.fullmatch(r"[0-9a-f]{40}", record["commit"]) is not None
         ),
         f"was trained without {', '.join(record['held_out'])}; only a run on all sources ships": not record["held_out"],
-        f"the artifact was calibrated on {held_out}, the runs have {runs}; name the same runs": runs == held_out,
+        "the artifact was not calibrated on the rows of these runs; name those that `training.calibration` got": (
+            hashlib.sha256(rows.encode()).hexdigest() == calibrated
+        ),
     }
     return [fault for fault, holds in checks.items() if not holds]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -121,6 +122,7 @@ def test_calibration_reaches_the_artifact(copy: Path, tmp_path: Path, capsys: py
     found = loaded.manifest.verification
     assert found["calibration"]["rows"] == found["accuracy"]["rows"] == len(BUILT_IN)
     assert found["calibration"]["source"] == found["accuracy"]["source"] == "rows.jsonl"
+    assert found["calibration"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert found["calibration"]["nll"]["after"] == pytest.approx(negative_log_likelihood(np.log(after), truth), 1e-3)
     assert found["calibration"]["threshold"]["coverage"] == pytest.approx(taken.mean())
     out = capsys.readouterr().out

@@ -1,115 +1,70 @@
-"""Thresholds are fitted to what runs without a source say of it."""
+"""An artifact is calibrated on what runs without a source say of it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from pointsman.classify import artifact, calibration
-from support import toy_artifact
-from training import corpus
-from training.calibration import recalibrate
-from training.corpus import DEV_SETS
-from training.data import LABELS, CannotTrain
+from training.calibration import main
+from training.data import LABELS
 
-LAW, HEALTH = LABELS.index("law"), LABELS.index("health")
+SAID = dict.fromkeys(LABELS, 0.0) | {"law": 0.6, "health": 0.4}
 
 
-def row(text: str, label: str, source: str, **more: Any) -> str:
-    return json.dumps({"text": text, "label": label, "source": source} | more) + "\n"
+def row(text: str, label: str, source: str) -> str:
+    return json.dumps({"text": text, "label": label, "source": source, "probabilities": SAID}) + "\n"
 
 
-@pytest.fixture
-def data_dir(no_more_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Of each of two users' sources 16 rows, the last two of which validate."""
-    monkeypatch.setattr(corpus, "user_prompts", list)
-    folder = no_more_data
-    labels = {"a": "law", "b": "health"}
-    rows = [row(f"{source} question {i}", label, source) for source, label in labels.items() for i in range(16)]
-    (folder / "train.jsonl").write_text("".join(rows))
-    for name in DEV_SETS:
-        (folder / f"{name}.jsonl").touch()
-    return folder
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """An artifact that was calibrated on these rows, at a temperature of 0.5."""
-    rows = calibration.encode(certain(LAW, LAW, HEALTH, HEALTH), np.array([LAW, LAW, HEALTH, HEALTH]))
-    model = toy_artifact.model(LABELS)
-    contents = {"model.onnx": model, "calibration.bin": rows}
-    return toy_artifact.build(tmp_path / "artifact", contents, labels=list(LABELS), temperature=0.5)
-
-
-def certain(*labels: int) -> Any:
-    return np.eye(len(LABELS))[list(labels)]
-
-
-def run(tmp_path: Path, source: str, count: int, *, held_out: list[str] | None = None) -> Path:
-    """What a training without `source` wrote: of each row of law it says 0.6 law and 0.4 health."""
-    checkpoint = tmp_path / f"without-{source}"
+def run(folder: Path, rows: str, *sources: str) -> Path:
+    """What a training without these sources wrote."""
+    checkpoint, work = folder / f"without-{sources[0]}", folder / f"without-{sources[0]}.work"
     checkpoint.mkdir()
-    about = {"held_out": held_out or [source], "commit": "c0ffee", "weights": "f00d"}
-    (checkpoint / "training.json").write_text(json.dumps(about))
-    said = dict.fromkeys(LABELS, 0.0) | {"law": 0.6, "health": 0.4}
-    work = tmp_path / f"without-{source}.work"
     work.mkdir()
-    rows = [row(f"{source} {i}", "law", source, probabilities=said) for i in range(count)]
-    (work / "held-out.jsonl").write_text("".join(rows))
+    about = {"held_out": sources, "settings": {"group": 1}, "commit": "c0ffee", "weights": "f00d"}
+    (checkpoint / "training.json").write_text(json.dumps(about))
+    (work / "held-out.jsonl").write_text(rows)
     return checkpoint
 
 
-def test_the_rows_of_a_held_out_source_are_replaced_by_what_its_run_says_of_them(
-    tmp_path: Path, data_dir: Path, folder: Path
+def gathered(folder: Path, *checkpoints: Path) -> list[str]:
+    rows = folder / "rows.jsonl"
+    assert main([str(rows), *map(str, checkpoints)]) == 0
+    return rows.read_text().splitlines(keepends=True)
+
+
+def test_what_all_runs_say_of_their_sources_is_gathered(tmp_path: Path) -> None:
+    a, b, c = row("may I sublet", "law", "a"), row("is it a rash", "health", "b"), row("why", "other", "c")
+
+    found = gathered(tmp_path, run(tmp_path, a, "a"), run(tmp_path, b + c, "b", "c"))
+
+    assert sorted(found) == sorted([a, b, c])
+
+
+def test_a_text_that_two_sources_have_counts_once(tmp_path: Path) -> None:
+    rows = row("may I sublet", "law", "a") + row("may I sublet", "other", "b")
+
+    assert len(gathered(tmp_path, run(tmp_path, rows, "a", "b"))) == 1
+
+
+def test_no_source_has_more_than_150_rows_of_a_label(tmp_path: Path) -> None:
+    rows = [row(f"question {i}", "law", "a") for i in range(200)] + [row(f"rash {i}", "health", "a") for i in range(50)]
+
+    found = [json.loads(line)["label"] for line in gathered(tmp_path, run(tmp_path, "".join(rows), "a"))]
+
+    assert (found.count("law"), found.count("health")) == (150, 50)
+
+
+@pytest.mark.parametrize("fault", ["twice", "no rows"])
+def test_runs_that_do_not_fit_together_write_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str
 ) -> None:
-    """At the artifact's temperature; the other sources' rows, and the temperature, stay."""
-    made_of = recalibrate(data_dir, folder, [run(tmp_path, "a", 3)])
-    found = artifact.load(folder)
-    assert found.calibration is not None
-    assert found.calibration.truth.tolist() == [HEALTH, HEALTH, LAW, LAW, LAW]
-    assert found.calibration.probabilities[:2] == pytest.approx(certain(HEALTH, HEALTH), abs=0.001)
-    sharper = 0.6**2 / (0.6**2 + 0.4**2)
-    assert found.calibration.probabilities[2:, LAW] == pytest.approx(sharper, abs=0.005)
-    assert found.manifest.temperature == 0.5
-    held_out = hashlib.sha256((tmp_path / "without-a.work" / "held-out.jsonl").read_bytes()).hexdigest()
-    recorded = {"rows": 3, "sha256": held_out}
-    assert found.manifest.verification["thresholds"] == {"rows": 5, "held_out": {"a": recorded}}
-    assert made_of["a"].items() >= recorded.items()
-    assert {"commit", "weights", "sha256"} <= made_of["a"].keys()
-
-
-def test_no_source_has_more_than_300_rows_of_a_label(tmp_path: Path, data_dir: Path, folder: Path) -> None:
-    assert recalibrate(data_dir, folder, [run(tmp_path, "a", 1000)])["a"]["rows"] == 300
-
-
-def test_a_run_may_hold_out_several_sources_of_which_some_stay_as_they_are(
-    tmp_path: Path, data_dir: Path, folder: Path
-) -> None:
-    without_both = run(tmp_path, "a", 3, held_out=["a", "b"])
-    made_of = recalibrate(data_dir, folder, [without_both], without=["b"])
-
-    found = artifact.load(folder)
-    assert found.calibration is not None
-    assert found.calibration.truth.tolist() == [HEALTH, HEALTH, LAW, LAW, LAW]
-    assert made_of.keys() == found.manifest.verification["thresholds"]["held_out"].keys() == {"a"}
-
-
-@pytest.mark.parametrize("fault", ["another artifact", "twice", "no rows"])
-def test_what_does_not_fit_together_changes_nothing(tmp_path: Path, data_dir: Path, folder: Path, fault: str) -> None:
-    before = (folder / "calibration.bin").read_bytes()
-    if fault == "another artifact":
-        checkpoint, message = run(tmp_path, "a", 3), "was not calibrated on the 6 rows"
-        with (data_dir / "train.jsonl").open("a") as file:
-            file.writelines(row(f"c {i}", "law", "c") for i in range(16))
-    elif fault == "twice":
-        checkpoint, message = run(tmp_path, "a", 3), "a was held out by another of the runs as well"
+    if fault == "twice":
+        checkpoint, message = run(tmp_path, row("why", "law", "a"), "a"), "a was held out by another of the runs as"
     else:
         checkpoint, message = tmp_path / "nothing", "name what a run with --hold-out wrote"
-    with pytest.raises(CannotTrain, match=message):
-        recalibrate(data_dir, folder, [checkpoint, checkpoint])
-    assert (folder / "calibration.bin").read_bytes() == before
+
+    assert main([str(tmp_path / "rows.jsonl"), str(checkpoint), str(checkpoint)]) == 3
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "rows.jsonl").exists()

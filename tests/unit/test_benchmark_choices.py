@@ -149,7 +149,7 @@ def test_the_figures_of_all_rows_stand_beside_those_of_the_sample() -> None:
     ] * 10
     made = [choice("legal", BASE, source="a")] * 200 + [choice("legal", "legal", source="b")] * 10
 
-    found = choices.judged(rows, made, ADAPTERS)
+    found = read_labels.judged(rows, made, ADAPTERS)
 
     assert found["figures"]["precision"]["legal"]["rows"]["whole"] == 160
     assert (found["unlimited"]["precision"]["share"], found["unlimited"]["precision"]["sources"]) == (0.5, 2)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pointsman.classify.artifact import sha256
 from pointsman.classify.calibration import NO_LABEL
 from pointsman.classify.tokenizer import Ids
 from pointsman.config.words import choose, fold
@@ -45,6 +46,7 @@ class LabelledTexts:
     truth: Ints
     logits: Logits | None
     origin: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +57,7 @@ class LabelledPrompts:
     truth: Ints
     logits: Logits | None
     origin: str
+    sha256: str
 
 
 def read_labelled(path: Path, labels: list[str]) -> LabelledTexts:
@@ -88,7 +91,7 @@ def read_labelled(path: Path, labels: list[str]) -> LabelledTexts:
             f'{path}: {without} of {len(given)} rows have no "probabilities"; give them for all rows or none'
         )
     logits = None if without else np.log(np.maximum(np.array(given, np.float32), _MIN_PROBABILITY))
-    return LabelledTexts(list(texts), np.array(truth), logits, path.name)
+    return LabelledTexts(list(texts), np.array(truth), logits, path.name, sha256(path))
 
 
 def _probabilities(given: object, labels: Sequence[str]) -> list[float]:

@@ -185,7 +185,7 @@ def _verification_inputs(checkpoint: Checkpoint, request: ExportRequest, texts: 
     @cache
     def labelled(path: Path) -> LabelledPrompts:
         rows = read_labelled(path, checkpoint.labels)
-        return LabelledPrompts(tokenized(rows.texts), rows.truth, rows.logits, rows.origin)
+        return LabelledPrompts(tokenized(rows.texts), rows.truth, rows.logits, rows.origin, rows.sha256)
 
     judged = request.labelled or request.calibrate
     return VerificationInputs(

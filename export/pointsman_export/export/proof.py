@@ -132,6 +132,7 @@ def prove(
         max_drop=inputs.max_drop,
         calibration=calibration,
         calibrated_on=_calibrated_on(inputs.calibration),
+        calibration_sha256=inputs.calibration.sha256 if inputs.calibration else None,
         latency_ms=latencies,
         cpu=cpu_model(),
         bytes={name: path.stat().st_size for name, path in paths.items()},

@@ -68,6 +68,7 @@ class ExportReport:
     max_drop: float
     calibration: CalibrationResult | None
     calibrated_on: str | None
+    calibration_sha256: str | None
     latency_ms: dict[int, dict[str, float]]
     cpu: str
     bytes: dict[str, int]
@@ -103,7 +104,12 @@ class ExportReport:
             },
             "float_layers": self.selection and self.selection.float_layers,
             "accuracy": self._accuracy(),
-            "calibration": self.calibration and {"source": self.calibrated_on, **self.calibration.figures()},
+            "calibration": self.calibration
+            and {
+                "source": self.calibrated_on,
+                "sha256": self.calibration_sha256,
+                **self.calibration.figures(),
+            },
             "latency_ms": {
                 "cpu": self.cpu,
                 "threads": 1,
