@@ -65,10 +65,10 @@ def test_the_commands_share_only_what_is_common(part: str, barred: list[str]) ->
 def test_the_training_takes_one_module_of_the_wheel() -> None:
     """The class whose weights it writes and `export` reads: nothing else that is installed changes what it trains.
 
-    Only what changes a finished artifact runs where the wheel is installed.
+    Only what changes a finished artifact, or routes as the service does, runs where the wheel is installed.
     """
     shared = "pointsman_export.export.mean_bert"
-    finish = {"training.calibration", "training.ordinary", "training.provenance"}
+    finish = {"training.constants", "training.ordinary", "training.provenance"}
     trains = {name: path for name, path in modules(FOLDERS["training"]).items() if name not in finish}
     names = {one for path in trains.values() for one in imported(path)}
 
