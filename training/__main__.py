@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=0,
         help=f"do not train on the sources and the fleets of a group, 1 to {len(SOURCES)}; validate on these sources",
     )
-    parser.add_argument("--fleets", type=int, default=500, help="batches of invented adapters in an epoch")
+    parser.add_argument("--fleets", type=int, default=300, help="batches of invented adapters in an epoch")
     parser.add_argument("--share", type=float, default=1.0, help="train on this part of each epoch, up to 1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)

@@ -49,7 +49,6 @@ _EXAM_VALID, _USER_VALID = 0.05, 0.125
 
 _READS = {
     "mmlu": 0.5,
-    "mmlu-pro": 0.5,
     "expertqa": 2,
     "clinc-smalltalk": 2,
     WRITTEN: 3,

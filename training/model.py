@@ -30,16 +30,25 @@ def build_classifier(encoder: Path) -> Any:
     """Return a sequence classifier with the weights of `encoder`, except for the head.
 
     The word embeddings stay as they are: a word that the training never shows then keeps its place among those that
-    it does show.
+    it does show. There is no dropout, which would take a quarter of the time.
     """
     model = MeanBertForSequenceClassification.from_pretrained(
         encoder,
         id2label=dict(enumerate(LABELS)),
         label2id={label: i for i, label in enumerate(LABELS)},
         problem_type="single_label_classification",
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     )
     model.get_input_embeddings().weight.requires_grad_(False)
     return model
+
+
+def round_trained(model: Any) -> None:
+    """Round what was trained to half precision, so that a file of half the size holds it exactly."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.half().float()
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -14,7 +14,7 @@ from training.corpus import DEV_SETS, load_corpus
 from training.data import EXAMS, TrainingText, read_rows, sha256, write_rows
 from training.figures import figures
 from training.held_out import group
-from training.model import build_classifier, load_tokenizer
+from training.model import build_classifier, load_tokenizer, round_trained
 from training.near_copies import MIN_SHARED_PART
 from training.predict import predict
 from training.prompts import OURS
@@ -48,6 +48,7 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings) -> di
     trainer = Trainer(build_classifier(encoder), tokenizer, settings, work / "state.pt", made_of)
     trainer.run(corpus.train, pool(corpus.train), corpus.fleets)
     report["run"] = {"seconds": stopwatch.seconds(), "cpu": cpu(), "threads": torch.get_num_threads()}
+    round_trained(trainer.model)
     trainer.model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     sets = (

@@ -38,6 +38,7 @@ _KEEP = 1.0
 `fit` needs such features for other labels, whatever text is around the question.
 """
 _WARMUP = 0.06
+_FLEET_BATCH_TOKENS = 512
 _LOG_STEPS = 50
 
 
@@ -73,6 +74,7 @@ class Trainer:
     ) -> None:
         self.model = model
         self._pretrained = copy.deepcopy(model.bert).eval().requires_grad_(False)
+        self._before: dict[tuple[int, ...], torch.Tensor] = {}
         self._tokenizer = tokenizer
         self._settings = settings
         self._state = state
@@ -109,7 +111,6 @@ class Trainer:
         self.model.train()
         losses = []
         for batch in plan[self._step :]:
-            torch.manual_seed(self._seed())
             self._step += 1
             self._set_learning_rate((self._epoch + self._step / len(plan)) / self._settings.epochs)
             if isinstance(batch, FleetBatch):
@@ -126,37 +127,43 @@ class Trainer:
         self._save()
 
     def _loss_of_rows(self, ids: list[list[int]], bare_ids: list[list[int]], labels: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with _autocast():
             mean = mean_of_tokens(self.model.bert, *self._padded(ids))
-            logits = self.model.classifier(self.model.dropout(mean))
-            with torch.no_grad():
-                before = mean_of_tokens(self._pretrained, *self._padded(bare_ids))
-        similarity = nn.functional.cosine_similarity(mean.float(), before.float()).mean()
+            logits = self.model.classifier(mean)
+        similarity = nn.functional.cosine_similarity(mean.float(), self._features_before(bare_ids)).mean()
         return nn.functional.cross_entropy(logits.float(), labels, label_smoothing=_SMOOTHING) - _KEEP * similarity
 
     def _loss_of_fleet(self, batch: FleetBatch) -> torch.Tensor:
         texts = [*batch.descriptions, *batch.prompts, *batch.outside, *batch.ordinary]
         ids = tokenize(self._tokenizer, texts, MAX_TEXT_TOKENS // 2)
-        with torch.autocast("cpu", torch.bfloat16):
-            features = self._features(self.model.bert, ids)
-            with torch.no_grad():
-                before = self._features(self._pretrained, ids)
+        features = self._features(ids)
         last = slice(self.model.config.hidden_size, None)
-        similarity = nn.functional.cosine_similarity(features[:, last], before[:, last]).mean()
+        similarity = nn.functional.cosine_similarity(features[:, last], self._features_before(ids)).mean()
         sizes = [len(some) for some in (batch.descriptions, batch.prompts, batch.outside, batch.ordinary)]
         descriptions, prompts, outside, ordinary = features.split(sizes)
         grouped = prompts.view(len(descriptions), -1, features.shape[1])
         loss: torch.Tensor = self._fleet_loss(descriptions, grouped, outside, ordinary) - _KEEP * similarity
         return loss
 
-    def _features(self, encoder: Any, ids: list[list[int]]) -> torch.Tensor:
+    def _features(self, ids: list[list[int]]) -> torch.Tensor:
         """Return what described categories are told apart by [texts, 2 * width]: middle layer, then last."""
         found: list[Any] = [None] * len(ids)
-        for batch in batches([len(one) for one in ids], random.Random(0)):  # noqa: S311
-            means = means_of_layers(encoder, *self._padded([ids[i] for i in batch]))
+        for batch in _batches_of_fleet(ids):
+            with _autocast():
+                means = means_of_layers(self.model.bert, *self._padded([ids[i] for i in batch]))
             for i, row in zip(batch, means, strict=True):
                 found[i] = row
         return torch.stack(found).float()
+
+    def _features_before(self, ids: list[list[int]]) -> torch.Tensor:
+        """Return the means of the tokens [texts, width] before the training; each text is computed once in a run."""
+        missing = [list(one) for one in {tuple(one) for one in ids} - self._before.keys()]
+        for batch in _batches_of_fleet(missing):
+            some = [missing[i] for i in batch]
+            with torch.no_grad(), _autocast():
+                means = mean_of_tokens(self._pretrained, *self._padded(some)).float()
+            self._before.update(zip(map(tuple, some), means, strict=True))
+        return torch.stack([self._before[tuple(one)] for one in ids])
 
     def _step_on(self, loss: torch.Tensor) -> float:
         self._optimizer.zero_grad()
@@ -170,10 +177,6 @@ class Trainer:
         """Return the ids and the attention mask of a batch, both [n, longest]."""
         inputs = self._tokenizer.pad({"input_ids": ids}, return_tensors="pt")
         return inputs["input_ids"], inputs["attention_mask"]
-
-    def _seed(self) -> int:
-        """Return the seed of this step's dropout: the same whether or not the run was stopped before."""
-        return random.Random(f"{self._settings.seed}-{self._epoch}-{self._step}").getrandbits(32)  # noqa: S311
 
     def _set_learning_rate(self, progress: float) -> None:
         """Set the rates at `progress`, 0 to 1 over the whole run: a linear rise to each group's peak, a cosine to 0."""
@@ -202,6 +205,16 @@ class Trainer:
         self._optimizer.load_state_dict(saved["optimizer"])
         self._epoch, self._step = saved["epoch"], saved["step"]
         print(f"{self._state}: resumed in epoch {self._epoch + 1} after step {self._step}", file=sys.stderr)
+
+
+def _autocast() -> torch.autocast:
+    """Return a context that computes in bfloat16 where the CPU does: where it does not, that takes 20 times as long."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=bool(torch.cpu.get_capabilities()["avx512_bf16"]))
+
+
+def _batches_of_fleet(ids: list[list[int]]) -> list[list[int]]:
+    """Return batches of indices into `ids`, small ones: so few texts differ much in length, and would be padded."""
+    return batches([len(one) for one in ids], random.Random(0), _FLEET_BATCH_TOKENS)  # noqa: S311
 
 
 def _group(module: nn.Module, rate: float) -> dict[str, Any]:
