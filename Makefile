@@ -3,7 +3,6 @@ PYTHON ?= python3
 CONFIG ?= config/config.yaml
 WORK ?= .cache/inference
 RELAY ?= .cache/relay
-HELD_OUT_WORK ?= .cache/held-out
 SHARE ?= 1
 CHAOS_SECONDS ?= 600
 SOAK_SECONDS ?= 1800
@@ -305,10 +304,10 @@ bench-service: has-systemd-analyze wheel
 bench-limits: wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/limits.py
 
-# What trainings without whole sources say of them, five hours on two cores; needs DATA=folder.
-bench-held-out: needs-DATA .venv-train/installed
-	$(call data,train $(DEV))
-	PYTHONPATH=daemon:benchmarks .venv-train/bin/python benchmarks/held_out.py $(HELD_OUT_WORK) $(DATA)
+# What trainings without whole sources said of them, which is kept in training/held-out; needs DATA=folder.
+bench-held-out: needs-DATA wheel
+	$(call data,train read_labels read_prompts)
+	PYTHONPATH=benchmarks:. .venv-test/bin/python benchmarks/held_out.py $(DATA)
 
 # Latency, throughput and memory on a CUDA card; needs ARTIFACT=folder, one for GPU or a checkpoint to export.
 bench-gpu: needs-ARTIFACT wheel

@@ -1,17 +1,13 @@
-"""Train without groups of sources, and judge what becomes of these; write benchmarks/results/held-out.json.
+"""Judge what trainings without groups of sources say of these; write benchmarks/results/held-out.json.
 
-Five trainings with a quarter of each epoch, and a whole one without the first group, to compare: five hours on two
-cores. WORK has the checkpoints; a training that was stopped continues, and one that is done is not repeated. What they
-say is routed as the shipped config and the built-in's temperature would.
+`training.calibration` kept it. It is routed as the shipped config and the built-in's temperature would. Of one group,
+what a training with a quarter of each epoch says stands beside what a whole one says.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,44 +19,37 @@ from read_labels import BASE, LabelChoice, LabelledPrompt, judged, sampled, targ
 from pointsman.classify import artifact
 from pointsman.config.load import load
 from pointsman.evaluation.scheme import CategoryScheme
-from training.held_out import SOURCES
+from training.calibration import KEPT, HeldOutRun, hash_of, kept
+from training.data import MAX_CHARACTERS
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "held-out.json"
 CONFIG = ROOT / "config" / "config.yaml"
 LABELS = ("train", "read_labels", "read_prompts")
 """Files with the labels of the rows that are held out."""
-SHARE = "0.25"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", type=Path)
     parser.add_argument("data", type=Path, help="folder as training/README.md describes it")
-    options = parser.parse_args()
-    work, data = options.work.resolve(), options.data.resolve()
-    work.mkdir(parents=True, exist_ok=True)
-    parts = [trained(work / f"held-{group}", data, group, "--share", SHARE) for group in range(1, len(SOURCES) + 1)]
-    whole = trained(work / "whole-1", data, 1)
-    also = {row["text"]: row.get("also") or () for name in LABELS for row in _lines(data / f"{name}.jsonl")}
-    said = [row for part in parts for row in _lines(part.with_name(f"{part.name}.work") / "held-out.jsonl")]
-    compared = [row for row in said if row["source"] in SOURCES[0]]
-    whole_said = [*_lines(whole.with_name(f"{whole.name}.work") / "held-out.jsonl")]
+    data = parser.parse_args().data
+    parts, wholes = kept(KEPT), kept(KEPT, "whole-[0-9]")
+    also = {
+        hash_of(row["text"][:MAX_CHARACTERS]): row.get("also") or ()
+        for name in LABELS
+        for row in _lines(data / f"{name}.jsonl")
+    }
+    compared = [part for part in parts if any(part.about["held_out"] == whole.about["held_out"] for whole in wholes)]
+
+    def judged_runs(runs: Sequence[HeldOutRun]) -> dict[str, Any]:
+        return judge_rows([row for run in runs for row in run.rows], also)
+
     result = {
-        "trainings": {part.name: _about(part) for part in (*parts, whole)},
-        "set": judge_rows(said, also),
-        "first_group": {"a quarter": judge_rows(compared, also), "whole": judge_rows(whole_said, also)},
+        "trainings": {run.name: run.about for run in (*parts, *wholes)},
+        "set": judged_runs(parts),
+        "compared": {"a quarter": judged_runs(compared), "whole": judged_runs(wholes)},
     }
     RESULT.write_text(json.dumps(provenance() | result, indent=1) + "\n")
-
-
-def trained(checkpoint: Path, data: Path, group: int, *options: str) -> Path:
-    """Return the checkpoint of a training without a group, which is made if it is not there."""
-    if not (checkpoint / "training.json").exists():
-        command = [sys.executable, "-m", "training", str(data), "-o", str(checkpoint), "--hold-out", str(group)]
-        environment = os.environ | {"PYTHONPATH": f"{ROOT / 'export'}:{ROOT / 'daemon'}"}
-        subprocess.run([*command, *options], cwd=ROOT, env=environment, check=True)
-    return checkpoint
 
 
 def judge_rows(rows: Sequence[dict[str, Any]], also: dict[str, Sequence[str]]) -> dict[str, Any]:
@@ -89,11 +78,6 @@ def judge_rows(rows: Sequence[dict[str, Any]], also: dict[str, Sequence[str]]) -
         "of": len(prompts),
         "ways": {"shipped": judged(prompts, choices, categories)},
     }
-
-
-def _about(checkpoint: Path) -> dict[str, Any]:
-    report = json.loads((checkpoint / "training.json").read_text())
-    return {name: report[name] for name in ("held_out", "settings", "commit", "weights", "run")}
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

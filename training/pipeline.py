@@ -21,6 +21,7 @@ from training.prompts import OURS
 from training.record import cpu, record
 from training.stopwatch import Stopwatch
 from training.trainer import Settings, Trainer
+from training.weights import write_trained
 from training.wrap import pool
 
 
@@ -51,6 +52,7 @@ def train(data_dir: Path, output: Path, encoder: Path, settings: Settings) -> di
     round_trained(trainer.model)
     trainer.model.save_pretrained(output)
     tokenizer.save_pretrained(output)
+    write_trained(trainer.model, work / "trained.safetensors")
     sets = (
         {"validation": corpus.valid} if held_out.sources else {"validation": corpus.valid, "dev": _dev_rows(data_dir)}
     )

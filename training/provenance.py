@@ -1,8 +1,8 @@
-"""`python -m training.provenance TRAINING.JSON ARTIFACT CHECKPOINT...`: name all that an artifact was made of.
+"""`python -m training.provenance TRAINING.JSON ARTIFACT`: name all that an artifact was made of.
 
-TRAINING.JSON is the report of the run whose weights were exported, and each CHECKPOINT a run with `--hold-out` whose
-rows the artifact is calibrated on. training/builtin.json gets all of it, and the artifact's manifest what
-identifies it.
+TRAINING.JSON is the report of the run whose weights were exported; `training.calibration` kept what runs with
+`--hold-out` say, on which the artifact is calibrated. training/builtin.json gets all of it, and the artifact's manifest
+what identifies it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ import msgspec
 
 from pointsman.classify import artifact
 from pointsman.classify.manifest import Manifest, TrainingInputs
-from training.calibration import gathered, read_runs
+from training.calibration import KEPT, gathered, kept
 from training.data import CannotTrain, sha256
-
-RECORD = Path(__file__).parent / "builtin.json"
+from training.record import RECORD
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,24 +30,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.provenance", description="Name what it was made of.")
     parser.add_argument("training", type=Path, help="training.json of the run that was exported")
     parser.add_argument("artifact", type=Path, help="folder of the artifact")
-    parser.add_argument("checkpoints", type=Path, nargs="*", help="runs with --hold-out that it was calibrated on")
     args = parser.parse_args(arguments)
     try:
-        name(args.training, args.artifact, args.checkpoints, RECORD)
+        name(args.training, args.artifact, RECORD)
     except CannotTrain as reason:
         print(f"provenance: {reason}", file=sys.stderr)
         return 3
     return 0
 
 
-def name(training: Path, folder: Path, checkpoints: Sequence[Path], path: Path) -> None:
+def name(training: Path, folder: Path, path: Path) -> None:
     """Write the record to `path`, and its identity into the artifact's manifest. Raises CannotTrain."""
     manifest = artifact.load(folder).manifest
     try:
         report = json.loads(training.read_bytes())
     except OSError as error:
         raise CannotTrain(f"{training}: {error.strerror}; name the training.json of a run") from error
-    runs = read_runs(checkpoints)
+    runs = kept(KEPT)
     record = report | {"calibration": [run.about for run in runs]}
     for fault in _faults(record, gathered(runs), manifest):
         raise CannotTrain(f"{training}: {fault}")
@@ -81,7 +79,7 @@ def _faults(record: dict[str, Any], rows: str, manifest: Manifest) -> list[str]:
             re.fullmatch(r"[0-9a-f]{40}", record["commit"]) is not None
         ),
         f"was trained without {', '.join(record['held_out'])}; only a run on all sources ships": not record["held_out"],
-        "the artifact was not calibrated on the rows of these runs; name those that `training.calibration` got": (
+        "the artifact was not calibrated on what `training.calibration` wrote last; export it again": (
             hashlib.sha256(rows.encode()).hexdigest() == calibrated
         ),
     }

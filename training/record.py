@@ -16,6 +16,8 @@ from training.held_out import HeldOut
 from training.sections import TEXTS
 from training.trainer import Settings
 
+RECORD = Path(__file__).parent / "builtin.json"
+"""What the shipped weights were made of."""
 _PACKAGES = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
 
 

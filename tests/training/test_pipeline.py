@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import BertConfig, BertModel
 
 from pointsman_export.export.labelled import read_labelled
 from pointsman_export.export.mean_bert import MeanBertForSequenceClassification
@@ -17,10 +18,11 @@ from support.config_files import REPOSITORY
 from support.process import PATIENCE_SECONDS
 from training import corpus, held_out
 from training.corpus import DEV_SETS, READ
-from training.data import LABELS
+from training.data import LABELS, CannotTrain
 from training.pipeline import train
 from training.sections import TEXTS
 from training.trainer import Settings
+from training.weights import restore
 
 SETTINGS = Settings(epochs=1, learning_rate=1e-3, seed=3, fleets=1)
 
@@ -70,6 +72,27 @@ def test_a_checkpoint_names_all_that_it_was_made_of(data_dir: Path, encoder: Pat
     assert report["run"].keys() == {"seconds", "cpu", "threads"}
     assert 0 <= report["run"]["seconds"] < PATIENCE_SECONDS
     assert report["run"]["threads"] == torch.get_num_threads()
+
+
+def test_a_checkpoint_can_be_made_again_from_what_was_trained(data_dir: Path, encoder: Path) -> None:
+    output, report = trained(data_dir, encoder)
+    again = output.with_name("again")
+
+    restore(output.with_name("checkpoint.work") / "trained.safetensors", encoder, again, report["weights"])
+
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == {
+        path.name: path.read_bytes() for path in output.iterdir() if path.name != "training.json"
+    }
+
+
+def test_a_checkpoint_of_another_encoder_is_not_taken_for_the_same(
+    data_dir: Path, encoder: Path, tmp_path: Path
+) -> None:
+    output, report = trained(data_dir, encoder)
+    BertModel(BertConfig.from_pretrained(encoder)).save_pretrained(encoder)
+
+    with pytest.raises(CannotTrain, match="use the encoder and the versions"):
+        restore(output.with_name("checkpoint.work") / "trained.safetensors", encoder, tmp_path / "x", report["weights"])
 
 
 def test_the_dev_sets_are_reported_and_users_rows_written_for_the_calibration(data_dir: Path, encoder: Path) -> None:

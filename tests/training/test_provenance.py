@@ -15,7 +15,7 @@ from training import provenance
 from training.data import LABELS
 
 WEIGHTS, DATA = "ab" * 32, "cd" * 32
-ROW = json.dumps({"text": "", "label": "law", "source": "a", "probabilities": dict.fromkeys(LABELS, 1 / 14)}) + "\n"
+ROW = json.dumps({"text": "f00d", "label": "law", "source": "a", "probabilities": dict.fromkeys(LABELS, 1 / 14)}) + "\n"
 ROWS = hashlib.sha256(ROW.encode()).hexdigest()
 """Of the row that the artifact was calibrated on."""
 REPORT: dict[str, Any] = {
@@ -29,7 +29,7 @@ REPORT: dict[str, Any] = {
 }
 
 
-ABOUT = {"held_out": ["a"], "settings": {"group": 1}, "commit": "c0ffee", "weights": DATA}
+ABOUT = {"held_out": ["a"], "settings": {"group": 1}, "commit": "c0ffee", "weights": DATA, "sha256": ROWS}
 """Of the run without source `a`."""
 
 
@@ -44,7 +44,15 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the record goes."""
     path = tmp_path / "builtin.json"
     monkeypatch.setattr(provenance, "RECORD", path)
+    monkeypatch.setattr(provenance, "KEPT", tmp_path)
+    keep(tmp_path, ROW)
     return path
+
+
+def keep(tmp_path: Path, rows: str) -> None:
+    """Keep what the run without source `a` says."""
+    (tmp_path / "1.json").write_text(json.dumps(ABOUT))
+    (tmp_path / "1.jsonl").write_text(rows)
 
 
 def report(tmp_path: Path, **changes: Any) -> Path:
@@ -53,27 +61,17 @@ def report(tmp_path: Path, **changes: Any) -> Path:
     return path
 
 
-def run(tmp_path: Path, rows: str = ROW) -> Path:
-    """What a training without source `a` wrote."""
-    checkpoint, work = tmp_path / "without-a", tmp_path / "without-a.work"
-    checkpoint.mkdir()
-    work.mkdir()
-    (checkpoint / "training.json").write_text(json.dumps(ABOUT))
-    (work / "held-out.jsonl").write_text(rows)
-    return checkpoint
-
-
 def call(*arguments: Path) -> int:
     return provenance.main(list(map(str, arguments)))
 
 
 def test_record_and_manifest_name_the_same(tmp_path: Path, folder: Path, record: Path) -> None:
     before = artifact.load(folder).manifest
-    assert call(report(tmp_path), folder, run(tmp_path)) == 0
+    assert call(report(tmp_path), folder) == 0
 
     written, manifest = json.loads(record.read_text()), artifact.load(folder).manifest
     named = manifest.training
-    assert written == REPORT | {"calibration": [ABOUT | {"sha256": ROWS}]}
+    assert written == REPORT | {"calibration": [ABOUT]}
     assert named is not None
     assert named.record == hashlib.sha256(record.read_bytes()).hexdigest()
     assert (named.seed, named.commit, named.python, named.versions) == (7, "12" * 20, "3.11.7", {"torch": "2.0"})
@@ -82,10 +80,9 @@ def test_record_and_manifest_name_the_same(tmp_path: Path, folder: Path, record:
 
 
 def test_it_can_be_run_again_on_its_own_record(tmp_path: Path, folder: Path, record: Path) -> None:
-    without_a = run(tmp_path)
-    call(report(tmp_path), folder, without_a)
+    call(report(tmp_path), folder)
     before = record.read_bytes(), (folder / "pointsman.json").read_bytes()
-    assert call(record, folder, without_a) == 0
+    assert call(record, folder) == 0
     assert (record.read_bytes(), (folder / "pointsman.json").read_bytes()) == before
 
 
@@ -96,7 +93,7 @@ def test_it_can_be_run_again_on_its_own_record(tmp_path: Path, folder: Path, rec
         ({"commit": f"{'12' * 20}-dirty"}, ROW, "train it from a clean checkout"),
         ({"commit": ""}, ROW, "was trained at 'no commit'"),
         ({"held_out": ["b"]}, ROW, "was trained without b"),
-        ({}, ROW.replace("law", "health"), "was not calibrated on the rows of these runs"),
+        ({}, ROW.replace("law", "health"), "was not calibrated on what `training.calibration` wrote last"),
     ],
 )
 def test_what_does_not_belong_together_changes_nothing(
@@ -109,7 +106,8 @@ def test_what_does_not_belong_together_changes_nothing(
     said: str,
 ) -> None:
     before = (folder / "pointsman.json").read_bytes()
-    assert call(report(tmp_path, **changes), folder, run(tmp_path, rows)) == 3
+    keep(tmp_path, rows)
+    assert call(report(tmp_path, **changes), folder) == 3
     assert said in capsys.readouterr().err
     assert not record.exists()
     assert (folder / "pointsman.json").read_bytes() == before
