@@ -28,10 +28,11 @@ from pointsman.config.load import load
 from pointsman.evaluation.fitted_rows import pack
 from pointsman.improve.labels_file import LabelledText, add_label, read_labels
 from pointsman_export.common.encoder import EncoderReader
+from pointsman_export.common.stored_texts import latest_texts
 from pointsman_export.correct import command as correct_command
 from pointsman_export.correct import training
 from pointsman_export.correct.levels import added, counted, levels, own_rows, with_labelled
-from pointsman_export.correct.pipeline import CorrectionRequest, _traffic
+from pointsman_export.correct.pipeline import CorrectionRequest
 from pointsman_export.correct.report import CorrectionReport, LabelAccuracy
 from pointsman_export.correct.training import FeatureScaler, TextFeatures
 from pointsman_export.fit.main import main
@@ -235,12 +236,13 @@ def test_of_the_kept_texts_the_latest_5000_are_read_each_once(tmp_path: Path) ->
     names = [*range(5_000), 1, *range(5_000, 5_010), 5_009, 7_000]
     path = tmp_path / "texts.jsonl"
     path.write_text("".join(json.dumps({"hash": f"{name}", "text": f"{name}"}) + "\n" for name in names))
-    found = [int(row.hash) for row in _traffic(path, [LabelledText("7000", "7000", "law")])]
+    found = [int(row.hash) for row in latest_texts(path, {"7000"})]
     assert found == [*range(11, 5_000), 1, *range(5_000, 5_010)]
 
 
 def test_no_threads_wait_for_each_other_and_numpy_is_imported_after_that_is_set() -> None:
-    program = "import pointsman.cli.main, pointsman_export.fit.main, sys; print('numpy' in sys.modules)"
+    mains = "pointsman.cli.main, pointsman_export.fit.main, pointsman_export.teach.main"
+    program = f"import {mains}, sys; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -20,6 +20,7 @@ from pointsman.evaluation.metrics import expected_calibration_error
 from pointsman.improve.labels_file import LabelledText, add_label
 from pointsman_export.common.encoder import EncodedTexts, EncoderReader
 from pointsman_export.common.errors import DestinationError, FitDataError
+from pointsman_export.common.stored_texts import latest_texts
 from pointsman_export.correct import pipeline as correction
 from pointsman_export.correct.pipeline import CorrectionRequest, correct
 from pointsman_export.correct.report import LabelAccuracy, RoutingChange
@@ -252,9 +253,8 @@ def test_the_correction_of_a_head_is_one_with_it(toy: Path, added: bool) -> None
 def test_of_the_kept_texts_blank_and_labeled_ones_do_not_count(tmp_path: Path) -> None:
     path = tmp_path / "kept"
     path.write_text("".join(json.dumps({"hash": text, "text": text}) + "\n" for text in ("a", " \t", "b", "a")))
-    labelled = [LabelledText("b", "b", "law")]
-    assert [row.text for row in correction._traffic(path, labelled)] == ["a"]
-    assert correction._traffic(None, labelled) == correction._traffic(tmp_path / "absent", labelled) == []
+    assert [row.text for row in latest_texts(path, {"b"})] == ["a"]
+    assert latest_texts(None) == latest_texts(tmp_path / "absent") == []
 
 
 @pytest.mark.parametrize(("languages", "expected"), [(["en"], [True, False]), ([], [True, True])])

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -26,8 +27,10 @@ from pointsman.evaluation.replay import read_texts
 from pointsman.formats import CHAT
 from pointsman.improve.labels_file import LabelledText, add_label, read_labels, undo_label
 from pointsman.improve.redaction import Redactor
+from pointsman.improve.taught_file import TaughtRow, taught_file
 from pointsman.improve.text_recording import keep_text, keeping_contested
 from pointsman.improve.texts_file import TextRecord, TextsFile
+from pointsman.observability.feedback_file import FeedbackLine
 from pointsman.observability.log import Log
 from pointsman.observability.record import Record
 from pointsman.routing.parsed_request import parse_request
@@ -264,6 +267,37 @@ def test_texts_are_removed_by_request_hash_and_age(
     assert [row.hash for row in read(path)] == left
     assert f"removed {4 - len(left)} text" in capsys.readouterr().out
     assert {stat.S_IMODE(one.stat().st_mode) for one in path.parent.glob("texts*")} == {0o600}
+
+
+def test_of_a_client_all_goes_and_the_heads_that_learned_from_it_are_named(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Texts, labels, feedback and taught rows; what other clients sent stays."""
+    config = path.with_name("config.yaml")
+    config.write_text(MINIMAL + "pointsman: {log: {texts_file: texts.jsonl, feedback_file: feedback.jsonl}}\n")
+    written(path, *(msgspec.structs.replace(one, client="ann" if one.hash in "ab" else "bob") for one in GIVEN))
+    feedback = path.with_name("feedback.jsonl")
+    lines = [FeedbackLine(event="feedback", request_id=f"r{i}", text_hash=name) for i, name in enumerate("abc", 1)]
+    feedback.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in lines))
+    improve = path.parent / "improve"
+    for name in ("a", "c"):
+        add_label(improve / "labels.jsonl", LabelledText(name, "text", "law"))
+    rows = [TaughtRow("one", "law", "base", "ann"), TaughtRow("two", "law"), TaughtRow("three", None, "base", "bob")]
+    for folder in (improve, improve / "artifacts" / "learned", improve / "artifacts" / "innocent"):
+        folder.mkdir(parents=True, exist_ok=True)
+        taught_file(folder / "taught.jsonl").replace(rows[2:] if folder.name == "innocent" else rows)
+
+    assert main(["texts", "delete", "--config", str(config), "--client", "ann"]) == 0
+
+    assert [row.hash for row in read(path)] == ["c", "d"]
+    assert [one.hash for one in read_labels(improve / "labels.jsonl")] == ["c"]
+    assert b'"r3"' in feedback.read_bytes()
+    assert b'"r1"' not in feedback.read_bytes()
+    for file in improve.rglob("taught.jsonl"):
+        assert taught_file(file).read() == rows[2:]
+    said = capsys.readouterr().out
+    assert "learned from some of them, and still serve what they learned: learned;" in said
+    assert "innocent" not in said
 
 
 def test_all_rows_of_a_request_s_text_are_removed_and_counted_as_one_text(

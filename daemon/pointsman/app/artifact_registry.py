@@ -214,6 +214,7 @@ def _listed(folder: Path) -> list[dict[str, Any]]:
                 "labelled": figures.get("labelled"),
                 "right_before": figures.get("right_before"),
                 "right_after": figures.get("right_after"),
+                "teaching": manifest.verification.get("teaching"),
             }
         )
     return sorted(found, key=lambda one: str(one["created"]), reverse=True)

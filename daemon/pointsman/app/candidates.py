@@ -15,13 +15,14 @@ from pointsman.app.shadow_process import ShadowEnded, ShadowProcess, classificat
 from pointsman.classify import artifact
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.calibration import Calibration
+from pointsman.classify.category_head import make_head
 from pointsman.classify.classification import Classification
 from pointsman.classify.classifier import Classifier
 from pointsman.classify.manifest import Manifest
 from pointsman.classify.shadow import ShadowAnswer, ShadowOptions
 from pointsman.config.model import Config
 from pointsman.daemon_thread import SerialExecutor
-from pointsman.errors import ArtifactError, ClassifierError, RequestError, TooBusy
+from pointsman.errors import CannotStart, ClassifierError, RequestError, TooBusy
 from pointsman.routing.explain import greatest_first
 from pointsman.routing.opinion import opinion
 from pointsman.routing.policy import Policy
@@ -119,10 +120,11 @@ class Candidates:
 
     async def _inside(self, name: str, router: Router, routed: RoutedRequest, other: Artifact) -> dict[str, Any]:
         """Judge by an artifact on the graph of the classifier in use."""
-        head = router.classifier.head
+        encoder, known = router.classifier.encoder, router.classifier.head
+        head = await self._read(name, lambda: make_head(router.config, other, encoder.features, known))
         policy = Policy(router.config, other.manifest.labels, calibration=other.calibration, head=head)
         try:
-            found = await Classifier(router.classifier.encoder, other, head).classify(routed.text)
+            found = await Classifier(encoder, other, head).classify(routed.text)
         except ClassifierError as error:
             raise _refused(name, str(error)) from error
         return _judgment(name, router, routed, other.manifest, policy, found)
@@ -170,7 +172,7 @@ class Candidates:
             return await self._disk.run(work, READ_SECONDS)
         except TimeoutError as error:
             raise _refused(name, f"it could not be read within {READ_SECONDS:g} s") from error
-        except (ArtifactError, OSError) as error:
+        except (CannotStart, OSError) as error:
             raise _refused(name, str(error)) from error
 
 

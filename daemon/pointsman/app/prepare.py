@@ -176,7 +176,8 @@ def _classifier(
         shadow, trouble = _proven(encoder, shadow, before)
         known = None if previous is None else previous.classifier.head
         head = make_head(config, found, encoder.features, known, warn)
-        made = Classifier(encoder, found, head, shadow)
+        second = None if shadow is None else (shadow, make_head(config, shadow, encoder.features, head, warn))
+        made = Classifier(encoder, found, head, second)
     except BaseException:  # whatever failed: nothing else would close the new encoder
         if before is None:
             encoder.close()

@@ -19,7 +19,7 @@ from pointsman.app.supervisor import Supervisor
 from pointsman.classify.artifact import Artifact
 from pointsman.classify.classification import Classification
 from pointsman.classify.encoder import Encoder
-from pointsman.classify.heads import LabelScores
+from pointsman.classify.heads import ArtifactScores
 from pointsman.classify.shadow import ShadowAnswer
 from pointsman.improve.text_recording import keeping_contested
 from pointsman.improve.texts_file import TextsFile
@@ -83,8 +83,9 @@ class ShadowClassifier:
         self._task: asyncio.Task[None] | None = None
         self._policy: Policy | None = None
         if found is not None:
-            labels, head = found.manifest.labels, prepared.classifier.head
-            self._policy = Policy(prepared.config, labels, calibration=found.calibration, head=head)
+            inside = prepared.classifier.heads.shadow
+            head = prepared.classifier.head if inside is None else inside.described
+            self._policy = Policy(prepared.config, found.manifest.labels, calibration=found.calibration, head=head)
         self._inside = prepared.classifier.heads.shadow is not None
         self.state: State = "stopped" if found is None else "running" if self._inside else "loading"
         self.error = prepared.shadow_error
@@ -197,7 +198,7 @@ class ShadowClassifier:
         self.state = "running"
         self._log.write("info", "shadow", artifact=self._name, state=self.state)
 
-    def _take_answer(self, text: _ShadowText, answer: ShadowAnswer | LabelScores | None) -> None:
+    def _take_answer(self, text: _ShadowText, answer: ShadowAnswer | ArtifactScores | None) -> None:
         if answer is None or self._policy is None:
             text.on_opinion(None)
             if text.counts:

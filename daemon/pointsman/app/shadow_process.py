@@ -13,7 +13,7 @@ import msgspec
 
 from pointsman.classify.classification import Classification, Timing
 from pointsman.classify.encoder import Encoder
-from pointsman.classify.heads import LabelScores
+from pointsman.classify.heads import ArtifactScores
 from pointsman.classify.shadow import COMMAND, START_SECONDS, ShadowAnswer, ShadowOptions, ShadowReady, environment
 from pointsman.config.model import Config
 
@@ -44,11 +44,12 @@ def shadow_options(folder: Path, config: Config, first: Encoder) -> ShadowOption
     )
 
 
-def classification(answer: ShadowAnswer | LabelScores, described: tuple[float, ...]) -> Classification:
+def classification(answer: ShadowAnswer | ArtifactScores, described: tuple[float, ...]) -> Classification:
     """Return an answer without an error in the form of the service's classifiers.
 
-    Described categories have the scores that the serving classifier gave them.
+    Without scores of its own, described categories have those that the serving classifier gave them, `described`.
     """
+    own = answer.described if isinstance(answer, ArtifactScores) else described
     return Classification(
         probabilities=answer.probabilities,
         tokens=0,
@@ -57,7 +58,7 @@ def classification(answer: ShadowAnswer | LabelScores, described: tuple[float, .
         source="run",
         language=answer.language,
         supported=answer.supported,
-        described=described,
+        described=own,
     )
 
 

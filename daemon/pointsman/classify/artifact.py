@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pointsman import files
-from pointsman.classify import calibration, linear_head, ordinary
+from pointsman.classify import calibration, linear_head, ordinary, taught
 from pointsman.classify.calibration import BadCalibration, Calibration
 from pointsman.classify.linear_head import BadHead, LinearHead
 from pointsman.classify.manifest import (
@@ -26,6 +26,7 @@ from pointsman.classify.manifest import (
     HEAD,
     MODEL,
     ORDINARY,
+    TAUGHT,
     TOKENIZER,
     BadManifest,
     HeadBase,
@@ -33,6 +34,7 @@ from pointsman.classify.manifest import (
     decode,
 )
 from pointsman.classify.ordinary import BadOrdinary
+from pointsman.classify.taught import BadTaught, Taught
 from pointsman.errors import ArtifactError
 
 MANIFEST = "pointsman.json"
@@ -204,6 +206,17 @@ def read_ordinary(found: Artifact) -> npt.NDArray[np.floating] | None:
         return ordinary.decode(data, manifest.features.width)
     except BadOrdinary as error:
         raise ArtifactError(f"{path}: {error}; export the classifier again") from error
+
+
+def read_taught(found: Artifact) -> Taught | None:
+    """Read and verify what the described categories were taught; return None if nothing was; raises ArtifactError."""
+    manifest, path = found.manifest, found.folder / TAUGHT
+    if manifest.features is None or TAUGHT not in manifest.files:
+        return None
+    try:
+        return taught.decode(_verified(path, taught.MAX_TAUGHT_BYTES, manifest), manifest.features.width)
+    except BadTaught as error:
+        raise ArtifactError(f"{path}: {error}; teach again") from error
 
 
 def sha256(path: Path) -> str:

@@ -6,9 +6,10 @@ low priority, a few texts at a time, beside the requests.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from pointsman.classify.described import EMPTY, CategoryTexts, DescribedHead, La
 from pointsman.classify.engine import Array
 from pointsman.classify.language import LanguageGate
 from pointsman.classify.manifest import ORDINARY, Manifest
+from pointsman.classify.taught import Taught, description_hash
 from pointsman.classify.workers import NICE_BACKGROUND, workers
 from pointsman.config.labels import cover
 from pointsman.config.model import Config
@@ -34,6 +36,12 @@ MAX_FEATURES_BYTES = 64 << 20
 RUN_TEXTS = 4
 """Texts of a run, which has the price of one or two; longer runs would keep requests from a core for longer."""
 READERS = 2
+
+MAX_NAMED = 5
+"""Categories in a warning."""
+
+NOTHING = Taught({}, np.zeros((0, 0), np.float32))
+"""Of a classifier that was taught nothing."""
 
 Read = Callable[[Sequence[str], int], Array | None]
 """Returns the features of texts, of at most so many tokens each, shape [texts, width]."""
@@ -55,18 +63,59 @@ def make_head(
     texts = texts_of(config, loaded.manifest)
     if not texts:
         return None
-    manifest = loaded.manifest
-    made_of = [manifest.encoder, manifest.files.get(ORDINARY), manifest.languages, texts]
-    key = hashlib.sha256(msgspec.json.encode(made_of)).hexdigest()
+    taught = _current(artifact.read_taught(loaded), texts, warn)
+    key = _key(loaded.manifest, texts, taught)
     if previous is not None and previous.key == key:
         return previous
+    if taught.head is not None and taught.head.key == key:
+        return taught.head
 
     def made() -> DescribedHead:
         categories, ordinary = features_of(texts, loaded, read, warn)
-        return described.fit(categories, ordinary, key, _languages(loaded, texts))
+        return fitted(loaded, texts, categories, ordinary, taught)
 
     with workers(1, nice=NICE_BACKGROUND, name="heads") as thread:
         return thread.submit(made).result()
+
+
+def fitted(
+    loaded: Artifact, texts: Texts, categories: Mapping[str, CategoryTexts], ordinary: Array, taught: Taught
+) -> DescribedHead:
+    """Return the head of texts whose features are known, with what they were taught."""
+    prompts = taught.categories
+    learned = {
+        name: dataclasses.replace(one, taught=prompts[name].features) if name in prompts else one
+        for name, one in categories.items()
+    }
+    languages = dict(_languages(loaded, texts))
+    for name, one in prompts.items():
+        languages[name] = languages.get(name, frozenset()) | one.languages
+    nobody = taught.nobody if prompts else None
+    return described.fit(learned, ordinary, _key(loaded.manifest, texts, taught), languages, nobody)
+
+
+def _current(taught: Taught | None, texts: Texts, warn: Callable[[str], object]) -> Taught:
+    """Return what was taught for the descriptions as they are now; `warn` of the others, which the config describes."""
+    if taught is None:
+        return NOTHING
+    current = {
+        name: one
+        for name, one in taught.categories.items()
+        if name in texts and one.of == description_hash(texts[name][0])
+    }
+    if stale := sorted(texts.keys() - current.keys()):
+        warn(
+            f"the classifier was taught before {', '.join(stale[:MAX_NAMED])}{' …' * (len(stale) > MAX_NAMED)} had "
+            "this description; there it knows the config alone: run `pointsman teach` again"
+        )
+    return dataclasses.replace(taught, categories=current)
+
+
+def _key(manifest: Manifest, texts: Texts, taught: Taught) -> str:
+    made_of = [manifest.encoder, manifest.files.get(ORDINARY), manifest.languages, texts]
+    if taught.categories:
+        made_of += [taught.key, sorted(taught.categories)]
+    return hashlib.sha256(msgspec.json.encode(made_of)).hexdigest()
 
 
 def texts_of(config: Config, manifest: Manifest) -> Texts:

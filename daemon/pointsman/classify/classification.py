@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from pointsman.classify.heads import LabelScores
+from pointsman.classify.heads import ArtifactScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Classification:
     probabilities: tuple[float, ...]
     described: tuple[float, ...] = field(default=(), kw_only=True)
     """The probabilities of the described categories, and last of nobody; empty if there are none."""
-    shadow: LabelScores | None = field(default=None, kw_only=True)
-    """The scores of the labels in shadow, if these were read in the same run."""
+    shadow: ArtifactScores | None = field(default=None, kw_only=True)
+    """The scores by the artifact in shadow, if it was read in the same run."""
     tokens: int
     cut: bool
     timing: Timing

@@ -9,7 +9,7 @@ from pointsman.classify.artifact import Artifact
 from pointsman.classify.classification import Classification
 from pointsman.classify.described import DescribedHead
 from pointsman.classify.encoder import Encoder
-from pointsman.classify.heads import LabelHead, joined
+from pointsman.classify.heads import ArtifactHead, joined
 from pointsman.classify.loading import language_gate
 
 
@@ -17,19 +17,26 @@ class Classifier:
     """The heads of one config on an encoder that outlives it."""
 
     def __init__(
-        self, encoder: Encoder, artifact: Artifact, head: DescribedHead | None = None, shadow: Artifact | None = None
+        self,
+        encoder: Encoder,
+        artifact: Artifact,
+        head: DescribedHead | None = None,
+        shadow: tuple[Artifact, DescribedHead | None] | None = None,
     ) -> None:
-        """Take an artifact and, if there is one, another in shadow, both on the graph of `encoder`."""
+        """Take an artifact and, if there is one, another in shadow, both on the graph of `encoder`, with their heads.
+
+        A head is that of the config's described categories.
+        """
         self.encoder = encoder
         self.artifact = artifact
         self.head = head
         self.name = artifact.folder.name
         self.labels = tuple(artifact.manifest.labels)
         self.calibration = artifact.calibration
-        self.heads = joined(self._gated(artifact), head, None if shadow is None else self._gated(shadow))
+        self.heads = joined(self._gated(artifact, head), None if shadow is None else self._gated(*shadow))
 
-    def _gated(self, artifact: Artifact) -> LabelHead:
-        return LabelHead(artifact, language_gate(artifact, self.encoder.options))
+    def _gated(self, artifact: Artifact, described: DescribedHead | None) -> ArtifactHead:
+        return ArtifactHead(artifact, language_gate(artifact, self.encoder.options), described)
 
     def classify(
         self, text: str, deadline: float | None = None, client: str = ""

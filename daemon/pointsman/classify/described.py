@@ -8,9 +8,9 @@ other. The constants were fitted on fleets of adapters with known prompts (`benc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,8 @@ FEW = 1.0
 """Added to the logit of a category, divided by its number of examples: the penalty makes those of few too small."""
 ANGLE_SCALE, ANGLE_MIDDLE = 10.0, 0.22
 """The logit of a category without examples is the scale times the cosine's distance to the middle."""
+MIN_GIVEN = 0.5
+"""The part of a category's weight, and of nobody's, that texts have which no model wrote, whatever their number."""
 MIN_NEAR_TEXTS = 4
 """Fewer texts of a category do not tell how near they are to each other."""
 _MIN_DEVIATION = 1e-3
@@ -38,10 +40,24 @@ _MIN_DEVIATION = 1e-3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CategoryTexts:
-    """The features of a category's texts, both float32: [descriptions, width], at least one, and [examples, width]."""
+    """The features of a category's texts, float32, each [texts, width]; there is at least one description.
+
+    `taught` are prompts that a model wrote or judged, not people.
+    """
 
     descriptions: Floats
     examples: Floats
+    taught: Floats | None = None
+
+    @property
+    def given(self) -> Floats:
+        """Return the texts that people gave, descriptions included [texts, width]."""
+        return np.concatenate([self.descriptions, self.examples])
+
+    @property
+    def prompts(self) -> int:
+        """Return how many texts show what people send."""
+        return len(self.examples) + (0 if self.taught is None else len(self.taught))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,35 +92,64 @@ class DescribedHead:
 
 
 def fit(
-    categories: dict[str, CategoryTexts], ordinary: Floats, key: str, languages: Languages = EMPTY
+    categories: dict[str, CategoryTexts],
+    ordinary: Floats,
+    key: str,
+    languages: Languages = EMPTY,
+    taught: Floats | None = None,
 ) -> DescribedHead:
-    """Return the head of at least one category; `ordinary` are features of requests, shape [requests, width]."""
+    """Return the head of at least one category.
+
+    `ordinary` are features of requests, `taught` those of prompts that a model found to be of no category, both with
+    shape [requests, width].
+    """
     mean = ordinary.mean(axis=0, dtype=np.float64).astype(np.float32)
     deviation = ordinary.std(axis=0, dtype=np.float64)
     deviation = (deviation + _MIN_DEVIATION * (deviation.mean() or 1.0)).astype(np.float32)
     texts = list(categories.values())
-    fitted = tuple(at for at, one in enumerate(texts) if len(one.examples))
-    angled = tuple(at for at, one in enumerate(texts) if not len(one.examples))
+    fitted = tuple(at for at, one in enumerate(texts) if one.prompts)
+    angled = tuple(at for at, one in enumerate(texts) if not one.prompts)
     width = ordinary.shape[1]
     weights, bias = np.zeros((0, width), np.float32), np.zeros(0, np.float32)
     if fitted:
-        scaled = [_units((_all_of(texts[at]) - mean) / deviation) for at in fitted]
-        weights, bias = _regression(scaled, _units((ordinary - mean) / deviation))
-        bias += np.array([FEW / len(texts[at].examples) for at in fitted], np.float32)
+
+        def scaled(features: Floats) -> Floats:
+            return _units((features - mean) / deviation)
+
+        groups = [_Group(scaled(texts[at].given), _of(scaled, texts[at].taught, width)) for at in fitted]
+        weights, bias = _regression(groups, scaled(ordinary), _of(scaled, taught, width))
+        bias += np.array([FEW / texts[at].prompts for at in fitted], np.float32)
     directions = np.zeros((len(angled), width), np.float32)
     for row, at in enumerate(angled):
         directions[row] = _units(_units(texts[at].descriptions - mean).sum(axis=0))
     return DescribedHead(tuple(categories), languages, key, mean, deviation, fitted, weights, bias, angled, directions)
 
 
-def _regression(texts: Sequence[Floats], ordinary: Floats) -> tuple[Floats, Floats]:
+class _Group(NamedTuple):
+    """The scaled features of a class: of texts that people gave, and of taught ones; both [texts, width]."""
+
+    given: Floats
+    taught: Floats
+
+    @property
+    def texts(self) -> Floats:
+        return np.concatenate(self)
+
+    def weights(self) -> Vector:
+        """Return the weight of each text; the sum is 1, of which those that people gave have half at least."""
+        sizes = np.array([len(part) for part in self])
+        share = max(MIN_GIVEN, sizes[0] / sizes.sum()) if sizes[1] else 1.0
+        return np.repeat([share, 1 - share] / np.maximum(sizes, 1), sizes)
+
+
+def _regression(groups: Sequence[_Group], ordinary: Floats, taught: Floats) -> tuple[Floats, Floats]:
     """Return weights and bias of each class of texts, less those of nobody."""
-    nobody = ordinary[~_near(texts, ordinary)]
-    groups = [*texts, nobody] if len(nobody) else [*texts, ordinary]
-    shares = [1.0] * len(texts) + [NOBODY]
-    rows = np.concatenate(groups)
-    truth = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    weights = np.array([share / len(group) for share, group in zip(shares, groups, strict=True)])[truth]
+    nobody = ordinary[~_near([group.texts for group in groups], ordinary)]
+    groups = [*groups, _Group(nobody if len(nobody) else ordinary, taught)]
+    shares = [1.0] * (len(groups) - 1) + [NOBODY]
+    rows = np.concatenate([group.texts for group in groups])
+    truth = np.repeat(np.arange(len(groups)), [len(group.texts) for group in groups])
+    weights = np.concatenate([share * group.weights() for share, group in zip(shares, groups, strict=True)])
     found = minimise(_loss(rows, np.eye(len(groups))[truth], weights / weights.sum()), _start(rows, len(groups)))
     matrix, bias = split(found, len(groups))
     return (matrix[:-1] - matrix[-1]).astype(np.float32), (bias[:-1] - bias[-1]).astype(np.float32)
@@ -143,8 +188,8 @@ def _loss(features: Floats, targets: Vector, weights: Vector) -> Objective:
     return objective
 
 
-def _all_of(texts: CategoryTexts) -> Floats:
-    return np.concatenate([texts.descriptions, texts.examples])
+def _of(scaled: Callable[[Floats], Floats], taught: Floats | None, width: int) -> Floats:
+    return np.zeros((0, width), np.float32) if taught is None else scaled(taught)
 
 
 def _units(features: Floats) -> Floats:

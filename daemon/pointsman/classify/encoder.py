@@ -244,15 +244,15 @@ class Encoder:
             ClassifierError("the graph returned NaN or infinity")
             if scores is None
             else Classification(
-                scores.labels.probabilities,
+                scores.serving.probabilities,
                 len(item.ids),
                 item.cut,
                 timing,
                 "run",
                 "",
-                scores.labels.language,
-                scores.labels.supported,
-                described=scores.described,
+                scores.serving.language,
+                scores.serving.supported,
+                described=scores.serving.described,
                 shadow=scores.shadow,
             )
             for item, scores in zip(encoded, scored, strict=True)

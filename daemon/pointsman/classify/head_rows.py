@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pointsman.classify.manifest import Manifest
+from pointsman.classify.manifest import TAUGHT, Manifest
 
 ROWS = "rows.jsonl"
 """The labeled rows of a fit."""
 LABELS = "labels.jsonl"
 """The labels of a correction."""
+TAUGHT_ROWS = "taught.jsonl"
+"""What the described categories were taught."""
 REMADE = "remade"
 """In the manifest's `verification`, the SHA-256 of the `head.bin` that was made anew."""
 
@@ -20,7 +22,8 @@ REMADE = "remade"
 def needed(own: Manifest) -> list[str]:
     """Return the names of the files without which a head cannot be made anew."""
     fitted = own.head is not None and not own.head.added
-    return [ROWS] * fitted + [LABELS] * ("correction" in own.verification)
+    corrected, taught = "correction" in own.verification, TAUGHT in own.files
+    return [ROWS] * fitted + [LABELS] * corrected + [TAUGHT_ROWS] * taught
 
 
 def missing(folder: Path, own: Manifest) -> list[str]:

@@ -1,4 +1,4 @@
-"""Score a run of the encoder: the labels that decide, the described categories, and the labels in shadow."""
+"""Score a run of the encoder, by the artifact that decides and by the one in shadow."""
 
 from __future__ import annotations
 
@@ -15,78 +15,80 @@ from pointsman.classify.engine import EngineRun, probabilities
 from pointsman.classify.language import UNCERTAIN, DetectedLanguage, LanguageGate
 
 
-class LabelScores(NamedTuple):
+class ArtifactScores(NamedTuple):
     """The probabilities of an artifact's labels, in their order, and what its gate says about the text's language.
 
     Without `supported`, the text is in a language that the artifact does not declare: the probabilities mean nothing.
+    `described` are those of the described categories, and last of nobody; empty if there are none.
     """
 
     probabilities: tuple[float, ...]
     language: str | None
     supported: bool
+    described: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelHead:
-    """The labels of an artifact; without a gate it judges texts in any language."""
+class ArtifactHead:
+    """The labels of an artifact, and the described categories; without a gate it judges texts in any language."""
 
     artifact: Artifact
     gate: LanguageGate | None
+    described: DescribedHead | None
 
     def judge(self, text: str) -> DetectedLanguage:
         """Return the language of a text, and whether the artifact is for it."""
         return UNCERTAIN if self.gate is None else self.gate.judge(text)
 
-    def scores(self, texts: Sequence[str], run: EngineRun) -> list[LabelScores | None]:
+    def scores(self, texts: Sequence[str], run: EngineRun) -> list[ArtifactScores | None]:
         """Return the scores of each text of a run, None where the graph gave NaN or infinity."""
         rows = probabilities(self.artifact, run)
         usable = run.finite & ~np.isnan(rows).any(axis=1)
-        judged = map(self.judge, texts)
+        described: list[list[float]] = [[]] * len(texts)
+        if self.described is not None and run.features is not None:
+            described = self.described.probabilities(run.features).tolist()
         return [
-            LabelScores(tuple(row), detected.language, detected.supported) if good else None
-            for detected, row, good in zip(judged, rows.tolist(), usable, strict=True)
+            ArtifactScores(tuple(row), detected.language, detected.supported, tuple(own)) if good else None
+            for detected, row, own, good in zip(map(self.judge, texts), rows.tolist(), described, usable, strict=True)
         ]
+
+    @property
+    def key(self) -> str:
+        """Return what is the same for heads that give the same scores."""
+        manifest = self.artifact.manifest
+        described = "" if self.described is None else self.described.key
+        parts = manifest.graph, manifest.scores_sha256, manifest.labels, manifest.temperature, manifest.languages
+        return repr((*parts, described))
 
 
 class TextScores(NamedTuple):
     """The scores of a text by `Heads`; `shadow` is None without one, and where its scores are NaN."""
 
-    labels: LabelScores
-    described: tuple[float, ...]
-    shadow: LabelScores | None
+    serving: ArtifactScores
+    shadow: ArtifactScores | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heads:
     """All that is read from one run for one config; `key` is the same for heads that give the same scores."""
 
-    serving: LabelHead
-    described: DescribedHead | None
-    shadow: LabelHead | None
+    serving: ArtifactHead
+    shadow: ArtifactHead | None
     key: str
 
     def scores(self, texts: Sequence[str], run: EngineRun) -> list[TextScores | None]:
         """Return the scores of each text of a run, None where the graph gave NaN or infinity."""
-        serving = self.serving.scores(texts, run)
         shadow = [None] * len(texts) if self.shadow is None else self.shadow.scores(texts, run)
-        described: list[list[float]] = [[]] * len(texts)
-        if self.described is not None and run.features is not None:
-            described = self.described.probabilities(run.features).tolist()
         return [
-            None if labels is None else TextScores(labels, tuple(described[at]), shadow[at])
-            for at, labels in enumerate(serving)
+            None if serving is None else TextScores(serving, shadow[at])
+            for at, serving in enumerate(self.serving.scores(texts, run))
         ]
 
 
-def joined(serving: LabelHead, described: DescribedHead | None, shadow: LabelHead | None) -> Heads:
+def joined(serving: ArtifactHead, shadow: ArtifactHead | None) -> Heads:
     """Return the heads of a config."""
-    parts = [_key(serving), "" if described is None else described.key, "" if shadow is None else _key(shadow)]
-    return Heads(serving, described, shadow, hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32])
-
-
-def _key(head: LabelHead) -> str:
-    manifest = head.artifact.manifest
-    return repr((manifest.graph, manifest.scores_sha256, manifest.labels, manifest.temperature, manifest.languages))
+    parts = [serving.key, "" if shadow is None else shadow.key]
+    return Heads(serving, shadow, hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32])
 
 
 def of_each(heads: Sequence[Heads], texts: Sequence[str], run: EngineRun) -> list[TextScores | None]:

@@ -21,6 +21,8 @@ CALIBRATION = "calibration.bin"
 """Optional; releases that do not know it ignore it."""
 ORDINARY = "ordinary.bin"
 """Optional: the features of ordinary requests."""
+TAUGHT = "taught.bin"
+"""Optional, of a head: prompts of described categories that a model wrote or judged."""
 HEAD = "head.bin"
 """Instead of a model and a tokenizer: a head on the encoder of another artifact."""
 

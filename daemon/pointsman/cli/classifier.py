@@ -14,6 +14,8 @@ from pointsman.config.overlay import moment
 
 MIN_DIFFERENCE_TEXTS = 6
 """By the sign test, a smaller difference can be chance, even if no text is decided worse."""
+MAX_MOVED = 0.1
+"""Share of the stored texts that go from one adapter to another, from which on the command asks twice."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -45,11 +47,34 @@ def _confirm(listing: dict[str, Any], name: str | None) -> None:
     found = next((one for one in artifacts if name in (None, one["name"], one["path"])), None)
     if name is not None or found is not None:
         known = [f"in use: {listing['in_use']}", worth(found or {"labelled": None})]
-        confirm(f"Let {name if found is None else found['name']} read all requests?", known)
+        moves = moved(found or {})
+        confirm(f"Let {name if found is None else found['name']} read all requests?", [*known, *moves])
+        if moves and found is not None and _moves_much(found):
+            confirm("More than a tenth would get another adapter. Is that meant?", moves)
+
+
+def moved(one: dict[str, Any]) -> list[str]:
+    """Return what becomes of stored texts by an artifact that was taught; nothing where none were stored."""
+    found = (one.get("teaching") or {}).get("moved")
+    if not found:
+        return []
+    moves = f"{found['moved']:,} would get another model, {found['between']:,} of them another adapter"
+    return [f"of {found['texts']:,} stored texts {moves} in place of an adapter"]
+
+
+def _moves_much(one: dict[str, Any]) -> bool:
+    found = one["teaching"]["moved"]
+    return bool(found["between"] > MAX_MOVED * found["texts"])
 
 
 def worth(one: dict[str, Any]) -> str:
-    """Return an artifact's results on the labels; each text was decided by a fit that did not see it."""
+    """Return an artifact's results on the labels or rows; each was decided by a fit that did not see it."""
+    taught = one.get("teaching")
+    if taught and not one["labelled"]:
+        return (
+            f"of {taught['rows']:,} taught prompts {taught['right']:,} get their category, of {taught['nobody']:,} of "
+            f"none {taught['kept']:,} get none"
+        )
     if not one["labelled"]:
         return "nothing is known of it by labels"
     before, after, labelled = one["right_before"], one["right_after"], one["labelled"]

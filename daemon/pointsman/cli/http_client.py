@@ -34,10 +34,20 @@ class HttpClient:
 
     async def get(self, path: str, seconds: float = ANSWER_SECONDS) -> tuple[int, bytes]:
         """Return status and body of the answer; raises CallFailed."""
+        return await self._call("GET", path, None, seconds)
+
+    async def post(self, path: str, body: bytes, seconds: float) -> tuple[int, bytes]:
+        """Send JSON, and return status and body of the answer; raises CallFailed."""
+        return await self._call("POST", path, body, seconds)
+
+    async def _call(self, method: str, path: str, body: bytes | None, seconds: float) -> tuple[int, bytes]:
         address = self._endpoint.address
         try:
-            async with self._session.get(
+            async with self._session.request(
+                method,
                 self._endpoint.base_url + path,
+                data=body,
+                headers={} if body is None else {"Content-Type": "application/json"},
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=seconds, connect=CONNECT_SECONDS),
             ) as response:

@@ -24,6 +24,7 @@ OTHERS = {
     "eval": ("pointsman.evaluation.main", "main"),
     "export": ("pointsman_export.export.main", "main"),
     "fit": ("pointsman_export.fit.main", "main"),
+    "teach": ("pointsman_export.teach.main", "main"),
     "replay": ("pointsman.evaluation.main", "replay_log"),
 }
 

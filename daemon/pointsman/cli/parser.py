@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("eval", help="measure a classifier, or replay a decision log", add_help=False)
     commands.add_parser("export", help="convert a classifier into an artifact", add_help=False)
     commands.add_parser("fit", help="train a head for your own labels on an artifact", add_help=False)
+    commands.add_parser("teach", help="let a served model write prompts for described categories", add_help=False)
     commands.add_parser("replay", help="repeat the decisions of a log: `eval --replay`", add_help=False)
     commands.add_parser("version", help="print the version")
     return found
@@ -309,6 +310,9 @@ def _texts(commands: _Commands) -> None:
         "--request-id", action="append", metavar="ID", help="the text stored for this request; any number"
     )
     command.add_argument("--text-hash", action="append", metavar="HASH", help="the text with this hash; any number")
+    command.add_argument(
+        "--client", action="append", metavar="NAME", help="the texts of a client's key, or of an address; any number"
+    )
     command.add_argument("--older-than", metavar="WHEN", help="texts older than 90m, 2h, 3d, or a date in UTC")
     command.add_argument("--file", type=Path, metavar="FILE", help="default: the config's pointsman.log.texts_file")
     _config_option(command)

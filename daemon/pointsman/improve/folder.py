@@ -18,6 +18,10 @@ WORKLIST = Path("improve/worklist.jsonl")
 LABELS = Path("improve/labels.jsonl")
 REPORT = Path("improve/report.json")
 """The report on the last fit that the admin port has started."""
+TEACHING = Path("improve/teaching.jsonl")
+"""What the served model was asked and said."""
+TAUGHT = Path("improve/taught.jsonl")
+"""The rows that came of it."""
 ARTIFACTS = Path("improve/artifacts")
 """The folder of the artifacts that `pointsman fit --labelled` writes; their names are times."""
 MAX_REPORT_BYTES = 4 << 20

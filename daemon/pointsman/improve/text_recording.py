@@ -23,7 +23,7 @@ def keep_text(texts: TextsFile, router: Router, record: Record, routed: RoutedRe
     read = routed.classification
     if read is not None and texts.wants(read.text_hash):
         text = router.classifier.encoder.read(routed.text)
-        texts.keep(_row(router, record.request_id, routed.decision, read, text))
+        texts.keep(_row(router, record.request_id, client_of(record), routed.decision, read, text))
 
 
 def keeping_contested(
@@ -35,17 +35,24 @@ def keeping_contested(
     """
     if not texts.has(read.text_hash):
         return None
-    request_id, decision = record.request_id, routed.decision  # not the request's body
+    request_id, client, decision = record.request_id, client_of(record), routed.decision  # not the request's body
 
     def keep(text: str, category: str | None) -> None:
         if texts.has(read.text_hash):  # it may have been removed since
-            row = _row(router, request_id, decision, read, text)
+            row = _row(router, request_id, client, decision, read, text)
             texts.keep(msgspec.structs.replace(row, shadow=category or NO_CATEGORY))
 
     return keep
 
 
-def _row(router: Router, request_id: str, decision: Decision, read: Classification, text: str) -> TextRecord:
+def client_of(record: Record) -> str:
+    """Return the name of a client's key, or its address."""
+    return record.client if record.key is None else record.key
+
+
+def _row(
+    router: Router, request_id: str, client: str, decision: Decision, read: Classification, text: str
+) -> TextRecord:
     scores = router.policy.scores(read.scores) if read.supported else {}
     best = sorted(scores, key=scores.__getitem__, reverse=True)[:SCORES]
     return TextRecord(
@@ -53,6 +60,7 @@ def _row(router: Router, request_id: str, decision: Decision, read: Classificati
         text=text,
         ts=stamp(time.time()),
         request_id=request_id,
+        client=client,
         model=cut(decision.model, MAX_NAME_BYTES),
         category=decision.category,
         confidence=None if decision.confidence is None else round(decision.confidence, 4),

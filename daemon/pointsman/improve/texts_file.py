@@ -31,6 +31,8 @@ class TextRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str
     ts: str = ""
     request_id: str = ""
+    client: str = ""
+    """The name of the client's key, without keys its address; empty for a Unix socket."""
     model: str | None = None
     category: str | None = None
     confidence: float | None = None

@@ -160,11 +160,15 @@ class Policy:
 
         A category with examples is for their languages.
         """
+        fits = [language in self._languages.get(name, (language,)) for name in self._described]
+        scores = [score if fit else 0.0 for score, fit in zip(described, [*fits, True], strict=False)]
+        return self.choose_by_description(scores)
+
+    def choose_by_description(self, described: Sequence[float]) -> CategoryChoice | None:
+        """Return the described category that a text belongs to if no label counts, or None."""
         if not self._described:
             return None
-        fits = [language in self._languages.get(name, (language,)) for name in self._described]
-        scores = (score if fit else 0.0 for score, fit in zip(described, [*fits, True], strict=True))
-        choice = self._known_choice((*[0.0] * len(self._labels), *scores))
+        choice = self._known_choice((*[0.0] * len(self._labels), *described))
         return choice if choice.reason is Reason.CLASSIFIED else None
 
     def _afresh(self, scores: tuple[float, ...]) -> CategoryChoice:

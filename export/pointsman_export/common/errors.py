@@ -11,7 +11,8 @@ ExportError
 ├── DestinationError        the artifact cannot be written where it was asked for
 ├── GraphError              the graph has a form that the quantizer does not support, or gives no features
 ├── UnknownFormError        the fast graph cannot be built for the checkpoint
-├── FitDataError            the rows of `pointsman fit` cannot be used
+├── FitDataError            the rows of `pointsman fit` or `teach` cannot be used
+├── TeachingError           no model can be asked, or no row came of it
 └── VerificationError       the graph was built, and the verification found a difference
     ├── NamesError
     ├── AxesError
@@ -66,6 +67,10 @@ class UnknownFormError(ExportError):
 
 class FitDataError(ExportError):
     """The labeled rows of `pointsman fit` cannot be used."""
+
+
+class TeachingError(ExportError):
+    """No model can be asked for prompts, or no row came of it."""
 
 
 class VerificationError(ExportError):

@@ -22,13 +22,11 @@ from pointsman.evaluation.fitted_rows import FITTED_ROWS, pack
 from pointsman.evaluation.metrics import Bools
 from pointsman.evaluation.scheme import CategoryScheme
 from pointsman.improve.labels_file import LabelledText
-from pointsman.improve.texts_file import TextRecord
-from pointsman.lru import Lru
-from pointsman.store.rotated_file import rows
 from pointsman.store.rows_file import encoded
 from pointsman_export.common import destination, heads
 from pointsman_export.common.encoder import EncodedTexts, EncoderReader
 from pointsman_export.common.errors import FitDataError
+from pointsman_export.common.stored_texts import latest_texts
 from pointsman_export.correct import training
 from pointsman_export.correct.labels import allowed_labels, read
 from pointsman_export.correct.levels import added, counted, levels, own_rows, with_labelled
@@ -37,9 +35,6 @@ from pointsman_export.correct.training import Correction, FeatureScaler, TextFea
 from pointsman_export.export.texts import BUILT_IN
 from pointsman_export.fit.data import read_rows, write_rows
 from pointsman_export.fit.progress import Progress
-
-MAX_TRAFFIC_ROWS = 5_000
-"""The number of latest stored texts that are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +62,7 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
     if not base.manifest.labels:
         raise FitDataError(f"{request.base}: has no labels to correct; fit a head on it with --data")
     allowed, groups = allowed_labels(request.config, base.manifest.labels, labelled, request.labels)
-    traffic = _traffic(request.texts, labelled)
+    traffic = latest_texts(request.texts, {one.hash for one in labelled})
     reader = EncoderReader(base)
     read_texts = reader.read([one.text for one in labelled], progress.step("reading the labeled texts", len(labelled)))
     ours = _seen(read_texts)
@@ -153,21 +148,6 @@ def _keep_rows(built: Path, base: artifact.Artifact, labelled: Sequence[Labelled
     kept = base.folder / head_rows.ROWS
     if os.access(kept, os.R_OK):  # parsed, so that what root may read reaches nobody else by a link of that name
         write_rows(built / head_rows.ROWS, read_rows(kept))
-
-
-def _traffic(path: Path | None, labelled: Sequence[LabelledText]) -> list[TextRecord]:
-    """Return the latest stored texts without the labeled ones, each once."""
-    if path is None:
-        return []
-    latest: Lru[str, TextRecord] = Lru(MAX_TRAFFIC_ROWS)
-    seen = {one.hash for one in labelled}
-    try:
-        for row in rows(path, TextRecord):
-            if row.hash not in seen and row.text.strip():
-                latest.put(row.hash, row)
-    except FileNotFoundError:
-        return []
-    return [row for _, row in latest.items()]
 
 
 def _supported(manifest: Manifest, texts: list[str]) -> Bools:

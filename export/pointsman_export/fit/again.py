@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from pointsman.classify import artifact, head_rows
-from pointsman.classify.head_rows import LABELS, REMADE, ROWS
+from pointsman.classify.head_rows import LABELS, REMADE, ROWS, TAUGHT_ROWS
 from pointsman.classify.manifest import HEAD, Manifest
 from pointsman.config.load import default_path, load
 from pointsman.errors import ArtifactError
@@ -20,6 +20,8 @@ from pointsman_export.common.errors import AccuracyError, FitDataError
 from pointsman_export.correct.command import corrected, hand_over
 from pointsman_export.fit.pipeline import FitRequest, fit
 from pointsman_export.fit.progress import Progress
+from pointsman_export.teach.head import TeachingRequest, make
+from pointsman_export.teach.rows import read_rows as read_taught
 
 MAX_LOSS = 0.02
 """The most that the share of right rows may be below that of the head before."""
@@ -40,14 +42,22 @@ class _LabelFigures(msgspec.Struct):
     right_after: int
 
 
+class _TaughtFigures(msgspec.Struct):
+    rows: int
+    right: int
+
+
 class _HeadFigures(msgspec.Struct):
     """The part of a manifest's `verification` by which heads are compared."""
 
     cross_validation: _RowFigures | None = None
     correction: _LabelFigures | None = None
+    teaching: _TaughtFigures | None = None
 
     def share(self, of: str) -> float | None:
-        """Return the share of right rows (ROWS) or labeled texts (LABELS), each judged by heads that did not see it."""
+        """Return the share of right rows or labeled texts of a file, each judged by heads that did not see it."""
+        if of == TAUGHT_ROWS:
+            return None if self.teaching is None else self.teaching.right / self.teaching.rows
         if of == ROWS:
             return None if self.cross_validation is None else self.cross_validation.accuracy
         return None if self.correction is None else self.correction.right_after / self.correction.labelled
@@ -62,7 +72,8 @@ def fit_again(options: argparse.Namespace, output: Path) -> str:
     _check(folder, own, base)
     wanted, before = head_rows.needed(own), _figures(folder, own)
     stays = output.parent == service_state() / ARTIFACTS
-    loaded = load(options.config or default_path()) if stays or LABELS in wanted else None
+    reads = stays or LABELS in wanted or TAUGHT_ROWS in wanted
+    loaded = load(options.config or default_path()) if reads else None
     tables = []
     with destination.workspace(output) as work:
         if before.cross_validation is not None and ROWS in wanted:
@@ -83,6 +94,17 @@ def fit_again(options: argparse.Namespace, output: Path) -> str:
             tables.append(corrected(loaded, base, folder / LABELS, made, options).table())
             base = made
             _compare(folder, LABELS, before, _figures(base, artifact.read_own(base)))
+        if loaded is not None and TAUGHT_ROWS in wanted:
+            lesson = TeachingRequest(
+                config=loaded.config,
+                base=base,
+                output=work / "taught",
+                keeps_rows=not options.no_rows,
+                force=False,
+            )
+            tables += make(lesson, read_taught(folder / TAUGHT_ROWS), Progress(sys.stderr)).lines()
+            base = lesson.output
+            _compare(folder, TAUGHT_ROWS, before, _figures(base, artifact.read_own(base)))
         new = artifact.read_own(base)
         new.verification[REMADE] = own.files[HEAD]
         answers.write(base, new)
@@ -120,7 +142,7 @@ def _compare(folder: Path, of: str, before: _HeadFigures, after: _HeadFigures) -
     old, new = before.share(of) or 0.0, after.share(of) or 0.0
     if old - new > MAX_LOSS + _ROUNDING:
         raise AccuracyError(
-            f"{folder}: made anew, it is worse: the share of right {'rows' if of == ROWS else 'labeled texts'}, each "
+            f"{folder}: made anew, it is worse: the share of right {'labeled texts' if of == LABELS else 'rows'}, each "
             f"judged by heads that did not see it, is {new:.3f} instead of {old:.3f}, at most {MAX_LOSS} less is "
             "allowed; nothing was written: keep it, or fit it with more rows"
         )
