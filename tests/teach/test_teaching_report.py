@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -56,7 +58,7 @@ def test_a_promotion_asks_twice_where_more_than_a_tenth_goes_to_another_adapter(
 ) -> None:
     asked: list[tuple[str, list[str]]] = []
     monkeypatch.setattr(classifier, "confirm", lambda question, known: asked.append((question, known)))
-    teaching = {"rows": 60, "right": 50, "nobody": 40, "kept": 38}
+    teaching: dict[str, Any] = {"rows": 60, "right": 50, "nobody": 40, "kept": 38}
     teaching |= {"moved": {"texts": 100, "moved": 30, "between": between, "pairs": []}}
     one = {"name": "new", "path": "/x/new", "labelled": None, "teaching": teaching}
 

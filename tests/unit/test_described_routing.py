@@ -157,6 +157,20 @@ def test_the_cache_knows_a_text_by_the_head_that_scored_it(prepared: PreparedCon
     asyncio.run(classified())
 
 
+def test_a_candidate_that_was_taught_has_in_shadow_the_scores_that_it_would_serve(prepared: PreparedConfig) -> None:
+    async def classified() -> None:
+        text, own = "how many orders were there in May?", prepared.classifier
+        assert own.head is not None
+        taught = replace(own.head, key="taught", bias=own.head.bias + 3)
+        shadowed = await Classifier(own.encoder, own.artifact, own.head, (own.artifact, taught)).classify(text)
+        served = await Classifier(own.encoder, own.artifact, taught).classify(text)
+        assert shadowed.shadow is not None
+        assert shadowed.shadow.described == served.described != shadowed.described
+        assert shadowed.described == (await own.classify(text)).described
+
+    asyncio.run(classified())
+
+
 def test_without_a_described_category_there_is_no_head(tmp_path: Path, prepared: PreparedConfig) -> None:
     after = prepare(written(tmp_path, {"law": {}, "general": {"description": "All else."}}), prepared)
     assert after.classifier.head is None

@@ -116,7 +116,7 @@ def fit(
         def scaled(features: Floats) -> Floats:
             return _units((features - mean) / deviation)
 
-        groups = [_Group(scaled(texts[at].given), _of(scaled, texts[at].taught, width)) for at in fitted]
+        groups = [_ClassTexts(scaled(texts[at].given), _of(scaled, texts[at].taught, width)) for at in fitted]
         weights, bias = _regression(groups, scaled(ordinary), _of(scaled, taught, width))
         bias += np.array([FEW / texts[at].prompts for at in fitted], np.float32)
     directions = np.zeros((len(angled), width), np.float32)
@@ -125,7 +125,7 @@ def fit(
     return DescribedHead(tuple(categories), languages, key, mean, deviation, fitted, weights, bias, angled, directions)
 
 
-class _Group(NamedTuple):
+class _ClassTexts(NamedTuple):
     """The scaled features of a class: of texts that people gave, and of taught ones; both [texts, width]."""
 
     given: Floats
@@ -142,10 +142,10 @@ class _Group(NamedTuple):
         return np.repeat([share, 1 - share] / np.maximum(sizes, 1), sizes)
 
 
-def _regression(groups: Sequence[_Group], ordinary: Floats, taught: Floats) -> tuple[Floats, Floats]:
+def _regression(groups: Sequence[_ClassTexts], ordinary: Floats, taught: Floats) -> tuple[Floats, Floats]:
     """Return weights and bias of each class of texts, less those of nobody."""
     nobody = ordinary[~_near([group.texts for group in groups], ordinary)]
-    groups = [*groups, _Group(nobody if len(nobody) else ordinary, taught)]
+    groups = [*groups, _ClassTexts(nobody if len(nobody) else ordinary, taught)]
     shares = [1.0] * (len(groups) - 1) + [NOBODY]
     rows = np.concatenate([group.texts for group in groups])
     truth = np.repeat(np.arange(len(groups)), [len(group.texts) for group in groups])

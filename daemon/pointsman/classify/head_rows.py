@@ -14,7 +14,7 @@ ROWS = "rows.jsonl"
 LABELS = "labels.jsonl"
 """The labels of a correction."""
 TAUGHT_ROWS = "taught.jsonl"
-"""What the described categories were taught."""
+"""The rows that described categories were taught."""
 REMADE = "remade"
 """In the manifest's `verification`, the SHA-256 of the `head.bin` that was made anew."""
 

@@ -19,7 +19,7 @@ LABELS = Path("improve/labels.jsonl")
 REPORT = Path("improve/report.json")
 """The report on the last fit that the admin port has started."""
 TEACHING = Path("improve/teaching.jsonl")
-"""What the served model was asked and said."""
+"""The answers of the model that was asked."""
 TAUGHT = Path("improve/taught.jsonl")
 """The rows that came of it."""
 ARTIFACTS = Path("improve/artifacts")

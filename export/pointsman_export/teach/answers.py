@@ -12,7 +12,7 @@ from typing import Any
 from pointsman_export.teach.questions import NONE, PROMPTS
 
 MAX_ANSWER_CHARACTERS = 50_000
-"""What is longer is cut: no answer that was asked for has as many."""
+"""The rest of a longer answer is not read: none that was asked for has as many."""
 _ITEM = re.compile(r"^\s{0,8}(?:\d{1,3}[.):]|[-*\u2022])\s{1,4}(\S.*)$")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
 _NUMBER = re.compile(r"\d{1,4}")

@@ -18,7 +18,7 @@ from pointsman.classify.category_head import MAX_TEXT_TOKENS, features_of, fitte
 from pointsman.classify.described import DescribedHead
 from pointsman.classify.language import LanguageGate
 from pointsman.classify.linear_head import LinearHead
-from pointsman.classify.manifest import HEAD, TAUGHT
+from pointsman.classify.manifest import CALIBRATION, HEAD, TAUGHT
 from pointsman.classify.taught import FEATURES, Taught, TaughtPrompts, description_hash
 from pointsman.config.model import Config
 from pointsman.evaluation.metrics import Floats, Ints
@@ -40,7 +40,10 @@ KIND = "teaching"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeachingRequest:
-    """What to make a head of, where; with `keeps_rows` the rows are beside it, `texts` is the file of stored texts."""
+    """The config and the base of a head, and its folder; `texts` is the file of stored texts.
+
+    With `keeps_rows` the rows are beside it.
+    """
 
     config: Config
     base: Path
@@ -105,7 +108,7 @@ def make(request: TeachingRequest, rows: Sequence[TaughtRow], progress: Progress
     with destination.workspace(request.output) as work:
         built = work / "artifact"
         built.mkdir()
-        for name in base.manifest.files if base.head is not None else (artifact.CALIBRATION,):
+        for name in base.manifest.files if base.head is not None else (CALIBRATION,):
             if name not in (HEAD, TAUGHT) and (base.folder / name).exists():
                 shutil.copyfile(base.folder / name, built / name)
         (built / TAUGHT).write_bytes(taught.encode(replace(everything, head=head)))

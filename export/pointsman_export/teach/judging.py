@@ -7,15 +7,15 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from pointsman_export.teach.answers import number_in
-from pointsman_export.teach.notebook import Note, Notebook, question_key
+from pointsman_export.teach.notebook import AnswerNote, Notebook, question_key
 from pointsman_export.teach.questions import About, Question, to_judge
 from pointsman_export.teach.served_model import Unanswered
 
 T = TypeVar("T")
 
 
-class Answers(Protocol):
-    """What answers questions."""
+class Respondent(Protocol):
+    """A model, or what stands for one."""
 
     async def answer(self, question: Question) -> str:
         """Return the answer; raises Unanswered or GivesUp."""
@@ -32,7 +32,7 @@ class Judge:
     """A model that is asked about texts, each once; `turn` bounds the questions at a time."""
 
     def __init__(
-        self, known: Sequence[About], model: Answers, notebook: Notebook, turn: asyncio.Semaphore, by: str
+        self, known: Sequence[About], model: Respondent, notebook: Notebook, turn: asyncio.Semaphore, by: str
     ) -> None:
         self.by = by
         self._known = known
@@ -54,7 +54,7 @@ class Judge:
         if number is None:
             return None
         said = Said(self._known[number - 1].name if number else None)
-        self._notebook.add(Note(of, judged=said.name))
+        self._notebook.add(AnswerNote(of, judged=said.name))
         return said
 
 

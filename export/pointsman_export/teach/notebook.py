@@ -14,7 +14,7 @@ MAX_NOTES = 100_000
 MAX_NOTES_BYTES = 256 << 20
 
 
-class Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class AnswerNote(msgspec.Struct, frozen=True, omit_defaults=True):
     """The prompts of a written answer, or the category that a judged prompt was said to be of (None: nobody's).
 
     `of` is a hash of all that was asked.
@@ -30,7 +30,7 @@ class Notebook:
 
     def __init__(self, path: Path) -> None:
         """Read the notes, if there are any; raises EvaluationError."""
-        self._file = RowsFile(path, Note, MAX_NOTES_BYTES)
+        self._file = RowsFile(path, AnswerNote, MAX_NOTES_BYTES)
         try:
             self._notes = {note.of: note for note in self._file.read() if note is not None}
         except FileNotFoundError:
@@ -38,10 +38,10 @@ class Notebook:
         except OSError as error:
             raise _unusable(path, error) from error
 
-    def get(self, of: str) -> Note | None:
+    def get(self, of: str) -> AnswerNote | None:
         return self._notes.get(of)
 
-    def add(self, note: Note) -> None:
+    def add(self, note: AnswerNote) -> None:
         """Append a note; raises EvaluationError."""
         if len(self._notes) >= MAX_NOTES:
             raise EvaluationError(f"{self._file.path}: has {MAX_NOTES:,} notes, and takes no more; remove it")

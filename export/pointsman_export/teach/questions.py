@@ -49,7 +49,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a model is asked: for a chat, and for a model that only continues a text; `schema` is of the answer."""
+    """A question for a chat, and for a model that only continues a text; `schema` is that of the answer."""
 
     chat: str
     continued: str
@@ -60,8 +60,8 @@ class Question:
 
 def to_write(one: About, neighbors: Sequence[About], manner: str) -> Question:
     """Return the question for PROMPTS prompts of a category."""
-    data = {"assistant": _shown(one, MAX_ABOUT_CHARACTERS)}
-    data["others"] = [_shown(other, MAX_OTHER_CHARACTERS) for other in neighbors[:MAX_NEIGHBORS]]
+    others = [_shown(other, MAX_OTHER_CHARACTERS) for other in neighbors[:MAX_NEIGHBORS]]
+    data = {"assistant": _shown(one, MAX_ABOUT_CHARACTERS), "others": others}
     wanted = f'that people send to "assistant", and would send to none of "others". {manner}'
     about = " ".join(one.texts)[:MAX_ABOUT_CHARACTERS].replace("\n", " ")
     continued = f"{PROMPTS} messages that people sent to an assistant for this: {about}\n"

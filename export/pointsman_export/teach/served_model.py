@@ -26,7 +26,7 @@ _LATER = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
 _LISTED = 10
 _UNKNOWN_FIELD = frozenset({400, 404, 422, 501})
-"""What servers answer that do not have structured output, or no chat for this model."""
+"""The statuses of servers that have no structured output, or no chat for this model."""
 _WAITING = re.compile(rb"^vllm:num_requests_waiting(?:\{[^}]{0,500}\})?[ \t]+([0-9.e+]{1,20})", re.MULTILINE)
 
 

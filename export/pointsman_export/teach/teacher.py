@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pointsman.improve.taught_file import TaughtRow
 from pointsman_export.teach.answers import prompts_in
 from pointsman_export.teach.curriculum import Curriculum
-from pointsman_export.teach.judging import Answers, Judge, Said, all_of
-from pointsman_export.teach.notebook import Note, Notebook, question_key
+from pointsman_export.teach.judging import Judge, Respondent, Said, all_of
+from pointsman_export.teach.notebook import AnswerNote, Notebook, question_key
 from pointsman_export.teach.questions import (
     MANNERS,
     NOBODYS,
@@ -24,7 +24,7 @@ from pointsman_export.teach.served_model import GivesUp, Unanswered
 from pointsman_export.teach.sieve import Sieve, strange
 
 MAX_BATCHES = 3
-"""Answers of a category, for each that would do if every prompt counted."""
+"""Respondent of a category, for each that would do if every prompt counted."""
 NOBODYS_SHARE = 2
 """Prompts of nobody, for each of a category."""
 
@@ -59,7 +59,7 @@ class Teacher:
     def __init__(
         self,
         curriculum: Curriculum,
-        model: Answers,
+        model: Respondent,
         notebook: Notebook,
         parallel: int,
         shown: Callable[[int, int], None] = lambda _done, _wanted: None,
@@ -127,5 +127,5 @@ class Teacher:
         except Unanswered:
             self._taught.dropped["no answer"] += PROMPTS
             return []
-        self._notebook.add(Note(of, prompts=found))
+        self._notebook.add(AnswerNote(of, prompts=found))
         return found
