@@ -60,11 +60,16 @@ def main() -> None:
 
 async def measured(way: str, fleet: Fleet) -> dict[str, int]:
     """Return the counts of prompts and outsiders, and of those that got the right model, or another adapter."""
-    wanted = [adapter["name"] for adapter in fleet["adapters"] for _ in adapter["tests"]]
     prompts = [text for adapter in fleet["adapters"] for text in adapter["tests"]]
     with tempfile.TemporaryDirectory() as folder:
         models = await models_of([*prompts, *fleet["outside"]], config(way, fleet, Path(folder)), Path(folder))
-    found, others = models[: len(prompts)], models[len(prompts) :]
+    return counted(fleet, models)
+
+
+def counted(fleet: Fleet, models: list[str]) -> dict[str, int]:
+    """Return the counts of the models that a fleet's prompts, and then those of no adapter, got."""
+    wanted = [adapter["name"] for adapter in fleet["adapters"] for _ in adapter["tests"]]
+    found, others = models[: len(wanted)], models[len(wanted) :]
     return {
         "prompts": len(found),
         "right": sum(map(str.__eq__, found, wanted)),

@@ -138,6 +138,20 @@ async def test_one_key_labels_skips_and_takes_back(browser: Browser, page: Impro
     assert await browser.run("return window.ran ?? null") is None, "a prompt ran as a script"
 
 
+async def test_enter_confirms_what_a_model_says(browser: Browser, page: Improving) -> None:
+    rows = [{"id": f"{n}", "hash": f"{n}" * 8, "text": f"text {n}", "useful": 1.0} for n in range(3)]
+    rows = [row | {"suggested": said} for row, said in zip(rows, ("math", "(none)", "gone"), strict=True)]
+    page.write("worklist.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    await opened(browser, page)
+    await shows(browser, "math, as a model says")
+    await browser.press("Enter")
+    await shows(browser, "none of them, as a model says")
+    await browser.press("Enter")
+    await shows(browser, "text 2")
+    await browser.press("Enter")
+    assert page.labels == {"0" * 8: "math", "1" * 8: "out_of_scope"}
+
+
 async def test_buttons_do_the_same_and_a_key_in_a_menu_of_the_browser_does_not(
     browser: Browser, page: Improving
 ) -> None:

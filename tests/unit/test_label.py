@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -13,9 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from pointsman.cli.label import _ask_each
 from pointsman.cli.main import main
 from pointsman.errors import EvaluationError
 from pointsman.improve.labels_file import LabelledText, add_label, read_labels, undo_label
+from pointsman.improve.taught_file import TaughtRow, taught_file
+from pointsman.improve.texts_file import TextRecord
+from pointsman.improve.worklist_file import WorklistItem, read_worklist
+from pointsman.store.rows_file import encoded
 from support.config_files import MINIMAL
 
 CATEGORIES = """\
@@ -132,6 +138,34 @@ STEPS = (
     (b"", b"2 labels"),
 )
 """What is pressed once this is shown."""
+
+
+@pytest.mark.parametrize(
+    ("suggested", "kept"), [("law", "law"), ("(none)", "out_of_scope"), ("gone", None), (None, None)]
+)
+def test_enter_confirms_what_a_model_says_and_nothing_else(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    suggested: str | None,
+    kept: str | None,
+) -> None:
+    item = WorklistItem("a", "text", 1.0, "hash", suggested=suggested)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\nq"))
+    _ask_each([item], ["law", "other"], {}, folder / "improve" / "labels.jsonl")
+    assert labels_in(folder).get("hash") == kept
+    assert ("a model says: law" in capsys.readouterr().out) is (suggested == "law")
+
+
+def test_what_a_model_said_of_a_stored_text_is_in_the_worklist(folder: Path) -> None:
+    texts = [TextRecord("h1", "may I sublet"), TextRecord("h2", "sum by month"), TextRecord("h3", "why")]
+    (folder / "texts.jsonl").write_bytes(b"".join(map(encoded, texts)))
+    (folder / "config.yaml").write_text(MINIMAL + CATEGORIES + "pointsman: {log: {texts_file: texts.jsonl}}\n")
+    said = [TaughtRow("may I sublet", "law", "base", "ann"), TaughtRow("sum by month", None, "base", "ann")]
+    taught_file(folder / "improve" / "taught.jsonl").replace([*said, TaughtRow("why", "law", "base")])
+    assert main(["collect", "--config", str(folder / "config.yaml")]) == 0
+    found = {item.text: item.suggested for item in read_worklist(folder / "improve" / "worklist.jsonl")}
+    assert found == {"may I sublet": "law", "sum by month": "(none)", "why": None}
 
 
 @pytest.mark.heavy

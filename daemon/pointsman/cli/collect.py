@@ -9,13 +9,16 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from pointsman import files
 from pointsman.config.load import default_path, load
 from pointsman.config.model import LogOptions
 from pointsman.errors import EvaluationError
 from pointsman.improve import worklist
-from pointsman.improve.folder import LABELS, WORKLIST
+from pointsman.improve.folder import LABELS, TAUGHT, WORKLIST
 from pointsman.improve.labels_file import read_labels
+from pointsman.improve.taught_file import suggestions
 from pointsman.improve.texts_file import TextRecord
 from pointsman.improve.worklist_file import WorklistItem, worklist_file
 from pointsman.observability import log_reader
@@ -54,9 +57,11 @@ def _items(options: argparse.Namespace, log: LogOptions) -> list[WorklistItem]:
                 differing |= worklist.contested(log_reader.decisions(lines, worklist.DecisionLine))
         said = log_reader.decisions(_feedback(log.feedback_file), FeedbackLine, event="feedback")
         labelled = {one.hash for one in read_labels(options.labels or files.service_state() / LABELS)}
-        return worklist.worklist(
+        items = worklist.worklist(
             rotated_file.rows(texts, TextRecord), worklist.bad(said), differing, labelled, options.limit
         )
+        suggested = suggestions(files.service_state() / TAUGHT)
+        return [msgspec.structs.replace(item, suggested=suggested.get(item.text)) for item in items]
     except FileNotFoundError as error:
         raise EvaluationError(f"{error.filename}: there is no such file; has the service stored a text yet?") from error
 

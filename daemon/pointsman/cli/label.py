@@ -17,10 +17,11 @@ from pointsman.config.load import default_path, load
 from pointsman.errors import EvaluationError
 from pointsman.improve.folder import LABELS, WORKLIST
 from pointsman.improve.labels_file import OUT_OF_SCOPE, LabelledText, add_label, label_of, read_labels, undo_label
+from pointsman.improve.texts_file import NO_CATEGORY
 from pointsman.improve.worklist_file import WorklistItem, read_worklist
 from pointsman.observability.log_line import stamp
 
-NONE, SKIP, UNDO, QUIT = "n", "s", "u", "q"
+NONE, SKIP, UNDO, QUIT, AS_SUGGESTED = "n", "s", "u", "q", "\n"
 _KEYS = "123456789abcdefghijklmoprtvwxyz"  # without keys that have another meaning
 _ENDS = (QUIT, "\x03", "\x04", "")
 
@@ -62,7 +63,11 @@ def _ask_each(waiting: list[WorklistItem], categories: list[str], keys: dict[str
         pressed = sys.stdin.read(1)
         if pressed in _ENDS:
             break
-        if pressed in keys:
+        suggested = waiting[position].suggested
+        if pressed == AS_SUGGESTED and suggested in {*categories, NO_CATEGORY}:
+            _keep(labels, waiting[position], OUT_OF_SCOPE if suggested == NO_CATEGORY else suggested)
+            position += 1
+        elif pressed in keys:
             _keep(labels, waiting[position], keys[pressed])
             position += 1
         elif pressed == SKIP:
@@ -77,6 +82,8 @@ def _shown(item: WorklistItem, position: int, count: int, categories: list[str])
     yield ""
     yield f"--- {position + 1} of {count}: {item.category or 'no category'} ({', '.join(item.why) or 'least sure'})"
     yield printable(item.text)
+    if item.suggested is not None:
+        yield f"a model says: {item.suggested}  [Enter] so it is"
     named = "  ".join(f"[{key}] {name}" for key, name in zip(_KEYS, categories, strict=False))
     yield f"{named}  [{NONE}] none of them  [{SKIP}] skip  [{UNDO}] undo  [{QUIT}] quit"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from pointsman.improve.texts_file import NO_CATEGORY
 from pointsman.store.rotated_file import alone
 from pointsman.store.rows_file import RowsFile
 
@@ -30,6 +31,15 @@ class TaughtRow(msgspec.Struct, frozen=True, omit_defaults=True):
 def taught_file(path: Path) -> RowsFile[TaughtRow]:
     """Return the file, which need not exist."""
     return RowsFile(path, TaughtRow, MAX_ROWS_BYTES)
+
+
+def suggestions(path: Path) -> dict[str, str]:
+    """Return by text what a model said of stored texts: a category, or NO_CATEGORY; nothing if there is no file."""
+    try:
+        rows = taught_file(path).read()
+    except OSError:
+        return {}
+    return {row.text: row.label or NO_CATEGORY for row in rows if row is not None and row.by and row.client}
 
 
 def forget_taught(path: Path, gone: Callable[[TaughtRow], bool]) -> int:

@@ -29,6 +29,8 @@ class WorklistItem(msgspec.Struct, frozen=True, omit_defaults=True):
     scores: dict[str, float] = {}
     shadow: str | None = None
     """The category by the classifier in shadow, if it differs."""
+    suggested: str | None = None
+    """The category that a model says (`pointsman teach --label`), NO_CATEGORY for none."""
     alike: int = 1
     """Texts that are nearly the same, this one included."""
 

@@ -71,10 +71,13 @@ export function open(main) {
             return;
         }
         const category = told?.categories[KEYS.indexOf(event.key)];
+        const suggested = suggestion(current(), told);
         if (event.key.length === 1 && category !== undefined) {
             label(category);
         } else if (event.key === "n") {
             label("none");
+        } else if (event.key === "Enter" && suggested !== null && event.target.closest("button, a, summary") === null) {
+            label(suggested);
         } else if (event.key === "s") {
             skip();
         } else if (event.key === "u") {
@@ -154,13 +157,25 @@ export function open(main) {
     };
 }
 
+// What a model says of a text, as a label; null if it says nothing, or names a category that is gone.
+function suggestion(item, told) {
+    if (item?.suggested === "(none)") {
+        return "none";
+    }
+    return told?.categories.includes(item?.suggested) ? item.suggested : null;
+}
+
 function asked(item, told, label, skip, undo, button) {
+    const suggested = suggestion(item, told);
     const best = Object.entries(item.scores ?? {}).map(([name, score]) => `${name} ${score.toFixed(2)}`).join(", ");
     const key = (name, letter) => [h("kbd", {}, letter), ` ${name}`];
     return [
         h("h2", {}, "Which category is it?"),
         h("pre", {class: "message", tabindex: "0", role: "region", "aria-label": "The text"}, item.text),
         h("div", {class: "fields"},
+            suggested === null ? null
+                : button(key(suggested === "none" ? "none of them, as a model says" : `${suggested}, as a model says`, "Enter"),
+                    () => label(suggested), "main"),
             told.categories.map((name, place) => button(key(name, KEYS[place] ?? ""), () => label(name))),
             button(key("none of them", "n"), () => label("none")),
             button(key("skip", "s"), skip),
@@ -223,6 +238,14 @@ function fittedOn(one) {
 
 // What the labels say of a classifier. Each text was decided by a fit that did not see it.
 function worth(one) {
+    const taught = one.teaching;
+    if (taught && !one.labelled) {
+        const moved = taught.moved;
+        return `Of ${count(taught.rows)} taught prompts ${count(taught.right)} get their category, of `
+            + `${count(taught.nobody)} of none ${count(taught.kept)} get none.`
+            + (moved ? ` Of ${count(moved.texts)} stored texts ${count(moved.moved)} would get another model, `
+                + `${count(moved.between)} of them another adapter in place of an adapter.` : "");
+    }
     if (!one.labelled) {
         return "Nothing is known of it by labels.";
     }
