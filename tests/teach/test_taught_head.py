@@ -18,6 +18,7 @@ from pointsman.classify.engine import Engine
 from pointsman.classify.manifest import MODEL, TAUGHT
 from pointsman.classify.providers import default_providers
 from pointsman.classify.tokenizer import TextWindow, Tokenizer
+from pointsman.cli.main import main as pointsman
 from pointsman.config.model import Config
 from pointsman.errors import ArtifactError
 from pointsman.improve.taught_file import TaughtRow
@@ -131,6 +132,18 @@ def test_a_new_category_is_told_and_the_others_stay_taught(base: Path, tmp_path:
 
     assert chosen(found, options, "my landlord again", "python", warn=said.append) == ["rent", "snippets"]
     assert "taught before tea had" in said[0]
+
+
+def test_check_names_what_the_config_describes_since(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taught(base, tmp_path / "out")
+    file = tmp_path / "config.yaml"
+    for description, told in (("Knows what a landlord may do.", False), ("Knows what a tenant may do.", True)):
+        text = CONFIG.replace("Knows what a landlord may do.", description)
+        file.write_text(f"{text}classifier: {{category_model: {{model_id: out}}}}\n")
+        assert pointsman(["check", str(file)]) == 0
+        assert ("the classifier was taught before rent had this description" in capsys.readouterr().out) is told
 
 
 def test_rows_are_beside_the_head_readable_by_their_owner_only(base: Path, tmp_path: Path) -> None:

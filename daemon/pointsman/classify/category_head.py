@@ -23,7 +23,7 @@ from pointsman.classify.described import EMPTY, CategoryTexts, DescribedHead, La
 from pointsman.classify.engine import Array
 from pointsman.classify.language import LanguageGate
 from pointsman.classify.manifest import ORDINARY, Manifest
-from pointsman.classify.taught import Taught, description_hash
+from pointsman.classify.taught import Taught, TaughtPrompts, description_hash
 from pointsman.classify.workers import NICE_BACKGROUND, workers
 from pointsman.config.labels import cover
 from pointsman.config.model import Config
@@ -98,17 +98,26 @@ def _current(taught: Taught | None, texts: Texts, warn: Callable[[str], object])
     """Return what was taught for the descriptions as they are now; `warn` of the others, which the config describes."""
     if taught is None:
         return NOTHING
-    current = {
-        name: one
-        for name, one in taught.categories.items()
-        if name in texts and one.of == description_hash(texts[name][0])
-    }
-    if stale := sorted(texts.keys() - current.keys()):
-        warn(
-            f"the classifier was taught before {', '.join(stale[:MAX_NAMED])}{' …' * (len(stale) > MAX_NAMED)} had "
-            "this description; there it knows the config alone: run `pointsman teach` again"
-        )
+    if (stale := untaught(taught, texts)) is not None:
+        warn(stale)
+    current = {name: one for name, one in taught.categories.items() if _is_current(name, one, texts)}
     return dataclasses.replace(taught, categories=current)
+
+
+def untaught(taught: Taught, texts: Texts) -> str | None:
+    """Return the warning of described categories that were taught nothing, or for another description."""
+    found = taught.categories
+    stale = [name for name in sorted(texts) if name not in found or not _is_current(name, found[name], texts)]
+    if not stale:
+        return None
+    return (
+        f"the classifier was taught before {', '.join(stale[:MAX_NAMED])}{' …' * (len(stale) > MAX_NAMED)} had this "
+        "description; there it knows the config alone: run `pointsman teach` again"
+    )
+
+
+def _is_current(name: str, one: TaughtPrompts, texts: Texts) -> bool:
+    return name in texts and one.of == description_hash(texts[name][0])
 
 
 def _key(manifest: Manifest, texts: Texts, taught: Taught) -> str:

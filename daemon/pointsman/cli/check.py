@@ -11,8 +11,10 @@ from typing import NamedTuple, TextIO
 from urllib.parse import urlsplit
 
 from pointsman.classify import artifact
+from pointsman.classify.artifact import Artifact
 from pointsman.classify.availability import unavailable
 from pointsman.classify.calibration import Calibration
+from pointsman.classify.category_head import texts_of, untaught
 from pointsman.classify.manifest import Manifest
 from pointsman.classify.providers import advice, default_providers
 from pointsman.classify.shadow import ShadowOptions, proven
@@ -80,7 +82,7 @@ def check(path: Path | None, out: TextIO, listen: Iterable[str] = (), *, with_en
     here = [*_unnamed(loaded), *_unresolved(loaded), *_rolled_back(loaded, state)]
     warnings = [*findings.warnings, *trouble, *elsewhere, *here, *about_thresholds]
     _print("warning", in_order(warnings), file, out)
-    for warning in kept.warnings:
+    for warning in (*kept.warnings, *summary.untaught(loaded.config)):
         print(f"warning: {warning}", file=out)
     count = len(errors) + _keys(loaded, out)
     if count:
@@ -110,6 +112,7 @@ def _deep(loaded: LoadedConfig, out: TextIO) -> bool:
 class _ArtifactSummary(NamedTuple):
     """The parts of a classifier that a check reads."""
 
+    folder: Path
     manifest: Manifest
     calibration: Calibration | None
 
@@ -117,7 +120,13 @@ class _ArtifactSummary(NamedTuple):
     def read(cls, folder: Path) -> _ArtifactSummary:
         """Read the artifact; raises ArtifactError."""
         manifest = artifact.read_manifest(folder)
-        return cls(manifest, artifact.read_calibration(folder, manifest))
+        return cls(folder, manifest, artifact.read_calibration(folder, manifest))
+
+    def untaught(self, config: Config) -> Iterator[str]:
+        """Yield a warning of categories that a taught classifier was not taught."""
+        found = artifact.read_taught(Artifact(self.folder, self.manifest))
+        if found is not None and (warning := untaught(found, texts_of(config, self.manifest))) is not None:
+            yield warning
 
     def thresholds(self, config: Config) -> dict[str, Threshold]:
         return thresholds(config, self.manifest.labels, self.calibration)
