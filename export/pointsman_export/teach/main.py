@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pointsman import files
 from pointsman.config.load import LoadedConfig, default_path, load
 from pointsman.config.model import Endpoint
+from pointsman.config.relay import MAX_PRIORITY
 from pointsman.config.secret import read_secret
 from pointsman.improve.folder import ARTIFACTS, LABELS, TAUGHT, TEACHING
 from pointsman_export.common.command import run
@@ -100,12 +101,6 @@ def command_parser() -> argparse.ArgumentParser:
         help="questions at a time (default: %(default)s); none while requests wait at the server",
     )
     parser.add_argument(
-        "--priority",
-        type=int,
-        metavar="N",
-        help="priority of the questions, for a vLLM with --scheduling-policy priority: a higher number waits longer",
-    )
-    parser.add_argument(
         "--base", metavar="ARTIFACT", help="classifier that learns (default: the one that the config names)"
     )
     parser.add_argument(
@@ -158,6 +153,8 @@ def _asked(options: argparse.Namespace, loaded: LoadedConfig, base: Path) -> Seq
 
     endpoint, key = _server(options, loaded)
     model = options.model or loaded.config.default_model
+    by_priority = options.url is None and loaded.config.pointsman.relay.scheduling_policy == "priority"
+    priority = MAX_PRIORITY if by_priority else None
     asked = curriculum(loaded.config, base, options.rows, f"{model} at {endpoint.address}")
     work = _label(options, loaded, asked) if options.label else _write(options, asked)
     rows_file = files.service_state() / TAUGHT
@@ -165,7 +162,7 @@ def _asked(options: argparse.Namespace, loaded: LoadedConfig, base: Path) -> Seq
 
     async def ask() -> Lessons:
         async with connected(endpoint, key) as client:
-            served = ServedModel(client, model, options.priority)
+            served = ServedModel(client, model, priority)
             shown.tokens = served.count
             await served.check()
             return await work(served, Notebook(files.service_state() / TEACHING), shown.rows)
