@@ -12,7 +12,7 @@ WORKERS ?= 3
 WAITERS ?= 6
 WAITING = tests/e2e tests/packaging tests/relay
 TIMED = tests/e2e/test_overload.py $(addprefix tests/relay/test_,bodies.py large_answers.py places.py)
-COMPUTING = tests/export tests/fit tests/training tests/unit $(TIMED)
+COMPUTING = tests/export tests/fit tests/teach tests/training tests/unit $(TIMED)
 # Up to three tests that fail are run once more. The summary names them, with what failed first: see CONTRIBUTING.md.
 RERUNS = --reruns 1 --max-suite-reruns 3
 PREFIX ?= /opt/pointsman
