@@ -87,8 +87,8 @@ def test_a_wrapped_question_comes_to_have_the_features_of_the_bare_one(
 def test_a_prompt_comes_to_be_nearer_to_its_adapters_description_than_to_anothers(
     encoder: Path, tmp_path: Path
 ) -> None:
-    """In both layers that described categories read."""
-    run = trainer(encoder, tmp_path / "state.pt", fleets=40)
+    """By the features of both layers together, as described categories are compared."""
+    run = trainer(encoder, tmp_path / "state.pt", fleets=200)
     texts = [one.description for one in (TENANTS, SKIN)] + ["landlord sue", "rash itch"]
     inputs = load_tokenizer(encoder)(texts, return_tensors="pt", padding=True)
 
@@ -96,14 +96,14 @@ def test_a_prompt_comes_to_be_nearer_to_its_adapters_description_than_to_another
         run.model.eval()
         with torch.no_grad():
             both = means_of_layers(run.model.bert, inputs["input_ids"], inputs["attention_mask"])
-        layers = torch.nn.functional.normalize(both.view(4, 2, -1), dim=-1).transpose(0, 1)
-        near = layers[:, 2:] @ layers[:, :2].transpose(1, 2)
-        return near.diagonal(dim1=1, dim2=2) - near.flip(2).diagonal(dim1=1, dim2=2)
+        units = torch.nn.functional.normalize(both, dim=-1)
+        near = units[2:] @ units[:2].T
+        return near.diagonal() - near.flip(1).diagonal()
 
     before = margins()
     run.run(ROWS[:4], pool(ROWS), FLEETS)
 
-    assert (margins() > before.clamp(min=0) + 0.05).all(), (before, margins())
+    assert (margins() > before.clamp(min=0) + 0.3).all(), (before, margins())
 
 
 @pytest.mark.parametrize(("share", "steps"), [(1.0, 8), (0.25, 2)])
