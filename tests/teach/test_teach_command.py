@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -38,12 +39,16 @@ pointsman: {{log: {{texts_file: texts.jsonl}}}}
 
 @dataclass
 class Teacher:
-    """A server whose model writes prompts that begin with a category's name; `on_question` is called before each."""
+    """A server whose model writes prompts that begin with a category's name; `on_question` is called before each.
+
+    No file of the command gets larger than `room`, in bytes, which stands for a full disk.
+    """
 
     folder: Path
     asked: list[dict[str, object]] = field(default_factory=list)
     on_question: Callable[[int], object] = lambda _: None
     port: int = 0
+    room: int = resource.RLIM_INFINITY
 
     async def models(self, _: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": "base"}]})
@@ -82,6 +87,7 @@ class Teacher:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=os.environ | {"STATE_DIRECTORY": str(self.folder / "state")},
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (self.room, self.room)),
         )
 
     @property
@@ -139,6 +145,35 @@ async def test_a_teaching_that_is_stopped_goes_on_where_it_stopped(teacher: Teac
     assert code == 0, err
     assert len(teacher.rows) == 40
     assert before + len(teacher.asked[before:]) <= 4 + 40 + 2 * 2  # what was in flight is asked again
+
+
+async def test_notes_that_fitted_on_a_full_disk_count_once_there_is_room(teacher: Teacher) -> None:
+    await teacher.teach("--label")  # has no texts; it leaves the table of languages
+    teacher.room = 1000
+    code, _, err = await teacher.teach()
+    assert code == 1
+    assert "teaching.jsonl: cannot be used (File too large); check path, permissions and room" in err
+    before = len(teacher.asked)
+
+    teacher.room = resource.RLIM_INFINITY
+    code, _, err = await teacher.teach()
+
+    assert code == 0, err
+    assert len(teacher.rows) == 40
+    assert len(teacher.asked) < 44 + before
+
+
+async def test_a_classifier_for_which_there_is_no_room_leaves_nothing(teacher: Teacher) -> None:
+    file = teacher.folder / "mine.jsonl"
+    taught_file(file).replace([TaughtRow(f"python {word}", "snippets") for word in WORDS])
+    await teacher.teach("--label")
+    teacher.room = 1000
+
+    code, _, err = await teacher.teach("--from", str(file))
+
+    assert code == 1
+    assert "File too large" in err
+    assert not list((teacher.folder / "state").glob("improve/artifacts/*"))
 
 
 async def test_stored_texts_are_labeled_without_new_prompts(teacher: Teacher) -> None:
