@@ -45,7 +45,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: deb wheelhouse former-builtin release install uninstall
 .PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-bodies bench-reload
 .PHONY: bench-ask bench-choices bench-conversations bench-described bench-fit bench-fleets bench-gpu bench-held-out
-.PHONY: bench-improve bench-languages bench-limits bench-path bench-replay bench-rollout bench-service bench-teach
+.PHONY: bench-improve bench-languages bench-limits bench-path bench-replay bench-rollout bench-service
+.PHONY: bench-teach bench-teach-neighbor
 .PHONY: chaos pictures smuggling soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -291,6 +292,10 @@ bench-fleets: needs-DATA wheel
 # What becomes of fleets that a model has taught; needs DATA=folder.
 bench-teach: needs-DATA wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m teach $(DATA)/fleets.json
+
+# What users notice of a teaching, before two real vLLMs: 12 minutes on a quiet machine.
+bench-teach-neighbor: wheel .venv-vllm
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m teach.neighbor
 
 # Fifty reloads under load.
 bench-reload: wheel
