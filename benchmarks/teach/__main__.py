@@ -23,7 +23,7 @@ from typing import Any
 import fleets
 import yaml
 from aiohttp import web
-from fleets import BASE, Fleet, categories, models_of
+from fleets import BASE, Fleet, config, models_of, outside
 from markdown import table
 from provenance import processor, provenance
 
@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "teach"
 JUDGES = ROOT / "benchmarks" / "judges"
 OURS = Path(__file__).parent / "rows"
+WAY = "one sentence"
 COUNTS = (5, 10, 30, 100)
 """Rows of an adapter; there are 100 for the fleets that judge alone."""
 Row = dict[str, Any]
@@ -94,12 +95,12 @@ def read(folder: Path, number: int) -> list[Row]:
 
 async def measured(fleet: Fleet, rows: Sequence[Row], count: int) -> dict[str, int]:
     """Return the counts of `fleets.counted`, with so many rows of each adapter taught; without any, by descriptions."""
-    outside = fleet.get("outside") or fleet["outsiders"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = str(await taught(fleet, rows, count, folder)) if count else "builtin"
         prompts = [text for adapter in fleet["adapters"] for text in adapter["tests"]]
-        models = await models_of([*prompts, *outside], config(fleet, model), folder)
+        made = config(WAY, fleet, {"model_id": model})
+        models = await models_of([*prompts, *outside(fleet)], made, folder)
     return fleets.counted(fleet, models)
 
 
@@ -107,7 +108,7 @@ async def taught(fleet: Fleet, rows: Sequence[Row], count: int, folder: Path) ->
     """Run `pointsman teach` against the stand-in, and return the classifier's folder."""
     made, file = folder / "taught", folder / "teach.yaml"
     async with served(StandIn(rows, count)) as port:
-        file.write_text(yaml.safe_dump(config(fleet, "builtin", port)))
+        file.write_text(yaml.safe_dump(config(WAY, fleet, {"model_id": "builtin"}, port)))
         command = [
             sys.executable,
             "-m",
@@ -140,18 +141,6 @@ async def served(model: StandIn) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-
-
-def config(fleet: Fleet, model_id: str, port: int = 9) -> dict[str, Any]:
-    """Return a config of a fleet's adapters with their descriptions."""
-    return {
-        "classifier": {"category_model": {"model_id": model_id}},
-        "vllm_endpoints": [{"name": "vllm", "address": "127.0.0.1", "port": port}],
-        "default_model": BASE,
-        "model_config": {BASE: {"loras": [{"name": adapter["name"]} for adapter in fleet["adapters"]]}},
-        "categories": categories("one sentence", fleet),
-        "pointsman": {"adapters": {"poll_interval_ms": 0}},
-    }
 
 
 def page(result: dict[str, Any]) -> Iterator[str]:
