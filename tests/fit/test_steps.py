@@ -20,6 +20,7 @@ from pointsman.evaluation.metrics import expected_calibration_error
 from pointsman.improve.labels_file import LabelledText, add_label
 from pointsman_export.common.encoder import EncodedTexts, EncoderReader
 from pointsman_export.common.errors import DestinationError, FitDataError
+from pointsman_export.common.languages import supported
 from pointsman_export.common.stored_texts import latest_texts
 from pointsman_export.correct import pipeline as correction
 from pointsman_export.correct.pipeline import CorrectionRequest, correct
@@ -263,9 +264,9 @@ def test_texts_in_a_language_that_is_not_declared_are_not_supported(
 ) -> None:
     manifest = artifact.load(toy).manifest
     manifest.languages = languages
-    found = correction._supported(manifest, ["a", FOREIGN])
+    found = supported(manifest, ["a", FOREIGN])
     assert found.tolist() == expected
-    assert correction._supported(manifest, []).dtype == bool
+    assert supported(manifest, []).dtype == bool
 
 
 def test_at_most_100000_hashes_are_kept_those_of_the_base_among_them(toy: Path) -> None:

@@ -14,18 +14,17 @@ import numpy as np
 from pointsman import files
 from pointsman.classify import artifact, head_rows
 from pointsman.classify.calibration import encode
-from pointsman.classify.language import LanguageGate
 from pointsman.classify.linear_head import LinearHead
-from pointsman.classify.manifest import CALIBRATION, Manifest
+from pointsman.classify.manifest import CALIBRATION
 from pointsman.config.model import Config
 from pointsman.evaluation.fitted_rows import FITTED_ROWS, pack
-from pointsman.evaluation.metrics import Bools
 from pointsman.evaluation.scheme import CategoryScheme
 from pointsman.improve.labels_file import LabelledText
 from pointsman.store.rows_file import encoded
 from pointsman_export.common import destination, heads
 from pointsman_export.common.encoder import EncodedTexts, EncoderReader
 from pointsman_export.common.errors import FitDataError
+from pointsman_export.common.languages import supported
 from pointsman_export.common.stored_texts import latest_texts
 from pointsman_export.correct import training
 from pointsman_export.correct.labels import allowed_labels, read
@@ -85,8 +84,8 @@ def correct(request: CorrectionRequest, progress: Progress) -> CorrectionReport:
     counts = counted(request.config, labels, labelled, unseen)
     after = with_labelled(own, unseen[counts], allowed[counts])
     schemes = [CategoryScheme(request.config, labels, rows) for rows in (before, after)]
-    known = _supported(base.manifest, [one.text for one in labelled])
-    passing = _supported(base.manifest, [row.text for row in traffic])
+    known = supported(base.manifest, [one.text for one in labelled])
+    passing = supported(base.manifest, [row.text for row in traffic])
 
     def unjudged(fold: int) -> CategoryScheme:
         """Return the scheme whose thresholds were fitted without the texts of a fold."""
@@ -148,11 +147,6 @@ def _keep_rows(built: Path, base: artifact.Artifact, labelled: Sequence[Labelled
     kept = base.folder / head_rows.ROWS
     if os.access(kept, os.R_OK):  # parsed, so that what root may read reaches nobody else by a link of that name
         write_rows(built / head_rows.ROWS, read_rows(kept))
-
-
-def _supported(manifest: Manifest, texts: list[str]) -> Bools:
-    gate = LanguageGate(manifest.languages) if manifest.languages else None
-    return np.array([gate is None or gate.judge(text).supported for text in texts], dtype=bool)
 
 
 def _fitted(base: artifact.Artifact, labelled: Sequence[LabelledText]) -> bytes:

@@ -29,6 +29,7 @@ from pointsman.routing.policy import Policy
 from pointsman_export.common import destination, heads
 from pointsman_export.common.encoder import EncodedTexts, EncoderReader
 from pointsman_export.common.errors import FitDataError
+from pointsman_export.common.languages import supported
 from pointsman_export.common.stored_texts import latest_texts
 from pointsman_export.fit.progress import Progress
 from pointsman_export.teach.report import TeachingReport, judge, moved
@@ -159,11 +160,9 @@ def _models(
     if head is None or not stored:
         return []
     scheme = CategoryScheme(config, base.manifest.labels, base.calibration, head)
-    gate = LanguageGate(base.manifest.languages) if base.manifest.languages else None
-    supported = np.array([gate is None or gate.judge(row.text).supported for row in stored], dtype=bool)
     scores = np.hstack([read.probabilities, head.probabilities(read.features)])
     models = scheme.models()
-    return [models[at] for at in scheme.chosen(scores, supported)]
+    return [models[at] for at in scheme.chosen(scores, supported(base.manifest, (row.text for row in stored)))]
 
 
 def _labels_head(base: Artifact) -> LinearHead:

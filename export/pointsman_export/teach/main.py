@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pointsman.improve.taught_file import TaughtRow
     from pointsman_export.teach.curriculum import Curriculum
     from pointsman_export.teach.notebook import Notebook
-    from pointsman_export.teach.served_model import ServedModel, TokenCount
+    from pointsman_export.teach.served_model import ServedModel
     from pointsman_export.teach.teacher import Lessons
 
     Shown = Callable[[int, int], None]
@@ -146,6 +146,7 @@ def _teach(options: argparse.Namespace, output: Path) -> str:
 def _asked(options: argparse.Namespace, loaded: LoadedConfig, base: Path) -> Sequence[TaughtRow]:
     """Return the rows that a model writes or labels, with those from before; raises TeachingError or CannotStart."""
     from pointsman.cli.http_client import connected
+    from pointsman_export.teach.asking_progress import AskingProgress
     from pointsman_export.teach.curriculum import curriculum
     from pointsman_export.teach.notebook import Notebook
     from pointsman_export.teach.rows import merged, write_rows
@@ -158,7 +159,7 @@ def _asked(options: argparse.Namespace, loaded: LoadedConfig, base: Path) -> Seq
     asked = curriculum(loaded.config, base, options.rows, f"{model} at {endpoint.address}")
     work = _label(options, loaded, asked) if options.label else _write(options, asked)
     rows_file = files.service_state() / TAUGHT
-    shown = _Shown()
+    shown = AskingProgress()
 
     async def ask() -> Lessons:
         async with connected(endpoint, key) as client:
@@ -232,38 +233,6 @@ def _server(options: argparse.Namespace, loaded: LoadedConfig) -> tuple[Endpoint
     if key is not None and not endpoint.base_url.startswith("https:"):
         raise TeachingError(f"the key would go to {host} in plain text; name it with https://")
     return endpoint, key
-
-
-class _Shown:
-    """The progress of the asking, on stderr: a line for each tenth, on a terminal one line that changes."""
-
-    def __init__(self) -> None:
-        self.tokens: TokenCount | None = None
-        self._start = time.monotonic()
-        self._tenth = -1
-
-    def rows(self, done: int, wanted: int) -> None:
-        """Show the number of rows so far, and of those wanted."""
-        tenth = 10 * done // max(1, wanted)
-        is_terminal = sys.stderr.isatty()
-        if not is_terminal and tenth == self._tenth:
-            return
-        self._tenth = tenth
-        seconds = time.monotonic() - self._start
-        left = f", about {seconds * (wanted - done) / done / 60:.0f} min left" if 0 < done < wanted else ""
-        line = f"{done:,} of {wanted:,} rows{left}"
-        print(f"\r{line:<60}" if is_terminal else line, end="" if is_terminal else "\n", file=sys.stderr, flush=True)
-
-    def end(self, found: Lessons) -> None:
-        """Show what was dropped, what it cost, and why it ended early, if it did."""
-        print(file=sys.stderr) if sys.stderr.isatty() else None
-        for why, count in found.dropped.most_common():
-            if count:
-                print(f"  {count:,} dropped: {why}", file=sys.stderr)
-        if self.tokens is not None:
-            print(f"  {self.tokens.read:,} tokens read, {self.tokens.written:,} written", file=sys.stderr)
-        if found.trouble is not None:
-            print(f"pointsman teach: ended early: {found.trouble}", file=sys.stderr)
 
 
 def _between(low: int, high: int) -> Callable[[str], int]:
