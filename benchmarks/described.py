@@ -91,9 +91,10 @@ def _unchanged(folder: Path) -> float:
     file.write_text(written({}, described=True))
     config, loaded = load(file).config, artifact.load(artifact.BUILTIN)
     draws = np.random.default_rng(0)
+    width = 0 if loaded.manifest.features is None else loaded.manifest.features.width
 
     def read(texts: Sequence[str], _: int) -> Floats:
-        return draws.normal(size=(len(texts), 768)).astype(np.float32)
+        return draws.normal(size=(len(texts), width)).astype(np.float32)
 
     head = make_head(config, loaded, read)
     began = time.perf_counter()

@@ -60,22 +60,17 @@ def main() -> None:
 
 async def measured(way: str, fleet: Fleet) -> dict[str, int]:
     """Return the counts of prompts and outsiders, and of those that got the right model, or another adapter."""
-    prompts = [text for adapter in fleet["adapters"] for text in adapter["tests"]]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = {"model_id": str(fit(fleet, folder)), "threshold": FIT_THRESHOLD} if way.endswith("fit") else {}
-        models = await models_of([*prompts, *outside(fleet)], config(way, fleet, model), folder)
-    return counted(fleet, models)
+        return await counted(way, fleet, model, folder)
 
 
-def outside(fleet: Fleet) -> list[str]:
-    """Return the prompts of no adapter."""
-    found: list[str] = fleet.get("outside") or fleet["outsiders"]
-    return found
-
-
-def counted(fleet: Fleet, models: list[str]) -> dict[str, int]:
-    """Return the counts of the models that a fleet's prompts, and then those of no adapter, got."""
+async def counted(way: str, fleet: Fleet, model: dict[str, Any], folder: Path) -> dict[str, int]:
+    """Return the counts of what a fleet's prompts, and those of no adapter, get by a `category_model`."""
+    prompts = [text for adapter in fleet["adapters"] for text in adapter["tests"]]
+    outside = fleet.get("outside") or fleet["outsiders"]
+    models = await models_of([*prompts, *outside], config(way, fleet, model), folder)
     wanted = [adapter["name"] for adapter in fleet["adapters"] for _ in adapter["tests"]]
     found, others = models[: len(wanted)], models[len(wanted) :]
     return {

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from choices import cell
-from fleets import WAYS, Fleet, config, counted, models_of, outside
+from fleets import WAYS, Fleet, counted
 from markdown import table
 from provenance import processor, provenance
 from read_labels import share
@@ -84,10 +84,8 @@ def drawn(tasks: Sequence[dict[str, Any]]) -> Iterator[Fleet]:
 
 async def measured(way: str, fleet: Fleet, model: Path) -> dict[str, int]:
     """Return the counts of `fleets.counted` by an artifact."""
-    prompts = [text for adapter in fleet["adapters"] for text in adapter["tests"]]
     with tempfile.TemporaryDirectory() as folder:
-        made = config(way, fleet, {"model_id": str(model)})
-        return counted(fleet, await models_of([*prompts, *outside(fleet)], made, Path(folder)))
+        return await counted(way, fleet, {"model_id": str(model)}, Path(folder))
 
 
 def page(result: dict[str, Any]) -> Iterator[str]:
@@ -97,8 +95,9 @@ def page(result: dict[str, Any]) -> Iterator[str]:
         "",
         f"`make bench-tasks`: {FLEETS} fleets of {ADAPTERS} tasks that were drawn from public collections, each of",
         "another origin, routed by a running service at its default threshold, with the built-in and with the encoder",
-        "from which its training began, exported alike. *Right*: the task that the input is of; *kept*: of inputs of",
-        f"other tasks, those that the base model gets. {processor(result['machine'])}, commit {result['commit']}.",
+        "from which its training began, as `pointsman export` makes it: by the last layer's mean, as its authors do,",
+        "where the built-in has the middle layer's as well. *Right*: the task that the input is of; *kept*: of inputs",
+        f"of other tasks, those that the base model gets. {processor(result['machine'])}, commit {result['commit']}.",
         "",
     ]
     ways = [(way, encoder) for way in GIVEN for encoder in result["artifacts"]]

@@ -20,10 +20,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import fleets
 import yaml
 from aiohttp import web
-from fleets import BASE, Fleet, config, models_of, outside
+from fleets import BASE, Fleet, config, counted
 from markdown import table
 from provenance import processor, provenance
 
@@ -98,10 +97,7 @@ async def measured(fleet: Fleet, rows: Sequence[Row], count: int) -> dict[str, i
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = str(await taught(fleet, rows, count, folder)) if count else "builtin"
-        prompts = [text for adapter in fleet["adapters"] for text in adapter["tests"]]
-        made = config(WAY, fleet, {"model_id": model})
-        models = await models_of([*prompts, *outside(fleet)], made, folder)
-    return fleets.counted(fleet, models)
+        return await counted(WAY, fleet, {"model_id": model}, folder)
 
 
 async def taught(fleet: Fleet, rows: Sequence[Row], count: int, folder: Path) -> Path:

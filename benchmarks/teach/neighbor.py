@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -23,11 +24,12 @@ import aiohttp
 import yaml
 from markdown import table
 from provenance import processor, provenance
+from read_labels import PROMPTS
 from target import at_most, quantile, ratio
 
 from support.daemon import run_daemon
 from support.process import eventually
-from support.service import TECHNICAL, chat, shipped_config
+from support.service import chat, shipped_config
 from support.vllm_server import DEFAULT_VENV, VllmServer, build_model, run_vllm
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +37,8 @@ RESULT = ROOT / "benchmarks" / "results" / "teach-neighbor"
 ROUNDS, SECONDS = 10, 30.0
 PER_SECOND = 4.0
 """Requests of users, at random times."""
+ASKS = [json.loads(line)["text"] for line in PROMPTS.read_text().splitlines()]
+"""Different ones, so that the caches of prefixes and decisions do not answer for the models."""
 TOKENS = 16
 """Of each answer."""
 BY_PRIORITY = ("--scheduling-policy", "priority")
@@ -63,7 +67,7 @@ def main() -> None:
 
 
 async def measured(servers: list[VllmServer], folder: Path) -> list[dict[str, dict[str, float]]]:
-    """Return the figures of each round, of quiet and of teaching, in seconds."""
+    """Return the figures of each round, in quiet and while it is taught."""
     made = config(servers)
     found: list[dict[str, dict[str, float]]] = []
     async with run_daemon(made, folder) as daemon, aiohttp.ClientSession() as http:
@@ -102,15 +106,17 @@ async def first_bytes(http: aiohttp.ClientSession, url: str, seconds: float) -> 
     draws = random.Random(0)
     ends = time.monotonic() + seconds
     asking: list[asyncio.Task[float]] = []
+    asks = itertools.cycle(ASKS)
     while (left := ends - time.monotonic()) > 0:
-        asking.append(asyncio.create_task(first_byte(http, url)))
+        asking.append(asyncio.create_task(first_byte(http, url, next(asks))))
         await asyncio.sleep(min(left, draws.expovariate(PER_SECOND)))
     return await asyncio.gather(*asking)
 
 
-async def first_byte(http: aiohttp.ClientSession, url: str) -> float:
+async def first_byte(http: aiohttp.ClientSession, url: str, text: str) -> float:
+    """Return the seconds until the first byte of an answer, which is read to its end."""
     start = time.monotonic()
-    async with http.post(f"{url}/v1/chat/completions", json=chat(TECHNICAL, stream=True, max_tokens=TOKENS)) as answer:
+    async with http.post(f"{url}/v1/chat/completions", json=chat(text, stream=True, max_tokens=TOKENS)) as answer:
         answer.raise_for_status()
         await answer.content.readany()
         seconds = time.monotonic() - start

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -52,14 +53,14 @@ def main() -> None:
         models = {"one sentence": "builtin"}
         if (folder / "taught").exists():
             models["taught"] = str(folder / "taught")
-        rows = [{"way": way} | asyncio.run(measured(fleet, model, folder)) for way, model in models.items()]
-    result = (
-        provenance()
-        | {"data": asdict(file_id(FLEETS)), "fleet": fleet["name"], "adapters": len(fleet["adapters"])}
-        | found
-    )
-    RESULT.with_suffix(".json").write_text(json.dumps(result | {"ways": rows}, indent=1) + "\n")
-    RESULT.with_suffix(".md").write_text("\n".join(page(result | {"ways": rows})) + "\n")
+        rows = [
+            {"way": way} | asyncio.run(fleets.counted(WAY, fleet, {"model_id": model}, folder))
+            for way, model in models.items()
+        ]
+    about = {"data": asdict(file_id(FLEETS)), "fleet": fleet["name"], "adapters": len(fleet["adapters"])}
+    result = provenance() | about | found | {"ways": rows}
+    RESULT.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    RESULT.with_suffix(".md").write_text("\n".join(page(result)) + "\n")
 
 
 def taught(fleet: Fleet, folder: Path, port: int) -> dict[str, Any]:
@@ -69,27 +70,16 @@ def taught(fleet: Fleet, folder: Path, port: int) -> dict[str, Any]:
     (model,) = _models(port)
     command = [sys.executable, "-m", "pointsman", "teach", "--config", str(file), "--rows", str(ROWS)]
     began = time.monotonic()
-    done = asyncio.run(_run([*command, "--model", model, "-o", str(folder / "taught")], folder))
+    command += ["--model", model, "-o", str(folder / "taught")]
+    env = os.environ | {"STATE_DIRECTORY": str(folder)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     path = folder / "improve" / "taught.jsonl"
     rows = [row for row in taught_file(path).read() if row is not None] if path.exists() else []
     return {
         "seconds": round(time.monotonic() - began),
-        "said": done.splitlines()[-12:],
+        "said": done.stderr.splitlines()[-12:],
         "rows": dict(Counter(str(row.label) for row in rows)),
     }
-
-
-async def _run(command: list[str], state: Path) -> str:
-    env = os.environ | {"STATE_DIRECTORY": str(state)}
-    process = await asyncio.create_subprocess_exec(*command, env=env, stderr=asyncio.subprocess.PIPE)
-    return (await process.communicate())[1].decode()
-
-
-async def measured(fleet: Fleet, model: str, folder: Path) -> dict[str, int]:
-    """Return the counts of `fleets.counted` by a classifier."""
-    prompts = [text for adapter in fleet["adapters"] for text in adapter["tests"]]
-    made = fleets.config(WAY, fleet, {"model_id": model})
-    return fleets.counted(fleet, await fleets.models_of([*prompts, *fleets.outside(fleet)], made, folder))
 
 
 def page(result: dict[str, Any]) -> Iterator[str]:
@@ -98,9 +88,9 @@ def page(result: dict[str, Any]) -> Iterator[str]:
         "# Adapters that a small model has taught",
         "",
         f"`make bench-teach-small`: Gemma 3 270M, a base model with 4-bit weights, was asked for {ROWS} prompts of",
-        f"each of {result['adapters']} adapters of a fleet that nobody has seen. *Right*: the adapter that the prompt",
-        "was written for; *wrong*: another adapter. *Kept*: of the prompts that belong to no adapter, those that the",
-        f"base model gets. It took {result['seconds'] / 60:.0f} minutes.",
+        f"each of {result['adapters']} adapters of a fleet by which nothing was fitted. *Right*: the adapter that the",
+        "prompt was written for; *wrong*: another adapter. *Kept*: of the prompts of no adapter, those that the base",
+        f"model gets. It took {result['seconds'] / 60:.0f} minutes.",
         f"{processor(result['machine'])}, commit {result['commit']}.",
         "",
         *table(("way", "right", "wrong", "kept"), ([row["way"], *_shares(row)] for row in result["ways"])),

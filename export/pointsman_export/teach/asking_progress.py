@@ -33,7 +33,8 @@ class AskingProgress:
 
     def end(self, found: Lessons) -> None:
         """Show what was dropped, what it cost, and why it ended early, if it did."""
-        print(file=sys.stderr) if sys.stderr.isatty() else None
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
         for why, count in found.dropped.most_common():
             if count:
                 print(f"  {count:,} dropped: {why}", file=sys.stderr)
