@@ -119,32 +119,20 @@ async def test_a_pause_holds_what_is_shown(browser: Browser, port: PagePort) -> 
     await shows(browser, "4 of the last 4")
 
 
-async def longest(browser: Browser, url: str) -> float:
-    """The longest time for which the page did nothing else, in ms, while it showed 500 decisions and 500 others."""
-    await browser.open(f"{url}/page/icon.svg")
-    await browser.open(f"{url}/#decisions")
-    await browser.run(
-        """
-        window.long = [0];
-        const watch = new PerformanceObserver(list => window.long.push(...list.getEntries().map(one => one.duration)));
-        watch.observe({type: "longtask", buffered: true});
-        """
-    )
-    await shows(browser, "500 of the last 10,000")
-    await press(browser, "Older")
-    await shows(browser, "500 older ones")
-    found: float = await browser.run("return Math.max(...window.long)")
-    return found
-
-
 @pytest.mark.long
-async def test_ten_thousand_decisions_are_shown_in_parts_without_a_stall(browser: Browser, port: PagePort) -> None:
-    """The shortest of three runs counts, as other processes have their share of the time."""
+async def test_of_ten_thousand_decisions_at_most_500_are_drawn_at_once(browser: Browser, port: PagePort) -> None:
+    """The page draws at most 500 rows in one task, and keeps no more; what a row takes depends on the host."""
     port.count(many(10_000))
-    assert min([await longest(browser, port.url) for _ in range(3)]) < 250
     await browser.open(f"{port.url}/page/icon.svg")
     await browser.open(f"{port.url}/#decisions")
-    await shows(browser, "500 of the last 10,000")
+    await browser.run(
+        """
+        window.drawn = [];
+        const added = change => [...change.addedNodes].filter(node => node.nodeName === "TR");
+        new MutationObserver(changes => window.drawn.push(changes.flatMap(added).length))
+            .observe(document.body, {childList: true, subtree: true});
+        """
+    )
     port.count(many(700, 10_000))
     await shows(browser, clock(10_699))
     await choose(browser, "Key", "ben")
@@ -155,6 +143,7 @@ async def test_ten_thousand_decisions_are_shown_in_parts_without_a_stall(browser
     shown = await shows(browser, "500 older ones")
     assert clock(10_199) in shown
     assert clock(10_200) not in shown
+    assert await browser.run("return Math.max(...window.drawn)") == 500
     await press(browser, "Pause")
     await shows(browser, clock(10_699))
     assert await browser.run("return document.querySelectorAll('*').length") < 9_000
