@@ -103,7 +103,8 @@ def command_parser() -> argparse.ArgumentParser:
         "--labelled",
         type=Path,
         metavar="FILE",
-        help="labelled rows to compare the accuracy with the float graph's on (default: those of --calibrate)",
+        help="labelled rows to compare the accuracy with the float graph's on (default: those of --calibrate, unless "
+        "they have `probabilities`)",
     )
     parser.add_argument(
         "--max-drop",

@@ -58,8 +58,8 @@ _LIBRARIES = ("torch", "transformers", "optimum", "optimum-onnx", "onnx")
 class ExportRequest:
     """The options of the command line.
 
-    `texts` None means the built-in texts, `max_tokens` None the default, `labelled` None the rows of `calibrate`, and
-    `labels` None that the checkpoint names its labels.
+    `texts` None means the built-in texts, `max_tokens` None the default, `labelled` None the rows of `calibrate` unless
+    these have probabilities, and `labels` None that the checkpoint names its labels.
     """
 
     source: str
@@ -187,16 +187,19 @@ def _verification_inputs(checkpoint: Checkpoint, request: ExportRequest, texts: 
         rows = read_labelled(path, checkpoint.labels)
         return LabelledPrompts(tokenized(rows.texts), rows.truth, rows.logits, rows.origin, rows.sha256)
 
-    judged = request.labelled or request.calibrate
+    calibration = None if request.calibrate is None else labelled(request.calibrate)
+    judged = None if request.labelled is None else labelled(request.labelled)
+    if judged is None and calibration is not None and calibration.logits is None:
+        judged = calibration
     return VerificationInputs(
         target=request.target,
         prompts=tokenized(texts),
         origin="built-in" if request.texts is None else request.texts.name,
         sha256=None if request.texts is None else sha256(request.texts),
         gate=request.gate,
-        labelled=None if judged is None else labelled(judged),
+        labelled=judged,
         max_drop=request.max_drop,
-        calibration=None if request.calibrate is None else labelled(request.calibrate),
+        calibration=calibration,
         precision=request.precision,
         max_tokens=max_tokens,
     )
