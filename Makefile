@@ -30,7 +30,7 @@ LOCK = .venv-test/bin/uv pip compile --quiet --universal --generate-hashes --pyt
 # DATA is a folder of rows from public data sets, which training/README.md lists. $(call data,FILES,USE) stops where one
 # of the files is not there, and says what a target leaves out without DATA.
 DEV = dev_mmlu_pro dev_user_prompts dev_out_of_scope
-READ = read_labels read_out_of_scope
+READ = read_labels read_out_of_scope read_prompts
 ABOUT_DATA = (training/README.md says where its rows are from)
 data = $(if $(DATA),$(foreach each,$1,$(if $(wildcard $(DATA)/$(each).jsonl),,$(error DATA=$(DATA) \
 	has no $(each).jsonl $(ABOUT_DATA)))),$(info without DATA=folder $(ABOUT_DATA): $2))
@@ -215,10 +215,10 @@ bench-accuracy: .venv/installed
 	$(call data,dev_mmlu_pro,accuracy-dev_mmlu_pro.json stays as it is)
 	.venv/bin/python benchmarks/accuracy.py $(DATA)
 
-# Which model prompts get, by labels that were read, beside the former built-in; needs DATA=folder.
-bench-choices: needs-DATA .venv/installed .cache/former/pointsman.json
+# Which model prompts get, by labels that were read; needs DATA=folder.
+bench-choices: needs-DATA .venv/installed
 	$(call data,$(READ))
-	.venv/bin/python benchmarks/choices.py $(DATA) .cache/former
+	.venv/bin/python benchmarks/choices.py $(DATA)
 
 # Beside its peers: 12 GB in WORK for their venvs and for models, and 25 minutes on a quiet machine once those are made.
 bench-inference: wheel

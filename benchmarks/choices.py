@@ -1,8 +1,8 @@
 """Compare the models that labeled prompts get with those that they should get; write choices.json and .md.
 
-Writes to benchmarks/results. Each prompt is routed by itself, by the router that serves, with the built-in classifier
-and with that of FORMER, an artifact's folder. DATA has read_labels.jsonl and read_out_of_scope.jsonl; the prompts of
-benchmarks/judges and tests/data are judged, too.
+Writes to benchmarks/results. Each prompt is routed by itself, by the router and the classifier that serve. DATA_DIR has
+read_labels.jsonl, read_out_of_scope.jsonl and read_prompts.jsonl; the hand-written prompts of tests/data are judged,
+too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,7 +22,6 @@ from read_labels import (
     BASE,
     FIGURES,
     FILES,
-    JUDGES,
     MAX_ROWS,
     MIN_ROWS,
     OTHER,
@@ -47,6 +46,8 @@ from pointsman.evaluation.provenance import file_id, identify
 from pointsman.formats import CHAT
 from pointsman.routing.parsed_request import parse_request
 from pointsman.routing.router import Router
+from pointsman.routing.threshold_problems import as_before
+from pointsman.routing.thresholds import thresholds
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "choices"
@@ -54,19 +55,17 @@ CONFIG = ROOT / "config" / "config.yaml"
 DEADLINE_MS = 60_000
 """Long enough that a busy machine changes no decision."""
 WAYS = ("shipped", "former")
-SHOWN, MAX_MISSES = ("judges", "shipped"), 50
-"""A set and a way, and how many of its misses the page shows."""
 TITLES = {
-    "judges": "prompts that nobody tuned to",
     "prompts": "hand-written prompts",
     "dev_user_prompts": "dev_user_prompts",
     "dev_out_of_scope": "dev_out_of_scope",
+    "read_prompts": "read_prompts",
 }
 ABOUT = (
-    "The prompts that nobody tuned to, and the hand-written ones, have their authors' labels. A language model read",
-    "each prompt of the other sets and labeled what is asked, dev_user_prompts twice and independently (in that file,",
-    "which has other rows, too, the two agree on 96 % of the 14 labels), dev_out_of_scope once; these are not human",
-    "labels. Where several labels would do, each is right.",
+    "A language model read each prompt and labelled what is asked; these are not human labels. It read",
+    "dev_user_prompts twice and independently (in that file, which has other rows, too, the two agree on 96 % of the",
+    "14 labels), dev_out_of_scope and read_prompts once. Where several labels would do, each is right. The",
+    "hand-written prompts have their authors' labels.",
     "",
     "- **Right**: of the rows whose label is of the category, the share that gets an acceptable model.",
     "- **Reach**: of the rows for which one adapter alone is acceptable, the share that gets it. The rest is one",
@@ -83,52 +82,44 @@ ABOUT = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("former", type=Path)
-    options = parser.parse_args()
-    data, folders = options.data, dict(zip(WAYS, (artifact.BUILTIN, options.former), strict=True))
-    found = asyncio.run(measured(sets(data), folders))
-    files = {str(path.relative_to(ROOT)): path for path in (JUDGES, PROMPTS, CONFIG)}
-    files |= {f"{name}.jsonl": data / f"{name}.jsonl" for name in FILES}
-    result = provenance() | {"files": {name: file_id(path).sha256 for name, path in files.items()}} | found
+    parser.add_argument("data_dir", type=Path)
+    data = parser.parse_args().data_dir
+    found = asyncio.run(measured(sets(data)))
+    files = [PROMPTS, CONFIG, *(data / f"{name}.jsonl" for name in FILES)]
+    result = provenance() | {"files": {one.name: one.sha256 for one in map(file_id, files)}} | found
     RESULT.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     RESULT.with_suffix(".md").write_text("\n".join(rendered(result)) + "\n")
 
 
-async def measured(rows: Mapping[str, list[LabelledPrompt]], folders: Mapping[str, Path]) -> dict[str, Any]:
-    """Return the figures of sets of rows by the shipped config with each of these artifacts, and misses."""
-    config = load(CONFIG).config
-    made = {way: await choices_of(config, folder, rows) for way, folder in folders.items()}
-    where = targets_of_labels(config, artifact.load(artifact.BUILTIN).manifest.labels)
-    categories = [*(category.name for category in config.categories if where[category.name] != BASE), BASE]
-    return {
-        "artifacts": {way: asdict(identify(artifact.load(folder))) for way, folder in folders.items()},
-        "categories": categories,
-        "sets": {
-            name: {
-                "rows": len(sampled(some)),
-                "of": len(some),
-                "ways": {way: judged(some, found[name], categories) for way, found in made.items()},
-            }
-            for name, some in rows.items()
-        },
-        "misses": [
-            {"text": row.text, "wanted": one.wanted, "got": one.got}
-            for row, one in zip(rows.get(SHOWN[0], ()), made[SHOWN[1]].get(SHOWN[0], ()), strict=True)
-            if not one.right
-        ],
-    }
-
-
-async def choices_of(
-    config: Config, folder: Path, rows: Mapping[str, list[LabelledPrompt]]
-) -> dict[str, list[LabelChoice]]:
-    """Return what each row of each set gets by an artifact."""
-    made = artifact.load(folder)
+async def measured(rows: dict[str, list[LabelledPrompt]]) -> dict[str, Any]:
+    """Return the figures of sets of rows, by the shipped classifier and config, and by the former thresholds."""
+    config, shipped = load(CONFIG).config, artifact.load(artifact.BUILTIN)
+    ways = {"shipped": config, "former": as_before(config, keeps_common=False)}
+    labels = shipped.manifest.labels
     options = replace(config.pointsman.classifier, deadline_ms=DEADLINE_MS)
-    with closing(Encoder(made, options)) as encoder:
-        classifier = Classifier(encoder, made)
-        return {name: await chosen(config, classifier, some) for name, some in rows.items()}
+    where = targets_of_labels(config, labels)
+    categories = [*(category.name for category in config.categories if where[category.name] != BASE), BASE]
+    with closing(Encoder(shipped, options)) as encoder:
+        classifier = Classifier(encoder, shipped)
+        return {
+            "artifact": asdict(identify(shipped)),
+            "thresholds": {
+                way: {name: one.value for name, one in thresholds(made, labels, shipped.calibration).items()}
+                for way, made in ways.items()
+            },
+            "categories": categories,
+            "sets": {
+                name: {
+                    "rows": len(sampled(some)),
+                    "of": len(some),
+                    "ways": {
+                        way: judged(some, await chosen(made, classifier, some), categories)
+                        for way, made in ways.items()
+                    },
+                }
+                for name, some in rows.items()
+            },
+        }
 
 
 async def chosen(config: Config, classifier: Classifier, rows: Sequence[LabelledPrompt]) -> list[LabelChoice]:
@@ -144,27 +135,22 @@ def rendered(result: dict[str, Any]) -> Iterator[str]:
     yield from [
         "# Which model a prompt gets",
         "",
-        "By the built-in classifier, beside that of release 0.1, and `config/config.yaml`, on rows that the",
-        f"built-in was not trained on (`make bench-choices`). {processor(result['machine'])}, onnxruntime",
-        f"{result['versions']['onnxruntime']}, commit {result['commit']}.",
+        "By the built-in classifier and `config/config.yaml`, on rows that the weights were not trained on (`make",
+        f"bench-choices`). {processor(result['machine'])}, onnxruntime {result['versions']['onnxruntime']}, commit",
+        f"{result['commit']}.",
         "",
         *ABOUT,
+        "",
+        *table(["thresholds", *result["categories"][:-1]], _thresholds(result)),
     ]
     for name, one in result["sets"].items():
         yield from ["", f"## {title(name, one)}", "", *_by_category(result["categories"], one)]
         yield from ["", *_errors(one), *_by_source(one)]
-    yield from _misses(result["misses"])
 
 
-def _misses(found: Sequence[dict[str, Any]]) -> Iterator[str]:
-    yield from ["", f"## Misses of the {TITLES[SHOWN[0]]}, as they read", ""]
-    rows = [[_one_line(miss["text"]), " or ".join(miss["wanted"]), miss["got"]] for miss in found[:MAX_MISSES]]
-    yield from table(["prompt", "wanted", "got"], rows)
-
-
-def _one_line(text: str) -> str:
-    shown = " ".join(text.split()).replace("|", "\\|")
-    return shown if len(shown) <= 200 else f"{shown[:200]}…"
+def _thresholds(result: dict[str, Any]) -> Iterator[list[str]]:
+    for way, values in result["thresholds"].items():
+        yield [way, *(f"{values[name]:.3g}" for name in result["categories"][:-1])]
 
 
 def title(name: str, one: dict[str, Any]) -> str:
@@ -200,7 +186,7 @@ def _by_category(categories: Sequence[str], one: dict[str, Any]) -> list[str]:
     if limited(one):
         unlimited = [one["ways"][way]["unlimited"][figure] for figure in FIGURES for way in WAYS]
         rows.append(["the same, of all rows", *map(cell, unlimited)])
-    return table(["", *(each for figure in FIGURES for each in (figure, "former built-in"))], rows)
+    return table(["", *(each for figure in FIGURES for each in (figure, "former thresholds"))], rows)
 
 
 def _cells(one: dict[str, Any], category: str, kind: str) -> list[str]:
@@ -229,12 +215,12 @@ def _errors(one: dict[str, Any]) -> list[str]:
         for kind in ("lost", "astray")
     )
     return [
-        "Errors, by the built-in and by the former one:",
+        "Errors, with the shipped and with the former thresholds:",
         "",
         f"- of the rows of one adapter alone, {lost[BASE]} get the base model, {lost[OTHER]} another adapter",
         f"- of the rows at an adapter, {astray[BASE]} are the base model's, {astray[OTHER]} another adapter's",
         "",
-        f"Rows for the reach of legal, which rests on few sources: {few_sources(one, 'legal')}.",
+        f"Legal rests on few sources. Rows for its reach: {few_sources(one, 'legal')}.",
     ]
 
 

@@ -23,11 +23,11 @@ from pointsman.evaluation.scheme import CategoryScheme
 from pointsman.intervals import share_interval
 from pointsman.routing.decision import Decision, Reason
 
-ROOT = Path(__file__).parents[1]
-JUDGES, PROMPTS = ROOT / "benchmarks" / "judges" / "prompts.jsonl", ROOT / "tests" / "data" / "prompts.jsonl"
+PROMPTS = Path(__file__).parents[1] / "tests" / "data" / "prompts.jsonl"
 OURS = "hand-written"
-"""The source of prompts that were written for this project."""
-FILES = ("read_labels", "read_out_of_scope")
+"""The source of the hand-written prompts."""
+FILES = ("read_labels", "read_out_of_scope", "read_prompts")
+TRAINED_ON = "dolly-openqa"
 OUT_OF_SCOPE, SMALL_TALK = "clinc-oos", "clinc-smalltalk"
 MAX_ROWS = 150
 """Maximum rows of a source and label."""
@@ -80,28 +80,28 @@ class LabelChoice:
         return self.only if figure == "reach" else self.wanted[0]
 
 
-def read(file: Path, label: str = "label", **fields: str) -> list[LabelledPrompt]:
-    """Return the rows of a file of JSON lines that have a `label`, and these values of fields."""
+def read(file: Path, **fields: str) -> list[LabelledPrompt]:
+    """Return the rows of a file of JSON lines that have a label, and these values of fields."""
     with file.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     return [
-        LabelledPrompt(row["text"], row.get("source", OURS), (row[label], *row.get("also", ())))
+        LabelledPrompt(row["text"], row.get("source", OURS), (row["label"], *row.get("also", ())))
         for row in rows
-        if row[label] is not None and all(row[name] == value for name, value in fields.items())
+        if row["label"] is not None and all(row[name] == value for name, value in fields.items())
     ]
 
 
 def sets(data: Path) -> dict[str, list[LabelledPrompt]]:
     """Return the rows by which the built-in classifier is judged; it was trained on none of them."""
-    labels, out_of_scope = (data / f"{name}.jsonl" for name in FILES)
+    labels, out_of_scope, prompts = (data / f"{name}.jsonl" for name in FILES)
     return {
-        "judges": read(JUDGES, "category"),
         "prompts": read(PROMPTS),
         "dev_user_prompts": read(labels, set="dev_user_prompts"),
         # Small talk has its intent as the source.
         "dev_out_of_scope": [
             row if row.source == OUT_OF_SCOPE else replace(row, source=SMALL_TALK) for row in read(out_of_scope)
         ],
+        "read_prompts": [row for row in read(prompts) if row.source != TRAINED_ON],
     }
 
 

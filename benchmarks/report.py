@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import choices
-from choices import cell, overall
+from choices import cell, few_sources, overall
 from inference.workplace import NO_VNNI, RESULTS
 from markdown import table
 from provenance import processor
 from read_labels import FIGURES
 from target import at_least, at_most
+
+from pointsman.classify import artifact
+from pointsman.config.load import load as load_config
+from pointsman.routing.thresholds import at_precision
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
@@ -25,11 +29,12 @@ ADAPTERS = ("technical", "medical", "legal")
 LABELLED = {"prompts": "hand-written prompts", "dev_mmlu_pro": "dev_mmlu_pro"}
 """Sets that are judged by the 14 labels."""
 WANTED = (
-    ("reach", "judges", 0.94),
-    ("precision", "judges", 0.96),
-    ("reach", "dev_user_prompts", 0.92),
-    ("precision", "dev_user_prompts", 0.96),
-    ("right", "dev_out_of_scope", 0.94),
+    ("reach", "prompts", 0.92),
+    ("reach", "dev_user_prompts", 0.85),
+    ("precision", "prompts", 0.95),
+    ("precision", "dev_user_prompts", 0.95),
+    ("precision", "dev_out_of_scope", 0.95),
+    ("right", "read_prompts", 0.93),
 )
 """Targets of `make bench-choices`: of a figure on a set, by the mean of its sources."""
 CLASSIFICATION = (
@@ -48,11 +53,10 @@ CLASSIFICATION = (
     "origin that it was not trained on (`make bench-held-out`).",
     "",
     "[Which model a prompt gets](../benchmarks/results/choices.md), and which it should: by labels that were read, by",
-    "category and source, beside the built-in of release 0.1 (`make bench-choices`).",
+    "category and source, with the thresholds of today and the former ones (`make bench-choices`).",
     "",
     "[Adapters that only texts describe](../benchmarks/results/fleets.md): how many prompts of four invented fleets",
-    "reach theirs, beside `pointsman fit` (`make bench-fleets`). [Twelve tasks](../benchmarks/results/tasks.md) of",
-    "many, beside the encoder before its training (`make bench-tasks`).",
+    "reach theirs, beside `pointsman fit` (`make bench-fleets`).",
     "",
     "[On a GPU](../benchmarks/results/inference.md#on-a-gpu): latency and throughput on CUDA (`make bench-gpu`).",
     "",
@@ -315,19 +319,23 @@ def which_model() -> list[str]:
         rows.append([f"**{choices.title(name, one)}**", *_overall(one, "shipped")])
         if choices.limited(one):
             rows.append(["of all rows", *(cell(one["ways"]["shipped"]["unlimited"][figure]) for figure in FIGURES)])
-        rows.append(["the built-in of release 0.1", *_overall(one, "former")])
-        rows += _categories(result["categories"], one)
+        rows.append(["with the former thresholds", *_overall(one, "former")])
+        figures = [one["ways"]["shipped"]["figures"][figure] for figure in FIGURES]
+        rows += [[category, *(cell(each[category]["rows"]) for each in figures)] for category in result["categories"]]
+    former = ", ".join(f"{name} {result['thresholds']['former'][name]:.3f}" for name in ADAPTERS)
     return [
         "Which model a prompt gets with the shipped config, and which it should (`make bench-choices`).",
         *choices.ABOUT,
         "",
         *table(["", *FIGURES], rows),
+        "",
+        "The former thresholds are those of `pointsman.routing.precision: 0.95` above a `category_model.threshold` of",
+        f"0.6: {former}.",
+        "",
+        "Legal rests on few sources. Rows for its reach:",
+        "",
+        *(f"- {choices.TITLES[name]}: {few_sources(one, 'legal')}" for name, one in result["sets"].items()),
     ]
-
-
-def _categories(names: list[str], one: dict[str, Any]) -> list[list[str]]:
-    figures = [one["ways"]["shipped"]["figures"][figure] for figure in FIGURES]
-    return [[name, *(cell(each[name]["rows"]) for each in figures)] for name in names]
 
 
 def _overall(one: dict[str, Any], way: str) -> list[str]:
@@ -350,8 +358,8 @@ def accuracy() -> list[str]:
     manifest = json.loads((BUILTIN / "pointsman.json").read_text())
     calibration = manifest["verification"]["calibration"]
     split = (
-        f"On the {calibration['rows']:,} rows of held-out sources that it was calibrated on, the calibration error "
-        f"went from {calibration['ece']['before']:.3f} to {calibration['ece']['after']:.3f}, and "
+        f"On the {calibration['rows']} rows of users' text that it was calibrated on, the calibration error went from "
+        f"{calibration['ece']['before']:.3f} to {calibration['ece']['after']:.3f}, and "
         f"{calibration['threshold']['coverage']:.1%} reach the threshold, of which "
         f"{calibration['threshold']['precision']:.1%} are right."
     )
@@ -365,15 +373,14 @@ def accuracy() -> list[str]:
 
 
 def wanted() -> list[str]:
-    """Return what was wanted of the classifier, and what was measured."""
-    sets, unseen, exams = load("choices")["sets"], load("held-out")["set"], load("accuracy-dev_mmlu_pro")["judged"]
+    """Return the figures that a model card must show, in addition to its targets."""
+    sets = load("choices")["sets"]
     cpu = f"EPYC of family {load('inference-built_in')['machine']['family']}"
-    judges = sets["judges"]["ways"]["shipped"]["figures"]
-    sources = unseen["ways"]["shipped"]["figures"]["right"]["all"]["sources"]
     errors = {title: load(f"accuracy-{name}")["judged"]["calibration_error"] for name, title in LABELLED.items()}
     errors |= {
         f"{choices.TITLES[name]}, models": one["ways"]["shipped"]["calibration_error"] for name, one in sets.items()
     }
+    new = {source: (alone(source) or found)["calibration_error"] for source, found in _sources().items()}
     return [
         "| what | measured | wanted | |",
         "| --- | --- | --- | --- |",
@@ -383,22 +390,39 @@ def wanted() -> list[str]:
             ).row()
             for figure, name, least in WANTED
         ),
-        at_least(
-            f"reach, {choices.TITLES['judges']}, the least of a category",
-            0.92,
-            {name: judges["reach"][name]["rows"]["share"] for name in ADAPTERS},
-        ).row(),
-        at_least("14 labels, dev_mmlu_pro", 0.79, _with_interval(exams["accuracy"])).row(),
-        at_least("right, sources held out", 0.92, _with_interval(overall(unseen, "shipped", "right"))).row(),
-        at_least("right, ExpertQA held out", 0.91, _with_interval(sources["expertqa"])).row(),
         at_most("calibration error, the greatest of the sets above", 0.05, errors).row(),
-        at_most(
-            "calibration error, sources held out", 0.05, {"": unseen["ways"]["shipped"]["calibration_error"]}
-        ).row(),
+        at_most("calibration error, the greatest of a source held out, float", 0.05, new).row(),
         *(
             at_most(f"ms for {tokens} tokens, one thread", most, {cpu: statistics.median(_one_thread(tokens))}).row()
-            for tokens, most in (("32", 2.1), ("128", 6.6))
+            for tokens, most in (("32", 3), ("128", 8))
         ),
+        "",
+        "What is called float is from the report of the training, before int8 and temperature.",
+        "",
+        *_tried(),
+    ]
+
+
+def _tried() -> list[str]:
+    """Return what was tried for the targets that are not met, each in a sentence or two."""
+    config, shipped = load_config(ROOT / "config" / "config.yaml").config, artifact.load(artifact.BUILTIN)
+    fitted = at_precision(config, shipped.manifest.labels, shipped.calibration)
+    counts = {name: each.measured for name, each in fitted.items() if name in ADAPTERS and each.measured}
+    shares = ", ".join(f"{name} {each.right} of {each.chosen}" for name, each in counts.items())
+    exported = shipped.manifest.verification["latency_ms"]["median_by_tokens"]
+    five = statistics.median(_one_thread("128")) * 5 / 6
+    return [
+        "What was tried for the targets that are not met, in short:",
+        "",
+        "- **Prompts of new sources:** nothing yet. The weights are older than these rows and their labels.",
+        "- **Precision:** the former thresholds, which are fitted to sources that were held out. Of the calibration",
+        f"  rows that reach theirs, these are right: {shares}.",
+        "  No threshold makes legal choices 0.95 right, so legal has its most precise one. Reach is lower with them.",
+        "- **Calibration error of a source held out:** the temperature is fitted to text of other sources; only rows",
+        "  of this source would tell what it should be.",
+        "- **Time:** five layers, which are right less often. Five sixths of the",
+        f"  time would be {five:.1f} ms for 128 tokens, which is still too long. On the host of the export, 32 and 128",
+        f"  tokens took {exported['32']['int8']:.2f} and {exported['128']['int8']:.2f} ms.",
     ]
 
 
@@ -424,20 +448,44 @@ def near_copies() -> list[str]:
     ]
 
 
+def _sources() -> dict[str, dict[str, Any]]:
+    """Return what the training without five sources says of each."""
+    return {name: found for name, found in load("held-out")["validation"].items() if isinstance(found, dict)}
+
+
 def held_out() -> list[str]:
-    """Return what trainings without groups of sources say of these."""
-    result = load("held-out")
-    one = result["set"]
-    figures = [one["ways"]["shipped"]["figures"][figure]["all"]["sources"] for figure in FIGURES]
-    rows = [[source, *(cell(each.get(source)) for each in figures)] for source in sorted(figures[0])]
-    rows.append(["**all, mean**", *_overall(one, "shipped")])
-    return [
-        "What to expect for text of an origin that was never in the training data: five trainings, each without the",
-        "sources of a group and with a quarter of each epoch, on the rows of these, in float, with the shipped config",
-        "and temperature (`make bench-held-out`).",
-        "",
-        *table(["source held out", *FIGURES], rows),
+    """Return the table of trainings without whole sources."""
+    rows = [
+        f"| {source} | {found['rows']} | "
+        + " | ".join(_both(alone(source), found, figure) for figure in ("labels", "right_model", "calibration_error"))
+        + " |"
+        for source, found in _sources().items()
     ]
+    return [
+        "Trained without any row of a source, and judged in float on all of its rows: what to expect for text of an",
+        "origin that was never in the training data. Each figure is of a training without this source alone, where",
+        "there was one with the same texts, and in brackets of one without all five (`make bench-held-out`).",
+        "",
+        "| source | rows | 14 labels | right model | calibration error |",
+        "| --- | --- | --- | --- | --- |",
+        *rows,
+    ]
+
+
+def alone(source: str) -> dict[str, Any] | None:
+    """Return the figures of a training that left out this source alone; None if there was none with today's texts."""
+    name = f"held-out-{source}"
+    if not (RESULTS / f"{name}.json").exists():
+        return None
+    run = load(name)
+    if any(run[name] != load("held-out")[name] for name in ("sha256", "settings")):
+        return None
+    found: dict[str, Any] = run["validation"][source]
+    return found
+
+
+def _both(alone: dict[str, Any] | None, together: dict[str, Any], figure: str) -> str:
+    return f"{'' if alone is None else f'{alone[figure]:.3f} '}({together[figure]:.3f})"
 
 
 def accuracy_row(title: str, result: dict[str, Any]) -> str:

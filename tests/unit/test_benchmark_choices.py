@@ -16,6 +16,8 @@ from read_labels import BASE, LabelChoice, LabelledPrompt
 from pointsman.classify import artifact
 from pointsman.classify.classifier import Classifier
 from pointsman.config.load import load
+from pointsman.routing.threshold_problems import as_before
+from pointsman.routing.thresholds import thresholds
 from support.config_files import LABELS, REPOSITORY
 from support.toy_config import category, config, entry
 
@@ -164,13 +166,14 @@ def test_rows_without_a_label_and_rows_that_were_trained_on_do_not_count(tmp_pat
     dev = {"set": "dev_user_prompts"}
     write(tmp_path, "read_labels", dev | {"also": ["health"]}, dev | {"label": None}, {"set": "train"})
     write(tmp_path, "read_out_of_scope", {"source": "clinc-oos"}, {"source": "clinc-goodbye"}, {"source": "clinc-joke"})
+    write(tmp_path, "read_prompts", {"source": "dolly-openqa"}, {"source": "fiqa"}, {"label": None})
 
     found = read_labels.sets(tmp_path)
 
     assert found["dev_user_prompts"] == [LabelledPrompt("0", "koala", ("law", "health"))]
     assert [row.source for row in found["dev_out_of_scope"]] == ["clinc-oos", "clinc-smalltalk", "clinc-smalltalk"]
-    for name, file in (("prompts", "tests/data/prompts.jsonl"), ("judges", "benchmarks/judges/prompts.jsonl")):
-        assert len(found[name]) == len((REPOSITORY / file).read_text("utf-8").splitlines())
+    assert [row.source for row in found["read_prompts"]] == ["fiqa"]
+    assert len(found["prompts"]) == len((REPOSITORY / "tests" / "data" / "prompts.jsonl").read_text().splitlines())
 
 
 # --- what is chosen ------------------------------------------------------------------------------------------------
@@ -207,14 +210,32 @@ async def test_each_row_is_routed_as_a_request_of_its_own(classifier: Classifier
     assert [one.likeliest and one.likeliest[0] for one in found] == ["technical", "technical", BASE, "medical"]
 
 
+def test_the_former_thresholds_are_the_fitted_ones() -> None:
+    shipped = artifact.load(artifact.BUILTIN)
+    former = as_before(load(REPOSITORY / "config" / "config.yaml").config, keeps_common=False)
+
+    found = thresholds(former, shipped.manifest.labels, shipped.calibration)
+
+    assert {name: round(found[name].value, 3) for name in ADAPTERS} == {
+        "technical": 0.898,
+        "medical": 0.755,
+        "legal": 0.854,
+    }
+
+
 # --- the result ----------------------------------------------------------------------------------------------------
 
 
-def test_the_result_is_of_the_weights_the_config_and_the_prompts_that_ship() -> None:
+def test_the_result_is_of_the_weights_the_thresholds_and_the_prompts_that_ship() -> None:
     """`make bench-choices` makes it anew."""
-    assert RESULT["artifacts"]["shipped"]["files"] == artifact.load(artifact.BUILTIN).manifest.files
-    for name in ("config/config.yaml", "benchmarks/judges/prompts.jsonl", "tests/data/prompts.jsonl"):
-        assert RESULT["files"][name] == hashlib.sha256((REPOSITORY / name).read_bytes()).hexdigest(), name
+    shipped = artifact.load(artifact.BUILTIN)
+    made = load(REPOSITORY / "config" / "config.yaml").config
+    found = thresholds(made, shipped.manifest.labels, shipped.calibration)
+
+    assert RESULT["artifact"]["files"] == shipped.manifest.files
+    assert RESULT["thresholds"]["shipped"] == {name: one.value for name, one in found.items()}
+    prompts = (REPOSITORY / "tests" / "data" / "prompts.jsonl").read_bytes()
+    assert RESULT["files"]["prompts.jsonl"] == hashlib.sha256(prompts).hexdigest()
 
 
 def test_the_page_is_that_of_the_result() -> None:

@@ -303,8 +303,7 @@ def test_the_14_labels_are_as_often_right_as_the_project_promises(builtin: Built
 def test_users_prompts_reach_their_adapters_as_the_project_promises(full_data: Path) -> None:
     """By labels that were read, in the mean of their sources."""
     prompts = read_labels.sets(full_data)["dev_user_prompts"]
-    made = asyncio.run(choices.measured({"dev_user_prompts": prompts}, {"shipped": artifact.BUILTIN}))
-    found = made["sets"]["dev_user_prompts"]
+    found = asyncio.run(choices.measured({"dev_user_prompts": prompts}))["sets"]["dev_user_prompts"]
     reach, precision = (choices.overall(found, "shipped", figure)["share"] for figure in ("reach", "precision"))
     print(f"\ndev_user_prompts: reach {reach:.3f}, precision {precision:.3f}")
     assert reach >= MIN_REACH
